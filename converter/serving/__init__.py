@@ -15,7 +15,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
 from converter.serving import discovery
 from converter.serving.catalogue import Catalogue
-from converter.serving.conversions import AT_ONCE, Conversions
+from converter.serving.conversions import AT_ONCE, Conversions, policy_of
 from converter.serving.image_store import MOST, ImageStore
 from converter.serving.rates import Rates
 from converter.serving.registry import Registry
@@ -82,7 +82,9 @@ class Server:
             from converter.serving.htpasswd import Htpasswd
 
             self._gates.append(Htpasswd(settings.htpasswd).refuse)
-        self._store = ImageStore(settings.store, settings.store_size)
+        entries = list(entries)
+        policies = frozenset(policy_of(one.options) for one in entries)
+        self._store = ImageStore(settings.store, settings.store_size, policies)
         self._conversions = Conversions(
             self._store,
             options or Options(),

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,11 +25,12 @@ from converter.events import Report, silent
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
 from converter.model.platform import ALL_PLATFORMS, only_platform
 from converter.model.reference import ImageName, Location
-from converter.ports import Sink
+from converter.ports import Sink, Source
 from converter.serving.image_store import ImageStore, ImageStoreSink, StoredImage
 from converter.serving.responses import Refused, refusal
 from converter.serving.singleflight import Singleflight
@@ -40,6 +41,12 @@ from converter.version import __version__
 
 FRESH = 5.0
 """Seconds for which the answer to what a tag stands for is used; of a file, as long as it does not change."""
+
+LATE = 60.0
+"""Seconds after which it is looked again for what has been attached to an image since, such as a signature."""
+
+PLATFORMS = 16
+"""The most images of an index of which that is looked for."""
 
 AT_ONCE = 2
 """Conversions at a time."""
@@ -60,12 +67,15 @@ _NOTHING = Descriptor(media_type="", digest=Digest.of(b""), size=0)
 class Resolved:
     """What a source has under a name, or why it has nothing; ``seen`` is the state of its files.
 
-    It ``lasts`` while these do not change, else for a few seconds.
+    It ``lasts`` while these do not change, else for a few seconds. ``attached`` stands for what referred to the image
+    at the time ``listed``.
     """
 
     at: float
     seen: tuple[tuple[int, ...], ...]
     root: Descriptor = _NOTHING
+    attached: str = ""
+    listed: float = 0.0
     error: ConverterError | None = None
     lasts: bool = False
 
@@ -127,18 +137,17 @@ class Conversions:
 
     def image(self, job: Job) -> StoredImage:
         """The image of a job, converted if it is not there yet. Raises what conversions raise."""
-        root = self._root(job)
-        key = self.key(job, root)
+        found = self._found(job)
+        key = self.key(job, found)
         name, tag = name_of(job)
         kept = self.store.image(key)
         if kept is None:
-            kept = self._awaited(self._converting, key, lambda: self._made(job, key))
+            kept = self._awaited(self._converting, key, lambda: self._made(job, found))
         return kept if kept.names.get(name) else self.store.add(kept, name, tag)
 
     def foreseen(self, job: Job) -> Descriptor | None:
         """What the image of a job will be, as far as that is known without converting it."""
-        root = self._root(job)
-        key = self.key(job, root)
+        key = self.key(job, self._found(job))
         if (kept := self.store.image(key)) is not None:
             return kept.root
         if key not in self._foreseen:
@@ -150,7 +159,7 @@ class Conversions:
         """The image of a job as the source has it, or as it is served, if either has that digest."""
         try:
             original = unchanged(job)
-            if self._root(original).digest == digest:
+            if self._found(original).root.digest == digest:
                 kept = self.image(original)
                 return kept if kept.root.digest == digest else None
             found = self.foreseen(job)
@@ -161,17 +170,16 @@ class Conversions:
     def again(self, job: Job, key: str) -> StoredImage:
         """Make an image anew that lacks a blob; raises NotFound if its source has another now."""
         for one in (job, unchanged(job), exempt(job)):
-            if self.key(one, self._root(one)) == key:
+            if _made_from(self.key(one, self._found(one))) == _made_from(key):
                 return self.image(one)
         raise NotFound(f"{job.source} has changed")
 
-    def key(self, job: Job, root: Descriptor) -> str:
-        """What an image is made from, and how."""
+    def key(self, job: Job, found: Resolved) -> str:
+        """The policy that an image meets, what it is made from and how, and what refers to it."""
         options = job.options
-        wanted = options.wanted
         said = {
             "release": __version__,
-            "root": str(root.digest),
+            "root": str(found.root.digest),
             "place": job.destination.transport,
             "to": options.to,
             "compress": None if options.compress is None else str(options.compress),
@@ -179,9 +187,9 @@ class Conversions:
             "preserve": options.preserve_digests,
             "called": options.called,
             "attachments": [options.attachments, options.remove_signatures, options.origin],
-            "policy": None if wanted is None else hashlib.sha256(repr(wanted.policy).encode()).hexdigest(),
         }
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        made = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return f"{policy_of(options)}-{made}-{found.attached}"
 
     def _awaited(self, once: Singleflight[V], key: Hashable, work: Callable[[], V]) -> V:
         if not self._waiting.acquire(blocking=False):
@@ -192,20 +200,20 @@ class Conversions:
         finally:
             self._waiting.release()
 
-    def _root(self, job: Job) -> Descriptor:
+    def _found(self, job: Job) -> Resolved:
         """What the source has under the name of a job, signed as is wanted. Raises NotFound, Untrusted, Unreachable."""
-        slot = (job.source, self.key(job, _NOTHING))
+        slot = (job.source, self.key(job, Resolved(at=0, seen=())))
         found = self._resolved.get(slot)
         seen = _state(job)
         if found is None or not found.holds(seen):
-            found = self._awaited(self._resolving, slot, lambda: self._resolve(job, seen))
+            found = self._awaited(self._resolving, slot, lambda: self._resolve(job, seen, self._resolved.get(slot)))
             self._remember(self._resolved, slot, found)
         if found.error is not None:
             # Another object each time: this one may be raised by many threads.
             raise type(found.error)(found.error.fact, *found.error.trail)
-        return found.root
+        return found
 
-    def _resolve(self, job: Job, seen: tuple[tuple[int, ...], ...]) -> Resolved:
+    def _resolve(self, job: Job, seen: tuple[tuple[int, ...], ...], before: Resolved | None) -> Resolved:
         options = with_hosts(job.options, self._hosts)
         at = time.monotonic()
         try:
@@ -217,13 +225,24 @@ class Conversions:
             ):
                 root = source.resolve(job.source.name)
                 signed.require(source, job.source, root, options.wanted, only_platform(platforms_of(options)))
-                return Resolved(at=at, seen=seen, root=root, lasts=bool(seen) and options.wanted is None)
+                lasts = bool(seen) and options.wanted is None
+                if before and (before.root, before.seen) == (root, seen) and at - before.listed < LATE:
+                    return replace(before, at=at, error=None, lasts=lasts)
+                found = Resolved(at=at, seen=seen, root=root, listed=at, lasts=lasts)
+                # A source that will not list them has its image served all the same.
+                with suppress(ConverterError):
+                    return replace(found, attached=_attached(source, root))
+                return found
         except ConverterError as error:
             return Resolved(at=at, seen=seen, error=error)
 
-    def _made(self, job: Job, key: str) -> StoredImage:
+    def _made(self, job: Job, found: Resolved) -> StoredImage:
+        key, name = self.key(job, found), name_of(job)[0]
+        if (kept := self.store.bring(key, name)) is not None:
+            return kept
         with self._turns:
-            if (kept := self.store.image(key)) is not None:
+            # While this one waited, another server may have made it.
+            if (kept := self.store.image(key) or self.store.bring(key, name)) is not None:
                 return kept
             if self._stopped:
                 raise CalledOff("the server is stopping")
@@ -231,7 +250,7 @@ class Conversions:
                 self._under_way[key] = job
             began = time.monotonic()
             try:
-                made = self._converted(job)
+                made = self._converted(job, found)
                 self.made += 1
             except BaseException:
                 self.failed += 1
@@ -242,11 +261,11 @@ class Conversions:
                     del self._under_way[key]
         return self.store.add(made, *name_of(job))
 
-    def _converted(self, job: Job) -> StoredImage:
+    def _converted(self, job: Job, found: Resolved) -> StoredImage:
         sink = ImageStoreSink(self.store, _accepts(job))
         (done,) = self._run(job, sink)
         # The tag may have moved since it was looked at: what was read says what the result was made from.
-        return sink.kept(self.key(job, done.target.chosen.root))
+        return sink.kept(self.key(job, replace(found, root=done.target.chosen.root)))
 
     def _forecast(self, job: Job) -> Descriptor | None:
         dry = replace(job, options=replace(job.options, dry_run=True))
@@ -307,6 +326,27 @@ def name_of(job: Job) -> tuple[str, str]:
     return name.repository, name.tag or str(name.digest)
 
 
+def policy_of(options: Options) -> str:
+    """What stands for the policy that is to be met, at the start of a key."""
+    wanted = options.wanted
+    return "any" if wanted is None else hashlib.sha256(repr(wanted.policy).encode()).hexdigest()[:16]
+
+
+def _made_from(key: str) -> str:
+    """The part of a key that decides the bytes of an image."""
+    return key.rpartition("-")[0]
+
+
+def _attached(source: Source, root: Descriptor) -> str:
+    """What stands for all that refers to an image, or to the images of an index; empty if nothing does."""
+    subjects = [root.digest]
+    if root.media_type in types.INDEXES:
+        rows = load_object(source.fetch(root).read()).get("manifests")
+        subjects += [Descriptor.from_json(row).digest for row in (rows or ())[:PLATFORMS]]
+    found = sorted({str(one.descriptor.digest) for subject in subjects for one in source.attachments(subject)})
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] if found else ""
+
+
 def _accepts(job: Job) -> frozenset[str]:
     return frozenset((types.ACI, types.PGP_SIGNATURE)) if job.destination.transport == "aci" else frozenset()
 
@@ -316,7 +356,8 @@ def _state(job: Job) -> tuple[tuple[int, ...], ...]:
     if job.source.transport in ("docker", "docker-daemon", "appc"):
         return ()
     found = []
-    for path in (Path(job.source.path), *(Path(job.source.path, name) for name in ("index.json", "manifest.json"))):
+    inside = (Path(job.source.path, name) for name in ("index.json", "manifest.json"))
+    for path in (Path(job.source.path), Path(f"{job.source.path}.asc"), *inside):
         try:
             status = path.stat()
         except OSError:

@@ -1,5 +1,7 @@
 """What was converted: blobs by their digests, and images by what they were made from, in a folder.
 
+An image's key begins with the policy that it met: one that met another is kept, and not served.
+
 A blob is written aside, verified, made durable, and then renamed; so is the record of an image, after all its blobs. A
 process may be killed at any moment, and any number of them may share the folder. The blobs not asked for longest go
 first when the folder is full: an image that lacks some is made again.
@@ -28,6 +30,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import GIB
 from converter.model.members import member_or_empty, required_member
+from converter.model.reference import is_of_attachment
 from converter.serving.responses import FileBody
 from converter.stores.disk import disk, regular_size, sync_directory, write_file
 from converter.stores.media.pour import poured_file
@@ -53,6 +56,11 @@ class StoredImage:
     blobs: tuple[Descriptor, ...]
     attached: tuple[Attachment, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def policy(self) -> str:
+        """What stands for the policy that it met."""
+        return self.key.partition("-")[0]
 
     def to_json(self) -> dict[str, Any]:
         """As its record has it."""
@@ -89,10 +97,11 @@ class StoredImage:
 class ImageStore:
     """The folder, and an index of it in memory. Any number of threads may use it."""
 
-    def __init__(self, folder: Path, most: int = MOST) -> None:
-        """Read the records of a folder, which is made if it is not there."""
+    def __init__(self, folder: Path, most: int, policies: frozenset[str]) -> None:
+        """Read the records of a folder, which is made if it is not there; ``policies`` are those of this server."""
         self.folder = folder
         self.most = most
+        self._policies = policies
         self.evicted = 0
         self._lock = threading.Lock()
         self._images: dict[str, StoredImage] = {}
@@ -105,12 +114,23 @@ class ImageStore:
                 (folder / name).mkdir(parents=True, exist_ok=True)
             self._held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             self._tidy()
-        for path in sorted((folder / IMAGES).glob("*.json")):
-            self._load(path)
+        self.refresh()
 
     def close(self) -> None:
         """Let another process tidy the folder."""
         os.close(self._held)
+
+    def refresh(self, name: str = "") -> None:
+        """Read what other processes have made, of a repository at least."""
+        del name  # here, all records are in one folder
+        for path in sorted((self.folder / IMAGES).glob("*.json")):
+            if path.stem not in self._images:
+                self._load(path)
+
+    def bring(self, key: str, name: str) -> StoredImage | None:
+        """The image with that key from where other servers keep it, under a repository's name; here, nowhere else."""
+        del key, name
+        return None
 
     def image(self, key: str) -> StoredImage | None:
         """The image with that key if all of it is here; another process may have made it."""
@@ -267,7 +287,9 @@ class ImageStore:
 
     def _index(self, image: StoredImage) -> None:
         self._images[image.key] = image
-        for name in image.names:
+        for name, tag in image.names.items():
+            if not (image.policy in self._policies or is_of_attachment(tag)):
+                continue
             held = self._members.setdefault(name, {})
             for blob in image.blobs:
                 held[blob.digest] = (blob, image.key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from converter.errors import ConverterError, Invalid, NotFound, Untrusted
@@ -30,6 +32,8 @@ _NAME = rf"(?P<name>{COMPONENT}(?:/{COMPONENT})*)"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _KIND = re.compile(r"[A-Za-z0-9.+_-]{1,127}/[A-Za-z0-9.+_-]{1,127}")
 _LONGEST = 255
+
+T = TypeVar("T")
 
 Handler = Callable[["Registry", Request, dict[str, str]], Response]
 
@@ -67,10 +71,14 @@ class Registry:
             return self._document(name, _digest(reference), request)
         if not _TAG.fullmatch(reference):
             raise NotFound(f'manifest unknown: "{name}:{reference[:140]}"')
-        if (attached := self.store.tagged(name, reference)) is not None:
+        of_attachment = is_of_attachment(reference)
+        if (
+            of_attachment
+            and (attached := self._looked_up(name, lambda: self.store.tagged(name, reference))) is not None
+        ):
             return self.served(attached[0], request, name, attached[1])
         job = self.catalogue.job(name, reference, request.query.get("ns", ""))
-        if is_of_attachment(reference):
+        if of_attachment:
             job = exempt(job)
         if request.method == "HEAD" and (foreseen := self.conversions.foreseen(job)) is not None:
             return _described(foreseen)
@@ -79,7 +87,7 @@ class Registry:
     def blob(self, request: Request, parts: dict[str, str]) -> Response:
         """A blob of a repository, of which a manifest has been served."""
         name, digest = parts["name"], _digest(parts["digest"])
-        found = self.store.member(name, digest)
+        found = self._member(name, digest)
         if found is None:
             raise Refused(refusal(404, "BLOB_UNKNOWN", f"blob unknown: {digest}"))
         return self.served(Descriptor(media_type=_BYTES, digest=digest, size=found[0].size), request, name, found[1])
@@ -101,10 +109,14 @@ class Registry:
 
     def referrers(self, request: Request, parts: dict[str, str]) -> Response:
         """What refers to a manifest: signatures, attestations, the record of what it was made from."""
-        subject = _digest(parts["digest"])
+        name, subject = parts["name"], _digest(parts["digest"])
+        if (found := self._member(name, subject)) is not None:
+            with suppress(ConverterError, Refused):
+                # What was attached since it was made is served with it from now on.
+                self._make_again(name, found[1])
         wanted = request.query.get("artifactType", "")
         rows = []
-        for one in self.store.referrers(parts["name"], subject):
+        for one in self.store.referrers(name, subject):
             row = self._referrer(one.descriptor)
             if not wanted or row.artifact_type == wanted:
                 rows.append(row.to_json())
@@ -127,12 +139,23 @@ class Registry:
 
     def _document(self, name: str, digest: Digest, request: Request) -> Response:
         """A manifest by its digest: one that was served, one that is to be, or one as the source has it."""
-        found = self.store.member(name, digest)
+        found = self._member(name, digest)
         if found is not None and found[0].media_type in DOCUMENTS:
             return self.served(found[0], request, name, found[1])
         if (kept := self._with_digest(name, digest, request.query.get("ns", ""))) is not None:
             return self.served(kept.root, request)
         raise NotFound(f"manifest unknown: {digest}")
+
+    def _member(self, name: str, digest: Digest) -> tuple[Descriptor, str] | None:
+        return self._looked_up(name, lambda: self.store.member(name, digest))
+
+    def _looked_up(self, name: str, look: Callable[[], T | None]) -> T | None:
+        """What the store has; another server may have put it there just now."""
+        found = look()
+        if found is None:
+            self.store.refresh(name)
+            found = look()
+        return found
 
     def _with_digest(self, name: str, digest: Digest, host: str) -> StoredImage | None:
         refused: ConverterError | None = None

@@ -258,6 +258,38 @@ def test_a_signed_image_is_served_with_its_record(serve: Serve, layout: str, tmp
     assert converter.verify(f"docker://{client.server.host}/in:app", wanted, store=store).ok
 
 
+@pytest.mark.parametrize("compress", [None, ZSTD], ids=["an image as it is", "an image that was converted"])
+def test_what_is_signed_later_is_listed_later(
+    serve: Serve, layout: str, compress: converter.Compression | None
+) -> None:
+    from tests.signing.test_sign import COSIGN, signing
+
+    client = serve(layout, compress=compress)
+    served = pull(client, "in", "app")
+    digest = next(iter(served))
+    assert client.ask(f"/v2/in/referrers/{digest}").json["manifests"] == []
+    converter.sign(f"{layout}:app", signing(COSIGN, identity="registry.example/app:1"))
+    (listed,) = client.ask(f"/v2/in/referrers/{digest}").json["manifests"]
+    assert pull(client, "in", listed["digest"])
+    assert pull(client, "in", "app") == served
+
+
+def test_servers_that_share_a_store_serve_what_each_of_them_has_made(serve: Serve, layout: str) -> None:
+    one, other = serve(layout, compress=ZSTD), serve(layout, compress=ZSTD)
+    manifest = one.ask("/v2/in/manifests/app")
+    assert other.ask(f"/v2/in/blobs/{manifest.json['config']['digest']}").status == 200
+    assert other.ask(f"/v2/in/manifests/{manifest.digest}").body == manifest.body
+    assert other.metric("conversions_total") == 0
+
+
+def test_what_was_kept_without_a_policy_is_not_served_under_one(serve: Serve, layout: str) -> None:
+    before = pull(serve(layout, compress=ZSTD), "in", "app")
+    strict = serve(layout, compress=ZSTD, wanted=Wanted(policy=json.dumps({"default": [{"type": "reject"}]}).encode()))
+    for digest in before:
+        assert strict.ask(f"/v2/in/manifests/{digest}").status in (403, 404)
+        assert strict.ask(f"/v2/in/blobs/{digest}").status == 404
+
+
 def test_an_image_without_referrers_has_an_empty_list(serve: Serve, layout: str) -> None:
     listed = serve(layout).ask(f"/v2/in/referrers/{NOTHING}")
     assert (listed.status, listed.json["manifests"]) == (200, [])
