@@ -38,7 +38,7 @@ class Difference:
     b: Any
 
 
-def compare(
+def compare_images(
     a: Image, b: Image, opened: Watch = Known.blocks, names: tuple[str, str] = ("a", "b")
 ) -> Iterator[Difference]:
     """All differences, configuration first, then files by path. Reads every layer of both images once.
@@ -46,28 +46,28 @@ def compare(
     ``opened`` opens a blob, and may report how much of it has been read; ``names`` are the images' names in the trail
     of an error. Raises what reading a layer raises; the comparison is then incomplete.
     """
-    yield from configurations(a, b)
+    yield from compare_configurations(a, b)
     with ExitStack() as stack:
         with within(names[0]):
-            files_a = stack.enter_context(files(a, opened))
+            files_a = stack.enter_context(file_tree(a, opened))
         with within(names[1]):
-            files_b = stack.enter_context(files(b, opened))
-        yield from trees(files_a, files_b)
+            files_b = stack.enter_context(file_tree(b, opened))
+        yield from compare_trees(files_a, files_b)
 
 
-def files(image: Image, opened: Watch = Known.blocks) -> TreeListing:
+def file_tree(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     """The flattened file tree of an image; the caller closes it."""
     return read_layers(image.layers, list_tree, opened=opened)[0]
 
 
-def trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
+def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
     """The differences between two file trees, by path: a directory before its contents."""
     for path, one, other in _paired(a, b):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
         told = partial(Difference, path="/" + _text(path))
         if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
-            for what, of_a, of_b in changed(decode_node(one.record), decode_node(other.record)):
+            for what, of_a, of_b in changed_properties(decode_node(one.record), decode_node(other.record)):
                 yield told(what=what, a=of_a, b=of_b)
             if one.names != other.names:
                 yield told(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
@@ -103,7 +103,7 @@ def type_name(node: Node) -> str:
     return _TYPES[node.type]
 
 
-def changed(a: Node, b: Node) -> Iterator[tuple[str, Any, Any]]:
+def changed_properties(a: Node, b: Node) -> Iterator[tuple[str, Any, Any]]:
     """The properties that differ between two files of one type, with the value of each."""
     for what, shown in _PROPERTIES.items():
         # A symbolic link's mode has no effect, and every system shows 0777.
@@ -162,13 +162,13 @@ _TYPES = {
 }
 
 
-def configurations(a: Image, b: Image) -> Iterator[Difference]:
+def compare_configurations(a: Image, b: Image) -> Iterator[Difference]:
     """What differs between containers of the two images: platform and configuration."""
-    yield from members("platform", _platform(a.platform), _platform(b.platform))
-    yield from members("config", run(a.config), run(b.config))
+    yield from changed_members("platform", _platform(a.platform), _platform(b.platform))
+    yield from changed_members("config", run_config(a.config), run_config(b.config))
 
 
-def members(path: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
+def changed_members(path: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Difference]:
     """The members that differ between two configurations."""
     for what in a:
         if a[what] != b[what]:
@@ -186,7 +186,7 @@ def _platform(platform: Platform) -> dict[str, Any]:
     }
 
 
-def run(config: RunConfig) -> dict[str, Any]:
+def run_config(config: RunConfig) -> dict[str, Any]:
     """What the configuration means: equivalent spellings are unified, and order is kept only where it matters."""
     return {
         "user": _user(config.user),

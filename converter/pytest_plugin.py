@@ -149,9 +149,9 @@ def _known(names: Collection[str]) -> Collection[str]:
     """The names of rules; raises Usage for a name that is not a rule's, since ignoring it would have no effect."""
     if names:
         from converter.errors import Usage
-        from converter.validate import rules
+        from converter.validate import all_rules
 
-        for name in set(names) - {rule.name for rule in rules()}:
+        for name in set(names) - {rule.name for rule in all_rules()}:
             raise Usage(f'unknown rule "{name}" in ignore: `transship validate --list-rules` prints all')
     return names
 

@@ -100,7 +100,7 @@ def usage(layers: Sequence[Open]) -> Usage:
     return found
 
 
-def find(root: Node, path: bytes) -> Node | None:
+def find_node(root: Node, path: bytes) -> Node | None:
     """What is at a path without a slash before it; None if there is nothing."""
     node = root
     for name in path.split(b"/") if path else ():
@@ -111,7 +111,7 @@ def find(root: Node, path: bytes) -> Node | None:
     return node
 
 
-def files(node: Node, path: bytes = b"") -> Iterator[tuple[bytes, Node]]:
+def files_below(node: Node, path: bytes = b"") -> Iterator[tuple[bytes, Node]]:
     """All that is not a directory at or below a node at ``path``, with its path."""
     waiting = [(path, node)]
     while waiting:
@@ -164,7 +164,7 @@ class _Layer:
     def apply(self, gone: Iterable[bytes], emptied: Iterable[bytes], found: Iterable[_Found]) -> None:
         """Remove first, as whiteouts concern the layers below alone, wherever they stand."""
         for directory in emptied:
-            node = find(self._root, directory)
+            node = find_node(self._root, directory)
             if node is not None and node.children:
                 children, node.children = node.children, {}
                 for name, child in children.items():
@@ -176,7 +176,7 @@ class _Layer:
 
     def _remove(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")
-        node = find(self._root, above)
+        node = find_node(self._root, above)
         if node is None or not node.children or name not in node.children:
             return
         child = node.children.pop(name)
@@ -227,7 +227,7 @@ class _Layer:
     def _hide(self, path: bytes, node: Node) -> int:
         """Count all files at and below a node as hidden; returns how many are of layers below."""
         hidden = 0
-        for name, file in files(node, path):
+        for name, file in files_below(node, path):
             if file.layer == self._number:  # the layer has two of that name: only the last one is a file of it
                 self.use.files -= 1
                 self.use.size -= file.size

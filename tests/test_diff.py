@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from converter.diff import Difference, compare, configurations
+from converter.diff import Difference, compare_configurations, compare_images
 from converter.errors import DigestMismatch, Invalid
 from converter.model import media_types as types
 from converter.model.content import GZIP, Derived, Layer, known_bytes
@@ -71,7 +71,7 @@ def found(a: Image, b: Image) -> set[tuple[bytes, str]]:
     """The differences as the naive flattening names them."""
     return {
         (one.path.removeprefix("/").encode("utf-8", "surrogateescape"), one.what)
-        for one in compare(a, b)
+        for one in compare_images(a, b)
         if one.what != "size"
     }
 
@@ -95,7 +95,7 @@ def test_an_image_equals_itself_in_any_dialect(files: list[list[File]], dialect:
     one = image(*(archive(layer) for layer in files))
     other = image(*(archive(layer, dialect) for layer in files))
     try:
-        assert list(compare(one, other)) == []
+        assert list(compare_images(one, other)) == []
     except Invalid:
         assume(False)
 
@@ -231,9 +231,9 @@ def test_files(a: Sequence[File], b: Sequence[File], expected: list[tuple[Any, .
     one, other = of(*a), of(*b)
     if expected is None:
         with pytest.raises(Invalid, match="mtime"):
-            list(compare(one, other))
+            list(compare_images(one, other))
         return
-    told = [(each.path, each.what, each.a, each.b) for each in compare(one, other)]
+    told = [(each.path, each.what, each.a, each.b) for each in compare_images(one, other)]
     if [path for path, *_ in told] == ["/etc/hosts"] and FILE in a:
         told = [row for row in told if row[1] != "size"]
     assert told == [row for row in expected if row[:2] != ("/etc", "entry")]
@@ -278,7 +278,7 @@ def test_files(a: Sequence[File], b: Sequence[File], expected: list[tuple[Any, .
     ],
 )
 def test_configurations(a: RunConfig, b: RunConfig, expected: list[tuple[str, Any, Any]]) -> None:
-    told = [(one.path, one.what, one.a, one.b) for one in configurations(image(config=a), image(config=b))]
+    told = [(one.path, one.what, one.a, one.b) for one in compare_configurations(image(config=a), image(config=b))]
     assert told == [("config", *row) for row in expected]
 
 
@@ -286,8 +286,8 @@ def test_platforms_are_compared_by_their_normal_names() -> None:
     arm = image(platform=Platform(os="linux", architecture="aarch64"))
     same = image(platform=Platform(os="linux", architecture="arm64", variant="v8"))
     other = image(platform=Platform(os="linux", architecture="arm", variant="v7"))
-    assert list(configurations(arm, same)) == []
-    assert list(configurations(arm, other)) == [
+    assert list(compare_configurations(arm, same)) == []
+    assert list(compare_configurations(arm, other)) == [
         Difference(path="platform", what="architecture", a="arm64", b="arm"),
         Difference(path="platform", what="variant", a="", b="v7"),
     ]
@@ -299,20 +299,20 @@ def test_how_an_image_came_to_be_does_not_matter() -> None:
     packed = Layer(content=Derived(inputs=image(one).layers, compression=GZIP))
     a = replace(image(one, two), layers=(packed, *image(two).layers))
     b = image(both, history=(History(created_by="other"),), annotations={"a": "b"}, created="2024-01-01T00:00:00Z")
-    assert list(compare(a, b)) == []
+    assert list(compare_images(a, b)) == []
 
 
 def test_compressed_layers_are_read() -> None:
     plain = archive([FILE])
     packed = Layer(content=known_bytes(gzip.compress(plain), types.OCI_LAYER_GZIP), diff_id=Digest.of(plain))
-    assert list(compare(image(plain), replace(image(), layers=(packed,)))) == []
+    assert list(compare_images(image(plain), replace(image(), layers=(packed,)))) == []
 
 
 def test_bytes_that_are_not_those_promised_are_no_answer() -> None:
     layer = archive([FILE])
     wrong = Layer(content=known_bytes(layer, types.OCI_LAYER), diff_id=Digest.of(b"other"))
     with pytest.raises(DigestMismatch, match=r"^second > layer\[0\]: "):
-        list(compare(image(layer), replace(image(), layers=(wrong,)), names=("first", "second")))
+        list(compare_images(image(layer), replace(image(), layers=(wrong,)), names=("first", "second")))
 
 
 @pytest.mark.parametrize("files", [{}, {"a": b"\0" * 10}])
@@ -324,5 +324,5 @@ def test_what_is_compared_can_be_watched(files: Mapping[str, bytes]) -> None:
         seen.append(blob.descriptor.digest)
         return blob.blocks()
 
-    assert list(compare(one, one, opened)) == []
+    assert list(compare_images(one, one, opened)) == []
     assert seen == [one.layers[0].diff_id] * 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from converter.errors import Invalid
 from converter.streams.tar.fields import DIR, SYMLINK
 from converter.streams.tar.write import END, make_header, padding_bytes
-from converter.usage import LayerUse, Usage, files, usage
+from converter.usage import LayerUse, Usage, files_below, usage
 from tests.naive_tree import flattened
 from tests.strategies.tar import File, archive
 from tests.streams.naive import one_layer, opener, plain
@@ -129,7 +129,7 @@ def test_what_is_not_wasted_is_in_the_tree(layers: list[list[File]]) -> None:
     with suppress(Invalid, KeyError):  # a link to nothing
         wanted = {path for path, one in flattened(data).items() if path and one.type != "directory"}
         found = usage([opener(layer) for layer in data])
-        left = dict(files(found.root))
+        left = dict(files_below(found.root))
         assert set(left) == wanted
         assert sum(node.size for node in left.values()) == found.size - found.wasted
         assert found.wasted == sum(layer.hides for layer in found.layers)

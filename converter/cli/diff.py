@@ -115,14 +115,14 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list
 
 def differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
     """The differences of all images; for two indexes, the platform precedes the path. Raises what comparing raises."""
-    from converter.diff import Difference, compare
+    from converter.diff import Difference, compare_images
 
     names = a.reference, b.reference
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
         of_a, of_b = by_platform(a), by_platform(b)
         for name in sorted(of_a.keys() | of_b.keys()):
             if name in of_a and name in of_b:
-                for one in compare(of_a[name], of_b[name], watched(report, of_a[name], of_b[name]), names):
+                for one in compare_images(of_a[name], of_b[name], watched(report, of_a[name], of_b[name]), names):
                     yield replace(one, path=f"{name}:{one.path}")
             else:
                 there, missing = ("image", None) if name in of_a else (None, "image")
@@ -130,7 +130,7 @@ def differences(a: OpenedReference, b: OpenedReference, platform: str | None, re
         return
     wanted = Platform.parse(platform) if platform else None
     image_a, image_b = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
-    yield from compare(image_a, image_b, watched(report, image_a, image_b), names)
+    yield from compare_images(image_a, image_b, watched(report, image_a, image_b), names)
 
 
 def one_image(opened: OpenedReference, wanted: Platform | None, other: Item) -> Image:

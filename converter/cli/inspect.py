@@ -211,9 +211,9 @@ def signature_rows(signatures: Sequence[Signature]) -> Rows:
     """The kinds and places of signatures, and the content that they state; nothing of it is verified."""
     if not signatures:
         return
-    from converter.profile.file import stated
+    from converter.profile.file import stated_digest
 
-    contents = ((stated(one), one.covers) for one in signatures)
+    contents = ((stated_digest(one), one.covers) for one in signatures)
     yield from _column("content", (f"{digest} is stated of {covers}" for digest, covers in contents if digest))
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 

@@ -124,7 +124,7 @@ def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:
     if found.image.original is None:
         raise Unsupported(f"{found.reference} has no manifest of its own to attach to")
     image = found.image.original.manifest.descriptor
-    data = envelope(statement.brief(document), key)
+    data = envelope(statement.without_text(document), key)
     made = attest(found.reference, image, data, statement.PREDICATE, found.store)
     if flags().json:
         show_json({"reference": found.reference, "signatures": [asdict(made)]})

@@ -80,19 +80,19 @@ class Profiled:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """How a container of it is started."""
-        from converter.diff import run
+        from converter.diff import run_config
 
         if self.location.transport not in TREES:
-            return run(self.image.config)
+            return run_config(self.image.config)
         from converter.formats.container_config import from_json
 
-        return run(from_json(self._tree.members).config)
+        return run_config(from_json(self._tree.members).config)
 
     def statement(self, counted: Scope) -> dict[str, Any]:
         """The statement about it."""
         from converter.profile import statement
 
-        return statement.state(self.contents(counted), self.config, self._subjects())
+        return statement.make_statement(self.contents(counted), self.config, self._subjects())
 
     def _listing(self) -> TreeListing:
         with progress(quiet=flags().quiet) as report:
@@ -102,9 +102,9 @@ class Profiled:
                 self.mounts = self._tree.mounts
                 return found
             from converter.cli.diff import watched
-            from converter.diff import files
+            from converter.diff import file_tree
 
-            return files(self.image, watched(report, self.image))
+            return file_tree(self.image, watched(report, self.image))
 
     @property
     def _tree(self) -> RootfsSource:

@@ -31,14 +31,14 @@ class OpenedReference:
 
     def read(self, descriptor: Descriptor) -> Item:
         """Read what a descriptor of the item names."""
-        return formats.reading(self.source.fetch)(descriptor)
+        return formats.item_reader(self.source.fetch)(descriptor)
 
     def whole(self, image: Image) -> Image:
         """The image, with the layers of its dependencies if it is an ACI; raises NotFound if one is missing."""
         from converter.conversion.dependencies import Library
 
         library = Library(self.aci_paths, self.files, self.store, image=Location.parse(self.reference))
-        return formats.resolve(image, library.find)
+        return formats.resolve_dependencies(image, library.find)
 
 
 @contextmanager

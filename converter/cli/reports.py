@@ -13,7 +13,7 @@ from converter.errors import printable
 from converter.model.frozen import frozen
 from converter.model.json_positions import Place
 from converter.schema import Finding, is_valid
-from converter.validate.rules import rules
+from converter.validate.rules import all_rules
 from converter.version import __version__
 
 
@@ -121,7 +121,7 @@ def _sarif(checked: Sequence[Checked]) -> None:
             "fullDescription": {"text": f"{rule.title} {rule.note}".strip()},
             "help": {"text": rule.spec},
         }
-        for rule in rules()
+        for rule in all_rules()
         if rule.name in used
     ]
     show_json(

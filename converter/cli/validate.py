@@ -23,7 +23,7 @@ from converter.model import document
 from converter.model.json_positions import find_places
 from converter.model.transport import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Profile, Rule, guess_kind
-from converter.validate import IMAGE_KINDS, UNKNOWN, rules, unreadable, validate_document, validate_image
+from converter.validate import IMAGE_KINDS, UNKNOWN, all_rules, unreadable_target, validate_document, validate_image
 
 _HEAD = 512
 """The bytes read of a file to tell whether it is a document."""
@@ -103,7 +103,7 @@ def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report)
     try:
         return _checked(target, kind, profile, watch)
     except ConverterError as error:
-        return Checked(target=target, kind=UNKNOWN, findings=(unreadable(error, profile),))
+        return Checked(target=target, kind=UNKNOWN, findings=(unreadable_target(error, profile),))
 
 
 def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
@@ -113,7 +113,7 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
     data = _read(target)
     actual = kind or guess_kind(data)
     if actual is None:
-        return Checked(target=target, kind=UNKNOWN, findings=(unreadable(_of_no_kind(data), profile),))
+        return Checked(target=target, kind=UNKNOWN, findings=(unreadable_target(_of_no_kind(data), profile),))
     findings = validate_document(data, actual, profile)
     found = find_places(data, (finding.path for finding in findings)) if findings else {}
     return Checked(target=target, kind=actual, findings=findings, places=found)
@@ -173,7 +173,7 @@ def _read(target: str) -> bytes:
 
 
 def _list_rules(kind: str | None, form: str) -> None:
-    chosen = [rule for rule in rules() if kind is None or kind in rule.kinds]
+    chosen = [rule for rule in all_rules() if kind is None or kind in rule.kinds]
     if form == "json":
         show_json([_rule(rule) for rule in chosen])
         return

@@ -17,9 +17,9 @@ from converter.cli.text import BOLD, GREEN, RED, YELLOW, count, show, show_json
 from converter.errors import Untrusted, Usage
 from converter.model import media_types as types
 from converter.model.frozen import frozen
-from converter.profile.comparison import as_process, compare
+from converter.profile.comparison import as_process, compare_profile
 from converter.profile.contents import VOLATILE, Scope
-from converter.profile.file import Found, attached, load
+from converter.profile.file import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
     from converter.diff import Difference
@@ -81,14 +81,14 @@ def _under_policy(there: Profiled, wanted: Wanted) -> Iterator[Trusted]:
 def _candidates(there: Profiled, profile: str, trusted: Trusted | None, scope: Scope) -> Sequence[Found]:
     """The profile in a file, or all that are attached to the image; raises Untrusted if none is signed as asked."""
     if profile != ATTACHED:
-        return (load(Path(profile), scope, trusted),)
+        return (load_profile(Path(profile), scope, trusted),)
     from converter.trust import evidence
 
     source, root, image = there.opened.source, there.opened.root, there.image
     own = [image.original.manifest.descriptor.digest] if image.original else []
     digests = dict.fromkeys((root.digest, *own))
     listed = [one for digest in digests for one in source.attachments(digest)]
-    found, problems = attached(
+    found, problems = attached_profiles(
         evidence.find_signatures(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted
     )
     if not found:
@@ -115,7 +115,7 @@ def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> Profil
     elif transport == "bundle" and stated.config is not None:
         stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
     contents = there.contents(counted)
-    rows = compare(stated, contents, config)
+    rows = compare_profile(stated, contents, config)
     shown = tuple(islice(rows, MOST))
     mounts = tuple(path for path in there.mounts if path in contents.scope.ignored and path not in counted.ignored)
     ignored = tuple(path for path in contents.scope.ignored if path not in mounts)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported, within
-from converter.formats.manifest import carry
+from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
@@ -131,9 +131,9 @@ def rendered(node: Node) -> bytes:
 def _node(source: ReferrerListing, attachment: Attachment) -> Node:
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
-        return carry(_of_docker(known, source.fetch))
+        return plan_artifact(_of_docker(known, source.fetch))
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
-        read = formats.reading(source.fetch)
+        read = formats.item_reader(source.fetch)
         return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")
 

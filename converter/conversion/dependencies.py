@@ -107,7 +107,7 @@ class Library:
         paths = tuple(named.get(dependency.name, ()))
         if paths not in self._finders:
             opened = (self._open(Location(transport="aci", path=str(path))) for path in paths)
-            self._finders[paths] = formats.among(opened)
+            self._finders[paths] = formats.finder_among(opened)
         return self._finders[paths](dependency)
 
     def _discovered(self, dependency: Dependency) -> Known | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from converter.conversion.attachments import PlannedAttachment
 from converter.errors import ConverterError, Invalid
-from converter.formats.manifest import carry
+from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
@@ -79,7 +79,9 @@ def attachments(
             made = artifact.cosign_image(fresh, there, dsse.ENVELOPE)
             tag = artifact.tag_of(subject.digest, dsse.ENVELOPE)
             descriptor = made.original.manifest.descriptor
-            yield PlannedAttachment(Attachment(subject=subject.digest, descriptor=descriptor, tag=tag), carry(made))
+            yield PlannedAttachment(
+                Attachment(subject=subject.digest, descriptor=descriptor, tag=tag), plan_artifact(made)
+            )
 
 
 def image_at(tree: Evaluated, place: int) -> Descriptor:

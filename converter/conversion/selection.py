@@ -49,7 +49,7 @@ class SelectedImage:
     def before(self) -> origin.ImageBefore:
         """The image before the conversion, as an origin record needs it."""
         return origin.ImageBefore(
-            root=formats.labelled(self.fetch(self.root)).descriptor,
+            root=formats.with_media_type(self.fetch(self.root)).descriptor,
             item=self.item,
             fetch=self.fetch,
             attached=self.attached,
@@ -69,7 +69,7 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
         root = _resolved(source, one)
         signed.require(source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options)))
         name = options.called or name_at_source(location, one, root)
-        read = formats.reading(source.fetch)
+        read = formats.item_reader(source.fetch)
         whole = read(root)
         item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
         found = (
@@ -124,7 +124,7 @@ def _with_content_trust(chosen: list[SelectedImage], files: Mapping[str, bytes])
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
     from converter.conversion.content_trust import listing
 
-    known = [formats.labelled(one.fetch(one.root)) for one in chosen]
+    known = [formats.with_media_type(one.fetch(one.root)) for one in chosen]
     found = [
         with_referrers(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)
     ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from converter.cache import VerifiedCache
 from converter.conversion.job import Job, source_store, target_store
 from converter.events import Report
-from converter.formats.documents import remembering
+from converter.formats.documents import remember_sound
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
@@ -49,7 +49,7 @@ class Shared:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._kept.enter_context(remembering(self.memory))
+        self._kept.enter_context(remember_sound(self.memory))
         return self
 
     def __exit__(self, *_: object) -> None:

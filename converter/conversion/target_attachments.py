@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from converter.conversion.attachments import PlannedAttachment
-from converter.formats.manifest import carry
+from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
@@ -89,7 +89,9 @@ def _file(subject: Digest, data: bytes) -> PlannedAttachment:
 
 def _manifest(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
     descriptor = made.original.manifest.descriptor
-    return PlannedAttachment(attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=carry(made))
+    return PlannedAttachment(
+        attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=plan_artifact(made)
+    )
 
 
 def _split(

@@ -27,7 +27,7 @@ READERS: Mapping[str, str] = {
 }
 """The media type of a root document → the submodule that reads it."""
 
-_UNTOLD = ("", "application/json")
+_UNSTATED = ("", "application/json")
 """Media types that leave it to the document to state its type."""
 
 WRITERS = ("oci", "docker", "aci", "runtime")
@@ -39,25 +39,25 @@ def decode(root: Known, fetch: Fetch) -> Item:
 
     An index may also name blobs that are not documents, as that of BuildKit's cache does; these are carried unchanged.
     """
-    root = labelled(root)
-    if opaque(root.descriptor.media_type):
+    root = with_media_type(root)
+    if is_opaque(root.descriptor.media_type):
         return Artifact(original=Original(format="oci", manifest=root), artifact_type=root.descriptor.media_type)
     return reader_of(root.descriptor.media_type).decode(root, fetch)
 
 
-def opaque(media_type: str) -> bool:
+def is_opaque(media_type: str) -> bool:
     """Whether the media type is that of a blob, which names nothing else."""
-    return media_type not in READERS and media_type not in (*_UNTOLD, types.OCI_ARTIFACT)
+    return media_type not in READERS and media_type not in (*_UNSTATED, types.OCI_ARTIFACT)
 
 
-def reading(fetch: Fetch) -> Callable[[Descriptor], Item]:
+def item_reader(fetch: Fetch) -> Callable[[Descriptor], Item]:
     """A function that reads what a descriptor names, in whatever format it is."""
     return lambda descriptor: decode(fetch(descriptor), fetch)
 
 
-def labelled(root: Known) -> Known:
+def with_media_type(root: Known) -> Known:
     """A root document with its media type; if it has none, the one that its content states. Raises Invalid."""
-    if root.descriptor.media_type in types.WHOLE or opaque(root.descriptor.media_type):
+    if root.descriptor.media_type in types.WHOLE or is_opaque(root.descriptor.media_type):
         return root
     root = root.pinned()
     if root.descriptor.media_type in READERS:
@@ -79,7 +79,7 @@ def writer(name: str) -> Writer:
     return _module(name)
 
 
-def resolve(image: Image, find: Finder) -> Image:
+def resolve_dependencies(image: Image, find: Finder) -> Image:
     """The image with a layer for each image that its own depend on; raises NotFound, Invalid."""
     if "aci" not in image.foreign:
         return image
@@ -88,7 +88,7 @@ def resolve(image: Image, find: Finder) -> Image:
     return aci.resolve_dependencies(image, find)
 
 
-def among(images: Iterable[Known]) -> Finder:
+def finder_among(images: Iterable[Known]) -> Finder:
     """Finds images that others depend on among these, of which each is read up to its manifest now."""
     from converter.formats.aci.dependencies import best_candidate, read_candidates
 
@@ -103,7 +103,7 @@ def document_in(whole: Known) -> bytes:
     return read_manifest(whole)
 
 
-def rebuilt(layer: Blocks, recipe: str, document: bytes) -> Blocks:
+def rebuild_whole(layer: Blocks, recipe: str, document: bytes) -> Blocks:
     """The uncompressed bytes of the whole image that became the layer with this tar (``LayerFacts.recipe``)."""
     from converter.streams.tar.aci import rebuild_aci
 

@@ -68,7 +68,7 @@ class Accounts:
     def _heard(self, entry: Entry, name: bytes) -> Blocks:
         known = name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
         if known and entry.type == SYMLINK:
-            self._links[name] = _resolved(parent_name(name), entry.linkname)
+            self._links[name] = _resolve_link(parent_name(name), entry.linkname)
         elif known and entry.type == LINK:
             self._links[name] = clean_name(entry.linkname).removeprefix(self._prefix)
         elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
@@ -78,7 +78,7 @@ class Accounts:
         return entry.body
 
 
-def _resolved(directory: bytes, target: bytes) -> bytes:
+def _resolve_link(directory: bytes, target: bytes) -> bytes:
     """The target of a symbolic link, computed from names only; ``..`` of the root is the root."""
     parts = [] if target.startswith(b"/") else directory.split(b"/")
     for part in clean_name(target).split(b"/"):
@@ -148,7 +148,7 @@ def _named(text: str, what: str, file: str) -> int:
     return _number(text)
 
 
-def note(accounts: Accounts, facts: LayerFacts, below: LayerFacts | None = None) -> None:
+def note_accounts(accounts: Accounts, facts: LayerFacts, below: LayerFacts | None = None) -> None:
     """Write down the account files; those of the layers ``below`` are there unless others hide them."""
     facts.passwd = accounts.text(PASSWD) or (below.passwd if below else "")
     facts.group = accounts.text(GROUP) or (below.group if below else "")

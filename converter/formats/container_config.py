@@ -62,7 +62,7 @@ class Schema1:
         return asdict(self)
 
 
-def unnamed(image: Image) -> Mapping[str, Any]:
+def unknown_members(image: Image) -> Mapping[str, Any]:
     """The members that the image keeps of a configuration, and that no specification names."""
     kept = image.kept(UnknownMembers)
     return kept.members if kept else {}
@@ -105,7 +105,7 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
 
     ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
     """
-    document = _merge(_skeleton(), unnamed(image)) if original is None else _as_known(load_object(original))
+    document = _merge(_skeleton(), unknown_members(image)) if original is None else _as_known(load_object(original))
     changed = _patch(document, from_json(document), image, diff_ids)
     if original is not None and not changed:
         return original
@@ -212,19 +212,19 @@ def _run_config(run: Mapping[str, Any]) -> RunConfig:
         user=member_or_empty(run, "User", str),
         exposed_ports=tuple(member_or_empty(run, "ExposedPorts", dict)),
         env=text_list(run, "Env"),
-        entrypoint=_silent(run, "Entrypoint"),
-        cmd=_silent(run, "Cmd"),
+        entrypoint=_says_nothing(run, "Entrypoint"),
+        cmd=_says_nothing(run, "Cmd"),
         volumes=tuple(member_or_empty(run, "Volumes", dict)),
         working_dir=member_or_empty(run, "WorkingDir", str),
         labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
         stop_signal=member_or_empty(run, "StopSignal", str),
         healthcheck=member_or_empty(run, "Healthcheck", dict) or None,
-        shell=_silent(run, "Shell"),
-        on_build=_silent(run, "OnBuild"),
+        shell=_says_nothing(run, "Shell"),
+        on_build=_says_nothing(run, "OnBuild"),
     )
 
 
-def _silent(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+def _says_nothing(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     return None if run.get(key) is None else text_list(run, key)
 
 

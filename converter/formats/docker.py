@@ -43,11 +43,11 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     """
     if isinstance(item, Artifact):
         if item.original.format == name:
-            return manifest.carry(item)
+            return manifest.plan_artifact(item)
         raise Unsupported(f"a Docker manifest cannot hold {item}: add --to oci")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
-    kept = item if index.written(item, name) else replace(item, entries=tuple(_images(item)))
+    kept = item if index.was_read_as(item, name) else replace(item, entries=tuple(_images(item)))
     return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
@@ -58,7 +58,7 @@ def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
         return
     if not isinstance(item, Artifact) and item.annotations:
         yield Loss(field="annotations", reason="a Docker manifest has no annotations")
-    yield from manifest.only_of_oci(original, "a Docker manifest")
+    yield from manifest.losses_of_oci(original, "a Docker manifest")
     if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
         yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
     if isinstance(item, Image):

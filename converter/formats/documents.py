@@ -26,7 +26,7 @@ _REMEMBERED: ContextVar[SoundDocuments | None] = ContextVar("sound documents", d
 
 
 @contextmanager
-def remembering(sound: SoundDocuments) -> Iterator[None]:
+def remember_sound(sound: SoundDocuments) -> Iterator[None]:
     """Skip the check of documents known to be sound, and record new ones: a schema's validator is slow to start."""
     token = _REMEMBERED.set(sound)
     try:
@@ -42,7 +42,7 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
     dialect's media type is, as in all readers.
     """
     data = known.read()
-    require(data, kind)
+    require_valid(data, kind)
     document = load_object(data)
     said, told = document.get("mediaType"), known.descriptor.media_type
     # In this order: a configuration may have a member of that name, of any type.
@@ -56,10 +56,10 @@ def require_written(data: bytes, media_type: str) -> None:
     kind = types.KINDS.get(media_type)
     if kind is not None:
         with within(f"written {kind}"):
-            require(data, kind)
+            require_valid(data, kind)
 
 
-def require(data: bytes, kind: str) -> None:
+def require_valid(data: bytes, kind: str) -> None:
     """Raise Invalid with a document's first error and the number of further ones."""
     remembered, digest = _REMEMBERED.get(), Digest.of(data)
     if remembered is not None and remembered.is_sound(digest, kind):

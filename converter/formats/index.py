@@ -16,7 +16,7 @@ from converter.formats.manifest import (
     ZSTD_INSTANCE,
     Dialect,
     algorithm_of,
-    bare,
+    bare_descriptor,
     row_json,
     set_annotations,
     written_by,
@@ -76,13 +76,13 @@ class _Index:
         return _document(self.item, made_rows, self.media_type, self.dialect)
 
 
-def rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
+def original_rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
     """The rows of the document an index was read from, if it was of that format."""
     document = written_by(item.original, format_name) or {}
     return document.get("manifests") or ()
 
 
-def written(item: Index, format_name: str) -> bool:
+def was_read_as(item: Index, format_name: str) -> bool:
     """Whether the index was read from a document of that format."""
     return item.original is not None and item.original.format == format_name
 
@@ -104,7 +104,7 @@ def _row(
         annotations=annotations,
         data=entry.data if same else None,
     )
-    return bare(row) if dialect.bare else row
+    return bare_descriptor(row) if dialect.bare else row
 
 
 def _of_zstd(node: Node) -> bool:

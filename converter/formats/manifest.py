@@ -130,7 +130,7 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
     before = (written_by(image.original, dialect.name) or {}).get("layers") or []
     listed = frozenset(row["digest"] for row in before)
     dialect = replace(dialect, kept=frozenset(row["mediaType"] for row in before))
-    layers = tuple(_fitting(layer, listed, dialect, accepts) for layer in image.layers)
+    layers = tuple(_acceptable(layer, listed, dialect, accepts) for layer in image.layers)
     nodes = tuple(_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers))
     present = tuple(node for node in nodes if node is not None)
     return Write(
@@ -141,7 +141,7 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
     )
 
 
-def carry(artifact: Artifact) -> Node:
+def plan_artifact(artifact: Artifact) -> Node:
     """Plan an artifact unchanged, with everything it names; one that is not a manifest names nothing."""
     root = artifact.original.manifest
     if root.descriptor.media_type not in types.MANIFESTS:
@@ -166,7 +166,7 @@ def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None
     return load_object(original.manifest.read()) if original is not None and original.format == dialect else None
 
 
-def only_of_oci(original: Original | None, taker: str) -> Iterator[Loss]:
+def losses_of_oci(original: Original | None, taker: str) -> Iterator[Loss]:
     """What an OCI manifest that was read has, and ``taker``, the name of another format's in a sentence, has not."""
     document = written_by(original, "oci") or {}
     for name in ("subject", "artifactType"):
@@ -198,7 +198,7 @@ def _artifact(
     )
 
 
-def _fitting(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> Layer:
+def _acceptable(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> Layer:
     """The layer in a compression that the target accepts; one that it does not accept becomes gzip.
 
     ``listed`` are the digests in the manifest being rewritten, which may keep what it had.
@@ -207,12 +207,12 @@ def _fitting(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: fr
         return layer
     if str(layer.content.descriptor.digest) in listed:
         return layer
-    if _taken(_media_type(layer, dialect), dialect, accepts):
+    if _is_accepted(_media_type(layer, dialect), dialect, accepts):
         return layer
     return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
 
 
-def _taken(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:
+def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:
     """Whether a target accepts layers of this type: by its own list, or else as any reader of the dialect does."""
     if accepts:
         return media_type in accepts
@@ -240,7 +240,7 @@ def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number:
     label = f"layer[{number}]"
     media_type = _media_type(layer, dialect)
     codec = layer.content.compression.codec if isinstance(layer.content, Derived) else ""
-    if media_type is None or (codec and not _taken(media_type, dialect, accepts)):
+    if media_type is None or (codec and not _is_accepted(media_type, dialect, accepts)):
         with within(label):
             raise Unsupported(f"Docker manifests cannot hold {codec or 'such'} layers: use --to oci or --compress gzip")
     algorithm = layer.diff_id.algorithm if layer.diff_id else "sha256"
@@ -287,7 +287,7 @@ class _Config:
         rows = iter(made)
         found = [next(rows).diff_id if made and not layer.absent else None for layer in self.layers]
         diff_ids = tuple(
-            layer.diff_id if layer.diff_id is not None else _must(new)
+            layer.diff_id if layer.diff_id is not None else _require_diff_id(new)
             for layer, new in zip(self.layers, found, strict=True)
         )
         return container_config.encode(self.image, diff_ids, self.original)
@@ -307,7 +307,7 @@ def _config_node(image: Image, layers: tuple[Layer, ...], present: tuple[Leaf, .
     )
 
 
-def _must(diff_id: Digest | None) -> Digest:
+def _require_diff_id(diff_id: Digest | None) -> Digest:
     if diff_id is None:
         raise Unsupported("a foreign layer has no diff_id: add --download-foreign to compute it")
     return diff_id
@@ -319,13 +319,13 @@ def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Desc
         row = layer.content.descriptor
         row = replace(row, media_type=_media_type(layer, dialect) or row.media_type, annotations=layer.annotations)
     else:
-        row = replace(_there(made).descriptor, annotations=_still_true(layer.annotations))
+        row = replace(_made_layer(made).descriptor, annotations=_still_true(layer.annotations))
     if made is not None and made.facts.recipe:
         row = replace(row, annotations={**row.annotations, RECIPE: made.facts.recipe})
-    return bare(row) if dialect.bare else row
+    return bare_descriptor(row) if dialect.bare else row
 
 
-def _there(made: Made | None) -> Made:
+def _made_layer(made: Made | None) -> Made:
     if made is None:
         raise Unsupported("a layer was not made yet, so its digest is not known")
     return made
@@ -335,7 +335,7 @@ def _still_true(annotations: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in annotations.items() if not key.startswith(_COMPRESSED_CONTENT)}
 
 
-def bare(row: Descriptor) -> Descriptor:
+def bare_descriptor(row: Descriptor) -> Descriptor:
     """A descriptor as Docker has it: no annotations, no artifact type, no data."""
     return replace(row, annotations={}, artifact_type="", data=None)
 

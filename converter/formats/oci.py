@@ -37,7 +37,7 @@ def decode(root: Known, fetch: Fetch) -> Item:
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:
     """Plan a manifest or an index; artifacts are carried unchanged. ``listed`` plans the items of an index."""
     if isinstance(item, Artifact):
-        return manifest.carry(item)
+        return manifest.plan_artifact(item)
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts)
     return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
@@ -45,7 +45,9 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
 
 def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI has no place for: the CPU features of a Docker list, and what the image's own format tells."""
-    if isinstance(item, Index) and any("features" in (row.get("platform") or {}) for row in index.rows(item, "docker")):
+    if isinstance(item, Index) and any(
+        "features" in (row.get("platform") or {}) for row in index.original_rows(item, "docker")
+    ):
         yield Loss(field="platform.features", reason="an OCI index has no CPU features")
     if isinstance(item, Image):
         yield from losses_elsewhere(item, name, annotated=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from converter.errors import Unsupported
-from converter.formats.accounts import Accounts, note, process_user
-from converter.formats.capabilities import USUAL
+from converter.formats.accounts import Accounts, note_accounts, process_user
+from converter.formats.capabilities import DEFAULT_CAPABILITIES
 from converter.model import media_types as types
 from converter.model.content import NONE, Derived, LayerFacts, Open, Replaced
 from converter.model.document import dump_json
@@ -45,7 +45,7 @@ class Flattened:
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Iterator[Block]:
         accounts = Accounts()
         yield from accounts.watched(squash(inputs, replaced=replaced))
-        note(accounts, facts)
+        note_accounts(accounts, facts)
 
 
 def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
@@ -96,7 +96,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     user = process_user(config.user, facts.passwd, facts.group)
     groups = {"additionalGids": list(confined.groups)} if confined.groups else {}
     limits = {kind: dict(limit) for kind, limit in (("memory", confined.memory), ("cpu", confined.cpu)) if limit}
-    capabilities = USUAL if confined.capabilities is None else confined.capabilities
+    capabilities = DEFAULT_CAPABILITIES if confined.capabilities is None else confined.capabilities
     return {
         "ociVersion": "1.0.2",
         "process": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from converter.diff import Difference, changed, members, type_name
+from converter.diff import Difference, changed_members, changed_properties, type_name
 from converter.errors import Unsupported
 from converter.profile import mtree
 from converter.profile.contents import Contents
@@ -25,19 +25,19 @@ _KEYWORDS = {
 """Property → the keyword that tells it; a property that is not told is not compared."""
 
 
-def compare(profile: Profile, contents: Contents, config: Mapping[str, Any] | None) -> Iterator[Difference]:
+def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, Any] | None) -> Iterator[Difference]:
     """Every difference, configuration first, then by path: ``a`` is what the profile states, ``b`` what is there.
 
     Nothing is compared outside the scope of ``contents``, which may be narrower than the profile's. A ``config`` of
     None is that of a tree which has none. Raises Unsupported for a narrower scope where only the digest is stated.
     """
     if profile.config is not None and config is not None:
-        yield from members("config", profile.config, config)
+        yield from changed_members("config", profile.config, config)
     if contents.scope == profile.scope and contents.digest() == profile.digest:
         # Only what the text does not tell can differ.
         yield from _attributes(profile, contents)
     elif profile.lines is not None:
-        yield from _trees(mtree.parse(profile.lines), contents, profile)
+        yield from _trees(mtree.parse_mtree(profile.lines), contents, profile)
     elif contents.scope == profile.scope:
         yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(contents.digest()))
     else:
@@ -81,7 +81,7 @@ def _file(path: bytes, a: Node, b: Node, told: frozenset[bytes], profile: Profil
         return
     if a == b or (not profile.scope.times and a._replace(mtime_ns=b.mtime_ns) == b):
         return
-    for what, of_a, of_b in changed(a, b):
+    for what, of_a, of_b in changed_properties(a, b):
         if what == "xattrs":
             compared = profile.attributes is not None
         elif what == "owner":

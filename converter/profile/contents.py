@@ -80,7 +80,7 @@ class Contents:
         """The canonical text, line by line."""
         yield mtree.FIRST
         for file in self:
-            yield mtree.line(file, times=self.scope.times)
+            yield mtree.format_line(file, times=self.scope.times)
 
     def digest(self) -> Digest:
         """The content digest: that of the canonical text."""

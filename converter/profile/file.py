@@ -40,7 +40,7 @@ class Found:
     signers: tuple[tuple[str, str], ...] = ()
 
 
-def load(path: Path, scope: Scope, trusted: Trusted | None = None) -> Found:
+def load_profile(path: Path, scope: Scope, trusted: Trusted | None = None) -> Found:
     """Read a profile. ``scope`` is that of a text, which says nothing of it; a statement has its own.
 
     With ``trusted``, it must be an envelope that one of the trusted keys signed: raises Untrusted if it is not. Raises
@@ -58,10 +58,10 @@ def load(path: Path, scope: Scope, trusted: Trusted | None = None) -> Found:
             if trusted is not None:
                 raise Untrusted("the statement is not signed: sign it with `profile --sign-by`")
             return Found(profile=statement.read(document))
-        return opened(Signature(kind=ATTESTATION, location=str(path), covers="", data=data), trusted)
+        return open_profile(Signature(kind=ATTESTATION, location=str(path), covers="", data=data), trusted)
 
 
-def attached(signatures: Iterable[Signature], trusted: Trusted | None) -> tuple[list[Found], list[str]]:
+def attached_profiles(signatures: Iterable[Signature], trusted: Trusted | None) -> tuple[list[Found], list[str]]:
     """The profiles among what is attached to an image, the newest first, and why others do not count.
 
     With ``trusted``, only those that one of its keys signed; the content of a signature never makes it raise.
@@ -72,23 +72,23 @@ def attached(signatures: Iterable[Signature], trusted: Trusted | None) -> tuple[
         if one.kind != ATTESTATION:
             continue
         try:
-            found.append(opened(one, trusted))
+            found.append(open_profile(one, trusted))
         except (Invalid, Untrusted, Unsupported) as error:
             problems.append(f"{one.location}: {error}")
     return found[::-1], problems
 
 
-def stated(signature: Signature) -> Digest | None:
+def stated_digest(signature: Signature) -> Digest | None:
     """The content digest that an attestation states, unverified; None if it states none that can be read."""
     if signature.kind != ATTESTATION:
         return None
     try:
-        return opened(signature, None).profile.digest
+        return open_profile(signature, None).profile.digest
     except (Invalid, Unsupported):
         return None
 
 
-def opened(signature: Signature, trusted: Trusted | None) -> Found:
+def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
     """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
     if trusted is None:
         return Found(profile=statement.read(_parsed(dsse.opened(_parsed(signature.data))[1])))

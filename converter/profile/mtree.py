@@ -38,17 +38,17 @@ class File(NamedTuple):
     node: Node
 
 
-def line(file: File, *, times: bool = False) -> bytes:
+def format_line(file: File, *, times: bool = False) -> bytes:
     """The line of a file; with ``times``, its modification time too."""
     path, node = file
-    words = [escaped(b"./" + path if path else b"."), b"type=" + TYPES[node.type]]
+    words = [escape_name(b"./" + path if path else b"."), b"type=" + TYPES[node.type]]
     if node.type != fields.SYMLINK:
         words.append(b"mode=%04o" % node.mode)
     words.append(b"uid=%d gid=%d" % (node.uid, node.gid))
     if node.type == fields.FILE:
         words.append(b"size=%d sha256digest=%s" % (node.size, node.sha256.hex().encode()))
     elif node.type == fields.SYMLINK:
-        words.append(b"link=" + escaped(node.linkname))
+        words.append(b"link=" + escape_name(node.linkname))
     elif node.type in {fields.CHAR, fields.BLOCK}:
         words.append(b"device=native,%d,%d" % node.device)
     if times:
@@ -56,12 +56,12 @@ def line(file: File, *, times: bool = False) -> bytes:
     return b" ".join(words) + b"\n"
 
 
-def escaped(name: bytes) -> bytes:
+def escape_name(name: bytes) -> bytes:
     """The name with three octal digits after a backslash for all but printable ASCII, and for a backslash and ``#``."""
     return _PLAIN.sub(lambda found: b"\\%03o" % found[0][0], name)
 
 
-def parse(lines: Iterable[bytes]) -> Iterator[tuple[File, frozenset[bytes]]]:
+def parse_mtree(lines: Iterable[bytes]) -> Iterator[tuple[File, frozenset[bytes]]]:
     """The files of a text with full paths, in its order, each with the keywords that are told of it.
 
     Raises Invalid for anything else, such as mtree's older form, in which a path depends on the lines before it.

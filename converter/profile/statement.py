@@ -46,7 +46,9 @@ class Profile:
     config: Mapping[str, Any] | None = None
 
 
-def state(contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]]) -> dict[str, Any]:
+def make_statement(
+    contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]]
+) -> dict[str, Any]:
     """The statement about a tree and its ``config``; ``subjects`` are the names and digests of the image itself."""
     digest = contents.digest()
     named = [(CONTENT, digest), *subjects]
@@ -74,7 +76,7 @@ def state(contents: Contents, config: Mapping[str, Any], subjects: Iterable[tupl
     }
 
 
-def brief(statement: Mapping[str, Any]) -> dict[str, Any]:
+def without_text(statement: Mapping[str, Any]) -> dict[str, Any]:
     """The same statement without a long text: the digest alone says then which content is meant."""
     predicate = statement["predicate"]
     if len(predicate["content"]) <= BRIEF:

@@ -116,7 +116,7 @@ def sign(
     location = Location.parse(reference)
     with enforce_limits(store.limits), open_source(location, store) as source, within(str(reference)):
         root = source.resolve(location.name)
-        known = formats.labelled(source.fetch(root))
+        known = formats.with_media_type(source.fetch(root))
         root = replace(root, media_type=known.descriptor.media_type)
         target = Location.parse(destination) if destination else location
         if root.media_type == types.ACI:

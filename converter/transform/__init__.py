@@ -31,7 +31,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     def resolve(image: Image) -> Image:
         own = image.original is not None and image.original.format == target.name
         # In its own format, an image may keep its dependencies, unless they become one layer with it.
-        return image if own and not settings.squash else formats.resolve(image, find)
+        return image if own and not settings.squash else formats.resolve_dependencies(image, find)
 
     item = each_image(resolve)(item)
     if settings.changes:

@@ -10,7 +10,7 @@ from converter.events import Report, silent
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits, enforce_limits
 from converter.schema import Finding, Profile, check_document, is_valid
-from converter.validate.rules import IMAGE_KINDS, rules
+from converter.validate.rules import IMAGE_KINDS, all_rules
 
 if TYPE_CHECKING:
     from converter.model.reference import Reference
@@ -21,8 +21,8 @@ __all__ = [
     "IMAGE_KINDS",
     "UNKNOWN",
     "Verdict",
-    "rules",
-    "unreadable",
+    "all_rules",
+    "unreadable_target",
     "validate_document",
     "validate_image",
     "validate_source",
@@ -97,7 +97,7 @@ def validate_source(
     return Verdict(kind=kind, findings=findings.all())
 
 
-def unreadable(error: ConverterError, profile: Profile = "compat") -> Finding:
+def unreadable_target(error: ConverterError, profile: Profile = "compat") -> Finding:
     """The error that stopped the validation of one target, as a finding to report with those of others."""
     from converter.validate.findings import Findings
 

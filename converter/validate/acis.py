@@ -16,9 +16,9 @@ from converter.streams.tar import fields
 from converter.streams.tar.aci import AciEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import MANIFEST, clean_name, quoted_name
-from converter.validate.blobs import BlobReader, Passing, StreamFailed, failing, finding_reporter
+from converter.validate.blobs import BlobReader, Passing, StreamFailed, finding_reporter, wrap_stream_errors
 from converter.validate.findings import Findings
-from converter.validate.tars import scan
+from converter.validate.tars import scan_tar
 
 ARCHIVE = "archive"
 """The path of the tar in findings; that of the manifest in it is ``manifest``."""
@@ -35,7 +35,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
     findings = blobs.findings
     plain: Iterator[Block] | None = None
     with findings.at(ARCHIVE, _FORMAT):
-        plain = failing(tar_of(passing))
+        plain = wrap_stream_errors(tar_of(passing))
     if plain is None:
         return
     tell = finding_reporter(findings, ARCHIVE)
@@ -53,7 +53,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
     complete = False
     try:
         with closing(read_ahead(plain)) as blocks:
-            complete = scan(blocks, tell, visit, blobs.limits)
+            complete = scan_tar(blocks, tell, visit, blobs.limits)
     except StreamFailed as failed:
         findings.report(failed.error, ARCHIVE, _FORMAT)
     if complete:

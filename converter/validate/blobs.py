@@ -22,8 +22,8 @@ from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.budget import Budget
 from converter.streams.verify import Meter, metered
 from converter.validate.entries import LayerEntries
-from converter.validate.findings import Findings, entry
-from converter.validate.tars import scan
+from converter.validate.findings import Findings, path_of_entry
+from converter.validate.tars import scan_tar
 
 
 class StreamFailed(Exception):
@@ -164,14 +164,16 @@ class BlobReader:
             return SeenLayer(entries=entries)
         hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
         meter = None if hashed_already else Meter(algorithm)
-        plain = failing(decompress(whole, codec, self.limits))
+        plain = wrap_stream_errors(decompress(whole, codec, self.limits))
         if codec != "tar":
             plain = read_ahead(plain)
         if meter is not None:
             plain = metered(plain, meter)
         try:
             with closing(plain) as blocks:
-                complete = scan(blocks, finding_reporter(self.findings, place), entries.visit, self.limits, self._tree)
+                complete = scan_tar(
+                    blocks, finding_reporter(self.findings, place), entries.visit, self.limits, self._tree
+                )
                 for _ in blocks:
                     pass
             complete = complete and entries.finish()
@@ -236,7 +238,7 @@ class BlobReader:
             self.findings.add("image/blob-digest", claim.of("digest"), fact)
 
 
-def failing(blocks: Blocks) -> Iterator[Block]:
+def wrap_stream_errors(blocks: Blocks) -> Iterator[Block]:
     """Uncompressed blocks, whose errors are raised as Failed: a fault of the compression is not one of the content."""
     try:
         yield from blocks
@@ -248,7 +250,7 @@ def finding_reporter(findings: Findings, place: str) -> ReportProblem:
     """Returns a function that adds findings about the tar at a place."""
 
     def tell(rule: str, name: bytes | None, fact: str) -> None:
-        findings.add(rule, place if name is None else entry(place, name), fact)
+        findings.add(rule, place if name is None else path_of_entry(place, name), fact)
 
     return tell
 

@@ -18,9 +18,9 @@ _Link = tuple[int, bytes, bytes]
 """A link: the number of its layer, its name, and its target."""
 
 
-def judge(layers: Sequence[LayerEntries]) -> None:
+def report_dangling(layers: Sequence[LayerEntries]) -> None:
     """Report the links of ``layers``, base first, whose target is missing."""
-    for links, asked in _together(layers):
+    for links, asked in _batches(layers):
         below = _Flattened(asked)
         for number, group in groupby(links, itemgetter(0)):
             for layer in layers[below.height : number]:
@@ -30,7 +30,7 @@ def judge(layers: Sequence[LayerEntries]) -> None:
                     layers[number].dangling(name, target)
 
 
-def _together(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set[int]]]:
+def _batches(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set[int]]]:
     """Batches of links, lower layers first, each with the hashes of all paths that can affect them."""
     links: list[_Link] = []
     asked: set[int] = set()

@@ -50,7 +50,7 @@ class Findings(Problems):
     def add_all(self, place: str, findings: Iterable[Finding]) -> None:
         """Add the findings of the document at a place."""
         for one in findings:
-            path = member(place, one.path)
+            path = path_of_member(place, one.path)
             self._keep(Finding(_whole(path), one.rule, _whole(one.message), one.spec, one.severity))
 
     def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
@@ -102,17 +102,17 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def member(place: str, pointer: str) -> str:
+def path_of_member(place: str, pointer: str) -> str:
     """The path of a member, by its JSON pointer, of the document at a place; without one, that of the document."""
     return f"{place}#{pointer}" if pointer else place
 
 
-def below(place: str, part: str) -> str:
+def path_below(place: str, part: str) -> str:
     """The path of a part of what is at a place; the image itself has the place ``""``."""
     return f"{place}/{part}" if place else part
 
 
-def entry(place: str, name: bytes) -> str:
+def path_of_entry(place: str, name: bytes) -> str:
     """The path of an entry of the tar at a place; bytes that are not UTF-8 are escaped."""
     text = name.decode("utf-8", "backslashreplace")
     return f"{place}!/{text.lstrip('/')}"

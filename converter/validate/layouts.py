@@ -14,7 +14,7 @@ from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
 from converter.streams.verify import digest_and_size
 from converter.validate.blobs import BlobReader
-from converter.validate.findings import member
+from converter.validate.findings import path_of_member
 from converter.validate.walk import ImageWalk
 
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
@@ -33,12 +33,14 @@ class LayoutCheck:
     def run(self, name: str = "") -> None:
         """Check everything or, with a name, that image and its attachments. Raises NotFound for the name."""
         rows = lenient_member(self._layout.index, "manifests", list)
-        entries = [self._walk.descriptor(row, member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)]
+        entries = [
+            self._walk.descriptor(row, path_of_member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)
+        ]
         self._names(entries)
         chosen = self._chosen(name, entries) if name else None
         for number, entry in enumerate(entries):
             if entry is not None and (chosen is None or entry.digest in chosen):
-                self._walk.item(entry, member(INDEX, f"/manifests/{number}"), f"manifests/{number}")
+                self._walk.item(entry, path_of_member(INDEX, f"/manifests/{number}"), f"manifests/{number}")
         self._attached(entries)
         if not name:
             self._unnamed()
@@ -49,7 +51,7 @@ class LayoutCheck:
             short = "" if entry is None else entry.annotations.get(REF_NAME, "")
             if entry is None or not short:
                 continue
-            claim = member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
+            claim = path_of_member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
             if not _NAME.fullmatch(short):
                 fact = (
                     f'invalid name "{short[:100]}": expected letters and digits, with one of -._:@+/ or -- in between'

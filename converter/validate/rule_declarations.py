@@ -15,7 +15,7 @@ SPEC = "image-spec 1.1.1, "
 LAYER = SPEC + "layer.md, "
 
 
-def rule(
+def image_rule(
     name: str,
     title: str,
     spec: str,

@@ -17,7 +17,7 @@ from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
 from converter.stores.docker_archive.repositories import Chains
 from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
-from converter.validate.findings import member
+from converter.validate.findings import path_of_member
 from converter.validate.layouts import LayoutCheck
 from converter.validate.walk import ImageWalk, diff_ids_of
 
@@ -68,11 +68,11 @@ class SavedCheck:
             layers = [self._layer(file, file, file) for file in files]
             whole = [layer.entries for layer in layers if layer is not None and layer.complete]
             if len(whole) == len(layers):
-                cross_layer_links.judge(whole)
+                cross_layer_links.report_dangling(whole)
         return bool(chosen)
 
     def _row(self, row: Saved, number: int) -> None:
-        claim = member(_MANIFEST, f"/{number}/Config")
+        claim = path_of_member(_MANIFEST, f"/{number}/Config")
         data = None
         with self._findings.at(claim, missing=_MISSING):
             data = self._medium.read_document(row.config) if row.config else None
@@ -92,7 +92,7 @@ class SavedCheck:
             for place, name in enumerate(row.layers):
                 source = row.sources.get(str(diff_ids[place])) if place < len(diff_ids) else None
                 claim, foreign = (
-                    member(_MANIFEST, f"/{number}/Layers/{place}"),
+                    path_of_member(_MANIFEST, f"/{number}/Layers/{place}"),
                     source is not None and bool(source.urls),
                 )
                 known.append(self._layer(name, claim, f"{number}/layers/{place}", foreign=foreign))
@@ -137,7 +137,7 @@ class SavedCheck:
 
     def _sources(self, row: Saved, config: Mapping[str, Any], number: int) -> None:
         """Check ``LayerSources`` of layers below blobs/; others may be stored plain and described as compressed."""
-        claim = member(_MANIFEST, f"/{number}/LayerSources")
+        claim = path_of_member(_MANIFEST, f"/{number}/LayerSources")
         for name, diff_id in zip(row.layers, diff_ids_of(config)):
             source, promised = row.sources.get(str(diff_id)), _claimed(name)
             if promised is None or source is None:
@@ -158,7 +158,7 @@ class SavedCheck:
             for place, tag in enumerate(row.tags):
                 if seen.setdefault(tag, number) != number:
                     fact = f'image {seen[tag]} has the name "{tag[:200]}", too'
-                    path = member(_MANIFEST, f"/{number}/RepoTags/{place}")
+                    path = path_of_member(_MANIFEST, f"/{number}/RepoTags/{place}")
                     self._findings.add("docker/archive-tag-repeated", path, fact)
         rule = "docker/archive-repositories"
         names = repositories.names(self._medium, self._blobs.limits, self._findings, rule)
@@ -169,7 +169,7 @@ class SavedCheck:
         for name in sorted(listed - {in_full(tag) for tag in seen}):
             self._findings.add(rule, _NAMES, f'no image "{name}" in {_MANIFEST}')
         for name in sorted(tagged.keys() - listed):
-            path = member(_MANIFEST, f"/{tagged[name]}/RepoTags")
+            path = path_of_member(_MANIFEST, f"/{tagged[name]}/RepoTags")
             self._findings.add(rule, path, f'"{name}" is missing in {_NAMES}')
 
 

@@ -32,7 +32,7 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 )
 
 
-def scan(
+def scan_tar(
     blocks: Blocks, tell: ReportProblem, visit: Callable[[Entry], None], limits: Limits, held: Budget | None = None
 ) -> bool:
     """Read an uncompressed archive as far as possible, and call ``visit`` with each file in it.

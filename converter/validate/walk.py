@@ -20,7 +20,7 @@ from converter.ports import Fetch
 from converter.schema import Finding, check_document, findings_in_image, guess_kind
 from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
-from converter.validate.findings import below, member
+from converter.validate.findings import path_below, path_of_member
 
 _ROOTS = types.KINDS.keys() - types.CONFIGS
 _COUNTED = frozenset(("oci/history-length", "docker/config-history"))
@@ -76,15 +76,15 @@ class ImageWalk:
             self._same(descriptor, claim)
             return
         if descriptor.media_type not in _ROOTS and descriptor.media_type not in {"", "application/json"}:
-            self._blobs.opaque(known.raw, below(place, "blob"), DescriptorClaim(descriptor, claim))
+            self._blobs.opaque(known.raw, path_below(place, "blob"), DescriptorClaim(descriptor, claim))
             return
         data = self._blobs.document(known.raw, DescriptorClaim(descriptor, claim))
         if data is None:
             return
         kind = types.KINDS.get(descriptor.media_type) or guess_kind(data)
-        document = self._document(data, kind or "oci-manifest", below(place, _part(kind)))
+        document = self._document(data, kind or "oci-manifest", path_below(place, _part(kind)))
         self.seen[descriptor.digest] = Seen(descriptor, document)
-        self._said(descriptor, document, below(place, _part(kind)))
+        self._said(descriptor, document, path_below(place, _part(kind)))
         if kind in {"oci-index", "docker-manifest-list"}:
             self._index(document, place, depth)
         elif kind == "docker-schema1":
@@ -132,51 +132,51 @@ class ImageWalk:
             fact = f'mediaType is "{said[:100]}": the descriptor says "{descriptor.media_type}"'
             alike = any({said, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
             rule = "image/media-type-dialect" if alike else "image/media-type"
-            self._findings.add(rule, member(place, "/mediaType"), fact)
+            self._findings.add(rule, path_of_member(place, "/mediaType"), fact)
 
     def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
         rows = lenient_member(document, "manifests", list)
         digests = [row.get("digest") for row in rows if isinstance(row, dict)]
-        here = below(place, "index")
+        here = path_below(place, "index")
         for number, row in enumerate(rows):
-            claim = member(here, f"/manifests/{number}")
-            self.row(row, claim, below(place, f"manifests/{number}"), depth + 1, self._sparse)
+            claim = path_of_member(here, f"/manifests/{number}")
+            self.row(row, claim, path_below(place, f"manifests/{number}"), depth + 1, self._sparse)
             subject = lenient_member(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"the attestation is about {str(subject)[:100]}, which the index does not list"
                 self._findings.add("image/attestation", f"{claim}/annotations/{REFERENCE}", fact)
 
     def _schema1(self, document: Mapping[str, Any], place: str) -> None:
-        here = below(place, "manifest")
+        here = path_below(place, "manifest")
         self._blobs.image()
         for number, row in enumerate(lenient_member(document, "fsLayers", list)):
             text = lenient_member(row, "blobSum", str)
-            claim = member(here, f"/fsLayers/{number}")
+            claim = path_of_member(here, f"/fsLayers/{number}")
             # Schema 1 states no sizes, and calls a digest blobSum.
             row = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
             descriptor = self.descriptor(row, claim)
             if descriptor is not None:
                 unsized = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=-1)
-                self._layer(unsized, claim, below(place, f"layers/{number}"), "sha256")
+                self._layer(unsized, claim, path_below(place, f"layers/{number}"), "sha256")
 
     def _manifest(self, document: Mapping[str, Any], root: Descriptor, place: str, dialect: str) -> None:
-        here = below(place, "manifest")
+        here = path_below(place, "manifest")
         self._subject(document, here)
         rows = lenient_member(document, "layers", list)
         config = document.get("config")
-        layers = [self.descriptor(row, member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
-        described = None if config is None else self.descriptor(config, member(here, "/config"))
+        layers = [self.descriptor(row, path_of_member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
+        described = None if config is None else self.descriptor(config, path_of_member(here, "/config"))
         if _artifact(document, root, described, layers, dialect):
             for number, blob in enumerate((described, *layers)):
                 part = "config" if number == 0 else f"layers/{number - 1}"
-                self._opaque(blob, member(here, f"/{part}"), below(place, part))
+                self._opaque(blob, path_of_member(here, f"/{part}"), path_below(place, part))
             return
-        said = {} if described is None else self._config(described, member(here, "/config"), place, dialect)
+        said = {} if described is None else self._config(described, path_of_member(here, "/config"), place, dialect)
         diff_ids = diff_ids_of(said)
         self._blobs.image()
         read_layers = []
         for number, layer in enumerate(layers):
-            claim, inside = member(here, f"/layers/{number}"), below(place, f"layers/{number}")
+            claim, inside = path_of_member(here, f"/layers/{number}"), path_below(place, f"layers/{number}")
             algorithm = _algorithm(diff_ids, number)
             read_layers.append(None if layer is None else self._layer(layer, claim, inside, algorithm))
         if said:
@@ -185,30 +185,30 @@ class ImageWalk:
 
     def image(self, config: Mapping[str, Any], layers: Sequence[SeenLayer | None], place: str) -> None:
         """Check a configuration against its layers, base first; None for a layer that could not be read."""
-        here = below(place, "config")
+        here = path_below(place, "config")
         diff_ids = diff_ids_of(config)
         if len(diff_ids) != len(layers):
             fact = f"{len(diff_ids)} diff_ids for {len(layers)} layers"
-            self._findings.add("image/diff-id-count", member(here, "/rootfs/diff_ids"), fact)
+            self._findings.add("image/diff-id-count", path_of_member(here, "/rootfs/diff_ids"), fact)
         else:
             for number, (stated, layer) in enumerate(zip(diff_ids, layers, strict=True)):
                 computed = None if layer is None else layer.diff_id
                 if computed is not None and str(computed) != stated:
                     fact = f"diff_id mismatch: expected {str(stated)[:150]}, computed {computed}"
-                    self._findings.add("image/diff-id", member(here, f"/rootfs/diff_ids/{number}"), fact)
+                    self._findings.add("image/diff-id", path_of_member(here, f"/rootfs/diff_ids/{number}"), fact)
         history = config.get("history")
         if isinstance(history, list) and history:
             made = sum(not (isinstance(step, dict) and step.get("empty_layer") is True) for step in history)
             if made != len(layers):
                 fact = f"{made} steps of history made a layer, but there are {len(layers)} layers"
-                self._findings.add("image/history-length", member(here, "/history"), fact)
+                self._findings.add("image/history-length", path_of_member(here, "/history"), fact)
         known = [layer for layer in layers if layer is not None and layer.complete]
         if len(known) == len(layers):
-            cross_layer_links.judge([layer.entries for layer in known])
+            cross_layer_links.report_dangling([layer.entries for layer in known])
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
         """Check a configuration document alone; returns its content."""
-        return self._document(data, f"{dialect}-config", below(place, "config"))
+        return self._document(data, f"{dialect}-config", path_below(place, "config"))
 
     def _config(self, descriptor: Descriptor, claim: str, place: str, dialect: str) -> Mapping[str, Any]:
         dialect = "docker" if self._saved else dialect
@@ -247,7 +247,7 @@ class ImageWalk:
         subject = document.get("subject")
         if subject is None:
             return
-        claim = member(here, "/subject")
+        claim = path_of_member(here, "/subject")
         descriptor = self.descriptor(subject, claim)
         if descriptor is None:
             return
@@ -276,7 +276,7 @@ class ImageWalk:
         variants = bool(told.variant) and bool(config.get("variant")) and listed.variant != own.variant
         if not same or variants:
             fact = f"the configuration is for {own}: the index says {listed}"
-            self._findings.add("image/platform", below(place, "config"), fact)
+            self._findings.add("image/platform", path_below(place, "config"), fact)
 
 
 def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:

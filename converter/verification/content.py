@@ -11,7 +11,7 @@ from converter import diff, formats
 from converter.errors import ConverterError, Untrusted
 from converter.model.image import Image
 from converter.profile import statement
-from converter.profile.comparison import compare
+from converter.profile.comparison import compare_profile
 from converter.profile.contents import VOLATILE, Contents, Scope
 from converter.verification.question import Stored
 
@@ -35,7 +35,7 @@ class Content:
         stated = statement.read(said)
         found = [
             f"{one.path}: {one.what}"
-            for one in compare(stated, self._contents(stated.scope), diff.run(self._image.config))
+            for one in compare_profile(stated, self._contents(stated.scope), diff.run_config(self._image.config))
         ]
         if found:
             more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
@@ -46,16 +46,16 @@ class Content:
     @cached_property
     def _image(self) -> Image:
         fetch, root = self._stored.source.fetch, self._stored.root
-        item = formats.decode(formats.labelled(fetch(root)), fetch)
+        item = formats.decode(formats.with_media_type(fetch(root)), fetch)
         if not isinstance(item, Image):
             raise Untrusted("a profile speaks of one image: choose it with --platform")
         try:
-            return formats.resolve(item, lambda _: None)
+            return formats.resolve_dependencies(item, lambda _: None)
         except ConverterError as error:
             raise Untrusted(f"the content is not all here: {error} (--profile attached takes --aci-path)") from None
 
     def _contents(self, scope: Scope) -> Contents:
         if scope not in self._read:
-            with diff.files(self._image) as listing:
+            with diff.file_tree(self._image) as listing:
                 self._read[scope] = self._files.enter_context(Contents(listing, scope))
         return self._read[scope]

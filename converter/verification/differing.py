@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from converter.diff import trees
+from converter.diff import compare_trees
 from converter.errors import Invalid, Untrusted
 from converter.model.document import dump_json, json_pointer, load_object
 from converter.model.frozen import frozen
@@ -136,7 +136,7 @@ def require_same_contents(got: AciContents, want: AciContents) -> None:
     """Raises Untrusted with the first difference between the ACIs."""
     if got.manifest != want.manifest:
         require_same("manifest", load_object(got.manifest), load_object(want.manifest))
-    for difference in trees(got.files, want.files):
+    for difference in compare_trees(got.files, want.files):
         path = difference.path.removeprefix("/rootfs") or "/"
         raise Untrusted(f"{path}: {difference.what}: {_differ(difference.a, difference.b)}")
     for name in sorted(got.said.keys() | want.said.keys()):

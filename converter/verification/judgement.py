@@ -166,7 +166,7 @@ def image_within(stored: Stored, judgement: Judgement, platform: str) -> Stored 
 
 def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     """The image for a platform; raises Untrusted if it is for another one than the index lists it under."""
-    read, wanted = formats.reading(fetch), Platform.parse(platform)
+    read, wanted = formats.item_reader(fetch), Platform.parse(platform)
     item = one_platform(read(root), wanted, read)
     if (
         isinstance(item, Image)

@@ -192,7 +192,7 @@ class OriginalSource:
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
             raise Invalid("recipe is not UTF-8") from None
-        return formats.rebuilt(uncompressed_layer(layer), recipe, self._part(row.manifest).read())
+        return formats.rebuild_whole(uncompressed_layer(layer), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self._parts.get(digest)

@@ -95,7 +95,7 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
 
 def _selected(original: OriginalSource, root: Descriptor) -> Item:
     """The part of the signed image that was converted; raises Untrusted if an index lists it for another platform."""
-    platforms, read = original.record.settings.platforms, formats.reading(original.fetch)
+    platforms, read = original.record.settings.platforms, formats.item_reader(original.fetch)
     whole = read(root)
     if isinstance(whole, Index) and not platforms:
         raise Untrusted("origin record does not say which platform of the index it covers")

@@ -52,7 +52,7 @@ def asked(stored: Stored, identity: str) -> Iterator[Question]:
     ``identity`` is its name, if the caller gives one. Raises what reading raises.
     """
     source, location = stored.source, stored.location
-    known = formats.labelled(source.fetch(stored.root))
+    known = formats.with_media_type(source.fetch(stored.root))
     root = replace(stored.root, media_type=known.descriptor.media_type)
     is_file = root.media_type in types.WHOLE
     manifest = b"" if is_file else known.read()

@@ -52,7 +52,7 @@ class Trace:
 
 def item_at(fetch: Fetch, root: Descriptor) -> Item:
     """Read the image, or the index with all its images."""
-    read = formats.reading(fetch)
+    read = formats.item_reader(fetch)
     return read_whole(read(root), read)
 
 
@@ -165,7 +165,7 @@ class _Tracing:
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
         if signed.media_type not in types.WHOLE or self.wanted.map_identity or wanted is None:
             return
-        item = formats.reading(original.fetch)(signed)
+        item = formats.item_reader(original.fetch)(signed)
         told = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
         if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
             raise Untrusted(f'signature is for the name "{told}": expected "{wanted}" (--identity)')
@@ -196,7 +196,7 @@ class _Dependencies:
     @cached_property
     def _found(self) -> Finder:
         with within("dependencies"):
-            return formats.among(self._original.images())
+            return formats.finder_among(self._original.images())
 
 
 def _names(root: Descriptor) -> dict[str, str]:

@@ -15,7 +15,7 @@ import pytest
 
 from converter.cli.run import run
 from converter.schema import KINDS, bundled_schema, schema_of
-from converter.validate import rules
+from converter.validate import all_rules
 
 ROOT = Path(__file__).parent.parent.parent
 GOOD = '{"imageLayoutVersion": "1.0.0"}'
@@ -349,7 +349,7 @@ def test_rules_of_images_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_rules_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["validate", "--list-rules"]) == 0
     listed = capsys.readouterr().out
-    assert [rule.name for rule in rules() if f"{rule.name}  (" not in listed] == []
+    assert [rule.name for rule in all_rules() if f"{rule.name}  (" not in listed] == []
 
 
 def test_rules_of_a_kind_are_listed_for_programs(capsys: pytest.CaptureFixture[str]) -> None:

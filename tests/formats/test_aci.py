@@ -237,7 +237,7 @@ def test_a_file_tells_who_runs_the_app() -> None:
 
 def on_arm(image: Image) -> Image:
     """The image, if its caller chooses that platform."""
-    item = select(image, ["linux/arm64"], formats.reading(MemorySource(MemoryStore()).fetch))
+    item = select(image, ["linux/arm64"], formats.item_reader(MemorySource(MemoryStore()).fetch))
     assert isinstance(item, Image)
     return item
 

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from converter.formats import aci, oci, runtime
-from converter.formats.aci.confinement import confinement, quantity
-from converter.formats.capabilities import USUAL
+from converter.formats.aci.confinement import confinement_of, parse_quantity
+from converter.formats.capabilities import DEFAULT_CAPABILITIES
 from converter.formats.runtime import runtime_config
 from converter.model.content import LayerFacts, known_bytes
 from tests.builders.acis import aci as an_aci
 from tests.builders.acis import manifest
 
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
-WITHOUT_CHOWN = [one for one in USUAL if one != "CAP_CHOWN"]
+WITHOUT_CHOWN = [one for one in DEFAULT_CAPABILITIES if one != "CAP_CHOWN"]
 
 
 def row(name: str, value: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def row(name: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_an_isolator(isolator: dict[str, Any], says: dict[str, Any], whole: bool) -> None:
-    found = confinement({"isolators": [isolator]})
+    found = confinement_of({"isolators": [isolator]})
     told = {"capabilities": found.capabilities, "memory": found.memory, "cpu": found.cpu}
     assert {key: list(value) if key == "capabilities" else value for key, value in told.items() if value} == says
     assert (found.losses["app.isolators"] is None) is whole
@@ -88,7 +88,7 @@ def test_an_isolator(isolator: dict[str, Any], says: dict[str, Any], whole: bool
     ],
 )
 def test_a_quantity(text: Any, number: Fraction | int | None) -> None:
-    assert quantity(text) == number
+    assert parse_quantity(text) == number
 
 
 def test_a_bundle_holds_what_a_runtime_has_a_word_for() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.formats.aci import keys
-from converter.formats.aci.baseline import baseline_of, comparable, unchanged
-from converter.formats.aci.manifest import Manifest, parse_manifest, render
-from converter.formats.aci.reading import fitted, to_image
+from converter.formats.aci.baseline import baseline_of, comparable_image, is_unchanged
+from converter.formats.aci.manifest import Manifest, parse_manifest, render_manifest
+from converter.formats.aci.reading import fit_history, to_image
 from converter.formats.aci.writing import make_manifest
 from converter.formats.container_config import Schema1, UnknownMembers
 from converter.model.content import known_bytes
@@ -37,7 +37,7 @@ def image(config: RunConfig | None = None, **more: Any) -> Image:
 
 
 def converted(source: Image) -> Manifest:
-    return parse_manifest(render(make_manifest(source, None).document))
+    return parse_manifest(render_manifest(make_manifest(source, None).document))
 
 
 def back(source: Image) -> Image:
@@ -229,7 +229,7 @@ def plain(annotations: Mapping[str, str]) -> dict[str, str]:
 @given(IMAGES)
 def test_a_docker_image_that_was_an_aci_says_what_it_said(source: Image) -> None:
     found = back(source)
-    assert comparable(found).config == comparable(source).config
+    assert comparable_image(found).config == comparable_image(source).config
     assert (found.platform, found.created, found.author) == (source.platform, source.created, source.author)
     assert plain(found.annotations) == plain(source.annotations)
     assert found.foreign.get("docker") == source.foreign.get("docker")
@@ -250,16 +250,16 @@ def test_an_image_that_nobody_changed_keeps_its_manifest_byte_for_byte(source: I
     found = back(source)
     base = baseline_of(found)
     assert base is not None
-    assert unchanged(base.image, comparable(found))
-    assert render(make_manifest(found, base).document) == converted(source).text.encode()
+    assert is_unchanged(base.image, comparable_image(found))
+    assert render_manifest(make_manifest(found, base).document) == converted(source).text.encode()
 
 
 @given(IMAGES, CONFIGS)
 def test_an_edit_shows_and_everything_else_stays(source: Image, config: RunConfig) -> None:
     found = back(source)
     edited = replace(found, config=config, author="another", annotations={**found.annotations, "Odd": "1", "new": "2"})
-    again = to_image(parse_manifest(render(make_manifest(edited, baseline_of(edited)).document)))
-    assert comparable(again).config == comparable(edited).config
+    again = to_image(parse_manifest(render_manifest(make_manifest(edited, baseline_of(edited)).document)))
+    assert comparable_image(again).config == comparable_image(edited).config
     assert (again.platform, again.author, again.created) == (found.platform, "another", found.created)
     assert plain(again.annotations) == plain(edited.annotations)
 
@@ -282,7 +282,7 @@ def test_an_annotation_that_is_no_manifest_is_no_baseline() -> None:
 )
 def test_a_history_fits_the_layers(steps: str, count: int, told: str) -> None:
     history = tuple(History(comment=str(n), empty_layer=step == "e") for n, step in enumerate(steps))
-    found = fitted(history, count)
+    found = fit_history(history, count)
     assert "".join("e" if step.empty_layer else "L" for step in found) == told
     assert [step.comment for step in found] == [step.comment for step in history][: len(told)]
 

@@ -10,7 +10,7 @@ import pytest
 
 from converter.errors import Invalid
 from converter.formats.aci import keys
-from converter.formats.aci.baseline import baseline_of, comparable, unchanged
+from converter.formats.aci.baseline import baseline_of, comparable_image, is_unchanged
 from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, to_image
 from converter.formats.aci.writing import make_manifest
@@ -165,7 +165,7 @@ def test_the_owner_of_a_file_runs_the_app() -> None:
     assert found.config.user == "7:10"
     base = baseline_of(found)
     assert base is not None
-    assert unchanged(base.image, comparable(found))
+    assert is_unchanged(base.image, comparable_image(found))
     lost = to_image(manifest)
     assert lost.config.user == "/usr/bin/ping:/bin/x"
     assert "app.user" in [loss.field for loss in lost.notes.losses]

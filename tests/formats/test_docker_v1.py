@@ -13,7 +13,7 @@ from converter.cache import VerifiedCache
 from converter.errors import Invalid, Unsupported
 from converter.execute import Running, with_threads
 from converter.formats import docker, docker_v1, oci
-from converter.formats.container_config import unnamed
+from converter.formats.container_config import unknown_members
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.content import Known, known_bytes
@@ -117,7 +117,7 @@ def test_the_history_is_base_first_and_marks_what_made_no_layer() -> None:
 def test_the_configuration_is_that_of_the_newest_step_without_its_place_in_the_chain() -> None:
     image = docker_v1.decode(root(DOCUMENT), fetch)
     dropped = {"Size", "layer_id", "parent_id"}
-    assert unnamed(image) == {key: value for key, value in TOP_CONFIG.items() if key not in dropped}
+    assert unknown_members(image) == {key: value for key, value in TOP_CONFIG.items() if key not in dropped}
     assert (image.platform, image.created, image.author) == (
         Platform(os="linux", architecture="arm64"),
         "2016-09-23T23:20:45.789Z",

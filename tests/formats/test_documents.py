@@ -7,7 +7,7 @@ import pytest
 from converter import schema
 from converter.cache import VerifiedCache
 from converter.errors import Invalid
-from converter.formats.documents import read_document, remembering, require
+from converter.formats.documents import read_document, remember_sound, require_valid
 from converter.model import media_types as types
 from converter.model.content import Known, blocks_of
 from converter.model.descriptor import Descriptor
@@ -18,10 +18,10 @@ LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
 def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with remembering(VerifiedCache()):
-        require(LAYOUT, "oci-layout")
+    with remember_sound(VerifiedCache()):
+        require_valid(LAYOUT, "oci-layout")
         monkeypatch.setattr(schema, "check_document", pytest.fail)
-        require(LAYOUT, "oci-layout")
+        require_valid(LAYOUT, "oci-layout")
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_a_sound_document_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_nothing_else_is_thought_sound(data: bytes, kind: str) -> None:
     memory = VerifiedCache()
-    with remembering(memory):
-        require(LAYOUT, "oci-layout")
+    with remember_sound(memory):
+        require_valid(LAYOUT, "oci-layout")
         assert not memory.is_sound(Digest.of(data), kind)
 
 
@@ -46,14 +46,14 @@ def test_a_configuration_may_say_anything_for_a_media_type() -> None:
 
 
 def test_what_was_wrong_is_wrong_again() -> None:
-    with remembering(VerifiedCache()):
+    with remember_sound(VerifiedCache()):
         for _ in range(2):
             with pytest.raises(Invalid, match="imageLayoutVersion"):
-                require(b'{"imageLayoutVersion": "2.0.0"}', "oci-layout")
+                require_valid(b'{"imageLayoutVersion": "2.0.0"}', "oci-layout")
 
 
 def test_nothing_is_remembered_where_nobody_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    require(LAYOUT, "oci-layout")
+    require_valid(LAYOUT, "oci-layout")
     checked: list[str] = []
 
     def check(_data: bytes, kind: str) -> tuple[()]:
@@ -61,5 +61,5 @@ def test_nothing_is_remembered_where_nobody_asks_for_it(monkeypatch: pytest.Monk
         return ()
 
     monkeypatch.setattr(schema, "check_document", check)
-    require(LAYOUT, "oci-layout")
+    require_valid(LAYOUT, "oci-layout")
     assert checked == ["oci-layout"]

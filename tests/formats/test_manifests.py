@@ -12,7 +12,7 @@ import pytest
 from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.formats import docker, oci
-from converter.formats.container_config import unnamed
+from converter.formats.container_config import unknown_members
 from converter.formats.manifest import ZSTD_INSTANCE
 from converter.model import media_types as types
 from converter.model.content import GZIP, ZSTD, Compression, Derived, Known
@@ -117,7 +117,7 @@ def test_the_way_back_from_the_other_dialect_is_the_same_image() -> None:
 def test_what_no_specification_names_is_kept_as_foreign() -> None:
     store = MemoryStore()
     add_image(store)
-    assert unnamed(image(store)) == {"docker_version": "26.1.5", "config": {"Hostname": "builder"}}
+    assert unknown_members(image(store)) == {"docker_version": "26.1.5", "config": {"Hostname": "builder"}}
 
 
 def test_an_edit_changes_its_member_and_no_other() -> None:

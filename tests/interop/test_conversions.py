@@ -12,7 +12,7 @@ import pytest
 
 import converter
 from converter.conversion.opened import open_image
-from converter.diff import compare
+from converter.diff import compare_images
 from converter.formats import docker_v1
 from converter.model.digest import Digest
 from converter.model.image import Image
@@ -53,7 +53,7 @@ def image(reference: str) -> Image:
 
 def assert_same(a: str, b: str) -> None:
     """The judge: nothing differs in files or configuration."""
-    assert list(compare(image(a), image(b))) == []
+    assert list(compare_images(image(a), image(b))) == []
 
 
 def config_digest(reference: str) -> str:

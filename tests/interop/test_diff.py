@@ -10,7 +10,7 @@ import pytest
 
 import converter
 from converter.cli.main import main
-from converter.diff import files, trees
+from converter.diff import compare_trees, file_tree
 from converter.streams.tar import fields
 from tests import naive_tree
 from tests.interop.images import Layout
@@ -26,7 +26,7 @@ def test_a_real_image_is_flattened_as_naively(made: str, request: pytest.Fixture
     layout: Layout = request.getfixturevalue(made)
     image = converter.open_image(layout.reference)
     assert isinstance(image, converter.Image)
-    listed = files(image)
+    listed = file_tree(image)
     found = described(listed)
     layers = []
     for layer in image.layers:
@@ -43,7 +43,7 @@ def test_a_real_image_is_flattened_as_naively(made: str, request: pytest.Fixture
         assert (node.linkname, node.device, dict(node.xattrs)) == (inode.target, inode.device, inode.xattrs), path
         assert node.type != fields.FILE or node.sha256 == sha256(inode.data).digest(), path
         assert set(links or (path,)) == (names[path] if node.type != fields.DIR else {path}), path
-    assert list(trees(listed, listed)) == []
+    assert list(compare_trees(listed, listed)) == []
     listed.close()
 
 

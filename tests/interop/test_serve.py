@@ -12,7 +12,7 @@ import pytest
 import converter
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
-from converter.diff import files, trees
+from converter.diff import compare_trees, file_tree
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, Settings
@@ -70,8 +70,8 @@ def same_tree(found: str, small: Layout) -> None:
     one, other = converter.open_image(found), converter.open_image(small.reference)
     assert isinstance(one, converter.Image)
     assert isinstance(other, converter.Image)
-    with files(one) as a, files(other) as b:
-        assert list(trees(a, b)) == []
+    with file_tree(one) as a, file_tree(other) as b:
+        assert list(compare_trees(a, b)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

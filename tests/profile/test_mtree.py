@@ -49,16 +49,16 @@ def node(kind: bytes = fields.FILE, **more: object) -> Node:
     ],
 )
 def test_a_file_is_one_line(file: File, line: bytes) -> None:
-    assert mtree.line(file) == line
-    ((read, _),) = mtree.parse([line])
-    assert mtree.line(read) == line
+    assert mtree.format_line(file) == line
+    ((read, _),) = mtree.parse_mtree([line])
+    assert mtree.format_line(read) == line
 
 
 def test_a_time_is_told_only_when_it_counts() -> None:
     file = File(b"p", node(fields.FIFO, mtime_ns=1_500_000_001))
-    assert b"time" not in mtree.line(file)
-    assert mtree.line(file, times=True).endswith(b" time=1.500000001\n")
-    ((read, told),) = mtree.parse([mtree.line(file, times=True)])
+    assert b"time" not in mtree.format_line(file)
+    assert mtree.format_line(file, times=True).endswith(b" time=1.500000001\n")
+    ((read, told),) = mtree.parse_mtree([mtree.format_line(file, times=True)])
     assert read == file
     assert b"time" in told
 
@@ -78,7 +78,7 @@ def test_a_time_is_told_only_when_it_counts() -> None:
 )
 def test_another_text_is_refused_with_the_number_of_its_line(line: bytes) -> None:
     with pytest.raises(Invalid, match="profile, line 2: "):
-        list(mtree.parse([mtree.FIRST, line]))
+        list(mtree.parse_mtree([mtree.FIRST, line]))
 
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)
@@ -91,8 +91,8 @@ def test_what_is_written_is_read(path: bytes, target: bytes, mode: int, owner: i
         node(fields.SYMLINK, mode=0, linkname=target, gid=owner, mtime_ns=time),
         node(size=time % 2**63, sha256=SHA, mode=mode, mtime_ns=time),
     ):
-        line = mtree.line(File(path, one), times=True)
+        line = mtree.format_line(File(path, one), times=True)
         assert line.isascii()
         assert line.count(b"\n") == 1
-        ((read, _),) = mtree.parse([line])
+        ((read, _),) = mtree.parse_mtree([line])
         assert read == File(path, one)

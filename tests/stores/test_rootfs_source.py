@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from converter.diff import compare
+from converter.diff import compare_images
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.image import Image
@@ -306,4 +306,4 @@ def test_what_an_image_was_unpacked_to_is_that_image(tmp_path: Path, tree: Path)
         a, b = (converter.open_image(place) for place in (target, f"oci:{tmp_path}/layout:app"))
         assert isinstance(a, Image)
         assert isinstance(b, Image)
-        assert [one for one in compare(a, b) if one.path != "config"] == []
+        assert [one for one in compare_images(a, b) if one.path != "config"] == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from converter.schema import PROFILES, Profile
-from converter.validate import IMAGE_KINDS, rules, validate_image
+from converter.validate import IMAGE_KINDS, all_rules, validate_image
 from converter.validate.rules import IMAGE_RULES
 from converter.validate.tar_rules import TARS
 
@@ -34,7 +34,7 @@ def test_each_rule_is_broken_by_an_image() -> None:
     broken = {rule for case in IMAGES for rule in (*case["rules"], *case["strict"]["rules"])}
 
     assert {rule.name for rule in IMAGE_RULES} - broken == set()
-    assert broken <= {rule.name for rule in rules()}
+    assert broken <= {rule.name for rule in all_rules()}
 
 
 def test_each_rule_of_tars_is_broken_by_an_image_of_each_kind_that_has_it() -> None:
@@ -63,4 +63,4 @@ def test_every_finding_says_what_is_wrong_and_where_that_is_written() -> None:
 
 def test_rules_are_of_kinds_that_there_are() -> None:
     assert {kind for rule in IMAGE_RULES for kind in rule.kinds} == set(IMAGE_KINDS)
-    assert len({rule.name for rule in rules()}) == len(rules())
+    assert len({rule.name for rule in all_rules()}) == len(all_rules())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from converter.cli.pages import data, render
 from converter.cli.pages.files import encoded
 from converter.cli.text import count
-from converter.usage import Node, files, find
+from converter.usage import Node, files_below, find_node
 
 if TYPE_CHECKING:
     from converter.diff import Difference
@@ -81,7 +81,7 @@ def folders(first: Node, second: Node) -> list[tuple[str, int, int]]:
     """The directories whose sizes differ most: the path, and the bytes of all files below it on both sides."""
     sizes: dict[bytes, list[int]] = {}
     for side, tree in enumerate((first, second)):
-        for path, node in files(tree):
+        for path, node in files_below(tree):
             while path:
                 path = path.rpartition(b"/")[0]
                 sizes.setdefault(path, [0, 0])[side] += node.size
@@ -91,13 +91,13 @@ def folders(first: Node, second: Node) -> list[tuple[str, int, int]]:
 
 def _colour(trees: Iterable[Node]) -> None:
     for tree in trees:
-        for _, node in files(tree):
+        for _, node in files_below(tree):
             node.layer = SAME
 
 
 def _mark(trees: Sequence[Node], path: str, kind: str) -> None:
     for tree in trees:
-        node = find(tree, os.fsencode(path.lstrip("/")))
+        node = find_node(tree, os.fsencode(path.lstrip("/")))
         if node is not None and kind != "in time alone":
-            for _, file in files(node) if kind != "changed" or node.children is None else ():
+            for _, file in files_below(node) if kind != "changed" or node.children is None else ():
                 file.layer = DIFFERS if kind == "changed" else ALONE

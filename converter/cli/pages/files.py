@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from converter.errors import printable
-from converter.usage import Node, files
+from converter.usage import Node, files_below
 
 BUDGET = 3_500_000
 """About how many bytes of a page the files may take; where there are more, small ones are told as a number."""
@@ -40,7 +40,7 @@ def _row(node: Node, name: str, depth: int, least: int, made: dict[int, list[Any
     if node.children is None:
         return [name, node.size, node.layer] if node.size >= least else [1, node.size, -1]
     if depth >= DEEPEST:
-        below = [file for _, file in files(node)]
+        below = [file for _, file in files_below(node)]
         return [name, sum(file.size for file in below), 0, [[len(below), sum(file.size for file in below), -1]]]
     rows = [made.pop(id(child)) for child in node.children.values()]
     kept = [row for row in rows if isinstance(row[0], str)]
@@ -57,7 +57,7 @@ def _least(root: Node, budget: int) -> int:
     """The size of the smallest file that there is room for; 0 if there is room for all."""
     sizes: list[tuple[int, int]] = []
     room = budget
-    for path, node in files(root):
+    for path, node in files_below(root):
         cost = _ROW + min(len(path) - path.rfind(b"/"), LONGEST)
         room -= cost
         sizes.append((node.size, cost))

@@ -8,7 +8,7 @@ from typing import Any
 from converter.cli.pages import render
 from converter.cli.reports import Checked
 from converter.cli.text import count
-from converter.validate.rules import rules
+from converter.validate.rules import all_rules
 
 MOST = 2000
 """The most findings of one target on the page; the JSON has all."""
@@ -39,7 +39,7 @@ def title(checked: Sequence[Checked]) -> str:
 
 def grouped(one: Checked) -> list[dict[str, Any]]:
     """The findings of a target by rule, errors first, then those with most findings."""
-    titles = {rule.name: rule.title for rule in rules()}
+    titles = {rule.name: rule.title for rule in all_rules()}
     found: dict[str, dict[str, Any]] = {}
     for finding in one.findings[:MOST]:
         group = found.setdefault(

@@ -10,7 +10,7 @@ from converter.cli.pages import data, render
 from converter.cli.pages.files import encoded
 from converter.cli.pages.graph import graph
 from converter.model.image import Attachment
-from converter.usage import files
+from converter.usage import files_below
 
 if TYPE_CHECKING:
     from converter.cli.contents import Contents
@@ -48,7 +48,7 @@ def page(
         used=used,
         repeated=contents.repeated()[:WASTED] if contents else [],
         tree=data(encoded(used.root)) if used else "",
-        number=sum(1 for _ in files(used.root)) if used else 0,
+        number=sum(1 for _ in files_below(used.root)) if used else 0,
         signatures=signatures,
         graph=graph(opened, attached),
     )

@@ -12,14 +12,14 @@ from dataclasses import replace
 from converter.errors import Unsupported
 from converter.formats.aci import layering
 from converter.formats.aci.archive import read_manifest, read_owners
-from converter.formats.aci.baseline import Baseline, baseline_of, comparable, unchanged
+from converter.formats.aci.baseline import Baseline, baseline_of, comparable_image, is_unchanged
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
 from converter.formats.aci.devices import with_dev_links
 from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import make_manifest
-from converter.formats.manifest import only_of_oci
+from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.image import Image, Item, Original, single_image
@@ -63,9 +63,9 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     asked = None if settings.compress == KEEP else settings.compress
     compression, epoch = _compression(asked), settings.epoch or 0
     if settings.layered and len(image.layers) > 1:
-        return layering.chain(image, make_manifest(image, base), compression, epoch)
-    if base is not None and unchanged(base.image, comparable(image)):
-        node = _again(image, base, asked)
+        return layering.layer_chain(image, make_manifest(image, base), compression, epoch)
+    if base is not None and is_unchanged(base.image, comparable_image(image)):
+        node = _original_aci(image, base, asked)
         if node is not None:
             return node
     written = make_manifest(image, base)
@@ -77,14 +77,14 @@ def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
     image = single_image(item, whole)
     base = baseline_of(image)
-    if base is not None and unchanged(base.image, comparable(image)) and len(image.layers) == 1:
+    if base is not None and is_unchanged(base.image, comparable_image(image)) and len(image.layers) == 1:
         return
     yield from make_manifest(image, base).losses
     yield from _losses_of_layers(image, layered=settings.layered)
-    yield from only_of_oci(image.original, whole)
+    yield from losses_of_oci(image.original, whole)
 
 
-def _again(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
+def _original_aci(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
     """The ACI that an unchanged image was read from, directly or before it became a layer; None if it cannot be had."""
     layer = image.layers[0] if len(image.layers) == 1 else None
     original = image.original

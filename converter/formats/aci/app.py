@@ -30,7 +30,7 @@ def user_and_group(user: str) -> tuple[str, str]:
     return name or _ROOT, group if name or group else _ROOT
 
 
-def groupless(user: str) -> bool:
+def lacks_group(user: str) -> bool:
     """Whether an image leaves the groups of its user to its account files."""
     return bool(user) and not user_and_group(user)[1]
 
@@ -58,7 +58,7 @@ def environment(env: Iterable[str]) -> tuple[list[Member], list[str]]:
 
 def env_of(app: Mapping[str, Any]) -> tuple[str, ...]:
     """Docker's ``NAME=VALUE``."""
-    return tuple(f"{variable['name']}={variable['value']}" for variable in members(app, "environment"))
+    return tuple(f"{variable['name']}={variable['value']}" for variable in objects_in(app, "environment"))
 
 
 def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
@@ -77,7 +77,13 @@ def ports(exposed: Iterable[str]) -> tuple[list[Member], list[str]]:
         found[key] = max(found.get(key, ""), sanitised_name(text), key=len)
     taken: set[str] = set()
     rows = [
-        {"name": free(found[key], taken), "protocol": key[2], "port": key[0], "count": key[1], "socketActivated": False}
+        {
+            "name": free_name(found[key], taken),
+            "protocol": key[2],
+            "port": key[0],
+            "count": key[1],
+            "socketActivated": False,
+        }
         for key in sorted(found)
     ]
     return sorted(rows, key=lambda row: str(row["name"])), rest
@@ -90,7 +96,7 @@ def exposed_of(app: Mapping[str, Any]) -> tuple[str, ...]:
     """
     spans = [
         (range(port["port"], min(port["port"] + (port.get("count") or 1), PORT_MOST + 1)), port["protocol"])
-        for port in members(app, "ports")
+        for port in objects_in(app, "ports")
     ]
     current_limits().require("json_values", sum(len(numbers) for numbers, _ in spans), "ports")
     return tuple(dict.fromkeys(f"{number}/{protocol}" for numbers, protocol in spans for number in numbers))
@@ -102,13 +108,13 @@ def mount_points(volumes: Iterable[str]) -> list[Member]:
     rows = []
     for path in sorted(volumes):
         inside = normpath("/" + path).strip("/")
-        rows.append({"name": free(sanitised_name(f"volume-{inside}"), taken), "path": path})
+        rows.append({"name": free_name(sanitised_name(f"volume-{inside}"), taken), "path": path})
     return sorted(rows, key=lambda row: str(row["name"]))
 
 
 def volumes_of(app: Mapping[str, Any]) -> tuple[str, ...]:
     """Docker's volumes: the paths, each once."""
-    return tuple(dict.fromkeys(point["path"] for point in members(app, "mountPoints")))
+    return tuple(dict.fromkeys(point["path"] for point in objects_in(app, "mountPoints")))
 
 
 def working_directory(path: str) -> str:
@@ -130,12 +136,12 @@ def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
     return found, used
 
 
-def members(app: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+def objects_in(app: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
     """A list of objects; empty where it is absent or null."""
     return app.get(key) or ()
 
 
-def free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
     """``name``, or the first of ``name-1``, ``name-2`` … that is not ``taken``; adds it to ``taken``."""
     candidate, number = name, 0
     while candidate in taken:

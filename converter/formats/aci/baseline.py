@@ -10,7 +10,7 @@ from converter.formats.aci import keys
 from converter.formats.aci.kept import KeptAnnotations, members
 from converter.formats.aci.manifest import Manifest, parse_manifest
 from converter.formats.aci.reading import AciFacts, Owners, to_image
-from converter.formats.container_config import unnamed
+from converter.formats.container_config import unknown_members
 from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.reference import NAMES
@@ -34,10 +34,10 @@ def baseline_of(image: Image) -> Baseline | None:
         manifest = parse_manifest(text.encode())
     except Invalid:
         return None
-    return Baseline(manifest=manifest, image=comparable(to_image(manifest, _owners(image.annotations))))
+    return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners(image.annotations))))
 
 
-def comparable(image: Image) -> Image:
+def comparable_image(image: Image) -> Image:
     """The image with its unordered parts sorted, and without the names it has where it is stored."""
     config = replace(
         image.config,
@@ -48,15 +48,15 @@ def comparable(image: Image) -> Image:
     return replace(image, config=config, annotations=annotations)
 
 
-def unchanged(before: Image, image: Image) -> bool:
-    """Whether an image, made ``comparable``, still equals ``before``; layers are not compared."""
+def is_unchanged(before: Image, image: Image) -> bool:
+    """Whether an image, made comparable, still equals ``before``; layers are not compared."""
     return replace(
         image,
         layers=before.layers,
         original=before.original,
         foreign=before.foreign,
         notes=before.notes,
-    ) == before and unnamed(image) == unnamed(before)
+    ) == before and unknown_members(image) == unknown_members(before)
 
 
 def _owners(annotations: Mapping[str, str]) -> Owners:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from converter.formats.aci import app as words
-from converter.formats.capabilities import USUAL
+from converter.formats.capabilities import DEFAULT_CAPABILITIES
 from converter.model.document import go_key
 from converter.model.image import Confinement
 from converter.model.loss import Loss
@@ -24,21 +24,21 @@ _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(m|[KMGTPE]i?|k|)")
 _POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
 
 
-def confinement(app: Mapping[str, Any]) -> Confinement:
+def confinement_of(app: Mapping[str, Any]) -> Confinement:
     """What a configuration is to say; isolators that it does not express completely are lost."""
     capabilities: Sequence[str] | None = None
     memory: dict[str, int] = {}
     cpu: dict[str, int] = {}
     held = set()
-    rows = words.members(app, "isolators")
+    rows = words.objects_in(app, "isolators")
     for row in rows:
         name, value = row["name"], row["value"]
         match name:
             case "os/linux/capabilities-retain-set" | "os/linux/capabilities-remove-set":
                 retained = name.endswith("retain-set")
-                said, so_far = value["set"], USUAL if capabilities is None else capabilities
+                said, so_far = value["set"], DEFAULT_CAPABILITIES if capabilities is None else capabilities
                 capabilities = [one for one in so_far if (one in said) == retained]
-                whole = not retained or set(said) <= set(USUAL)
+                whole = not retained or set(said) <= set(DEFAULT_CAPABILITIES)
             case "resource/memory":
                 memory, whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
             case "os/linux/cpu-shares":
@@ -57,8 +57,8 @@ def confinement(app: Mapping[str, Any]) -> Confinement:
         capabilities=None if capabilities is None else tuple(capabilities),
         memory=memory,
         cpu=cpu,
-        groups=tuple(number for number in supplementary(app) if 0 <= number < 1 << 32),
-        read_only=tuple(point["path"] for point in words.members(app, "mountPoints") if point.get("readOnly")),
+        groups=tuple(number for number in supplementary_groups(app) if 0 <= number < 1 << 32),
+        read_only=tuple(point["path"] for point in words.objects_in(app, "mountPoints") if point.get("readOnly")),
         losses={"app.isolators": isolators, "app.supplementaryGIDs": None, "app.mountPoints.readOnly": None},
     )
 
@@ -68,7 +68,7 @@ def no_equivalent(values: Iterable[object]) -> str:
     return f"other formats have no word for it ({', '.join(map(str, values))})"
 
 
-def supplementary(app: Mapping[str, Any]) -> Sequence[int]:
+def supplementary_groups(app: Mapping[str, Any]) -> Sequence[int]:
     """The supplementary groups; the reference ignores case in keys, and the text spells this one in two ways."""
     return next((value or () for key, value in app.items() if go_key(key) == "supplementarygids"), ())
 
@@ -80,13 +80,13 @@ def _limits(value: Mapping[str, Any], called: Mapping[str, tuple[str, int, int]]
     """
     found = {}
     for key, (name, by, least) in called.items():
-        number = quantity(value.get(key))
+        number = parse_quantity(value.get(key))
         if number is not None and least <= int(number * by) < 1 << 63:
             found[name] = int(number * by)
     return found, len(found) == len(value.keys() & called.keys())
 
 
-def quantity(text: Any) -> Fraction | None:
+def parse_quantity(text: Any) -> Fraction | None:
     """Parse ``"64Mi"``, ``"1.5G"``, ``"500m"`` or 4096; None for any other spelling."""
     match = _QUANTITY.fullmatch(str(text))
     if match is None:

@@ -25,18 +25,18 @@ from converter.ports import Finder
 from converter.streams.tar import names
 from converter.streams.tar.budget import Budget
 
-Shelf = Sequence[tuple[Manifest, Known]]
+Candidates = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""
 
 Paths = frozenset[bytes]
 
 
-def read_candidates(images: Iterable[Known]) -> Shelf:
+def read_candidates(images: Iterable[Known]) -> Candidates:
     """ACIs to choose from; each is read up to its manifest."""
     return [(parse_manifest(read_manifest(known)), known) for known in images]
 
 
-def best_candidate(shelf: Shelf, dependency: Dependency) -> Known | None:
+def best_candidate(shelf: Candidates, dependency: Dependency) -> Known | None:
     """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels."""
     named = [(manifest, root) for manifest, root in shelf if manifest.name == dependency.name]
     if dependency.image_id:
@@ -63,7 +63,7 @@ def resolve_dependencies(image: Image, finder: Finder) -> Image:
     run = _Resolution(finder)
     manifest = parse_manifest(facts.manifest.encode())
     layers = run.layers(original.manifest, manifest)
-    image = _owned(image, manifest, run.roots)
+    image = _with_owners(image, manifest, run.roots)
     history = to_image(manifest, layers=len(layers)).history
     return replace(
         image,
@@ -74,7 +74,7 @@ def resolve_dependencies(image: Image, finder: Finder) -> Image:
     )
 
 
-def _owned(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
+def _with_owners(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
     """The image with the owners of files that may be in any of the ACIs; of several, the uppermost counts."""
     paths = paths_of_owners(manifest)
     if not paths:
@@ -110,7 +110,7 @@ def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below:
     if below:
         own, links = read_links(root)
         if gone := {*links.values()} - own - keep:
-            wholes = [_whole(layer) for layer in below]
+            wholes = [_without_whitelist(layer) for layer in below]
             inputs = (*wholes, unpacked)
             keep &= own | {*links.values()} | _names(gone, [links, *map(_links, wholes)])
     return Layer(content=Derived(inputs=inputs, rewrite=Keep(paths=keep), compression=GZIP))
@@ -138,7 +138,7 @@ def _links(whole: Layer) -> Mapping[bytes, bytes]:
     return read_links(aci.content)[1]
 
 
-def _whole(layer: Layer) -> Layer:
+def _without_whitelist(layer: Layer) -> Layer:
     """A layer as it was before a whitelist was applied to it."""
     content = layer.content
     return content.inputs[-1] if isinstance(content, Derived) and isinstance(content.rewrite, Keep) else layer
@@ -199,7 +199,7 @@ class _Resolution:
         self._way[digest] = _Step(
             root=root,
             manifest=manifest,
-            keep=narrowed(keep, manifest.path_whitelist),
+            keep=narrow_whitelist(keep, manifest.path_whitelist),
             image_id=image_id,
             waiting=iter(manifest.dependencies),
             start=start,
@@ -223,7 +223,7 @@ class _Resolution:
         return self._manifests[digest]
 
 
-def narrowed(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
+def narrow_whitelist(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | None:
     """The paths that may stay if ``whitelist`` applies too; an empty one does not restrict (aci.md, pathWhitelist).
 
     Raises LimitExceeded: a path of a megabyte has half a million directories above it.

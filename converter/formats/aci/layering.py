@@ -20,16 +20,16 @@ from converter.model.image import Image
 from converter.plan import Made, Make
 
 
-def chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
+def layer_chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
     """The node of the top layer's ACI, with those of the lower layers as its inputs."""
     node: Make | None = None
     below: Mapping[str, Any] = {}
     for number, layer in enumerate(image.layers):
         top = number == len(image.layers) - 1
-        document = standing_alone(written.document) if top else _lower(written.document, layer, number)
+        document = standing_alone(written.document) if top else _lower_manifest(written.document, layer, number)
         pack = PackLayer(document=document, groupless=written.groupless if top else "", epoch=epoch)
         node = Make(
-            content=_Over(layer, pack, below, compression),
+            content=_LayerOver(layer, pack, below, compression),
             media_type=types.ACI,
             inputs=(node,) if node else (),
             label=f"layer[{number}]",
@@ -45,7 +45,7 @@ def standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @frozen(kw_only=False)
-class _Over:
+class _LayerOver:
     """Makes an ACI of a layer with ``pack`` once the image below, whose manifest is ``below``, has been made."""
 
     layer: Layer
@@ -72,7 +72,7 @@ def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
     return row | {"size": made.descriptor.size}
 
 
-def _lower(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
+def _lower_manifest(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
     """The manifest of a layer that is not the top one: it runs nothing, and is named after its content."""
     digest = layer.diff_id or (layer.content.descriptor.digest if isinstance(layer.content, Known) else None)
     last = digest.dashed if digest else f"layer-{number}"

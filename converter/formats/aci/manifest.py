@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import Invalid, within
-from converter.formats.documents import require
+from converter.formats.documents import require_valid
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency
@@ -35,7 +35,7 @@ class Manifest:
 def parse_manifest(data: bytes) -> Manifest:
     """Read a manifest; raises Invalid with what is wrong with it."""
     with within("manifest"):
-        require(data, KIND)
+        require_valid(data, KIND)
         document = load_object(data)
         read = as_read(document)
         if read.get("acKind") != "ImageManifest":
@@ -74,10 +74,10 @@ def as_read(document: dict[str, Any]) -> dict[str, Any]:
     if would_fold(document, KIND):
         document = fold(document, KIND, nulls=True).value
     app = document.get("app")
-    return {**document, "app": completed(app)} if app else document
+    return {**document, "app": complete_app(app)} if app else document
 
 
-def completed(app: Mapping[str, Any]) -> dict[str, Any]:
+def complete_app(app: Mapping[str, Any]) -> dict[str, Any]:
     """The app with empty strings for absent or null ones; nothing else changes, including order."""
     rows = {key: [_row(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)}
     return {**app, **rows}
@@ -87,12 +87,12 @@ def _row(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {**row, **{name: "" for name in names if row.get(name) is None}}
 
 
-def render(document: Mapping[str, Any]) -> bytes:
+def render_manifest(document: Mapping[str, Any]) -> bytes:
     """The bytes of a manifest to be written; raises Invalid if it violates the specification."""
     ordered = {key: document[key] for key in ORDER if key in document}
     data = dump_json(ordered | {key: value for key, value in document.items() if key not in ordered})
     with within("written manifest"):
-        require(data, KIND)
+        require_valid(data, KIND)
     return data
 
 

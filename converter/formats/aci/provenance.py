@@ -30,7 +30,7 @@ class Provenance:
 _VERSION = re.compile(r"v?[0-9].*|latest")
 
 
-def of(image: Image) -> Provenance:
+def provenance_of(image: Image) -> Provenance:
     """The provenance of an image, which may have a name outside its own documents."""
     said = image.notes.name
     reference = said if _names_a_repository(said) else _reference(image)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from converter.formats.aci import app as words
 from converter.formats.aci import kept as forms
 from converter.formats.aci import keys
-from converter.formats.aci.confinement import confinement, no_equivalent, supplementary
+from converter.formats.aci.confinement import confinement_of, no_equivalent, supplementary_groups
 from converter.formats.aci.kept import KeptAnnotations
 from converter.formats.aci.manifest import Manifest
 from converter.formats.container_config import UnknownMembers
@@ -52,7 +52,7 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
     return Image(
         platform=platform,
         config=config,
-        history=fitted(kept.get(keys.HISTORY, forms.history) or (), layers),
+        history=fit_history(kept.get(keys.HISTORY, forms.history) or (), layers),
         created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
         annotations=_annotations(manifest, kept) | _owners(owners or {}),
@@ -61,13 +61,13 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
             name=reference_to(manifest),
             platform=told,
             depends_on=tuple(map(str, manifest.dependencies)),
-            confinement=confinement(manifest.app or {}),
+            confinement=confinement_of(manifest.app or {}),
             losses=tuple(_losses(manifest, kept, config, told)),
         ),
     )
 
 
-def fitted(history: Sequence[History], layers: int) -> tuple[History, ...]:
+def fit_history(history: Sequence[History], layers: int) -> tuple[History, ...]:
     """The steps of a build, with exactly ``layers`` (at least one) of them marked as making a layer: the last that did.
 
     If too few did, any step may count; if there are too few steps, the history is empty rather than false.
@@ -99,11 +99,13 @@ def _config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunCon
         return RunConfig(labels=_other_labels(manifest))
     entrypoint, cmd = _command(app, kept)
     exposed = kept.while_it_says(
-        keys.EXPOSED_PORTS, forms.texts, lambda ports: words.ports(ports)[0], list(words.members(app, "ports"))
+        keys.EXPOSED_PORTS, forms.texts, lambda ports: words.ports(ports)[0], list(words.objects_in(app, "ports"))
     )
-    volumes = kept.while_it_says(keys.VOLUMES, forms.texts, words.mount_points, list(words.members(app, "mountPoints")))
+    volumes = kept.while_it_says(
+        keys.VOLUMES, forms.texts, words.mount_points, list(words.objects_in(app, "mountPoints"))
+    )
     env = kept.while_it_says(
-        keys.ENV, forms.texts, lambda env: words.environment(env)[0], list(words.members(app, "environment"))
+        keys.ENV, forms.texts, lambda env: words.environment(env)[0], list(words.objects_in(app, "environment"))
     )
     directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
     return RunConfig(
@@ -201,11 +203,11 @@ def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, t
     app = manifest.app or {}
     known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.rest) or {}).get("config") or {})
     for field, values in (
-        ("app.supplementaryGIDs", () if words.groupless(config.user) else supplementary(app)),
-        ("app.eventHandlers", [handler["name"] for handler in words.members(app, "eventHandlers")]),
-        ("app.isolators", [row["name"] for row in words.members(app, "isolators") if row not in known]),
-        ("app.ports.socketActivated", [p["name"] for p in words.members(app, "ports") if p.get("socketActivated")]),
-        ("app.mountPoints.readOnly", [p["name"] for p in words.members(app, "mountPoints") if p.get("readOnly")]),
+        ("app.supplementaryGIDs", () if words.lacks_group(config.user) else supplementary_groups(app)),
+        ("app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]),
+        ("app.isolators", [row["name"] for row in words.objects_in(app, "isolators") if row not in known]),
+        ("app.ports.socketActivated", [p["name"] for p in words.objects_in(app, "ports") if p.get("socketActivated")]),
+        ("app.mountPoints.readOnly", [p["name"] for p in words.objects_in(app, "mountPoints") if p.get("readOnly")]),
     ):
         if values:
             yield row(field, no_equivalent(values))

@@ -10,8 +10,8 @@ from dataclasses import field
 from typing import Any
 
 from converter.errors import DigestMismatch
-from converter.formats.accounts import Accounts, note
-from converter.formats.aci.manifest import render
+from converter.formats.accounts import Accounts, note_accounts
+from converter.formats.aci.manifest import render_manifest
 from converter.formats.aci.paths import LayerPaths, join_paths, record_paths
 from converter.formats.aci.users import with_groups
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
@@ -91,19 +91,19 @@ class PackAci:
     epoch: int = 0
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
-        packed = squash(inputs, prefix=PREFIX, root=root(self.epoch), replaced=replaced)
+        packed = squash(inputs, prefix=PREFIX, root=root_entry(self.epoch), replaced=replaced)
         return self._grouped(packed, facts) if self.groupless else join_blocks(self._led(packed))
 
     def _led(self, packed: Blocks) -> Iterator[Block]:
-        yield file_entry(MANIFEST, render(self.document), self.epoch)
+        yield file_entry(MANIFEST, render_manifest(self.document), self.epoch)
         yield from packed
 
     def _grouped(self, packed: Blocks, facts: LayerFacts) -> Iterator[Block]:
         accounts = Accounts(PREFIX)
         yield from accounts.heard(packed)
-        note(accounts, facts)
+        note_accounts(accounts, facts)
         document = with_groups(self.document, self.groupless, facts)
-        yield file_entry(MANIFEST, render(document), self.epoch)
+        yield file_entry(MANIFEST, render_manifest(document), self.epoch)
         yield END
 
 
@@ -122,16 +122,16 @@ class PackLayer:
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         paths = LayerPaths()
         accounts = Accounts()
-        roots = [self.below.root or root(self.epoch)]
+        roots = [self.below.root or root_entry(self.epoch)]
 
         def last() -> Iterator[Block]:
             there = paths.over(self.below.paths)
             facts.paths, facts.root = join_paths(there), roots[-1]
-            note(accounts, facts, self.below)
+            note_accounts(accounts, facts, self.below)
             grouped = with_groups(self.document, self.groupless, facts)
             whitelist = paths.whitelist(there)
             there.clear()  # a large layer has many names; hold them only once
-            yield file_entry(MANIFEST, render({**grouped, "pathWhitelist": whitelist}), self.epoch)
+            yield file_entry(MANIFEST, render_manifest({**grouped, "pathWhitelist": whitelist}), self.epoch)
 
         def layer() -> Blocks:
             return report_root_header(record_paths(inputs[0](), paths, accounts), roots.append)
@@ -139,7 +139,7 @@ class PackLayer:
         return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=replaced, dangling=True)
 
 
-def root(epoch: int) -> bytes:
+def root_entry(epoch: int) -> bytes:
     """The entry for a root that no layer has."""
     return make_header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
 

@@ -14,10 +14,10 @@ from typing import Any
 from converter.formats import container_config
 from converter.formats.aci import app as words
 from converter.formats.aci import keys, provenance
-from converter.formats.aci.baseline import Baseline, comparable
+from converter.formats.aci.baseline import Baseline, comparable_image
 from converter.formats.aci.kept import KeptAnnotations, text_map
-from converter.formats.aci.manifest import VERSION, Manifest, completed, mapping_to_pairs
-from converter.formats.container_config import unnamed
+from converter.formats.aci.manifest import VERSION, Manifest, complete_app, mapping_to_pairs
+from converter.formats.container_config import unknown_members
 from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
@@ -48,7 +48,7 @@ class Draft:
         )
         self.labels = dict(base.labels) if base else {}
         self.annotations = dict(base.annotations) if base else {}
-        self.app = completed(base.document.get("app") or {}) if base else {}
+        self.app = complete_app(base.document.get("app") or {}) if base else {}
         self.losses: list[Loss] = []
         self.groupless = ""
 
@@ -87,9 +87,9 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
     """The manifest of an image; if the image was read from one, that is patched."""
     draft = Draft(base.manifest if base else None)
     before = base.image if base else None
-    image = replace(image, config=comparable(image).config)
+    image = replace(image, config=comparable_image(image).config)
     if before is None:
-        _provenance(draft, provenance.of(image))
+        _provenance(draft, provenance.provenance_of(image))
     if before is None or before.platform != image.platform:
         _platform(draft, image)
     for name, write_field in _FIELDS.items():
@@ -106,8 +106,8 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
     if before is None or before.history != image.history:
         steps = list(map(container_config.history_json, image.history))
         draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
-    if before is None or unnamed(before) != unnamed(image):
-        _docker(draft, unnamed(image))
+    if before is None or unknown_members(before) != unknown_members(image):
+        _docker(draft, unknown_members(image))
     _annotations(draft, {} if before is None else before.annotations, image.annotations)
     return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
 
@@ -150,7 +150,7 @@ def _command(draft: Draft, config: RunConfig) -> None:
 
 def _user(draft: Draft, config: RunConfig) -> None:
     user, group = words.user_and_group(config.user)
-    if words.groupless(KeptAnnotations(draft.annotations).text(keys.USER)):
+    if words.lacks_group(KeptAnnotations(draft.annotations).text(keys.USER)):
         draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
