@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from converter.model.content import Compression
@@ -38,12 +37,12 @@ ZSTD_NEAR = 2
 """Up to this level a frame is small and looks back no further than processor caches reach: twice as fast, 10 to 25 %
 larger.
 """
-ZSTD_NEAR_FRAME, ZSTD_FRAME = 2 * BLOCK, 6 * BLOCK
+ZSTD_NEAR_FRAME, ZSTD_FRAME = 2 * BLOCK, 5 * BLOCK
 """Bytes packed per frame. Every reader accepts consecutive frames, as pzstd and zstd:chunked write them."""
 ZSTD_NEAR_SETTINGS, ZSTD_SETTINGS = {"window_log": 18}, {"window_log": 23}
 """8 MiB are what every reader must be able to look back (RFC 8878, 3.1.1.1.2)."""
-ZSTD_DEFAULT_SETTINGS = {"chain_log": 17}
-"""The table of level 3 is made for 2 MiB; twice as large, it saves up to 6 % (docs/decisions/0012)."""
+ZSTD_DEFAULT_SETTINGS = {"chain_log": 17, "hash_log": 18}
+"""The tables of level 3 are made for 2 MiB; twice as large, they save 1 to 2 % (docs/decisions/0012)."""
 
 SMALL_LEVEL, SMALL_WINDOW = 9, 21
 """For what is packed once and kept.
@@ -56,7 +55,8 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
     """The packed bytes of a stream; ``none`` passes it through.
 
     The blocks are read in the caller's thread. Memory, for all streams together: about ``3 * workers.jobs`` MiB for
-    gzip, six times as much for zstd (from level 3 on) and, for each worker, what the library needs at a level.
+    gzip; for zstd, a frame and its result for each worker, another frame for each stream, and what the library needs at
+    a level.
     """
     level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
     if compression.codec == "gzip":
@@ -91,7 +91,8 @@ def packing_engine(compression: Compression) -> str:
 
         version = ".".join(map(str, zstandard.ZSTD_VERSION))
         frame, settings = _zstd_settings(level)
-        return " ".join([f"zstd {version} level {level} frame {frame}", *(f"{k} {v}" for k, v in settings.items())])
+        chosen = "".join(f" {name} {value}" for name, value in settings.items())
+        return f"zstd {version} level {level} whole frame {frame}{chosen}"
     if compression.codec == "gzip":
         if level <= ISAL_MOST:
             import isal
@@ -170,20 +171,29 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
     parameters = ZstdCompressionParameters.from_level(level, write_checksum=True, **settings)
     idle: list[ZstdCompressor] = []  # each serves one thread at a time
 
-    def frame(parts: list[Block]) -> bytes:
+    def frame(data: Block) -> bytes:
         packer = idle.pop() if idle else ZstdCompressor(compression_params=parameters)
-        stream = packer.compressobj(size=sum(map(len, parts)))
-        packed = []
-        while parts:  # each is dropped once it is packed: joined, they would take twice the memory
-            packed.append(stream.compress(parts.pop(0)))
-        packed.append(stream.flush())
+        packed = bytes(memoryview(packer.compress(data)))  # a copy: the library's is as large as the frame
         idle.append(packer)
-        return b"".join(packed)
+        return packed
 
     empty = True
-    with closing(reblock(blocks)) as source:
-        for packed in workers.ordered(frame, iter(lambda: list(islice(source, size // BLOCK)), [])):
+    with closing(_frames(blocks, size)) as source:
+        for packed in workers.ordered(frame, source, spare=0):
             empty = False
             yield packed
     if empty:
-        yield frame([])
+        yield frame(b"")
+
+
+def _frames(blocks: Blocks, size: int) -> Iterator[Block]:
+    """The same bytes in pieces of ``size``. Each grows in place, as parts that are joined take twice the memory."""
+    frame = bytearray()
+    with closing(reblock(blocks)) as source:
+        for block in source:
+            frame += block
+            if len(frame) == size:
+                yield memoryview(frame)
+                frame = bytearray()
+    if frame:
+        yield memoryview(frame)

@@ -57,20 +57,20 @@ class Workers:
         for task in pending:
             task.call_off()
 
-    def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
+    def ordered(self, work: Callable[[T], R], items: Iterator[T], spare: int = 1) -> Generator[R, None, None]:
         """``map`` on all workers at once: results come in the order of the items, which are read in this thread.
 
-        At most ``jobs + 1`` items are read ahead by all streams together, however slow a consumer is; but each stream
-        may have one, so that none waits for another. ``work`` must not wait for other work of these workers. An error
-        of ``work`` is raised in its item's turn.
+        All streams together hand over at most ``jobs + spare`` items, however slow a consumer is, and each reads one
+        more; but each may hand over one, so that none waits for another. ``work`` must not wait for other work of these
+        workers. An error of ``work`` is raised in its item's turn.
         """
         pending: deque[_Task[T, R]] = deque()
         try:
             for item in items:
+                while pending and len(self._pending) >= self.jobs + spare:
+                    yield self._finish(pending.popleft())
                 pending.append(self._start(work, item))
                 del item  # the worker drops a block once it is done with it, and so must this frame
-                if len(pending) > 1 and len(self._pending) > self.jobs + 1:
-                    yield self._finish(pending.popleft())
             while pending:
                 yield self._finish(pending.popleft())
         finally:
