@@ -202,6 +202,7 @@ def sync(
 def serve(
     *sources: Reference,
     folder: Reference,
+    shared: Reference | None = None,
     listen: tuple[str, int] = ("127.0.0.1", 0),
     rename: str = "",
     store_size: int | None = None,
@@ -210,7 +211,8 @@ def serve(
 ) -> Server:
     """A read-only registry over every image at the sources, for ``start`` and ``stop``, or as a context manager.
 
-    ``folder`` is for what is converted, at most ``store_size`` bytes of it; port 0 is any that is free, and
+    ``folder`` is for what is converted, at most ``store_size`` bytes of it; ``shared`` is the repository of a registry
+    in which other servers find it too; port 0 is any that is free, and
     ``host`` of the result says which. ``rename`` is the template of a name; the other keywords are those of
     ``convert``, but that all platforms are served unless ``platforms`` says which. Needs ``transship[serve]``. Raises
     Usage, NotFound, Unsupported.
@@ -233,7 +235,8 @@ def serve(
         SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)
         for one in sources
     ]
-    settings = Settings(host=listen[0], port=listen[1], store=Path(folder))
+    place = None if shared is None else Location.parse(shared)
+    settings = Settings(host=listen[0], port=listen[1], store=Path(folder), shared=place)
     if store_size is not None:
         settings = replace(settings, store_size=store_size)
     return Server(entries, settings, chosen, report=report or silent)

@@ -75,9 +75,9 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option("--rename", metavar="TEMPLATE", default="", help="The name to serve, as in {host}/{repository}:{tag}.")
 @click.option(
     "--store",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where converted blobs are kept. Default: in the cache.",
+    "place",
+    metavar="FOLDER|docker://HOST/REPO",
+    help="Where converted blobs are kept. With a repository, they are kept in the cache, and shared there.",
 )
 @click.option(
     "--store-size",
@@ -134,6 +134,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     """
     from converter.conversion import Options
     from converter.model.platform import ALL_PLATFORMS
+    from converter.model.reference import Location
     from converter.serving import Server, Settings
 
     share_heap()
@@ -143,13 +144,13 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
         raise Usage("nothing to serve: name a SOURCE, or --config")
     if chosen["to"] == "aci":
         raise Usage("registries cannot hold ACIs: they are served to rkt by discovery, whatever --to says")
-    if "://" in str(chosen["folder"]) or str(chosen["folder"]).startswith("docker:"):
-        raise Usage(f"invalid --store {chosen['folder']}: expected a folder")
-    (host, port), rename, folder = (chosen.pop(name) for name in ("listen", "rename", "folder"))
+    (host, port), rename, place = (chosen.pop(name) for name in ("listen", "rename", "place"))
+    shared = Location.parse(place) if place and place.startswith("docker:") else None
     settings = {
         "host": host,
         "port": port,
-        "store": folder or _folder(),
+        "store": Path(place) if place and shared is None else _folder(),
+        "shared": shared,
         "certificate": chosen.pop("tls_cert"),
         "key": chosen.pop("tls_key"),
         "at_once": chosen.pop("images"),

@@ -23,6 +23,7 @@ from converter.serving.responses import TEXT, Request, Response, refusal
 
 if TYPE_CHECKING:
     from converter.conversion.sync.sync_file import SyncEntry
+    from converter.model.reference import Location
     from converter.serving.http import LogEntry
 
 PORT = 5000
@@ -32,7 +33,8 @@ WAITING = 0.75
 
 @frozen
 class Settings:
-    """How to serve: where to listen, with which certificate (PEM), to whom (an htpasswd file), from which folder.
+    """How to serve: where to listen, with which certificate (PEM), to whom (an htpasswd file), from which folder, and
+    from which repository, ``docker://HOST/REPO``, that other servers share.
 
     ``store_size`` is how many bytes of blobs are kept; ``at_once`` how many images are converted at a time, ``threads``
     how many requests are answered at a time, ``rate`` how many a client may make in a second, if not 0; ``grace`` how
@@ -47,6 +49,7 @@ class Settings:
     insecure: bool = False
     htpasswd: Path | None = None
     store: Path
+    shared: Location | None = None
     store_size: int = MOST
     at_once: int = AT_ONCE
     threads: int = 64
@@ -84,7 +87,14 @@ class Server:
             self._gates.append(Htpasswd(settings.htpasswd).refuse)
         entries = list(entries)
         policies = frozenset(policy_of(one.options) for one in entries)
-        self._store = ImageStore(settings.store, settings.store_size, policies)
+        kept = settings.store, settings.store_size, policies
+        if settings.shared is None:
+            self._store = ImageStore(*kept)
+        else:
+            from converter.serving.shared_store import SharedStore
+
+            access = (options or Options()).store
+            self._store = SharedStore(*kept, place=settings.shared, options=access, report=report)
         self._conversions = Conversions(
             self._store,
             options or Options(),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -142,6 +143,37 @@ def test_containerd_pulls_through_a_mirror(
         run(*ctr, "image", "export", tmp_path / "out.tar", f"{registry.host}/served:latest")
     same_tree(f"oci-archive:{tmp_path}/out.tar", small_oci)
     assert any(row.path.startswith("/v2/served/blobs/") and row.status == 200 for row in seen)
+
+
+def test_gateways_share_a_repository(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
+    """What one of them converts, the other serves, and skopeo may ask each of them for a part."""
+    reports = []
+    for name in ("one", "other"):
+        with converter.serve(
+            small_oci.reference,
+            folder=tmp_path / name,
+            shared=f"docker://{registry.host}/gateways",
+            rename="app:1",
+            compress="zstd",
+            store=PLAIN,
+        ) as gateway:
+            run(
+                "skopeo",
+                "copy",
+                "--src-tls-verify=false",
+                f"docker://{gateway.host}/app:1",
+                f"oci:{tmp_path}/{name}1:1",
+            )
+            with urlopen(f"{gateway.url}metrics") as answer:
+                reports.append(
+                    [line for line in answer.read().decode().splitlines() if "conversions_total" in line][-1]
+                )
+        same_tree(f"oci:{tmp_path}/{name}1:1", small_oci)
+    assert reports == ["transship_conversions_total 1", "transship_conversions_total 0"]
+    digests = [
+        run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci:{tmp_path}/{name}1:1") for name in ("one", "other")
+    ]
+    assert len(set(digests)) == 1
 
 
 def test_rkt_gets_an_aci_of_any_image_and_gpg_verifies_its_own(small_oci: Layout, gpg: Gpg, tmp_path: Path) -> None:
