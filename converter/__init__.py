@@ -4,6 +4,7 @@ These are the public names, each imported on first use. Anything not listed here
 
     >>> import converter
     >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
+    >>> converter.diff("app.tar", "oci:out:latest")                       # doctest: +SKIP
     >>> converter.names("oci:out")                                        # doctest: +SKIP
     >>> converter.open_image("oci:out:latest")                            # doctest: +SKIP
     >>> converter.serve("oci:out", folder="kept").start()                  # doctest: +SKIP
@@ -19,12 +20,15 @@ from converter.version import __version__
 
 TYPE_CHECKING = False  # as in ``typing``, which takes longer to import than all else that ``--version`` needs
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import Any, Unpack
 
+    from converter.comparison import Difference
     from converter.conversion import LayerResult, Options, Result, TargetResult
     from converter.conversion.keywords import Keywords
     from converter.conversion.opened import open_image
     from converter.conversion.sync.outcome import Outcome, Summary
+    from converter.differences import diff
     from converter.errors import (
         AlreadyExists,
         CalledOff,
@@ -67,6 +71,7 @@ __all__ = [
     "CosignKey",
     "Denied",
     "Descriptor",
+    "Difference",
     "Digest",
     "DigestMismatch",
     "Event",
@@ -111,6 +116,7 @@ __all__ = [
     "Warned",
     "__version__",
     "convert",
+    "diff",
     "names",
     "open_image",
     "serve",
@@ -124,6 +130,8 @@ __all__ = [
 _HOMES = {
     "converter.conversion.sync.outcome": ("Outcome", "Summary"),
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult"),
+    "converter.comparison": ("Difference",),
+    "converter.differences": ("diff",),
     "converter.conversion.opened": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.content": ("Compression", "Known", "Layer"),
@@ -143,6 +151,9 @@ _HOMES = {
 }
 """The modules that define the public names; names not listed are in ``converter.errors``."""
 
+_FUNCTIONS = ("diff", "names", "open_image", "sign", "validate_document", "validate_image", "verify")
+"""Those whose errors are to name keywords."""
+
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
@@ -160,8 +171,10 @@ def convert(
     from converter.conversion import convert as run
     from converter.conversion.keywords import options
     from converter.events import silent
+    from converter.keyword_names import naming_keywords
 
-    return run(source, destinations, options(keywords), report or silent)
+    with naming_keywords():
+        return run(source, destinations, options(keywords), report or silent)
 
 
 def sync(
@@ -182,12 +195,15 @@ def sync(
     the other keywords are those of ``convert``. A failed image is an outcome, not an error; without ``keep_going`` no
     further one is begun. Raises Usage, before anything is written, if two images would get the same name.
     """
+    from dataclasses import replace
+
     from converter.conversion.keywords import options
     from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
+    from converter.keyword_names import in_python, naming_keywords
     from converter.model.limits import enforce_limits
     from converter.model.reference import Location
 
@@ -195,8 +211,9 @@ def sync(
     place, to = Location.parse(source), Location.parse(destination)
     entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=chosen)]
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
-    with enforce_limits(chosen.store.limits):
-        return run(entries, bounds, report or silent)
+    with enforce_limits(chosen.store.limits), naming_keywords():
+        summary = run(entries, bounds, report or silent)
+    return replace(summary, outcomes=tuple(replace(one, error=in_python(one.error)) for one in summary.outcomes))
 
 
 def serve(
@@ -206,14 +223,18 @@ def serve(
     listen: tuple[str, int] = ("127.0.0.1", 0),
     rename: str = "",
     store_size: int | None = None,
+    certificate: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
+    insecure: bool = False,
     report: Report | None = None,
     **keywords: Unpack[Keywords],
 ) -> Server:
     """A read-only registry over every image at the sources, for ``start`` and ``stop``, or as a context manager.
 
     ``folder`` is for what is converted, at most ``store_size`` bytes of it; ``shared`` is the repository of a registry
-    in which other servers find it too; port 0 is any that is free, and
-    ``host`` of the result says which. ``rename`` is the template of a name; the other keywords are those of
+    in which other servers find it too; port 0 is any that is free, and ``host`` of the result says which. A host other
+    than this machine needs a ``certificate`` and its ``key`` (PEM), or ``insecure``. ``rename`` is the template of a
+    name; the other keywords are those of
     ``convert``, but that all platforms are served unless ``platforms`` says which. Needs ``transship[serve]``. Raises
     Usage, NotFound, Unsupported.
     """
@@ -224,6 +245,7 @@ def serve(
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
+    from converter.keyword_names import naming_keywords
     from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location
     from converter.serving import Server, Settings
@@ -235,11 +257,19 @@ def serve(
         SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)
         for one in sources
     ]
-    place = None if shared is None else Location.parse(shared)
-    settings = Settings(host=listen[0], port=listen[1], store=Path(folder), shared=place)
+    settings = Settings(
+        host=listen[0],
+        port=listen[1],
+        store=Path(folder),
+        shared=None if shared is None else Location.parse(shared),
+        certificate=None if certificate is None else Path(certificate),
+        key=None if key is None else Path(key),
+        insecure=insecure,
+    )
     if store_size is not None:
         settings = replace(settings, store_size=store_size)
-    return Server(entries, settings, chosen, report=report or silent)
+    with naming_keywords():
+        return Server(entries, settings, chosen, report=report or silent)
 
 
 def __getattr__(name: str) -> Any:
@@ -248,6 +278,10 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(_HOME.get(name, "converter.errors")), name)
+    if name in _FUNCTIONS:
+        from converter.keyword_names import naming_keywords
+
+        value = naming_keywords()(value)
     globals()[name] = value
     return value
 

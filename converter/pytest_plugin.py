@@ -94,11 +94,18 @@ def _check_image(
     ignore: Collection[str] = (),
 ) -> Verdict:
     __tracebackhide__ = True
+    from converter.errors import ConverterError
     from converter.validate import validate_image as validate
 
-    verdict = validate(reference, profile)
-    _require(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
-    return verdict
+    try:
+        verdict = validate(reference, profile)
+        failure = _failure(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
+    except ConverterError as error:
+        failure = _told(error)
+    else:
+        if not failure:
+            return verdict
+    raise AssertionError(failure)
 
 
 def _check_document(
@@ -110,17 +117,23 @@ def _check_document(
     ignore: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     __tracebackhide__ = True
-    from converter.errors import Usage
+    from converter.errors import ConverterError, Usage
     from converter.schema import guess_kind
     from converter.validate import validate_document as validate
 
-    name, data = _read(document)
-    actual = kind or guess_kind(data)
-    if actual is None:
-        raise Usage(f"cannot tell the kind of {name}: add the argument kind")
-    findings = validate(data, actual, profile)
-    _require(f"{name}: {actual}", findings, warnings, ignore)
-    return findings
+    try:
+        name, data = _read(document)
+        actual = kind or guess_kind(data)
+        if actual is None:
+            raise Usage(f"cannot tell the kind of {name}: add the argument kind")
+        findings = validate(data, actual, profile)
+        failure = _failure(f"{name}: {actual}", findings, warnings, ignore)
+    except (ConverterError, OSError) as error:
+        failure = _told(error)
+    else:
+        if not failure:
+            return findings
+    raise AssertionError(failure)
 
 
 def _read(document: Document) -> tuple[str, bytes]:
@@ -133,16 +146,24 @@ def _read(document: Document) -> tuple[str, bytes]:
     return "document", dump_json(document)
 
 
-def _require(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:
-    """Fail the test with all findings in one message."""
-    __tracebackhide__ = True
+def _told(error: Exception) -> str:
+    """What is wrong, in one line: the lines of this package in a traceback help nobody."""
+    from converter.errors import from_system
+    from converter.keyword_names import in_python
+
+    return in_python(str(from_system(error) if isinstance(error, OSError) else error))
+
+
+def _failure(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> str:
+    """All findings in one message; empty if none of them counts as a failure. Raises Usage."""
     passed_over = _known({ignore} if isinstance(ignore, str) else ignore)
     counted = [one for one in findings if one.rule not in passed_over]
     wrong = any(one.severity == "error" for one in counted)
-    if wrong or (warnings and counted):
-        lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
-        verdict = "invalid" if wrong else "valid, with warnings, which count here"
-        raise AssertionError("\n".join((f"{title}: {verdict}", *lines)))
+    if not (wrong or (warnings and counted)):
+        return ""
+    lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
+    verdict = "invalid" if wrong else "valid, with warnings, which count here"
+    return "\n".join((f"{title}: {verdict}", *lines))
 
 
 def _known(names: Collection[str]) -> Collection[str]:

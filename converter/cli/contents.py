@@ -14,7 +14,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Index, images_of
 
 if TYPE_CHECKING:
-    from converter.cli.reading import OpenedReference
+    from converter.reading import OpenedReference
     from converter.usage import Usage
 
 PATHS = 1000
@@ -66,7 +66,7 @@ def blob_of(layer: Layer) -> dict[str, Any]:
 
 def contents(opened: OpenedReference, report: Report) -> Contents | None:
     """Read the layers of an image, or of the one of an index that this machine would run. None: there is no image."""
-    from converter.cli.diff import watched
+    from converter.differences import watched
     from converter.streams.content import uncompressed_layer
     from converter.usage import usage
 

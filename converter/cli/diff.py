@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -21,25 +21,18 @@ from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json, size
-from converter.errors import Unsupported, within
-from converter.events import Finished, Moved, Planned, Report, Started
-from converter.model.content import Blocks, Known, source_blobs
-from converter.model.image import Artifact, Image, Index, Item, images_of
+from converter.model.image import Index
 from converter.model.platform import Platform
-from converter.streams.blocks import closing
 
 if TYPE_CHECKING:
-    from converter.cli.reading import OpenedReference
-    from converter.diff import Difference
+    from converter.comparison import Difference
+    from converter.reading import OpenedReference
     from converter.streams.tar.records import Records
     from converter.usage import Node
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as in diff(1)."""
 
-
-IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
-"""What ``--ignore`` takes → the property of a file."""
 
 EXAMPLES = """\b
 Examples:
@@ -55,7 +48,7 @@ Examples:
 @click.option(
     "--ignore",
     multiple=True,
-    type=click.Choice([*IGNORED]),
+    type=click.Choice(["mtime", "owner", "mode", "xattr"]),
     help="What may differ: mtime, owner, mode or xattr (repeatable).",
 )
 @aci_path_option
@@ -71,7 +64,8 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     """
     flags().failed = UNKNOWN
     check_reports()
-    from converter.cli.reading import reading
+    from converter.differences import differences
+    from converter.reading import reading
     from converter.streams.tar.records import Records
 
     share_heap()
@@ -82,10 +76,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             reading(second, options, aci_paths) as b,
             progress(quiet=flags().quiet) as report,
         ):
-            ignored = {IGNORED[one] for one in ignore}
-            for one in differences(a, b, platform, report):  # perhaps a million; printed once all are known
-                if one.what in ignored and one.path not in ("config", "platform"):
-                    continue
+            for one in differences(a, b, platform, report, ignore):  # printed once all are known
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
             trees = _trees(a, b, platform) if wants_page() else []
         if reports():
@@ -103,6 +94,7 @@ def _page(references: tuple[str, str], found: Records, trees: Sequence[Node]) ->
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list[Node]:
     """The flattened trees of both images with their sizes; none of two indexes, which have many."""
+    from converter.differences import one_image
     from converter.streams.content import uncompressed_layer
     from converter.usage import usage
 
@@ -111,70 +103,6 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list
     wanted = Platform.parse(platform) if platform else None
     compared = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
     return [usage([partial(uncompressed_layer, layer) for layer in image.layers]).root for image in compared]
-
-
-def differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
-    """The differences of all images; for two indexes, the platform precedes the path. Raises what comparing raises."""
-    from converter.diff import Difference, compare_images
-
-    names = a.reference, b.reference
-    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
-        of_a, of_b = by_platform(a), by_platform(b)
-        for name in sorted(of_a.keys() | of_b.keys()):
-            if name in of_a and name in of_b:
-                for one in compare_images(of_a[name], of_b[name], watched(report, of_a[name], of_b[name]), names):
-                    yield replace(one, path=f"{name}:{one.path}")
-            else:
-                there, missing = ("image", None) if name in of_a else (None, "image")
-                yield Difference(path=name, what="entry", a=there, b=missing)
-        return
-    wanted = Platform.parse(platform) if platform else None
-    image_a, image_b = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
-    yield from compare_images(image_a, image_b, watched(report, image_a, image_b), names)
-
-
-def one_image(opened: OpenedReference, wanted: Platform | None, other: Item) -> Image:
-    """The image itself, or the one of an index that is wanted or that suits the other image."""
-    from converter.transform.platforms import one_platform
-
-    with within(opened.reference):
-        if wanted is None and isinstance(other, Image):
-            wanted = other.platform
-        item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
-        if not isinstance(item, Image):
-            what = item if isinstance(item, Artifact) else "an index"
-            raise Unsupported(f"cannot compare {what}: expected an image with tar layers")
-        return opened.whole(item)
-
-
-def by_platform(opened: OpenedReference) -> dict[str, Image]:
-    """The images of an index, by platform; repeated platforms are numbered."""
-    from converter.transform.platforms import read_whole
-
-    found: dict[str, Image] = {}
-    with within(opened.reference):
-        for image in images_of(read_whole(opened.item, opened.read)):
-            name = str(image.platform.normalised())
-            found[name if name not in found else f"{name}#{len(found)}"] = image
-    return found
-
-
-def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
-    """Returns a function that opens blobs and reports how far they have been read."""
-    layers = [known for image in compared for layer in image.layers for known in source_blobs(layer.content)]
-    report(Planned(sum(max(0, known.descriptor.size) for known in layers), len(layers)))
-    numbers = itertools.count(1)
-
-    def opened(known: Known) -> Blocks:
-        label = f"layer {next(numbers)} of {len(layers)}"
-        report(Started(label, known.descriptor.size))
-        with closing(known.blocks()) as source:
-            for block in source:
-                report(Moved(label, len(block)))
-                yield block
-        report(Finished(label, known.descriptor.size))
-
-    return opened
 
 
 def tell(found: Records) -> None:
@@ -226,7 +154,7 @@ def _sign(rows: list[Difference]) -> tuple[str, str]:
 
 def difference(row: bytes) -> Difference:
     """Read back a difference that ``command`` stored."""
-    from converter.diff import Difference
+    from converter.comparison import Difference
 
     path, what, a, b = json.loads(row)
     return Difference(path=path, what=what, a=a, b=b)

@@ -16,7 +16,6 @@ from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.instructions import instruction, instructions
-from converter.cli.reading import OpenedReference, reading
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, brief, count, room, show, show_json, show_row, size, warn
@@ -28,6 +27,7 @@ from converter.model.describe import describe
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.reference import REF_NAME, Location, name_at_source
+from converter.reading import OpenedReference, reading
 from converter.transform.platforms import select
 
 if TYPE_CHECKING:

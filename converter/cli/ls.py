@@ -74,7 +74,7 @@ def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) 
     """The files of what a reference names. Raises what reading raises."""
     from converter.browse import Files
     from converter.cli.profiled import image_of
-    from converter.cli.reading import reading
+    from converter.reading import reading
     from converter.streams.content import uncompressed_layer
 
     with reading(reference, store(), aci_paths) as opened:

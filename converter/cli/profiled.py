@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from converter.cli.flags import flags
 from converter.cli.progress import progress
-from converter.cli.reading import OpenedReference, opened_from
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.digest import Digest
@@ -20,6 +19,7 @@ from converter.model.image import Image
 from converter.model.platform import Platform, host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
+from converter.reading import OpenedReference, opened_from
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Profiled:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """How a container of it is started."""
-        from converter.diff import run_config
+        from converter.comparison import run_config
 
         if self.location.transport not in TREES:
             return run_config(self.image.config)
@@ -101,8 +101,8 @@ class Profiled:
                     found = _once(self._tree, report)
                 self.mounts = self._tree.mounts
                 return found
-            from converter.cli.diff import watched
-            from converter.diff import file_tree
+            from converter.comparison import file_tree
+            from converter.differences import watched
 
             return file_tree(self.image, watched(report, self.image))
 

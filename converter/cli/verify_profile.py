@@ -22,7 +22,7 @@ from converter.profile.contents import VOLATILE, Scope
 from converter.profile.file import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
-    from converter.diff import Difference
+    from converter.comparison import Difference
     from converter.trust.trusted import Trusted
     from converter.verification import Wanted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from converter.diff import Difference, changed_members, changed_properties, type_name
+from converter.comparison import Difference, changed_members, changed_properties, type_name
 from converter.errors import Unsupported
 from converter.profile import mtree
 from converter.profile.contents import Contents

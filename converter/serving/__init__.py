@@ -70,12 +70,12 @@ class Server:
         report: Report = silent,
     ) -> None:
         """List the sources, and open the store. Raises Usage, NotFound, StorageFailed."""
+        _check(settings)
         try:
             from converter.serving.http import Bounds, Listener
             from converter.serving.metrics import Metrics
         except ModuleNotFoundError as error:
             raise Unsupported(f"serving needs the package {error.name}: pip install 'transship[serve]'") from None
-        _check(settings)
         self._settings = settings
         self._limits = (options or Options()).store.limits
         self._gates: list[Callable[[Request], Response | None]] = []

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
-from converter import diff, formats
+from converter import comparison, formats
 from converter.errors import ConverterError, Untrusted
 from converter.model.image import Image
 from converter.profile import statement
@@ -35,7 +35,7 @@ class Content:
         stated = statement.read(said)
         found = [
             f"{one.path}: {one.what}"
-            for one in compare_profile(stated, self._contents(stated.scope), diff.run_config(self._image.config))
+            for one in compare_profile(stated, self._contents(stated.scope), comparison.run_config(self._image.config))
         ]
         if found:
             more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
@@ -56,6 +56,6 @@ class Content:
 
     def _contents(self, scope: Scope) -> Contents:
         if scope not in self._read:
-            with diff.file_tree(self._image) as listing:
+            with comparison.file_tree(self._image) as listing:
                 self._read[scope] = self._files.enter_context(Contents(listing, scope))
         return self._read[scope]

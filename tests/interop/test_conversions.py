@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import converter
+from converter.comparison import compare_images
 from converter.conversion.opened import open_image
-from converter.diff import compare_images
 from converter.formats import docker_v1
 from converter.model.digest import Digest
 from converter.model.image import Image

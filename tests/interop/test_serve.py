@@ -11,9 +11,9 @@ from urllib.request import urlopen
 import pytest
 
 import converter
+from converter.comparison import compare_trees, file_tree
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
-from converter.diff import compare_trees, file_tree
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, Settings

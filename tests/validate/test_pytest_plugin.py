@@ -60,6 +60,26 @@ def test_an_invalid_image_fails_the_test_with_what_is_wrong_with_it(run: Run) ->
 
 
 @pytest.mark.parametrize(
+    "call, told",
+    [
+        pytest.param("validate_image('oci:nowhere')", "nowhere: no such file or directory", id="no image"),
+        pytest.param("validate_image('oc:nowhere')", 'unknown transport "oc": did you mean oci?*', id="no transport"),
+        pytest.param("validate_document('none.json')", "none.json: no such file or directory", id="no document"),
+        pytest.param("validate_document(b'{}')", "cannot tell the kind of document: *", id="a kind that nobody knows"),
+        pytest.param(f"validate_image({GOOD!r}, ignore='tar')", 'unknown rule "tar" in ignore: *', id="no such rule"),
+    ],
+)
+def test_an_error_is_one_line_below_that_of_the_test(run: Run, call: str, told: str) -> None:
+    result = run(f"def test_it(validate_image, validate_document):\n    {call}\n")
+
+    result.assert_outcomes(failed=1)
+    shown = [line for line in result.outlines if line.startswith("E ")]
+    assert len(shown) == 1
+    result.stdout.fnmatch_lines([f"E       AssertionError: {told}"])
+    result.stdout.no_fnmatch_line("*converter/*")
+
+
+@pytest.mark.parametrize(
     "call, outcome",
     [
         pytest.param(f"validate_image({WARNED!r}, warnings=True)", "failed", id="warnings count where they are to"),

@@ -13,7 +13,7 @@ from converter.cli.text import count
 from converter.usage import Node, files_below, find_node
 
 if TYPE_CHECKING:
-    from converter.diff import Difference
+    from converter.comparison import Difference
 
 MOST = 2000
 """The most paths on the page; the JSON has all."""

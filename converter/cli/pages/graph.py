@@ -12,7 +12,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment, Image, Index, Item
 
 if TYPE_CHECKING:
-    from converter.cli.reading import OpenedReference
+    from converter.reading import OpenedReference
 
 Node = dict[str, Any]
 

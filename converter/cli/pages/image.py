@@ -14,7 +14,7 @@ from converter.usage import files_below
 
 if TYPE_CHECKING:
     from converter.cli.contents import Contents
-    from converter.cli.reading import OpenedReference
+    from converter.reading import OpenedReference
     from converter.trust.signature import Signature
 
 NAMES = ("name", "format", "media type", "digest", "image ID", "platform", "OS version", "created", "author")

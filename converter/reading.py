@@ -11,7 +11,7 @@ from converter.errors import within
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
-from converter.model.reference import Location
+from converter.model.reference import Location, Reference
 from converter.ports import Source
 from converter.stores import open_source
 from converter.stores.options import StoreOptions
@@ -22,6 +22,7 @@ class OpenedReference:
     """What a reference names, its root, and its source, which is open until ``reading`` is left."""
 
     reference: str
+    location: Location
     item: Item
     root: Descriptor
     source: Source
@@ -37,12 +38,12 @@ class OpenedReference:
         """The image, with the layers of its dependencies if it is an ACI; raises NotFound if one is missing."""
         from converter.conversion.dependencies import Library
 
-        library = Library(self.aci_paths, self.files, self.store, image=Location.parse(self.reference))
+        library = Library(self.aci_paths, self.files, self.store, image=self.location)
         return formats.resolve_dependencies(image, library.find)
 
 
 @contextmanager
-def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ()) -> Iterator[OpenedReference]:
+def reading(reference: Reference, store: StoreOptions, aci_paths: Sequence[Path] = ()) -> Iterator[OpenedReference]:
     """Open a reference; no layer is read. Raises what ``converter.open_image`` raises."""
     with ExitStack() as files:
         source = files.enter_context(open_source(Location.parse(reference), store))
@@ -50,10 +51,11 @@ def reading(reference: str, store: StoreOptions, aci_paths: Sequence[Path] = ())
 
 
 def opened_from(
-    source: Source, reference: str, store: StoreOptions, files: ExitStack, aci_paths: Sequence[Path] = ()
+    source: Source, reference: Reference, store: StoreOptions, files: ExitStack, aci_paths: Sequence[Path] = ()
 ) -> OpenedReference:
     """What a reference names in a source that is open."""
-    with within(reference):
-        root = source.resolve(Location.parse(reference).name)
+    location = Location.parse(reference)
+    with within(str(reference)):
+        root = source.resolve(location.name)
         item = formats.decode(source.fetch(root), source.fetch)
-    return OpenedReference(reference, item, root, source, store, files, aci_paths)
+    return OpenedReference(str(reference), location, item, root, source, store, files, aci_paths)

@@ -1,0 +1,123 @@
+"""Compares two opened references: two images, an image with its counterpart in an index, or two indexes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from converter.comparison import Difference, compare_images
+from converter.errors import Unsupported, Usage, within
+from converter.events import Finished, Moved, Planned, Report, Started, silent
+from converter.model.content import Blocks, Known, source_blobs
+from converter.model.image import Artifact, Image, Index, Item, images_of
+from converter.model.limits import enforce_limits
+from converter.model.platform import Platform
+from converter.model.reference import Reference
+from converter.reading import OpenedReference, reading
+from converter.stores.options import StoreOptions
+from converter.streams.blocks import closing
+from converter.transform.platforms import one_platform, read_whole
+
+IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
+"""What ``ignore`` takes → the property of a file."""
+
+
+def diff(
+    a: Reference,
+    b: Reference,
+    *,
+    platform: str | None = None,
+    ignore: Iterable[str] = (),
+    aci_paths: Sequence[str | PathLike[str]] = (),
+    store: StoreOptions | None = None,
+    report: Report = silent,
+) -> tuple[Difference, ...]:
+    """The differences between two images of any format: their flattened file trees, and how they are started.
+
+    Empty if they have the same content. ``ignore`` names what may differ: mtime, owner, mode, xattr. Of two indexes,
+    all images are compared, unless ``platform`` says which. Raises what reading raises.
+    """
+    options, paths = store or StoreOptions(), tuple(map(Path, aci_paths))
+    with (
+        enforce_limits(options.limits),
+        reading(a, options, paths) as one,
+        reading(b, options, paths) as other,
+    ):
+        return tuple(differences(one, other, platform, report, ignore))
+
+
+def differences(
+    a: OpenedReference, b: OpenedReference, platform: str | None, report: Report, ignore: Iterable[str] = ()
+) -> Iterator[Difference]:
+    """The differences of all images, perhaps a million; for two indexes, the platform precedes the path.
+
+    Raises Usage for what cannot be ignored, and what comparing raises.
+    """
+    ignored = set()
+    for one in [ignore] if isinstance(ignore, str) else ignore:
+        if one not in IGNORED:
+            raise Usage(f'cannot ignore "{one}" (one of: {", ".join(IGNORED)})')
+        ignored.add(IGNORED[one])
+    for found in _differences(a, b, platform, report):
+        if found.what not in ignored or found.path in ("config", "platform"):
+            yield found
+
+
+def _differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
+    names = a.reference, b.reference
+    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
+        of_a, of_b = by_platform(a), by_platform(b)
+        for name in sorted(of_a.keys() | of_b.keys()):
+            if name in of_a and name in of_b:
+                for one in compare_images(of_a[name], of_b[name], watched(report, of_a[name], of_b[name]), names):
+                    yield replace(one, path=f"{name}:{one.path}")
+            else:
+                there, missing = ("image", None) if name in of_a else (None, "image")
+                yield Difference(path=name, what="entry", a=there, b=missing)
+        return
+    wanted = Platform.parse(platform) if platform else None
+    image_a, image_b = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
+    yield from compare_images(image_a, image_b, watched(report, image_a, image_b), names)
+
+
+def one_image(opened: OpenedReference, wanted: Platform | None, other: Item) -> Image:
+    """The image itself, or the one of an index that is wanted or that suits the other image."""
+    with within(opened.reference):
+        if wanted is None and isinstance(other, Image):
+            wanted = other.platform
+        item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
+        if not isinstance(item, Image):
+            what = item if isinstance(item, Artifact) else "an index"
+            raise Unsupported(f"cannot compare {what}: expected an image with tar layers")
+        return opened.whole(item)
+
+
+def by_platform(opened: OpenedReference) -> dict[str, Image]:
+    """The images of an index, by platform; repeated platforms are numbered."""
+    found: dict[str, Image] = {}
+    with within(opened.reference):
+        for image in images_of(read_whole(opened.item, opened.read)):
+            name = str(image.platform.normalised())
+            found[name if name not in found else f"{name}#{len(found)}"] = image
+    return found
+
+
+def watched(report: Report, *compared: Image) -> Callable[[Known], Blocks]:
+    """Returns a function that opens blobs and reports how far they have been read."""
+    layers = [known for image in compared for layer in image.layers for known in source_blobs(layer.content)]
+    report(Planned(sum(max(0, known.descriptor.size) for known in layers), len(layers)))
+    numbers = itertools.count(1)
+
+    def opened(known: Known) -> Blocks:
+        label = f"layer {next(numbers)} of {len(layers)}"
+        report(Started(label, known.descriptor.size))
+        with closing(known.blocks()) as source:
+            for block in source:
+                report(Moved(label, len(block)))
+                yield block
+        report(Finished(label, known.descriptor.size))
+
+    return opened

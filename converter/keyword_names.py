@@ -1,0 +1,90 @@
+"""Messages name the options of the command line; those for callers from Python name its keyword arguments instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from converter.errors import ConverterError
+
+NAMES = {
+    "aci-path": "aci_paths",
+    "authfile": "authfile",
+    "cert-dir": "cert_dir",
+    "certificate-chain": "chains",
+    "certificate-identity": "certificate_identity",
+    "change": "changes",
+    "compress": "compress",
+    "content-trust": "content_trust",
+    "creds": "credentials",
+    "gpg-key": "makers",
+    "htpasswd": "htpasswd",
+    "identity": "identity",
+    "key": "keys",
+    "keyring": "keyrings",
+    "lookaside": "lookaside",
+    "platform": "platforms",
+    "policy": "policy",
+    "rekor-key": "rekor_keys",
+    "rename": "rename",
+    "require": "require",
+    "sign-by": "signing",
+    "sign-identity": "identity",
+    "timeout": "timeout",
+    "tls-cert": "certificate",
+    "tls-key": "key",
+    "to": "to",
+    "trust-store": "trust_stores",
+}
+"""An option that takes a value → the keyword, of the function, Options, StoreOptions or Wanted."""
+
+SWITCHES = {
+    "all-images": "all_images",
+    "allow-weak-digest": "allow_weak_digest",
+    "devices": "devices",
+    "download-foreign": "download_foreign",
+    "insecure": "insecure",
+    "layered": "layered",
+    "map-identity": "map_identity",
+    "overwrite": "overwrite",
+    "preserve-digests": "preserve_digests",
+    "squash": "squash",
+    "strict": "strict",
+    "tls-verify": "tls_verify",
+}
+"""The same for options without a value, which are true, or false where that is said."""
+
+COMMAND_ONLY = frozenset(("profile", "kind", "list-rules"))
+"""Options of what only the command line does."""
+
+_VALUES = "aci|all|attestation|attached|docker|false|gzip|none|oci|origin|signature|'[^']*'"
+_QUOTE = "'"
+_OPTION = re.compile(rf"(?<![\w`-])--([a-z][a-z-]*)(?:[= ]({_VALUES})(?![\w-]))?")
+
+
+def in_python(text: str) -> str:
+    """A message with keywords in place of options: ``--to oci`` becomes ``to="oci"``."""
+    return _OPTION.sub(_keyword, text)
+
+
+def _keyword(found: re.Match[str]) -> str:
+    option, value = found.groups()
+    name = NAMES.get(option)
+    if option in SWITCHES:
+        rest = found[0][len(option) + 2 :]
+        return f"{SWITCHES[option]}={'False' if value == 'false' else f'True{rest}'}"
+    if name is None:
+        return found[0]
+    text = "" if value is None else f'"{value.strip(_QUOTE)}"'
+    return f"{name}={text}"
+
+
+@contextmanager
+def naming_keywords() -> Iterator[None]:
+    """Raise errors with keywords in place of options."""
+    try:
+        yield
+    except ConverterError as error:
+        error.fact = in_python(error.fact)
+        raise
