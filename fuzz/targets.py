@@ -46,13 +46,12 @@ from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions
 from converter.streams.tar.tree import list_tree
 from converter.trust import libtrust, notation_chain, openpgp_message, rekor
-from converter.trust.certificates import Roots, issued, load_der, load_pem, public_key
-from converter.trust.certificates import subject as subject_of
+from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem, public_key, subject_of
 from converter.trust.check import ONE_VERDICT, check_one
 from converter.trust.cose import Sign1
-from converter.trust.dsse import opened
-from converter.trust.evidence import blob as find_in_file
-from converter.trust.keys import load as load_key
+from converter.trust.dsse import open_envelope
+from converter.trust.evidence import signatures_in_blob as find_in_file
+from converter.trust.keys import load_key
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.origin import parse_record
 from converter.trust.policy import Policy
@@ -167,17 +166,17 @@ def signatures(data: bytes) -> None:
     """OpenPGP, COSE, DSSE."""
     for parser in (
         openpgp_message.unwrapped_message,
-        openpgp_message.armoured,
+        openpgp_message.decode_armour,
         openpgp_message.is_signed_message,
         openpgp_message.is_detached,
-        openpgp_message.subpackets,
+        openpgp_message.hashed_subpackets,
         Sign1.parse,
     ):
         with suppress(ConverterError):
             parser(data)
     value = load_json(data)
     if isinstance(value, dict):
-        opened(value)
+        open_envelope(value)
 
 
 def sync_file(data: bytes) -> None:
@@ -228,7 +227,7 @@ def certificates(data: bytes) -> None:
     chain = load_pem(data)
     for one in chain:
         subject_of(one)
-        issued(one, chain[0])
+        is_issued_by(one, chain[0])
         with suppress(ConverterError):
             public_key(one)
     with suppress(ConverterError):
@@ -255,7 +254,7 @@ def entries_of_rekor(data: bytes) -> None:
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
     promise = base64.b64encode(LOG.sign(canonical)).decode()
     told = {rekor.ENTRY: json.dumps({"SignedEntryTimestamp": promise, "Payload": payload})}
-    rekor.logged(told, rekor.Logged(LOG.public.der, b"raw", b"data"), TRUSTED)
+    rekor.time_logged(told, rekor.Logged(LOG.public.der, b"raw", b"data"), TRUSTED)
 
 
 def origins(data: bytes) -> None:

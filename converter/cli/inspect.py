@@ -193,12 +193,12 @@ def signatures_of(
     """The signatures embedded in the image and attached to it."""
     if not attached and not content_trust and opened.root.media_type in {*MANIFESTS, *INDEXES, ACI}:
         return ()  # only a schema 1 manifest embeds signatures
-    from converter.trust.content_trust import beside
+    from converter.trust.content_trust import stored_targets
     from converter.trust.evidence import find_signatures
 
     return (
         *find_signatures(attached, opened.source.fetch, manifest_of(opened), opened.root),
-        *beside(content_trust, str(opened.root.digest)),
+        *stored_targets(content_trust, str(opened.root.digest)),
     )
 
 

@@ -71,11 +71,11 @@ def _under_policy(there: Profiled, wanted: Wanted) -> Iterator[Trusted]:
     policy = wanted.read_policy()
     if policy is not None:
         from converter.trust.naming import name_of
-        from converter.verification.policies import trusting
+        from converter.verification.policies import trusted_by_requirement
 
         named = there.location.transport not in TREES
         name = name_of(there.location, there.opened.root, wanted.identity) if named else None
-        yield from trusting(there.location, name, policy, wanted, wanted.trusted(""))
+        yield from trusted_by_requirement(there.location, name, policy, wanted, wanted.trusted(""))
 
 
 def _candidates(there: Profiled, profile: str, trusted: Trusted | None, scope: Scope) -> Sequence[Found]:

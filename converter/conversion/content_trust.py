@@ -13,7 +13,7 @@ from converter.trust import artifact, content_trust
 def listing(files: Mapping[str, bytes], root: Known) -> MemorySource:
     """The documents that refer to one image, as a source for ``attachments.find``; empty if none refers to it."""
     store = MemoryStore()
-    if content_trust.speak_of(files, root.read()):
+    if content_trust.list_manifest(files, root.read()):
         made = artifact.content_trust(files, root.descriptor)
         manifest = made.original.manifest
         for blob in (*made.blobs, manifest):

@@ -80,4 +80,4 @@ def is_signed(before: ImageBefore) -> bool:
         return True
     if before.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False
-    return any(evidence.embedded(before.fetch(before.root).read(), before.root))
+    return any(evidence.embedded_signatures(before.fetch(before.root).read(), before.root))

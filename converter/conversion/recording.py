@@ -50,7 +50,7 @@ def record(before: ImageBefore, after: Evaluated, files: ExitStack, workers: Wor
         layers=layers,
     )
     config = known_bytes(origin.record_config(said), origin.DOCUMENT)
-    parts = [origin.part(content, title) for content, title in making.parts.values()]
+    parts = [origin.part_descriptor(content, title) for content, title in making.parts.values()]
     data = origin.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in making.parts.values()))
     return PlannedAttachment(

@@ -23,7 +23,7 @@ from converter.model.transport import TRANSPORTS
 from converter.plan import Copy, Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import artifact, dsse
-from converter.trust.evidence import SIGSTORE_FILE, opened_sigstore
+from converter.trust.evidence import SIGSTORE_FILE, parse_sigstore_file
 
 ROOT = -1
 """The place of the one image, which is not in an index."""
@@ -66,7 +66,7 @@ def attachments(
         by_place.setdefault(one.place, []).append(one.envelope)
     for place, envelopes in by_place.items():
         subject = image_at(tree, place)
-        told = artifact.stated(dsse.PROFILE)
+        told = artifact.statement_annotations(dsse.PROFILE)
         if TRANSPORTS[transport].attached == "directory":
             for data in envelopes:
                 content = known_bytes(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
@@ -111,7 +111,7 @@ def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]
         if descriptor.media_type == types.DIR_SIGNATURE:
             if not data.startswith(SIGSTORE_FILE):
                 return [], True
-            payload, _, media_type = opened_sigstore(data)
+            payload, _, media_type = parse_sigstore_file(data)
             return ([payload], False) if media_type == dsse.ENVELOPE and _is_profile(payload) else ([], True)
         if descriptor.media_type not in types.MANIFESTS:
             return [], True
@@ -128,6 +128,6 @@ def _is_profile(envelope: bytes) -> bool:
     """Whether an envelope states a profile; nothing in it is verified."""
     try:
         said: dict[str, Any] = load_object(envelope)
-        return dsse.predicate_of(dsse.opened(said)[1]) == dsse.PROFILE
+        return dsse.predicate_of(dsse.open_envelope(said)[1]) == dsse.PROFILE
     except Invalid:
         return False

@@ -70,7 +70,7 @@ def _as_manifests(
             continue
         subject, data = one.attachment.subject, fetch(one.attachment.descriptor).read()
         if data.startswith(evidence.SIGSTORE_FILE):
-            payload, annotations, media_type = evidence.opened_sigstore(data)
+            payload, annotations, media_type = evidence.parse_sigstore_file(data)
             shared.setdefault((subject, media_type), []).append((payload, annotations))
         else:
             yield _manifest(artifact.simple_signing(data, subjects[subject]), subject, "")

@@ -91,8 +91,8 @@ def stated_digest(signature: Signature) -> Digest | None:
 def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
     """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
     if trusted is None:
-        return Found(profile=statement.read(_parsed(dsse.opened(_parsed(signature.data))[1])))
-    signed = dsse.signed(signature, trusted, replace(current_limits(), document=len(signature.data)))
+        return Found(profile=statement.read(_parsed(dsse.open_envelope(_parsed(signature.data))[1])))
+    signed = dsse.signed_payload(signature, trusted, replace(current_limits(), document=len(signature.data)))
     if signed.kind != dsse.STATEMENT:
         raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {dsse.STATEMENT}')
     return Found(profile=statement.read(_parsed(signed.data)), signers=((signed.key.source, signed.signer),))

@@ -120,16 +120,16 @@ def sign(
         root = replace(root, media_type=known.descriptor.media_type)
         target = Location.parse(destination) if destination else location
         if root.media_type == types.ACI:
-            return tuple(_beside(known, target, maker, store) for maker in signing.makers)
+            return tuple(_sign_aci(known, target, maker, store) for maker in signing.makers)
         subject = signing.subject(root, name_of(location, root, signing.identity))
         if lookaside is not None:
-            return tuple(_aside(lookaside, maker, subject) for maker in signing.makers)
+            return tuple(_sign_to_lookaside(lookaside, maker, subject) for maker in signing.makers)
         if target.transport == "dir":
             there = _root_at(target, root, store)
             return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
         if not target.kind.adds_blobs:
             raise Unsupported(f"cannot add a signature to {target}, which is written whole: use convert --sign-by")
-        before = _there_at(target, root, store) if destination else cosign_layers(source, root)
+        before = _layers_at(target, root, store) if destination else cosign_layers(source, root)
         with open_sink(target, store) as sink:
             return attach(sink, signing.makers, subject, before)
 
@@ -176,7 +176,7 @@ def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAY
     return ()
 
 
-def _there_at(target: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
+def _layers_at(target: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
     """The same at ``target``; raises NotFound if the image is not there."""
     with open_source(target, store) as source, within(str(target)):
         source.fetch(root).read()
@@ -195,14 +195,14 @@ def _in_directory(folder: Path, there: Digest, maker: Maker, subject: SigningSub
     return _signed(maker, path.name, subject)
 
 
-def _aside(lookaside: Path, maker: Maker, subject: SigningSubject) -> Signed:
+def _sign_to_lookaside(lookaside: Path, maker: Maker, subject: SigningSubject) -> Signed:
     if isinstance(maker, CosignKey):
         raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
     path = beside.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
     return _signed(maker, str(path), subject)
 
 
-def _beside(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
+def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
     """Sign an ACI: the file as stored. Only signatures, which are kept, may already be in the signature's place."""
     if isinstance(maker, CosignKey):
         raise Unsupported("an ACI is signed with an OpenPGP key: add --gpg-key")
@@ -218,7 +218,7 @@ def _beside(known: Known, target: Location, maker: Maker, store: StoreOptions) -
             file.writelines(known.blocks())
         data = maker.detached(str(copy))
     if before := beside.read_beside(path):
-        data = openpgp.added(data, before)
+        data = openpgp.add_signatures(data, before)
     place = beside.add_beside(path, data, overwriting)
     return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))
 

@@ -31,7 +31,7 @@ def attest(
         with open_source(location, store) as source:
             source.fetch(image).read()
             if location.transport == "dir":
-                data = artifact.sigstore_file(envelope, artifact.stated(predicate), ENVELOPE)
+                data = artifact.sigstore_file(envelope, artifact.statement_annotations(predicate), ENVELOPE)
                 there = source.resolve(location.name).digest
                 path = beside.add_to_directory(Path(location.path), data, there, image.digest)
                 return Signed(kind=kinds.ATTESTATION, location=path.name, covers=str(image.digest))
@@ -39,13 +39,15 @@ def attest(
                 raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:")
             before = cosign_layers(source, image, ENVELOPE)
         with open_sink(location, store) as sink:
-            tag = put(sink, image, envelope, predicate, before)
+            tag = put_envelope(sink, image, envelope, predicate, before)
     return Signed(kind=kinds.ATTESTATION, location=tag, covers=str(image.digest))
 
 
-def put(sink: Sink, image: Descriptor, envelope: bytes, predicate: str, before: tuple[Descriptor, ...] = ()) -> str:
+def put_envelope(
+    sink: Sink, image: Descriptor, envelope: bytes, predicate: str, before: tuple[Descriptor, ...] = ()
+) -> str:
     """Put an envelope beside the attestations that an image has (``before``); returns the tag that they share."""
-    made = artifact.cosign_image([(envelope, artifact.stated(predicate))], before, ENVELOPE)
+    made = artifact.cosign_image([(envelope, artifact.statement_annotations(predicate))], before, ENVELOPE)
     tag = artifact.tag_of(image.digest, ENVELOPE)
     manifest = made.original.manifest
     for blob in (*made.blobs, manifest):

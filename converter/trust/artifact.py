@@ -35,7 +35,7 @@ def tag_of(subject: Digest, media_type: str = cosign.PAYLOAD) -> str:
     return f"{subject.dashed}.{'att' if media_type == dsse.ENVELOPE else 'sig'}"
 
 
-def stated(predicate: str) -> dict[str, str]:
+def statement_annotations(predicate: str) -> dict[str, str]:
     """The annotations that cosign gives an envelope: where a signature would be, there is none."""
     return {cosign.SIGNATURE: "", PREDICATE_TYPE: predicate}
 

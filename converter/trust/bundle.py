@@ -13,11 +13,11 @@ from converter.errors import Invalid, Untrusted
 from converter.model.document import load_object
 from converter.model.members import decode_base64, lenient_member, object_list, required_member
 from converter.trust import dsse, rekor
-from converter.trust.certificates import der, load_der
+from converter.trust.certificates import der_of, load_der
 from converter.trust.cosign import by_certificate, no_key
-from converter.trust.keys import Key, signed
+from converter.trust.keys import Key, signature_matches
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, joined
+from converter.trust.trusted import Subject, Trusted, join_notes
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle"
 """The prefix of the media types of all versions."""
@@ -29,16 +29,16 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     if not required_member(bundle, "mediaType", str).startswith(MEDIA_TYPE):
         raise Invalid(f'unsupported media type "{bundle["mediaType"][:80]}": expected a sigstore bundle')
     if "dsseEnvelope" in bundle:
-        kind, payload, signatures = dsse.opened(required_member(bundle, "dsseEnvelope", dict))
+        kind, payload, signatures = dsse.open_envelope(required_member(bundle, "dsseEnvelope", dict))
         if len(signatures) != 1:
             raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
         key, signer = _maker(bundle, signatures[0], dsse.pae(kind, payload), trusted, payload)
-        verdict = dsse.judged(signature, dsse.Payload(kind, payload, key, signer), found, trusted)
-        return replace(verdict, reason=joined(verdict.reason, _unasked(bundle, trusted)))
+        verdict = dsse.judge_statement(signature, dsse.Payload(kind, payload, key, signer), found, trusted)
+        return replace(verdict, reason=join_notes(verdict.reason, _unasked(bundle, trusted)))
     message = required_member(bundle, "messageSignature", dict)
     raw = decode_base64(required_member(message, "signature", str), "the signature")
     key, signer = _maker(bundle, raw, found.manifest, trusted)
-    note = joined(trusted.check_nameless(), _unasked(bundle, trusted))
+    note = join_notes(trusted.check_nameless(), _unasked(bundle, trusted))
     return SignatureVerdict(signature=signature, ok=True, signer=signer, key=key.source, reason=note)
 
 
@@ -48,7 +48,7 @@ def predicate_of(data: bytes) -> str:
         bundle = load_object(data)
         if "dsseEnvelope" not in bundle:
             return dsse.SIGN
-        return dsse.predicate_of(dsse.opened(required_member(bundle, "dsseEnvelope", dict))[1])
+        return dsse.predicate_of(dsse.open_envelope(required_member(bundle, "dsseEnvelope", dict))[1])
     except Invalid:
         return ""
 
@@ -56,11 +56,11 @@ def predicate_of(data: bytes) -> str:
 def _maker(
     bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
-    key = trusted.signer(lambda one: signed(one, raw, data))
+    key = trusted.signer(lambda one: signature_matches(one, raw, data))
     material = required_member(bundle, "verificationMaterial", dict) if key is None or trusted.logs else {}
     if key is not None:
         if trusted.logs:
-            rekor.logged_in_bundle(material, rekor.Logged(key.der, raw, data, envelope), trusted)
+            rekor.time_logged_in_bundle(material, rekor.Logged(key.der, raw, data, envelope), trusted)
         return key, key.fingerprint
     if "certificate" in material:
         chain = [required_member(material, "certificate", dict)]
@@ -72,10 +72,12 @@ def _maker(
         raise Untrusted(no_key(trusted))
     leaf, *sent = [load_der(decode_base64(required_member(one, "rawBytes", str), "a certificate")) for one in chain]
     if trusted.logs:
-        what = rekor.Logged(der(leaf), raw, data, envelope)
-        trusted = replace(trusted, at=rekor.logged_in_bundle(material, what, trusted))
+        what = rekor.Logged(der_of(leaf), raw, data, envelope)
+        trusted = replace(trusted, at=rekor.time_logged_in_bundle(material, what, trusted))
     return by_certificate(leaf, sent, raw, data, trusted)
 
 
 def _unasked(bundle: dict[str, Any], trusted: Trusted) -> str:
-    return rekor.unasked(bool(lenient_member(bundle, "verificationMaterial", dict).get("tlogEntries")), trusted)
+    return rekor.note_without_log(
+        bool(lenient_member(bundle, "verificationMaterial", dict).get("tlogEntries")), trusted
+    )

@@ -14,8 +14,8 @@ from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.members import decode_base64
-from converter.trust.keys import broken, strong
-from converter.trust.times import moment
+from converter.trust.keys import malformed_errors, require_strong
+from converter.trust.times import format_time
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -61,21 +61,21 @@ class Roots:
         self._check_signer(leaf)
         path = self._path(leaf, [*self.intermediates, *sent])
         if path is None:
-            raise Untrusted(f'certificate of "{subject(leaf)}" is not signed by a trusted root')
+            raise Untrusted(f'certificate of "{subject_of(leaf)}" is not signed by a trusted root')
         for place, one in enumerate(path):
             _check_time(one, at)
             if place:
                 _check_issuer(one, below=place - 1)
-        return strong(public_key(leaf))
+        return require_strong(public_key(leaf))
 
     def _check_signer(self, leaf: Certificate) -> None:
         """Raises Untrusted if the certificate does not name the required signer."""
-        who = subject(leaf)
+        who = subject_of(leaf)
         if self.identity and self.identity not in _names(leaf):
             raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
         if self.hostname and not any(_covers(name, self.hostname) for name in _hostnames(leaf)):
             raise Untrusted(f'certificate of "{who}": expected one of the host "{self.hostname}"')
-        if self.issuer and not _is_told_by(leaf, self.issuer):
+        if self.issuer and not _names_issuer(leaf, self.issuer):
             raise Untrusted(f'certificate of "{who}" names another identity provider: expected "{self.issuer}"')
         if not self.identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in leaf.extensions):
             # Anybody with an e-mail address can get such a certificate.
@@ -86,10 +86,10 @@ class Roots:
             return [leaf]
         path = [leaf]
         while len(path) < current_limits().certificates:
-            root = next((one for one in self.roots if issued(path[-1], one)), None)
+            root = next((one for one in self.roots if is_issued_by(path[-1], one)), None)
             if root is not None:
                 return [*path, root]
-            step = next((one for one in others if one not in path and issued(path[-1], one)), None)
+            step = next((one for one in others if one not in path and is_issued_by(path[-1], one)), None)
             if step is None:
                 return None
             path.append(step)
@@ -102,7 +102,7 @@ def load_pem(data: bytes) -> tuple[Certificate, ...]:
 
     try:
         return tuple(map(_read, load_pem_x509_certificates(data)))
-    except broken():
+    except malformed_errors():
         raise Invalid("no valid certificate: expected PEM with at least one") from None
 
 
@@ -112,7 +112,7 @@ def load_der(data: bytes) -> Certificate:
 
     try:
         return _read(load_der_x509_certificate(data))
-    except broken():
+    except malformed_errors():
         raise Invalid("invalid certificate: expected DER") from None
 
 
@@ -131,16 +131,16 @@ def public_key(certificate: Certificate) -> PublicKeyTypes:
     """The certificate's key; raises Invalid if it cannot be read."""
     try:
         return certificate.public_key()
-    except broken():
-        raise Invalid(f'certificate of "{subject(certificate)}" has a key of an unknown kind') from None
+    except malformed_errors():
+        raise Invalid(f'certificate of "{subject_of(certificate)}" has a key of an unknown kind') from None
 
 
-def subject(certificate: Certificate) -> str:
+def subject_of(certificate: Certificate) -> str:
     """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
     return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
 
 
-def extension(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
+def extension_of(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
     """The certificate's extension of that kind; None if it has none."""
     from cryptography.x509 import ExtensionNotFound
 
@@ -150,7 +150,7 @@ def extension(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
         return None
 
 
-def der(certificate: Certificate) -> bytes:
+def der_of(certificate: Certificate) -> bytes:
     """The certificate's DER encoding."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -176,7 +176,7 @@ def _hostnames(certificate: Certificate) -> list[str]:
 def _alternatives(certificate: Certificate) -> SubjectAlternativeName | None:
     from cryptography.x509 import SubjectAlternativeName
 
-    found = extension(certificate, SubjectAlternativeName)
+    found = extension_of(certificate, SubjectAlternativeName)
     return None if found is None else found.value
 
 
@@ -189,7 +189,7 @@ def _covers(pattern: str, hostname: str) -> bool:
     return pattern == hostname
 
 
-def _is_told_by(certificate: Certificate, issuer: str) -> bool:
+def _names_issuer(certificate: Certificate, issuer: str) -> bool:
     """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
     told = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
     older, newer = told.get(_SIGSTORE + "1"), told.get(_SIGSTORE + "8")
@@ -203,7 +203,7 @@ def _utf8_string(text: bytes) -> bytes:
     return b"\x0c" + length + text
 
 
-def issued(child: Certificate, parent: Certificate) -> bool:
+def is_issued_by(child: Certificate, parent: Certificate) -> bool:
     """Whether the child names the parent as its issuer and the parent's key signed it; SHA-1 does not count."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
@@ -218,8 +218,8 @@ def _check_time(certificate: Certificate, at: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= at <= end:
         raise Untrusted(
-            f'certificate of "{subject(certificate)}" is valid from {moment(start)} to {moment(end)}, '
-            f"not at {moment(at)}"
+            f'certificate of "{subject_of(certificate)}" is valid from {format_time(start)} to {format_time(end)}, '
+            f"not at {format_time(at)}"
         )
 
 
@@ -228,35 +228,35 @@ def _check_issuer(certificate: Certificate, below: int) -> None:
     from cryptography.x509 import BasicConstraints, KeyUsage
 
     _check_critical(certificate)
-    if not _for_code(certificate):
-        raise Untrusted(f'certificate signed by "{subject(certificate)}", a CA for another purpose')
-    constraints = extension(certificate, BasicConstraints)
+    if not _may_sign_code(certificate):
+        raise Untrusted(f'certificate signed by "{subject_of(certificate)}", a CA for another purpose')
+    constraints = extension_of(certificate, BasicConstraints)
     length = None if constraints is None else constraints.value.path_length
     if constraints is None or not constraints.value.ca or (length is not None and length < below):
-        raise Untrusted(f'certificate signed by "{subject(certificate)}", which is not a CA that may do this')
-    usage = extension(certificate, KeyUsage)
+        raise Untrusted(f'certificate signed by "{subject_of(certificate)}", which is not a CA that may do this')
+    usage = extension_of(certificate, KeyUsage)
     if usage is not None and not usage.value.key_cert_sign:
-        raise Untrusted(f'certificate signed by "{subject(certificate)}", whose key must not sign certificates')
+        raise Untrusted(f'certificate signed by "{subject_of(certificate)}", whose key must not sign certificates')
 
 
 def _check_leaf(certificate: Certificate) -> None:
     from cryptography.x509 import KeyUsage
 
     _check_critical(certificate)
-    who = subject(certificate)
-    usage = extension(certificate, KeyUsage)
+    who = subject_of(certificate)
+    usage = extension_of(certificate, KeyUsage)
     if usage is not None and not usage.value.digital_signature:
         raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
-    if not _for_code(certificate):
+    if not _may_sign_code(certificate):
         raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
 
 
-def _for_code(certificate: Certificate) -> bool:
+def _may_sign_code(certificate: Certificate) -> bool:
     """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
     from cryptography.x509 import ExtendedKeyUsage
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    purposes = extension(certificate, ExtendedKeyUsage)
+    purposes = extension_of(certificate, ExtendedKeyUsage)
     wanted = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
     return purposes is None or not wanted.isdisjoint(purposes.value)
 

@@ -55,7 +55,7 @@ def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
         SignatureVerdict(
             signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem
         )
-        for one in openpgp.detached(signature.data, found.file(), trusted)
+        for one in openpgp.verify_detached(signature.data, found.file(), trusted)
     )
 
 
@@ -64,7 +64,7 @@ def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Sig
 
     One verdict per signer. Raises Untrusted, Invalid.
     """
-    content, signers = openpgp.inline(signature.data, trusted)
+    content, signers = openpgp.verify_inline(signature.data, trusted)
     claim = Claim.parse(content, ATOMIC)
     trusted.check_digest(found, claim.digest)
     note = replace(trusted, rule=trusted.rule.with_tags()).check_name(found, claim.identity)

@@ -18,10 +18,10 @@ from converter.model.document import expect_type, load_object
 from converter.model.frozen import frozen
 from converter.model.members import decode_base64, object_list, required_member
 from converter.model.reference import TITLE
-from converter.trust.keys import Key, jws_signed, load, signed
+from converter.trust.keys import Key, jws_matches, load_key, signature_matches
 from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict
-from converter.trust.times import expiry_of, moment
-from converter.trust.trusted import Subject, Trusted, at_most
+from converter.trust.times import expiry_of, format_time
+from converter.trust.trusted import Subject, Trusted, require_at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
 """The media type of a document stored with an image, and the artifact type of all of them together."""
@@ -52,8 +52,8 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
         raise Untrusted("targets are signed for tags: say which tag this image has with --identity")
     name = signature.annotations.get(TITLE, "").removesuffix(".json")
     if name != TARGETS:
-        role = _delegated(name, tag, files, role, trusted.at)
-    targets = _checked(signature.data, role, "targets", trusted.at)
+        role = _delegated_role(name, tag, files, role, trusted.at)
+    targets = _read_metadata(signature.data, role, "targets", trusted.at)
     target = _targets(targets).get(tag)
     if target is None:
         raise Untrusted(f'the tag "{tag}" is not among the signed targets')
@@ -77,7 +77,7 @@ class Role:
     threshold: int
 
 
-def beside(files: Mapping[str, bytes], covers: str, location: str = "") -> Iterator[Signature]:
+def stored_targets(files: Mapping[str, bytes], covers: str, location: str = "") -> Iterator[Signature]:
     """The targets among the documents, which are stored with the image whose digest is ``covers``."""
     for name, data in files.items():
         if is_targets(data):
@@ -91,7 +91,7 @@ def beside(files: Mapping[str, bytes], covers: str, location: str = "") -> Itera
             )
 
 
-def speak_of(files: Mapping[str, bytes], manifest: bytes) -> bool:
+def list_manifest(files: Mapping[str, bytes], manifest: bytes) -> bool:
     """Whether there are a root and targets that list the manifest under some tag. Nothing is verified."""
     documents = [load_object(data) for data in files.values() if is_targets(data)]
     rows = [row for one in documents for row in _targets(required_member(one, "signed", dict)).values()]
@@ -114,23 +114,23 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     if pinned is None:
         raise Untrusted("none of the given keys is one of the root (--key)")
     _check_signed(document, role, "root", trusted.at)
-    if not _made(document, pinned):
+    if not _has_signed(document, pinned):
         raise Untrusted(f"the root is not signed by {pinned.source or pinned.fingerprint}")
     return _role(rows, required_member(roles, TARGETS, dict)), pinned
 
 
-def _delegated(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: datetime) -> Role:
+def _delegated_role(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: datetime) -> Role:
     """The delegated role of that name in targets.json; raises Untrusted if it does not cover the tag."""
-    targets = _checked(files.get(f"{TARGETS}.json", b""), role, "targets", at)
+    targets = _read_metadata(files.get(f"{TARGETS}.json", b""), role, "targets", at)
     delegations = required_member(targets, "delegations", dict)
-    for row in at_most(object_list(delegations, "roles"), "signers", "delegations"):
+    for row in require_at_most(object_list(delegations, "roles"), "signers", "delegations"):
         paths = [str(path) for path in required_member(row, "paths", list)]
         if required_member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
             return _role(required_member(delegations, "keys", dict), row)
     raise Untrusted(f'targets.json does not delegate the tag "{tag}" to "{name}"')
 
 
-def _checked(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:
+def _read_metadata(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:
     document = load_object(data)
     _check_signed(document, role, kind, at)
     return required_member(document, "signed", dict)
@@ -138,28 +138,28 @@ def _checked(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]
 
 def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime) -> None:
     body = required_member(document, "signed", dict)
-    good = sum(_made(document, key) for key in {key.der: key for key in role.keys}.values())
+    good = sum(_has_signed(document, key) for key in {key.der: key for key in role.keys}.values())
     if good < max(role.threshold, 1):
         raise Untrusted(f"{kind} has {good} good signatures: at least {max(role.threshold, 1)} are required")
     if required_member(body, "_type", str).lower() != kind:
         raise Invalid(f'document of type "{body["_type"][:40]}": expected "{kind}"')
     end = expiry_of(required_member(body, "expires", str))
     if end <= at:
-        raise Untrusted(f"{kind} expired at {moment(end)}")
+        raise Untrusted(f"{kind} expired at {format_time(end)}")
 
 
-def _made(document: dict[str, Any], key: Key) -> bool:
+def _has_signed(document: dict[str, Any], key: Key) -> bool:
     """Whether the key made one of the document's signatures."""
-    data = canonical(document["signed"])
-    for row in at_most(object_list(document, "signatures"), "signers", "signatures"):
+    data = canonical_json(document["signed"])
+    for row in require_at_most(object_list(document, "signatures"), "signers", "signatures"):
         raw, method = (
             decode_base64(required_member(row, "sig", str), "a signature"),
             required_member(row, "method", str),
         )
         try:
-            if method == "eddsa" and signed(key, raw, data):
+            if method == "eddsa" and signature_matches(key, raw, data):
                 return True
-            if method in _METHODS and jws_signed(key, _METHODS[method], raw, data):
+            if method in _METHODS and jws_matches(key, _METHODS[method], raw, data):
                 return True
         except ConverterError:
             # The method does not fit this key, so another key made the signature.
@@ -170,7 +170,7 @@ def _made(document: dict[str, Any], key: Key) -> bool:
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
     ids = required_member(role, "keyids", list)
     found = tuple(
-        _key(one, expect_type(keys.get(one), dict, "keys")) for one in map(str, at_most(ids, "signers", "keys"))
+        _key(one, expect_type(keys.get(one), dict, "keys")) for one in map(str, require_at_most(ids, "signers", "keys"))
     )
     return Role(keys=found, threshold=required_member(role, "threshold", int))
 
@@ -180,9 +180,9 @@ def _key(name: str, row: dict[str, Any]) -> Key:
     kind, value = required_member(row, "keytype", str), required_member(row, "keyval", dict)
     public = required_member(value, "public", str)
     plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
-    if hashlib.sha256(canonical(plain)).hexdigest() != name:
+    if hashlib.sha256(canonical_json(plain)).hexdigest() != name:
         raise Invalid(f'key ID "{name[:80]}" is not the hash of its key')
-    return load(decode_base64(public, "a key"))
+    return load_key(decode_base64(public, "a key"))
 
 
 def _targets(body: dict[str, Any]) -> dict[str, SignedTarget]:
@@ -211,7 +211,7 @@ def _kind(data: bytes) -> str:
         return ""
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     r"""Encode a value as TUF signs it (docker/go, canonical/json; OLPC's Canonical JSON).
 
     Keys are sorted, nothing but ``\`` and ``"`` is escaped, and there are no spaces. Raises Invalid for fractions.

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.members import decode_base64
 from converter.trust import rekor
-from converter.trust.certificates import der, load_pem, subject
+from converter.trust.certificates import der_of, load_pem, subject_of
 from converter.trust.claim import COSIGN, Claim
-from converter.trust.keys import Key, signed
+from converter.trust.keys import Key, signature_matches
 from converter.trust.rekor import Logged
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, at_most, joined
+from converter.trust.trusted import Subject, Trusted, join_notes, require_at_most
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -29,26 +29,26 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     raw = decode_base64(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
         raise Untrusted(f"the payload has no signature: the annotation {SIGNATURE} is missing")
-    key, signer = maker(signature, raw, signature.payload, trusted)
+    key, signer = find_maker(signature, raw, signature.payload, trusted)
     claim = Claim.parse(signature.payload, COSIGN)
     trusted.check_digest(found, claim.digest)
-    note = joined(trusted.check_name(found, claim.identity), unlogged(signature, trusted))
+    note = join_notes(trusted.check_name(found, claim.identity), note_on_log(signature, trusted))
     return SignatureVerdict(
         signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note
     )
 
 
-def maker(
+def find_maker(
     signature: Signature, raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
     """The trusted key that signed ``data``, given by itself or by its certificate, and its name; raises Untrusted.
 
     ``envelope`` is the payload of a DSSE envelope if ``data`` is its encoding.
     """
-    key = trusted.signer(lambda one: signed(one, raw, data))
+    key = trusted.signer(lambda one: signature_matches(one, raw, data))
     if key is not None:
         if trusted.logs:
-            rekor.logged(signature.annotations, Logged(key.der, raw, data, envelope), trusted)
+            rekor.time_logged(signature.annotations, Logged(key.der, raw, data, envelope), trusted)
         return key, key.fingerprint
     text = signature.annotations.get(CERTIFICATE, "")
     if not text:
@@ -59,24 +59,24 @@ def maker(
     chain = signature.annotations.get(CHAIN, "")
     sent = [*load_pem(chain.encode())] if chain else []
     if trusted.logs:
-        what = Logged(der(leaf), raw, data, envelope)
-        trusted = replace(trusted, at=rekor.logged(signature.annotations, what, trusted))
+        what = Logged(der_of(leaf), raw, data, envelope)
+        trusted = replace(trusted, at=rekor.time_logged(signature.annotations, what, trusted))
     return by_certificate(leaf, sent, raw, data, trusted)
 
 
-def unlogged(signature: Signature, trusted: Trusted) -> str:
+def note_on_log(signature: Signature, trusted: Trusted) -> str:
     """What a good verdict leaves open about the log entry stored with a signature."""
-    return rekor.unasked(rekor.ENTRY in signature.annotations, trusted)
+    return rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
 
 
 def by_certificate(
     leaf: Certificate, sent: list[Certificate], raw: bytes, data: bytes, trusted: Trusted
 ) -> tuple[Key, str]:
     """The key of a certificate that signed ``data``; raises Untrusted."""
-    key = trusted.certified(leaf, at_most(sent, "certificates", "certificates"))
-    if not signed(key, raw, data):
-        raise Untrusted(f'signature was not made by the key of "{subject(leaf)}"')
-    return key, subject(leaf)
+    key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))
+    if not signature_matches(key, raw, data):
+        raise Untrusted(f'signature was not made by the key of "{subject_of(leaf)}"')
+    return key, subject_of(leaf)
 
 
 def no_key(trusted: Trusted) -> str:

@@ -12,10 +12,10 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import Limits
 from converter.model.members import decode_base64, lenient_member, member_or_empty, object_list, required_member
-from converter.trust.cosign import maker, unlogged
+from converter.trust.cosign import find_maker, note_on_log
 from converter.trust.keys import Key
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, at_most, joined
+from converter.trust.trusted import Subject, Trusted, join_notes, require_at_most
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 STATEMENT = "application/vnd.in-toto+json"
@@ -45,18 +45,18 @@ def pae(kind: str, payload: bytes) -> bytes:
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
-    payload = signed(signature, trusted)
-    verdict = judged(signature, payload, found, trusted)
-    return replace(verdict, reason=joined(verdict.reason, unlogged(signature, trusted)))
+    payload = signed_payload(signature, trusted)
+    verdict = judge_statement(signature, payload, found, trusted)
+    return replace(verdict, reason=join_notes(verdict.reason, note_on_log(signature, trusted)))
 
 
-def signed(signature: Signature, trusted: Trusted, limits: Limits | None = None) -> Payload:
+def signed_payload(signature: Signature, trusted: Trusted, limits: Limits | None = None) -> Payload:
     """What is in an envelope that a trusted key signed. Raises Untrusted if none did, Invalid."""
-    kind, payload, signatures = opened(load_object(signature.data, limits))
+    kind, payload, signatures = open_envelope(load_object(signature.data, limits))
     problem: Untrusted | None = None
     for raw in signatures:
         try:
-            key, signer = maker(signature, raw, pae(kind, payload), trusted, payload)
+            key, signer = find_maker(signature, raw, pae(kind, payload), trusted, payload)
         except Untrusted as error:
             problem = error
             continue
@@ -64,15 +64,15 @@ def signed(signature: Signature, trusted: Trusted, limits: Limits | None = None)
     raise problem or Untrusted("the envelope has no signature")
 
 
-def opened(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
+def open_envelope(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
     """The payload's type, its bytes, and the signatures; raises Invalid."""
     kind = required_member(envelope, "payloadType", str)
     payload = decode_base64(required_member(envelope, "payload", str), "the payload")
-    rows = at_most(object_list(envelope, "signatures"), "signers", "signatures in an envelope")
+    rows = require_at_most(object_list(envelope, "signatures"), "signers", "signatures in an envelope")
     return kind, payload, [decode_base64(required_member(row, "sig", str), "a signature") for row in rows]
 
 
-def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> SignatureVerdict:
+def judge_statement(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """The verdict on a statement whose signature is verified; raises Untrusted, Invalid."""
     if payload.kind != STATEMENT:
         raise Invalid(f'payload of type "{payload.kind[:80]}": expected {STATEMENT}')
@@ -80,7 +80,7 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
     if required_member(statement, "_type", str) not in _STATEMENTS:
         raise Invalid(f'statement of type "{statement["_type"][:80]}": expected {" or ".join(_STATEMENTS)}')
     predicate = required_member(statement, "predicateType", str)
-    subjects = at_most(object_list(statement, "subject"), "signatures", "subjects of a statement")
+    subjects = require_at_most(object_list(statement, "subject"), "signatures", "subjects of a statement")
     name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
     by_content = name is None and predicate == PROFILE and found.content is not None
     if name is None and not by_content:
@@ -90,9 +90,9 @@ def judged(signature: Signature, payload: Payload, found: Subject, trusted: Trus
         name = ""
     note = _checked_name(name or "", found, trusted)
     if by_content and found.content is not None:
-        note = joined(found.content(statement), note)
+        note = join_notes(found.content(statement), note)
     if predicate != SIGN:
-        note = joined(f"states {predicate}", note)
+        note = join_notes(f"states {predicate}", note)
     return SignatureVerdict(
         signature=signature,
         ok=True,

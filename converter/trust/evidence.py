@@ -57,7 +57,7 @@ def find_signatures(
     Raises what ``fetch`` raises if something is unavailable for now; what is broken or missing is skipped, or listed
     without content.
     """
-    found = [*embedded(manifest, root)]
+    found = [*embedded_signatures(manifest, root)]
     bounded = _Bounded(fetch)
     number = 0
     for attachment in attachments:
@@ -68,7 +68,7 @@ def find_signatures(
     return tuple(found)
 
 
-def embedded(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
+def embedded_signatures(manifest: bytes, root: Descriptor) -> Iterator[Signature]:
     """The signatures embedded in a schema 1 manifest."""
     if root.media_type in types.MANIFESTS | types.INDEXES | {types.ACI}:
         return
@@ -110,7 +110,7 @@ def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int =
         return ()
     place = _Place(location=_location(attachment, number), covers=str(attachment.subject))
     try:
-        return tuple(_in(attachment.descriptor, place, fetch))
+        return tuple(_signatures_in(attachment.descriptor, place, fetch))
     except (Invalid, NotFound):
         # Anybody with write access could have put it there: it must not stand in the way of a good one.
         return _unreadable(attachment, place)
@@ -131,14 +131,14 @@ def _location(attachment: Attachment, number: int) -> str:
     return attachment.tag or f"referrer {attachment.descriptor.digest}"
 
 
-def _in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
+def _signatures_in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
     if entry.media_type in types.INDEXES:
         for child in _rows(load_object(fetch(entry).read()), "manifests"):
             yield from _manifest(child, place, fetch)
     elif entry.media_type in types.MANIFESTS:
         yield from _manifest(entry, place, fetch)
     else:
-        yield from blob(fetch(entry).read(), place.location, place.covers)
+        yield from signatures_in_blob(fetch(entry).read(), place.location, place.covers)
 
 
 def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
@@ -146,7 +146,7 @@ def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signat
     layers = _rows(load_object(fetch(entry).read()), "layers")
     documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
     files = {one.annotations.get(TITLE, ""): fetch(one).read() for one in documents}
-    yield from content_trust.beside(files, place.covers, place.location)
+    yield from content_trust.stored_targets(files, place.covers, place.location)
     for layer in layers:
         kind = layer.media_type
         if kind == cosign.PAYLOAD:
@@ -162,7 +162,7 @@ def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signat
         elif kind == dsse.ENVELOPE or kind.startswith(bundle.MEDIA_TYPE) or kind in (notation.JWS, notation.COSE):
             yield _envelope(fetch(layer).read(), layer, place)
         elif kind in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
-            yield from blob(fetch(layer).read(), place.location, place.covers)
+            yield from signatures_in_blob(fetch(layer).read(), place.location, place.covers)
 
 
 def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
@@ -182,13 +182,13 @@ def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
     )
 
 
-def blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
+def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
     """The signatures in one blob or file; nothing if it is not a signature."""
     data = data.removeprefix(SIMPLE_FILE)
     if data.startswith(SIGSTORE_FILE):
         yield _sigstore_file(data, location, covers)
     elif content_trust.is_targets(data):
-        yield from content_trust.beside({location: data}, covers)
+        yield from content_trust.stored_targets({location: data}, covers)
     elif is_signed_message(data):
         yield Signature(
             kind=kinds.SIMPLE_SIGNING, location=location, covers=covers, data=data, media_type=types.DIR_SIGNATURE
@@ -201,7 +201,7 @@ def blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
 
 def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
     try:
-        payload, annotations, media_type = opened_sigstore(data)
+        payload, annotations, media_type = parse_sigstore_file(data)
     except ConverterError:
         # Listed without a payload, it is refused when it is verified.
         payload, annotations, media_type = b"", {}, cosign.PAYLOAD
@@ -217,7 +217,7 @@ def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
     )
 
 
-def opened_sigstore(data: bytes) -> tuple[bytes, dict[str, str], str]:
+def parse_sigstore_file(data: bytes) -> tuple[bytes, dict[str, str], str]:
     """Payload, annotations and media type of a ``signature-N`` with a cosign signature; raises Invalid."""
     document = load_object(data.removeprefix(SIGSTORE_FILE))
     payload = decode_base64(required_member(document, "payload", str), "the payload")

@@ -36,22 +36,26 @@ def available() -> bool:
     return shutil.which("gpg") is not None
 
 
-def detached(signature: bytes, path: str, keyring: bytes, at: datetime, *, weak: bool) -> tuple[GoodSignature, ...]:
+def verify_detached(
+    signature: bytes, path: str, keyring: bytes, at: datetime, *, weak: bool
+) -> tuple[GoodSignature, ...]:
     """The signatures of a file that are good at the time ``at``. ``keyring``: certificates, not armoured."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file = Path(folder, "signature")
         file.write_bytes(signature)
-        return _good(_run(folder, keyring, at, ["--verify", str(file), path], weak=weak))
+        return _good_signatures(_run(folder, keyring, at, ["--verify", str(file), path], weak=weak))
 
 
-def inline(message: bytes, keyring: bytes, at: datetime, *, weak: bool) -> tuple[bytes, tuple[GoodSignature, ...]]:
+def verify_inline(
+    message: bytes, keyring: bytes, at: datetime, *, weak: bool
+) -> tuple[bytes, tuple[GoodSignature, ...]]:
     """A message's content, and those of its signatures that are good at the time ``at``; raises Untrusted."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file, out = Path(folder, "message"), Path(folder, "content")
         file.write_bytes(message)
         options = ["--max-output", str(current_limits().document), "--output", str(out), "--verify", str(file)]
         status = _run(folder, keyring, at, options, weak=weak)
-        good = _good(status)
+        good = _good_signatures(status)
         if not good or sum(line.startswith(_PLAINTEXT + " ") for line in status) != 1 or not out.exists():
             raise Untrusted("gpg finds no good signature in the message")
         return out.read_bytes(), good
@@ -76,11 +80,11 @@ def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak:
     return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
 
 
-def _good(status: list[str]) -> tuple[GoodSignature, ...]:
-    return tuple(_valid(group) for group in _groups(status) if _is_good(group))
+def _good_signatures(status: list[str]) -> tuple[GoodSignature, ...]:
+    return tuple(_valid(group) for group in _status_groups(status) if _is_good(group))
 
 
-def _groups(status: list[str]) -> Iterator[dict[str, list[str]]]:
+def _status_groups(status: list[str]) -> Iterator[dict[str, list[str]]]:
     """The status of each signature, by keyword."""
     group: dict[str, list[str]] = {}
     for line in status:

@@ -43,7 +43,7 @@ class Key:
         return ":".join(text[place : place + 4] for place in range(0, len(text), 4))
 
 
-def load(data: bytes, source: str = "") -> Key:
+def load_key(data: bytes, source: str = "") -> Key:
     """Read a key in PEM or DER, alone or in a certificate; raises Invalid, also for one that is too weak."""
     from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
     from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
@@ -58,15 +58,15 @@ def load(data: bytes, source: str = "") -> Key:
                 public = load_der_public_key(data)
             except ValueError:
                 public = load_der_x509_certificate(data).public_key()
-    except broken():
+    except malformed_errors():
         where = f" in {source}" if source else ""
         kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
         fact = f"no public key{where}: expected {kinds}, or a certificate, in PEM"
         raise Invalid(f"{fact} (OpenPGP keys: --keyring)") from None
-    return Key(strong(public), source)
+    return Key(require_strong(public), source)
 
 
-def broken() -> tuple[type[Exception], ...]:
+def malformed_errors() -> tuple[type[Exception], ...]:
     """What the library raises for malformed keys and certificates."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.x509 import DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType
@@ -74,7 +74,7 @@ def broken() -> tuple[type[Exception], ...]:
     return ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension, UnsupportedGeneralNameType
 
 
-def strong(public: PublicKeyTypes) -> PublicKeyTypes:
+def require_strong(public: PublicKeyTypes) -> PublicKeyTypes:
     """The key; raises Invalid if it is of a kind or size that cannot be trusted."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -89,7 +89,7 @@ def strong(public: PublicKeyTypes) -> PublicKeyTypes:
     return public
 
 
-def signed(key: Key, signature: bytes, data: bytes) -> bool:
+def signature_matches(key: Key, signature: bytes, data: bytes) -> bool:
     """Whether the key signed the bytes, as cosign, in-toto and TUF sign: ECDSA in DER, RSA PKCS #1 v1.5, Ed25519.
 
     The hash is SHA-256 or, for a larger curve, also the hash of that curve's size.
@@ -100,10 +100,10 @@ def signed(key: Key, signature: bytes, data: bytes) -> bool:
     algorithms: list[HashAlgorithm] = [hashes.SHA256()]
     if isinstance(key.public, ec.EllipticCurvePublicKey) and key.public.curve.name != "secp256r1":
         algorithms.append(_hash(_CURVES[key.public.curve.name][0]))
-    return any(_checked(key.public, signature, data, algorithm) for algorithm in algorithms)
+    return any(_matches(key.public, signature, data, algorithm) for algorithm in algorithms)
 
 
-def jws_signed(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
+def jws_matches(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
     """Whether the key signed the bytes with an algorithm that JOSE names (RFC 7518), which has to fit the key.
 
     Raises Invalid for an algorithm that is not asymmetric or does not fit the key.
@@ -119,9 +119,9 @@ def jws_signed(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
             if len(signature) != 2 * width:
                 return False
             r, s = int.from_bytes(signature[:width]), int.from_bytes(signature[width:])
-            return _checked(public, encode_dss_signature(r, s), data, _hash(size))
+            return _matches(public, encode_dss_signature(r, s), data, _hash(size))
         if family in ("RS", "PS") and isinstance(public, rsa.RSAPublicKey):
-            return _checked(public, signature, data, _hash(size), pss=family == "PS")
+            return _matches(public, signature, data, _hash(size), pss=family == "PS")
     raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the key')
 
 
@@ -136,7 +136,7 @@ def _hash(size: str) -> HashAlgorithm:
     return kinds[size]()
 
 
-def _checked(
+def _matches(
     public: PublicKeyTypes, signature: bytes, data: bytes, algorithm: HashAlgorithm, *, pss: bool = False
 ) -> bool:
     from cryptography.exceptions import InvalidSignature

@@ -13,10 +13,10 @@ from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
 from converter.model.document import expect_type, load_object
 from converter.model.members import optional_member, required_member
-from converter.trust.certificates import load_x5c, public_key, subject
-from converter.trust.keys import Key, jws_signed, strong
+from converter.trust.certificates import load_x5c, public_key, subject_of
+from converter.trust.keys import Key, jws_matches, require_strong
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, at_most
+from converter.trust.trusted import Subject, Trusted, require_at_most
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -35,10 +35,10 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     protected = required_member(row, "protected", str)
     header = required_member(row, "header", dict)
     chain = _chain(header)
-    key = Key(strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
+    key = Key(require_strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
     raw = pretty_jws.decode_base64url(required_member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
-    if not jws_signed(key, required_member(header, "alg", str), raw, protected.encode() + b"." + text):
+    if not jws_matches(key, required_member(header, "alg", str), raw, protected.encode() + b"." + text):
         raise Invalid("a signature in the manifest does not match it: the manifest or the signature was changed")
     maker, signer = _trusted(key, chain, trusted)
     name = signed_name(payload)
@@ -58,12 +58,12 @@ def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key,
     if known is not None:
         return known, key.libtrust_id
     if chain and trusted.roots:
-        return trusted.certified(chain[0], chain[1:]), subject(chain[0])
+        return trusted.certified(chain[0], chain[1:]), subject_of(chain[0])
     raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
 
 
 def _chain(header: dict[str, Any]) -> list[Certificate]:
-    return load_x5c(at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates"))
+    return load_x5c(require_at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates"))
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:
@@ -82,7 +82,7 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
             made = rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n"))
         else:
             raise Invalid(f'unsupported kind of key "{kind[:20]}" (one of: EC, RSA)')
-        key = Key(strong(made.public_key()))
+        key = Key(require_strong(made.public_key()))
     except ValueError:
         raise Invalid("invalid numbers of a key") from None
     kid = optional_member(jwk, "kid", str)

@@ -16,11 +16,11 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.members import require_only, required_member
 from converter.trust import cose, notation_chain
-from converter.trust.certificates import load_der, load_x5c, subject
-from converter.trust.keys import jws_signed
+from converter.trust.certificates import load_der, load_x5c, subject_of
+from converter.trust.keys import jws_matches
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.times import expiry_of, moment
-from converter.trust.trusted import Subject, Trusted, at_most
+from converter.trust.times import expiry_of, format_time
+from converter.trust.trusted import Subject, Trusted, require_at_most
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -51,16 +51,16 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
     if not envelope.chain:
         raise Invalid("the signature has no certificate (x5c)")
-    at_most(envelope.chain, "certificates", "certificates")
+    require_at_most(envelope.chain, "certificates", "certificates")
     notation_chain.check_chain(envelope.chain, envelope.algorithm)
     key = trusted.certified(envelope.chain[0], envelope.chain[1:])
-    if not jws_signed(key, envelope.algorithm, envelope.signature, envelope.signed):
-        raise Untrusted(f'signature was not made by the key of "{subject(envelope.chain[0])}"')
+    if not jws_matches(key, envelope.algorithm, envelope.signature, envelope.signed):
+        raise Untrusted(f'signature was not made by the key of "{subject_of(envelope.chain[0])}"')
     _check_attributes(envelope.attributes, trusted.at)
     _check_target(envelope.payload, found)
     note = trusted.check_nameless()
     return SignatureVerdict(
-        signature=signature, ok=True, signer=subject(envelope.chain[0]), key=key.source, reason=note
+        signature=signature, ok=True, signer=subject_of(envelope.chain[0]), key=key.source, reason=note
     )
 
 
@@ -87,7 +87,7 @@ def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
             raise Invalid(f"{name} must be critical: it is missing in crit")
     expiry = attributes.get(f"{_PREFIX}expiry")
     if expiry is not None and at >= (end := expiry_of(expiry)):
-        raise Untrusted(f"signature expired at {moment(end)}")
+        raise Untrusted(f"signature expired at {format_time(end)}")
 
 
 def _check_target(payload: bytes, found: Subject) -> None:

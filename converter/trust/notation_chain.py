@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from converter.errors import Invalid
-from converter.trust.certificates import extension, issued, public_key, subject
+from converter.trust.certificates import extension_of, is_issued_by, public_key, subject_of
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -23,10 +23,10 @@ _ONLY_TO_SIGN = ("key_encipherment", "data_encipherment", "key_agreement", "key_
 def check_chain(chain: Sequence[Certificate], algorithm: str) -> None:
     """Check a chain, the signer first and the root last; raises Invalid, also if ``algorithm`` is not the key's."""
     for child, parent in pairwise(chain):
-        if not issued(child, parent):
-            raise Invalid(f'chain of certificates: "{subject(parent)}" has not signed the one before it')
-    if not issued(chain[-1], chain[-1]):
-        raise Invalid(f'chain of certificates ends with "{subject(chain[-1])}", which is not a root')
+        if not is_issued_by(child, parent):
+            raise Invalid(f'chain of certificates: "{subject_of(parent)}" has not signed the one before it')
+    if not is_issued_by(chain[-1], chain[-1]):
+        raise Invalid(f'chain of certificates ends with "{subject_of(chain[-1])}", which is not a root')
     _check_signer(chain[0])
     for one in chain[1:]:
         _check_ca(one)
@@ -39,15 +39,15 @@ def _check_signer(certificate: Certificate) -> None:
     from cryptography.x509 import BasicConstraints, ExtendedKeyUsage, KeyUsage
     from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
-    who = subject(certificate)
-    constraints, usage = extension(certificate, BasicConstraints), extension(certificate, KeyUsage)
+    who = subject_of(certificate)
+    constraints, usage = extension_of(certificate, BasicConstraints), extension_of(certificate, KeyUsage)
     if constraints is not None and constraints.value.ca:
         raise Invalid(f'signature by "{who}", which is a CA and not a signer')
     if usage is None or not usage.critical or not usage.value.digital_signature:
         raise Invalid(f'certificate of "{who}": expected a critical key usage digitalSignature')
     if any(getattr(usage.value, name) for name in _ONLY_TO_SIGN):
         raise Invalid(f'certificate of "{who}": its key may do more than sign')
-    purposes = extension(certificate, ExtendedKeyUsage)
+    purposes = extension_of(certificate, ExtendedKeyUsage)
     others = {
         Purpose.ANY_EXTENDED_KEY_USAGE,
         Purpose.SERVER_AUTH,
@@ -62,8 +62,8 @@ def _check_signer(certificate: Certificate) -> None:
 def _check_ca(certificate: Certificate) -> None:
     from cryptography.x509 import BasicConstraints, KeyUsage
 
-    who = subject(certificate)
-    constraints, usage = extension(certificate, BasicConstraints), extension(certificate, KeyUsage)
+    who = subject_of(certificate)
+    constraints, usage = extension_of(certificate, BasicConstraints), extension_of(certificate, KeyUsage)
     if constraints is None or not constraints.critical or not constraints.value.ca:
         raise Invalid(f'certificate of "{who}": expected critical basic constraints of a CA')
     if usage is None or not usage.critical or not usage.value.key_cert_sign:

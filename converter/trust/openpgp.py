@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
-from converter.trust.openpgp_message import armoured, preceded, signatures, unwrapped_message
-from converter.trust.times import moment
-from converter.trust.trusted import Trusted, at_most
+from converter.trust.openpgp_message import (
+    content_after_signatures,
+    decode_armour,
+    signature_packets,
+    unwrapped_message,
+)
+from converter.trust.times import format_time
+from converter.trust.trusted import Trusted, require_at_most
 
 if TYPE_CHECKING:
     from pysequoia import Cert, Sig
@@ -32,7 +37,7 @@ class Signer:
     problem: str = ""
 
 
-def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...]:
+def verify_detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...]:
     """The signer of each signature of the file at ``path``, in order, good or not; raises Invalid if there is none."""
     from pysequoia import Sig
 
@@ -50,7 +55,7 @@ def detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...
     return tuple(signers)
 
 
-def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]:
+def verify_inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]:
     """A signed message's content and its signers, at least one of them good.
 
     Raises Untrusted if no signature is good, with the reason of the last; Invalid if it is not a signed message.
@@ -71,7 +76,7 @@ def inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]
     return content, tuple(signers)
 
 
-def added(signature: bytes, before: bytes) -> bytes:
+def add_signatures(signature: bytes, before: bytes) -> bytes:
     """Detached signatures, followed by those in ``before`` that other keys made; raises Invalid for anything else.
 
     All are in one armour, because gpg and rkt read no second one.
@@ -105,7 +110,7 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
         # The library's message holds a stack trace, which helps nobody.
         if not _may_ask_gpg(found, certificates, trusted):
             raise Untrusted(_reason(found, certificates, trusted.at)) from None
-        good = gpg.detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
+        good = gpg.verify_detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
         makers = [(_named(certificates, one.certificate), one.key) for one in good]
     if not makers:
         raise Untrusted(_reason(found, certificates, trusted.at))
@@ -120,22 +125,24 @@ def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, 
         _check_expiry(found, trusted.at)
     certificates = [one for found in packets for one in _candidates(found, trusted, missing_ok=len(packets) > 1)]
     try:
-        content, valid = _verified(plain, packets, certificates)
+        content, valid = _verify_packets(plain, packets, certificates)
     except RuntimeError:
         if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
             raise Untrusted(_reason(last, certificates, trusted.at)) from None
-        content, good = gpg.inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
+        content, good = gpg.verify_inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
         return content, [(_named(certificates, one.certificate), one.key) for one in good]
     if content is None:
         raise Untrusted(_reason(last, certificates, trusted.at))
     return content, [(_named(certificates, certificate), key) for certificate, key in valid]
 
 
-def _verified(plain: bytes, packets: list[Sig], certificates: list[Cert]) -> tuple[bytes | None, list[tuple[str, str]]]:
+def _verify_packets(
+    plain: bytes, packets: list[Sig], certificates: list[Cert]
+) -> tuple[bytes | None, list[tuple[str, str]]]:
     """A message's content, and certificate and key of each good signature. Raises RuntimeError if there is none."""
     from pysequoia import verify
 
-    content = preceded(plain)
+    content = content_after_signatures(plain)
     if content is None:
         done = verify(bytes=plain, store=lambda _: certificates)
         return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
@@ -157,7 +164,7 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
     """Raises Untrusted if the key is weak, not valid at the time in question, or was used only after it."""
     for time in made:
         if time > trusted.at:
-            raise Untrusted(f"signature was made at {moment(time)}, after {moment(trusted.at)}")
+            raise Untrusted(f"signature was made at {format_time(time)}, after {format_time(trusted.at)}")
     weakness = "" if trusted.weak else openpgp_keys.weakness(certificate, key)
     if weakness:
         # gpg does not refuse it.
@@ -167,7 +174,7 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
 
 def _check_expiry(found: Sig, at: datetime) -> None:
     if found.expiration is not None and found.expiration <= at:
-        raise Untrusted(f"signature expired at {moment(found.expiration)}")
+        raise Untrusted(f"signature expired at {format_time(found.expiration)}")
 
 
 def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[Cert]:
@@ -215,7 +222,7 @@ def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> 
         trusted.weak
         or (found.expiration is not None and found.expiration <= datetime.now(UTC))
         or any(openpgp_keys.has_unknown_curve(one, issuer) for one in certificates)
-        or (made is not None and any(openpgp_keys.renewed(one, issuer, made) for one in certificates))
+        or (made is not None and any(openpgp_keys.was_renewed(one, issuer, made) for one in certificates))
     )
 
 
@@ -225,7 +232,7 @@ def _signatures(data: bytes) -> list[bytes]:
 
     found: list[bytes] = []
     try:
-        for block in armoured(data) or [data]:
+        for block in decode_armour(data) or [data]:
             for packet in PacketPile.from_bytes(block):
                 if packet.tag != Tag.Signature:
                     raise Invalid("OpenPGP packets other than signatures")
@@ -234,7 +241,7 @@ def _signatures(data: bytes) -> list[bytes]:
         raise Invalid("not an OpenPGP signature") from None
     if not found:
         raise Invalid("the file has no OpenPGP signature")
-    at_most(found, "signers", "signatures of one file")
+    require_at_most(found, "signers", "signatures of one file")
     return found
 
 
@@ -242,7 +249,7 @@ def _packets(plain: bytes) -> list[Sig]:
     """The signatures of a message without armour and compression."""
     from pysequoia import Sig
 
-    packets = at_most(signatures(plain), "signers", "signatures of one message")
+    packets = require_at_most(signature_packets(plain), "signers", "signatures of one message")
     try:
         found = [Sig.from_bytes(one) for one in packets]
     except RuntimeError:
@@ -272,7 +279,7 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
         except Untrusted as error:
             return str(error)
     if found.created is not None and found.created > latest:
-        return f"signature was made at {moment(found.created)}, after {moment(latest)}"
+        return f"signature was made at {format_time(found.created)}, after {format_time(latest)}"
     weak = ((HashAlgorithm.MD5, "MD5"), (HashAlgorithm.SHA1, "SHA-1"), (HashAlgorithm.RipeMD, "RIPEMD-160"))
     name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:

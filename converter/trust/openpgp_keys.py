@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
-from converter.trust.openpgp_message import armoured, subpackets
-from converter.trust.times import moment
+from converter.trust.openpgp_message import decode_armour, hashed_subpackets
+from converter.trust.times import format_time
 
 if TYPE_CHECKING:
     from pysequoia import Cert
@@ -49,7 +49,7 @@ class Keyring:
 
         found: list[Cert] = []
         try:
-            for block in armoured(data) or [data]:
+            for block in decode_armour(data) or [data]:
                 found += Cert.split_bytes(block)
         except (RuntimeError, ValueError):
             raise Invalid(f"no OpenPGP certificate{_in(source)}") from None
@@ -68,7 +68,7 @@ def check_key(certificate: Cert, key: str, at: datetime) -> None:
         one.check(at)
 
 
-def renewed(certificate: Cert, key: str, made: datetime) -> bool:
+def was_renewed(certificate: Cert, key: str, made: datetime) -> bool:
     """Whether the owner has replaced all binding signatures of the key since it was used, at the time ``made``.
 
     gpg does so when a key's validity is extended: the certificate then says nothing about the time before.
@@ -139,14 +139,14 @@ class _Key:
         # A renewal that replaces all earlier bindings also speaks for the time before it.
         binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
         if self.created > at:
-            raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {moment(at)}")
+            raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {format_time(at)}")
         if binding is None:
             raise Untrusted(f"signature by {self.fingerprint}, a key that its owner has not certified")
         if binding.key_validity_period is None:
             return
         end = self.created + binding.key_validity_period
         if end <= at:
-            raise Untrusted(f"signature by {self.fingerprint}, a key that expired at {moment(end)}")
+            raise Untrusted(f"signature by {self.fingerprint}, a key that expired at {format_time(end)}")
 
 
 def _keys(certificate: Cert) -> list[_Key]:
@@ -200,7 +200,7 @@ def _own(packet: Packet, certificate: Cert) -> bool:
 
 
 def _is_hard(revocation: Packet) -> bool:
-    reason = subpackets(revocation.body).get(_REASON, b"")
+    reason = hashed_subpackets(revocation.body).get(_REASON, b"")
     return not reason or reason[0] not in _SOFT
 
 

@@ -25,18 +25,18 @@ def unwrapped_message(data: bytes) -> bytes:
     or compressed twice.
     """
     current_limits().require("document", len(data), "bytes of a signed message")
-    blocks = armoured(data)
+    blocks = decode_armour(data)
     if len(blocks) > 1:
         raise Invalid(f"{len(blocks)} armoured messages: expected one")
     plain = blocks[0] if blocks else data
     if _tag(plain) == _COMPRESSED:
-        plain = _inflated(_split(plain)[0])
+        plain = _decompress(_split_packet(plain)[0])
     if _tag(plain) not in (_SIGNATURE, _ONE_PASS):
         raise Invalid("not a signed OpenPGP message")
     return plain
 
 
-def armoured(data: bytes) -> list[bytes]:
+def decode_armour(data: bytes) -> list[bytes]:
     """The decoded content of each armoured block, up to the first without an end; empty if there is no armour.
 
     Raises Invalid for broken base64.
@@ -47,7 +47,7 @@ def armoured(data: bytes) -> list[bytes]:
         end = data.find(mark, begin.end())
         if end < 0:
             break
-        found.append(_dearmoured(data[begin.end() : end]))
+        found.append(_without_armour(data[begin.end() : end]))
         place = end + len(mark)
     return found
 
@@ -69,13 +69,13 @@ def is_signed_message(data: bytes) -> bool:
 def is_detached(data: bytes) -> bool:
     """Whether bytes look like signatures alone."""
     try:
-        blocks = armoured(data) or [data]
+        blocks = decode_armour(data) or [data]
         return all(_tag(block) == _SIGNATURE and not _tag(_behind_signatures(block)) for block in blocks)
     except Invalid:
         return False
 
 
-def preceded(plain: bytes) -> bytes | None:
+def content_after_signatures(plain: bytes) -> bytes | None:
     """The content of a message with its signatures in front, as PGP wrote it; None if one-pass packets announce them.
 
     Raises Invalid if anything but one literal packet follows the signatures (RFC 9580, section 10.3).
@@ -84,15 +84,15 @@ def preceded(plain: bytes) -> bytes | None:
         return None
     rest = _behind_signatures(plain)
     if _tag(rest) == _COMPRESSED:
-        rest = _inflated(_split(rest)[0])
-    body, more = _split(rest) if _tag(rest) == _LITERAL else (b"", b"more")
+        rest = _decompress(_split_packet(rest)[0])
+    body, more = _split_packet(rest) if _tag(rest) == _LITERAL else (b"", b"more")
     name = body[1] if len(body) > 1 else 0
     if more or len(body) < 6 + name:
         raise Invalid("OpenPGP signatures without a message behind them")
     return body[6 + name :]
 
 
-def signatures(plain: bytes) -> list[bytes]:
+def signature_packets(plain: bytes) -> list[bytes]:
     """The signature packets of a message without armour and outer compression.
 
     Not left to the library, which decompresses nested packets without bounds and takes time quadratic in the number of
@@ -106,7 +106,7 @@ def signatures(plain: bytes) -> list[bytes]:
         if kind == _COMPRESSED and _tag(plain) == _ONE_PASS:
             raise Invalid("OpenPGP message compressed within its signatures: expected compression of the whole")
         if kind:
-            _, behind = _split(rest)
+            _, behind = _split_packet(rest)
             found += [rest[: len(rest) - len(behind)]] if kind == _SIGNATURE else []
             rest = behind
     if _tag(rest):
@@ -120,11 +120,11 @@ def _behind_signatures(data: bytes) -> bytes:
     for _ in range(most + 1):
         if _tag(data) != _SIGNATURE:
             return data
-        _, data = _split(data)
+        _, data = _split_packet(data)
     raise LimitExceeded(f"more than {most} signatures in a row (limit: signers)")
 
 
-def subpackets(signature: bytes) -> dict[int, bytes]:
+def hashed_subpackets(signature: bytes) -> dict[int, bytes]:
     """The hashed subpackets of a signature packet's body, version 4 or 6; none for an older one."""
     if len(signature) < 6 or signature[0] not in (4, 6):
         return {}
@@ -139,7 +139,7 @@ def subpackets(signature: bytes) -> dict[int, bytes]:
     return found
 
 
-def _dearmoured(text: bytes) -> bytes:
+def _without_armour(text: bytes) -> bytes:
     head, blank, rest = text.replace(b"\r\n", b"\n").partition(b"\n\n")
     body = rest if blank and all(b": " in line for line in head.split(b"\n") if line.strip()) else text
     lines = [line.strip() for line in body.split(b"\n")]
@@ -158,7 +158,7 @@ def _tag(data: bytes) -> int:
     return data[0] & 0x3F if data[0] & 0x40 else (data[0] >> 2) & 0x0F
 
 
-def _split(data: bytes) -> tuple[bytes, bytes]:
+def _split_packet(data: bytes) -> tuple[bytes, bytes]:
     """The body of the first packet, joined from its parts, and the data after it."""
     if not data[0] & 0x40:
         kind = data[0] & 3
@@ -166,7 +166,7 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
             return data[1:], b""
         size = 1 << kind
         length = int.from_bytes(data[1 : 1 + size])
-        return _cut(data, 1 + size, length), data[1 + size + length :]
+        return _take(data, 1 + size, length), data[1 + size + length :]
     parts: list[bytes] = []
     place = 1
     # The first part has at least 512 bytes (RFC 9580, section 4.2.1.4), and in practice all do.
@@ -177,14 +177,14 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
             length, used = 1 << (first & 0x1F), 1
         else:
             length, used = _length(data[place : place + 5])
-        parts.append(_cut(data, place + used, length))
+        parts.append(_take(data, place + used, length))
         place += used + length
         if not 224 <= first < 255:
             return b"".join(parts), data[place:]
     raise LimitExceeded(f"packet in more than {most} parts (limit: document)")
 
 
-def _cut(data: bytes, start: int, length: int) -> bytes:
+def _take(data: bytes, start: int, length: int) -> bytes:
     if start + length > len(data):
         raise Invalid("unexpected end of an OpenPGP packet")
     return data[start : start + length]
@@ -201,7 +201,7 @@ def _length(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[1:5]), 5
 
 
-def _inflated(body: bytes) -> bytes:
+def _decompress(body: bytes) -> bytes:
     kind, packed = body[:1], body[1:]
     most = current_limits().document
     try:

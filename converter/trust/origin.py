@@ -91,7 +91,7 @@ class Evidence:
         return replace(self, record=replace(self.record, settings=settings))
 
 
-def part(content: Known, title: str) -> Descriptor:
+def part_descriptor(content: Known, title: str) -> Descriptor:
     """The descriptor that lists a part in a record; ``title`` is for display only."""
     row = content.descriptor
     return Descriptor(media_type=EVIDENCE, digest=row.digest, size=row.size, annotations={TITLE: title})

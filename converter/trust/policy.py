@@ -16,7 +16,7 @@ from converter.model.document import expect_type, load_object
 from converter.model.frozen import frozen
 from converter.model.members import optional_member, require_only
 from converter.model.reference import ImageName
-from converter.trust.policy_requirements import Read, Requirement, requirements
+from converter.trust.policy_requirements import Read, Requirement, parse_requirements
 
 PATHS = ("dir", "oci", "oci-archive")
 """The transports whose scopes are paths."""
@@ -45,7 +45,7 @@ class Policy:
         policy = cls(default=document["default"], transports=transports)
         for where, rows in policy._lists():
             with within(where):
-                list(requirements(rows, lambda _: b""))
+                list(parse_requirements(rows, lambda _: b""))
         return policy
 
     def requirements(self, transport: str, scopes: Iterator[str], read: Read) -> tuple[Requirement, ...]:
@@ -53,8 +53,8 @@ class Policy:
         own = self.transports.get(transport, {})
         for scope in (*scopes, ""):
             if scope in own:
-                return tuple(requirements(own[scope], read))
-        return tuple(requirements(self.default, read))
+                return tuple(parse_requirements(own[scope], read))
+        return tuple(parse_requirements(self.default, read))
 
     def _lists(self) -> Iterator[tuple[str, Any]]:
         yield "default", self.default

@@ -65,7 +65,7 @@ class Requirement:
     unmet: str = ""
 
 
-def requirements(rows: Any, read: Read) -> Iterator[Requirement]:
+def parse_requirements(rows: Any, read: Read) -> Iterator[Requirement]:
     """The requirements of a list; raises Invalid for one that does not follow the manual page."""
     if not isinstance(rows, list) or not rows:
         raise Invalid("requirements: expected an array with at least one")

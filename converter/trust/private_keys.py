@@ -12,7 +12,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.model.members import decode_base64, required_member
 from converter.trust import secretbox
-from converter.trust.keys import Key, strong
+from converter.trust.keys import Key, require_strong
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -45,7 +45,7 @@ class PrivateKey:
                 fact = "wrong password for" if password else "a password is needed for"
                 raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
             raise Invalid(f"no private key{f' in {source}' if source else ''}: expected PEM") from None
-        strong(found.public_key())
+        require_strong(found.public_key())
         return cls(found)
 
     @property
@@ -80,7 +80,7 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
         raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
     key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
     nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
-    return secretbox.opened(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
+    return secretbox.open_box(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
 
 
 def _base64(text: bytes) -> bytes:

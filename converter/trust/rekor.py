@@ -16,9 +16,9 @@ from converter.errors import Invalid, Untrusted, within
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.members import decode_base64, object_list, require_only, required_member
-from converter.trust.keys import signed
-from converter.trust.times import moment
-from converter.trust.trusted import Trusted, at_most
+from converter.trust.keys import signature_matches
+from converter.trust.times import format_time
+from converter.trust.trusted import Trusted, require_at_most
 
 ENTRY = "dev.sigstore.cosign/bundle"
 """The signature's annotation that holds the entry."""
@@ -44,7 +44,7 @@ class Logged:
     envelope: bytes | None = None
 
 
-def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> datetime:
+def time_logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> datetime:
     """The time at which a trusted log added a signature.
 
     Raises Untrusted if no trusted log did, or only after the time in question; and Invalid.
@@ -59,11 +59,11 @@ def logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> da
         return _time(_signed(payload, promise, trusted), what, trusted)
 
 
-def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
+def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
     """The same for the entries of a Sigstore bundle, at least one of which has to be good."""
     problem: Untrusted | Invalid | None = None
     rows = object_list(material, "tlogEntries") if "tlogEntries" in material else []
-    for row in at_most(rows, "signers", "entries of logs"):
+    for row in require_at_most(rows, "signers", "entries of logs"):
         try:
             with within("entry of Rekor"):
                 return _time(_of_bundle(row, trusted), what, trusted)
@@ -72,7 +72,7 @@ def logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted
     raise problem or Untrusted("the bundle has no entry of Rekor")
 
 
-def unasked(found: bool, trusted: Trusted) -> str:
+def note_without_log(found: bool, trusted: Trusted) -> str:
     """What a good verdict leaves open if there is an entry and no trusted log."""
     return "the entry of Rekor is not checked (--rekor-key)" if found and not trusted.logs else ""
 
@@ -103,7 +103,7 @@ def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
     _check(load_object(decode_base64(payload["body"], "the body")), what)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
-        raise Untrusted(f"was made {time} seconds after 1970, which is after {moment(trusted.at)}")
+        raise Untrusted(f"was made {time} seconds after 1970, which is after {format_time(trusted.at)}")
     return datetime.fromtimestamp(time, UTC)
 
 
@@ -116,7 +116,7 @@ def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str
             raise Invalid(f"{name} is {found}: expected a number from 0 to 2^53")
     raw = decode_base64(promise, "SignedEntryTimestamp")
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    if not any(signed(key, raw, canonical) for key in trusted.logs):
+    if not any(signature_matches(key, raw, canonical) for key in trusted.logs):
         raise Untrusted("is not signed by a trusted log")
     return payload
 

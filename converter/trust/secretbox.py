@@ -18,7 +18,7 @@ _ROUNDS = (
 _MASK = 0xFFFFFFFF
 
 
-def opened(box: bytes, nonce: bytes, key: bytes) -> bytes:
+def open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
     """Decrypt a box; ``nonce`` has 24 bytes, ``key`` 32. Raises Untrusted if the key does not fit."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.poly1305 import Poly1305

@@ -21,6 +21,6 @@ def expiry_of(value: Any) -> datetime:
     return found.astimezone(UTC)
 
 
-def moment(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """The time in UTC, for display."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

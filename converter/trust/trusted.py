@@ -13,7 +13,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName
-from converter.trust.certificates import Roots, subject
+from converter.trust.certificates import Roots, subject_of
 from converter.trust.claim import digest_matches
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Key
@@ -67,7 +67,7 @@ class Trusted:
     def certified(self, leaf: Certificate, sent: Sequence[Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
         if not self.roots:
-            raise Untrusted(f'no root was given for the certificate of "{subject(leaf)}" (--certificate-chain)')
+            raise Untrusted(f'no root was given for the certificate of "{subject_of(leaf)}" (--certificate-chain)')
         problem: Untrusted | None = None
         for one in self.roots:
             try:
@@ -101,12 +101,12 @@ class Trusted:
         return "no name is signed"
 
 
-def joined(*notes: str) -> str:
+def join_notes(*notes: str) -> str:
     """Join the notes that are not empty into one text."""
     return "; ".join(filter(None, notes))
 
 
-def at_most(items: Sequence[T], limit: str, what: str) -> Sequence[T]:
+def require_at_most(items: Sequence[T], limit: str, what: str) -> Sequence[T]:
     """The items; raises LimitExceeded if there are more than the limit of that name allows."""
     current_limits().require(limit, len(items), what)
     return items

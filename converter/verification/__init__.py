@@ -8,9 +8,9 @@ from converter.errors import ConverterError, within
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.stores import StoreOptions, open_source
-from converter.verification.judgement import Judgement, has, image_within, judge
-from converter.verification.question import Stored, names_here
-from converter.verification.trace import direct, trace
+from converter.verification.judgement import Judgement, has_good, image_within, judge
+from converter.verification.question import Stored, names_in_store
+from converter.verification.trace import prove_signed_at, trace
 from converter.verification.wanted import ATTESTATION, ORIGIN, SIGNATURE, Wanted
 
 __all__ = [
@@ -39,7 +39,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
         if not any(one.ok and not one.by_content for one in judgement.verdicts) or not judgement.ok or judgement.steps:
             return judgement
         try:
-            return replace(judgement, content=direct(source, judgement.root, wanted.platform))
+            return replace(judgement, content=prove_signed_at(source, judgement.root, wanted.platform))
         except ConverterError as error:
             return replace(judgement, unmet=(str(error),))
 
@@ -57,7 +57,7 @@ def judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
-    names = names_here(stored) if any(one.ok and one.identity for one in verdicts) else ()
+    names = names_in_store(stored) if any(one.ok and one.identity for one in verdicts) else ()
     if len(names) < 2:
         return judgement
     fact = f"the image has several names: ask for it by one of {', '.join(names)}"
@@ -69,7 +69,7 @@ def _judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     asked_for = ORIGIN in wanted.require
     decided = judgement.ok or SIGNATURE in wanted.require
     if asked_for:
-        decided = SIGNATURE in wanted.require and not has(SIGNATURE, judgement.verdicts)
+        decided = SIGNATURE in wanted.require and not has_good(SIGNATURE, judgement.verdicts)
     if decided or any(one.broken for one in judgement.verdicts):
         return judgement
     # Those who signed this image need not also have signed what it was converted from.

@@ -65,7 +65,7 @@ def read_contents(blocks: Blocks) -> AciContents:
                 if name in said:
                     raise Invalid(f"entry {quoted_name(name)} occurs twice")
                 _check_headers(entry)
-                said[name] = _said(entry)
+                said[name] = _headers_of(entry)
                 yield entry.raw
                 if name == MANIFEST:
                     manifest.append(_small(entry))
@@ -115,7 +115,7 @@ def _kinds(records: bytes) -> Iterator[bytes]:
         records = records[SIZE + size + padding_size(size) :]
 
 
-def _said(entry: Entry) -> Said:
+def _headers_of(entry: Entry) -> Said:
     """What an extractor may obey and a tree does not hold: owner names, ACLs, labels."""
     owners = ((b"uname", entry.uname), (b"gname", entry.gname))
     records = (
@@ -155,14 +155,14 @@ def _header(said: Said | None) -> str:
 
 def require_same(what: str, got: Any, want: Any) -> None:
     """Raises Untrusted with the first member of a document that differs."""
-    for path, one, other in members(got, want):
+    for path, one, other in differing_members(got, want):
         raise Untrusted(f"{what}: {path or '/'}: {_differ(one, other)}")
 
 
-def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...]:
+def require_same_manifest(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...]:
     """The differing annotations, which nothing vouches for, as facts; raises Untrusted for any other difference."""
     uncovered = []
-    for path, one, other in members(got, want):
+    for path, one, other in differing_members(got, want):
         parts = path.split("/")[1:]
         if "annotations" not in parts:
             raise Untrusted(f"manifest: {path}: {_differ(one, other)}")
@@ -177,14 +177,14 @@ def manifests(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...
     return tuple(uncovered)
 
 
-def members(got: Any, want: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differing_members(got: Any, want: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The smallest members in which two documents differ: their JSON pointer, and both values (None: nothing)."""
     if isinstance(got, dict) and isinstance(want, dict):
         for key in dict.fromkeys((*want, *got)):
-            yield from members(got.get(key), want.get(key), path + json_pointer(key))
+            yield from differing_members(got.get(key), want.get(key), path + json_pointer(key))
     elif isinstance(got, list) and isinstance(want, list) and len(got) == len(want):
         for place, (one, other) in enumerate(zip(got, want, strict=True)):
-            yield from members(one, other, f"{path}/{place}")
+            yield from differing_members(one, other, f"{path}/{place}")
     elif got != want:
         yield path, got, want
 

@@ -31,7 +31,7 @@ from converter.trust.trusted import Trusted
 from converter.verification import policies
 from converter.verification.content import Content
 from converter.verification.proof import Proof
-from converter.verification.question import Question, Stored, aside, asked
+from converter.verification.question import Question, Stored, lookaside_signatures, open_question
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
 _TOLD = 3
@@ -122,18 +122,18 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
     """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
-    with asked(stored, wanted.identity) as question, ExitStack() as files:
+    with open_question(stored, wanted.identity) as question, ExitStack() as files:
         subject = replace(question.subject, content=Content(stored, files).check)
         question = replace(question, subject=subject)
-        more = [one for folder in wanted.lookasides for one in aside(folder, question)]
+        more = [one for folder in wanted.lookasides for one in lookaside_signatures(folder, question)]
         question = replace(question, signatures=(*question.signatures, *more))
         trusted = wanted.trusted(question.own_name)
-        verdicts, signed = _own(question, wanted, trusted)
+        verdicts, signed = _own_verdicts(question, wanted, trusted)
         unmet = [_missing(source, verdicts) for source in wanted.sources() if source not in signed]
         if policy is not None:
-            under, problems = policies.judged(question, policy, wanted, trusted)
+            under, problems = policies.judge_policy(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
-        unmet = [*_broken(question, trusted), *unmet, *_required(wanted, verdicts)]
+        unmet = [*_broken_facts(question, trusted), *unmet, *_missing_kinds(wanted, verdicts)]
         return Judgement(
             reference=str(stored.location),
             root=question.root,
@@ -177,11 +177,13 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     return item
 
 
-def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[SignatureVerdict], frozenset[str]]:
+def _own_verdicts(
+    question: Question, wanted: Wanted, trusted: Trusted
+) -> tuple[list[SignatureVerdict], frozenset[str]]:
     """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
         return [], frozenset()
-    signatures = [*question.signatures, *content_trust.beside(wanted.content_trust, str(question.root.digest))]
+    signatures = [*question.signatures, *content_trust.stored_targets(wanted.content_trust, str(question.root.digest))]
     verdicts = [
         _about_file(one, question, wanted)
         for signature in signatures
@@ -190,7 +192,7 @@ def _own(question: Question, wanted: Wanted, trusted: Trusted) -> tuple[list[Sig
     return verdicts, wanted.signed | {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
 
 
-def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
+def _broken_facts(question: Question, trusted: Trusted) -> Iterator[str]:
     """A fact for each embedded signature that shows the manifest to be changed: then nothing can vouch for it."""
     for signature in question.signatures:
         if signature.kind == kinds.LIBTRUST:
@@ -199,14 +201,14 @@ def _broken(question: Question, trusted: Trusted) -> Iterator[str]:
                     yield f"the signature within the manifest does not match: {one.reason}"
 
 
-def _required(wanted: Wanted, verdicts: list[SignatureVerdict]) -> Iterator[str]:
+def _missing_kinds(wanted: Wanted, verdicts: list[SignatureVerdict]) -> Iterator[str]:
     """A fact for each kind of signature that is required, whoever made it, and missing."""
     for required in (ATTESTATION, SIGNATURE):
-        if required in wanted.require and not has(required, verdicts):
+        if required in wanted.require and not has_good(required, verdicts):
             yield f"no valid {required} (--require {required})"
 
 
-def has(what: str, verdicts: Sequence[SignatureVerdict]) -> bool:
+def has_good(what: str, verdicts: Sequence[SignatureVerdict]) -> bool:
     """Whether there is a good attestation, or a good signature of any other kind."""
     return any(one.ok and (one.signature.kind == kinds.ATTESTATION) == (what == ATTESTATION) for one in verdicts)
 

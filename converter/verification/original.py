@@ -54,7 +54,7 @@ class OriginalSource:
         self._parts = found.parts
         self._fetch = converted.fetch
         self._root = converted.root
-        self._layers = {known.descriptor.digest: known for known in blobs(converted.item)}
+        self._layers = {known.descriptor.digest: known for known in layers_of(converted.item)}
         self._files = files
         self._workers = workers
         self._spools: dict[Digest, SpooledStream] = {}
@@ -86,12 +86,12 @@ class OriginalSource:
         digest = descriptor.digest
         part = self._parts.get(digest)
         if part is not None:
-            return _as(descriptor, self._fetch(part))
+            return _retyped(descriptor, self._fetch(part))
         packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
         if descriptor.media_type in types.WHOLE:
             return Known(descriptor, lambda: self._whole(descriptor, packed))
         if digest in self._layers:
-            return _as(descriptor, self._layers[digest])
+            return _retyped(descriptor, self._layers[digest])
         if packed is not None:
             return Known(descriptor, lambda: self._packed(packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
@@ -206,7 +206,7 @@ class OriginalSource:
         return made
 
 
-def _as(descriptor: Descriptor, known: Known) -> Known:
+def _retyped(descriptor: Descriptor, known: Known) -> Known:
     """The same bytes under another media type, checked against the descriptor's digest."""
     return Known(descriptor.sized(known.descriptor.size), known.raw, absent=known.absent)
 
@@ -215,7 +215,7 @@ def _is_image(part: Descriptor) -> bool:
     return part.annotations.get(TITLE) == IMAGE
 
 
-def blobs(item: Item) -> Iterable[Known]:
+def layers_of(item: Item) -> Iterable[Known]:
     """The layers of an image, or of all images of an index."""
     for image in images_of(item):
         yield from (layer.content for layer in image.layers if isinstance(layer.content, Known))

@@ -13,13 +13,13 @@ from converter.trust import signature as kinds
 from converter.trust.certificates import Roots, load_pem
 from converter.trust.check import verify_signatures
 from converter.trust.identity import ANY, IdentityRule
-from converter.trust.keys import load
+from converter.trust.keys import load_key
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
 from converter.trust.policy_requirements import Authority, Requirement
 from converter.trust.signature import SignatureVerdict
 from converter.trust.trusted import Trusted
-from converter.verification.question import Question, absolute, policy_transport
+from converter.verification.question import Question, absolute_path, policy_transport
 from converter.verification.wanted import ATTESTATION, Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
@@ -27,7 +27,7 @@ _LOGGED = (kinds.COSIGN,)
 """The kinds whose entry in a log is checked."""
 
 
-def judged(
+def judge_policy(
     question: Question, policy: Policy, wanted: Wanted, trusted: Trusted
 ) -> tuple[list[SignatureVerdict], list[str]]:
     """The verdicts under every requirement that applies, and a fact for each that is not met."""
@@ -51,7 +51,7 @@ def judged(
     return verdicts, unmet
 
 
-def trusting(
+def trusted_by_requirement(
     location: Location, name: ImageName | None, policy: Policy, wanted: Wanted, trusted: Trusted
 ) -> Iterator[Trusted]:
     """What each requirement trusts that applies to a place: all have to have signed a statement about it.
@@ -61,7 +61,7 @@ def trusting(
     for place, requirement in enumerate(_applying(location, name, policy, wanted)):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
         if requirement.kind == rules.SIGSTORE and not requirement.unmet:
-            yield _under(requirement, trusted, where)
+            yield _trusted_by(requirement, trusted, where)
         elif requirement.kind != rules.ACCEPT:
             raise Untrusted(f"no statement meets {where}")
 
@@ -78,10 +78,12 @@ def _checked(
     signatures = [one for one in question.signatures if one.kind in known]
     name = question.subject.name
     subject = replace(question.subject, name=name.tagged() if name else None)
-    return tuple(map(_alone, verify_signatures(signatures, subject, _under(requirement, trusted, where))))
+    return tuple(
+        map(_require_one_signature, verify_signatures(signatures, subject, _trusted_by(requirement, trusted, where)))
+    )
 
 
-def _alone(verdict: SignatureVerdict) -> SignatureVerdict:
+def _require_one_signature(verdict: SignatureVerdict) -> SignatureVerdict:
     """Refuse a message with more than one signature, as the tools that define the policy do."""
     if verdict.ok and verdict.signature.kind == kinds.SIMPLE_SIGNING:
         count = openpgp.signatures_in(verdict.signature.data)
@@ -90,10 +92,10 @@ def _alone(verdict: SignatureVerdict) -> SignatureVerdict:
     return verdict
 
 
-def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
+def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
     """What a requirement trusts, and nothing more: not the keys that the caller gave."""
     rule = IdentityRule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
-    logs = [load(data, where) for _, data in requirement.logs]
+    logs = [load_key(data, where) for _, data in requirement.logs]
     plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)
     if requirement.kind == rules.SIGNED_BY:
         # An empty file is a keyring without keys: nobody can sign.
@@ -101,7 +103,7 @@ def _under(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
         return replace(plain, keyrings=rings)
     if requirement.authority:
         return replace(plain, roots=(_roots(requirement.authority, where),))
-    return replace(plain, keys=[load(data, where) for _, data in requirement.keys])
+    return replace(plain, keys=[load_key(data, where) for _, data in requirement.keys])
 
 
 def _roots(authority: Authority, where: str) -> Roots:
@@ -120,7 +122,7 @@ def _scopes(location: Location, name: ImageName | None, transport: str) -> Itera
         return scopes_of(name.tagged())
     if transport in PATHS:
         tag = location.name if transport != "dir" else ""
-        return path_scopes(absolute(location), tag)
+        return path_scopes(absolute_path(location), tag)
     return iter(())
 
 

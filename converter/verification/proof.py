@@ -77,11 +77,11 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
     item = _selected(original, signed)
     was = original.record.root.media_type
     platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
-    node = _planned(original, item, finder)
-    open_ends = tuple(_untold(original, item, node))
+    node = _plan_of(original, item, finder)
+    open_ends = tuple(_unsigned_settings(original, item, node))
     if not isinstance(node, Write):
         found = _whole_images(original, node)
-        beneath = () if original.record.settings.layered else _beneath(target)
+        beneath = () if original.record.settings.layered else _dependencies(target)
         return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
     made: dict[Leaf, Made] = {}
     rows: list[LayerProof] = []
@@ -89,7 +89,7 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
         with within(f"layer[{number}]"):
             made[leaf], row = _layer(original, leaf, layer)
             rows.append(row)
-    uncovered = (*_documents(_filled(node, made), original.converted), *_elsewhere(target), *open_ends)
+    uncovered = (*_documents(_evaluate_with(node, made), original.converted), *_absent_layers(target), *open_ends)
     return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
 
 
@@ -116,7 +116,7 @@ def _check_platforms(index: Index, item: Item, read: Read) -> None:
             raise Untrusted(f"the image is for {image.platform}: the index lists it for {told}")
 
 
-def _planned(original: OriginalSource, item: Item, finder: Finder) -> Node:
+def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     """The plan that must have produced ``original.converted``. Raises Untrusted if none could have.
 
     ``finder`` finds the dependencies of an image.
@@ -152,7 +152,7 @@ def _pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
                 yield from _pairs(child, entry.item)
 
 
-def _filled(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
+def _evaluate_with(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
     """What a node becomes, given what the target has for its layers."""
 
     def leaf(one: Leaf, _inputs: tuple[Made, ...]) -> Made:
@@ -165,7 +165,7 @@ def _filled(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
     return evaluate(node, leaf)
 
 
-def _untold(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
+def _unsigned_settings(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
     """What only the record states, and nothing signed does."""
     settings = original.record.settings
     if settings.platforms and isinstance(item, Image) and item.notes.platform:
@@ -176,7 +176,7 @@ def _untold(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
         yield "the time of what no signed layer has, which the record says"
 
 
-def _elsewhere(target: Item) -> Iterator[str]:
+def _absent_layers(target: Item) -> Iterator[str]:
     """Absent layers: the documents that name them are compared, and nothing else can be."""
     for number, image in enumerate(images_of(target)):
         for place, layer in enumerate(image.layers):
@@ -184,7 +184,7 @@ def _elsewhere(target: Item) -> Iterator[str]:
                 yield _NOT_HERE.format(place, number)
 
 
-def direct(root: Descriptor, target: Item) -> Proof:
+def prove_signed(root: Descriptor, target: Item) -> Proof:
     """Prove an image that is itself signed: every blob matches its digest."""
     rows: list[LayerProof] = []
     uncovered: list[str] = []
@@ -203,11 +203,11 @@ def direct(root: Descriptor, target: Item) -> Proof:
                 rows.append(LayerProof(target=digest, source=digest, level=IDENTICAL))
     if root.media_type in types.WHOLE:
         rows.append(LayerProof(target=root.digest, source=root.digest, level=IDENTICAL))
-        uncovered += _beneath(target)
+        uncovered += _dependencies(target)
     return Proof(level=IDENTICAL, layers=tuple(rows), uncovered=tuple(uncovered))
 
 
-def _beneath(item: Item) -> tuple[str, ...]:
+def _dependencies(item: Item) -> tuple[str, ...]:
     """The dependencies of an ACI, which it names and does not contain."""
     if not isinstance(item, Image):
         return ()
@@ -253,10 +253,10 @@ def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, d
     meter, _ = read_derived(content, digest_and_size, facts)
     if (found := meter.digest()) != diff_id:
         raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
-    return _worst(original, content)
+    return _weakest_level(original, content)
 
 
-def _worst(original: OriginalSource, content: Derived) -> str:
+def _weakest_level(original: OriginalSource, content: Derived) -> str:
     """P5 if any of its sources had to be carried, else P4."""
     carried = any(original.carries(known.descriptor.digest) for known in source_blobs(content))
     return CARRIED if carried else REBUILT
@@ -298,8 +298,8 @@ def _whole_image(
     same, content = read_derived(
         content, lambda blocks: equal_streams(read_ahead(blocks), original.tar(there.digest)), facts
     )
-    uncovered = () if same else _compared(original, content, there)
-    level = _worst(original, content) if content.rewrite is not None else IDENTICAL
+    uncovered = () if same else _compare_acis(original, content, there)
+    level = _weakest_level(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
     made = Made(descriptor=there.bare(), facts=facts)
@@ -307,7 +307,7 @@ def _whole_image(
     return made, row, uncovered
 
 
-def _compared(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
+def _compare_acis(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
     wanted, _ = read_derived(content, differing.read_contents)
     with wanted.files:
@@ -331,7 +331,7 @@ def _documents(wanted: Evaluated, converted: Converted) -> tuple[str, ...]:
     if config is not None and config.descriptor.digest != made.done.descriptor.digest:
         differing.require_same("config", load_object(config.read()), load_object(made.data()))
         raise Untrusted(f"config is {config.descriptor.digest}: expected {made.done.descriptor.digest}")
-    return differing.manifests(document, load_object(data))
+    return differing.require_same_manifest(document, load_object(data))
 
 
 def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:

@@ -46,7 +46,7 @@ class Question:
 
 
 @contextmanager
-def asked(stored: Stored, identity: str) -> Iterator[Question]:
+def open_question(stored: Stored, identity: str) -> Iterator[Question]:
     """Find the signatures of an image; temporary files that they need exist until the context is left.
 
     ``identity`` is its name, if the caller gives one. Raises what reading raises.
@@ -73,17 +73,17 @@ def asked(stored: Stored, identity: str) -> Iterator[Question]:
         )
 
 
-def aside(folder: Path, question: Question) -> Iterator[Signature]:
+def lookaside_signatures(folder: Path, question: Question) -> Iterator[Signature]:
     """The simple signatures of the image in a lookaside, under the name that its own store gives it."""
     name = name_of(question.location, question.root) or question.subject.name
     if name is None:
         return
     digest = question.root.digest
     for path, data in beside.read_lookaside(folder, name, digest):
-        yield from evidence.blob(data, str(path), str(digest))
+        yield from evidence.signatures_in_blob(data, str(path), str(digest))
 
 
-def names_here(stored: Stored) -> tuple[str, ...]:
+def names_in_store(stored: Stored) -> tuple[str, ...]:
     """All full names of the image in its store, unless its reference already says which one is meant."""
     source, location = stored.source, stored.location
     if location.transport in ("docker", "docker-daemon") or may_be_full(location.name):
@@ -97,7 +97,7 @@ def policy_transport(location: Location) -> str:
     return location.transport or ("dir" if Path(location.path).is_dir() else "docker-archive")
 
 
-def absolute(location: Location) -> str:
+def absolute_path(location: Location) -> str:
     """The path as in policy.json: absolute and without symlinks."""
     return os.path.realpath(location.path)
 

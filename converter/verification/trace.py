@@ -56,7 +56,7 @@ def item_at(fetch: Fetch, root: Descriptor) -> Item:
     return read_whole(read(root), read)
 
 
-def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
+def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Proof:
     """The proof of an image that is itself signed; missing parts are reported as not covered.
 
     With ``platform``, only of that image of an index; raises NotFound if its documents are missing.
@@ -74,7 +74,7 @@ def direct(source: Source, root: Descriptor, platform: str = "") -> Proof:
         if platform:
             raise
         return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
-    return replace(proof.direct(root, item), platform=platform)
+    return replace(proof.prove_signed(root, item), platform=platform)
 
 
 def trace(stored: Stored, wanted: Wanted) -> Trace:

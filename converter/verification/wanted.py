@@ -11,7 +11,7 @@ from converter.errors import Usage
 from converter.model.frozen import frozen
 from converter.trust.certificates import Roots
 from converter.trust.identity import ANY, IdentityRule
-from converter.trust.keys import load
+from converter.trust.keys import load_key
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import Policy
 from converter.trust.policy_requirements import File, Read
@@ -59,10 +59,10 @@ class Wanted:
         """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""
         return Trusted(
             at=self.at or datetime.now(UTC),
-            keys=[load(data, source) for source, data in self.keys],
+            keys=[load_key(data, source) for source, data in self.keys],
             keyrings=[*(Keyring.load(data, source) for source, data in self.keyrings), *self._stores(name)],
             roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
-            logs=[load(data, source) for source, data in self.rekor_keys],
+            logs=[load_key(data, source) for source, data in self.rekor_keys],
             rule=IdentityRule(kind=ANY) if self.map_identity else IdentityRule(),
             strict_name=bool(self.identity),
             weak=self.allow_weak_digest,

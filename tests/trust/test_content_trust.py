@@ -26,7 +26,7 @@ LATER = (NOW + timedelta(days=1)).isoformat()
 def entry(key: PrivateKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
     public = pem(certificate("repo", key)) if kind == "ecdsa-x509" else key.public.der
     row = {"keytype": kind, "keyval": {"private": None, "public": base64.b64encode(public).decode()}}
-    return hashlib.sha256(content_trust.canonical(row)).hexdigest(), row
+    return hashlib.sha256(content_trust.canonical_json(row)).hexdigest(), row
 
 
 ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
@@ -35,7 +35,7 @@ ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
 def document(body: dict[str, Any], *keys: PrivateKey) -> bytes:
     rows = []
     for key in keys:
-        r, s = decode_dss_signature(key.sign(content_trust.canonical(body)))
+        r, s = decode_dss_signature(key.sign(content_trust.canonical_json(body)))
         raw = r.to_bytes(32) + s.to_bytes(32)
         rows.append({"keyid": "", "method": "ecdsa", "sig": base64.b64encode(raw).decode()})
     return json.dumps({"signed": body, "signatures": rows}).encode()
@@ -135,7 +135,7 @@ def delegating(name: str = "targets/releases", path: str = "") -> bytes:
 )
 def test_others_may_be_given_the_word(above: bytes, data: bytes, good: bool) -> None:
     files = {"root.json": root(), "targets.json": above, "targets/releases.json": data}
-    found = content_trust.beside(files, "")
+    found = content_trust.stored_targets(files, "")
     (one,) = (each for each in found if each.location == "targets/releases.json")
     (verdict,) = check_one(one, subject(), trusted(ROOT))
     assert verdict.ok is good
@@ -159,12 +159,12 @@ def test_an_image_without_a_tag() -> None:
     ],
 )
 def test_the_canonical_form(value: Any, text: bytes) -> None:
-    assert content_trust.canonical(value) == text
+    assert content_trust.canonical_json(value) == text
 
 
 def test_a_fraction_has_no_canonical_form() -> None:
     with pytest.raises(ConverterError):
-        content_trust.canonical(1.5)
+        content_trust.canonical_json(1.5)
 
 
 def test_what_documents_look_like() -> None:

@@ -123,13 +123,13 @@ def test_a_flood_of_signatures_is_refused(data: bytes, times: int, limit: str) -
 def test_a_manifest_of_schema_1_has_few_signatures() -> None:
     data = json.dumps({"schemaVersion": 1, "signatures": [{}] * 65}).encode()
     with pytest.raises(LimitExceeded, match="limit: signers"):
-        list(evidence.embedded(data, Descriptor.of(data, types.DOCKER_SCHEMA1_SIGNED)))
+        list(evidence.embedded_signatures(data, Descriptor.of(data, types.DOCKER_SCHEMA1_SIGNED)))
 
 
 def test_a_manifest_of_schema_1_without_signatures() -> None:
     root = Descriptor.of(b"{}", types.DOCKER_SCHEMA1_SIGNED)
-    assert list(evidence.embedded(b"{}", root)) == []
-    assert list(evidence.embedded(b"{", root)) == []
+    assert list(evidence.embedded_signatures(b"{}", root)) == []
+    assert list(evidence.embedded_signatures(b"{", root)) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from converter.errors import Invalid
-from converter.trust.keys import Key, jws_signed, load, signed
+from converter.trust.keys import Key, jws_matches, load_key, signature_matches
 from converter.trust.private_keys import PrivateKey
 from tests.trust.making import certificate, ecdsa, ed25519_key, pem, public_pem, rsa_key
 
@@ -23,17 +23,17 @@ KINDS = [
 @pytest.mark.parametrize("key", KINDS)
 def test_what_a_key_signs_it_has_signed(key: PrivateKey) -> None:
     signature = key.sign(b"data")
-    assert signed(key.public, signature, b"data")
-    assert not signed(key.public, signature, b"other")
-    assert not signed(key.public, signature[:-1] + bytes([signature[-1] ^ 1]), b"data")
-    assert not signed(key.public, b"", b"data")
-    assert not signed(ecdsa(7).public, signature, b"data")
+    assert signature_matches(key.public, signature, b"data")
+    assert not signature_matches(key.public, signature, b"other")
+    assert not signature_matches(key.public, signature[:-1] + bytes([signature[-1] ^ 1]), b"data")
+    assert not signature_matches(key.public, b"", b"data")
+    assert not signature_matches(ecdsa(7).public, signature, b"data")
 
 
 @pytest.mark.parametrize("key", KINDS)
 def test_a_key_is_the_same_in_every_file(key: PrivateKey) -> None:
     files = (public_pem(key), key.public.der, pem(certificate("me", key)))
-    assert {load(data).fingerprint for data in files} == {key.public.fingerprint}
+    assert {load_key(data).fingerprint for data in files} == {key.public.fingerprint}
 
 
 def small(bits: int) -> bytes:
@@ -54,7 +54,7 @@ def small(bits: int) -> bytes:
 )
 def test_no_key_to_trust(data: bytes) -> None:
     with pytest.raises(Invalid):
-        load(data, "--key file")
+        load_key(data, "--key file")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_no_key_to_trust(data: bytes) -> None:
 )
 def test_an_algorithm_has_to_go_with_its_key(key: PrivateKey, algorithm: str) -> None:
     with pytest.raises(Invalid, match="algorithm"):
-        jws_signed(key.public, algorithm, b"", b"data")
+        jws_matches(key.public, algorithm, b"", b"data")
 
 
 def test_libtrust_names_keys_in_groups_of_four() -> None:

@@ -68,7 +68,7 @@ def signed(
 
 def found(manifest: bytes, name: str | None = NAME) -> tuple[Subject, Signature]:
     about = subject(manifest, name, types.DOCKER_SCHEMA1_SIGNED)
-    (one,) = evidence.embedded(manifest, about.descriptor)
+    (one,) = evidence.embedded_signatures(manifest, about.descriptor)
     return about, one
 
 

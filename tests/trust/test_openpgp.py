@@ -19,7 +19,13 @@ from converter.trust import signature as kinds
 from converter.trust.check import check_one
 from converter.trust.claim import ATOMIC, Claim
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.openpgp_message import armoured, is_detached, is_signed_message, subpackets, unwrapped_message
+from converter.trust.openpgp_message import (
+    decode_armour,
+    hashed_subpackets,
+    is_detached,
+    is_signed_message,
+    unwrapped_message,
+)
 from converter.trust.signature import Signature
 from converter.trust.trusted import Trusted
 from tests.trust.making import NOW, claim, keyring, subject, trusted
@@ -65,17 +71,17 @@ def path(tmp_path: Path) -> str:
 )
 def test_a_good_signature_of_a_file(suite: CipherSuite, path: str) -> None:
     signer = Tsk.generate("a", cipher_suite=suite)
-    (found,) = openpgp.detached(detached(signer), path, asking(signer))
+    (found,) = openpgp.verify_detached(detached(signer), path, asking(signer))
     assert (found.problem, found.fingerprint) == ("", signer.extract_certificate().fingerprint)
     assert found.source == "--keyring keys"
-    assert openpgp.detached(detached(signer, armoured=False), path, asking(signer)) == (found,)
+    assert openpgp.verify_detached(detached(signer, armoured=False), path, asking(signer)) == (found,)
 
 
 def test_every_signer_is_told_of(path: str) -> None:
     one, two, three = key("one"), key("two"), key("three")
     both = b"".join(detached(signer, armoured=False) for signer in (one, two, three))
     for data in (both, armor(both, ArmorKind.Signature).encode(), detached(one) + detached(two) + detached(three)):
-        found = openpgp.detached(data, path, asking(one, three))
+        found = openpgp.verify_detached(data, path, asking(one, three))
         assert [bool(each.problem) for each in found] == [False, True, False]
 
 
@@ -91,13 +97,13 @@ def test_every_signer_is_told_of(path: str) -> None:
     ],
 )
 def test_a_bad_signature_of_a_file(data: bytes, reason: str, path: str) -> None:
-    (found,) = openpgp.detached(data, path, asking(key()))
+    (found,) = openpgp.verify_detached(data, path, asking(key()))
     assert reason in found.problem
     assert "backtrace" not in found.problem
 
 
 def test_no_key_is_no_proof(path: str) -> None:
-    (found,) = openpgp.detached(detached(key()), path, asking())
+    (found,) = openpgp.verify_detached(detached(key()), path, asking())
     assert "--keyring" in found.problem
 
 
@@ -113,32 +119,32 @@ def test_no_key_is_no_proof(path: str) -> None:
 )
 def test_what_is_no_signature_of_a_file(data: bytes, path: str) -> None:
     with pytest.raises(Invalid):
-        openpgp.detached(data, path, asking(key()))
+        openpgp.verify_detached(data, path, asking(key()))
 
 
 def test_a_key_that_expired_since() -> None:
     signer = Tsk.generate("short", validity_seconds=24 * 3600)
-    openpgp.inline(message(signer), asking(signer))
+    openpgp.verify_inline(message(signer), asking(signer))
     with pytest.raises(Untrusted, match="expired at"):
-        openpgp.inline(message(signer), asking(signer, at=NOW + timedelta(days=1)))
+        openpgp.verify_inline(message(signer), asking(signer, at=NOW + timedelta(days=1)))
 
 
 def test_a_key_that_was_revoked_since() -> None:
     signer = Tsk.generate("revoked")
     good = message(signer)
-    openpgp.inline(good, asking(signer))
+    openpgp.verify_inline(good, asking(signer))
     certificate = signer.extract_certificate()
     revoked = Cert.from_bytes(bytes(certificate) + bytes(certificate.revoke(signer.certifier())))
     ring = Keyring((revoked,), "keys")
     with pytest.raises(Untrusted, match="is revoked"):
-        openpgp.inline(good, trusted(keyrings=[ring], at=LATER))
+        openpgp.verify_inline(good, trusted(keyrings=[ring], at=LATER))
     with pytest.raises(Untrusted, match="is revoked"):
-        openpgp.inline(good, trusted(keyrings=[ring], at=NOW + timedelta(days=1)))
+        openpgp.verify_inline(good, trusted(keyrings=[ring], at=NOW + timedelta(days=1)))
 
 
 def test_a_signature_from_the_future() -> None:
     with pytest.raises(Untrusted, match=r"was made at|did not exist"):
-        openpgp.inline(message(key()), asking(key(), at=NOW - timedelta(days=1)))
+        openpgp.verify_inline(message(key()), asking(key(), at=NOW - timedelta(days=1)))
 
 
 def about(data: bytes) -> Signature:
@@ -189,7 +195,7 @@ def test_a_message_may_be_packed(kind: int) -> None:
     plain = message(key())
     assert unwrapped_message(packed(plain, kind)) == plain
     assert is_signed_message(packed(plain, kind))
-    assert openpgp.inline(packed(plain, kind), asking(key()))[0] == claim().render(ATOMIC, "test", 1)
+    assert openpgp.verify_inline(packed(plain, kind), asking(key()))[0] == claim().render(ATOMIC, "test", 1)
 
 
 def new_form(body: bytes, parts: bool) -> bytes:
@@ -272,7 +278,7 @@ def test_what_it_looks_like() -> None:
     assert is_detached(detached(key(), armoured=False))
     assert not is_detached(message(key()))
     assert not is_signed_message(detached(key()))
-    assert len(armoured(detached(key()) * 2)) == 2
+    assert len(decode_armour(detached(key()) * 2)) == 2
 
 
 def literal(data: bytes) -> bytes:
@@ -300,13 +306,13 @@ SAID = claim().render(ATOMIC, "test", 1)
 def test_a_message_as_pgp_wrote_it(data: bytes) -> None:
     """RFC 9580, section 10.3: a signature may stand before the message, with no packet that announces it."""
     assert (is_signed_message(data), is_detached(data)) == (True, False)
-    content, signers = openpgp.inline(data, asking(key()))
+    content, signers = openpgp.verify_inline(data, asking(key()))
     assert (content, [one.problem for one in signers]) == (SAID, [""])
 
 
 def test_a_message_that_the_signature_before_it_is_not_about() -> None:
     with pytest.raises(Untrusted, match="does not match this file"):
-        openpgp.inline(detached(key(), armoured=False) + literal(SAID), asking(key()))
+        openpgp.verify_inline(detached(key(), armoured=False) + literal(SAID), asking(key()))
 
 
 @pytest.mark.parametrize(
@@ -322,16 +328,16 @@ def test_a_message_that_the_signature_before_it_is_not_about() -> None:
 )
 def test_a_signature_before_anything_else(behind: bytes) -> None:
     with pytest.raises(Invalid):
-        openpgp.inline(detached(key(), SAID, armoured=False) + behind, asking(key()))
+        openpgp.verify_inline(detached(key(), SAID, armoured=False) + behind, asking(key()))
 
 
 def test_subpackets_are_read_from_what_is_signed() -> None:
     (packet,) = PacketPile.from_bytes(detached(key(), armoured=False))
-    found = subpackets(packet.body)
+    found = hashed_subpackets(packet.body)
     # The time of signing, and who signed.
     assert int.from_bytes(found[2]) == int(packet.signature_created.timestamp())
     assert found[33][1:].hex() == packet.issuer_fingerprint
-    assert subpackets(b"\x03old") == {}
+    assert hashed_subpackets(b"\x03old") == {}
 
 
 def test_keys_come_one_or_many_armoured_or_not() -> None:

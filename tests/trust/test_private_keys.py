@@ -34,7 +34,7 @@ BOX = bytes.fromhex(
 
 
 def test_the_box_of_nacl() -> None:
-    assert secretbox.opened(BOX, NONCE, KEY) == MESSAGE
+    assert secretbox.open_box(BOX, NONCE, KEY) == MESSAGE
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
@@ -42,7 +42,7 @@ def test_a_box_that_was_touched(place: int) -> None:
     box = bytearray(BOX)
     box[place] ^= 1
     with pytest.raises(Untrusted):
-        secretbox.opened(bytes(box), NONCE, KEY)
+        secretbox.open_box(bytes(box), NONCE, KEY)
 
 
 @pytest.mark.parametrize("key", [ecdsa(), rsa_key(), ed25519_key()], ids=["ECDSA", "RSA", "Ed25519"])

@@ -9,7 +9,7 @@ import pytest
 from converter.errors import DigestMismatch
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
-from converter.verification.question import Stored, asked
+from converter.verification.question import Stored, open_question
 from tests.trust import origins
 
 
@@ -19,7 +19,7 @@ def test_a_file_that_has_become_another_is_not_taken_at_the_second_signature_eit
     location = Location.parse(f"aci:{path}")
     with (
         open_source(location, StoreOptions()) as source,
-        asked(Stored(source, location, source.resolve("")), "") as question,
+        open_question(Stored(source, location, source.resolve("")), "") as question,
         path.open("r+b") as file,
     ):
         file.seek(4)
