@@ -21,7 +21,7 @@ from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.names import clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
-from converter.streams.whiteout import Empties, Removes, whiteout
+from converter.streams.whiteout import is_whiteout
 
 MOST_LINKS = 40
 """Symbolic links followed on the way to one file, as in Linux."""
@@ -47,38 +47,27 @@ class _Layer:
     def __init__(self, opened: Open, held: Budget) -> None:
         self.gone: set[bytes] = set()
         self.emptied: set[bytes] = set()
-        winners = EffectiveEntries(held)
+        self._winners = EffectiveEntries(held)
         numbered: dict[int, tuple[bytes, Entry]] = {}
         with closing(scan_entries(opened(), held.limits, held)) as source:
             for ordinal, entry in enumerate(source):
                 path = require_contained(entry.name)
                 if entry.type not in fields.FILES:
                     continue
-                if b".wh." in path and (mark := whiteout(path)):
-                    if isinstance(mark, Removes):
-                        self.gone.add(mark.path)
-                    elif isinstance(mark, Empties):
-                        self.emptied.add(mark.directory)
+                if b".wh." in path and is_whiteout(path, self.gone.add, self.emptied.add):
                     continue
-                for replaced in winners.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
+                for replaced in self._winners.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
                     name, other = numbered.pop(replaced)
                     if other.type != fields.DIR:  # it had hidden what is below before it was replaced
                         self.gone.add(name)
                 numbered[ordinal] = path, entry
         self.entries: dict[bytes, Entry] = dict(numbered.values())
-        self.directories: Collection[bytes] = winners.directories
+        self.directories: Collection[bytes] = self._winners.directories
         """All directories, also those that no entry describes."""
 
     def hides(self, path: bytes) -> bool:
         """Whether layers below cannot have a file at this path."""
-        if path in self.gone:
-            return True
-        while path:
-            path = parent_name(path)
-            above = self.entries.get(path)
-            if path in self.gone or path in self.emptied or (above is not None and above.type != fields.DIR):
-                return True
-        return False
+        return self._winners.hides(path, self.gone, self.emptied)
 
 
 class Files:

@@ -19,7 +19,7 @@ from converter.streams.tar.budget import Budget
 from converter.streams.tar.names import require_contained
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import real_size
-from converter.streams.whiteout import Empties, Removes, whiteout
+from converter.streams.whiteout import is_whiteout
 
 
 @dataclass(slots=True)
@@ -141,11 +141,7 @@ def _read(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_
             path = require_contained(entry.name)
             if not path or entry.type not in fields.FILES:
                 continue
-            if b".wh." in path and (mark := whiteout(path)):
-                if isinstance(mark, Removes):
-                    gone.append(mark.path)
-                elif isinstance(mark, Empties):
-                    emptied.append(mark.directory)
+            if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
                 continue
             size = real_size(entry) if entry.type == fields.FILE else 0
             found.append(_Found(path, entry.type == fields.DIR, size))

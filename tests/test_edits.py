@@ -17,10 +17,10 @@ from converter.model.digest import Digest
 from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.transform.layers import recompressed, squashed
 from converter.transform.platforms import one_platform, read_whole, some_platforms
 from tests.builders import CONFIG, OCI, add_image, add_index
+from tests.builders.memory import MemorySource, MemoryStore
 
 OTHER = Descriptor(media_type=types.OCI_MANIFEST, digest=Digest.of(b"{}"), size=2)
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")

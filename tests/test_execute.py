@@ -25,12 +25,12 @@ from converter.model.image import Image
 from converter.model.settings import DEFAULTS
 from converter.plan import Made, Node
 from converter.ports import Format
-from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from converter.streams.content import uncompressed_layer
 from converter.streams.tar.scan import scan_entries
 from converter.streams.workers import Workers
 from converter.transform.layers import recompressed, squashed
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
+from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 
 
 def read(store: MemoryStore) -> Image:

@@ -13,9 +13,9 @@ import converter
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.memory import MemoryStore
 from tests.builders import OCI, add_image, sha256
 from tests.builders.disk import write_layout
+from tests.builders.memory import MemoryStore
 
 TARGETS = {
     "oci": "oci:{}/out:x",

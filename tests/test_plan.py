@@ -15,9 +15,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.transform.layers import recompressed, squashed
 from tests.builders import add_image
+from tests.builders.memory import MemorySource, MemoryStore
 
 ANY: frozenset[str] = frozenset()
 

@@ -11,9 +11,9 @@ import pytest
 import converter
 from converter import system
 from converter.model.platform import host_platform
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 
 LINUX = ("sched_getaffinity", "posix_fadvise", "POSIX_FADV_DONTNEED", "setxattr", "getxattr", "listxattr")
 

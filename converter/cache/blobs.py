@@ -12,10 +12,10 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.stores.disk import open_regular, write_all
+from converter.stores.disk import open_regular
 from converter.stores.media.temporary import Temporary, clean, temporary_file
 from converter.streams import Block
-from converter.streams.blocks import closing, file_blocks
+from converter.streams.blocks import closing, file_blocks, write_all
 
 Keep = Callable[[Digest], None]
 """Keeps the blocks that have passed, under this digest."""

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.trust import artifact, content_trust
 
 
-def listing(files: Mapping[str, bytes], root: Known) -> MemorySource:
+@frozen(kw_only=False)
+class ArtifactListing:
+    """What refers to one image, and the blobs of that."""
+
+    attached: tuple[Attachment, ...]
+    blobs: Mapping[Digest, Known]
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        return self.blobs[descriptor.digest]
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        return [attachment for attachment in self.attached if attachment.subject == subject]
+
+
+def listing(files: Mapping[str, bytes], root: Known) -> ArtifactListing:
     """The documents that refer to one image, as a source for ``attachments.find``; empty if none refers to it."""
-    store = MemoryStore()
-    if content_trust.list_manifest(files, root.read()):
-        made = artifact.content_trust(files, root.descriptor)
-        manifest = made.original.manifest
-        for blob in (*made.blobs, manifest):
-            store.add(blob.read(), blob.descriptor.media_type)
-        store.attached.append(Attachment(subject=root.descriptor.digest, descriptor=manifest.descriptor))
-    return MemorySource(store)
+    if not content_trust.list_manifest(files, root.read()):
+        return ArtifactListing((), {})
+    made = artifact.content_trust(files, root.descriptor)
+    manifest = made.original.manifest
+    attachment = Attachment(subject=root.descriptor.digest, descriptor=manifest.descriptor)
+    return ArtifactListing((attachment,), {blob.descriptor.digest: blob for blob in (*made.blobs, manifest)})

@@ -137,10 +137,10 @@ def names_in(path: Path) -> tuple[str, str]:
 
 @lru_cache(maxsize=4096)
 def _names_in(path: Path, _stamp: tuple[int, ...]) -> tuple[str, str]:
-    from converter.formats.aci.archive import manifest_in
     from converter.formats.aci.manifest import parse_manifest
     from converter.formats.aci.reading import reference_to
     from converter.stores.aci_file import AciFile
+    from converter.streams.tar.aci import manifest_in
 
     with AciFile(path) as file:
         manifest = parse_manifest(manifest_in(file.unverified()))

@@ -10,7 +10,6 @@ from typing import Any
 
 from converter.errors import Unsupported
 from converter.formats.accounts import Accounts, note_accounts, process_user
-from converter.formats.capabilities import DEFAULT_CAPABILITIES
 from converter.model import media_types as types
 from converter.model.content import NONE, Derived, LayerFacts, Open, Replaced
 from converter.model.document import dump_json
@@ -96,7 +95,6 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     user = process_user(config.user, facts.passwd, facts.group)
     groups = {"additionalGids": list(confined.groups)} if confined.groups else {}
     limits = {kind: dict(limit) for kind, limit in (("memory", confined.memory), ("cpu", confined.cpu)) if limit}
-    capabilities = DEFAULT_CAPABILITIES if confined.capabilities is None else confined.capabilities
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -105,7 +103,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
             "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
             "env": list(_environment(config)),
             "cwd": "/" + config.working_dir.lstrip("/"),
-            "capabilities": {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")},
+            "capabilities": {kind: list(confined.capabilities) for kind in ("bounding", "effective", "permitted")},
             "noNewPrivileges": True,
         },
         "root": {"path": "rootfs"},

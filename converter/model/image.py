@@ -73,16 +73,24 @@ class Facts(Protocol):
         ...
 
 
+CAPABILITIES = (
+    *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID"),
+    *("CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL"),
+    "CAP_AUDIT_WRITE",
+)
+"""What a container gets by default, in Docker, containerd and rkt alike (appc spec 0.8.11, ace.md)."""
+
+
 @frozen
 class Confinement:
     """What a container of the image may do, where that is less than usual.
 
-    ``capabilities`` are all that it has; None: the usual ones. ``memory`` and ``cpu`` are as in ``linux.resources`` of
-    a runtime's configuration. ``read_only`` are the paths of volumes that must not be written to. ``losses`` are what a
-    runtime's configuration loses of a field instead of ``Notes.losses``; None: nothing.
+    ``capabilities`` are all that it has. ``memory`` and ``cpu`` are as in ``linux.resources`` of a runtime's
+    configuration. ``read_only`` are the paths of volumes that must not be written to. ``losses`` are what a runtime's
+    configuration loses of a field instead of ``Notes.losses``; None: nothing.
     """
 
-    capabilities: tuple[str, ...] | None = None
+    capabilities: tuple[str, ...] = CAPABILITIES
     memory: Mapping[str, int] = field(default_factory=dict)
     cpu: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[int, ...] = ()

@@ -10,8 +10,8 @@ from typing import Any
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import go_key
 from converter.schema.finding import Hit
-from converter.schema.forms import find_faults, go_time_form, is_web_url, no_time, not_go_time, repeated_members
-from converter.schema.walk import lists_at, numbers_at, objects_at, strings_at
+from converter.schema.forms import is_web_url
+from converter.schema.walk import lists_at, objects_at, strings_at
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ISOLATORS = frozenset(
@@ -33,7 +33,7 @@ ISOLATORS = frozenset(
         "resource/network-bandwidth",
     )
 )
-_ONCE = frozenset(
+ONCE = frozenset(
     (
         "os/linux/apparmor-profile",
         "os/linux/cpu-shares",
@@ -44,28 +44,28 @@ _ONCE = frozenset(
         "os/unix/sysctl",
     )
 )
-_ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
-_APPS = ("app", "apps/*/app")
-_LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
-_NOTES = ("annotations", "apps/*/annotations")
-_IDENTIFIERS = (
+ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
+APPS = ("app", "apps/*/app")
+LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
+NOTES = ("annotations", "apps/*/annotations")
+IDENTIFIERS = (
     "name",
     "dependencies/*/imageName",
     "apps/*/image/name",
-    *(f"{path}/*/name" for path in (*_LABELS, *_NOTES)),
-    *(f"{path}/isolators/*/name" for path in _APPS),
+    *(f"{path}/*/name" for path in (*LABELS, *NOTES)),
+    *(f"{path}/isolators/*/name" for path in APPS),
     "isolators/*/name",
 )
-_NAMES = (
+NAMES = (
     "apps/*/name",
     "apps/*/mounts/*/volume",
     "apps/*/mounts/*/appVolume/name",
     "volumes/*/name",
     "ports/*/name",
     "ports/*/podPort/name",
-    *(f"{app}/{part}/*/name" for app in _APPS for part in ("mountPoints", "ports")),
+    *(f"{app}/{part}/*/name" for app in APPS for part in ("mountPoints", "ports")),
 )
-_PORTS = (*(f"{app}/ports/*" for app in _APPS), "ports/*/podPort")
+PORTS = (*(f"{app}/ports/*" for app in APPS), "ports/*/podPort")
 _IDENTIFIER = r"[a-z0-9]+([-._~/][a-z0-9]+)*"
 _NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
 _IMAGE_ID = r"sha512-[0-9a-f]{128}"
@@ -99,16 +99,112 @@ def kind_member(document: dict[str, Any]) -> str:
     return next((key for key in document if go_key(key) == "ackind" and "acKind" not in document), "acKind")
 
 
-def label_name(document: Any) -> Iterator[Hit]:
-    """Labels called name."""
-    for where, text in strings_at(document, *(f"{path}/*/name" for path in _LABELS)):
-        if text == "name":
-            yield where, 'a label must not be called "name": it would be taken for the name of the image'
+def label_name(text: str) -> str:
+    """Why a label may not have a name; like the functions below, empty if nothing is wrong."""
+    return 'a label must not be called "name": it would be taken for the name of the image' if text == "name" else ""
+
+
+def url(text: str) -> str:
+    """Why an annotation is not a web URL."""
+    return "" if is_web_url(text) else f'invalid URL "{text[:100]}": expected http or https'
+
+
+def version_zero(text: str) -> str:
+    """Why a version is 0.0.0."""
+    return f'version "{text}" is not above 0.0.0' if re.fullmatch(r"0+\.0+\.0+-?\+?", text) else ""
+
+
+def version_strict(text: str) -> str:
+    """Why a version is not one of SemVer 2.0.0."""
+    written = re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text)
+    return (
+        f'invalid version "{text[:60]}": expected SemVer 2.0.0' if written and not re.fullmatch(_SEMVER, text) else ""
+    )
+
+
+def identifier_marks(text: str) -> str:
+    """Why two separators of an identifier are in a row."""
+    twice = re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text)
+    return f'"{text[:100]}" has two of -._~/ in a row' if twice else ""
+
+
+def name_marks(text: str) -> str:
+    """Why two separators of a name are in a row."""
+    return f'"{text[:100]}" has two - in a row' if "--" in text and not re.fullmatch(_NAME, text) else ""
+
+
+def image_id(text: str) -> str:
+    """Why an image ID is not a full SHA-512 in lower-case hex."""
+    if re.fullmatch(_IMAGE_ID, text) or not re.fullmatch(r"sha512-[^-]+", text):
+        return ""
+    return f'invalid image ID "{text[:150]}": expected sha512- and 128 lower-case hex digits'
+
+
+def environment_letters(text: str) -> str:
+    """Why the name of a variable has a dot or a minus."""
+    if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
+        return f'invalid name of a variable "{text[:100]}": expected letters, digits and _'
+    return ""
+
+
+def group(number: int) -> str:
+    """Why a group ID is negative."""
+    return f"group {number} is negative" if number < 0 else ""
+
+
+def port_count(number: int) -> str:
+    """Why a range of ports has no port."""
+    return "" if number else "a range of 0 ports: expected at least 1"
+
+
+def quantity_kilo(text: str) -> str:
+    """Why thousands are written K instead of k."""
+    wrong = text.strip(" ").endswith("K")
+    return f'invalid quantity "{text[:60]}": thousands are k, and 1024 is Ki' if wrong else ""
+
+
+def quantity_digits(text: str) -> str:
+    """Why a quantity has no digits."""
+    return f'quantity "{text[:60]}" has no digits: it is read as 0' if re.fullmatch(_NO_NUMBER, text.strip(" ")) else ""
+
+
+def quantity_form(text: str) -> str:
+    """Why a quantity is not written as the text says."""
+    number = re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" "))
+    if number is None or re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text):
+        return ""
+    return f'invalid quantity "{text[:60]}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m'
+
+
+def whitelisted(text: str) -> str:
+    """Why a whitelisted path is not absolute."""
+    return "" if text.startswith("/") else f'path "{text[:100]}" is not absolute'
+
+
+def mount_path(text: str) -> str:
+    """Why a mount point has no path."""
+    return "" if text else "the path is empty"
+
+
+def host_address(text: str) -> str:
+    """Why a host address is not an IP address."""
+    return f'invalid IP address "{text[:60]}"' if text and not _is_address(text, "") else ""
+
+
+def host_address_4(text: str) -> str:
+    """Why a host address is not IPv4."""
+    other = not text or (_is_address(text, "") and not _is_address(text, "4"))
+    return f'"{text[:60]}" is not an IPv4 address' if other else ""
+
+
+def host_port(number: int) -> str:
+    """Why a host port is out of range."""
+    return f"port {number} is out of range: expected 1 to 65535" if number == 0 or number > 65535 else ""
 
 
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
-    for where, labels in lists_at(document, *_LABELS):
+    for where, labels in lists_at(document, *LABELS):
         values = {_name(label): label.get("value", "") for label in labels if isinstance(label, dict)}
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
@@ -120,105 +216,17 @@ def os_arch(document: Any) -> Iterator[Hit]:
             yield where, f'unknown arch "{arch[:60]}" for {system} (one of: {known})'
 
 
-def created(document: Any) -> Iterator[Hit]:
-    """Annotations created that are not a time."""
-    return find_faults(_annotations(document, "created"), no_time)
-
-
-def created_for_go(document: Any) -> Iterator[Hit]:
-    """Annotations created that RFC 3339 allows and Go does not read."""
-    return find_faults(_annotations(document, "created"), not_go_time)
-
-
-def created_form(document: Any) -> Iterator[Hit]:
-    """Annotations created that are not written exactly as RFC 3339 requires."""
-    return find_faults(_annotations(document, "created"), go_time_form)
-
-
-def url(document: Any) -> Iterator[Hit]:
-    """Annotations homepage and documentation that are not web URLs."""
-    for where, text in _annotations(document, "homepage", "documentation"):
-        if not is_web_url(text):
-            yield where, f'invalid URL "{text[:100]}": expected http or https'
-
-
-def version_zero(document: Any) -> Iterator[Hit]:
-    """The version 0.0.0."""
-    for where, text in strings_at(document, "acVersion"):
-        if re.fullmatch(r"0+\.0+\.0+-?\+?", text):
-            yield where, f'version "{text}" is not above 0.0.0'
-
-
-def version_strict(document: Any) -> Iterator[Hit]:
-    """Versions that are not SemVer 2.0.0."""
-    for where, text in strings_at(document, "acVersion"):
-        if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text) and not re.fullmatch(_SEMVER, text):
-            yield where, f'invalid version "{text[:60]}": expected SemVer 2.0.0'
-
-
-def identifier_marks(document: Any) -> Iterator[Hit]:
-    """Identifiers with two separators in a row."""
-    for where, text in strings_at(document, *_IDENTIFIERS):
-        if re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text):
-            yield where, f'"{text[:100]}" has two of -._~/ in a row'
-
-
-def name_marks(document: Any) -> Iterator[Hit]:
-    """Names with two separators in a row."""
-    for where, text in strings_at(document, *_NAMES):
-        if "--" in text and not re.fullmatch(_NAME, text):
-            yield where, f'"{text[:100]}" has two - in a row'
-
-
-def image_id(document: Any) -> Iterator[Hit]:
-    """Image IDs that are not a full SHA-512 in lower-case hex."""
-    for where, text in strings_at(document, "dependencies/*/imageID", "apps/*/image/id"):
-        if re.fullmatch(r"sha512-[^-]+", text) and not re.fullmatch(_IMAGE_ID, text):
-            yield where, f'invalid image ID "{text[:150]}": expected sha512- and 128 lower-case hex digits'
-
-
-def event_handlers(document: Any) -> Iterator[Hit]:
-    """Second handlers of the same event in an app."""
-    return repeated_members(document, "event handler", *(f"{app}/eventHandlers" for app in _APPS))
-
-
-def environment(document: Any) -> Iterator[Hit]:
-    """Variables that are set twice."""
-    return repeated_members(document, "variable", *(f"{app}/environment" for app in _APPS))
-
-
-def environment_letters(document: Any) -> Iterator[Hit]:
-    """Names of variables with a dot or a minus."""
-    for where, text in strings_at(document, *(f"{app}/environment/*/name" for app in _APPS)):
-        if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
-            yield where, f'invalid name of a variable "{text[:100]}": expected letters, digits and _'
-
-
-def groups(document: Any) -> Iterator[Hit]:
-    """Negative group IDs."""
-    for where, number in numbers_at(document, *(f"{app}/supplementaryGIDs/*" for app in _APPS)):
-        if number < 0:
-            yield where, f"group {number} is negative"
-
-
 def port_range(document: Any) -> Iterator[Hit]:
     """Port ranges that end above 65535."""
-    for where, port in objects_at(document, *_PORTS):
+    for where, port in objects_at(document, *PORTS):
         first, count = port.get("port"), port.get("count")
         if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
             yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
 
 
-def port_count(document: Any) -> Iterator[Hit]:
-    """Port ranges without a port."""
-    for where, count in numbers_at(document, *(f"{path}/count" for path in _PORTS)):
-        if count == 0:
-            yield where, "a range of 0 ports: expected at least 1"
-
-
 def isolator_known(document: Any) -> Iterator[Hit]:
     """Isolators of an app that the specification does not define."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in _APPS)):
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS)):
         name = isolator.get("name", "")
         if isinstance(name, str) and name not in ISOLATORS:
             yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
@@ -226,66 +234,9 @@ def isolator_known(document: Any) -> Iterator[Hit]:
 
 def isolator_value(document: Any) -> Iterator[Hit]:
     """Isolators without a value, including unknown ones."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
         if "value" not in isolator and _name(isolator) not in ISOLATORS:
             yield where, '"value" is missing'
-
-
-def isolator_once(document: Any) -> Iterator[Hit]:
-    """Isolators that apply to a whole app and are there more than once."""
-    return _more_than_once(document, _ONCE, *(f"{app}/isolators" for app in _APPS))
-
-
-def pod_isolator_once(document: Any) -> Iterator[Hit]:
-    """Isolators that apply to a whole pod and are there more than once."""
-    return _more_than_once(document, _ONCE_A_POD, "isolators")
-
-
-def isolator_conflict(document: Any) -> Iterator[Hit]:
-    """System calls both retained and removed."""
-    return _both(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set")
-
-
-def capability_conflict(document: Any) -> Iterator[Hit]:
-    """Capabilities both retained and removed."""
-    return _both(document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set")
-
-
-def quantity_kilo(document: Any) -> Iterator[Hit]:
-    """Thousands written K instead of k."""
-    for where, text in _quantities(document):
-        if text.strip(" ").endswith("K"):
-            yield where, f'invalid quantity "{text[:60]}": thousands are k, and 1024 is Ki'
-
-
-def quantity_digits(document: Any) -> Iterator[Hit]:
-    """Quantities without digits."""
-    for where, text in _quantities(document):
-        if re.fullmatch(_NO_NUMBER, text.strip(" ")):
-            yield where, f'quantity "{text[:60]}" has no digits: it is read as 0'
-
-
-def quantity_form(document: Any) -> Iterator[Hit]:
-    """Quantities not written as the text says."""
-    for where, text in _quantities(document):
-        if re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" ")) and not re.fullmatch(
-            r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text
-        ):
-            yield where, f'invalid quantity "{text[:60]}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m'
-
-
-def whitelist(document: Any) -> Iterator[Hit]:
-    """Whitelisted paths that are not absolute."""
-    for where, text in strings_at(document, "pathWhitelist/*"):
-        if not text.startswith("/"):
-            yield where, f'path "{text[:100]}" is not absolute'
-
-
-def mount_path(document: Any) -> Iterator[Hit]:
-    """Mount points without a path."""
-    for where, text in strings_at(document, *(f"{app}/mountPoints/*/path" for app in _APPS), "apps/*/mounts/*/path"):
-        if not text:
-            yield where, "the path is empty"
 
 
 def port_names(document: Any) -> Iterator[Hit]:
@@ -297,35 +248,14 @@ def port_names(document: Any) -> Iterator[Hit]:
         seen.add(name)
 
 
-def host_address(document: Any) -> Iterator[Hit]:
-    """Host addresses that are not IP addresses."""
-    for where, text in strings_at(document, "ports/*/hostIP"):
-        if text and not _is_address(text, ""):
-            yield where, f'invalid IP address "{text[:60]}"'
-
-
-def host_address_4(document: Any) -> Iterator[Hit]:
-    """Host addresses that are not IPv4."""
-    for where, text in strings_at(document, "ports/*/hostIP"):
-        if not text or (_is_address(text, "") and not _is_address(text, "4")):
-            yield where, f'"{text[:60]}" is not an IPv4 address'
-
-
-def host_port(document: Any) -> Iterator[Hit]:
-    """Host ports out of range."""
-    for where, number in numbers_at(document, "ports/*/hostPort"):
-        if number == 0 or number > 65535:
-            yield where, f"port {number} is out of range: expected 1 to 65535"
-
-
 def _name(item: dict[str, Any]) -> str:
     name = item.get("name")
     return name if isinstance(name, str) else ""
 
 
-def _quantities(document: Any) -> Iterator[tuple[str, str]]:
+def quantities(document: Any) -> Iterator[tuple[str, str]]:
     """The requests and limits of resource isolators; other isolators may have members of these names, too."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in _APPS), "isolators/*"):
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
         if _name(isolator).startswith("resource/"):
             for part, text in strings_at(isolator, "value/request", "value/limit"):
                 yield where + part, text
@@ -342,14 +272,16 @@ def _is_address(text: str, version: str) -> bool:
     return not version or isinstance(address, IPv4Address)
 
 
-def _annotations(document: Any, *names: str) -> Iterator[tuple[str, str]]:
-    for where, note in objects_at(document, *(f"{path}/*" for path in _NOTES)):
+def notes(document: Any, *names: str) -> Iterator[tuple[str, str]]:
+    """The values of the annotations of these names."""
+    for where, note in objects_at(document, *(f"{path}/*" for path in NOTES)):
         value = note.get("value", "")
         if _name(note) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value
 
 
-def _more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
+def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
+    """Isolators of the lists at the paths that apply to a whole app or pod, and are there more than once."""
     for where, isolators in lists_at(document, *paths):
         names = Counter(_name(item) for item in isolators if isinstance(item, dict))
         for name in sorted(once & names.keys()):
@@ -357,8 +289,9 @@ def _more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterato
                 yield where, f"{names[name]} isolators {name}: only one is allowed"
 
 
-def _both(document: Any, one: str, other: str) -> Iterator[Hit]:
-    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in _APPS)):
+def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
+    """Apps with two isolators of which one retains what the other removes."""
+    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in APPS)):
         names = {_name(item) for item in isolators if isinstance(item, dict)}
         if {one, other} <= names:
             yield where, f"{one} and {other} exclude each other"

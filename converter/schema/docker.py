@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from converter.model import media_types as types
@@ -10,64 +11,51 @@ from converter.schema import docker_v1
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous_members,
-    bad_diff_ids,
-    bad_environment,
+    bad_diff_id,
     bad_ports,
+    bad_variable,
     find_faults,
     go_time_form,
     history_mismatch,
     impossible_time,
+    no_time,
     not_go_time,
     odd_encoding,
-    wrong_media_type,
+    of_texts,
+    only_types,
 )
 from converter.schema.walk import lists_at, numbers_at, strings_at
 
 
-def referenced_digest(document: Any) -> Iterator[Hit]:
-    """Digests whose length is not that of their algorithm."""
-    paths = ("config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum")
-    return find_faults(strings_at(document, *paths), odd_encoding)
-
-
 def time_form(document: Any) -> Iterator[Hit]:
     """Times that Go accepts and RFC 3339 does not."""
-    yield from docker_v1.time_form(document)
-    yield from find_faults(strings_at(document, *_TIMES), go_time_form)
+    return find_faults(chain(docker_v1.created(document), strings_at(document, *_TIMES)), go_time_form)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times that RFC 3339 allows and Go does not read."""
-    yield from docker_v1.times_for_go(document)
-    yield from find_faults(strings_at(document, *_TIMES), not_go_time)
+    return find_faults(chain(docker_v1.created(document), strings_at(document, *_TIMES)), not_go_time)
 
 
-def rootfs_type(document: Any) -> Iterator[Hit]:
-    """A rootfs type other than layers."""
-    for where, text in strings_at(document, "rootfs/type"):
-        if text not in {"layers", "layers+base"}:
-            yield where, f'unknown rootfs type "{text[:60]}" (one of: layers, layers+base)'
+def rootfs_type(text: str) -> str:
+    """Why a rootfs type is not layers; like the functions below, empty if nothing is wrong."""
+    known = text in {"layers", "layers+base"}
+    return "" if known else f'unknown rootfs type "{text[:60]}" (one of: layers, layers+base)'
 
 
-def archive_paths(document: Any) -> Iterator[Hit]:
-    """Paths that lead out of the archive."""
-    for where, path in strings_at(document, "*/Config", "*/Layers/*"):
-        if ".." in path.split("/") or "\0" in path:
-            yield where, f'path "{path[:100]}" leads out of the archive'
+def leading_out(path: str) -> str:
+    """Why a path leads out of the archive."""
+    return f'path "{path[:100]}" leads out of the archive' if ".." in path.split("/") or "\0" in path else ""
 
 
-def absolute_paths(document: Any) -> Iterator[Hit]:
-    """Paths in the archive's manifest that are absolute."""
-    for where, path in strings_at(document, "*/Config", "*/Layers/*"):
-        if path.startswith("/"):
-            yield where, f'path "{path[:100]}" is absolute: expected one relative to the archive'
+def absolute(path: str) -> str:
+    """Why a path in the archive's manifest is absolute."""
+    return f'path "{path[:100]}" is absolute: expected one relative to the archive' if path.startswith("/") else ""
 
 
-def archive_tags(document: Any) -> Iterator[Hit]:
-    """Image names without a tag."""
-    for where, name in strings_at(document, "*/RepoTags/*"):
-        if ":" not in name.rpartition("/")[2]:
-            yield where, f'name "{name[:100]}" has no tag: expected NAME:TAG'
+def untagged(name: str) -> str:
+    """Why the name of an image has no tag."""
+    return "" if ":" in name.rpartition("/")[2] else f'name "{name[:100]}" has no tag: expected NAME:TAG'
 
 
 def health_durations(document: Any) -> Iterator[Hit]:
@@ -121,14 +109,14 @@ RULES = (
         title="Digests have the length of their algorithm and lower-case hex digits.",
         spec=_V2 + "Image Manifest Field Descriptions: digest",
         kinds=("docker-schema1", "docker-schema2", "docker-manifest-list"),
-        check=referenced_digest,
+        check=of_texts(odd_encoding, "config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum"),
     ),
     Rule(
         name="docker/config-media-type",
         title="The configuration of an image has Docker's media type.",
         spec=_V2 + "Image Manifest Field Descriptions: config, mediaType",
         kinds=("docker-schema2",),
-        check=lambda document: wrong_media_type(document, "config/mediaType", types.DOCKER_CONFIG),
+        check=of_texts(only_types(types.DOCKER_CONFIG), "config/mediaType"),
         compat=None,
         note="Old engines pushed application/octet-stream, and plug-ins have a type of their own.",
     ),
@@ -174,7 +162,7 @@ RULES = (
         title="The time of a step is an RFC 3339 time.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=docker_v1.times,
+        check=lambda document: find_faults(docker_v1.created(document), no_time),
     ),
     Rule(
         name="docker/signature-protected",
@@ -188,7 +176,7 @@ RULES = (
         title="A diff_id is a digest of a registered algorithm.",
         spec=_SPEC + "Image JSON: rootfs, diff_ids",
         kinds=("docker-config",),
-        check=bad_diff_ids,
+        check=of_texts(bad_diff_id, "rootfs/diff_ids/*"),
         note="The engine takes any text until it unpacks the layer, which then fails.",
     ),
     Rule(
@@ -196,7 +184,7 @@ RULES = (
         title="A root file system is made of layers.",
         spec=_SPEC + "Image JSON: rootfs, type",
         kinds=("docker-config",),
-        check=rootfs_type,
+        check=of_texts(rootfs_type, "rootfs/type"),
         compat="warning",
         note="The engine does not look.",
     ),
@@ -232,7 +220,7 @@ RULES = (
         title="A variable is NAME=VALUE.",
         spec=_SPEC + "Image JSON: Env",
         kinds=("docker-config",),
-        check=bad_environment,
+        check=of_texts(bad_variable, "config/Env/*"),
         compat="warning",
         note="The engine takes a name alone for a variable that is unset.",
     ),
@@ -250,7 +238,7 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("docker-config",),
-        check=lambda document: find_faults(strings_at(document, *_TIMES), impossible_time),
+        check=of_texts(impossible_time, *_TIMES),
     ),
     Rule(
         name="docker/health-duration",
@@ -275,14 +263,14 @@ RULES = (
         title="Paths in manifest.json lead nowhere outside the archive.",
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
-        check=archive_paths,
+        check=of_texts(leading_out, "*/Config", "*/Layers/*"),
     ),
     Rule(
         name="docker/archive-path-absolute",
         title="Paths in manifest.json are relative.",
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
-        check=absolute_paths,
+        check=of_texts(absolute, "*/Config", "*/Layers/*"),
         compat="warning",
         note="The engine looks for such a path within the archive, where Buildpacks put it.",
     ),
@@ -291,7 +279,7 @@ RULES = (
         title="Names in manifest.json have a tag.",
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
-        check=archive_tags,
+        check=of_texts(untagged, "*/RepoTags/*"),
         compat="warning",
         note="Archives without tags exist.",
     ),

@@ -12,7 +12,6 @@ from typing import Any
 from converter.errors import Invalid
 from converter.model.document import as_known, go_key, json_pointer, load_object, type_name
 from converter.schema.finding import Hit
-from converter.schema.forms import find_faults, go_time_form, no_time, not_go_time
 from converter.schema.walk import find_members, lists_at, strings_at
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -84,21 +83,6 @@ def repeated(document: Any) -> Iterator[Hit]:
         last = name
 
 
-def times(document: Any) -> Iterator[Hit]:
-    """Times of steps that are not times."""
-    return find_faults(_created(document), no_time)
-
-
-def times_for_go(document: Any) -> Iterator[Hit]:
-    """Times of steps that RFC 3339 allows and Go does not read."""
-    return find_faults(_created(document), not_go_time)
-
-
-def time_form(document: Any) -> Iterator[Hit]:
-    """Times of steps that Go accepts and RFC 3339 does not."""
-    return find_faults(_created(document), go_time_form)
-
-
 def protected(document: Any) -> Iterator[Hit]:
     """Protected headers that do not say how the signed text is assembled."""
     for where, text in strings_at(document, "signatures/*/protected"):
@@ -130,7 +114,8 @@ def _step(text: str) -> dict[str, Any]:
     return as_known(load_object(text.encode("utf-8", "replace")), _MEMBERS)
 
 
-def _created(document: Any) -> Iterator[tuple[str, str]]:
+def created(document: Any) -> Iterator[tuple[str, str]]:
+    """The times of steps."""
     times = ((where, step.get("created")) for where, step in _steps(document))
     return ((where, str(time)) for where, time in times if time is not None)
 

@@ -32,7 +32,7 @@ class Finding:
     severity: Severity = "error"
 
 
-@frozen
+@frozen(kw_only=False)
 class Rule:
     """One thing that a document must or should comply with.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
 from converter.model.document import go_key
 from converter.schema.finding import Hit
-from converter.schema.walk import find_members, lists_at, objects_at, strings_at
+from converter.schema.walk import find_members, lists_at, numbers_at, objects_at, strings_at
+
+T = TypeVar("T")
+Check = Callable[[Any], Iterable[Hit]]
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
 _TIME = re.compile(
@@ -115,14 +118,12 @@ def repeated_members(document: Any, noun: str, *paths: str, member: str = "name"
             seen.add(name)
 
 
-def bad_diff_ids(document: Any) -> Iterator[Hit]:
-    """Diff IDs that are not digests of a registered algorithm."""
-    for where, text in strings_at(document, "rootfs/diff_ids/*"):
-        algorithm, colon, _ = text.partition(":")
-        if not colon or algorithm not in HEX_LENGTHS:
-            yield where, f'invalid diff_id "{text[:150]}": expected a digest, as in sha256:…'
-        elif fact := odd_encoding(text):
-            yield where, fact
+def bad_diff_id(text: str) -> str:
+    """Why a diff ID is not a digest of a registered algorithm; empty if it is."""
+    algorithm, colon, _ = text.partition(":")
+    if not colon or algorithm not in HEX_LENGTHS:
+        return f'invalid diff_id "{text[:150]}": expected a digest, as in sha256:…'
+    return odd_encoding(text)
 
 
 def history_mismatch(document: Any) -> Iterator[Hit]:
@@ -141,9 +142,19 @@ def _is_step(step: Any) -> bool:
     return isinstance(step, dict) and isinstance(step.get("empty_layer"), bool | None)
 
 
-def find_faults(found: Iterable[tuple[str, str]], why: Callable[[str], str]) -> Iterator[Hit]:
-    """Those of the texts, each with its pointer, that ``why`` finds something wrong with."""
-    return ((where, fact) for where, text in found if (fact := why(text)))
+def find_faults(found: Iterable[tuple[str, T]], why: Callable[[T], str]) -> Iterator[Hit]:
+    """Those of the values, each with its pointer, that ``why`` finds something wrong with."""
+    return ((where, fact) for where, value in found if (fact := why(value)))
+
+
+def of_texts(why: Callable[[str], str], *paths: str) -> Check:
+    """The check of a rule on the texts at the paths; ``why`` is as in ``find_faults``."""
+    return lambda document: find_faults(strings_at(document, *paths), why)
+
+
+def of_numbers(why: Callable[[int], str], *paths: str) -> Check:
+    """The same for integers."""
+    return lambda document: find_faults(numbers_at(document, *paths), why)
 
 
 def bad_ports(document: Any) -> Iterator[Hit]:
@@ -156,19 +167,18 @@ def bad_ports(document: Any) -> Iterator[Hit]:
                 yield where, f'invalid port "{port}": expected PORT, PORT/tcp or PORT/udp'
 
 
-def bad_environment(document: Any) -> Iterator[Hit]:
-    """Variables that are not NAME=VALUE."""
-    for where, text in strings_at(document, "config/Env/*"):
-        name, equals, _ = text.partition("=")
-        if not name or not equals:
-            yield where, f'invalid variable "{text[:100]}": expected NAME=VALUE'
+def bad_variable(text: str) -> str:
+    """Why a variable is not NAME=VALUE; empty if it is."""
+    name, equals, _ = text.partition("=")
+    return "" if name and equals else f'invalid variable "{text[:100]}": expected NAME=VALUE'
 
 
-def wrong_media_type(document: Any, path: str, *wanted: str) -> Iterator[Hit]:
-    """Media types at the path that are not among those wanted."""
-    for where, value in find_members(document, path):
-        if isinstance(value, str) and "/" in value and value not in wanted:
-            yield where, f'unsupported media type "{value[:100]}" (one of: {", ".join(wanted)})'
+def only_types(*wanted: str) -> Callable[[str], str]:
+    """A function that says why a media type is not among those wanted; empty if it is, or if it is none."""
+    expected = f"one of: {', '.join(wanted)}"
+    return lambda text: (
+        "" if text in wanted or "/" not in text else f'unsupported media type "{text[:100]}" ({expected})'
+    )
 
 
 def _port(text: str) -> bool:

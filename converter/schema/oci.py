@@ -14,18 +14,18 @@ from converter.model.digest import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous_members,
-    bad_diff_ids,
-    bad_environment,
+    bad_diff_id,
     bad_ports,
     bad_time,
-    find_faults,
+    bad_variable,
     history_mismatch,
     impossible_time,
     is_uri,
     is_url,
     not_go_time,
     odd_encoding,
-    wrong_media_type,
+    of_texts,
+    only_types,
 )
 from converter.schema.walk import objects_at, strings_at
 
@@ -72,16 +72,6 @@ _ARCHITECTURES = frozenset(
 )
 
 
-def descriptor_digest(document: Any) -> Iterator[Hit]:
-    """A digest of the wrong length in a descriptor that stands alone."""
-    return find_faults(strings_at(document, "digest"), odd_encoding)
-
-
-def referenced_digest(document: Any) -> Iterator[Hit]:
-    """Digests of the wrong length in the descriptors of a manifest or an index."""
-    return find_faults(strings_at(document, *(f"{path}/digest" for path in _DESCRIPTORS)), odd_encoding)
-
-
 def data_matches(document: Any) -> Iterator[Hit]:
     """Embedded content that does not match its descriptor."""
     for where, descriptor in objects_at(document, "", *_DESCRIPTORS):
@@ -100,32 +90,29 @@ def data_matches(document: Any) -> Iterator[Hit]:
             yield f"{where}/data", f"digest mismatch: the content is not that of {str(digest)[:150]}"
 
 
-def url_for_go(document: Any) -> Iterator[Hit]:
-    """URLs that RFC 3986 allows and Go does not read."""
-    for where, text in strings_at(document, *_URLS):
-        if is_uri(text) and not is_url(text):
-            yield where, f'URL "{text[:100]}" cannot be read by Go: the host has escapes'
+def url_for_go(text: str) -> str:
+    """Why Go does not read a URL that RFC 3986 allows; like the functions below, empty if nothing is wrong."""
+    return f'URL "{text[:100]}" cannot be read by Go: the host has escapes' if is_uri(text) and not is_url(text) else ""
 
 
-def url(document: Any) -> Iterator[Hit]:
-    """URLs whose part after the scheme is malformed."""
-    for where, text in strings_at(document, *_URLS):
-        if _SCHEMED.fullmatch(text) and not is_url(text) and not is_uri(text):
-            yield where, f'invalid URL "{text[:100]}": the host, the port or an escape is malformed'
+def url(text: str) -> str:
+    """Why the part of a URL after the scheme is malformed."""
+    if _SCHEMED.fullmatch(text) is None or is_url(text) or is_uri(text):
+        return ""
+    return f'invalid URL "{text[:100]}": the host, the port or an escape is malformed'
 
 
-def url_blank(document: Any) -> Iterator[Hit]:
-    """URLs with blanks."""
-    for where, text in strings_at(document, *_URLS):
-        if re.search(r"\s", text) and is_url(text):
-            yield where, f'URL "{text[:100]}" has a space: it is written %20'
+def url_blank(text: str) -> str:
+    """Why a URL has blanks."""
+    blank = re.search(r"\s", text) and is_url(text)
+    return f'URL "{text[:100]}" has a space: it is written %20' if blank else ""
 
 
-def url_characters(document: Any) -> Iterator[Hit]:
-    """URLs that Go accepts and RFC 3986 does not, for other reasons than blanks."""
-    for where, text in strings_at(document, *_URLS):
-        if re.search(r"[\\\s]", text) is None and is_url(text) and not is_uri(text):
-            yield where, f'URL "{text[:100]}" has characters that RFC 3986 requires to be escaped'
+def url_characters(text: str) -> str:
+    """Why RFC 3986 does not accept a URL that Go accepts, for other reasons than blanks."""
+    if is_url(text) and not is_uri(text) and re.search(r"[\\\s]", text) is None:
+        return f'URL "{text[:100]}" has characters that RFC 3986 requires to be escaped'
+    return ""
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
@@ -160,11 +147,9 @@ def platform(document: Any) -> Iterator[Hit]:
                 )
 
 
-def environment_lines(document: Any) -> Iterator[Hit]:
-    """Variables with a line break in their value."""
-    for where, text in strings_at(document, "config/Env/*"):
-        if "\n" in text and text.partition("=")[0]:
-            yield where, f'line break in the variable "{text[:60]}"'
+def variable_line(text: str) -> str:
+    """Why a variable has a line break in its value."""
+    return f'line break in the variable "{text[:60]}"' if "\n" in text and text.partition("=")[0] else ""
 
 
 def created_annotation(document: Any) -> Iterator[Hit]:
@@ -198,14 +183,14 @@ RULES = (
         title="A digest of a registered algorithm has its length and lower-case hex digits.",
         spec=_OCI + "descriptor.md, Registered algorithms",
         kinds=("oci-descriptor",),
-        check=descriptor_digest,
+        check=of_texts(odd_encoding, "digest"),
     ),
     Rule(
         name="oci/reference-digest-encoding",
         title="The digests in a manifest have the length of their algorithm and lower-case hex digits.",
         spec=_OCI + "descriptor.md, Registered algorithms",
         kinds=_MANIFESTS,
-        check=referenced_digest,
+        check=of_texts(odd_encoding, *(f"{path}/digest" for path in _DESCRIPTORS)),
         note="The official schema does not ask it; containerd, the Engine and podman refuse such a manifest.",
     ),
     Rule(
@@ -213,7 +198,7 @@ RULES = (
         title="A diff_id is a digest of a registered algorithm.",
         spec=_OCI + "config.md, Layer DiffID",
         kinds=("oci-config",),
-        check=bad_diff_ids,
+        check=of_texts(bad_diff_id, "rootfs/diff_ids/*"),
         note="The official schema takes any string; containerd, the Engine and podman cannot unpack such a layer.",
     ),
     Rule(
@@ -221,7 +206,7 @@ RULES = (
         title="The mediaType of a manifest, where it is there, is that of a manifest.",
         spec=_OCI + "manifest.md, Image Manifest Property Descriptions: mediaType",
         kinds=("oci-manifest",),
-        check=lambda document: wrong_media_type(document, "mediaType", types.OCI_MANIFEST),
+        check=of_texts(only_types(types.OCI_MANIFEST), "mediaType"),
         compat="warning",
         note="The reference takes any media type.",
     ),
@@ -230,7 +215,7 @@ RULES = (
         title="The mediaType of an index, where it is there, is that of an index.",
         spec=_OCI + "image-index.md, Image Index Property Descriptions: mediaType",
         kinds=("oci-index",),
-        check=lambda document: wrong_media_type(document, "mediaType", types.OCI_INDEX),
+        check=of_texts(only_types(types.OCI_INDEX), "mediaType"),
         compat="warning",
         note="The reference takes any media type.",
     ),
@@ -258,14 +243,14 @@ RULES = (
         title="What stands behind the scheme of a URL is well-formed.",
         spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
         kinds=("oci-descriptor", *_MANIFESTS),
-        check=url,
+        check=of_texts(url, *_URLS),
     ),
     Rule(
         name="oci/url-for-go",
         title="The host of a URL has no escaped letter.",
         spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
         kinds=("oci-descriptor", *_MANIFESTS),
-        check=url_for_go,
+        check=of_texts(url_for_go, *_URLS),
         strict=None,
         note="RFC 3986 allows one; Go, in which the reference is written, does not.",
     ),
@@ -274,7 +259,7 @@ RULES = (
         title="A URL has no blank.",
         spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
         kinds=("oci-descriptor", *_MANIFESTS),
-        check=url_blank,
+        check=of_texts(url_blank, *_URLS),
         compat="warning",
         note="Go, in which the reference is written, takes blanks behind the host.",
     ),
@@ -283,7 +268,7 @@ RULES = (
         title="A URL has the characters of RFC 3986, where that allows them.",
         spec=_OCI + "descriptor.md, Properties: urls; RFC 3986",
         kinds=("oci-descriptor", *_MANIFESTS),
-        check=url_characters,
+        check=of_texts(url_characters, *_URLS),
         compat="warning",
         note="Go, in which the reference is written, takes others as well, such as letters beyond ASCII.",
     ),
@@ -301,7 +286,7 @@ RULES = (
         title="The subject is a manifest or an index.",
         spec=_OCI + "manifest.md, Image Manifest Property Descriptions: subject",
         kinds=_MANIFESTS,
-        check=lambda document: wrong_media_type(document, "subject/mediaType", types.OCI_MANIFEST, types.OCI_INDEX),
+        check=of_texts(only_types(types.OCI_MANIFEST, types.OCI_INDEX), "subject/mediaType"),
         compat="warning",
         strict="warning",
         note="Manifests of other formats may be subjects, where a registry knows them.",
@@ -321,14 +306,14 @@ RULES = (
         title="A variable is NAME=VALUE.",
         spec=_OCI + "config.md, Properties: config, Env",
         kinds=("oci-config",),
-        check=bad_environment,
+        check=of_texts(bad_variable, "config/Env/*"),
     ),
     Rule(
         name="oci/environment-line",
         title="The value of a variable has no line break.",
         spec=_OCI + "config.md, Properties: config, Env",
         kinds=("oci-config",),
-        check=environment_lines,
+        check=of_texts(variable_line, "config/Env/*"),
         compat="warning",
         strict=None,
         note="The validator of the reference refuses it, by accident of its pattern; every runtime takes it.",
@@ -356,14 +341,14 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("oci-config",),
-        check=lambda document: find_faults(strings_at(document, *_TIMES), impossible_time),
+        check=of_texts(impossible_time, *_TIMES),
     ),
     Rule(
         name="oci/timestamp-for-go",
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("oci-config",),
-        check=lambda document: find_faults(strings_at(document, *_TIMES), not_go_time),
+        check=of_texts(not_go_time, *_TIMES),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is written in Go, reads neither.",
     ),

@@ -25,7 +25,6 @@ from converter.model.image import Attachment
 from converter.model.limits import Limits, current_limits
 from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
-from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import disk, regular_size, walked, write_down
 from converter.stores.media.archive import TarMedium, display_name, open_bytes
 from converter.stores.media.directory import DirectoryMedium
@@ -35,6 +34,7 @@ from converter.stores.media.tar_target import TarTarget
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
+from converter.stores.source import SingleSource
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.verify import digest_and_size
 
@@ -59,41 +59,27 @@ def written(location: Location) -> dict[Path, Kind]:
     return {path: "aci", signature_path(path): "signature", origin_path(path): "oci-archive"}
 
 
-class AciFile:
+class AciFile(SingleSource):
     """The single image of a file, whose content is not examined here."""
-
-    local = True
-    unpacked = False
-    losses = ()
 
     def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
         """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
         self.path = path
+        self.where = display_name(path)
         self._limits = limits or current_limits()
         self._fd = open_bytes(path) if source is None else source
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
             beside = self.__dict__.pop("_beside", None)
             if beside is not None:
-                beside.__exit__(None, None, None)
-
-    def names(self) -> tuple[str, ...]:
-        return ("@0",)
-
-    def resolve(self, name: str) -> Descriptor:
-        """As in Source; reads the file once, for its digest."""
-        root = self._root
-        return Catalogue(where=display_name(self.path), offers=(Offer(root=root),), positions=(root,)).resolve(name)
+                beside.close()
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        if descriptor.digest == self._root.digest:
-            return Known(descriptor.sized(self._root.size), lambda: self._blocks(self._root.size))
+        if descriptor.digest == self.root.digest:
+            return Known(descriptor.sized(self.root.size), lambda: self._blocks(self.root.size))
         if self._signature is not None and self._signature[0].digest == descriptor.digest:
             data = self._signature[1]
             return Known(descriptor.sized(len(data)), blocks_of(data))
@@ -101,7 +87,7 @@ class AciFile:
             return below
         if self._beside is not None:
             return self._beside.fetch(descriptor)
-        raise NotFound(f"blob unknown: {descriptor.digest} in {display_name(self.path)}")
+        raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}")
 
     def unverified(self) -> Blocks:
         """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""
@@ -109,7 +95,7 @@ class AciFile:
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The detached signature next to the file, if any, and the attachments in the layout next to it."""
-        if self._signature is not None and subject == self._root.digest:
+        if self._signature is not None and subject == self.root.digest:
             yield Attachment(subject=subject, descriptor=self._signature[0])
         if self._beside is not None:
             yield from self._beside.attachments(subject)
@@ -133,7 +119,8 @@ class AciFile:
         return size
 
     @cached_property
-    def _root(self) -> Descriptor:
+    def root(self) -> Descriptor:
+        """The image; the file is read once, for its digest."""
         digest = digest_and_size(self.unverified()).digest()
         return Descriptor(media_type=types.ACI, digest=digest, size=self.size)
 
@@ -276,7 +263,7 @@ class AciSink:
 
     def _write_layout(self) -> None:
         """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
-        target = TarTarget(origin_path(self._path), overwriting=self._options.overwriting("oci-archive"))
+        target = TarTarget(OutFile(origin_path(self._path), self._options.overwriting("oci-archive")))
         target.begin()
         try:
             for digest, part in sorted(self._parts.items()):  # threads put them in any order

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from converter.errors import NotFound
@@ -16,9 +15,9 @@ from converter.model.digest import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
-from converter.stores.disk import disk, regular_size, sync_directory, write_all
+from converter.stores.disk import disk, regular_size
 from converter.stores.media.out_file import write_new
-from converter.stores.media.temporary import locked, temporary_file
+from converter.stores.media.temporary import locked
 from converter.stores.overwriting import Overwriting
 
 SIGNATURE = 4 * MIB
@@ -74,24 +73,9 @@ def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
 
 
 def _add(folder: Path, start: str, data: bytes) -> Path:
-    with _staged(folder, data) as staged, locked(folder):
-        number = 1
+    number = 1
+    with locked(folder):
         while os.path.lexists(path := folder / f"{start}signature-{number}"):
             number += 1
-        with disk(path, "write"):
-            staged.rename(path)
-        sync_directory(folder)
+        write_new(path, (data,))
     return path
-
-
-@contextmanager
-def _staged(folder: Path, data: bytes) -> Iterator[Path]:
-    """A durable temporary file in the folder with that content, removed at the end unless it was renamed."""
-    temporary = temporary_file(folder)
-    try:
-        with disk(temporary.path, "write"):
-            write_all(temporary.fd, data)
-            os.fsync(temporary.fd)
-        yield temporary.path
-    finally:
-        temporary.remove()

@@ -26,7 +26,6 @@ from converter.model.members import lenient_member
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
-from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import regular_size
 from converter.stores.media import Medium
 from converter.stores.media.directory import DirectoryMedium
@@ -34,6 +33,7 @@ from converter.stores.media.swapped_directory import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Inputs
+from converter.stores.source import SingleSource
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
@@ -60,16 +60,13 @@ def is_image(path: Path) -> bool:
     return bool(_VERSION.fullmatch(DirectoryMedium(path).read_document(VERSION)))
 
 
-class DirectoryImage:
+class DirectoryImage(SingleSource):
     """Reads a directory. A missing ``version`` is accepted: old tools wrote none."""
-
-    local = True
-    unpacked = False
-    losses = ()
 
     def __init__(self, path: Path, limits: Limits, problems: Problems = STRICT) -> None:
         """Reports a missing manifest, and another version."""
         self._medium = DirectoryMedium(path, limits)
+        self.where = self._medium.where
         self._limits = limits
         if self._medium.size(VERSION) is not None and not is_image(path):
             wanted = VERSION_CONTENT.decode().strip()
@@ -81,18 +78,9 @@ class DirectoryImage:
         self._root = Descriptor.of(data, media_type)
         self._named = {self._root.digest: MANIFEST}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._medium.close()
-
-    def names(self) -> tuple[str, ...]:
-        return ("@0",)
-
-    def resolve(self, name: str) -> Descriptor:
-        offers = (Offer(root=self._root),)
-        return Catalogue(where=self._medium.where, offers=offers, positions=(self._root,)).resolve(name)
+    @property
+    def root(self) -> Descriptor:
+        return self._root
 
     def fetch(self, descriptor: Descriptor) -> Known:
         return fetch_blob(self._medium, descriptor, self._named)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
 from converter.model.limits import MIB
+from converter.streams.blocks import write_all
 from converter.system import begin_writing
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -83,13 +84,6 @@ def walked(path: Path, *, topdown: bool = True) -> Iterator[tuple[str, list[str]
     return os.walk(path, topdown, stop)
 
 
-def write_all(fd: int, block: bytes | memoryview) -> None:
-    """Write the whole block at the file's position, in as many calls as that takes."""
-    view = memoryview(block)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
 def write_down(fd: int, block: bytes | memoryview) -> None:
     """As ``write_all``, for a file to be made durable later: writing to the disk begins now, to shorten the wait."""
     write_all(fd, block)
@@ -97,14 +91,6 @@ def write_down(fd: int, block: bytes | memoryview) -> None:
     begun = (end - len(block)) // AT_ONCE * AT_ONCE
     if end - begun >= AT_ONCE:
         begin_writing(fd, begun, end - begun)
-
-
-def pwrite_all(fd: int, block: bytes, offset: int) -> None:
-    """Write the whole block at an offset, leaving the file's position unchanged."""
-    view = memoryview(block)
-    while view:
-        written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
 
 
 def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:

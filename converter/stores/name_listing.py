@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
 
 from converter.errors import NotFound
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.image import Attachment
+from converter.stores.source import BaseSource
 
 
-class NamesOnly:
+class NamesOnly(BaseSource):
     """A source without content: each of its names, after the transport, is a reference of its own."""
 
     local = False
-    unpacked = False
-    losses = ()
 
     def __init__(self, where: str, form: str, listed: Callable[[], tuple[str, ...]]) -> None:
         """``where`` and ``form`` are for messages: this place, and the form of a reference to one image in it."""
         self._where = where
         self._form = form
         self.names = listed
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
 
     def resolve(self, name: str) -> Descriptor:
         """Raise NotFound, always."""
@@ -39,8 +29,3 @@ class NamesOnly:
     def fetch(self, descriptor: Descriptor) -> Known:
         """Raise NotFound, always."""
         raise NotFound(f"blob unknown: {descriptor.digest} in {self._where}, which only lists images ({self._form})")
-
-    def attachments(self, subject: Digest) -> tuple[Attachment, ...]:
-        """None."""
-        del subject
-        return ()

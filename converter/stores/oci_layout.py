@@ -28,6 +28,7 @@ from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
+from converter.stores.source import BaseSource
 
 FetchDocument = Callable[[Descriptor], bytes]
 
@@ -46,10 +47,11 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
     """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar."""
     path = Path(location.path)
     if location.transport == "oci-archive":
+        from converter.stores.media.out_file import OutFile
         from converter.stores.media.tar_target import TarTarget
 
-        target = TarTarget(path, options.epoch, options.overwriting("oci-archive"))
-        return OciSink(target, options.limits, ordered=True)
+        file = OutFile(path, options.overwriting("oci-archive"))
+        return OciSink(TarTarget(file, options.epoch), options.limits, ordered=True)
     return OciSink(LayoutTarget(path), options.limits)
 
 
@@ -58,12 +60,8 @@ def written(location: Location) -> dict[Path, Kind]:
     return {Path(location.path): "oci-archive"} if location.transport == "oci-archive" else {}
 
 
-class OciLayout:
+class OciLayout(BaseSource):
     """The images of a layout. Blobs are found by digest, and verified when read."""
-
-    local = True
-    unpacked = False
-    losses = ()
 
     def __init__(self, medium: Medium, limits: Limits, problems: Problems = STRICT) -> None:
         """Reports a missing file, and what is not a layout of version 1.0.0. Leaving the source closes the medium."""
@@ -80,10 +78,7 @@ class OciLayout:
             medium.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.medium.close()
 
     def names(self) -> tuple[str, ...]:

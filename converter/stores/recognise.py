@@ -113,10 +113,10 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
 
 def _has_manifest(path: Path) -> bool:
     """Whether the file that starts as an ACI has a manifest, too, which may be at its end."""
+    from converter.streams.tar.aci import manifest_in
+
     with suppress(ConverterError), AciFile(path) as file:
-        _, tar = decompress_any(file.unverified())
-        with closing(tar) as source:
-            return any(entry.name == MANIFEST for entry in Scanner(Cursor(source)))
+        return bool(manifest_in(file.unverified()))
     return False
 
 

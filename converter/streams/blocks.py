@@ -185,6 +185,13 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def write_all(fd: int, block: Block | bytearray) -> None:
+    """Write the whole block at the file's position, in as many calls as that takes. Raises OSError."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
     """The rest of a file that can only be read sequentially. Raises StorageFailed if it cannot be read."""
     count = 0

@@ -111,6 +111,16 @@ def _unchanged(blocks: Blocks) -> Iterator[Block]:
 
 def gzip_member(blocks: Blocks, deflate: Callable[[Block], bytes], workers: Workers) -> Iterator[Block]:
     """One gzip member; ``deflate`` packs a block so that it ends on a byte and refers to nothing before it."""
+
+    def packed(source: Iterator[Block]) -> Iterator[Block]:
+        yield from workers.ordered(deflate, source)
+        yield LAST_BLOCK
+
+    return framed(reblock(blocks), packed, GZIP_HEADER)
+
+
+def framed(blocks: Blocks, deflate: Callable[[Iterator[Block]], Iterator[Block]], header: bytes) -> Iterator[Block]:
+    """One gzip member of what ``deflate`` makes of the blocks."""
     from isal.isal_zlib import crc32
 
     crc = size = 0
@@ -122,10 +132,10 @@ def gzip_member(blocks: Blocks, deflate: Callable[[Block], bytes], workers: Work
             size += len(block)
             yield block
 
-    yield GZIP_HEADER
-    with closing(reblock(blocks)) as source:
-        yield from workers.ordered(deflate, summed(source))
-    yield LAST_BLOCK + struct.pack("<LL", crc, size & 0xFFFFFFFF)
+    yield header
+    with closing(blocks) as source:
+        yield from deflate(summed(source))
+    yield struct.pack("<LL", crc, size & 0xFFFFFFFF)
 
 
 def deflater(level: int) -> Callable[[Block], bytes]:

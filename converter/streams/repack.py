@@ -10,7 +10,6 @@ import bz2
 import json
 import lzma
 import shutil
-import struct
 import subprocess
 import zlib
 from binascii import Error as HexError
@@ -24,7 +23,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB, Limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, peek, trailing_zeros
-from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, gzip_member, isal_packer
+from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec
 from converter.streams.pigz import pigz_blocks, pigz_deflater
@@ -207,21 +206,15 @@ def _packer(packing: Packing) -> Packer:
 
 
 def _pack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
-    if packing.by == PLAIN:
-        with closing(blocks) as source:
-            yield from source
-    elif packing.by == OWN:
+    if packing.by == OWN:
         yield from gzip_member(blocks, deflater(packing.level), workers)
     elif packing.by == FORMER:
         yield from gzip_member(blocks, _former_deflater(packing.level), workers)
     elif packing.by in (ZLIB, PIGZ, PROGRAM):
-        yield from _pack_gzip(blocks, packing, workers)
+        yield from framed(blocks, lambda source: _deflated(source, packing, workers), packing.header)
     else:
-        packer = _packer(packing)
         with closing(blocks) as source:
-            for block in source:
-                yield packer.compress(block)
-        yield packer.flush()
+            yield from source if packing.by == PLAIN else _by_library(source, packing)
 
 
 def _former_deflater(level: int) -> Callable[[Block], bytes]:
@@ -241,28 +234,20 @@ def _former_deflater(level: int) -> Callable[[Block], bytes]:
     return by_isal
 
 
-def _pack_gzip(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
-    crc = size = 0
-
-    def summed() -> Iterator[Block]:
-        nonlocal crc, size
-        with closing(blocks) as source:
-            for block in source:
-                crc = zlib.crc32(block, crc)
-                size += len(block)
-                yield block
-
-    yield packing.header
+def _deflated(blocks: Iterator[Block], packing: Packing, workers: Workers) -> Iterator[Block]:
+    """The body of a gzip member."""
     if packing.by == PROGRAM:
-        yield from _by_program(summed(), packing)
-    elif packing.by == PIGZ:
-        yield from workers.ordered(pigz_deflater(packing.level), pigz_blocks(summed()))
-    else:
-        packer = _packer(packing)
-        for block in summed():
-            yield packer.compress(block)
-        yield packer.flush()
-    yield struct.pack("<LL", crc, size & 0xFFFFFFFF)
+        return _by_program(blocks, packing)
+    if packing.by == PIGZ:
+        return workers.ordered(pigz_deflater(packing.level), pigz_blocks(blocks))
+    return _by_library(blocks, packing)
+
+
+def _by_library(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
+    packer = _packer(packing)
+    for block in blocks:
+        yield packer.compress(block)
+    yield packer.flush()
 
 
 def _program(packing: Packing) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Self
 from converter.errors import StorageFailed
 from converter.model.limits import MIB
 from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, file_blocks
+from converter.streams.blocks import closing, file_blocks, write_all
 
 IN_MEMORY = 1 * MIB
 """Bytes that a spool keeps in memory, unless its user says otherwise."""
@@ -96,10 +96,8 @@ def unnamed_file() -> int:
 
 def append_to_file(fd: int, data: Block | bytearray) -> None:
     """Append to an unnamed file. Raises StorageFailed."""
-    view = memoryview(data)
     with _disk_errors("write"):
-        while view:
-            view = view[os.write(fd, view) :]
+        write_all(fd, data)
 
 
 def spool_blocks(blocks: Blocks) -> int:

@@ -25,7 +25,7 @@ from converter.streams.tar.names import clean_name, parent_name, quoted_name, re
 from converter.streams.tar.rename import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
-from converter.streams.whiteout import Empties, Removes, whiteout
+from converter.streams.whiteout import is_whiteout, whiteout
 
 
 def squash(
@@ -139,7 +139,7 @@ class _Squash:
                     continue
                 if b".." in path:
                     require_contained(path)
-                if b".wh." in path and _is_whiteout(path, gone, emptied):
+                if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
                     continue
                 above = path.rpartition(b"/")[0]
                 replaced = winners.add(path, above, ordinal, directory)
@@ -189,16 +189,6 @@ class _Squash:
         found = {*self._replaced, *((layer, other) for other in replaced)}
         found |= _find_superseded_in(layer, winners, rest)
         return Superseded(path, frozenset(found) | find_superseded(self._layers[:layer], self._limits))
-
-
-def _is_whiteout(path: bytes, gone: list[bytes], emptied: list[bytes]) -> bool:
-    """Whether ``path`` is a whiteout rather than a file; adds what it hides to one of the lists."""
-    mark = whiteout(path)
-    if isinstance(mark, Removes):
-        gone.append(mark.path)
-    elif isinstance(mark, Empties):
-        emptied.append(mark.directory)
-    return mark is not None
 
 
 def _own_blocks(entry: Entry) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from converter.errors import Invalid
 from converter.model.frozen import frozen
 from converter.streams.tar.names import quoted_name
@@ -55,3 +57,13 @@ def whiteout(path: bytes) -> Whiteout | None:
     if removed in {b"", b".", b".."}:
         raise Invalid(f"whiteout {quoted_name(path)} does not say what it removes")
     return Removes(directory + b"/" + removed if directory else removed)
+
+
+def is_whiteout(path: bytes, removed: Callable[[bytes], object], emptied: Callable[[bytes], object]) -> bool:
+    """Whether ``path`` is no file; passes on the path that it removes, or the directory that it empties."""
+    mark = whiteout(path)
+    if isinstance(mark, Removes):
+        removed(mark.path)
+    elif isinstance(mark, Empties):
+        emptied(mark.directory)
+    return mark is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.formats.aci.archive import tar_of
 from converter.model.content import Open
 from converter.model.document import read_json
 from converter.model.members import lenient_member
@@ -13,7 +12,7 @@ from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
-from converter.streams.tar.aci import AciEntries
+from converter.streams.tar.aci import AciEntries, tar_of
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import MANIFEST, clean_name, quoted_name
 from converter.validate.blobs import BlobReader, Passing, StreamFailed, finding_reporter, wrap_stream_errors

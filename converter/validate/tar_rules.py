@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from converter.validate.rule_declarations import ACI, ALL, LAYER, LAYERED, image_rule
+from converter.schema import Rule
+
+ALL = ("oci-image", "docker-image", "aci-image")
+LAYERED = ("oci-image", "docker-image")
+ACI = ("aci-image",)
+"""Kinds of images, by their format."""
+
+SPEC = "image-spec 1.1.1, "
+LAYER = SPEC + "layer.md, "
 
 _APPC = "appc spec 0.8.11, aci.md, Image Archives"
 _TAR = "POSIX.1-2001, pax, "
 
 TARS = (
-    image_rule(
+    Rule(
         "tar/readable",
         "An archive can be read to its end: headers, checksums, records, sizes.",
         _TAR + "ustar Interchange Format",
         ALL,
     ),
-    image_rule(
+    Rule(
         "tar/field",
         "The numbers of a header are numbers: mode, owner, time, device.",
         _TAR + "ustar Interchange Format",
         ALL,
     ),
-    image_rule("tar/type", "Each entry is of a type that has a meaning in an image.", LAYER + "File Types", ALL),
-    image_rule("tar/sparse", "The map of a sparse file fits its data.", "GNU tar manual, Storing Sparse Files", ALL),
-    image_rule(
+    Rule("tar/type", "Each entry is of a type that has a meaning in an image.", LAYER + "File Types", ALL),
+    Rule("tar/sparse", "The map of a sparse file fits its data.", "GNU tar manual, Storing Sparse Files", ALL),
+    Rule(
         "tar/pax-repeated",
         "A PAX header says each thing once.",
         _TAR + "pax Extended Header",
@@ -31,7 +39,7 @@ TARS = (
         strict="warning",
         note="The last one holds.",
     ),
-    image_rule(
+    Rule(
         "tar/pax-encoding",
         "Names in PAX headers are in UTF-8.",
         _TAR + "pax Extended Header",
@@ -39,7 +47,7 @@ TARS = (
         compat=None,
         note="Readers take any bytes.",
     ),
-    image_rule(
+    Rule(
         "tar/end-missing",
         "Two blocks of zeros stand at the end.",
         _TAR + "ustar Interchange Format",
@@ -48,7 +56,7 @@ TARS = (
         strict="warning",
         note="umoci and others leave them out, and every reader bears it.",
     ),
-    image_rule(
+    Rule(
         "tar/trailing-data",
         "Nothing but zeros stands behind the end.",
         _TAR + "ustar Interchange Format",
@@ -57,13 +65,13 @@ TARS = (
         strict="warning",
         note="No reader looks there.",
     ),
-    image_rule(
+    Rule(
         "tar/name-outside",
         "No name leads out of the root, by a part that is '..'.",
         LAYER + "Applying Changesets",
         LAYERED,
     ),
-    image_rule(
+    Rule(
         "tar/name-absolute",
         "Names are relative to the root.",
         LAYER + "Populate Initial Filesystem",
@@ -72,8 +80,8 @@ TARS = (
         strict="warning",
         note="Every reader takes a leading slash away.",
     ),
-    image_rule("tar/root", "The root is a directory.", LAYER + "Initial Root Filesystem", LAYERED),
-    image_rule(
+    Rule("tar/root", "The root is a directory.", LAYER + "Initial Root Filesystem", LAYERED),
+    Rule(
         "tar/duplicate-entry",
         "No two entries of a layer have the same path.",
         LAYER + "Distributable Format",
@@ -81,13 +89,13 @@ TARS = (
         compat="warning",
         note="Readers take the last one.",
     ),
-    image_rule(
+    Rule(
         "tar/whiteout-name",
         "A whiteout names something in its directory, and nothing lies below one.",
         LAYER + "Whiteouts",
         LAYERED,
     ),
-    image_rule(
+    Rule(
         "tar/whiteout-reserved",
         "No name begins with .wh..wh. but the opaque whiteout's.",
         LAYER + "Whiteouts",
@@ -96,7 +104,7 @@ TARS = (
         strict="warning",
         note="aufs wrote such, and every reader passes over them.",
     ),
-    image_rule(
+    Rule(
         "tar/whiteout-content",
         "A whiteout is an empty file.",
         LAYER + "Whiteouts",
@@ -104,7 +112,7 @@ TARS = (
         compat="warning",
         note="Readers go by its name; aufs wrote hard links.",
     ),
-    image_rule(
+    Rule(
         "tar/whiteout-order",
         "A whiteout stands before the entries beside it.",
         LAYER + "Whiteouts",
@@ -113,16 +121,14 @@ TARS = (
         strict="warning",
         note="The text says SHOULD, and that readers must not depend on it.",
     ),
-    image_rule(
-        "tar/link-outside", "The target of a hard link does not lead out of the root.", LAYER + "Hardlinks", LAYERED
-    ),
-    image_rule(
+    Rule("tar/link-outside", "The target of a hard link does not lead out of the root.", LAYER + "Hardlinks", LAYERED),
+    Rule(
         "tar/link-target",
         "A hard link leads to a file of its own layer or of those below.",
         LAYER + "Hardlinks",
         LAYERED,
     ),
-    image_rule(
+    Rule(
         "tar/link-order",
         "A hard link stands behind the file that it leads to.",
         LAYER + "Hardlinks",
@@ -132,24 +138,24 @@ TARS = (
 )
 
 ACIS = (
-    image_rule(
+    Rule(
         "aci/archive-format",
         "An image is a tar (ustar), plain or packed with gzip, bzip2 or xz.",
         _APPC,
         ACI,
         note="The text allows encryption; the reference cannot read it, and neither can anybody without the key.",
     ),
-    image_rule("aci/archive-manifest", "There is a regular file called manifest.", _APPC, ACI),
-    image_rule("aci/archive-rootfs", "There is a directory called rootfs.", _APPC, ACI),
-    image_rule(
+    Rule("aci/archive-manifest", "There is a regular file called manifest.", _APPC, ACI),
+    Rule("aci/archive-rootfs", "There is a directory called rootfs.", _APPC, ACI),
+    Rule(
         "aci/archive-top-level",
         "There is nothing but manifest, rootfs and what is in it.",
         _APPC,
         ACI,
         note="The reference takes any name that begins with rootfs, by accident.",
     ),
-    image_rule("aci/archive-duplicate", "No two entries have the same path.", _APPC, ACI),
-    image_rule(
+    Rule("aci/archive-duplicate", "No two entries have the same path.", _APPC, ACI),
+    Rule(
         "aci/archive-name",
         "No name has a part that is '..'.",
         _APPC,
@@ -157,13 +163,13 @@ ACIS = (
         compat="warning",
         note="The reference resolves it, and looks where it leads.",
     ),
-    image_rule(
+    Rule(
         "aci/archive-kind",
         "The manifest is that of an image.",
         "appc spec 0.8.11, aci.md, Image Manifest Schema: acKind",
         ACI,
     ),
-    image_rule(
+    Rule(
         "aci/archive-link",
         "A hard link leads to a file of the image.",
         _APPC,
@@ -172,7 +178,7 @@ ACIS = (
         strict="warning",
         note="The reference does not look; a dependency may have the file.",
     ),
-    image_rule(
+    Rule(
         "aci/archive-suffix",
         "The file's name ends in .aci.",
         _APPC,

@@ -54,16 +54,13 @@ class ImageWalk:
         self.read: set[Digest] = set()
         """The digest of every blob that was read or looked for."""
 
-    def row(self, value: Any, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing") -> None:
-        """Read what a descriptor in a document names; ``place`` is the image's, ``claim`` the descriptor's path."""
-        descriptor = self.descriptor(value, claim)
-        if descriptor is not None:
-            self.item(descriptor, claim, place, depth, rule)
-
     def item(
         self, descriptor: Descriptor, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing"
     ) -> None:
-        """Read a manifest, an index, or whatever else a root may be."""
+        """Read a manifest, an index, or whatever else a root may be.
+
+        ``place`` is the image's, ``claim`` the descriptor's path.
+        """
         limit = self._blobs.limits.index_depth
         if depth > limit:
             fact = f"indexes are {depth} deep: at most {limit} are allowed (limit: index_depth)"
@@ -140,7 +137,9 @@ class ImageWalk:
         here = path_below(place, "index")
         for number, row in enumerate(rows):
             claim = path_of_member(here, f"/manifests/{number}")
-            self.row(row, claim, path_below(place, f"manifests/{number}"), depth + 1, self._sparse)
+            descriptor = self.descriptor(row, claim)
+            if descriptor is not None:
+                self.item(descriptor, claim, path_below(place, f"manifests/{number}"), depth + 1, self._sparse)
             subject = lenient_member(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"the attestation is about {str(subject)[:100]}, which the index does not list"

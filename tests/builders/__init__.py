@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.stores.memory import MemoryStore
+from tests.builders.memory import MemoryStore
 from tests.strategies.tar import File, archive
 
 CONFIG: Mapping[str, Any] = {

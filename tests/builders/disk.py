@@ -9,8 +9,8 @@ from typing import Any
 
 import converter
 from converter.model.descriptor import Descriptor
-from converter.stores.memory import MemoryStore
 from tests.builders import OCI, Dialect, add_image
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import sink_at
 
 NAME = "registry.example/app:1"

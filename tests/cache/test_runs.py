@@ -13,8 +13,8 @@ from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.plan import Made
 from converter.stores import open_sink
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
 
 BLOB, TAR = Digest.of(b"blob"), Digest.of(b"tar")

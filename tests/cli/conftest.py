@@ -7,8 +7,8 @@ import pytest
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import open_sink
-from converter.stores.memory import MemoryStore
 from tests.builders import OCI, Dialect, add_image, add_index
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
 
 

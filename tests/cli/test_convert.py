@@ -20,7 +20,7 @@ from converter.model.content import KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.loss import Loss
-from converter.stores.memory import MemoryStore
+from tests.builders.memory import MemoryStore
 
 DIGEST = Digest.of(b"root")
 LAYER = Digest.of(b"layer")

@@ -8,8 +8,8 @@ import pytest
 
 from converter.cli.main import main
 from converter.model.descriptor import Descriptor
-from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, LAYERS, add_image, add_index, tar
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.strategies.tar import File, archive
 

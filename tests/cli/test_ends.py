@@ -8,8 +8,8 @@ import pytest
 
 from converter.cli.main import main
 from converter.model import media_types as types
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 from tests.stores.registry.pushing import seed

@@ -14,8 +14,8 @@ from converter.model.digest import Digest
 from converter.model.image import Image, Index, IndexEntry
 from converter.model.platform import Platform
 from converter.schema import check_document
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.builders.saved import classic, write_tar
 from tests.cli.conftest import put
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from converter.cli.main import main
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 
 

@@ -12,7 +12,7 @@ from converter.cli.commands import COMMANDS, transship
 from converter.cli.main import main
 from converter.cli.meaning import APART, PLACES, WITH
 from converter.model.transport import TRANSPORTS
-from converter.stores.memory import MemoryStore
+from tests.builders.memory import MemoryStore
 
 PAGE = Path(__file__).parent.parent.parent / "docs/options.md"
 

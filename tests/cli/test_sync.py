@@ -10,7 +10,7 @@ import pytest
 
 from converter.cli.main import main
 from converter.conversion.sync.outcome import Outcome, Summary
-from converter.stores.memory import MemoryStore
+from tests.builders.memory import MemoryStore
 
 
 def outcomes(text: str) -> list[tuple[str, str]]:

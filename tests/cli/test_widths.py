@@ -15,8 +15,8 @@ import pytest
 
 from converter.cli.main import main
 from converter.model.descriptor import Descriptor
-from converter.stores.memory import MemoryStore
 from tests.builders import CONFIG, add_image, tar
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 
 WHOLE = re.compile(r"[0-9a-f]{64}")

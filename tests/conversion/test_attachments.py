@@ -16,9 +16,9 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import open_source
-from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import add_image
 from tests.builders.disk import write_layout
+from tests.builders.memory import MemorySource, MemoryStore
 
 
 def layout(

@@ -21,11 +21,11 @@ from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
-from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey
 from converter.verification import verify
 from tests.builders import CONFIG, LAYERS, gzipped, sha256
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 from tests.trust.making import NAME, ecdsa
 from tests.trust.origins import BOTH
 

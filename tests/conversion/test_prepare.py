@@ -10,9 +10,9 @@ import pytest
 import converter
 from converter.model import media_types as types
 from converter.model.image import REFERENCE
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, add_index
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 
 
 def layout(path: Path) -> None:

@@ -12,9 +12,9 @@ import converter
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL_PLATFORMS
-from converter.stores.memory import MemoryStore
 from tests.builders import LAYERS, Dialect, add_image, add_index
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 
 
 def with_docker_layers(store: MemoryStore) -> Descriptor:

@@ -21,9 +21,9 @@ from converter.model.image import Image
 from converter.model.platform import Platform
 from converter.model.reference import FULL_NAME, REF_NAME, Location, name_at_source
 from converter.stores import open_source
-from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 from tests.builders.saved import classic, write_tar
 from tests.stores.copying import copy, sink_at, source_at
 from tests.stores.registry.fake import FakeRegistry

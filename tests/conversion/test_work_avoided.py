@@ -14,8 +14,8 @@ from converter.conversion import caching, convert
 from converter.conversion.options import Options
 from converter.errors import DigestMismatch
 from converter.model.digest import Digest
-from converter.stores.memory import MemorySource, MemoryStore
 from tests.builders import LAYERS, add_image, gzipped
+from tests.builders.memory import MemorySource, MemoryStore
 from tests.builders.saved import classic, write_tar
 from tests.stores.registry.fake import FakeRegistry
 from tests.stores.registry.pushing import PLAIN

@@ -10,8 +10,8 @@ from converter.execute import Running, with_threads
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.plan import Made, Node
-from converter.stores.memory import MemorySink, MemoryStore
 from converter.streams.workers import Workers
+from tests.builders.memory import MemorySink, MemoryStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,10 @@ from converter.model.image import Artifact, Image, Index, Item, Original, RunCon
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast
 from converter.ports import Writer
-from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from converter.streams.workers import Workers
 from converter.transform import select
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, names_of, tar_of
+from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 from tests.formats.running import run
 from tests.strategies.tar import File, archive
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from converter.errors import LimitExceeded
 from converter.formats.aci import app
-from converter.formats.aci.users import with_groups
+from converter.formats.aci.app import with_groups
 from converter.model.content import LayerFacts
 
 

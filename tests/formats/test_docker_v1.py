@@ -23,8 +23,8 @@ from converter.model.document import load_object
 from converter.model.image import History, Image
 from converter.model.platform import Platform
 from converter.plan import forecast
-from converter.stores.memory import MemorySink, MemoryStore
 from converter.streams.workers import Workers
+from tests.builders.memory import MemorySink, MemoryStore
 from tests.strategies.tar import File, archive
 
 BASE, MIDDLE, TOP = "a" * 64, "b" * 64, "c" * 64

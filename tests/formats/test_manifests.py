@@ -22,10 +22,10 @@ from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS
 from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves
 from converter.ports import Format
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.transform.layers import recompressed
 from converter.transform.platforms import Read, one_platform, read_whole
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
+from tests.builders.memory import MemorySource, MemoryStore
 
 ANY: frozenset[str] = frozenset()
 DIALECTS = [pytest.param(OCI, oci, id="oci"), pytest.param(DOCKER, docker, id="docker")]

@@ -21,10 +21,10 @@ from converter.model.image import Artifact, Image, Index, Original, RunConfig
 from converter.model.loss import Loss
 from converter.model.platform import Platform
 from converter.plan import Make, Write
-from converter.stores.memory import MemoryStore
 from converter.streams.squash import Flatten
 from tests.builders import LAYERS, add_image
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 from tests.strategies.tar import File, archive
 
 LINUX = Platform(os="linux", architecture="arm64", variant="v8")

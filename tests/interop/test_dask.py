@@ -28,8 +28,8 @@ from converter.errors import Unreachable, Unsupported
 from converter.model.content import Compression
 from converter.model.digest import Digest
 from converter.model.reference import Location
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, many
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.interop import registries, services
 from tests.interop.dask_cluster import ROOT, DaskCluster, dask_cluster

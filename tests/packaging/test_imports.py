@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy, sink_at
 
 #: What takes long to import, each with the milliseconds it cost when it was measured, or is there for one command only.

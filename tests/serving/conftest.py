@@ -21,8 +21,8 @@ from converter.serving import Server, Settings
 from converter.serving.catalogue import PLACE
 from converter.serving.http import LogEntry
 from converter.stores import open_sink
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, add_index
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
 
 

@@ -19,9 +19,9 @@ import converter
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.content import ZSTD
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
+from tests.builders.memory import MemoryStore
 from tests.serving.conftest import Serve, put
 
 

@@ -11,7 +11,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
-from converter.stores.memory import MemorySource, MemoryStore
+from tests.builders.memory import MemorySource, MemoryStore
 
 DOCUMENTS = types.MANIFESTS | types.INDEXES
 

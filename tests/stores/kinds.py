@@ -10,8 +10,8 @@ from typing import Any
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.ports import Sink, Source
-from converter.stores.memory import MemorySink, MemorySource, MemoryStore
 from tests.builders import DOCKER, add_image
+from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 from tests.stores.copying import sink_at, source_at
 
 

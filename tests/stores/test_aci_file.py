@@ -103,7 +103,7 @@ from tests.stores.copying import sink_at, source_at
 transport, way = sys.argv[1:]
 path = Path("-")
 if way == "out":
-    from converter.stores.memory import MemoryStore
+    from tests.builders.memory import MemoryStore
     from tests.stores.kinds import ON_DISK
     from tests.stores.copying import copy
     kind = next(kind for kind in ON_DISK if kind.name == transport)

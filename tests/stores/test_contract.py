@@ -16,7 +16,7 @@ from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, 
 from converter.model.content import Blocks
 from converter.model.digest import Digest
 from converter.ports import Sink
-from converter.stores.memory import MemorySource, MemoryStore
+from tests.builders.memory import MemorySource, MemoryStore
 from tests.stores.copying import contents, copy, files, put_tree, tree
 from tests.stores.kinds import ALL, ON_DISK, Kind
 

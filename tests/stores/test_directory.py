@@ -14,8 +14,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.media import temporary
-from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, OCI, add_image, add_index
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import contents, copy, files, put_tree, sink_at, source_at
 
 VERSION = b"Directory Transport Version: 1.1\n"

@@ -23,8 +23,8 @@ from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.docker_archive import repositories
 from converter.stores.media.directory import DirectoryMedium
-from converter.stores.memory import MemoryStore
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
+from tests.builders.memory import MemoryStore
 from tests.builders.saved import BASE, TOP, Link, classic, config, old, write_tar
 from tests.stores.copying import contents, copy, put_tree, sink_at, source_at
 

@@ -21,8 +21,8 @@ import pytest
 import converter
 from converter.errors import ConverterError, StorageFailed
 from converter.stores.media.temporary import remove_left
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
+from tests.builders.memory import MemoryStore
 from tests.failing_disk import failing, vanishing
 from tests.stores.copying import copy, sink_at
 from tests.stores.unpacking import Seen, hard, link, listed

@@ -19,8 +19,8 @@ from converter.model.limits import Limits
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.ports import Source
 from converter.stores import oci_index
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.builders.saved import Link, classic, config, old, write_tar
 from tests.changing import changed, places
 from tests.stores.copying import contents, copy, sink_at, source_at

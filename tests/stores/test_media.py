@@ -20,8 +20,8 @@ from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.media.tar_target import _header
 from converter.stores.media.temporary import clean, temporary_directory, temporary_file
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.builders.saved import Link, write_tar
 from tests.stores.copying import contents, copy, files, sink_at, source_at
 

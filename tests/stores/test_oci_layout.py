@@ -18,10 +18,10 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.reference import REF_NAME, Location
 from converter.stores import open_source
-from converter.stores.memory import MemoryStore
 from converter.stores.oci_index import rendered
 from converter.stores.oci_layout import attachments
 from tests.builders import add_image
+from tests.builders.memory import MemoryStore
 from tests.stores.copying import contents, copy, files, put_tree, sink_at, source_at
 
 REF, FULL = "org.opencontainers.image.ref.name", "io.containerd.image.name"

@@ -15,9 +15,9 @@ from converter.stores import open_sink, open_source
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage
 from converter.stores.docker_archive import DockerArchive
-from converter.stores.memory import MemoryStore
 from converter.stores.oci_layout import OciLayout
 from tests.builders import tar
+from tests.builders.memory import MemoryStore
 from tests.builders.saved import classic, old, write_tar
 from tests.stores.copying import source_at
 from tests.stores.kinds import ON_DISK, Kind

@@ -11,9 +11,9 @@ from converter.errors import DigestMismatch, StorageFailed
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.stores.spool import BlobSpool, SharedSource
 from converter.streams import spool as disk
+from tests.builders.memory import MemorySource, MemoryStore
 
 
 def counted(data: bytes, asked: list[bytes], claimed: bytes | None = None) -> Known:

@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
-from converter.stores.memory import MemoryStore
+from tests.builders.memory import MemoryStore
 from tests.interop.processes import Registry
 from tests.stores.registry.fake import FakeRegistry
 from tests.stores.registry.pushing import put

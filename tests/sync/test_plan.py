@@ -10,9 +10,9 @@ import converter
 from converter.conversion.job import Job
 from converter.conversion.sync.jobs import Unlisted, jobs
 from converter.errors import Usage
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.stores.registry.fake import FakeRegistry, Refuse, first
 from tests.stores.registry.pushing import PLAIN

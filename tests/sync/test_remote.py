@@ -27,11 +27,11 @@ from converter.plan import Copy, Make
 from converter.signing import Signing
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
-from converter.stores.memory import MemoryStore
 from converter.stores.registry.client import Rejected
 from converter.streams.workers import Workers
 from converter.verification.wanted import Wanted
 from tests.builders import add_image, many, tar
+from tests.builders.memory import MemoryStore
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 from tests.sync.entries import OPTIONS, entry, serve
 from tests.sync.test_sync import blobs_read, states

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from converter.model.descriptor import Descriptor
-from converter.stores.memory import MemoryStore
 from tests.builders import add_image, tar
+from tests.builders.memory import MemoryStore
 from tests.cli.test_run import HEARS, start
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Request
 from tests.sync.entries import serve

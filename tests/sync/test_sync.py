@@ -16,10 +16,10 @@ from converter.model.content import Compression
 from converter.signing import Signing
 from converter.stores import disk
 from converter.stores.media import directory
-from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image, many, tar
 from tests.builders.acis import aci_tar, manifest
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.sync.entries import entry, serve

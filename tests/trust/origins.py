@@ -14,12 +14,12 @@ from typing import Any
 from converter.formats import docker_v1
 from converter.model import media_types as types
 from converter.signing import Signing, sign
-from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey, GpgFile
 from converter.verification import Judgement, Wanted, verify
 from tests.builders import CONFIG, DOCKER, OCI, Dialect, add_image, add_index, gzipped, sha256
 from tests.builders.acis import aci_tar, manifest
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 from tests.strategies.tar import File, archive
 from tests.trust.making import NAME, ecdsa, openpgp, public_pem
 from tests.trust.test_libtrust import signed as signed_v1

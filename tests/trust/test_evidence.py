@@ -13,11 +13,11 @@ from converter.errors import LimitExceeded
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.trust import artifact, bundle, cosign, dsse, evidence, notation
 from converter.trust.check import verify_signatures
 from converter.trust.claim import ATOMIC
 from converter.trust.makers import CosignKey
+from tests.builders.memory import MemorySource, MemoryStore
 from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
 from tests.trust.test_content_trust import targets
 from tests.trust.test_dsse import SLSA, bundled, envelope, message, statement

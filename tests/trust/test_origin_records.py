@@ -11,11 +11,11 @@ import pytest
 import converter
 from converter.errors import LossRefused
 from converter.signing import Signing, sign
-from converter.stores.memory import MemoryStore
 from converter.trust.makers import CosignKey
 from converter.verification import Wanted
 from tests.builders import add_image
 from tests.builders.disk import stored
+from tests.builders.memory import MemoryStore
 from tests.strategies.tar import File, archive
 from tests.trust import origins
 from tests.trust.making import ecdsa

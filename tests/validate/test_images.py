@@ -19,9 +19,9 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.stores import StoreOptions
-from converter.stores.memory import MemorySource, MemoryStore
 from converter.validate import Verdict, validate_image, validate_source
 from tests.builders import DOCKER, LAYERS, OCI, add_image, add_index, gzipped, tar
+from tests.builders.memory import MemorySource, MemoryStore
 from tests.zoo.heads import entry, hardlink
 from tests.zoo.heads import folder as directory
 

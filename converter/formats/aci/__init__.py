@@ -14,26 +14,36 @@ from converter.formats.aci import layering
 from converter.formats.aci.archive import read_manifest, read_owners
 from converter.formats.aci.baseline import Baseline, baseline_of, comparable_image, is_unchanged
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
-from converter.formats.aci.devices import with_dev_links
 from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
 from converter.formats.aci.writing import make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.image import Image, Item, Original, single_image
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, known_bytes
+from converter.model.image import History, Image, Item, Original, single_image
 from converter.model.loss import Loss
 from converter.model.reference import RECIPE
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node
 from converter.ports import Fetch
+from converter.streams.tar.fields import SYMLINK
+from converter.streams.tar.write import END, make_header
 
 __all__ = ["AciFacts", "decode", "encode", "losses", "media_types", "name", "resolve_dependencies", "whole"]
 
 name = "aci"
 whole = "an ACI"
 media_types = frozenset((types.ACI,))
+LINKS = {
+    b"dev/fd": b"/proc/self/fd",
+    b"dev/stderr": b"/dev/console",
+    b"dev/stdin": b"/proc/self/fd/0",
+    b"dev/stdout": b"/dev/console",
+}
+"""Links below ``/dev`` that Docker's containers have and rkt's have not, as docker2aci makes them: a console can be
+opened where standard output is a socket.
+"""
 
 
 def decode(root: Known, fetch: Fetch) -> Image:
@@ -58,7 +68,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     """
     image = single_image(item, whole)
     if settings.rkt_dev_links:
-        image = with_dev_links(image)
+        image = _with_dev_links(image)
     base = baseline_of(image)
     asked = None if settings.compress == KEEP else settings.compress
     compression, epoch = _compression(asked), settings.epoch or 0
@@ -102,6 +112,14 @@ def _original_aci(image: Image, base: Baseline, asked: Compression | None) -> No
     rebuild = RebuildAci(recipe=recipe, manifest=base.manifest.text)
     content = Derived(inputs=image.layers, rewrite=rebuild, compression=_compression(asked), algorithm="sha512")
     return _make(content)
+
+
+def _with_dev_links(image: Image) -> Image:
+    """An edit that puts the links below all layers, so that anything the image has in their place hides them."""
+    data = b"".join(make_header(name=name, type=SYMLINK, mode=0o777, linkname=target) for name, target in LINKS.items())
+    layer = Layer(content=known_bytes(data + END, types.OCI_LAYER))
+    step = History(comment="links below /dev for rkt")
+    return replace(image, layers=(layer, *image.layers), history=(step, *image.history) if image.history else ())
 
 
 def _make(content: Derived) -> Make:

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from posixpath import normpath
 from typing import Any
 
+from converter.errors import Unsupported
+from converter.formats.accounts import has_account, process_user
 from converter.model.appc import sanitised_name
+from converter.model.content import LayerFacts
 from converter.model.limits import current_limits
 
 Member = dict[str, Any]
@@ -38,6 +41,27 @@ def lacks_group(user: str) -> bool:
 def user_of(app: Mapping[str, Any]) -> str:
     """Docker's ``USER:GROUP``."""
     return f"{app.get('user') or _ROOT}:{app.get('group') or _ROOT}"
+
+
+def with_groups(document: Mapping[str, Any], user: str, facts: LayerFacts) -> Mapping[str, Any]:
+    """The manifest with the groups of its user in the account files; unchanged if ``user`` is empty.
+
+    An ACI must state them, where an image leaves them to the Engine (conversion.md). A user without an account keeps
+    its own name or number as its group, with a warning: the group cannot be known.
+    """
+    if not user:
+        return document
+    try:
+        found = process_user(user, facts.passwd, facts.group) if has_account(user, facts.passwd) else {}
+    except Unsupported:  # a number that no group can have
+        found = {}
+    if not found:
+        facts.warning = f'no user "{user}" in /etc/passwd of the image: the ACI has it as its group, too'
+        return document
+    app = {**document["app"], "group": str(found["gid"])}
+    if found.get("additionalGids"):
+        app.setdefault("supplementaryGIDs", found["additionalGids"])
+    return {**document, "app": app}
 
 
 def environment(env: Iterable[str]) -> tuple[list[Member], list[str]]:

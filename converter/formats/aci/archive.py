@@ -7,20 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from converter.errors import Invalid, Unsupported
 from converter.model.content import Known
-from converter.model.limits import current_limits
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, peek
-from converter.streams.decompress import decompress_any
-from converter.streams.detect import HEAD
+from converter.streams import Block
+from converter.streams.blocks import closing
 from converter.streams.tar import fields
-from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import MANIFEST, PREFIX, clean_name
+from converter.streams.tar.aci import manifest_in, tar_of
+from converter.streams.tar.names import PREFIX, clean_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.verify import digest_and_size
-
-USTAR, USTAR_AT = b"ustar", 257
 
 
 def uncompressed_tar(root: Known) -> Iterator[Block]:
@@ -28,30 +22,9 @@ def uncompressed_tar(root: Known) -> Iterator[Block]:
     return tar_of(root.blocks())
 
 
-def tar_of(packed: Blocks) -> Iterator[Block]:
-    """The same of the bytes of a file; what comes first is read at once."""
-    head, whole = peek(packed, HEAD)
-    codec, blocks = decompress_any(whole)
-    if codec == "zstd":
-        raise Unsupported("an ACI cannot be compressed with zstd (gzip, bzip2, xz or none: aci.md, Image Archives)")
-    if codec == "tar" and not head.startswith(USTAR, USTAR_AT):
-        fact = "the tar has no magic number (v7)" if head else "the file is empty"
-        raise Unsupported(f"{fact}, but an ACI must be a ustar")
-    return blocks
-
-
 def read_manifest(root: Known) -> bytes:
     """The bytes of the manifest; reading stops after it. Raises Invalid if there is none."""
     return manifest_in(root.blocks())
-
-
-def manifest_in(packed: Blocks) -> bytes:
-    """As ``read_manifest``, of the bytes of a file whose digest nobody knows yet."""
-    with closing(tar_of(packed)) as blocks:
-        for entry in scan_entries(blocks):
-            if entry.name == MANIFEST:
-                return _manifest(entry)
-    raise Invalid('not an ACI: it has no file "manifest"')
 
 
 def image_id(root: Known) -> str:
@@ -85,10 +58,3 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
                 if entry.type == fields.LINK:
                     links[path] = clean_name(entry.linkname).removeprefix(PREFIX)
     return frozenset(own), links
-
-
-def _manifest(entry: Entry) -> bytes:
-    if entry.type != fields.FILE:
-        raise Invalid('"manifest" is not a regular file')
-    current_limits().require("document", entry.size, "bytes of a manifest")
-    return b"".join(entry.payload)

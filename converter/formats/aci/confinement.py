@@ -12,9 +12,8 @@ from fractions import Fraction
 from typing import Any
 
 from converter.formats.aci import app as words
-from converter.formats.capabilities import DEFAULT_CAPABILITIES
 from converter.model.document import go_key
-from converter.model.image import Confinement
+from converter.model.image import CAPABILITIES, Confinement
 from converter.model.loss import Loss
 
 PERIOD = 100_000
@@ -26,7 +25,7 @@ _POWERS = {letter: power for power, letter in enumerate("KMGTPE", 1)}
 
 def confinement_of(app: Mapping[str, Any]) -> Confinement:
     """What a configuration is to say; isolators that it does not express completely are lost."""
-    capabilities: Sequence[str] | None = None
+    capabilities: tuple[str, ...] = CAPABILITIES
     memory: dict[str, int] = {}
     cpu: dict[str, int] = {}
     held = set()
@@ -36,9 +35,8 @@ def confinement_of(app: Mapping[str, Any]) -> Confinement:
         match name:
             case "os/linux/capabilities-retain-set" | "os/linux/capabilities-remove-set":
                 retained = name.endswith("retain-set")
-                said, so_far = value["set"], DEFAULT_CAPABILITIES if capabilities is None else capabilities
-                capabilities = [one for one in so_far if (one in said) == retained]
-                whole = not retained or set(said) <= set(DEFAULT_CAPABILITIES)
+                capabilities = tuple(one for one in capabilities if (one in value["set"]) == retained)
+                whole = not retained or set(value["set"]) <= set(CAPABILITIES)
             case "resource/memory":
                 memory, whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
             case "os/linux/cpu-shares":
@@ -54,7 +52,7 @@ def confinement_of(app: Mapping[str, Any]) -> Confinement:
     left = [row["name"] for row in rows if row["name"] not in held]
     isolators = Loss(field="app.isolators", reason=no_equivalent(left)) if left else None
     return Confinement(
-        capabilities=None if capabilities is None else tuple(capabilities),
+        capabilities=capabilities,
         memory=memory,
         cpu=cpu,
         groups=tuple(number for number in supplementary_groups(app) if 0 <= number < 1 << 32),

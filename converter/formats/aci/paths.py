@@ -16,7 +16,7 @@ from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.names import parent_name, quoted_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
-from converter.streams.whiteout import Empties, Removes, whiteout
+from converter.streams.whiteout import is_whiteout
 
 SEPARATOR = "\0"
 
@@ -32,13 +32,8 @@ class LayerPaths:
 
     def add(self, path: bytes, ordinal: int, directory: bool) -> None:
         """Add an entry; called in archive order."""
-        mark = whiteout(path) if b".wh." in path else None
-        if mark is None:
+        if not (b".wh." in path and is_whiteout(path, self._gone.add, self._emptied.add)):
             self._winners.add(path, parent_name(path), ordinal, directory)
-        elif isinstance(mark, Removes):
-            self._gone.add(mark.path)
-        elif isinstance(mark, Empties):
-            self._emptied.add(mark.directory)
 
     def over(self, below: str) -> list[bytes]:
         """The paths that exist once this layer lies on ``below``, the joined paths of the layers under it; sorted.
@@ -46,20 +41,12 @@ class LayerPaths:
         Call it once, at the end: it releases this layer's names, which are what a large layer needs memory for.
         """
         there = {*self._winners.ordinals, *self._winners.directories}
-        there.update(path for path in split_paths(below) if not self._hidden(path))
+        gone, emptied = self._gone, self._emptied
+        there.update(path for path in split_paths(below) if not self._winners.hides(path, gone, emptied))
         there.discard(b"")
         self._winners = EffectiveEntries(self._held)
         current_limits().require("names", sum(map(len, there)), "bytes of names")
         return sorted(there)
-
-    def _hidden(self, path: bytes) -> bool:
-        if path in self._gone:
-            return True
-        while path:
-            path = parent_name(path)
-            if path in self._gone or path in self._emptied or self._winners.is_file(path):
-                return True
-        return False
 
     @staticmethod
     def whitelist(paths: Iterable[bytes]) -> list[str]:

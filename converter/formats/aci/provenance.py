@@ -5,33 +5,21 @@ from __future__ import annotations
 import re
 
 from converter.errors import Invalid
+from converter.formats.aci import keys
 from converter.formats.container_config import Schema1
 from converter.model.appc import identifier_and_version, sanitised_identifier
-from converter.model.frozen import frozen
 from converter.model.image import Image
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
 UNNAMED = "image"
-
-
-@frozen
-class Provenance:
-    """``name`` and ``version`` are appc's, the rest is what the source states about itself; empty if unknown."""
-
-    name: str
-    version: str
-    reference: str
-    registry: str
-    repository: str
-    image_id: str
-    manifest_hash: str
-
-
 _VERSION = re.compile(r"v?[0-9].*|latest")
 
 
-def provenance_of(image: Image) -> Provenance:
-    """The provenance of an image, which may have a name outside its own documents."""
+def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
+    """The name and version of an image, which may have a name outside its own documents, and what it says of itself.
+
+    That is in annotations, which are empty where it is unknown.
+    """
     said = image.notes.name
     reference = said if _names_a_repository(said) else _reference(image)
     name, version = identifier_and_version(reference) if reference else _of_layout(image, said)
@@ -41,14 +29,16 @@ def provenance_of(image: Image) -> Provenance:
         parsed = None
     original, schema1 = image.original, image.kept(Schema1)
     config = original.config.descriptor.digest if original is not None and original.config is not None else None
-    return Provenance(
-        name=name or UNNAMED,
-        version=version,
-        reference=reference,
-        registry=parsed.host if parsed else "",
-        repository=parsed.repository if parsed else name or UNNAMED,
-        image_id=str(config) if config else schema1.id if schema1 else "",
-        manifest_hash=str(original.manifest.descriptor.digest) if original else "",
+    return (
+        name or UNNAMED,
+        version,
+        {
+            keys.ORIGINAL_NAME: reference,
+            keys.REGISTRY: parsed.host if parsed else "",
+            keys.REPOSITORY: parsed.repository if parsed else name or UNNAMED,
+            keys.IMAGE_ID: str(config) if config else schema1.id if schema1 else "",
+            keys.MANIFEST_HASH: str(original.manifest.descriptor.digest) if original else "",
+        },
     )
 
 

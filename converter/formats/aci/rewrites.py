@@ -11,9 +11,9 @@ from typing import Any
 
 from converter.errors import DigestMismatch
 from converter.formats.accounts import Accounts, note_accounts
+from converter.formats.aci.app import with_groups
 from converter.formats.aci.manifest import render_manifest
 from converter.formats.aci.paths import LayerPaths, join_paths, record_paths
-from converter.formats.aci.users import with_groups
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams import Block

@@ -89,7 +89,7 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
     before = base.image if base else None
     image = replace(image, config=comparable_image(image).config)
     if before is None:
-        _provenance(draft, provenance.provenance_of(image))
+        _provenance(draft, image)
     if before is None or before.platform != image.platform:
         _platform(draft, image)
     for name, write_field in _FIELDS.items():
@@ -112,15 +112,12 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
     return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
 
 
-def _provenance(draft: Draft, found: provenance.Provenance) -> None:
-    draft.document["name"] = found.name
-    if found.version:
-        draft.labels["version"] = found.version
-    draft.keep(keys.ORIGINAL_NAME, found.reference)
-    draft.keep(keys.REGISTRY, found.registry)
-    draft.keep(keys.REPOSITORY, found.repository)
-    draft.keep(keys.IMAGE_ID, found.image_id)
-    draft.keep(keys.MANIFEST_HASH, found.manifest_hash)
+def _provenance(draft: Draft, image: Image) -> None:
+    draft.document["name"], version, annotations = provenance.provenance_of(image)
+    if version:
+        draft.labels["version"] = version
+    for key, value in annotations.items():
+        draft.keep(key, value)
 
 
 def _platform(draft: Draft, image: Image) -> None:

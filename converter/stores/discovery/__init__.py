@@ -6,12 +6,10 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
 from converter.model.content import Blocks, Known
 from converter.model.document import load_object
-from converter.model.limits import current_limits
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import aci_file
@@ -24,9 +22,7 @@ from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
 from converter.stores.wrapped import WrappedSource
 from converter.streams.blocks import closing, read_blocks
-from converter.streams.decompress import decompress_any
-from converter.streams.tar.names import MANIFEST
-from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.aci import manifest_in
 
 __all__ = ["DiscoveredImage", "open_source"]
 
@@ -106,7 +102,8 @@ def _check(path: Path, app: AppName) -> None:
     It must have every requested label; its platform, if not requested, may be absent but must not differ from the
     machine's.
     """
-    manifest = _manifest(path)
+    with path.open("rb") as file:
+        manifest = load_object(manifest_in(read_blocks(file)))
     if manifest.get("name") != app.name:
         raise Invalid(f'the image found is named "{str(manifest.get("name"))[:200]}": expected "{app.name}"')
     told = {}
@@ -122,13 +119,3 @@ def _check(path: Path, app: AppName) -> None:
     for name in ("os", "arch"):
         if told.get(name, completed[name]) != completed[name]:
             raise Invalid(f'the image found is for {name} "{str(told[name])[:200]}": expected "{completed[name]}"')
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        _, tar = decompress_any(read_blocks(file))
-        with closing(tar) as blocks:
-            for entry in scan_entries(blocks):
-                if entry.name == MANIFEST and entry.size <= current_limits().document:
-                    return load_object(b"".join(entry.payload))
-    raise Invalid("not an ACI: the archive has no manifest")

@@ -14,6 +14,7 @@ from converter.stores.docker_archive.source import DockerArchive
 from converter.stores.media import Medium
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.out_file import OutFile
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
@@ -30,8 +31,8 @@ def open_source(location: Location, options: StoreOptions) -> DockerArchive:
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
     """Write a new archive."""
-    target = TarTarget(Path(location.path), options.epoch, options.overwriting("docker-archive"))
-    return DockerArchiveSink(target, options.limits)
+    file = OutFile(Path(location.path), options.overwriting("docker-archive"))
+    return DockerArchiveSink(TarTarget(file, options.epoch), options.limits)
 
 
 def written(location: Location) -> dict[Path, Kind]:

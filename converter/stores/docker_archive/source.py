@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Self
 
 from converter.errors import NotFound, within
 from converter.model import media_types as types
@@ -26,6 +25,7 @@ from converter.stores.docker_archive.manifest_json import Saved
 from converter.stores.docker_archive.repositories import Chains
 from converter.stores.media import Medium
 from converter.stores.oci_layout import OciLayout, fetch_blob
+from converter.stores.source import BaseSource
 
 
 @frozen(kw_only=False)
@@ -36,12 +36,10 @@ class ArchiveImages:
     roots: dict[Digest, Callable[[], Descriptor]]
 
 
-class DockerArchive:
+class DockerArchive(BaseSource):
     """Reads an archive. The manifest of an image is kept if the archive has it, otherwise one is made up."""
 
-    local = True
     unpacked = True
-    losses = ()
 
     def __init__(self, medium: Medium, limits: Limits, problems: Problems = STRICT) -> None:
         """Reports what is wrong with its tables of contents. Leaving the source closes the medium."""
@@ -69,10 +67,7 @@ class DockerArchive:
             medium.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.medium.close()
 
     def names(self) -> tuple[str, ...]:

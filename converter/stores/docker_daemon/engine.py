@@ -9,6 +9,7 @@ import json
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
@@ -46,31 +47,22 @@ class Engine:
 
     def names(self) -> tuple[str, ...]:
         """The names of its images, in order; those without a name are left out. Raises Unreachable, Denied, Invalid."""
-        response = self._request("GET", "/images/json")
-        with response, within("the list of images"):
-            if response.status != 200:
-                raise self._refusal(response)
-            listed = load_json(read_whole(self._stream(response), current_limits().document, "of names"))
+        with within("the list of images"), self._answer("GET", "/images/json") as response:
+            listed = load_json(read_whole(response.stream(COPY_BLOCK), current_limits().document, "of names"))
         rows = listed if isinstance(listed, list) else []
         names = {name for row in rows for name in lenient_member(row, "RepoTags", list) if isinstance(name, str)}
         return tuple(sorted(names - {UNNAMED}))
 
     def save(self, name: str) -> Iterator[Block]:
         """The tar that ``docker save NAME`` writes. Raises NotFound if there is no such image, Unreachable, Denied."""
-        path = f"/images/{quote(name, safe='/:@')}/get"
-        response = self._request("GET", path)
-        with response:
-            if response.status != 200:
-                raise self._refusal(response)
-            yield from self._stream(response)
+        with self._answer("GET", f"/images/{quote(name, safe='/:@')}/get") as response:
+            yield from response.stream(COPY_BLOCK)
 
     def load(self, archive: Blocks) -> None:
         """Do what ``docker load`` does: nothing if ``archive`` raises. Raises Invalid if the Engine refuses."""
-        response = self._request("POST", "/images/load?quiet=1", archive, {"Content-Type": "application/x-tar"})
-        with response:
-            if response.status != 200:
-                raise self._refusal(response)
-            for line in self._body(response).splitlines():
+        headers = {"Content-Type": "application/x-tar"}
+        with self._answer("POST", "/images/load?quiet=1", archive, headers) as response:
+            for line in response.read(MIB).splitlines():
                 failure = _member(line, "error")
                 if failure:
                     raise Invalid(f"the Docker Engine cannot load the image: {failure[:300]}")
@@ -78,9 +70,20 @@ class Engine:
     def close(self) -> None:
         self.pool.close()
 
-    def _request(
+    @contextmanager
+    def _answer(
         self, method: str, path: str, body: Blocks | None = None, headers: dict[str, str] | None = None
-    ) -> BaseHTTPResponse:
+    ) -> Iterator[BaseHTTPResponse]:
+        """The answer to a request that succeeds. Raises NotFound, Denied, Unreachable."""
+        with self._request(method, path, body, headers) as response:
+            try:
+                if response.status != 200:
+                    raise _refusal(response.status, response.read(MIB))
+                yield response
+            except HTTPError as error:
+                raise Unreachable(f"the answer of {self.host} broke off: {reason(error)}") from error
+
+    def _request(self, method: str, path: str, body: Blocks | None, headers: dict[str, str] | None) -> BaseHTTPResponse:
         # A socket takes memoryviews as well as bytes.
         sent = cast("Iterable[bytes] | None", body)
         try:
@@ -93,29 +96,6 @@ class Engine:
             raise Unreachable(
                 f"cannot connect to the Docker Engine at {self.host}: {reason(error)} (DOCKER_HOST says where it is)"
             ) from error
-
-    def _refusal(self, response: BaseHTTPResponse) -> NotFound | Denied | Unreachable:
-        body = self._body(response)
-        # An Engine that wants TLS answers plain HTTP in plain text.
-        text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
-        fact = f"the Docker Engine answers {response.status}: {text}"
-        if response.status == 404:
-            return NotFound(text if "no such image" in text.lower() else fact)
-        if response.status in (401, 403):
-            return Denied(fact)
-        return Unreachable(fact)
-
-    def _stream(self, response: BaseHTTPResponse) -> Iterator[Block]:
-        try:
-            yield from response.stream(COPY_BLOCK)
-        except HTTPError as error:
-            raise Unreachable(f"the answer of {self.host} broke off: {reason(error)}") from error
-
-    def _body(self, response: BaseHTTPResponse) -> bytes:
-        try:
-            return response.read(MIB)
-        except HTTPError as error:
-            raise Unreachable(f"the answer of {self.host} broke off: {reason(error)}") from error
 
 
 def engine_of(options: StoreOptions) -> Engine:
@@ -181,6 +161,17 @@ class _UnixConnection(HTTPConnection):
             connection.close()
             raise
         return connection
+
+
+def _refusal(status: int, body: bytes) -> NotFound | Denied | Unreachable:
+    # An Engine that wants TLS answers plain HTTP in plain text.
+    text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
+    fact = f"the Docker Engine answers {status}: {text}"
+    if status == 404:
+        return NotFound(text if "no such image" in text.lower() else fact)
+    if status in (401, 403):
+        return Denied(fact)
+    return Unreachable(fact)
 
 
 def _member(text: bytes, name: str) -> str:

@@ -45,6 +45,21 @@ class Medium(Protocol):
         ...
 
 
+class Output(Protocol):
+    """A file that is written through ``fd`` between ``begin`` and ``commit``, which shows it whole, or ``abort``."""
+
+    shown: str
+    """The file's name, for people."""
+
+    fd: int
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 Documents = Callable[[bytes | None], Mapping[str, bytes]]
 """The files besides the blobs, in order, given the existing ``index.json`` (None if there is none)."""
 

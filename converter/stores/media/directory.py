@@ -53,13 +53,10 @@ class DirectoryMedium:
         return self._inside(name)
 
     def read_document(self, name: str) -> bytes:
-        path = self._inside(name)
-        size = regular_size(path)
-        if size is None:
-            raise NotFound(f"no file {name} in {self.where}")
+        size = self.size(name) or 0
         if size > self._limits.document:
             raise LimitExceeded(f"{name}: {size} bytes: at most {self._limits.document} are allowed (limit: document)")
-        return b"".join(self._blocks(path, 0, None))
+        return b"".join(self.open(name))
 
     def close(self) -> None:
         """Nothing is open."""

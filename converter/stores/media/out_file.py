@@ -9,11 +9,11 @@ from pathlib import Path
 
 from converter.errors import AlreadyExists
 from converter.model.reference import STDOUT
-from converter.stores.disk import disk, printable_path, sync_directory, write_all
+from converter.stores.disk import disk, printable_path, sync_directory
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, descriptor, is_stream
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, file_blocks
+from converter.streams.blocks import COPY_BLOCK, file_blocks, write_all
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links, or no more of them."""

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.disk import disk, pwrite_all, write_down
-from converter.stores.media import Documents, blob_name
-from converter.stores.media.out_file import OutFile
+from converter.stores.disk import disk, write_down
+from converter.stores.media import Documents, Output, blob_name
 from converter.stores.media.pour import poured
-from converter.stores.overwriting import NOTHING, Overwriting
 from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_size
 
 _OCTAL_SIZE = 8**11
@@ -25,8 +22,8 @@ _OCTAL_SIZE = 8**11
 class TarTarget:
     """Writes the tar of a layout. Calls must not overlap."""
 
-    def __init__(self, path: Path, epoch: int = 0, overwriting: Overwriting = NOTHING) -> None:
-        self._out = OutFile(path, overwriting)
+    def __init__(self, out: Output, epoch: int = 0) -> None:
+        self._out = out
         self._epoch = epoch
         self._end = 0
         self._blobs: dict[Digest, int] = {}
@@ -87,8 +84,10 @@ class TarTarget:
 
     def _close_entry(self, header: int, name: str, size: int) -> None:
         self._write(bytes(padding_size(size)))
-        with disk(self._out.shown, "write"):
-            pwrite_all(self._out.fd, _header(name, size, self._epoch), header)
+        end = self._end
+        self._seek(header)
+        self._write(_header(name, size, self._epoch))
+        self._seek(end)
 
     def _write(self, block: bytes | memoryview) -> None:
         with disk(self._out.shown, "write"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Self
 
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model.content import Known, blocks_of, foreign_layer
@@ -20,20 +19,19 @@ from converter.stores.registry.download import download
 from converter.stores.registry.tags import tags
 from converter.stores.registry.upload import blob_size, is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
+from converter.stores.source import BaseSource
 from converter.streams import Block
 
 _SHOWN = 20
 
 
-class RegistrySource:
+class RegistrySource(BaseSource):
     """Reads one repository. Documents are fetched when requested, blobs when opened.
 
     A missing blob is therefore reported only when it is read.
     """
 
     local = False
-    unpacked = False
-    losses = ()
 
     def __init__(self, name: ImageName, access: Access, *, hints: bool) -> None:
         """With ``hints``, the error for a missing tag lists existing ones."""
@@ -42,10 +40,7 @@ class RegistrySource:
         self._client = Client.of(name, access)
         self._documents = Documents(self._client)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Close the connections."""
         self._client.close()
 

@@ -10,10 +10,11 @@ from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.stores.disk import disk, write_all
+from converter.stores.disk import disk
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.pour import poured
 from converter.stores.overwriting import NOTHING, Overwriting
+from converter.streams.blocks import write_all
 
 
 class FlatSink:

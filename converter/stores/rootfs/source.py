@@ -7,10 +7,10 @@ says how its container is started. The same files give the same image on every m
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
@@ -18,14 +18,13 @@ from converter.model.content import Blocks, Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json
-from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.loss import Loss
 from converter.model.platform import Platform
-from converter.stores.catalogue import Catalogue, Offer
 from converter.stores.disk import printable_path
 from converter.stores.media.archive import display_name, open_bytes, open_tar
 from converter.stores.rootfs.walk import REASONS, DirectoryWalk
+from converter.stores.source import SingleSource
 from converter.streams.blocks import closing, file_blocks
 from converter.streams.tar.names import clean_name
 from converter.streams.tar.scan import scan_entries
@@ -35,21 +34,18 @@ from converter.streams.whiteout import PREFIX
 COMMENT = "imported from a root file system"
 
 
-class RootfsSource:
+class RootfsSource(SingleSource):
     """One image of one layer. The files are read once to know the layer's digest, and again whenever it is copied."""
 
-    local = True
     unpacked = True
 
     def __init__(self, tree: Tree, config: dict[str, Any], platform: Platform) -> None:
         self._tree = tree
+        self.where = tree.where
         self._config = config
         self._platform = platform
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._tree.close()
 
     @property
@@ -58,20 +54,11 @@ class RootfsSource:
         _ = self._layer
         return self._tree.losses()
 
-    def names(self) -> tuple[str, ...]:
-        return self._catalogue.names()
-
-    def resolve(self, name: str) -> Descriptor:
-        return self._catalogue.resolve(name)
-
     def fetch(self, descriptor: Descriptor) -> Known:
         found = self._blobs.get(descriptor.digest)
         if found is None:
             raise NotFound(f"no blob {descriptor.digest} in {self._tree.where}")
         return Known(descriptor.sized(found.descriptor.size), found.raw)
-
-    def attachments(self, subject: Digest) -> Iterable[Attachment]:  # noqa: ARG002 - nothing can refer to it
-        return ()
 
     def blocks(self) -> Blocks:
         """The tar of the files, read without computing its digest first."""
@@ -92,10 +79,9 @@ class RootfsSource:
         """The configuration of the image, as far as it does not depend on its layer."""
         return self._config
 
-    @cached_property
-    def _catalogue(self) -> Catalogue:
-        root = self._documents[-1].descriptor
-        return Catalogue(where=self._tree.where, offers=(Offer(root=root, names=()),), positions=(root,))
+    @property
+    def root(self) -> Descriptor:
+        return self._documents[-1].descriptor
 
     @cached_property
     def _blobs(self) -> dict[Digest, Known]:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.content import Blocks
-from converter.stores.disk import failed, write_all
+from converter.stores.disk import failed
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.stores.rootfs.below import DIRECTORY, OpenDirectories
+from converter.streams.blocks import write_all
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import Limits, current_limits
 from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, join_blocks
+from converter.streams.blocks import closing, join_blocks, peek
+from converter.streams.decompress import decompress_any
+from converter.streams.detect import HEAD
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, padding_size
@@ -23,6 +25,8 @@ from converter.streams.tar.rename import add_prefix, strip_prefix
 from converter.streams.tar.scan import Scanner, scan_entries
 from converter.streams.tar.write import END, padding_bytes
 from converter.streams.whiteout import whiteout
+
+_USTAR, _USTAR_AT = b"ustar", 257
 
 ReportName = Callable[[bytes], None]
 ReportProblem = Callable[[str, bytes | None, str], None]
@@ -81,6 +85,33 @@ class AciEntries:
         for name, rule in ((MANIFEST, "aci/archive-manifest"), (ROOTFS, "aci/archive-rootfs")):
             if name not in self.files:
                 self._tell(rule, None, f"no entry {quoted_name(name)}")
+
+
+def tar_of(packed: Blocks) -> Iterator[Block]:
+    """The tar in a file that is an ACI; what comes first is read at once.
+
+    Raises Unsupported if it shows a format that an ACI may not have.
+    """
+    head, whole = peek(packed, HEAD)
+    codec, blocks = decompress_any(whole)
+    if codec == "zstd":
+        raise Unsupported("an ACI cannot be compressed with zstd (gzip, bzip2, xz or none: aci.md, Image Archives)")
+    if codec == "tar" and not head.startswith(_USTAR, _USTAR_AT):
+        fact = "the tar has no magic number (v7)" if head else "the file is empty"
+        raise Unsupported(f"{fact}, but an ACI must be a ustar")
+    return blocks
+
+
+def manifest_in(packed: Blocks) -> bytes:
+    """The manifest in a file that is an ACI; reading stops after it. Raises Invalid if there is none."""
+    with closing(tar_of(packed)) as blocks:
+        for entry in scan_entries(blocks):
+            if entry.name == MANIFEST:
+                if entry.type != FILE:
+                    raise Invalid('"manifest" is not a regular file')
+                current_limits().require("document", entry.size, "bytes of a manifest")
+                return b"".join(entry.payload)
+    raise Invalid('not an ACI: it has no file "manifest"')
 
 
 def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: ReportName | None = None) -> Iterator[Block]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.names import parent_name, quoted_name
@@ -42,6 +44,16 @@ class EffectiveEntries:
     def is_file(self, path: bytes) -> bool:
         """Whether the layer has something other than a directory there."""
         return path in self.ordinals and path not in self.directories
+
+    def hides(self, path: bytes, gone: Container[bytes], emptied: Container[bytes]) -> bool:
+        """Whether layers below cannot have a file at this path, as the layer also removes and empties these paths."""
+        if path in gone:
+            return True
+        while path:
+            path = parent_name(path)
+            if path in gone or path in emptied or self.is_file(path):
+                return True
+        return False
 
     def _make(self, path: bytes) -> list[int]:
         """Make ``path`` and its parents directories; a symbolic link in the way is replaced, never followed."""

@@ -8,6 +8,7 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import KIB, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.tar import pax
+from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import SIZE, parse_number
 from converter.streams.tar.names import quoted_name
@@ -36,17 +37,18 @@ def expand_sparse(entry: Entry, most: int) -> Iterator[Block]:
     a few bytes of archive can represent exabytes of them.
     """
     size = real_size(entry)
-    data = _Taker(entry)
+    data = Cursor(entry.payload)
     regions = _check_regions(entry, _read_map(entry, data), size, data)
-    if size - data.left > most:
+    holes = size - sum(length for _, length in regions)
+    if holes > most:
         raise LimitExceeded(
-            f"sparse file {quoted_name(entry.name)} has {size - data.left} bytes of holes: at most {most} are allowed "
+            f"sparse file {quoted_name(entry.name)} has {holes} bytes of holes: at most {most} are allowed "
             "(limit: holes)"
         )
     position = 0
     for offset, length in regions:
         yield from _zeros(offset - position)
-        yield from data.take(length)
+        yield from data.views(length)
         position = offset + length
     yield from _zeros(size - position)
 
@@ -56,39 +58,15 @@ def data_regions(entry: Entry) -> Iterator[tuple[int, Block]]:
 
     Reads the entry's payload. Raises Invalid as ``expand_sparse`` does.
     """
-    data = _Taker(entry)
+    data = Cursor(entry.payload)
     for start, length in _check_regions(entry, _read_map(entry, data), real_size(entry), data):
         offset = start
-        for piece in data.take(length):
+        for piece in data.views(length):
             yield offset, piece
             offset += len(piece)
 
 
-class _Taker:
-    """The payload, piece by piece."""
-
-    def __init__(self, entry: Entry) -> None:
-        self.left = entry.size
-        self._blocks = iter(entry.payload)
-        self._view = memoryview(b"")
-
-    def take(self, size: int) -> Iterator[memoryview]:
-        while size:
-            if not self._view:
-                self._view = memoryview(next(self._blocks))
-            piece = self._view[:size]
-            self._view = self._view[len(piece) :]
-            self.left -= len(piece)
-            size -= len(piece)
-            yield piece
-
-    def block(self) -> bytes:
-        if self.left < SIZE:
-            raise Invalid(f"unexpected end of sparse map: expected {SIZE} bytes, found {self.left}")
-        return b"".join(self.take(SIZE))
-
-
-def _read_map(entry: Entry, data: _Taker) -> list[Region]:
+def _read_map(entry: Entry, data: Cursor) -> list[Region]:
     if entry.head[156] == 0x53:
         extension = entry.extra.extension if entry.extra else b""
         blocks = [entry.head[386:482], *(extension[at : at + 504] for at in range(0, len(extension), SIZE))]
@@ -108,9 +86,9 @@ def _fields(block: bytes) -> Iterator[Region]:
         )
 
 
-def _lines(data: _Taker) -> list[bytes]:
+def _lines(data: Cursor) -> list[bytes]:
     """The numbers of a version 1.0 map at the start of the payload: their count, then two per region."""
-    blocks = [data.block()]
+    blocks = [data.take(SIZE, "sparse map")]
     count = blocks[0].partition(b"\n")[0]
     if not count.isdigit() or len(count) > 20:
         raise Invalid(f"sparse map: invalid count {quoted_name(count)}: expected a decimal number")
@@ -119,7 +97,7 @@ def _lines(data: _Taker) -> list[bytes]:
     while missing > 0:
         if len(blocks) * SIZE >= most:
             raise LimitExceeded(f"sparse map: more than {most} bytes (limit: pax_record)")
-        blocks.append(data.block())
+        blocks.append(data.take(SIZE, "sparse map"))
         missing -= blocks[-1].count(b"\n")
     return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]
 
@@ -131,7 +109,7 @@ def _pairs(numbers: list[bytes]) -> list[Region]:
     return list(zip(values[::2], values[1::2]))
 
 
-def _check_regions(entry: Entry, regions: list[Region], size: int, data: _Taker) -> list[Region]:
+def _check_regions(entry: Entry, regions: list[Region], size: int, data: Cursor) -> list[Region]:
     end = 0
     for offset, length in regions:
         if offset < end or length < 0 or offset + length > size:
@@ -140,9 +118,9 @@ def _check_regions(entry: Entry, regions: list[Region], size: int, data: _Taker)
                 f"is not between {end} and {size}"
             )
         end = offset + length
-    total = sum(length for _, length in regions)
-    if total != data.left:
-        raise Invalid(f"sparse file {quoted_name(entry.name)} has {data.left} bytes of data: its map says {total}")
+    total, there = sum(length for _, length in regions), entry.size - data.offset
+    if total != there:
+        raise Invalid(f"sparse file {quoted_name(entry.name)} has {there} bytes of data: its map says {total}")
     return regions
 
 

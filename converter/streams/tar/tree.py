@@ -22,7 +22,7 @@ from converter.streams.tar.node import encode_node
 from converter.streams.tar.records import Records
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
-from converter.streams.whiteout import Empties, Removes, whiteout
+from converter.streams.whiteout import is_whiteout
 
 UNDESCRIBED = 256
 """Bytes counted for a directory that no entry describes: one entry may need hundreds of them."""
@@ -126,11 +126,8 @@ class _State:
             if entry.type not in FILES:
                 if entry.type not in {b"V", b"N"}:
                     raise Unsupported(f"entry {quoted_name(path)}: unsupported type {quoted_name(entry.type)}")
-            elif b".wh." in path and (mark := whiteout(path)):
-                if isinstance(mark, Removes):
-                    whited.add(mark.path)
-                elif isinstance(mark, Empties):
-                    whited.add(mark.directory + b"/")
+            elif b".wh." in path and is_whiteout(path, whited.add, lambda directory: whited.add(directory + b"/")):
+                continue
             elif entry.type == LINK:
                 target = require_contained(clean_name(entry.linkname))
                 inode = self._file(target)

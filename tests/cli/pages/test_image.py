@@ -12,9 +12,9 @@ from converter.cli.instructions import instruction
 from converter.cli.main import main
 from converter.cli.pages.files import encoded
 from converter.errors import printable
-from converter.stores.memory import MemoryStore
 from converter.usage import Node
 from tests.builders import add_image, tar
+from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.cli.pages.seen import HOSTILE, check, data
 

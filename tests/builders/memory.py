@@ -1,4 +1,4 @@
-"""Images in memory: tests use it instead of a disk, and it is the simplest store that fulfils the contract."""
+"""Images in memory: fakes of a store, which fulfil its contract without a disk."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.source import BaseSource
 
 
 @dataclass(slots=True)
@@ -29,22 +30,12 @@ class MemoryStore:
         return descriptor
 
 
-class MemorySource:
+class MemorySource(BaseSource):
     """Reads a MemoryStore; ``opened`` counts how often each blob was opened."""
-
-    local = True
-    unpacked = False
-    losses = ()
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self.opened: dict[Digest, int] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
 
     def names(self) -> tuple[str, ...]:
         return self._catalogue().names()
