@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from converter.errors import NotFound
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -20,6 +21,8 @@ class ArtifactListing:
     blobs: Mapping[Digest, Known]
 
     def fetch(self, descriptor: Descriptor) -> Known:
+        if descriptor.digest not in self.blobs:
+            raise NotFound(f"blob unknown: {descriptor.digest} in the documents of Content Trust")
         return self.blobs[descriptor.digest]
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
