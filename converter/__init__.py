@@ -49,9 +49,8 @@ if TYPE_CHECKING:
     from converter.model.content import Compression, Known, Layer
     from converter.model.descriptor import Descriptor
     from converter.model.digest import Digest
-    from converter.model.image import Artifact, Image, Index
+    from converter.model.image import Artifact, Image, Index, Loss
     from converter.model.limits import Limits
-    from converter.model.loss import Loss
     from converter.model.platform import Platform
     from converter.model.reference import Reference
     from converter.schema import Finding
@@ -137,9 +136,8 @@ _HOMES = {
     "converter.model.content": ("Compression", "Known", "Layer"),
     "converter.model.descriptor": ("Descriptor",),
     "converter.model.digest": ("Digest",),
-    "converter.model.image": ("Artifact", "Image", "Index"),
+    "converter.model.image": ("Artifact", "Image", "Index", "Loss"),
     "converter.model.limits": ("Limits",),
-    "converter.model.loss": ("Loss",),
     "converter.model.platform": ("Platform",),
     "converter.schema": ("Finding",),
     "converter.serving": ("Server",),

@@ -24,6 +24,11 @@ class ConverterError(Exception):
         where = " > ".join(parts)
         return printable(f"{where}: {self.fact}" if where else self.fact)
 
+    def __reduce__(self) -> tuple[type[ConverterError], tuple[str, ...]]:
+        """For another process: the nearest class of this module, as callers react to no others."""
+        kind = next(one for one in type(self).__mro__ if one.__module__ == __name__)
+        return kind, (self.fact, *self.trail)
+
 
 class NotFound(ConverterError):
     """The named thing does not exist: choose another name, or create it."""

@@ -16,7 +16,7 @@ from converter.model.content import Derived, Known, LayerFacts, Rewrite
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.loss import Loss
+from converter.model.image import Loss
 
 
 @frozen

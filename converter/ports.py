@@ -9,8 +9,7 @@ from typing import Protocol, Self
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment, Dependency, Item
-from converter.model.loss import Loss
+from converter.model.image import Attachment, Dependency, Item, Loss
 from converter.model.settings import Settings
 from converter.plan import Node
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from converter.errors import ConverterError
@@ -12,8 +13,10 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
+from converter.ports import Source
 from converter.stores.disk import open_regular
 from converter.stores.media.temporary import Temporary, clean, temporary_file
+from converter.stores.wrapped import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import closing, file_blocks, write_all
 
@@ -44,10 +47,10 @@ class BlobFolder:
     def find(self, descriptor: Descriptor) -> Known | None:
         """The blob, if present and intact: it is verified first, so that damage here never fails a conversion."""
         path = self._folder / descriptor.digest.algorithm / descriptor.digest.encoded
-        known = Known(descriptor, lambda: _blocks(path))
+        known = Known(descriptor, partial(_blocks, path))
         try:
             size = path.stat().st_size
-            known = Known(descriptor.sized(size), lambda: _blocks(path))
+            known = Known(descriptor.sized(size), partial(_blocks, path))
             for _ in known.blocks():
                 pass
             os.utime(path)
@@ -95,6 +98,23 @@ class BlobFolder:
                 removed.append(one)
                 over -= one.size
         return removed
+
+
+class CachedSource(WrappedSource):
+    """A source that is costly to read, in front of which blobs are looked up, so that none is fetched twice."""
+
+    def __init__(self, source: Source, blobs: BlobFolder) -> None:
+        super().__init__(source)
+        self._kept = blobs
+
+    def _blocks(self, known: Known) -> Iterator[Block]:
+        there = self._kept.find(known.descriptor)
+        if there is not None:
+            yield from there.raw()
+            return
+        with self._kept.keeping(known.blocks()) as (passing, keep):
+            yield from passing
+            keep(known.descriptor.digest)
 
 
 class _Part:

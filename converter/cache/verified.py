@@ -112,14 +112,17 @@ class VerifiedCache:
             told = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
             self._learn("packed", str(source), how, told=told)
 
-    def holder(self, host: str, digest: Digest) -> str | None:
-        """A repository of the registry that last was known to have the blob; None if there is none."""
-        fact = self._find("holders", host, str(digest))
-        return None if fact is None else str(fact[0])
+    def holders(self, host: str, digest: Digest) -> tuple[str, ...]:
+        """The repositories that may have a blob: those that this run saw, then the one that earlier runs knew last."""
+        fact = self._find("holders", host, str(digest)) or ()
+        return (*self.seen(host, digest), *map(str, fact))
 
-    def learn_holder(self, host: str, digest: Digest, repository: str) -> None:
-        """Remember a repository that has the blob, replacing the one known before."""
-        self._learn("holders", host, str(digest), told=(repository,))
+    def holds(self, host: str, digest: Digest, repository: str, *, sent: bool) -> None:
+        """Remember a repository that has the blob; ``sent``: since it was put there just now."""
+        self.saw(host, digest, repository)
+        # A repository that the blob could be mounted from will serve the next one as well.
+        if sent or self._find("holders", host, str(digest)) is None:
+            self._learn("holders", host, str(digest), told=(repository,))
 
     def seen(self, place: str, digest: Digest) -> tuple[str, ...]:
         """The repositories of a registry in which this run saw the blob, the latest first."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from converter.cli.command import Command
-from converter.cli.environment import cache_folder, end_options, size_option, store, store_options
+from converter.cli.environment import end_options, size_option, store, store_options
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
@@ -24,7 +23,7 @@ from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
 
 if TYPE_CHECKING:
-    from converter.conversion import Result
+    pass
 
 EXAMPLES = """\b
 Examples:
@@ -104,7 +103,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 @store_options
 @end_options
 @common
-def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfile: Path | None, **chosen: Any) -> None:
+def command(source: str, destinations: tuple[str, ...], digestfile: Path | None, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
     Nothing is visible at any DEST before all of it is there. A file that exists, such as an archive or an ACI, is
@@ -118,9 +117,8 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
     told = {name: value for name, value in chosen.items() if value is not None}
-    cache = None if no_cache else cache_folder()
     told |= {"signing": signing(), "wanted": wanted()}
-    options = Options(**told, cache=cache, store=store("src"), target_store=store("dest"))
+    options = Options(**told, store=store("src"), target_store=store("dest"))
     if digestfile is not None:
         from converter.cli.files import check_writable
 
@@ -128,7 +126,7 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     check_reports(overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
-    write_reports(document(result), partial(_page, result, dry_run=options.dry_run), overwrite=options.overwrite)
+    write_reports(document(result), "conversion", result, dry_run=options.dry_run, overwrite=options.overwrite)
     if digestfile is not None:
         from converter.cli.files import write_output
 
@@ -145,12 +143,6 @@ def command(source: str, destinations: tuple[str, ...], no_cache: bool, digestfi
     if not flags().quiet:
         for text in losses(result):
             warn(text)
-
-
-def _page(result: Result, *, dry_run: bool) -> str:
-    from converter.cli.pages.conversion import page
-
-    return page(result, dry_run=dry_run)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -80,16 +80,11 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
             trees = _trees(a, b, platform) if wants_page() else []
         if reports():
-            told = [asdict(difference(row)) for row in found]
-            write_reports({"equal": not told, "differences": told}, partial(_page, (first, second), found, trees))
+            rows = list(map(difference, found))
+            told = {"equal": not rows, "differences": [asdict(one) for one in rows]}
+            write_reports(told, "difference", (first, second), rows, trees)
         tell(found)
         return DIFFERENT if found else EQUAL
-
-
-def _page(references: tuple[str, str], found: Records, trees: Sequence[Node]) -> str:
-    from converter.cli.pages.difference import page
-
-    return page(references, map(difference, found), trees)
 
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list[Node]:

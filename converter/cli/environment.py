@@ -113,13 +113,13 @@ def store(end: str = "") -> StoreOptions:
     return replace(
         StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()),
         inputs=inputs(),
-        report=_reporter(),
+        report=warner(),
         **chosen,
     )
 
 
-def _reporter() -> Report:
-    """What a store tells while a command reads, such as retries. Threads that call it have no context to ask."""
+def warner() -> Report:
+    """What passes on the warnings of what runs, such as retries. Threads that call it have no context to ask."""
     quiet = flags().quiet
 
     def report(event: Event) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from converter.cli.environment import cache_folder
 from converter.cli.flags import together
 from converter.errors import Usage
 from converter.model.transport import IMAGES
@@ -77,5 +78,11 @@ overwrite_option = click.option(
 """Gives a command the option to replace files."""
 
 
-no_cache_option = click.option("--no-cache", is_flag=True, help="Neither use nor update the cache.")
-"""Gives a command the option to ignore what earlier runs have cached."""
+def _cache(_context: click.Context, _parameter: click.Parameter, without: bool) -> Path | None:
+    return None if without else cache_folder()
+
+
+no_cache_option = click.option(
+    "--no-cache", "cache", is_flag=True, callback=_cache, help="Neither use nor update the cache."
+)
+"""Gives a command the option to ignore what earlier runs have cached, as the folder ``cache``, None for none."""

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
@@ -104,7 +103,7 @@ def command(
         document = describe(opened.item, attached)
         document |= {"signatures": [one.to_json() for one in signatures]} if signatures else {}
         document |= {"contents": found.to_json()} if found else {}
-        write_reports(document, partial(_page, opened, attached, signatures, found))
+        write_reports(document, "image", opened, attached, signatures, found)
         if template is not None:
             show(filled(template, _values(opened, document)))
             return
@@ -177,14 +176,6 @@ def read_contents(opened: OpenedReference) -> Contents | None:
     if found is not None and found.error:
         warn(f"files could not be read: {found.error}")
     return found
-
-
-def _page(
-    opened: OpenedReference, attached: Sequence[Attachment], signatures: Sequence[Signature], found: Contents | None
-) -> str:
-    from converter.cli.pages.image import page
-
-    return page(opened, attached, signatures, found)
 
 
 def signatures_of(

@@ -119,7 +119,7 @@ def _print(blocks: Iterable[bytes]) -> None:
 def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:
     """Store a signed statement with the image, and say where."""
     from converter.profile import statement
-    from converter.signing.attesting import attest
+    from converter.signing import attest
 
     if found.image.original is None:
         raise Unsupported(f"{found.reference} has no manifest of its own to attach to")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,20 @@ def check_reports(*, overwrite: bool = False) -> None:
         check_writable(reports(), overwrite=_overwrites(overwrite))
 
 
-def write_reports(document: Any, page: Callable[[], str], *, overwrite: bool = False) -> None:
-    """Write all reports: the JSON of ``--json``, or the page, which is not made before it is asked for."""
+def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False, **how: Any) -> None:
+    """Write all reports: the JSON of ``--json``, or the page that the module ``page`` of ``pages`` makes of the rest,
+    which is not imported before it is asked for.
+    """
     if not reports():
         return
     from converter.cli.files import write_output
     from converter.cli.text import json_text
 
     for path in reports():
-        text = page() if _is_page(path) else json_text(document) + "\n"
+        if _is_page(path):
+            text: str = import_module(f"converter.cli.pages.{page}").page(*about, **how)
+        else:
+            text = json_text(document) + "\n"
         write_output(path, text, overwrite=_overwrites(overwrite))
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import Command
-from converter.cli.environment import cache_folder, size_option, store, store_options
+from converter.cli.environment import cache_folder, size_option, store, store_options, warner
 from converter.cli.flags import Number, WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.signers import policy_option, read_option_file, wanted
-from converter.cli.text import say, show, warn
+from converter.cli.text import say, show
 from converter.errors import Usage, within
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from converter.conversion import Options
     from converter.conversion.sync.sync_file import SyncEntry
-    from converter.events import Event, Report
     from converter.serving.http import LogEntry
     from converter.signing import Signing
 
@@ -158,12 +157,11 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     }
     if (size := chosen.pop("store_size")) is not None:
         settings["store_size"] = size
-    cache = None if chosen.pop("no_cache") else cache_folder()
     told = {name: value for name, value in chosen.items() if value is not None}
     told["platforms"] = told.get("platforms") or ALL_PLATFORMS
-    options = Options(**told, wanted=wanted(), store=store(), cache=cache)
+    options = Options(**told, wanted=wanted(), store=store())
     entries = list(_entries(sources, configs, options, rename))
-    server = Server(entries, Settings(**settings), options, log=_logger(), report=_warner())
+    server = Server(entries, Settings(**settings), options, log=_logger(), report=warner())
     try:
         with server:
             if not flags().quiet:
@@ -238,20 +236,6 @@ def _log_text(served: LogEntry) -> None:
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-
-
-def _warner() -> Report:
-    """What passes warnings on, from any thread."""
-    from converter.events import Warned
-
-    if flags().quiet:
-        return lambda _: None
-
-    def report(event: Event) -> None:
-        if isinstance(event, Warned):
-            warn(event.fact)
-
-    return report
 
 
 def _wait() -> None:

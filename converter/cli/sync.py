@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import Command
-from converter.cli.environment import cache_folder, end_options, store, store_options, variables
+from converter.cli.environment import end_options, store, store_options, variables
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
@@ -67,7 +67,7 @@ def command(
     source: str,
     destination: str | None,
     scheduler: str | None,
-    no_cache: bool,
+    cache: Path | None,
     **chosen: Any,
 ) -> int:
     """Copy the images listed in FILE to their destinations, or all images at SOURCE to DEST.
@@ -91,7 +91,6 @@ def command(
     told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
     entries = _entries(source, destination, Options(**told), rename)
     check_reports(overwrite=overwrite)
-    cache = None if no_cache else cache_folder()
     ended: list[Summary] = []
     try:
         with progress(quiet=flags().quiet, noun="image") as report:
@@ -105,7 +104,7 @@ def command(
 
 def _tell(summary: Summary, *, overwrite: bool) -> None:
     """Write the reports, and print the summary."""
-    write_reports(summary.to_json(), partial(_page, summary), overwrite=overwrite)
+    write_reports(summary.to_json(), "sync", summary, overwrite=overwrite)
     if flags().json:
         show_json(summary.to_json())
     elif not flags().quiet:
@@ -150,12 +149,6 @@ def _signing(names: Sequence[str]) -> Signing:
     from converter.signing import Signing
 
     return Signing(makers=[maker_of(name) for name in names], identity="")
-
-
-def _page(summary: Summary) -> str:
-    from converter.cli.pages.sync import page
-
-    return page(summary)
 
 
 def _show(summary: Summary) -> None:

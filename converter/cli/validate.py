@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import click
@@ -86,16 +84,10 @@ def command(
             checked = [_checked(targets[0], kind, profile, watch)]
         else:
             checked = [_one_of_many(target, kind, profile, watch) for target in targets]
-    write_reports(json_of(checked), partial(_page, checked))
+    write_reports(json_of(checked), "findings", checked)
     report(checked, form, quiet=flags().quiet)
     passed = all(not one.findings if fail_on == "warning" else one.valid for one in checked)
     return 0 if passed else 1
-
-
-def _page(checked: Sequence[Checked]) -> str:
-    from converter.cli.pages.findings import page
-
-    return page(checked)
 
 
 def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:

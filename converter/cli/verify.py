@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +155,7 @@ def command(
 
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
     judgement = verify(reference, wanted, store())
-    write_reports(judgement.to_json(), partial(_page, judgement))
+    write_reports(judgement.to_json(), "proof", judgement)
     if flags().json:
         show_json(judgement.to_json())
     elif not flags().quiet:
@@ -167,12 +166,6 @@ def command(
             say(f"{reference}: {fact}", colour=RED)
         return 1
     return 0
-
-
-def _page(judgement: Judgement) -> str:
-    from converter.cli.pages.proof import page
-
-    return page(judgement)
 
 
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +134,8 @@ def tell(reference: str, result: ProfileResult) -> None:
         "count": result.total,
         "differences": [_renamed(asdict(one)) for one in result.differences],
     }
-    write_reports(document, partial(_page, reference, result))
+    sides = (f"the profile {found.profile.digest}", reference)
+    write_reports(document, "difference", sides, result.differences, command="verify")
     if flags().json:
         show_json(document)
         return
@@ -152,12 +152,6 @@ def tell(reference: str, result: ProfileResult) -> None:
     if result.total > len(result.differences):
         show(f"and {count(result.total - len(result.differences), 'more difference')}")
     show(count(result.total, "difference") if result.total else "same content", colour=RED if result.total else BOLD)
-
-
-def _page(reference: str, result: ProfileResult) -> str:
-    from converter.cli.pages.difference import page
-
-    return page((f"the profile {result.found.profile.digest}", reference), result.differences, command="verify")
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Attachment, Original
-from converter.model.loss import Loss
+from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.plan import Copy, Node, forecast
 from converter.ports import Fetch
 from converter.transform.platforms import read_whole

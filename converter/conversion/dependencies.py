@@ -124,6 +124,15 @@ class Library:
         return source.fetch(source.resolve(""))
 
 
+def name_at(source: Location) -> str:
+    """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
+    if source.transport == "appc":
+        return source.path.partition(",")[0]
+    if source.transport != "aci" or source.path == "-":
+        return source.name
+    return names_in(Path(source.path))[1]
+
+
 def names_in(path: Path) -> tuple[str, str]:
     """The name in the manifest of an ACI, and the Docker reference for it; raises ConverterError.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 from converter.conversion.options import Options
 from converter.model.frozen import frozen
-from converter.model.reference import STDIN, ImageName, Location
-from converter.stores import StoreOptions
+from converter.model.reference import ImageName, Location
+from converter.stores import StoreOptions, files_beside
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs, Rootfs
 
@@ -59,7 +58,7 @@ def target_store(options: Options, source: Location, destination: Location) -> S
         overwrite=options.overwrite or store.overwrite,
         inputs=options.store.inputs,
     )
-    if source.transport != "docker" or destination.transport != "docker":
+    if source.kind.access != "registry" or destination.kind.access != "registry":
         return store
     ours, theirs = ImageName.parse(destination.path), ImageName.parse(source.path)
     if ours.host != theirs.host:
@@ -78,10 +77,6 @@ def read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
         if store is not None:
             yield from store.inputs.paths
             yield from () if store.authfile is None else (store.authfile,)
-    if source.transport not in ("docker", "docker-daemon", "appc"):
+    if source.kind.access == "path":
         yield Rootfs(source.path) if source.kind.formats == ("runtime",) else source.path
-    if source.transport in ("", "aci") and source.path not in STDIN:
-        from converter.stores.aci_file import origin_path, paths_below, signature_path
-
-        path = Path(source.path)
-        yield from (signature_path(path), origin_path(path), *paths_below(path))
+        yield from files_beside(source)

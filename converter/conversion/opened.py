@@ -11,8 +11,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Item
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
-from converter.ports import Source
 from converter.stores import StoreOptions, open_source
+from converter.stores.wrapped import WrappedSource
 from converter.streams.blocks import closing
 
 
@@ -22,32 +22,24 @@ def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
     Nothing stays open: reading a layer later opens the source again. Raises what reading raises.
     """
     location, options = Location.parse(reference), store or StoreOptions()
-    with enforce_limits(options.limits), open_source(location, options) as source, within(str(reference)):
-        lasting = _Lasting(location, options, source)
+    with enforce_limits(options.limits), _Reopened(location, options) as source, within(str(reference)):
         try:
-            return formats.decode(lasting.fetch(source.resolve(location.name)), lasting.fetch)
+            return formats.decode(source.fetch(source.resolve(location.name)), source.fetch)
         finally:
-            lasting.source = None
+            source.closed = True
 
 
-class _Lasting:
-    """Fetches blobs that outlive their source; ``source`` is None once it is closed."""
+class _Reopened(WrappedSource):
+    """A source whose blobs outlive it: once it is ``closed``, each is read from the place opened anew."""
 
-    def __init__(self, location: Location, options: StoreOptions, source: Source) -> None:
+    def __init__(self, location: Location, options: StoreOptions) -> None:
+        super().__init__(open_source(location, options))
         self._location = location
         self._options = options
-        self.source: Source | None = source
+        self.closed = False
 
-    def fetch(self, descriptor: Descriptor) -> Known:
-        """As ``Source.fetch``; the source must still be open."""
-        if self.source is None:
-            raise ValueError("a descriptor was fetched after its source was closed")
-        known = self.source.fetch(descriptor)
-        return Known(known.descriptor, lambda: self._raw(known), absent=known.absent)
-
-    def _raw(self, known: Known) -> Blocks:
-        """The raw blocks, not verified here: the blob built on them verifies."""
-        return known.raw() if self.source is not None else self._again(known.descriptor)
+    def _blocks(self, known: Known) -> Blocks:
+        return self._again(known.descriptor) if self.closed else known.raw()
 
     def _again(self, descriptor: Descriptor) -> Iterator[bytes | memoryview]:
         with open_source(self._location, self._options) as source:

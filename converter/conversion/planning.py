@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from converter import formats
 from converter.conversion import origin, signed
@@ -14,16 +14,16 @@ from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signed import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
 from converter.errors import LossRefused, within
-from converter.model.content import source_blobs
+from converter.model.content import Derived, source_blobs
+from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Index, Item, images_of
 from converter.model.reference import Location
-from converter.plan import Make, Node, Plan, forecast
+from converter.model.settings import Settings
+from converter.model.transport import TRANSPORTS
+from converter.plan import Evaluated, Leaf, Make, Node, Plan, forecast
 from converter.ports import Sink, Writer
 from converter.transform import as_asked, encode, transform
-
-if TYPE_CHECKING:
-    from converter.conversion.restoring import Restored
 
 
 @frozen
@@ -42,7 +42,7 @@ class PlannedTarget:
     @property
     def distant(self) -> bool:
         """Whether its blobs are read or written over a network."""
-        return not self.chosen.local or self.destination.transport == "docker"
+        return not self.chosen.local or self.destination.kind.access == "registry"
 
 
 def plan(
@@ -70,17 +70,16 @@ def plan(
         root = encode(item, target, sink.accepts, chosen.settings, mixed=mixed)
         if options.attachments:
             chosen = _with_dependencies(chosen, item, library)
-        place = origin.place_of(destination)
-        due = options.keeps_origin and origin.due(chosen.before, root, options.origin)
-        recorded = due and origin.has_room(place)
+        due = options.keeps_origin and origin.due(chosen, root, options.origin)
+        recorded = due and bool(destination.attached)
         before = chosen.attached
         back = _restored(root, chosen, options, library, files) if recorded else None
         if back is not None:
-            root, chosen, recorded = back.node, replace(chosen, attached=back.attached), False
+            (root, chosen), recorded = back, False
         kept = origin.KEPT if recorded else ""
         profiles = before if back is not None else ()
-        carried = signed.carry(chosen, root, forecast(root).documents(), place, elsewhere=kept, profiles=profiles)
-        more = (*carried.losses, *(origin.losses(place) if due else ()), *chosen.unread)
+        carried = signed.carry(chosen, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles)
+        more = (*carried.losses, *(origin.losses(destination) if due else ()), *chosen.unread)
         lost = target.losses(item, chosen.settings) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, item)))
         refuse(planned, chosen, target.name, options)
@@ -98,7 +97,7 @@ def plan(
 
 def _restored(
     root: Node, chosen: SelectedImage, options: Options, library: Library, files: ExitStack | None
-) -> Restored | None:
+) -> tuple[Node, SelectedImage] | None:
     """The original ACI, unchanged, if the image was one before and no other packing is requested."""
     if files is None or options.compress is not None or not isinstance(root, Make):
         return None
@@ -106,7 +105,7 @@ def _restored(
 
     # With the original's dependencies at hand, it can be restored without their layers merged in.
     finder = library.find if options.aci_paths and not options.rkt_dev_links else None
-    return restored(root, chosen.before, files, options.threads, finder)
+    return restored(root, chosen, files, options.threads, finder)
 
 
 def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> SelectedImage:
@@ -127,8 +126,35 @@ def refuse(planned: Plan, chosen: SelectedImage, target: str, options: Options) 
     if options.preserve_digests:
         made = forecast(planned.root).made
         if made is None or made.descriptor.digest != chosen.root.digest:
-            from converter.conversion.reasons import keepers, reasons
-
             why = ", ".join(reasons(chosen.root, chosen.item, target, planned.root, options)) or "documents"
             keep = " or ".join(f"{name}:" for name in keepers(chosen.item)) or "nothing"
             raise LossRefused(f"the digest would change, by {why}: {keep} can keep it (--preserve-digests)")
+
+
+def reasons(root: Descriptor, item: Item, target: str, node: Node, settings: Settings) -> tuple[str, ...]:
+    """What makes the digest of ``item``, taken from ``root``, another one in the format ``target``: at most all of
+    platform, format, squash, compression, change; empty if it is written anew for none of these.
+    """
+    return tuple(dict.fromkeys(_reasons(root, item, target, forecast(node), settings)))
+
+
+def _reasons(root: Descriptor, item: Item, target: str, tree: Evaluated, settings: Settings) -> Iterator[str]:
+    original = item.original
+    if original is not None and original.manifest.descriptor.digest != root.digest:
+        yield "platform"
+    if original is not None and original.format != target:
+        yield "format"
+    leaves: Iterable[Leaf] = [one.leaf for one in tree.layers()]
+    made = [one.content for one in leaves if isinstance(one, Make) and isinstance(one.content, Derived)]
+    if any(len(one.inputs) > 1 for one in made) or settings.squash:
+        yield "squash"
+    elif any(one.rewrite is None for one in made):
+        yield "compression"
+    if settings.changes:
+        yield "change"
+
+
+def keepers(item: Item) -> tuple[str, ...]:
+    """The transports that can hold an item in its own format, and as it is."""
+    own = "" if item.original is None else item.original.format.removesuffix("-v1")
+    return tuple(name for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.plain)

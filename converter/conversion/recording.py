@@ -10,10 +10,10 @@ from functools import partial
 
 from converter import formats
 from converter.conversion.attachments import PlannedAttachment
-from converter.conversion.origin import ImageBefore
 from converter.conversion.result import layer_result
+from converter.conversion.selection import SelectedImage
 from converter.model import media_types as types
-from converter.model.content import Derived, Known, Layer, known_bytes
+from converter.model.content import Derived, Known, Layer, known_bytes, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -37,7 +37,7 @@ SMALL = 64 * KIB
 """How many bytes a recipe may be larger than the layer itself, which is the weaker proof."""
 
 
-def record(before: ImageBefore, after: Evaluated, files: ExitStack, workers: Workers) -> PlannedAttachment:
+def record(before: SelectedImage, after: Evaluated, files: ExitStack, workers: Workers) -> PlannedAttachment:
     """The record, ready to be written; ``files`` closes the temporary files that hold parts of it."""
     making = _Making(before, after, files, workers)
     layers = tuple(making.layers())
@@ -45,7 +45,7 @@ def record(before: ImageBefore, after: Evaluated, files: ExitStack, workers: Wor
     said = OriginRecord(
         root=before.root,
         settings=before.settings,
-        name=before.name,
+        name=before.called,
         attachments=tuple(making.attachments()),
         layers=layers,
     )
@@ -69,7 +69,7 @@ def record(before: ImageBefore, after: Evaluated, files: ExitStack, workers: Wor
 class _Making:
     """An origin record under construction."""
 
-    def __init__(self, before: ImageBefore, after: Evaluated, files: ExitStack, workers: Workers) -> None:
+    def __init__(self, before: SelectedImage, after: Evaluated, files: ExitStack, workers: Workers) -> None:
         self._before = before
         self._after = after
         self._files = files
@@ -107,7 +107,7 @@ class _Making:
                 yield told
                 continue
             content = leaf.derived(tuple(one.done for one in layer.inputs))
-            if _of_whole(known_layers(content)):
+            if any(one.descriptor.media_type in types.WHOLE for one in source_blobs(content)):
                 yield self._unpacked(content, told, layer.done.facts.recipe)
             elif content.rewrite is not None:
                 yield from self._put_together(content, told)
@@ -118,7 +118,7 @@ class _Making:
         """A whole image is rebuilt from its layer, by its recipe, and the way its file was compressed; if that fails,
         the record carries the image.
         """
-        roots = [one.content for one in known_layers(content) if isinstance(one.content, Known)]
+        roots = list(source_blobs(content))
         plain = content.rewrite is None
         alone = all(isinstance(one.content, Known) for one in content.inputs)
         again = plain or (alone and bool(text))
@@ -206,7 +206,7 @@ class _Making:
         fd = spool.spool_blocks(metered(blocks, meter))
         self._files.callback(os.close, fd)
         descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
-        return Known(descriptor, lambda: file_blocks(fd, 0, meter.size))
+        return Known(descriptor, partial(file_blocks, fd, 0, meter.size))
 
     def _add(self, content: Known, title: str) -> Digest:
         digest = content.descriptor.digest
@@ -222,10 +222,6 @@ def known_layers(content: Derived) -> list[Layer]:
     for layer in content.inputs:
         found += [layer] if isinstance(layer.content, Known) else known_layers(layer.content)
     return found
-
-
-def _of_whole(layers: Sequence[Layer]) -> bool:
-    return any(isinstance(one.content, Known) and one.content.descriptor.media_type in types.WHOLE for one in layers)
 
 
 def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Known]:

@@ -14,8 +14,16 @@ from converter.conversion.run import run
 from converter.conversion.shared import Shared
 from converter.errors import Unsupported, within
 from converter.events import Report, silent
-from converter.execute import Execution, Running, Threads, input_size, remember, remembered, require_agreement
-from converter.execute.making import repacking_key
+from converter.execute import (
+    Execution,
+    Running,
+    Threads,
+    input_size,
+    remember,
+    remembered,
+    repacking_key,
+    require_agreement,
+)
 from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -219,7 +227,7 @@ def _packing(leaf: Leaf) -> str:
 
 def place_of(job: Job) -> tuple[str, str]:
     """The registry and repository that a job writes to, or the path of the layout and an empty text."""
-    if job.destination.transport != "docker":
+    if job.destination.kind.access != "registry":
         return job.destination.path, ""
     name = ImageName.parse(job.destination.path)
     return name.host, name.repository
@@ -228,7 +236,7 @@ def place_of(job: Job) -> tuple[str, str]:
 def _travels(job: Job) -> bool:
     """Whether another machine can reach both ends: neither is a daemon's socket or a standard stream."""
     return not any(
-        place.transport == "docker-daemon" or place.path in STDIN + STDOUT for place in (job.source, job.destination)
+        place.kind.access == "engine" or place.path in STDIN + STDOUT for place in (job.source, job.destination)
     )
 
 
@@ -282,6 +290,4 @@ def _absolute_input(path: str | PathLike[str]) -> str:
 
 
 def _absolute(place: Location) -> Location:
-    if place.transport in ("docker", "appc"):
-        return place
-    return replace(place, path=str(Path(place.path).absolute()))
+    return replace(place, path=str(Path(place.path).absolute())) if place.kind.access == "path" else place

@@ -19,7 +19,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Index, Item
-from converter.model.transport import TRANSPORTS
+from converter.model.reference import Location
 from converter.plan import Copy, Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import artifact, dsse
@@ -55,9 +55,12 @@ def found(
 
 
 def attachments(
-    statements: Iterable[Statement], transport: str, tree: Evaluated, before: Mapping[int, tuple[Descriptor, ...]]
+    statements: Iterable[Statement],
+    destination: Location,
+    tree: Evaluated,
+    before: Mapping[int, tuple[Descriptor, ...]],
 ) -> Iterator[PlannedAttachment]:
-    """The same as attachments of what was made, in the transport's form.
+    """The same as attachments of what was made, in the destination's form.
 
     ``before`` are the layers of the attestations that an image already has there, by its place.
     """
@@ -67,7 +70,7 @@ def attachments(
     for place, envelopes in by_place.items():
         subject = image_at(tree, place)
         told = artifact.statement_annotations(dsse.PROFILE)
-        if TRANSPORTS[transport].attached == "directory":
+        if destination.attached == "directory":
             for data in envelopes:
                 content = known_bytes(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
                 node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
@@ -87,11 +90,6 @@ def attachments(
 def image_at(tree: Evaluated, place: int) -> Descriptor:
     """The image that was made at a place."""
     return (tree if place == ROOT else tree.inputs[place]).done.descriptor
-
-
-def has_room(place: str) -> bool:
-    """Whether a statement can be stored there."""
-    return place in TRANSPORTS and bool(TRANSPORTS[place].attached)
 
 
 def _places(item: Item, root: Descriptor, node: Node) -> dict[Digest, int]:

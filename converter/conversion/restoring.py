@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
 from converter.conversion import attachments
-from converter.conversion.attachments import PlannedAttachment
-from converter.conversion.origin import ImageBefore
+from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
 from converter.formats.aci.archive import image_id, read_manifest
 from converter.formats.aci.manifest import parse_manifest
 from converter.formats.aci.rewrites import ExamineAci, RebuildAci
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
-from converter.model.frozen import frozen
 from converter.plan import Copy, Make, Node
 from converter.ports import Finder
 from converter.streams.content import read_derived
@@ -24,19 +23,11 @@ from converter.verification import proof
 from converter.verification.original import Converted, OriginalSource
 
 
-@frozen
-class Restored:
-    """The original ACI, and what referred to it."""
-
-    node: Node
-    attached: tuple[PlannedAttachment, ...]
-
-
 def restored(
-    plan: Node, before: ImageBefore, files: ExitStack, jobs: int, finder: Finder | None = None
-) -> Restored | None:
-    """The file that ``plan`` would make anew, restored from the image's origin record; None if that does not give the
-    same ACI.
+    plan: Node, before: SelectedImage, files: ExitStack, jobs: int, finder: Finder | None = None
+) -> tuple[Node, SelectedImage] | None:
+    """The file that ``plan`` would make anew, restored from the image's origin record, and the image with what referred
+    to that file; None if the record does not give the same ACI.
 
     Both are read whole and compared by image ID, because a record is not to be trusted. An ACI that had dependencies
     differs from the self-contained one: it is restored if ``finder`` finds all of them and the image is proven to be
@@ -60,7 +51,11 @@ def restored(
                 else:
                     same = finder is not None and _is_of(aci, original, finder)
                 if same:
-                    return _restored(aci, original)
+                    attached = attachments.find_attachments(original, [aci.descriptor.digest]).attached
+                    node = Copy(
+                        content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image"
+                    )
+                    return node, replace(before, attached=attached)
     return None
 
 
@@ -75,9 +70,3 @@ def _is_of(aci: Known, original: OriginalSource, finder: Finder) -> bool:
 def _image_id(content: Derived) -> str:
     meter, _ = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
     return meter.digest().dashed
-
-
-def _restored(aci: Known, original: OriginalSource) -> Restored:
-    attached = attachments.find_attachments(original, [aci.descriptor.digest]).attached
-    node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
-    return Restored(node=node, attached=attached)

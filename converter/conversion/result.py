@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from converter.conversion.planning import PlannedTarget
+from converter.conversion.planning import PlannedTarget, reasons
 from converter.conversion.signed import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
@@ -13,7 +13,7 @@ from converter.model.content import Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.loss import Loss
+from converter.model.image import Loss
 from converter.plan import Copy, Evaluated, Leaf
 
 
@@ -77,8 +77,6 @@ class Done:
         root = target.chosen.root
         if there is not None and there.descriptor.digest == root.digest:
             return ()
-        from converter.conversion.reasons import reasons
-
         return reasons(root, target.chosen.item, target.format.name, target.plan.root, target.chosen.settings)
 
     @property

@@ -86,7 +86,7 @@ def _planned_of_layers(places: Sequence[Location], images: Iterable[SelectedImag
     them again.
     """
     file = any(place.kind.attached == "beside" for place in places)
-    return file and any(one.attached or origin.may_be_due(one.before, options.origin) for one in images)
+    return file and any(one.attached or origin.may_be_due(one, options.origin) for one in images)
 
 
 def _foreseen(target: PlannedTarget, job: Job, shared: Shared) -> Done:
@@ -118,7 +118,7 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     except (NotFound, Denied, Invalid):
         # Nothing is there yet; without permission to read, writing may still be allowed.
         return False
-    if job.destination.transport == "docker":
+    if job.destination.kind.access == "registry":
         where = ImageName.parse(job.destination.path)
         for layer in done.tree.layers():
             shared.memory.saw(where.host, layer.done.descriptor.digest, where.repository)
@@ -193,7 +193,7 @@ def _as_it_was(target: PlannedTarget, tree: Evaluated, options: Options) -> Plan
     chosen = target.chosen
     if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != chosen.root.digest:
         return target
-    carried = signed.carry(chosen, tree.node, tree.documents(), origin.place_of(target.destination))
+    carried = signed.carry(chosen, tree.node, tree.documents(), target.destination)
     others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
     planned = replace(target.plan, losses=(*others, *carried.losses))
     refuse(planned, chosen, target.format.name, options)
@@ -205,7 +205,7 @@ def _record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> N
     from converter.conversion.recording import record
 
     with ExitStack() as files:
-        made = record(done.target.chosen.before, done.tree, files, workers)
+        made = record(done.target.chosen, done.tree, files, workers)
         execution.run([made.node])
         sink.attach(made.attachment)
 

@@ -7,18 +7,18 @@ from contextlib import ExitStack
 from dataclasses import field, replace
 
 from converter import formats
-from converter.conversion import attachments, origin, signed
+from converter.conversion import attachments, signed
 from converter.conversion.attachments import FoundAttachments, PlannedAttachment, ReferrerListing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, subject_digests
+from converter.model.image import Attachment, Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits
-from converter.model.loss import Loss
 from converter.model.platform import host_platform, only_platform
 from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
@@ -28,7 +28,7 @@ from converter.transform.platforms import left_behind, select
 
 @frozen
 class SelectedImage:
-    """An image of the source: its name there, its root, and the part that is converted.
+    """An image of the source before its conversion: its name there, its root, and the part that is converted.
 
     ``called`` is its name outside the source, from ``name_at_source``; ``local`` means that opening its layers costs
     little.
@@ -45,18 +45,6 @@ class SelectedImage:
     called: str = ""
     settings: Settings = field(default_factory=Settings)
 
-    @property
-    def before(self) -> origin.ImageBefore:
-        """The image before the conversion, as an origin record needs it."""
-        return origin.ImageBefore(
-            root=formats.with_media_type(self.fetch(self.root)).descriptor,
-            item=self.item,
-            fetch=self.fetch,
-            attached=self.attached,
-            settings=self.settings,
-            name=self.called,
-        )
-
 
 def choose(source: Source, location: Location, options: Options) -> list[SelectedImage]:
     """The images to convert, read as far as the options require."""
@@ -66,11 +54,11 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
     current_limits().require("images", len(names), "images")
     chosen = []
     for one in names:
-        root = _resolved(source, one)
+        known = formats.with_media_type(source.fetch(_resolved(source, one)))
+        root = known.descriptor
         signed.require(source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options)))
         name = options.called or name_at_source(location, one, root)
-        read = formats.item_reader(source.fetch)
-        whole = read(root)
+        whole, read = formats.decode(known, source.fetch), formats.item_reader(source.fetch)
         item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
         found = (
             attachments.find_attachments(source, subject_digests(root, item))
@@ -122,16 +110,39 @@ def _resolved(source: Source, name: str) -> Descriptor:
 
 def _with_content_trust(chosen: list[SelectedImage], files: Mapping[str, bytes]) -> list[SelectedImage]:
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
-    from converter.conversion.content_trust import listing
-
-    known = [formats.with_media_type(one.fetch(one.root)) for one in chosen]
-    found = [
-        with_referrers(one, listing(files, root), [one.root.digest]) for one, root in zip(chosen, known, strict=True)
-    ]
+    found = [with_referrers(one, _documents_of(files, one), [one.root.digest]) for one in chosen]
     if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
         fact = "the documents say nothing about this image: expected root.json, and targets with its digest"
         raise Usage(f"{fact} (--content-trust)")
     return found
+
+
+def _documents_of(files: Mapping[str, bytes], chosen: SelectedImage) -> ReferrerListing:
+    """The documents that refer to one image, as attachments; none if none refers to it."""
+    from converter.trust import artifact, content_trust
+
+    if not content_trust.list_manifest(files, chosen.fetch(chosen.root).read()):
+        return _Artifacts((), {})
+    made = artifact.content_trust(files, chosen.root)
+    manifest = made.original.manifest
+    attachment = Attachment(subject=chosen.root.digest, descriptor=manifest.descriptor)
+    return _Artifacts((attachment,), {blob.descriptor.digest: blob for blob in (*made.blobs, manifest)})
+
+
+@frozen(kw_only=False)
+class _Artifacts:
+    """What refers to one image, and the blobs of that."""
+
+    attached: tuple[Attachment, ...]
+    blobs: Mapping[Digest, Known]
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        if descriptor.digest not in self.blobs:
+            raise NotFound(f"blob unknown: {descriptor.digest}")
+        return self.blobs[descriptor.digest]
+
+    def attachments(self, subject: Digest) -> list[Attachment]:
+        return [attachment for attachment in self.attached if attachment.subject == subject]
 
 
 def with_referrers(chosen: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:

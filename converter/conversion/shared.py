@@ -80,7 +80,7 @@ class Shared:
         from converter.stores.spool import SharedSource
 
         if self.memory.blobs is not None:
-            from converter.conversion.caching import CachedSource
+            from converter.cache.blobs import CachedSource
 
             opened = CachedSource(opened, self.memory.blobs)
         with SharedSource(opened, self._spooled(), holding=self.many) as shared:
@@ -99,13 +99,8 @@ class Shared:
         return replace(target_store(job.options, job.source, destination), mirror=self.many)
 
     def sink(self, job: Job, destination: Location, report: Report) -> Sink:
-        """A destination; in a registry, with what is remembered of its other repositories."""
-        store = replace(self.store(job, destination), report=report)
-        if destination.transport != "docker":
-            return open_sink(destination, store)
-        from converter.conversion.holders import HolderSink
-
-        return HolderSink(destination, store, self.memory)
+        """A destination; a registry is told what is remembered of its other repositories."""
+        return open_sink(destination, replace(self.store(job, destination), report=report, holders=self.memory))
 
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:
@@ -114,7 +109,7 @@ class Shared:
         A layout shows blobs only once an image is committed, so jobs write to it one after the other, and each finds
         what earlier ones brought.
         """
-        if not self.many or job.destination.transport in ("docker", "docker-daemon"):
+        if not self.many or job.destination.kind.holds == "name":
             yield
             return
         with self._lock:

@@ -16,7 +16,7 @@ from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.loss import Loss
+from converter.model.image import Loss
 from converter.model.reference import Location
 from converter.plan import Evaluated, Made, Node
 from converter.ports import Fetch, Sink, Source
@@ -84,12 +84,12 @@ def carry(
     chosen: SelectedImage,
     node: Node,
     there: Iterable[Made],
-    transport: str,
+    destination: Location,
     *,
     elsewhere: str = "",
     profiles: Sequence[PlannedAttachment] = (),
 ) -> Carried:
-    """Carry the attachments of the images ``there`` in the target; the others are losses, kept ``elsewhere``.
+    """Carry the attachments of the images ``there`` at the destination; the others are losses, kept ``elsewhere``.
 
     Signed profiles go along to what ``node`` makes of their images, unless a configuration was changed on request, as
     do those in ``profiles``.
@@ -103,7 +103,7 @@ def carry(
     attached, fetch = chosen.attached, chosen.fetch
     subjects = {made.descriptor.digest: made.descriptor for made in there}
     stated: tuple[Statement, ...] = ()
-    if restated.has_room(transport) and not chosen.settings.changes:
+    if destination.attached and not chosen.settings.changes:
         changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
         stated, whole = restated.found(changed, chosen.item, chosen.root, node, fetch)
         attached = tuple(
@@ -112,7 +112,7 @@ def carry(
             if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
         )
     held, left = attachments.split_by_subject(attached, subjects, elsewhere)
-    kept, placeless = adapted(held, transport, subjects, fetch)
+    kept, placeless = adapted(held, destination, subjects, fetch)
     found: list[Signature] = (
         [each for one in held for each in evidence.signatures_of_attachment(one.attachment, fetch)] if kept else []
     )
@@ -134,7 +134,7 @@ def restate(
         place: (*_there(destination, image, store, ENVELOPE), *_carried(carried.attached, image, ENVELOPE))
         for place, image in images.items()
     }
-    return tuple(restated.attachments(carried.stated, destination.transport, tree, before))
+    return tuple(restated.attachments(carried.stated, destination, tree, before))
 
 
 def shown(attached: Iterable[PlannedAttachment]) -> Shown:
@@ -187,7 +187,7 @@ def add(
     from converter.trust.naming import name_of
 
     subject = signing.subject(root, name_of(destination, root, signing.identity))
-    if destination.transport == "dir":
+    if destination.attached == "directory":
         return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
     before = (*_there(destination, root, store, PAYLOAD), *_carried(kept, root, PAYLOAD))
     distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from converter.conversion.attachments import PlannedAttachment
+from converter.conversion.origin import place_of
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Artifact, Attachment
-from converter.model.loss import Loss
-from converter.model.transport import TRANSPORTS
+from converter.model.image import Artifact, Attachment, Loss
+from converter.model.reference import Location
 from converter.plan import Copy
 from converter.ports import Fetch
 from converter.trust import artifact, cosign, evidence
-
-T = TypeVar("T")
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
@@ -31,10 +28,10 @@ _IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
 
 
 def adapted(
-    attached: Sequence[PlannedAttachment], transport: str, subjects: Mapping[Digest, Descriptor], fetch: Fetch
+    attached: Sequence[PlannedAttachment], destination: Location, subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
-    """The attachments of the images ``subjects`` as the transport stores them, and a loss for those it cannot store."""
-    form = TRANSPORTS[transport].attached if transport in TRANSPORTS else ""
+    """The attachments of the images ``subjects`` as a place stores them, and a loss for those it cannot store."""
+    form = destination.attached
     if form == "beside":
         return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
     if form == "directory":
@@ -42,7 +39,7 @@ def adapted(
         return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
     if form == "manifests":
         return tuple(_as_manifests(attached, subjects, fetch)), ()
-    return _split(attached, [], f"in {transport}:")
+    return _split(attached, [], f"in {place_of(destination)}:")
 
 
 def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachment]:

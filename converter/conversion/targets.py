@@ -10,8 +10,7 @@ from converter import formats
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Image, Index, Item, images_of
-from converter.model.loss import Loss
+from converter.model.image import Artifact, Image, Index, Item, Loss, images_of
 from converter.model.reference import REF_NAME, STDOUT, ImageName, Location, is_full
 from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
@@ -26,7 +25,7 @@ def check_distinct(destinations: Sequence[Location]) -> None:
     """Raise Usage if two destinations would write the same file, or one a file in a directory that another writes."""
     taken: dict[Path, Location] = {}
     for destination in destinations:
-        if destination.path in STDOUT and destination.transport in ("oci", "dir", "bundle"):
+        if destination.path in STDOUT and destination.kind.folder:
             raise Usage(f"{destination.transport} needs a directory: standard output cannot hold it")
         for place in _places(destination) if len(destinations) > 1 else ():
             before = taken.setdefault(place, destination)
@@ -40,7 +39,7 @@ def check_distinct(destinations: Sequence[Location]) -> None:
 
 def _places(destination: Location) -> Iterator[Path]:
     """What a destination writes: files, a directory, or a place that is not on this disk."""
-    if destination.transport in ("docker", "docker-daemon"):
+    if destination.kind.holds == "name":
         yield Path(str(destination))
     elif destination.path in STDOUT:
         yield Path("-")
@@ -97,7 +96,7 @@ def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
     """What a docker-archive holds only for readers of layouts: ``docker load`` reads nothing but images with all their
     layers.
     """
-    if destination.transport != "docker-archive":
+    if not destination.kind.loaded:
         return
     if next(images_of(item), None) is None:
         yield Loss(field="artifact", reason="docker load finds images alone", kept="index.json")
@@ -115,7 +114,7 @@ def shown_format(destination: Location, chosen: Writer) -> str:
 
 def asked_for(location: Location) -> str:
     """The image that the source's reference names; empty if it names none."""
-    if location.transport == "docker":
+    if location.kind.access == "registry":
         name = ImageName.parse(location.path)
         return name.tag or str(name.digest or "")
     return location.name
@@ -128,6 +127,6 @@ def name_for(destination: Location, source_name: str, full: str, root: Descripto
     short = root.annotations.get(REF_NAME, "")
     own = item.notes.name if isinstance(item, Image) else ""
     full = next((text for text in (full, own) if is_full(text)), "")
-    if destination.transport == "docker-archive":
+    if destination.kind.loaded:
         return full
     return full or short or ("" if source_name.startswith("@") else source_name)

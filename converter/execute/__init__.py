@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from converter.errors import CalledOff, DigestMismatch, within
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
-from converter.model.content import Derived, Known, source_blobs
+from converter.model.content import Content, Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, known_in_advance, leaves
+from converter.plan import Copy, Derive, Evaluated, Leaf, Made, Make, Node, Write, evaluate, known_in_advance, leaves
 from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.blocks import RereadableBlocks, closing
@@ -26,42 +26,8 @@ from converter.streams.pool import run_each
 from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers
 
-
-class BlobCache(Protocol):
-    """Blobs made by earlier runs."""
-
-    def find(self, descriptor: Descriptor) -> Known | None:
-        """The blob, if present and intact."""
-        ...
-
-    def keeping(self, blocks: Blocks) -> AbstractContextManager[tuple[Iterator[Block], Callable[[Digest], None]]]:
-        """The same blocks, and a function that keeps them under a digest once all have passed."""
-        ...
-
-
-class Memory(Protocol):
-    """What this run and earlier ones have verified and made (``converter.cache``)."""
-
-    @property
-    def blobs(self) -> BlobCache | None:
-        """Where blobs that were made are looked up and kept; None if none are kept."""
-        ...
-
-    def get(self, digest: Digest) -> Digest | None:
-        """The diff_id of a blob; None if it has not been computed yet."""
-        ...
-
-    def learn(self, digest: Digest, diff_id: Digest) -> None: ...
-
-    def packed(self, source: Digest, how: str) -> Made | None:
-        """What a blob became when unpacked and packed again; ``how`` is all that determines the bytes."""
-        ...
-
-    def learn_packed(self, source: Digest, how: str, made: Made) -> None: ...
-
-    def turn(self, digest: Digest) -> AbstractContextManager[object]:
-        """Keep other threads from moving what is made from the same blob: they find the result afterwards."""
-        ...
+if TYPE_CHECKING:
+    from converter.cache import VerifiedCache
 
 
 @frozen
@@ -75,7 +41,7 @@ class Running:
 
     jobs: int
     copies: int = 0
-    memory: Memory
+    memory: VerifiedCache
     report: Report = silent
     link: bool = False
     halt: Callable[[], None] = lambda: None
@@ -167,7 +133,8 @@ class Threads:
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """As in Maker."""
         if isinstance(leaf, Copy):
-            return self._copy(leaf)
+            with self._running.memory.turn(leaf.content.descriptor.digest):
+                return self._copy(leaf)
         with self._making:
             return self._make(leaf, inputs)
 
@@ -179,10 +146,6 @@ class Threads:
             self._running.halt()
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
-        with self._running.memory.turn(leaf.content.descriptor.digest):
-            return self._copy_alone(leaf)
-
-    def _copy_alone(self, leaf: Copy) -> tuple[Made, bool]:
         expected = leaf.content.descriptor.retyped(leaf.media_type)
         diff_id = self._running.memory.get(expected.digest)
         if diff_id is not None and diff_id.algorithm != leaf.algorithm:
@@ -194,7 +157,7 @@ class Threads:
         if wanted:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not wanted):
-            blocks = RereadableBlocks(lambda: self._read(leaf), file)
+            blocks = RereadableBlocks(partial(self._read, leaf), file)
             self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 
@@ -220,9 +183,6 @@ class Threads:
         return diff_id
 
     def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
-        # Packing and unpacking code is imported only when needed: most conversions only copy.
-        from converter.execute.making import repacking_key
-
         content = leaf.derived(inputs)
         recipe = repacking_key(content)
         if recipe is None:
@@ -240,6 +200,7 @@ class Threads:
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:
+        # Packing and unpacking code is imported only when needed: most conversions only copy.
         from converter.execute.making import make_layer
 
         def opened(known: Known) -> Blocks:
@@ -251,8 +212,6 @@ class Threads:
         return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
-        from converter.execute.making import repacking_key
-
         expected, shelf = _foreseen(leaf, content), self._running.memory.blobs
         if shelf is None or repacking_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
@@ -297,14 +256,25 @@ def require_agreement(leaf: Leaf, diff_id: Digest | None) -> None:
         raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {diff_id}")
 
 
-def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
+def repacking_key(content: Content | Derive) -> tuple[Digest, str] | None:
+    """What determines the bytes of a blob that is only repacked: its source and how; None for all else."""
+    if not isinstance(content, Derived) or content.rewrite is not None:
+        return None
+    source = content.inputs[0].content
+    if not isinstance(source, Known):
+        return None
+    from converter.streams.compress import packing_engine
+
+    how = f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"
+    return source.descriptor.digest, how
+
+
+def remembered(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
     """What a leaf becomes, if the plan says so, or this run or an earlier one made it already; for ``evaluate``."""
 
     def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
         if isinstance(one, Copy):
             return known_in_advance(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
-        from converter.execute.making import repacking_key
-
         how = repacking_key(one.content)
         made = memory.packed(*how) if how else None
         if made is None or one.diff_id not in (None, made.diff_id):
@@ -314,14 +284,12 @@ def remembered(memory: Memory) -> Callable[[Leaf, tuple[Made, ...]], Made | None
     return leaf
 
 
-def remember(memory: Memory, leaf: Leaf, made: Made) -> None:
+def remember(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
     """Remember what a leaf became, which ``remembered`` then finds."""
     if isinstance(leaf, Copy):
         if made.diff_id is not None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
         return
-    from converter.execute.making import repacking_key
-
     if how := repacking_key(leaf.content):
         memory.learn_packed(*how, made)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from converter.errors import DigestMismatch
 from converter.events import Report, Warned
-from converter.model.content import Content, Derived, Known, Layer, LayerFacts
+from converter.execute import require_agreement
+from converter.model.content import Derived, Layer, LayerFacts
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.plan import Copy, Derive, Made, Make
+from converter.plan import Copy, Made, Make
 from converter.streams import Blocks
 from converter.streams.blocks import closing
-from converter.streams.compress import compress, packing_engine
+from converter.streams.compress import compress
 from converter.streams.content import Watch, read_layers
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
@@ -33,8 +33,7 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
         meter = Meter(leaf.algorithm)
         _drain(_examined(metered(read_ahead(tar), meter), leaf))
         found = meter.digest()
-    if leaf.diff_id is not None and found != leaf.diff_id:
-        raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {found}")
+    require_agreement(leaf, found)
     return found
 
 
@@ -64,17 +63,6 @@ def make_layer(
         report(Warned(facts.warning))
     diff_id = leaf.diff_id if told else descriptor.digest if same else meter.digest()
     return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
-
-
-def repacking_key(content: Content | Derive) -> tuple[Digest, str] | None:
-    """What determines the bytes of a blob that is only repacked: its source and how; None for all else."""
-    if not isinstance(content, Derived) or content.rewrite is not None:
-        return None
-    source = content.inputs[0].content
-    if not isinstance(source, Known):
-        return None
-    how = f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"
-    return source.descriptor.digest, how
 
 
 def _examined(tar: Blocks, leaf: Copy) -> Blocks:

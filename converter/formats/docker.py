@@ -9,8 +9,7 @@ from converter.errors import Unsupported
 from converter.formats import index, manifest
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.image import Artifact, Image, Index, IndexEntry, Item, losses_elsewhere
-from converter.model.loss import Loss
+from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, losses_elsewhere
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
 from converter.ports import Encode, Fetch

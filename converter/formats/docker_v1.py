@@ -20,9 +20,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import expect_type, go_key, load_object
 from converter.model.frozen import frozen
-from converter.model.image import History, Image, Item, Original
+from converter.model.image import History, Image, Item, Loss, Original
 from converter.model.limits import current_limits
-from converter.model.loss import Loss
 from converter.model.members import lenient_member, member_or_empty, required_member
 from converter.model.pretty_jws import signed_payload
 from converter.model.settings import DEFAULTS, Settings

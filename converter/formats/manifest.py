@@ -19,9 +19,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Image, Original
+from converter.model.image import Artifact, Image, Loss, Original
 from converter.model.limits import current_limits
-from converter.model.loss import Loss
 from converter.model.reference import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch

@@ -14,8 +14,7 @@ from converter.model import media_types as types
 from converter.model.content import NONE, Derived, LayerFacts, Open, Replaced
 from converter.model.document import dump_json
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item, RunConfig, losses_elsewhere, single_image
-from converter.model.loss import Loss
+from converter.model.image import Image, Item, Loss, RunConfig, losses_elsewhere, single_image
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Make, Node, Write
 from converter.streams import Block

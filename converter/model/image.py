@@ -16,7 +16,6 @@ from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.loss import Loss
 from converter.model.platform import Platform
 
 T = TypeVar("T")
@@ -25,6 +24,21 @@ REFERENCE = "vnd.docker.reference.digest"
 """The annotation by which a BuildKit attestation's index entry names the entry it refers to."""
 
 _OF_IMAGES = types.OCI_LAYERS | types.DOCKER_LAYERS | {types.OCI_CONFIG, types.DOCKER_CONFIG}
+
+
+@frozen
+class Loss:
+    """Something the target cannot hold: which field, why, and where it is kept instead (empty: nowhere).
+
+    A conversion reports each once, never silently.
+    """
+
+    field: str
+    reason: str
+    kept: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}; {f'kept in {self.kept}' if self.kept else 'not kept'}"
 
 
 @frozen

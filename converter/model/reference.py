@@ -146,12 +146,22 @@ class Location:
     @property
     def is_registry(self) -> bool:
         """Whether it is a registry, ``docker://HOST/``, or the part of one below a prefix, ``docker://HOST/TEAM/``."""
-        return self.transport == "docker" and self.path.endswith("/")
+        return self.kind.access == "registry" and self.path.endswith("/")
 
     @property
     def kind(self) -> Transport:
         """The properties of the transport; the defaults for a bare path."""
         return TRANSPORTS.get(self.transport) or Transport()
+
+    @property
+    def piped(self) -> bool:
+        """Whether what refers to the image would lie beside a file that is piped, and so has no place."""
+        return self.kind.attached == "beside" and self.path in STDOUT
+
+    @property
+    def attached(self) -> str:
+        """How what refers to an image is stored there (``Transport.attached``); empty if it has no place."""
+        return "" if self.piped else self.kind.attached
 
     def __str__(self) -> str:
         if self.transport == "docker":
@@ -213,10 +223,10 @@ def name_at_source(location: Location, name: str, root: Descriptor) -> str:
 
     ``name`` is its name within the location.
     """
-    if location.transport == "docker":
+    if location.kind.access == "registry":
         repository = ImageName.parse(location.path)
         return f"{repository.name}:{name}" if name else str(repository.tagged())
-    asked = location.path if location.transport == "docker-daemon" else name
+    asked = location.path if location.kind.access == "engine" else name
     short = root.annotations.get(REF_NAME, "")
     return next((text for text in (root.annotations.get(FULL_NAME, ""), asked, short) if is_full(text)), short)
 

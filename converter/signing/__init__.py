@@ -22,13 +22,13 @@ from converter.ports import Sink, Source
 from converter.stores import StoreOptions, beside, open_sink, open_source
 from converter.stores.aci_file import signature_path
 from converter.stores.overwriting import Inputs, Overwriting
-from converter.trust import artifact, cosign, openpgp
+from converter.trust import artifact, cosign, dsse, openpgp
 from converter.trust import signature as kinds
 from converter.trust.claim import Claim
 from converter.trust.makers import CosignKey, Maker
 from converter.trust.naming import name_of
 
-__all__ = ["Signed", "Signing", "attach", "attach_files", "cosign_layers", "sign"]
+__all__ = ["Signed", "Signing", "attach", "attach_files", "attest", "cosign_layers", "sign"]
 
 
 @frozen
@@ -124,7 +124,7 @@ def sign(
         subject = signing.subject(root, name_of(location, root, signing.identity))
         if lookaside is not None:
             return tuple(_sign_to_lookaside(lookaside, maker, subject) for maker in signing.makers)
-        if target.transport == "dir":
+        if target.attached == "directory":
             there = _root_at(target, root, store)
             return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
         if not target.kind.adds_blobs:
@@ -145,15 +145,21 @@ def attach(
     made = []
     for maker in makers:
         image, tag = as_artifact(maker, subject, layers)
-        manifest = image.original.manifest
-        for blob in (*image.blobs, manifest):
-            if not sink.has(blob.descriptor):
-                sink.put(blob.blocks(), blob.descriptor.media_type, blob.descriptor)
+        manifest = _put(sink, image, subject.root.digest, tag)
         if tag:
             layers = artifact.layers_of(manifest.read())
-        sink.attach(Attachment(subject=subject.root.digest, descriptor=manifest.descriptor, tag=tag))
         made.append(_signed(maker, tag or f"referrer {manifest.descriptor.digest}", subject))
     return tuple(made)
+
+
+def _put(sink: Sink, made: Artifact, subject: Digest, tag: str) -> Known:
+    """Put an artifact into a sink, as an attachment of the subject; returns its manifest."""
+    manifest = made.original.manifest
+    for blob in (*made.blobs, manifest):
+        if not sink.has(blob.descriptor):
+            sink.put(blob.blocks(), blob.descriptor.media_type, blob.descriptor)
+    sink.attach(Attachment(subject=subject, descriptor=manifest.descriptor, tag=tag))
+    return manifest
 
 
 def attach_files(sink: Sink, makers: Iterable[Maker], subject: SigningSubject) -> tuple[Signed, ...]:
@@ -165,6 +171,34 @@ def attach_files(sink: Sink, makers: Iterable[Maker], subject: SigningSubject) -
         sink.attach(Attachment(subject=subject.root.digest, descriptor=descriptor))
         made.append(_signed(maker, "signature", subject))
     return tuple(made)
+
+
+def attest(
+    reference: Reference, image: Descriptor, envelope: bytes, predicate: str, store: StoreOptions | None = None
+) -> Signed:
+    """Store an envelope, whose statement has that ``predicate``, with ``image``, the place's own or one of its index.
+
+    It goes where cosign looks for attestations. The image and what is attached to it already do not change. Raises
+    Unsupported for a place that is written whole, NotFound for one that lacks the image.
+    """
+    store = store or StoreOptions()
+    location = Location.parse(reference)
+    with enforce_limits(store.limits), within(str(reference)):
+        with open_source(location, store) as source:
+            source.fetch(image).read()
+            if location.attached == "directory":
+                data = artifact.sigstore_file(envelope, artifact.statement_annotations(predicate), dsse.ENVELOPE)
+                there = source.resolve(location.name).digest
+                path = beside.add_to_directory(Path(location.path), data, there, image.digest)
+                return Signed(kind=kinds.ATTESTATION, location=path.name, covers=str(image.digest))
+            if not location.kind.adds_blobs:
+                raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:")
+            before = cosign_layers(source, image, dsse.ENVELOPE)
+        made = artifact.cosign_image([(envelope, artifact.statement_annotations(predicate))], before, dsse.ENVELOPE)
+        tag = artifact.tag_of(image.digest, dsse.ENVELOPE)
+        with open_sink(location, store) as sink:
+            _put(sink, made, image.digest, tag)
+    return Signed(kind=kinds.ATTESTATION, location=tag, covers=str(image.digest))
 
 
 def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAYLOAD) -> tuple[Descriptor, ...]:
@@ -207,7 +241,7 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
     if isinstance(maker, CosignKey):
         raise Unsupported("an ACI is signed with an OpenPGP key: add --gpg-key")
     path = Path(target.path)
-    if target.transport not in ("aci", "") or not path.is_file():
+    if (target.transport and target.attached != "beside") or not path.is_file():
         raise NotFound(f"{target} is not the file of an ACI: a signature is put beside one")
     overwriting = Overwriting(allowed=store.overwrite, mirrored="signature", inputs=Inputs((*store.inputs.paths, path)))
     overwriting.require(signature_path(path))

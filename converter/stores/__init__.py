@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,16 @@ from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
 
-__all__ = ["StoreOptions", "files_written", "names", "open_sink", "open_source", "require_new"]
+__all__ = [
+    "StoreOptions",
+    "files_beside",
+    "files_written",
+    "images_below",
+    "names",
+    "open_sink",
+    "open_source",
+    "require_new",
+]
 
 _BOTH_WAYS = {
     "aci": "aci_file",
@@ -87,6 +96,23 @@ def files_written(location: Location) -> Mapping[Path, Kind]:
     """
     module = _module(SINKS, location, "written")
     found: Mapping[Path, Kind] = module.written(location) if hasattr(module, "written") else {}
+    return found
+
+
+def files_beside(location: Location) -> Iterable[Path]:
+    """The files next to an image that reading it may read as well."""
+    module = import_module(f"converter.stores.{SOURCES[location.transport]}")
+    found: Iterable[Path] = module.beside(location) if hasattr(module, "beside") else ()
+    return found
+
+
+def images_below(location: Location) -> Iterable[str]:
+    """The paths of the images below a directory that is none itself; empty for any other place.
+
+    Raises NotFound if there is none of the kind that the transport has.
+    """
+    module = import_module(f"converter.stores.{SOURCES[location.transport]}")
+    found: Iterable[str] = module.images_below(location.path) if hasattr(module, "images_below") else ()
     return found
 
 

@@ -59,6 +59,23 @@ def written(location: Location) -> dict[Path, Kind]:
     return {path: "aci", signature_path(path): "signature", origin_path(path): "oci-archive"}
 
 
+def beside(location: Location) -> tuple[Path, ...]:
+    """The files next to an ACI that reading it may read as well: what refers to it, and what it was layered over."""
+    path = Path(location.path)
+    return () if location.path in STDIN else (signature_path(path), origin_path(path), *paths_below(path))
+
+
+def images_below(path: str) -> list[str]:
+    """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
+    if not Path(path).is_dir():
+        return []
+    found = acis_below(Path(path))
+    if not found:
+        raise NotFound(f"no *.aci file below {path}")
+    below = {part for file in found for part in paths_below(file)}
+    return [str(file) for file in found if file not in below]
+
+
 class AciFile(SingleSource):
     """The single image of a file, whose content is not examined here."""
 

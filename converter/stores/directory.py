@@ -26,7 +26,7 @@ from converter.model.members import lenient_member
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
-from converter.stores.disk import regular_size
+from converter.stores.disk import regular_size, walked
 from converter.stores.media import Medium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
@@ -41,6 +41,16 @@ _VERSION = re.compile(rb"Directory Transport Version: 1\.[0-9]+\n?")
 _OURS = re.compile(
     r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|(manifest|attachments)\.json|version"
 )
+
+
+def images_below(path: str) -> list[str]:
+    """The images below a directory that is none, as ``skopeo sync`` writes them; the directory itself if there is none.
+
+    An image is recognised by its manifest (skopeo(1), dir:).
+    """
+    if Path(path, MANIFEST).is_file():
+        return []
+    return sorted(folder for folder, _, names in walked(Path(path)) if MANIFEST in names) or [path]
 
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Lent(Protocol):
-    """What is lent. ``size`` is what it counts towards the bound, and may grow while it is used."""
+    """What is lent. ``size`` is what it counts towards the bound."""
 
     @property
     def size(self) -> int: ...
@@ -22,42 +22,53 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T", bound=Lent)
 
 
+class _Slot(Generic[T]):
+    """The place of a thing, which its first user makes while others wait for it."""
+
+    def __init__(self) -> None:
+        self.making = threading.Lock()
+        self.thing: T | None = None
+        self.users = 0
+
+
 class Lending(Generic[K, T]):
     """One thing per key, made on first use. Beyond ``most``, unused ones are closed, the least recently used first."""
 
-    def __init__(self, make: Callable[[], T], most: int) -> None:
-        self._make = make
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._things: OrderedDict[K, T] = OrderedDict()
-        self._users: dict[K, int] = {}
+        self._slots: OrderedDict[K, _Slot[T]] = OrderedDict()
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close everything; there must be no users left."""
-        for thing in self._things.values():
-            thing.close()
-        self._things.clear()
+        for slot in self._slots.values():
+            if slot.thing is not None:
+                slot.thing.close()
+        self._slots.clear()
 
     @contextmanager
-    def use(self, key: K) -> Iterator[T]:
-        """The thing of that key, which stays open until it is given back."""
+    def use(self, key: K, make: Callable[[], T]) -> Iterator[T]:
+        """The thing of that key, made now if it is not there; it stays open until it is given back."""
         with self._lock:
-            thing = self._things.get(key) or self._things.setdefault(key, self._make())
-            self._things.move_to_end(key)
-            self._users[key] = self._users.get(key, 0) + 1
+            slot = self._slots.setdefault(key, _Slot())
+            self._slots.move_to_end(key)
+            slot.users += 1
         try:
-            yield thing
+            with slot.making:
+                if slot.thing is None:
+                    slot.thing = make()
+            yield slot.thing
         finally:
             with self._lock:
-                self._users[key] -= 1
+                slot.users -= 1
                 self._shrink()
 
     def _shrink(self) -> None:
-        held = sum(thing.size for thing in self._things.values())
-        for key, thing in list(self._things.items()):
+        held = sum(slot.thing.size for slot in self._slots.values() if slot.thing is not None)
+        for key, slot in list(self._slots.items()):
             if held <= self._most:
                 break
-            if not self._users[key]:
-                held -= thing.size
-                thing.close()
-                del self._things[key], self._users[key]
+            if not slot.users and slot.thing is not None:
+                held -= slot.thing.size
+                slot.thing.close()
+                del self._slots[key]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from converter.events import Report, silent
 from converter.model.digest import Digest
@@ -18,6 +18,22 @@ if TYPE_CHECKING:
     from converter.stores.hosts import Hosts
 
 
+class Holders(Protocol):
+    """Remembers which repositories of a registry have which blob, so that the others can mount it."""
+
+    def seen(self, place: str, digest: Digest) -> Sequence[str]:
+        """The repositories in which this run saw the blob."""
+        ...
+
+    def holders(self, host: str, digest: Digest) -> Iterable[str]:
+        """The repositories that may have it, the likeliest first."""
+        ...
+
+    def holds(self, host: str, digest: Digest, repository: str, *, sent: bool) -> None:
+        """Remember a repository that has the blob; ``sent``: since it was put there just now."""
+        ...
+
+
 @frozen
 class StoreOptions:
     """One set for all transports; each store reads what concerns it.
@@ -25,8 +41,8 @@ class StoreOptions:
     ``credentials`` are a user and a password, ``token`` is a bearer token; neither is ever shown, and with
     ``anonymous`` none are looked up. ``timeout`` is in seconds without any progress; ``chunk`` is the size in bytes of
     upload parts, None for a blob in one part. ``mount_from`` are repositories of the target's registry that may hold
-    its blobs already; ``holders`` says which to try for a blob, None for all of those; ``hosts`` is what a run of many
-    images shares. ``environment`` holds the variables that locate auth files, certificates, proxies and a daemon's
+    its blobs already; ``holders`` remembers which of them have which blob; ``hosts`` is what a run of many images
+    shares. ``environment`` holds the variables that locate auth files, certificates, proxies and a daemon's
     socket: nothing below the command line reads the process's own. ``devices`` allows device nodes when files are
     unpacked; ``hints`` lets an error look up what exists instead; ``epoch`` is the time, in seconds, of an archive's
     own entries; ``report`` receives what could not be kept there, and retries; ``problems`` hears what is wrong with
@@ -50,7 +66,7 @@ class StoreOptions:
     epoch: int = 0
     chunk: int | None = None
     mount_from: tuple[str, ...] = ()
-    holders: Callable[[Digest], Iterable[str]] | None = None
+    holders: Holders | None = None
     hosts: Hosts | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     devices: bool = False

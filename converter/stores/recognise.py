@@ -10,7 +10,7 @@ from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.model.limits import Limits
 from converter.model.reference import Location, is_name
 from converter.ports import Source
-from converter.stores import oci_index
+from converter.stores import aci_file, oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.disk import disk
@@ -55,6 +55,11 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     if aci:
         return AciFile(path, limits, file)
     return _layout_or_saved(TarMedium(path, limits, file), options)
+
+
+def beside(location: Location) -> tuple[Path, ...]:
+    """As of an ACI, which it may be."""
+    return aci_file.beside(location)
 
 
 def transport_at(path: str, options: StoreOptions) -> str:

@@ -8,8 +8,7 @@ from typing import Self
 
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment
-from converter.model.loss import Loss
+from converter.model.image import Attachment, Loss
 from converter.stores.catalogue import Catalogue, Offer
 
 

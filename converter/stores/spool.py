@@ -9,6 +9,7 @@ from typing import Self
 
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
+from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source
 from converter.stores.lending import Lending
@@ -27,7 +28,7 @@ class BlobSpool:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self._held: Lending[Digest, _Held] = Lending(_Held, most)
+        self._held: Lending[Digest, _Held] = Lending(most)
         self._lock = threading.Lock()
         self.fetched = 0
 
@@ -43,26 +44,26 @@ class BlobSpool:
 
     def blocks(self, known: Known) -> Iterator[Block]:
         """The bytes of a blob, fetched from its source only once."""
-        with self._held.use(known.descriptor.digest) as held:
-            with held.lock:
-                if held.fd < 0:
-                    held.fd = spool.spool_blocks(known.blocks())
-                    held.size = os.fstat(held.fd).st_size
-                    with self._lock:
-                        self.fetched += held.size
+        with self._held.use(known.descriptor.digest, lambda: self._fetched(known)) as held:
             yield from file_blocks(held.fd, 0, held.size)
 
+    def _fetched(self, known: Known) -> _Held:
+        fd = spool.spool_blocks(known.blocks())
+        size = os.fstat(fd).st_size
+        with self._lock:
+            self.fetched += size
+        return _Held(fd=fd, size=size)
 
+
+@frozen
 class _Held:
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.size = 0
-        self.fd = -1
+    """An unnamed file."""
+
+    fd: int
+    size: int
 
     def close(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        os.close(self.fd)
 
 
 class SharedSource(WrappedSource):

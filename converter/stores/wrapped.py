@@ -10,8 +10,7 @@ from typing import Self
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import Attachment
-from converter.model.loss import Loss
+from converter.model.image import Attachment, Loss
 from converter.ports import Source
 
 

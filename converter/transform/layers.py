@@ -12,7 +12,6 @@ from converter.model.image import History, Image, Index, Item, each_image
 from converter.model.settings import Settings
 from converter.ports import Writer
 from converter.streams.blocks import closing, peek
-from converter.streams.detect import HEAD, detect_codec
 
 Edit = Callable[[Item], Item]
 
@@ -123,6 +122,8 @@ def truthful(layer: Layer) -> Layer:
     content = layer.content
     if isinstance(content, Derived) or content.absent:
         return layer
+    from converter.streams.detect import HEAD, detect_codec
+
     with closing(content.raw()) as blocks:
         codec = detect_codec(peek(blocks, HEAD)[0])
     packed = "none" if codec == "tar" else codec

@@ -9,9 +9,8 @@ from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.image import REFERENCE, Image, Index, IndexEntry, Item
+from converter.model.image import REFERENCE, Image, Index, IndexEntry, Item, Loss
 from converter.model.limits import current_limits
-from converter.model.loss import Loss
 from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform
 
 Read = Callable[[Descriptor], Item]

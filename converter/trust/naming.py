@@ -17,7 +17,7 @@ def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageNa
     """
     if identity:
         return ImageName.parse(identity)
-    if location.transport in ("docker", "docker-daemon"):
+    if location.kind.holds == "name":
         return ImageName.parse(location.path).tagged()
     if (asked := _full(location.name, root)) is not None:
         return asked

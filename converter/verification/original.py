@@ -5,9 +5,10 @@ Nothing here is trusted: everything read is checked against the digest it was as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 from converter import formats
@@ -89,11 +90,11 @@ class OriginalSource:
             return _retyped(descriptor, self._fetch(part))
         packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
         if descriptor.media_type in types.WHOLE:
-            return Known(descriptor, lambda: self._whole(descriptor, packed))
+            return Known(descriptor, partial(self._whole, descriptor, packed))
         if digest in self._layers:
             return _retyped(descriptor, self._layers[digest])
         if packed is not None:
-            return Known(descriptor, lambda: self._packed(packed))
+            return Known(descriptor, partial(self._packed, packed))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
             return self._fetch(descriptor)
         return Known(
@@ -131,16 +132,15 @@ class OriginalSource:
         if not 0 <= row.size <= most:
             raise LimitExceeded(f"record states a layer of {row.size} bytes: at most {most} are allowed (limit: ratio)")
         descriptor = Descriptor(media_type=types.OCI_LAYER, digest=layer.diff_id, size=row.size)
-        return replace(layer, content=Known(descriptor, self._by_recipe(row.recipe, row.target)))
+        return replace(layer, content=Known(descriptor, partial(self._by_recipe, self._part(row.recipe), row.target)))
 
-    def _by_recipe(self, recipe: Digest, target: Digest) -> Callable[[], Blocks]:
-        """Returns a function that rebuilds a tar from that of a blob of the target."""
-        part = self._part(recipe)
+    def _by_recipe(self, recipe: Known, target: Digest) -> Blocks:
+        """A tar, rebuilt from that of a blob of the target."""
 
         def lend(offset: int, size: int) -> Blocks:
             return self._spool(target).piece(offset, size)
 
-        return lambda: apply_delta(decompress_any(part.blocks(), self._limits)[1], lend)
+        return apply_delta(decompress_any(recipe.blocks(), self._limits)[1], lend)
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:
@@ -175,7 +175,7 @@ class OriginalSource:
     def _packed(self, row: LayerOrigin) -> Blocks:
         """A layer, compressed as it originally was."""
         if row.recipe is not None and row.target is not None:
-            tar = self._by_recipe(row.recipe, row.target)()
+            tar = self._by_recipe(self._part(row.recipe), row.target)
         elif row.target in self._layers:
             tar = uncompressed_layer(Layer(content=self._layers[row.target]))
         else:

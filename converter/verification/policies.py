@@ -118,7 +118,7 @@ def _roots(authority: Authority, where: str) -> Roots:
 
 
 def _scopes(location: Location, name: ImageName | None, transport: str) -> Iterator[str]:
-    if transport in ("docker", "docker-daemon") and name is not None:
+    if location.kind.holds == "name" and name is not None:
         return scopes_of(name.tagged())
     if transport in PATHS:
         tag = location.name if transport != "dir" else ""

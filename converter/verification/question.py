@@ -86,7 +86,7 @@ def lookaside_signatures(folder: Path, question: Question) -> Iterator[Signature
 def names_in_store(stored: Stored) -> tuple[str, ...]:
     """All full names of the image in its store, unless its reference already says which one is meant."""
     source, location = stored.source, stored.location
-    if location.transport in ("docker", "docker-daemon") or may_be_full(location.name):
+    if location.kind.holds == "name" or may_be_full(location.name):
         return ()
     names = (name for name in source.names() if may_be_full(name) and source.resolve(name).digest == stored.root.digest)
     return tuple(dict.fromkeys(filter(None, map(in_full, names))))

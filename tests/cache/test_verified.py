@@ -22,14 +22,14 @@ def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
         assert cache.get(BLOB) is None
         cache.learn(BLOB, DIFF_ID)
         cache.learn_packed(BLOB, "gzip level 2", MADE)
-        cache.learn_holder("host", BLOB, "old")
-        cache.learn_holder("host", BLOB, "new")
+        cache.holds("host", BLOB, "old", sent=True)
+        cache.holds("host", BLOB, "new", sent=True)
         cache.learn_sound(BLOB, "oci-manifest")
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
     with Cache(tmp_path / "new") as cache:
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
         assert cache.packed(BLOB, "gzip level 1") is None
-        assert (cache.holder("host", BLOB), cache.holder("other", BLOB)) == ("new", None)
+        assert (cache.holders("host", BLOB), cache.holders("other", BLOB)) == (("new",), ())
         assert (cache.is_sound(BLOB, "oci-manifest"), cache.is_sound(BLOB, "oci-config")) == (True, False)
         assert cache.counts() == {"diff_ids": 1, "packed": 1, "holders": 1, "sound": 1}
 

@@ -19,7 +19,7 @@ from converter.events import Report, Warned
 from converter.model.content import KEEP, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.loss import Loss
+from converter.model.image import Loss
 from tests.builders.memory import MemoryStore
 
 DIGEST = Digest.of(b"root")

@@ -9,8 +9,8 @@ import pytest
 
 import converter
 from converter.cache import FOLDER
-from converter.cache.blobs import BlobFolder
-from converter.conversion import caching, convert
+from converter.cache.blobs import BlobFolder, CachedSource
+from converter.conversion import convert
 from converter.conversion.options import Options
 from converter.errors import DigestMismatch
 from converter.model.digest import Digest
@@ -77,7 +77,7 @@ def test_what_was_fetched_is_fetched_once(tmp_path: Path) -> None:
     store = MemoryStore()
     add_image(store)
     source = MemorySource(store)
-    cached = caching.CachedSource(source, BlobFolder(tmp_path))
+    cached = CachedSource(source, BlobFolder(tmp_path))
     for digest, data in store.blobs.items():
         root = store.named["app:1"]
         for _ in range(3):

@@ -17,8 +17,7 @@ from converter.formats.accounts import GROUP, PASSWD, Accounts, process_user
 from converter.formats.runtime import Flattened, runtime_config
 from converter.model import media_types as types
 from converter.model.content import Derived, Layer, LayerFacts, known_bytes
-from converter.model.image import Artifact, Image, Index, Original, RunConfig
-from converter.model.loss import Loss
+from converter.model.image import Artifact, Image, Index, Loss, Original, RunConfig
 from converter.model.platform import Platform
 from converter.plan import Make, Write
 from converter.streams.squash import Flatten

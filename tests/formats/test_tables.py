@@ -9,8 +9,7 @@ import pytest
 
 from converter import formats
 from converter.errors import NotFound
-from converter.model.image import Image, Notes
-from converter.model.loss import Loss
+from converter.model.image import Image, Loss, Notes
 from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS
 

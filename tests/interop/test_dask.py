@@ -23,7 +23,7 @@ from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, portable
 from converter.conversion.sync import Helpers, Run, sync
 from converter.conversion.sync.cluster import Cluster
-from converter.conversion.sync.worker import Raised, program, work
+from converter.conversion.sync.worker import program, work
 from converter.errors import Unreachable, Unsupported
 from converter.model.content import Compression
 from converter.model.digest import Digest
@@ -294,5 +294,5 @@ def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(clust
     with Client(cluster.address, set_as_default=False) as client:
         failed = client.submit(work, task, variables, 2, "0.0.0").result()
 
-    assert isinstance(failed, Raised)
+    assert isinstance(failed, Unsupported)
     assert "expected 0.0.0" in failed.fact

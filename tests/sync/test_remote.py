@@ -17,7 +17,7 @@ from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer, portable
 from converter.conversion.sync import Run, sync
 from converter.conversion.sync.cluster import require_same
-from converter.conversion.sync.worker import Raised, answered
+from converter.conversion.sync.worker import answered
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
@@ -59,12 +59,12 @@ class Nearby:
         there: Assignment = pickle.loads(data)
         with Workers(2) as workers:
             done = answered(there, self._environment, Hosts(), report, workers)
-        answer: RemoteAnswer | Raised = pickle.loads(pickle.dumps(done))
+        answer: RemoteAnswer | ConverterError = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
             self.keys[there.key] += 1
-        if isinstance(answer, Raised):
-            raise answer.error()
+        if isinstance(answer, ConverterError):
+            raise answer
         with self._lock:
             self.fetched += answer.fetched
         return answer
@@ -259,9 +259,10 @@ def test_a_failure_elsewhere_is_told_as_one_here(ours: FakeRegistry, theirs: Fak
 def test_an_error_comes_back_as_it_was(error: ConverterError, kind: type[ConverterError]) -> None:
     error.trail = ("image", "layer[0]")
 
-    back = pickle.loads(pickle.dumps(Raised.of(error))).error()
+    back = pickle.loads(pickle.dumps(error))
 
     assert isinstance(back, kind)
+    assert type(back).__module__ == "converter.errors"
     assert str(back) == str(error)
 
 
@@ -371,7 +372,7 @@ def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, their
     with Workers(1) as workers:
         failed = answered(assignment, {}, Hosts(), silent, workers)
 
-    assert isinstance(failed, Raised)
+    assert isinstance(failed, ConverterError)
     assert "not as 'sha256 zstd 0.1' like the other machines" in failed.fact
     assert not blobs_read(ours)
 

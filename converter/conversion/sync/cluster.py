@@ -13,8 +13,8 @@ from distributed import Client, Future, KilledWorker
 
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer
-from converter.conversion.sync.worker import HELD, TOPIC, Environment, Raised, event_of, hold, prepare, program, work
-from converter.errors import Unreachable, Unsupported, Usage
+from converter.conversion.sync.worker import HELD, TOPIC, Environment, event_of, hold, prepare, program, work
+from converter.errors import ConverterError, Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
 from converter.stores.hosts import Hosts
@@ -86,12 +86,12 @@ class Cluster:
             future = self._client.submit(work, *told, key=key, priority=assignment.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
-                answer: RemoteAnswer | Raised = self._answer(future, inbox, report)
+                answer: RemoteAnswer | ConverterError = self._answer(future, inbox, report)
             finally:
                 future.release()
                 del self._inboxes[key]
-        if isinstance(answer, Raised):
-            raise answer.error()
+        if isinstance(answer, ConverterError):
+            raise answer
         with self._lock:
             self.fetched += answer.fetched
         return answer
@@ -194,4 +194,4 @@ def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
 
 
 def _host(place: Location) -> str:
-    return ImageName.parse(place.path).host if place.transport == "docker" else ""
+    return ImageName.parse(place.path).host if place.kind.access == "registry" else ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from converter.conversion.dependencies import names_in
+from converter.conversion.dependencies import name_at
 from converter.conversion.job import Job, source_store
 from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, SourceName, destination
 from converter.conversion.sync.sync_file import SyncEntry
@@ -16,11 +15,7 @@ from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_of_attachment
-from converter.stores import open_source
-from converter.stores.disk import walked
-
-_MANIFEST = "manifest.json"
-"""The file that makes a directory an image (skopeo(1), dir:)."""
+from converter.stores import images_below, open_source
 
 
 @frozen
@@ -58,7 +53,7 @@ def jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job 
 def _one_name(first: Location, second: Location, destination: Location) -> str:
     """What is wrong with two sources of one name, and what would tell them apart."""
     way = "a rename for each in a sync file"
-    if first.transport == second.transport == "docker":
+    if first.kind.access == second.kind.access == "registry":
         hosts = {ImageName.parse(one.path).host for one in (first, second)}
         way = f"--rename '{'{host}/{repository}' if len(hosts) > 1 else '{repository}'}'"
     return f"{first} and {second} would both become {destination}: use other names ({way})"
@@ -94,7 +89,7 @@ def _is_there(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
 def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = SourceName.of(source, _name(source), entry.source.path)
+            called = SourceName.of(source, name_at(source), entry.source.path)
             there = destination(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
@@ -103,53 +98,22 @@ def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
     return Job(source=source, destinations=(there,), options=entry.options)
 
 
-def _name(source: Location) -> str:
-    """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
-    if source.transport == "appc":
-        return source.path.partition(",")[0]
-    if source.transport != "aci" or source.path == "-":
-        return source.name
-    return names_in(Path(source.path))[1]
-
-
 def _sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     """The images that an entry names, each with its own name."""
     place = entry.source
-    if place.name or (place.transport == "docker" and _is_named(place)):
-        if entry.references or entry.takes is not None:
-            raise Usage(f"{place} names one image, so no tags can be chosen beside it")
-        yield place
-        return
-    if place.transport == "appc" or (place.transport == "docker-daemon" and place.path):
+    one = place.name or (place.kind.access == "registry" and _is_named(place))
+    if one and (entry.references or entry.takes is not None):
+        raise Usage(f"{place} names one image, so no tags can be chosen beside it")
+    if one or place.kind.access == "discovery" or (place.kind.access == "engine" and place.path):
         yield place  # an image, not a place of several
         return
-    if place.transport == "dir" and not Path(place.path, _MANIFEST).is_file():
-        yield from _directories(place)
-        return
-    if place.transport == "aci" and Path(place.path).is_dir():
-        yield from _acis(place)
+    if found := images_below(place):
+        yield from (replace(place, path=path) for path in found)
         return
     if entry.references:
         yield from (_at(place, reference) for reference in entry.references)
     else:
         yield from _listed(entry, report)
-
-
-def _directories(place: Location) -> Iterator[Location]:
-    """The images below a directory, as ``skopeo sync`` writes them; the directory itself if there is none."""
-    found = sorted(folder for folder, _, names in walked(Path(place.path)) if _MANIFEST in names)
-    yield from (replace(place, path=folder) for folder in found or [place.path])
-
-
-def _acis(place: Location) -> Iterator[Location]:
-    """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
-    from converter.stores.aci_file import acis_below, paths_below
-
-    found = acis_below(Path(place.path))
-    if not found:
-        raise NotFound(f"no *.aci file below {place.path}")
-    below = {part for file in found for part in paths_below(file)}
-    yield from (replace(place, path=str(file)) for file in found if file not in below)
 
 
 def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
@@ -178,10 +142,10 @@ def _is_named(place: Location) -> bool:
 
 
 def _at(place: Location, reference: str) -> Location:
-    if place.transport == "docker-daemon":
+    if place.kind.access == "engine":
         return replace(place, path=reference)
-    if place.transport != "docker":
+    if place.kind.access != "registry":
         # A store of one image, such as a directory, has no name for it.
-        return place if place.transport in ("dir", "aci", "appc") else replace(place, name=reference)
+        return place if place.kind.attached in ("directory", "beside") else replace(place, name=reference)
     joint = "@" if reference.partition(":")[0] in HEX_LENGTHS else ":"
     return replace(place, path=f"{place.path}{joint}{reference}")

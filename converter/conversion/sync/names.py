@@ -36,10 +36,10 @@ class SourceName:
     @classmethod
     def of(cls, source: Location, name: str, place: str = "") -> Self:
         """Of a reference, and a name within it; a directory is named by its path below ``place``. Raises Invalid."""
-        if source.transport == "docker" or (source.transport == "docker-daemon" and is_name(source.path)):
+        if source.kind.access == "registry" or (source.kind.access == "engine" and is_name(source.path)):
             full = ImageName.parse(source.path).tagged()
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
-        if source.transport == "dir" and (found := _DIRECTORY.fullmatch(_below(source.path, place))):
+        if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_below(source.path, place))):
             return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
         stem = Path(source.path).name.partition(".")[0].lower() or "image"
         if not name or name.startswith("@"):
@@ -88,14 +88,13 @@ def destination(to: Location, called: SourceName, template: str) -> Location:
     if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable():
         raise Invalid(f'invalid name "{name[:200]}": expected parts between slashes, none of them empty, "." or ".."')
     path = to.path.rstrip("/") if to.path.strip("/") else to.path
-    if to.transport == "docker":
+    if to.kind.access == "registry":
         ImageName.parse(f"{path}/{name}")
-        return replace(to, path=f"{path}/{name}")
-    if to.transport == "docker-daemon":
+    if to.kind.holds == "name":
         return replace(to, path=f"{path}/{name}" if path else name)
-    if to.transport == "oci":
-        return replace(to, name=name)
     ending = to.kind.ending
+    if ending is None and to.kind.holds == "several":
+        return replace(to, name=name)
     if ending is None:
         raise Usage(f"{to.transport} cannot be a destination")
     return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}" if ending else f"{path}/{name}")

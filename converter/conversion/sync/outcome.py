@@ -12,7 +12,7 @@ from converter.conversion.result import Done, State, size_of
 from converter.errors import ConverterError
 from converter.execute import input_size
 from converter.model.frozen import frozen
-from converter.model.loss import Loss
+from converter.model.image import Loss
 from converter.model.reference import Location
 
 WORDS = {

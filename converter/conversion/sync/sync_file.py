@@ -137,7 +137,7 @@ class _Reading:
             if to is None:
                 raise Usage('no destination: add "to" here or in defaults, or name one on the command line')
             location = Location.parse(source)
-            if location.transport == "docker":
+            if location.kind.access == "registry":
                 ImageName.parse(location.path)
             return SyncEntry(
                 source=location,

@@ -21,7 +21,6 @@ from converter.conversion.remote import Assignment, RemoteAnswer, perform
 from converter.conversion.shared import Shared
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
-from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
 from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
@@ -45,55 +44,35 @@ _EVENTS: Mapping[str, Callable[..., Event]] = {
 }
 
 
-@frozen
-class Raised:
-    """A ConverterError to be sent to another process, where only the classes of ``converter.errors`` are known."""
-
-    kind: type[ConverterError]
-    fact: str
-    trail: tuple[str, ...]
-
-    @classmethod
-    def of(cls, error: ConverterError) -> Raised:
-        """The error as the nearest class that a caller can react to."""
-        kind = next(one for one in type(error).__mro__ if one.__module__ == ConverterError.__module__)
-        return cls(kind=kind, fact=error.fact, trail=error.trail)
-
-    def error(self) -> ConverterError:
-        """The error, made again."""
-        error = self.kind(self.fact)
-        error.trail = self.trail
-        return error
-
-
-def work(assignment: Assignment, environment: Environment, per_host: int, wanted: str) -> RemoteAnswer | Raised:
+def work(assignment: Assignment, environment: Environment, per_host: int, wanted: str) -> RemoteAnswer | ConverterError:
     """Do an assignment on the worker that calls this; its ``program()`` must be the one ``wanted``.
 
-    Events are sent to the subscribers of ``TOPIC``.
+    An error is returned, as Dask would log one that is raised. Events are sent to the subscribers of ``TOPIC``.
     """
     worker, key, hosts = get_worker(), assignment.key, hosts_of(per_host)
 
     def tell(*fields: object) -> None:
         worker.log_event(TOPIC, {"key": key, "event": fields})
 
-    hosts.report = lambda event: tell(type(event).__name__, *astuple(event))
+    def send(event: Event) -> None:
+        tell(type(event).__name__, *astuple(event))
+
+    hosts.report = send
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
     if wanted == program():
         crew = crew_of(worker.state.nthreads)
-        answer = answered(
-            assignment, environment(), hosts, lambda event: tell(type(event).__name__, *astuple(event)), crew
-        )
+        answer = answered(assignment, environment(), hosts, send, crew)
     else:
-        answer = Raised.of(Unsupported(f"transship is {program()} here: expected {wanted}, as where the run began"))
-    if isinstance(answer, Raised):
-        return replace(answer, trail=(f"worker {worker.address}", *answer.trail))
+        answer = Unsupported(f"transship is {program()} here: expected {wanted}, as where the run began")
+    if isinstance(answer, ConverterError):
+        answer.trail = (f"worker {worker.address}", *answer.trail)
     return answer
 
 
 def answered(
     assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
-) -> RemoteAnswer | Raised:
-    """Do an assignment with this machine's environment. A ConverterError or OSError is returned, as Raised."""
+) -> RemoteAnswer | ConverterError:
+    """Do an assignment with this machine's environment. A ConverterError is returned, or what an OSError becomes."""
     assignment = replace(assignment, job=at_home(assignment.job, environment, hosts))
     with (
         enforce_limits(assignment.job.options.store.limits),
@@ -103,9 +82,9 @@ def answered(
         try:
             return replace(perform(assignment, shared, report), fetched=shared.fetched)
         except ConverterError as error:
-            return Raised.of(error)
+            return error
         except OSError as error:
-            return Raised.of(from_system(error))
+            return from_system(error)
 
 
 def at_home(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:

@@ -21,8 +21,7 @@ from converter.formats.aci.writing import make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, known_bytes
-from converter.model.image import History, Image, Item, Original, single_image
-from converter.model.loss import Loss
+from converter.model.image import History, Image, Item, Loss, Original, single_image
 from converter.model.reference import RECIPE
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node

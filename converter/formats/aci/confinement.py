@@ -13,8 +13,7 @@ from typing import Any
 
 from converter.formats.aci import app as words
 from converter.model.document import go_key
-from converter.model.image import CAPABILITIES, Confinement
-from converter.model.loss import Loss
+from converter.model.image import CAPABILITIES, Confinement, Loss
 
 PERIOD = 100_000
 """Microseconds over which CPU use is counted: the kernel's default."""

@@ -16,9 +16,8 @@ from converter.formats.container_config import UnknownMembers
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
 from converter.model.document import dump_json
 from converter.model.frozen import frozen
-from converter.model.image import Facts, History, Image, Notes, RunConfig
+from converter.model.image import Facts, History, Image, Loss, Notes, RunConfig
 from converter.model.limits import MIB
-from converter.model.loss import Loss
 from converter.model.platform import Platform
 
 Owners = Mapping[str, tuple[int, int]]

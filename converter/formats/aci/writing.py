@@ -22,8 +22,7 @@ from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
 from converter.model.frozen import frozen
-from converter.model.image import Image, RunConfig
-from converter.model.loss import Loss
+from converter.model.image import Image, Loss, RunConfig
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)

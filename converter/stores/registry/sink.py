@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
 from typing import Self
 from urllib.parse import quote
 
@@ -23,6 +22,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.reference import ImageName
+from converter.stores.options import Holders
 from converter.stores.registry import referrers
 from converter.stores.registry.access import Access
 from converter.stores.registry.client import Client, Rejected
@@ -46,14 +46,14 @@ class RegistrySink:
         name: ImageName,
         access: Access,
         mount_from: tuple[str, ...],
-        holders: Callable[[Digest], Iterable[str]] | None,
+        holders: Holders | None,
     ) -> None:
         """``mount_from`` are repositories of the same registry whose blobs may be mounted without a transfer;
-        ``holders`` returns those to try for a blob, None means all of them.
+        ``holders`` remembers others. What this run saw in this repository is not asked for.
         """
         self.accepts: frozenset[str] = frozenset()
         self._name = name
-        self._mount_from = tuple(other for other in mount_from if other != name.repository)
+        self._mount_from = mount_from
         self._holders = holders
         self._client = Client.of(name, access, push=True)
         self._documents = Documents(self._client)
@@ -87,13 +87,14 @@ class RegistrySink:
         with self._lock:
             if (descriptor.digest, is_document) in self._there:
                 return True
+        if self._holders and self._name.repository in self._holders.seen(self._name.host, descriptor.digest):
+            return True
         if is_document:
             found = self._documents.has(descriptor.digest)
         else:
             found = is_there(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
-            with self._lock:
-                self._there.add((descriptor.digest, is_document))
+            self._remember(descriptor.digest, is_document=is_document, sent=False)
         return found
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
@@ -105,8 +106,7 @@ class RegistrySink:
                 session = self._sessions.pop(expected.digest, None) if expected is not None else None
             sized = expected if expected is not None and expected.size >= 0 else None
             made = upload(self._client, blocks, sized, session).retyped(media_type)
-        with self._lock:
-            self._there.add((made.digest, media_type in WANTED))
+        self._remember(made.digest, is_document=media_type in WANTED, sent=True)
         return made
 
     def name(self, name: str, root: Descriptor) -> None:
@@ -130,8 +130,15 @@ class RegistrySink:
             raise Unsupported(f'a registry takes only manifests as attachments: unsupported media type "{kind}"')
         self._attached.append(attachment)
 
+    def _remember(self, digest: Digest, *, is_document: bool, sent: bool) -> None:
+        with self._lock:
+            self._there.add((digest, is_document))
+        if self._holders is not None:
+            self._holders.holds(self._name.host, digest, self._name.repository, sent=sent)
+
     def _mount(self, digest: Digest) -> bool:
-        for other in self._mount_from if self._holders is None else self._holders(digest):
+        known = self._holders.holders(self._name.host, digest) if self._holders else ()
+        for other in dict.fromkeys((*known, *self._mount_from)):
             if other == self._name.repository:
                 continue
             path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"

@@ -18,8 +18,8 @@ from converter.model.content import Blocks, Known, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json
+from converter.model.image import Loss
 from converter.model.limits import Limits
-from converter.model.loss import Loss
 from converter.model.platform import Platform
 from converter.stores.disk import printable_path
 from converter.stores.media.archive import display_name, open_bytes, open_tar

@@ -9,7 +9,7 @@ import pytest
 
 from converter.cli.pages.sync import page, shared
 from converter.conversion.sync.outcome import Outcome, Summary
-from converter.model.loss import Loss
+from converter.model.image import Loss
 
 HOSTILE = '"><script>alert(1)</script>\u202e'
 
