@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cli import inspect
+from converter.cli.image_rows import index_rows, layer_rows, step_text
 from converter.cli.main import main
 from converter.model import media_types as types
 from converter.model.content import Known, Layer
@@ -78,7 +78,7 @@ def test_the_text_of_an_image(layout: MemoryStore, capsys: pytest.CaptureFixture
     ],
 )
 def test_a_step_of_the_history(created: str, text: str, shown: str) -> None:
-    assert inspect._step(created, text, empty=False) == shown
+    assert step_text(created, text, empty=False) == shown
 
 
 def test_the_text_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,17 +191,17 @@ def test_an_artifact_and_what_it_speaks_of(here: object, capsys: pytest.CaptureF
 def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
     layer = Layer(content=Known(Descriptor(media_type="", digest=Digest.of(b""), size=-1, urls=("https://x",)), list))
     image = Image(platform=Platform(os="linux", architecture="amd64"), layers=(layer,))
-    told = list(inspect._layers(image))[1][1]
+    told = list(layer_rows(image))[1][1]
     assert told == f"   unknown  no media type  {Digest.of(b'')}  at https://x"
     row = Descriptor.of(b"", types.OCI_MANIFEST, annotations={"vnd.docker.reference.digest": "sha256:1"})
-    told = list(inspect._index(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
+    told = list(index_rows(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
     assert told == f"no platform    attests sha256:1  {row.digest}"
 
 
 def test_images_of_one_platform_differ_in_the_version_of_their_system() -> None:
     platform = Platform(os="windows", architecture="amd64", os_version="10.0.20348.1")
     row = Descriptor.of(b"", types.OCI_MANIFEST, platform=platform)
-    told = list(inspect._index(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
+    told = list(index_rows(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
     assert told == f"windows/amd64  OS version 10.0.20348.1  {row.digest}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from converter.cli.inspect import rows
+from converter.cli.image_rows import rows
 from converter.cli.pages import data, render
 from converter.cli.pages.files import encoded
 from converter.cli.pages.graph import graph

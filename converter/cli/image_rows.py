@@ -1,0 +1,233 @@
+"""An image as rows of labels and values, for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from converter.cli.instructions import instruction, instructions
+from converter.cli.text import brief, count, room, size
+from converter.formats import own_name
+from converter.model.content import Content, Known
+from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig
+from converter.model.reference import REF_NAME, Location, name_at_source
+from converter.reading import OpenedReference
+
+if TYPE_CHECKING:
+    from converter.cli.contents import Contents
+    from converter.trust.signature import Signature
+
+Rows = Iterator[tuple[str, str]]
+"""Labels and values; a row without a label continues the one above."""
+
+LABELS = 14
+"""The columns before a value."""
+
+MOST = 200
+"""The most characters shown of an annotation or a label."""
+
+
+def signature_rows(signatures: Sequence[Signature]) -> Rows:
+    """The kinds and places of signatures, and the content that they state; nothing of it is verified."""
+    if not signatures:
+        return
+    from converter.profile.file import stated_digest
+
+    contents = ((stated_digest(one), one.covers) for one in signatures)
+    yield from _column("content", (f"{digest} is stated of {covers}" for digest, covers in contents if digest))
+    yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
+
+
+def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: Contents | None = None) -> Rows:
+    """All rows about an image, most important first; ``contents`` is what its layers do, if they were read."""
+    item = opened.item
+    yield from _identity(opened)
+    match item:
+        case Image():
+            yield from _image(item, contents)
+        case Index():
+            yield from index_rows(item)
+        case Artifact():
+            yield from _artifact(item)
+    yield from _column("annotations", _pairs(_annotations(item)))
+    yield from _column("attached", map(_attachment, attached))
+
+
+def _identity(opened: OpenedReference) -> Rows:
+    item = opened.item
+    if name := name_of(opened):
+        yield "name", name
+    if item.original is not None:
+        yield "format", item.original.format
+        yield "media type", item.original.manifest.descriptor.media_type
+    yield "digest", str(opened.root.digest)
+    if image_id := image_id_of(opened):
+        yield "image ID", image_id
+
+
+def name_of(opened: OpenedReference) -> str:
+    """The name of an image, at its source or in its manifest; empty if it has none."""
+    if is_aci(opened.item):
+        return ":".join(filter(None, own_name(opened.item)))
+    location = Location.parse(opened.reference)
+    return (
+        name_at_source(location, location.name, opened.root)
+        or location.name
+        or opened.root.annotations.get(REF_NAME, "")
+    )
+
+
+def image_id_of(opened: OpenedReference) -> str:
+    """The ID by which a runtime knows the image; that of an ACI is the digest of its whole uncompressed tar."""
+    item = opened.item
+    if is_aci(item):
+        from converter.formats.aci.archive import image_id
+
+        return image_id(opened.source.fetch(opened.root))
+    config = item.original.config if isinstance(item, Image) and item.original is not None else None
+    return "" if config is None else str(config.descriptor.digest)
+
+
+def is_aci(item: Item) -> TypeGuard[Image]:
+    """Whether it was read from an ACI."""
+    return isinstance(item, Image) and item.original is not None and item.original.format == "aci"
+
+
+def _annotations(item: Item) -> Mapping[str, str]:
+    """The annotations of an image, without the one in which other formats keep the whole manifest of an ACI."""
+    if isinstance(item, Artifact):
+        return {}
+    if not is_aci(item):
+        return item.annotations
+    from converter.formats.aci.keys import MANIFEST
+
+    return {key: value for key, value in item.annotations.items() if key != MANIFEST}
+
+
+def _image(image: Image, contents: Contents | None) -> Rows:
+    yield "platform", str(image.platform)
+    if image.platform.os_version:
+        yield "OS version", image.platform.os_version
+    if image.created:
+        yield "created", image.created
+    if image.author:
+        yield "author", image.author
+    yield from _config(image.config)
+    if is_aci(image):
+        yield from _column("depends on", image.notes.depends_on)
+        assert image.original is not None
+        yield "size", size(image.original.manifest.descriptor.size)
+    else:
+        yield from layer_rows(image, contents)
+    steps = (
+        step_text(step.created, instruction(step.created_by) or step.comment, empty=step.empty_layer)
+        for step in image.history
+    )
+    yield from _column("history", steps)
+
+
+def _config(config: RunConfig) -> Rows:
+    for label, text in (("user", config.user), ("directory", config.working_dir), ("stop signal", config.stop_signal)):
+        if text:
+            yield label, text
+    lists = (
+        ("entrypoint", config.entrypoint),
+        ("cmd", config.cmd),
+        ("shell", config.shell),
+        ("healthcheck", config.healthcheck),
+    )
+    for label, value in lists:
+        if value is not None:
+            yield label, json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False)
+    yield from _column("environment", config.env)
+    yield from _column("ports", config.exposed_ports)
+    yield from _column("volumes", config.volumes)
+    yield from _column("on build", config.on_build or ())
+    yield from _column("labels", _pairs(config.labels))
+
+
+def layer_rows(image: Image, contents: Contents | None = None) -> Rows:
+    """Each layer with the instruction that made it and, if the layers were read, what it does."""
+    known = [layer.content.descriptor.size for layer in image.layers if isinstance(layer.content, Known)]
+    usage = contents.usage if contents else None
+    total = f", {size(sum(known))}" if known and min(known) >= 0 else ""
+    wasted = f", {size(usage.wasted)} of files wasted" if usage else ""
+    yield "layers", f"{len(image.layers)}{total}{wasted}"
+    for number, (layer, made_by) in enumerate(zip(image.layers, instructions(image), strict=True)):
+        yield "", _content(layer.content, made_by)
+        if usage:
+            use = usage.layers[number]
+            told = f"{count(use.added, 'file')} added, {use.replaced} replaced, {use.deleted} deleted"
+            yield "", f"  {told}; {size(use.wasted)} wasted"
+
+
+def _content(content: Content, made_by: str = "") -> str:
+    """A blob in a line: its size, its type, what made it, its digest; on a terminal, what made it has the room left."""
+    if not isinstance(content, Known):
+        return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
+    descriptor = content.descriptor
+    length = size(descriptor.size) if descriptor.size >= 0 else "unknown"
+    start, digest = f"{length:>10}  {_short(descriptor.media_type):<8}  ", brief(descriptor.digest)
+    urls = f"  at {', '.join(descriptor.urls)}" if descriptor.urls else ""
+    left = room(LABELS + len(start) + 2 + len(digest))
+    if left is None:
+        middle = f"{_cut(made_by)}  " if made_by else ""
+    else:
+        middle = f"{made_by if len(made_by) <= left else f'{made_by[: max(left - 1, 0)]}…':<{left}}  "
+    return f"{start}{middle}{digest}{urls}"
+
+
+def index_rows(index: Index) -> Rows:
+    """Each image of an index, with its platform."""
+    yield "images", str(len(index.entries))
+    for entry in index.entries:
+        descriptor = entry.descriptor
+        platform = str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
+        speaks_of = descriptor.annotations.get(REFERENCE)
+        more = f"  attests {speaks_of}" if speaks_of else ""
+        if descriptor.platform and descriptor.platform.os_version:
+            more = f"  OS version {descriptor.platform.os_version}{more}"
+        yield "", f"{platform:<13}{more}  {descriptor.digest}"
+
+
+def _artifact(artifact: Artifact) -> Rows:
+    yield "artifact", artifact.artifact_type or "of no type"
+    if artifact.subject:
+        yield "speaks of", str(artifact.subject)
+    yield from _column("blobs", (_content(blob) for blob in artifact.blobs))
+
+
+def _attachment(attachment: Attachment) -> str:
+    what = attachment.tag or attachment.descriptor.artifact_type or _short(attachment.descriptor.media_type)
+    return f"{what}  {attachment.descriptor.digest}"
+
+
+def step_text(created: str, text: str, *, empty: bool) -> str:
+    """A step of the history, with the time to the second."""
+    # Nobody needs the fraction of a second; without it, all times in UTC have the same length.
+    when = re.sub(r"\.\d+", "", created)
+    return f"{when:<20}  {' '.join(text.split()) or 'no command'}{' (no layer)' if empty else ''}"
+
+
+def _pairs(members: Mapping[str, str]) -> Iterator[str]:
+    return (f"{key}={_cut(value)}" for key, value in members.items())
+
+
+def _cut(value: str) -> str:
+    """The start of a value, as some are whole documents; ``--json`` prints them in full."""
+    return value if len(value) <= MOST else f"{value[:MOST]}… ({count(len(value), 'character')})"
+
+
+def _column(label: str, values: Iterable[Any]) -> Rows:
+    for value in values:
+        yield label, str(value)
+        label = ""
+
+
+def _short(media_type: str) -> str:
+    """A media type without the common prefixes."""
+    for common_part in ("application/vnd.oci.image.layer.v1.", "application/vnd.docker.image.rootfs.diff."):
+        media_type = media_type.removeprefix(common_part)
+    return media_type.removeprefix("application/vnd.") or "no media type"
