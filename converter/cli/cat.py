@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import store_options
 from converter.cli.flags import common
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.ls import files_of
 
@@ -22,7 +21,7 @@ Examples:
 """
 
 
-@click.command("cat", cls=Command, epilog=EXAMPLES)
+@click.command("cat", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.argument("path")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
@@ -34,7 +33,6 @@ def command(reference: str, path: str, platform: str | None, aci_paths: tuple[Pa
 
     No layer below the one that has the file is read.
     """
-    share_heap()
     with files_of(reference, platform, aci_paths) as files:
         for block in files.read(files.find(os.fsencode(path))):
             sys.stdout.buffer.write(block)

@@ -59,6 +59,9 @@ ALL = "converter.cli.command.all"
 """Where a context keeps that all of the help is wanted."""
 _GROUP, _NAMES, _WIDTH = 10, 23, 80
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_MIB = 1024 * 1024
+
 
 class Command(click.Command):
     """A command whose options are grouped in its help and, before it runs, checked to have an effect."""
@@ -91,6 +94,33 @@ class Command(click.Command):
             rows = [record for one in options if (record := one.get_help_record(ctx)) is not None]
             with formatter.section(group):
                 formatter.write_dl(rows)
+
+
+class LayerCommand(Command):
+    """A command that reads layers, in threads that share one heap."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As in Command."""
+        share_heap()
+        return super().invoke(ctx)
+
+
+def share_heap() -> None:
+    """Let all threads allocate from one arena, which keeps free memory (glibc, mallopt(3)); with another C library, do
+    nothing.
+
+    Blocks are allocated in one thread and freed in another, so with one arena per thread the free memory of each cannot
+    serve the others: 330 MiB for an image of 520 MB, where 54 MiB suffice. Freed memory is needed again at once, so
+    returning it to the system causes half of all page faults, and takes 5 % of the time; but not frames of zstd, whose
+    places nothing else fits: they took 20 MiB more. A library must not decide this for its process; a program may.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)
+        mallopt(_MMAP_THRESHOLD, 2 * _MIB)
+        mallopt(_TRIM_THRESHOLD, 256 * _MIB)
 
 
 def _grouped(parameters: Iterable[click.Parameter]) -> Iterable[tuple[str, list[click.Option]]]:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, size_option, store, store_options
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
@@ -42,7 +41,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
     return check_instructions(values)
 
 
-@click.command("convert", cls=Command, epilog=EXAMPLES)
+@click.command("convert", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("source")
 @click.argument("destinations", metavar="DEST...", nargs=-1, required=True)
 @image_options
@@ -113,7 +112,6 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     """
     from converter.conversion import Options, convert
 
-    share_heap()
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
     told = {name: value for name, value in chosen.items() if value is not None}

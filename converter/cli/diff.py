@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
@@ -41,7 +40,7 @@ Examples:
 """
 
 
-@click.command("diff", cls=Command, epilog=EXAMPLES)
+@click.command("diff", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")
@@ -68,7 +67,6 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     from converter.reading import reading
     from converter.streams.tar.records import Records
 
-    share_heap()
     options = store()
     with Records() as found:
         with (

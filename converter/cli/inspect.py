@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import Command, share_heap
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows, signature_rows
@@ -153,7 +153,6 @@ def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]
 def read_contents(opened: OpenedReference) -> Contents | None:
     """What the layers do, with a warning if they cannot be read."""
     from converter.cli.contents import contents
-    from converter.cli.heap import share_heap
     from converter.cli.progress import progress
 
     share_heap()

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.text import BLUE, show, show_json, show_parts, size
 
@@ -31,7 +30,7 @@ Examples:
 """
 
 
-@click.command("ls", cls=Command, epilog=EXAMPLES)
+@click.command("ls", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.argument("path", default="/")
 @click.option("-l", "--long", "detailed", is_flag=True, help="Type, mode, owner, size, time, layer, target of a link.")
@@ -53,7 +52,6 @@ def command(
 
     A layer is read only where the layers above it leave something open. Layers are numbered from 0, the base.
     """
-    share_heap()
     with files_of(reference, platform, aci_paths) as files:
         file = files.find(os.fsencode(path))
         found = files.below(file.path, depth or None) if file.is_directory else [file]

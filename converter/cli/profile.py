@@ -11,11 +11,10 @@ from typing import Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.files import check_writable, write_blocks
 from converter.cli.flags import common, flags, hidden, together, told
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, overwrite_option
 from converter.cli.profiled import Profiled, profiled
 from converter.cli.text import on_terminal, show, show_json
@@ -54,7 +53,7 @@ def scope() -> Scope:
     return Scope(ignored=tuple(sorted({*usual, *given["ignore"]})), times=given["times"])
 
 
-@click.command("profile", cls=Command, epilog=EXAMPLES)
+@click.command("profile", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
 @click.option("--sign-by", metavar="FILE", help="Sign the statement with a private key (PEM): a DSSE envelope.")
@@ -84,7 +83,6 @@ def command(
     With --json it is an in-toto statement, which also says how a container is started and what the image is called by;
     with --sign-by, a signed envelope of one. `verify REF --profile FILE` checks an image or a tree against it.
     """
-    share_heap()
     output, attach, overwrite = where["output"], where["attach"], where["overwrite"]
     if attach and sign_by is None:
         raise Usage("--attach stores a signed statement: add --sign-by KEY")

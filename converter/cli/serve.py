@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import cache_folder, size_option, store, store_options, warner
 from converter.cli.flags import Number, WholeNumber, common, flags
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.signers import policy_option, read_option_file, wanted
 from converter.cli.text import say, show
@@ -45,7 +44,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as is asked for; without TLS it is refused
 
 
-@click.command("serve", cls=Command, epilog=EXAMPLES)
+@click.command("serve", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("sources", metavar="SOURCE...", nargs=-1)
 @click.option(
     "--config",
@@ -136,7 +135,6 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     from converter.model.reference import Location
     from converter.serving import Server, Settings
 
-    share_heap()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
     if not sources and not configs:

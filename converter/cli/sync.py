@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, store, store_options, variables
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
@@ -40,7 +39,7 @@ Examples:
 """
 
 
-@click.command("sync", cls=Command, epilog=EXAMPLES)
+@click.command("sync", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("source", metavar="FILE|SOURCE")
 @click.argument("destination", metavar="[DEST]", required=False)
 @click.option("--dry-run", is_flag=True, help="Report what would be done, and what is there already; write nothing.")
@@ -82,7 +81,6 @@ def command(
     from converter.conversion import Options
     from converter.conversion.sync import Run, sync
 
-    share_heap()
     overwrite = chosen["overwrite"]
     helpers = _cluster(scheduler) if scheduler else None
     running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}

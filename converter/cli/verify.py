@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.flags import Decorator, common, flags
-from converter.cli.heap import share_heap
 from converter.cli.image_options import aci_path_option
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
@@ -68,7 +67,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     return click.option(name, member, type=File, multiple=True, callback=_named_files, help=text)
 
 
-@click.command("verify", cls=Command, epilog=EXAMPLES)
+@click.command("verify", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @_keys("--key", "keys", "A public key or certificate (PEM) that has to have signed (repeatable).")
 @_keys("--keyring", "keyrings", "OpenPGP keys, one of which has to have signed (repeatable).")
@@ -147,7 +146,6 @@ def command(
     """
     from converter.verification import Wanted, verify
 
-    share_heap()
     check_reports()
     wanted = Wanted(**chosen, read=read_option_file, require=frozenset(require))
     if profile is not None:
