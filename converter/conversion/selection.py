@@ -138,7 +138,7 @@ class _Artifacts:
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest not in self.blobs:
-            raise NotFound(f"blob unknown: {descriptor.digest}")
+            raise NotFound(f"blob unknown: {descriptor.digest} in the documents of Content Trust")
         return self.blobs[descriptor.digest]
 
     def attachments(self, subject: Digest) -> list[Attachment]:
