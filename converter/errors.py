@@ -101,6 +101,11 @@ def within(part: str) -> Iterator[None]:
         raise
 
 
+def count(number: int, noun: str) -> str:
+    """``1 layer``, ``3 layers``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def printable(text: str) -> str:
     r"""The text with every character escaped that a terminal might obey, or that changes the text direction.
 

@@ -10,8 +10,9 @@ import click
 
 from converter.cli.environment import cache_folder, size_option
 from converter.cli.flags import common, flags
-from converter.cli.text import count, show, show_json, size
-from converter.errors import Usage
+from converter.cli.text import show, show_json
+from converter.errors import Usage, count
+from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.cache.blobs import CachedBlob

@@ -19,8 +19,9 @@ from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
-from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json, size
+from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
 from converter.model.image import Index
+from converter.model.limits import size
 from converter.model.platform import Platform
 
 if TYPE_CHECKING:

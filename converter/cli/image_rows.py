@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from converter.cli.instructions import instruction, instructions
-from converter.cli.text import brief, count, room, size
+from converter.cli.text import brief, room
+from converter.errors import count
 from converter.formats import own_name
 from converter.model.content import Content, Known
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig
+from converter.model.limits import size
 from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.reading import OpenedReference
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
 
-from converter.cli.text import RED, count, on_terminal, say, size, warn
-from converter.errors import printable
+from converter.cli.text import RED, on_terminal, say, warn
+from converter.errors import count, printable
 from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned, silent
+from converter.model.limits import size
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, count, show, show_json, show_parts
-from converter.errors import printable
+from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, show, show_json, show_parts
+from converter.errors import count, printable
 from converter.model.frozen import frozen
 from converter.model.json_positions import Place
 from converter.schema import Finding, is_valid

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter.cli.text import size
+from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult

@@ -16,8 +16,9 @@ from converter.cli.image_options import aci_path_option, image_options, no_cache
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read_option_file, signing, trust_options, wanted
-from converter.cli.text import GREEN, RED, brief, count, show, show_json, size, warn
-from converter.errors import Unsupported, Usage, within
+from converter.cli.text import GREEN, RED, brief, show, show_json, warn
+from converter.errors import Unsupported, Usage, count, within
+from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.conversion import Options

@@ -15,7 +15,6 @@ RED, GREEN, YELLOW, BLUE, BOLD, FAINT = "31", "32", "33", "34", "1", "2"
 LONGEST = 1600
 """The most characters shown of an error."""
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 DIGEST = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52,116}(?![0-9a-f])")
 """A digest in a text, of SHA-256, SHA-384 or SHA-512; the group is what a short form keeps."""
 
@@ -192,19 +191,3 @@ def coloured(stream: TextIO) -> bool:
 def on_terminal(stream: TextIO | None) -> bool:
     """Whether the stream is open and a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
-
-
-def size(count: int) -> str:
-    """A number of bytes for display: ``31.2 MiB``."""
-    if count < 1024:
-        return f"{count} byte" if count == 1 else f"{count} bytes"
-    power = 1
-    # 1023.96 KiB would be shown as 1024.0 KiB.
-    while count / 1024**power >= 1023.95 and power < len(_UNITS):
-        power += 1
-    return f"{count / 1024**power:.1f} {_UNITS[power - 1]}"
-
-
-def count(number: int, noun: str) -> str:
-    """``1 layer``, ``3 layers``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -19,14 +19,6 @@ from converter.cli.signers import content_trust_option, read_files_below, read_o
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
 
-LEVELS = {
-    "P1": "the bytes that were signed",
-    "P2": "the configuration that was signed, and the layers that it names",
-    "P3": "the metadata that follow from those that were signed",
-    "P4": "what was signed is made again of it",
-    "P5": "what was signed is carried along, and converted again",
-}
-
 if TYPE_CHECKING:
     from converter.trust.signature import SignatureVerdict
     from converter.verification import Judgement
@@ -188,6 +180,8 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
 def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
     """How the content is proven, layer by layer, and what is not covered."""
     platform = f" for {proof.platform}" if proof.platform else ""
+    from converter.verification.proof import LEVELS
+
     yield f"  {proof.level:<7}{LEVELS[proof.level]}{platform}", ""
     for number, row in enumerate(proof.layers):
         yield f"  {row.level:<7}layer[{number}] {row.target}", ""

@@ -12,8 +12,8 @@ from converter.cli.environment import store
 from converter.cli.flags import flags
 from converter.cli.profiled import TREES, Profiled, profiled
 from converter.cli.report_files import write_reports
-from converter.cli.text import BOLD, GREEN, RED, YELLOW, count, show, show_json
-from converter.errors import Untrusted, Usage
+from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
+from converter.errors import Untrusted, Usage, count
 from converter.model import media_types as types
 from converter.model.frozen import frozen
 from converter.profile.comparison import as_process, compare_profile

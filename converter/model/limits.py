@@ -15,6 +15,7 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+_SHOWN = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB}
 _VALUE = r"([0-9]{1,15})([KMG]?)(?:i?B)?"
 
@@ -30,6 +31,17 @@ def parse_size(text: str, what: str = "size") -> int:
     if match is None:
         raise Usage(f'invalid {what} "{text}": expected a number, with K, M or G behind it for larger ones')
     return int(match[1]) * _UNITS[match[2]]
+
+
+def size(count: int) -> str:
+    """A number of bytes for display: ``31.2 MiB``."""
+    if count < 1024:
+        return f"{count} byte" if count == 1 else f"{count} bytes"
+    power = 1
+    # 1023.96 KiB would be shown as 1024.0 KiB.
+    while count / 1024**power >= 1023.95 and power < len(_SHOWN):
+        power += 1
+    return f"{count / 1024**power:.1f} {_SHOWN[power - 1]}"
 
 
 @frozen

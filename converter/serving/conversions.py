@@ -265,7 +265,13 @@ class Conversions:
         sink = ImageStoreSink(self.store, _accepts(job))
         (done,) = self._run(job, sink)
         # The tag may have moved since it was looked at: what was read says what the result was made from.
-        return sink.kept(self.key(job, replace(found, root=done.target.chosen.root)))
+        root = done.target.chosen.root
+        made = sink.kept(self.key(job, replace(found, root=root)))
+        if job.options.wanted is None:
+            return made
+        from converter.serving.proving import with_proof
+
+        return with_proof(self.store, made, job, root, job.options.wanted)
 
     def _forecast(self, job: Job) -> Descriptor | None:
         dry = replace(job, options=replace(job.options, dry_run=True))

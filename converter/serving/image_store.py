@@ -34,6 +34,8 @@ from converter.model.reference import is_of_attachment
 from converter.serving.responses import FileBody
 from converter.stores.disk import disk, regular_size, sync_directory, write_file
 from converter.stores.media.pour import poured_file
+from converter.streams import Block
+from converter.streams.blocks import file_blocks
 
 MOST = 20 * GIB
 """Bytes of blobs that are kept unless another number is given."""
@@ -48,13 +50,16 @@ BLOBS, IMAGES, INCOMING, LOCK = "blobs", "images", "incoming", "lock"
 class StoredImage:
     """An image that was made: what it is made of, what refers to it, and the names under which it is served.
 
-    ``key`` says what it was made from, and how; ``names`` has the tag under which each repository has it.
+    ``key`` says what it was made from, and how; ``names`` has the tag under which each repository has it. Under a
+    policy, ``signers`` signed it or what it was made from, which it is proven to be at that ``level``.
     """
 
     key: str
     root: Descriptor
     blobs: tuple[Descriptor, ...]
     attached: tuple[Attachment, ...] = ()
+    signers: tuple[str, ...] = ()
+    level: str = ""
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -72,6 +77,8 @@ class StoredImage:
                 {"subject": str(one.subject), "descriptor": one.descriptor.to_json(), "tag": one.tag}
                 for one in self.attached
             ],
+            "signers": list(self.signers),
+            "level": self.level,
             "names": dict(self.names),
         }
 
@@ -90,6 +97,8 @@ class StoredImage:
                 )
                 for one in required_member(value, "attached", list)
             ),
+            signers=tuple(map(str, required_member(value, "signers", list))),
+            level=required_member(value, "level", str),
             names=dict(required_member(value, "names", dict)),
         )
 
@@ -186,6 +195,12 @@ class ImageStore:
             raise NotFound(f"blob unknown: {digest}") from None
         self.touch(digest)
         return FileBody(file=file, size=os.fstat(file.fileno()).st_size)
+
+    def blocks(self, digest: Digest) -> Iterator[Block]:
+        """A blob, block by block; raises NotFound."""
+        stored = self.open(digest)
+        with stored.file as file:
+            yield from file_blocks(file.fileno(), 0, stored.size)
 
     def read(self, digest: Digest) -> bytes:
         """A small blob in memory; raises NotFound."""

@@ -8,8 +8,7 @@ them. The folder keeps what is in use.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,7 @@ from converter.model.members import required_member
 from converter.model.reference import ImageName, Location
 from converter.serving.image_store import ImageStore, StoredImage
 from converter.stores import StoreOptions, open_sink, open_source
-from converter.streams import Block
-from converter.streams.blocks import RereadableBlocks, file_blocks
+from converter.streams.blocks import RereadableBlocks
 
 RECORD = "application/vnd.transship.served.v1+json"
 """The media type of an image's record."""
@@ -104,14 +102,10 @@ class SharedStore(ImageStore):
         with open_sink(self._at(name, image.key), self._options) as sink:
             for layer in layers.values():
                 if not sink.has(layer):
-                    sink.put(RereadableBlocks(Known(layer, partial(self._read, layer)).blocks), BYTES, layer)
+                    sink.put(RereadableBlocks(Known(layer, partial(self.blocks, layer.digest)).blocks), BYTES, layer)
             for made in (record, manifest):
                 sink.put(made.blocks(), made.descriptor.media_type, made.descriptor)
             sink.name("", manifest.descriptor)
-
-    def _read(self, blob: Descriptor) -> Iterator[Block]:
-        with self.open(blob.digest).file as file:
-            yield from file_blocks(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
     def _at(self, name: str, key: str = "") -> Location:
         return replace(self._place, path=f"{self._place.path}/{name}{':' if key else ''}{key}")

@@ -34,6 +34,14 @@ from converter.verification import differing
 from converter.verification.original import Converted, OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
+LEVELS = {
+    IDENTICAL: "the bytes that were signed",
+    CONFIG: "the configuration that was signed, and the layers that it names",
+    RECOMPUTED: "the metadata that follow from those that were signed",
+    REBUILT: "what was signed is made again of it",
+    CARRIED: "what was signed is carried along, and converted again",
+}
+"""What each level says of an image: it is, or has, …"""
 
 _NOT_HERE = "layer[{}] of image {} is not here: only its digest is signed"
 

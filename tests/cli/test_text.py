@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.cli.text import RED, json_text, say, show, show_row, size
+from converter.cli.text import RED, json_text, say, show, show_row
 from converter.errors import printable
+from converter.model.limits import size
 
 
 class Terminal(io.StringIO):

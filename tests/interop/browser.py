@@ -72,15 +72,15 @@ class Browser:
                 self.requests.append(parameters["request"]["url"])
         return told
 
-    def open(self, page: Path, width: int = 1440, *, dark: bool = False) -> None:
-        """Load a page from a file and wait until it is there."""
+    def open(self, page: Path | str, width: int = 1440, *, dark: bool = False) -> None:
+        """Load a page from a file or an address and wait until it is there."""
         self.errors, self.requests = [], []
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while self._next().get("method") != "Page.loadEventFired":
             pass
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
+import converter
 from converter.cli.main import main
 from tests.interop.browser import Browser, browser
 from tests.interop.images import Layout
@@ -84,6 +87,24 @@ def test_a_report(reports: dict[str, Path], chromium: Browser, name: str, width:
     assert chromium.run("document.querySelectorAll('h1').length") == 1
     assert chromium.errors == []
     assert chromium.requests == [reports[name].as_uri()]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_page_of_a_server(small_oci: Layout, chromium: Browser, width: int, dark: bool, tmp_path: Path) -> None:
+    sources = [small_oci.reference, hostile(tmp_path)]
+    with converter.serve(*sources, folder=tmp_path / "store", rename="{name}-with-a-long-name/of/it:1") as server:
+        name = json.loads(urlopen(f"{server.url}v2/_catalog").read())["repositories"][0]
+        assert urlopen(f"{server.url}v2/{name}/manifests/1").status == 200
+        chromium.open(server.url, width, dark=dark)
+        chromium.run("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+
+        assert f"podman pull --tls-verify=false {server.host}/{name}:1" in chromium.run("document.body.innerText")
+        assert chromium.run("window.hit") is None
+        assert chromium.run("document.querySelectorAll('img, a, iframe, link').length") == 0
+        assert chromium.run(CUT_OFF) == []
+        assert chromium.errors == []
+        assert chromium.requests == [server.url]
 
 
 def settled(chromium: Browser, script: str, wanted: Any) -> None:

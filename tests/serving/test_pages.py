@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,10 +21,17 @@ import converter
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.content import ZSTD
+from converter.verification import Wanted
+from converter.verification.proof import LEVELS
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
 from tests.builders.memory import MemoryStore
+from tests.cli.pages.seen import check
 from tests.serving.conftest import Serve, put
+from tests.stores.registry.fake import FakeRegistry, Request
+from tests.trust.origins import KEY
+
+NAME = {"type": "exactReference", "dockerReference": "registry.example/app:1"}
 
 
 def test_the_page_says_what_there_is_and_how_to_pull_it(serve: Serve, layout: str) -> None:
@@ -30,24 +39,65 @@ def test_the_page_says_what_there_is_and_how_to_pull_it(serve: Serve, layout: st
     before = client.ask("/")
     assert before.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in before.headers["content-security-policy"]
-    assert b"not asked for yet" in before.body
+    assert "frame-ancestors 'none'" in before.headers["content-security-policy"]
+    assert "not asked for yet" in check(before.body.decode()).text
     digest = client.ask("/v2/in/manifests/multi").digest
-    after = client.ask("/").body.decode()
-    assert digest in after
-    assert "linux/arm64" in after
+    client.ask("/v2/in/manifests/app")
+    text = check(client.ask("/").body.decode()).text
+    for told in (digest, "linux/amd64, linux/arm64", "nobody", "KiB"):
+        assert told in text
     for line in ("docker pull", "podman pull --tls-verify=false", "ctr image pull --plain-http", "rkt fetch"):
-        assert f"{line} " in after
-    assert "http://" not in after
-    assert "src=" not in after
+        assert f"{line} " in text
+
+
+def test_the_page_says_who_has_signed_and_what_proves_it(serve: Serve, layout: str, tmp_path: Path) -> None:
+    from tests.signing.test_sign import COSIGN, signing
+
+    converter.sign(f"{layout}:app", signing(COSIGN, identity="registry.example/app:1"))
+    (tmp_path / "cosign.pub").write_bytes(KEY[1])
+    signed = {"type": "sigstoreSigned", "keyPath": str(tmp_path / "cosign.pub"), "signedIdentity": NAME}
+    policy = Wanted(policy=json.dumps({"default": [signed]}).encode(), read=lambda path: Path(path).read_bytes())
+    for compress, level in ((None, "P1"), (ZSTD, "P2")):
+        client = serve(layout, compress=compress, wanted=policy)
+        assert client.ask("/v2/in/manifests/app").status == 200
+        assert client.ask("/v2/in/manifests/other").status == 403
+        text = check(client.ask("/").body.decode()).text
+        assert f"{level}: {LEVELS[level]}" in text
+        assert f"{level} SHA256:" in text
+
+
+def test_the_page_says_what_is_under_way(serve: Serve, layout: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stall(request: Request) -> None:
+        if request.method == "GET" and "/blobs/" in request.path:
+            begun.set()
+            go_on.wait(30)
+
+    store = converter.StoreOptions(tls_verify=False)
+    with FakeRegistry() as registry:
+        converter.convert(f"{layout}:app", f"docker://{registry.host}/app:1", store=store)
+        registry.fault = stall
+        client = serve(f"docker://{registry.host}/app", compress=ZSTD, store=store)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.ask, "/v2/app/manifests/1")
+            try:
+                assert begun.wait(30)
+                text = check(client.ask("/").body.decode()).text
+                assert "Conversions under way" in text
+                assert text.count(f"{registry.host}/app:1") > 1
+            finally:
+                go_on.set()
+            assert asked.result().status == 200
+        assert "Conversions under way" not in client.ask("/").body.decode()
 
 
 def test_the_page_escapes_what_clients_and_images_are_called(serve: Serve, tmp_path: Path) -> None:
     store = MemoryStore()
-    folder = tmp_path / "<script>x"
+    folder = tmp_path / "<script>alert(1)"
     put(store, add_image(store, name=""), "app", folder)
     client = serve(f"oci:{folder}", rename="name:{tag}")
-    page = client.ask("/", Host='"><script>alert(1)</script>').body
-    assert b"<script>" not in page
+    check(client.ask("/", Host='"><script>alert(1)</script>').body.decode())
 
 
 def test_counts_are_for_prometheus(serve: Serve, layout: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.cli.pages import render
-from converter.cli.text import count
+from converter.errors import count
+from converter.pages import render
 
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult

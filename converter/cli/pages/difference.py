@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from converter.cli.pages import data, render
 from converter.cli.pages.files import encoded
-from converter.cli.text import count
+from converter.errors import count
+from converter.pages import data, render
 from converter.usage import Node, files_below, find_node
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from converter.cli.pages import render
 from converter.cli.reports import Checked
-from converter.cli.text import count
+from converter.errors import count
+from converter.pages import render
 from converter.validate.rules import all_rules
 
 MOST = 2000

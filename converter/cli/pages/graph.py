@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from converter.cli.text import size
 from converter.errors import ConverterError
 from converter.model.content import Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment, Image, Index, Item
+from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.reading import OpenedReference

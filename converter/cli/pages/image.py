@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from converter.cli.image_rows import rows
-from converter.cli.pages import data, render
 from converter.cli.pages.files import encoded
 from converter.cli.pages.graph import graph
 from converter.model.image import Attachment
+from converter.pages import data, render
 from converter.usage import files_below
 
 if TYPE_CHECKING:

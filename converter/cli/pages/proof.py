@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from converter.cli.pages import render
+from converter.pages import render
 
 if TYPE_CHECKING:
     from converter.verification import Judgement
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def page(judgement: Judgement) -> str:
     """The whole page."""
-    from converter.cli.verify import LEVELS
+    from converter.verification.proof import LEVELS
 
     verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
     return render("proof.html.j2", judgement=judgement, levels=LEVELS, good=sum(one.ok for one in verdicts))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from os.path import commonprefix
 
-from converter.cli.pages import render
-from converter.cli.text import count
 from converter.conversion.sync.outcome import WORDS, Outcome, Summary
+from converter.errors import count
+from converter.pages import render
 
 BARS = 20
 """The most images in the plot, those that change most first."""

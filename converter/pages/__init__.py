@@ -1,0 +1,105 @@
+"""Pages in HTML, each self-contained, made of the templates in this directory (Jinja2, autoescape on).
+
+Whatever an image says is escaped twice over: as markup, and so that nothing in it changes how the text around it reads.
+The policy in the page allows its own style and script, by their hashes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from converter.errors import count, printable
+from converter.model.limits import size
+from converter.version import __version__
+
+HERE = Path(__file__).parent
+
+LONGEST = 300
+"""The most characters shown of one value; more would help nobody."""
+
+
+def render(template: str, **values: Any) -> str:
+    """The page that a template makes of the values."""
+    style, script = _parts()
+    return (
+        _environment()
+        .get_template(template)
+        .render(style=style, script=script, policy=policy(), version=__version__, now=_now(), **values)
+    )
+
+
+def policy() -> str:
+    """What a page may do: use its own style and script."""
+    style, script = map(_hash, _parts())
+    return f"default-src 'none'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _parts() -> tuple[Markup, Markup]:
+    """The style and the script of every page."""
+    style, script = (Markup((HERE / name).read_text("utf-8")) for name in ("page.css", "page.js"))  # noqa: S704 - ours
+    return style, script
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=safe,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"size": size, "short": short, "cut": cut, "data": data, "share": share, "text": text}
+    made.globals |= {"count": count}
+    return made
+
+
+def safe(value: Any) -> Any:
+    """A value as it may stand in a page: text without characters that control something."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def short(digest: str) -> str:
+    """A digest as people recognise it: its first twelve digits."""
+    algorithm, colon, encoded = digest.partition(":")
+    return f"{algorithm}:{encoded[:12]}" if colon else digest[:19]
+
+
+def cut(value: str, most: int = LONGEST) -> str:
+    """The start of a long value, and how long it is."""
+    return value if len(value) <= most else f"{value[:most]}… ({len(value):,} characters)"
+
+
+def text(value: Any) -> str:
+    """A JSON value as text."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def share(part: float, whole: float) -> str:
+    """A part of a whole as a length in SVG, in percent."""
+    return f"{100 * part / whole:.3f}%" if whole else "0%"
+
+
+def data(value: Any) -> Markup:
+    """JSON for the page's own script: no character in it can end the element that holds it."""
+    plain = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return Markup(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped
+
+
+def _hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,71 @@
+"""Whether what is served is what was signed, as ``verify`` would say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Self
+
+from converter.conversion.job import Job
+from converter.errors import ConverterError, NotFound
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
+from converter.model.image import Attachment
+from converter.serving.image_store import ImageStore, StoredImage
+from converter.streams import Block
+from converter.verification import Stored, Wanted, judge_with_records
+from converter.verification.proof import IDENTICAL
+
+
+class StoredSource:
+    """An image of the store, as verification reads it."""
+
+    local = True
+    unpacked = False
+    losses = ()
+
+    def __init__(self, store: ImageStore, image: StoredImage) -> None:
+        self._store = store
+        self._image = image
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._image.names.values())
+
+    def resolve(self, name: str) -> Descriptor:
+        del name  # there is one
+        return self._image.root
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        if not self._store.has(descriptor):
+            raise NotFound(f"blob unknown: {descriptor.digest}")
+        sized = descriptor.sized(self._store.path(descriptor.digest).stat().st_size)
+        return Known(sized, partial(self._blocks, sized), file=self._store.path(descriptor.digest))
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        return [one for one in self._image.attached if one.subject == subject]
+
+    def _blocks(self, descriptor: Descriptor) -> Iterator[Block]:
+        return self._store.blocks(descriptor.digest)
+
+
+def with_proof(store: ImageStore, image: StoredImage, job: Job, root: Descriptor, wanted: Wanted) -> StoredImage:
+    """An image with those who signed it, or what it was converted from, and the level of the proof.
+
+    ``root`` is what the source has, and was found to be signed as ``wanted``.
+    """
+    try:
+        judgement = judge_with_records(Stored(StoredSource(store, image), job.source, image.root), wanted)
+    except ConverterError:
+        return image
+    verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
+    signers = dict.fromkeys(one.signer for one in verdicts if one.ok and one.signer)
+    level = IDENTICAL if judgement.ok and image.root.digest == root.digest else judgement.level
+    return replace(image, signers=tuple(signers), level=level)
