@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from converter.stores import StoreOptions, names
     from converter.trust.makers import CosignKey, GpgFile, GpgUser
     from converter.validate import Verdict, validate_document, validate_image
-    from converter.verification import Judgement, Wanted, verify
+    from converter.verification.judgement import Judgement
+    from converter.verification.verifying import verify
+    from converter.verification.wanted import Wanted
 
 __all__ = [
     "AlreadyExists",
@@ -145,7 +147,9 @@ _HOMES = {
     "converter.stores": ("StoreOptions", "names"),
     "converter.trust.makers": ("CosignKey", "GpgFile", "GpgUser"),
     "converter.validate": ("Verdict", "validate_document", "validate_image"),
-    "converter.verification": ("Judgement", "Wanted", "verify"),
+    "converter.verification.judgement": ("Judgement",),
+    "converter.verification.verifying": ("verify",),
+    "converter.verification.wanted": ("Wanted",),
 }
 """The modules that define the public names; names not listed are in ``converter.errors``."""
 

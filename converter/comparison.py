@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from converter.errors import within
 from converter.model.content import Known
 from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
-from converter.streams.content import Watch, read_layers
 from converter.streams.tar import fields
-from converter.streams.tar.listing import Row, TreeListing
 from converter.streams.tar.node import Node, decode_node
-from converter.streams.tar.tree import list_tree
+
+if TYPE_CHECKING:
+    from converter.streams.content import Watch
+    from converter.streams.tar.listing import Row, TreeListing
 
 
 @frozen
@@ -57,6 +58,9 @@ def compare_images(
 
 def file_tree(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     """The flattened file tree of an image; the caller closes it."""
+    from converter.streams.content import read_layers
+    from converter.streams.tar.tree import list_tree
+
     return read_layers(image.layers, list_tree, opened=opened)[0]
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 from typing import Any
 
 OPEN_FILES = "/proc/self/fd"
@@ -19,6 +21,14 @@ def cores() -> int:
     """The number of processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return (os.cpu_count() or 1) if affinity is None else len(affinity(0))
+
+
+def can_fork() -> bool:
+    """Whether a copy of this process can do a part of its work.
+
+    A Mac's libraries do not work in one; nor does a lock that another thread held when it was made.
+    """
+    return hasattr(os, "fork") and sys.platform != "darwin" and threading.active_count() == 1
 
 
 def begin_writing(fd: int, offset: int, size: int) -> None:
@@ -41,10 +51,12 @@ def attributes(file: int | bytes, without: tuple[bytes, ...] = ()) -> dict[bytes
 
     Raises OSError, ENOTSUP where there are none.
     """
-    names: Any = _needed("listxattr")
-    value: Any = _needed("getxattr")
     follow = isinstance(file, int)
-    found = map(os.fsencode, names(file, follow_symlinks=follow))
+    names: Any = _needed("listxattr")(file, follow_symlinks=follow)
+    if not names:
+        return {}
+    value: Any = _needed("getxattr")
+    found = map(os.fsencode, names)
     return {name: value(file, name, follow_symlinks=follow) for name in found if not name.startswith(without)}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.cli.environment import inputs
 from converter.errors import Usage
+from converter.streams import Blocks
 
 if TYPE_CHECKING:
     from converter.stores.overwriting import Overwriting
@@ -31,7 +32,7 @@ def write_output(path: Path, text: str, *, overwrite: bool) -> None:
     write_blocks(path, (text.encode(),), overwrite=overwrite)
 
 
-def write_blocks(path: Path, blocks: Iterable[bytes], *, overwrite: bool) -> None:
+def write_blocks(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
     """The same for what need not be in memory at once."""
     from converter.stores.media.out_file import write_new
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from converter.cli.profiled import Profiled, profiled
 from converter.cli.text import on_terminal, show, show_json
 from converter.errors import Unsupported, Usage
 from converter.profile.contents import VOLATILE, Scope
+from converter.streams import Blocks
 
 EXAMPLES = """\b
 Examples:
@@ -90,7 +90,7 @@ def command(
         check_writable((output,), overwrite=overwrite)
     with profiled(reference, platform, store(), aci_paths) as found:
         if sign_by is None and not flags().json:
-            blocks: Iterable[bytes] = found.contents(scope()).lines()
+            blocks: Blocks = found.contents(scope()).blocks()
         else:
             document = found.statement(scope())
             if sign_by is None:
@@ -105,13 +105,13 @@ def command(
             _print(blocks)
 
 
-def _print(blocks: Iterable[bytes]) -> None:
+def _print(blocks: Blocks) -> None:
     """Write a profile to standard output, byte for byte unless that is a terminal, whose lines have an end."""
     if flags().json or not on_terminal(sys.stdout):
         sys.stdout.buffer.writelines(blocks)
         return
     for block in blocks:
-        show(block.decode().rstrip("\n"))
+        show(bytes(block).decode().rstrip("\n"))
 
 
 def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,22 +17,18 @@ from converter.model.image import Image
 from converter.model.platform import Platform, host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
-from converter.reading import OpenedReference, opened_from
 from converter.stores import StoreOptions, open_source
+from converter.system import cores
 
 if TYPE_CHECKING:
+    from converter.reading import OpenedReference
     from converter.stores.rootfs.source import RootfsSource
-    from converter.streams import Block
-    from converter.streams.tar.listing import TreeListing
 
 TREES = ("rootfs", "bundle")
 
 
 class Profiled:
-    """An image, or a deployed tree. Its contents are read once for each scope, the files of a directory once in all.
-
-    ``mounts`` are the paths at which other file systems lie over a directory: they are not part of its content.
-    """
+    """An image, or a deployed tree. Its contents are read once for each scope."""
 
     def __init__(
         self,
@@ -47,29 +41,23 @@ class Profiled:
         self.reference = reference
         self.location = Location.parse(reference)
         self.store = options
-        self.mounts: tuple[str, ...] = ()
         self._platform = platform
         self._aci_paths = aci_paths
         self._files = files
         self._read: dict[Scope, Contents] = {}
         self.source = files.enter_context(open_source(self.location, options))
 
-    def narrowed(self, counted: Scope) -> Scope:
-        """The scope without what is mounted over the files that it covers."""
-        covers = counted.covers()
-        over = (path for path in self.mounts if covers(os.fsencode(path).strip(b"/")))
-        return replace(counted, ignored=tuple(sorted({*counted.ignored, *over})))
-
     def contents(self, counted: Scope) -> Contents:
         """The files in that scope, without what is mounted over them. Raises what reading raises."""
         if counted not in self._read:
-            with self._listing() as listing:
-                self._read[counted] = self._files.enter_context(Contents(listing, self.narrowed(counted)))
+            self._read[counted] = self._files.enter_context(self._contents(counted))
         return self._read[counted]
 
     @cached_property
     def opened(self) -> OpenedReference:
         """The image's documents; for a directory, all files are read to know its digest."""
+        from converter.reading import opened_from
+
         return opened_from(self.source, self.reference, self.store, self._files, self._aci_paths)
 
     @cached_property
@@ -94,17 +82,17 @@ class Profiled:
 
         return statement.make_statement(self.contents(counted), self.config, self._subjects())
 
-    def _listing(self) -> TreeListing:
+    def _contents(self, counted: Scope) -> Contents:
         with progress(quiet=flags().quiet) as report:
-            if self.location.transport in TREES and self._tree.streams:
+            if self.location.transport in TREES and self._tree.directory is not None:
                 with within(self.reference):
-                    found = _once(self._tree, report)
-                self.mounts = self._tree.mounts
-                return found
+                    return _of_directory(self._tree.directory, counted, report)
             from converter.comparison import file_tree
             from converter.differences import watched
+            from converter.profile.contents import of_layers
 
-            return file_tree(self.image, watched(report, self.image))
+            with file_tree(self.image, watched(report, self.image)) as listing:
+                return of_layers(listing, counted)
 
     @property
     def _tree(self) -> RootfsSource:
@@ -150,17 +138,11 @@ def profiled(
         yield Profiled(reference, platform, options, aci_paths, files)
 
 
-def _once(tree: RootfsSource, report: Report) -> TreeListing:
-    """The files of a directory, read once: the digest of their tar is not asked for."""
-    from converter.streams.tar.tree import list_tree
-
-    def blocks() -> Iterator[Block]:
-        for block in tree.blocks():
-            report(Moved("files", len(block)))
-            yield block
+def _of_directory(root: Path, counted: Scope, report: Report) -> Contents:
+    from converter.profile.directory import of_directory
 
     report(Planned(0, 1))
     report(Started("files", -1))
-    found = list_tree([blocks])
+    found = of_directory(root, counted, cores(), lambda size: report(Moved("files", size)))
     report(Finished("files", -1))
     return found

@@ -21,7 +21,7 @@ from converter.errors import Usage
 
 if TYPE_CHECKING:
     from converter.trust.signature import SignatureVerdict
-    from converter.verification import Judgement
+    from converter.verification.judgement import Judgement
     from converter.verification.proof import Proof
 
 EXAMPLES = """\b
@@ -136,7 +136,7 @@ def command(
     With --profile, the content of REF is compared with what a profile states. With a key, a statement must be signed by
     it. Exit status 0: the same content; 1: different; 2: could not tell.
     """
-    from converter.verification import Wanted, verify
+    from converter.verification.wanted import Wanted
 
     check_reports()
     wanted = Wanted(**chosen, read=read_option_file, require=frozenset(require))
@@ -144,6 +144,8 @@ def command(
         from converter.cli.verify_profile import verify_profile
 
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
+    from converter.verification.verifying import verify
+
     judgement = verify(reference, wanted, store())
     write_reports(judgement.to_json(), "proof", judgement)
     if flags().json:

@@ -23,7 +23,7 @@ from converter.profile.file import Found, attached_profiles, load_profile
 if TYPE_CHECKING:
     from converter.comparison import Difference
     from converter.trust.trusted import Trusted
-    from converter.verification import Wanted
+    from converter.verification.wanted import Wanted
 
 ATTACHED = "attached"
 """Stands for the profiles that are stored with the image, in place of the name of a file."""
@@ -107,18 +107,16 @@ def _closest(there: Profiled, candidates: Sequence[Found], further: tuple[str, .
 def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> ProfileResult:
     stated = found.profile
     counted = replace(stated.scope, ignored=tuple(sorted({*stated.scope.ignored, *further})))
-    config: Mapping[str, Any] | None = there.config
     transport = there.location.transport
-    if transport == "rootfs":  # a directory or a tar does not say how its container is started
-        config = None
-    elif transport == "bundle" and stated.config is not None:
+    # A directory or a tar does not say how its container is started.
+    config: Mapping[str, Any] | None = None if transport == "rootfs" else there.config
+    if transport == "bundle" and stated.config is not None:
         stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
     contents = there.contents(counted)
     rows = compare_profile(stated, contents, config)
     shown = tuple(islice(rows, MOST))
-    mounts = tuple(path for path in there.mounts if path in contents.scope.ignored and path not in counted.ignored)
-    ignored = tuple(path for path in contents.scope.ignored if path not in mounts)
-    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), ignored, mounts)
+    mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
+    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), counted.ignored, mounts)
 
 
 def tell(reference: str, result: ProfileResult) -> None:

@@ -24,6 +24,7 @@ from converter.plan import Copy, Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import artifact, dsse
 from converter.trust.evidence import SIGSTORE_FILE, parse_sigstore_file
+from converter.trust.signature import PROFILE
 
 ROOT = -1
 """The place of the one image, which is not in an index."""
@@ -69,7 +70,7 @@ def attachments(
         by_place.setdefault(one.place, []).append(one.envelope)
     for place, envelopes in by_place.items():
         subject = image_at(tree, place)
-        told = artifact.statement_annotations(dsse.PROFILE)
+        told = artifact.statement_annotations(PROFILE)
         if destination.attached == "directory":
             for data in envelopes:
                 content = known_bytes(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
@@ -126,6 +127,6 @@ def _is_profile(envelope: bytes) -> bool:
     """Whether an envelope states a profile; nothing in it is verified."""
     try:
         said: dict[str, Any] = load_object(envelope)
-        return dsse.predicate_of(dsse.open_envelope(said)[1]) == dsse.PROFILE
+        return dsse.predicate_of(dsse.open_envelope(said)[1]) == PROFILE
     except Invalid:
         return False

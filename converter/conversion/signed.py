@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from converter.conversion.selection import SelectedImage
     from converter.signing import Signing
     from converter.trust.signature import Signature
-    from converter.verification import Wanted
+    from converter.verification.wanted import Wanted
 
 Shown = tuple[dict[str, Any], ...]
 
@@ -51,7 +51,8 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
     If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
     """
     if wanted is not None:
-        from converter.verification import Stored, judge_with_records
+        from converter.verification.question import Stored
+        from converter.verification.verifying import judge_with_records
 
         with within(str(location)):
             judge_with_records(Stored(source, location, root), replace(wanted, platform=platform)).require()
@@ -153,7 +154,8 @@ def done(source: Source, location: Location, root: Descriptor, signing: Signing)
     """Whether an image at the destination already has every requested signature."""
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
-    from converter.verification import Stored, judge
+    from converter.verification.judgement import judge
+    from converter.verification.question import Stored
     from converter.verification.wanted import SIGNATURE, Wanted
 
     keys, keyrings = [], []

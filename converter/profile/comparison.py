@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from converter.comparison import Difference, changed_members, changed_properties, type_name
-from converter.errors import Unsupported
+from converter.errors import Invalid, Unsupported
 from converter.profile import mtree
-from converter.profile.contents import Contents
+from converter.profile.contents import UNDESCRIBED, Contents
 from converter.profile.mtree import File
 from converter.profile.statement import Attributes, Profile
 from converter.streams.tar import fields
-from converter.streams.tar.node import Node
 
 _KEYWORDS = {
     "mode": b"mode",
@@ -33,13 +32,15 @@ def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, A
     """
     if profile.config is not None and config is not None:
         yield from changed_members("config", profile.config, config)
-    if contents.scope == profile.scope and contents.digest() == profile.digest:
+    if contents.scope == profile.scope and contents.digest == profile.digest:
         # Only what the text does not tell can differ.
-        yield from _attributes(profile, contents)
+        for path in _unlike(profile, contents):
+            file = File(path, UNDESCRIBED)
+            yield from _file(*_with_attributes(file, file, profile, contents), frozenset(), times=False)
     elif profile.lines is not None:
-        yield from _trees(mtree.parse_mtree(profile.lines), contents, profile)
+        yield from _trees(profile, profile.lines, contents)
     elif contents.scope == profile.scope:
-        yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(contents.digest()))
+        yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(contents.digest))
     else:
         more = ", ".join(sorted({*contents.scope.ignored} - {*profile.scope.ignored}))
         raise Unsupported(f"only the digest of the whole content is stated, and {more} cannot be compared")
@@ -55,58 +56,103 @@ def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trees(
-    stated: Iterator[tuple[File, frozenset[bytes]]], contents: Contents, profile: Profile
-) -> Iterator[Difference]:
-    covers, there = contents.scope.covers(), iter(contents)
-    one, other = next(stated, None), next(there, None)
-    while one is not None or other is not None:
-        if one is not None and not covers(one[0].path):
-            one = next(stated, None)
-        elif one is not None and (other is None or one[0].path < other.path):
-            yield Difference(path=_shown(one[0].path), what="entry", a=type_name(one[0].node), b=None)
-            one = next(stated, None)
-        elif other is not None and (one is None or other.path < one[0].path):
-            yield Difference(path=_shown(other.path), what="entry", a=None, b=type_name(other.node))
-            other = next(there, None)
-        elif one is not None and other is not None:
-            (file, told), path = one, other.path
-            yield from _file(path, _with_attributes(file, profile.attributes), other.node, told, profile)
-            one, other = next(stated, None), next(there, None)
+def _trees(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iterator[Difference]:
+    """The differences between two texts, by path. A line that both have need not be parsed."""
+    covers, unlike = contents.scope.covers(), frozenset(map(mtree.first_word, _unlike(profile, contents)))
+    stated, there = _Text(lines), _Text(contents.lines())
+    while stated or there:
+        if stated.line == there.line and stated.line.split(b" ", 1)[0] not in unlike:
+            stated.advance()
+            there.advance()
+        elif stated and not covers(stated.file.path):
+            stated.advance()
+        elif stated and (not there or stated.file.path < there.file.path):
+            yield Difference(path=_shown(stated.file.path), what="entry", a=type_name(stated.file.node), b=None)
+            stated.advance()
+        elif not stated or there.file.path < stated.file.path:
+            yield Difference(path=_shown(there.file.path), what="entry", a=None, b=type_name(there.file.node))
+            there.advance()
+        else:
+            pair = _with_attributes(stated.file, there.file, profile, contents)
+            yield from _file(*pair, stated.told, times=profile.scope.times)
+            stated.advance()
+            there.advance()
 
 
-def _file(path: bytes, a: Node, b: Node, told: frozenset[bytes], profile: Profile) -> Iterator[Difference]:
+class _Text:
+    """A canonical text at one of its lines, which is parsed when it is looked into; false after the last."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = mtree.numbered(lines)
+        self._last: bytes | None = None
+        self.advance()
+
+    def __bool__(self) -> bool:
+        return self.line != b""
+
+    def advance(self) -> None:
+        """Go to the next line."""
+        self._number, self.line = next(self._lines, (0, b""))
+        self._parsed: tuple[File, frozenset[bytes]] | None = None
+
+    @property
+    def told(self) -> frozenset[bytes]:
+        """The keywords of the line."""
+        return self._entry[1]
+
+    @property
+    def file(self) -> File:
+        return self._entry[0]
+
+    @property
+    def _entry(self) -> tuple[File, frozenset[bytes]]:
+        if self._parsed is None:
+            self._parsed = mtree.parse_line(self._number, self.line)
+            path = self._parsed[0].path
+            if self._last is not None and path <= self._last:
+                raise Invalid(
+                    f"profile, line {self._number}: {_shown(path)} comes after {_shown(self._last)}: "
+                    "the paths must be sorted by their bytes"
+                )
+            self._last = path
+        return self._parsed
+
+
+def _file(one: File, other: File, told: frozenset[bytes], *, times: bool) -> Iterator[Difference]:
+    """The differences of two files with the same path, as far as the keywords in ``told`` and ``xattrs`` say."""
+    a, b = one.node, other.node
     if a.type != b.type:
-        yield Difference(path=_shown(path), what="type", a=type_name(a), b=type_name(b))
-        return
-    if a == b or (not profile.scope.times and a._replace(mtime_ns=b.mtime_ns) == b):
+        yield Difference(path=_shown(one.path), what="type", a=type_name(a), b=type_name(b))
         return
     for what, of_a, of_b in changed_properties(a, b):
-        if what == "xattrs":
-            compared = profile.attributes is not None
-        elif what == "owner":
+        if what == "owner":
             compared = b"uid" in told and b"gid" in told
         elif what == "mtime":
-            compared = profile.scope.times and b"time" in told
+            compared = times and b"time" in told
         else:
-            compared = _KEYWORDS[what] in told
+            compared = what == "xattrs" or _KEYWORDS[what] in told
         if compared and not (what == "size" and a.type != fields.FILE):
-            yield Difference(path=_shown(path), what=what, a=of_a, b=of_b)
+            yield Difference(path=_shown(one.path), what=what, a=of_a, b=of_b)
 
 
-def _attributes(profile: Profile, contents: Contents) -> Iterator[Difference]:
-    """The files whose extended attributes differ, where all else is known to be the same."""
+def _unlike(profile: Profile, contents: Contents) -> list[bytes]:
+    """The paths of files whose extended attributes are not those stated."""
+    stated, there, covers = profile.attributes, contents.attributes, contents.scope.covers()
+    if stated is None:
+        return []
+    return sorted(path for path in {*stated, *there} if covers(path) and stated.get(path, {}) != there.get(path, {}))
+
+
+def _with_attributes(one: File, other: File, profile: Profile, contents: Contents) -> tuple[File, File]:
+    """The two files, which have one path, with their extended attributes; without, where none are stated."""
     if profile.attributes is None:
-        return
-    for file in contents:
-        if file.node.xattrs or file.path in profile.attributes:
-            yield from _file(file.path, _with_attributes(file, profile.attributes), file.node, frozenset(), profile)
+        return one, other
+    return _with(profile.attributes, one), _with(contents.attributes, other)
 
 
-def _with_attributes(file: File, attributes: Attributes | None) -> Node:
-    if attributes is None:
-        return file.node
-    return file.node._replace(xattrs=tuple(sorted(attributes.get(file.path, {}).items())))
+def _with(attributes: Attributes, file: File) -> File:
+    found = attributes.get(file.path, {})
+    return File(file.path, file.node._replace(xattrs=tuple(sorted(found.items()))))
 
 
 def _shown(path: bytes) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from hashlib import sha256
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File
+from converter.streams import Block
+from converter.streams.spool import Spool
 from converter.streams.tar import fields
-from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.node import Node, decode_node
 from converter.streams.tar.records import Records
+
+if TYPE_CHECKING:
+    from converter.streams.tar.listing import TreeListing
 
 VOLATILE = (
     "/.dockerenv",
@@ -31,7 +37,11 @@ VOLATILE = (
 UNDESCRIBED = Node(type=fields.DIR, mode=0o755, uid=0, gid=0, mtime_ns=0)
 """A directory that no layer describes, as unpackers make it."""
 
+_AT_ONCE = 500
+"""The lines that are joined before they are written."""
+
 _PLACE = 8
+"""Bytes of a number that follows a path."""
 
 
 @frozen
@@ -41,50 +51,104 @@ class Scope:
     ignored: tuple[str, ...] = VOLATILE
     times: bool = False
 
+    def paths(self) -> frozenset[bytes]:
+        """The ignored paths, without a slash before them."""
+        return frozenset(one.strip("/").encode("utf-8", "surrogateescape") for one in self.ignored)
+
     def covers(self) -> Callable[[bytes], bool]:
         """A function that says whether a path, which has no slash before it, is compared."""
-        roots = frozenset(one.strip("/").encode("utf-8", "surrogateescape") for one in self.ignored)
+        roots = self.paths()
         below = tuple(root + b"/" for root in roots)
         return lambda path: path not in roots and not path.startswith(below)
 
+    def without(self, mounts: Iterable[bytes]) -> Scope:
+        """The scope without what other file systems lie over."""
+        over = (os.fsdecode(b"/" + path) for path in mounts)
+        return replace(self, ignored=tuple(sorted({*self.ignored, *over})))
+
+
+Line = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]
+"""The path of a file, its line in the text, and its extended attributes, sorted by name."""
+
 
 class Contents:
-    """The files in order, kept on disk: memory holds their paths only. A context manager, which deletes them."""
+    """The canonical text of a tree, kept on disk, and its digest. A context manager, which deletes the text.
 
-    def __init__(self, listing: TreeListing, scope: Scope) -> None:
+    ``attributes`` are the extended attributes of the files that have some, by path. ``scope`` may be narrowed by what
+    is mounted over the tree.
+    """
+
+    def __init__(self, lines: Iterable[Line], scope: Scope) -> None:
+        """The lines are in the order of their paths, and in the scope."""
         self.scope = scope
-        self._records = Records()
-        covers = scope.covers()
-        self._order = [
-            row.path + b"\0" + self._records.add(row.record).to_bytes(_PLACE, "big")
-            for row in listing
-            if covers(row.path)
-        ]
-        self._order.sort()
+        self.attributes: dict[bytes, dict[bytes, bytes]] = {}
+        self._text = Spool()
+        self._hasher = sha256()
+        try:
+            self._write(lines)
+        except BaseException:
+            self._text.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._records.close()
+        self._text.close()
 
-    def __len__(self) -> int:
-        return len(self._order)
+    def _write(self, lines: Iterable[Line]) -> None:
+        waiting = [mtree.FIRST]
+        for path, line, attributes in lines:
+            waiting.append(line)
+            if attributes:
+                self.attributes[path] = dict(attributes)
+            if len(waiting) == _AT_ONCE:
+                self._append(b"".join(waiting))
+                waiting.clear()
+        self._append(b"".join(waiting))
 
-    def __iter__(self) -> Iterator[File]:
-        for one in self._order:
-            record = self._records[int.from_bytes(one[-_PLACE:], "big")]
-            yield File(one[: -_PLACE - 1], decode_node(record) if record else UNDESCRIBED)
+    def _append(self, block: bytes) -> None:
+        self._text.append(block)
+        self._hasher.update(block)
+
+    @property
+    def digest(self) -> Digest:
+        """The content digest: that of the canonical text."""
+        return Digest(algorithm="sha256", encoded=self._hasher.hexdigest())
+
+    def blocks(self) -> Iterator[Block]:
+        """The canonical text."""
+        return self._text.blocks(0, self._text.size)
 
     def lines(self) -> Iterator[bytes]:
         """The canonical text, line by line."""
-        yield mtree.FIRST
-        for file in self:
-            yield mtree.format_line(file, times=self.scope.times)
+        rest = b""
+        for block in self.blocks():
+            *whole, rest = (rest + block).split(b"\n")
+            for line in whole:
+                yield line + b"\n"
 
-    def digest(self) -> Digest:
-        """The content digest: that of the canonical text."""
-        return digest_of(self.lines())
+
+def of_layers(listing: TreeListing, scope: Scope) -> Contents:
+    """The contents of an image, of whose files memory holds the paths only."""
+    covers = scope.covers()
+    with Records() as records:
+        order = [
+            row.path + b"\0" + records.add(row.record).to_bytes(_PLACE, "big") for row in listing if covers(row.path)
+        ]
+        order.sort()
+        return Contents(_sorted(order, records, times=scope.times), scope)
+
+
+def _sorted(order: list[bytes], records: Records, *, times: bool) -> Iterator[Line]:
+    for one in order:
+        record = records[int.from_bytes(one[-_PLACE:], "big")]
+        yield line_of(File(one[: -_PLACE - 1], decode_node(record) if record else UNDESCRIBED), times=times)
+
+
+def line_of(file: File, *, times: bool) -> Line:
+    """What contents hold of a file."""
+    return file.path, mtree.format_line(file, times=times), file.node.xattrs
 
 
 def digest_of(lines: Iterable[bytes]) -> Digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Unsupported, Untrusted, within
 from converter.model.digest import Digest
@@ -16,9 +16,10 @@ from converter.profile import statement
 from converter.profile.contents import Scope, digest_of
 from converter.profile.statement import Profile
 from converter.stores.disk import disk, open_regular
-from converter.trust import dsse
 from converter.trust.signature import ATTESTATION, Signature
-from converter.trust.trusted import Trusted
+
+if TYPE_CHECKING:
+    from converter.trust.trusted import Trusted
 
 
 @frozen(kw_only=False)
@@ -90,6 +91,8 @@ def stated_digest(signature: Signature) -> Digest | None:
 
 def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
     """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
+    from converter.trust import dsse
+
     if trusted is None:
         return Found(profile=statement.read(_parsed(dsse.open_envelope(_parsed(signature.data))[1])))
     signed = dsse.signed_payload(signature, trusted, replace(current_limits(), document=len(signature.data)))

@@ -26,6 +26,7 @@ TYPES = {
 }
 _KINDS = {word: kind for kind, word in TYPES.items()}
 
+_FILE = b"%b type=file mode=%04o uid=%d gid=%d size=%d sha256digest=%b"
 _PLAIN = re.compile(rb"[^!-~]|[\\#]")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _KNOWN = frozenset((b"type", b"mode", b"uid", b"gid", b"size", b"sha256digest", b"sha256", b"link", b"device", b"time"))
@@ -41,19 +42,19 @@ class File(NamedTuple):
 def format_line(file: File, *, times: bool = False) -> bytes:
     """The line of a file; with ``times``, its modification time too."""
     path, node = file
-    words = [escape_name(b"./" + path if path else b"."), b"type=" + TYPES[node.type]]
-    if node.type != fields.SYMLINK:
-        words.append(b"mode=%04o" % node.mode)
-    words.append(b"uid=%d gid=%d" % (node.uid, node.gid))
+    name = first_word(path)
     if node.type == fields.FILE:
-        words.append(b"size=%d sha256digest=%s" % (node.size, node.sha256.hex().encode()))
+        digest = node.sha256.hex().encode()
+        text = _FILE % (name, node.mode, node.uid, node.gid, node.size, digest)
     elif node.type == fields.SYMLINK:
-        words.append(b"link=" + escape_name(node.linkname))
-    elif node.type in {fields.CHAR, fields.BLOCK}:
-        words.append(b"device=native,%d,%d" % node.device)
+        text = b"%b type=link uid=%d gid=%d link=%b" % (name, node.uid, node.gid, escape_name(node.linkname))
+    else:
+        text = b"%b type=%b mode=%04o uid=%d gid=%d" % (name, TYPES[node.type], node.mode, node.uid, node.gid)
+        if node.type in {fields.CHAR, fields.BLOCK}:
+            text += b" device=native,%d,%d" % node.device
     if times:
-        words.append(b"time=%d.%09d" % divmod(node.mtime_ns, 1_000_000_000))
-    return b" ".join(words) + b"\n"
+        text += b" time=%d.%09d" % divmod(node.mtime_ns, 1_000_000_000)
+    return text + b"\n"
 
 
 def escape_name(name: bytes) -> bytes:
@@ -61,19 +62,25 @@ def escape_name(name: bytes) -> bytes:
     return _PLAIN.sub(lambda found: b"\\%03o" % found[0][0], name)
 
 
-def parse_mtree(lines: Iterable[bytes]) -> Iterator[tuple[File, frozenset[bytes]]]:
-    """The files of a text with full paths, in its order, each with the keywords that are told of it.
+def first_word(path: bytes) -> bytes:
+    """The first word of the line of a path."""
+    return escape_name(b"./" + path) if path else b"."
+
+
+def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines of a text that are about files, each with its number."""
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith(b"#"))
+
+
+def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
+    """The file of a line with a full path, and the keywords that are told of it; ``number`` is the line's.
 
     Raises Invalid for anything else, such as mtree's older form, in which a path depends on the lines before it.
     """
-    for number, text in enumerate(lines, 1):
-        words = text.split()
-        if not words or words[0].startswith(b"#"):
-            continue
-        try:
-            yield _file(words)
-        except (ValueError, KeyError) as error:
-            raise Invalid(f"profile, line {number}: {error}") from None
+    try:
+        return _file(text.split())
+    except (ValueError, KeyError) as error:
+        raise Invalid(f"profile, line {number}: {error}") from None
 
 
 def _file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:

@@ -16,11 +16,11 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.profile.contents import Contents, Scope, digest_of
-from converter.trust import dsse
+from converter.trust.signature import PROFILE
 from converter.version import __version__
 
 TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE = dsse.PROFILE
+PREDICATE = PROFILE
 METHOD = "mtree"
 CONTENT = "content"
 """The name of the first subject."""
@@ -50,12 +50,10 @@ def make_statement(
     contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]]
 ) -> dict[str, Any]:
     """The statement about a tree and its ``config``; ``subjects`` are the names and digests of the image itself."""
-    digest = contents.digest()
-    named = [(CONTENT, digest), *subjects]
+    named = [(CONTENT, contents.digest), *subjects]
     attributes = {
-        _text(b"/" + path): {_text(name): base64.b64encode(value).decode() for name, value in node.xattrs}
-        for path, node in contents
-        if node.xattrs
+        _text(b"/" + path): {_text(name): base64.b64encode(value).decode() for name, value in sorted(rows.items())}
+        for path, rows in contents.attributes.items()
     }
     return {
         "_type": TYPE,
@@ -71,7 +69,7 @@ def make_statement(
             },
             "config": dict(config),
             "attributes": attributes,
-            "content": b"".join(contents.lines()).decode(),
+            "content": b"".join(contents.blocks()).decode(),
         },
     }
 

@@ -14,15 +14,13 @@ from converter.model.limits import Limits
 from converter.model.members import decode_base64, lenient_member, member_or_empty, object_list, required_member
 from converter.trust.cosign import find_maker, note_on_log
 from converter.trust.keys import Key
-from converter.trust.signature import Signature, SignatureVerdict
+from converter.trust.signature import PROFILE, Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, join_notes, require_at_most
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 STATEMENT = "application/vnd.in-toto+json"
 SIGN = "https://sigstore.dev/cosign/sign/v1"
 """The predicate that approves an image; all others state something about it."""
-PROFILE = "https://schemas.transship.invalid/1/profile.json"
-"""The predicate that states the content of an image, which has the same digest in any format."""
 
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 

@@ -12,7 +12,7 @@ from converter.errors import ConverterError, Untrusted
 from converter.model.image import Image
 from converter.profile import statement
 from converter.profile.comparison import compare_profile
-from converter.profile.contents import VOLATILE, Contents, Scope
+from converter.profile.contents import VOLATILE, Contents, Scope, of_layers
 from converter.verification.question import Stored
 
 _TOLD = 3
@@ -57,5 +57,5 @@ class Content:
     def _contents(self, scope: Scope) -> Contents:
         if scope not in self._read:
             with comparison.file_tree(self._image) as listing:
-                self._read[scope] = self._files.enter_context(Contents(listing, scope))
+                self._read[scope] = self._files.enter_context(of_layers(listing, scope))
         return self._read[scope]

@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.errors import Usage
 from converter.model.frozen import frozen
-from converter.trust.certificates import Roots
-from converter.trust.identity import ANY, IdentityRule
-from converter.trust.keys import load_key
-from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import Policy
-from converter.trust.policy_requirements import File, Read
-from converter.trust.rkt_keystore import Keystore
-from converter.trust.trusted import Trusted
+
+if TYPE_CHECKING:
+    from converter.trust.openpgp_keys import Keyring
+    from converter.trust.policy import Policy
+    from converter.trust.policy_requirements import File, Read
+    from converter.trust.trusted import Trusted
 
 SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
 REQUIREMENTS = (SIGNATURE, ATTESTATION, ORIGIN)
@@ -57,6 +56,12 @@ class Wanted:
 
     def trusted(self, name: str) -> Trusted:
         """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""
+        from converter.trust.certificates import Roots
+        from converter.trust.identity import ANY, IdentityRule
+        from converter.trust.keys import load_key
+        from converter.trust.openpgp_keys import Keyring
+        from converter.trust.trusted import Trusted
+
         return Trusted(
             at=self.at or datetime.now(UTC),
             keys=[load_key(data, source) for source, data in self.keys],
@@ -88,7 +93,11 @@ class Wanted:
 
     def read_policy(self) -> Policy | None:
         """The parsed policy, None if there is none; raises Invalid."""
-        return None if self.policy is None else Policy.parse(self.policy)
+        if self.policy is None:
+            return None
+        from converter.trust.policy import Policy
+
+        return Policy.parse(self.policy)
 
     def check(self) -> None:
         """Raises Usage if no key or policy was given, a requirement is unknown, or the time has no zone."""
@@ -103,5 +112,8 @@ class Wanted:
     def _stores(self, name: str) -> list[Keyring]:
         if not self.trust_stores:
             return []
+        from converter.trust.openpgp_keys import Keyring
+        from converter.trust.rkt_keystore import Keystore
+
         source = ", ".join(source for source, _ in self.trust_stores)
         return [Keyring(ring.certificates, source) for ring in Keystore.load(self.trust_stores).for_name(name)]

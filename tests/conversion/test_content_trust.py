@@ -13,7 +13,8 @@ from converter.model.reference import Location
 from converter.stores import open_source
 from converter.trust import evidence
 from converter.trust.signature import CONTENT_TRUST
-from converter.verification import Wanted, verify
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
 from tests.trust.making import public_pem
 from tests.trust.test_content_trust import ROOT, TARGETS, root, targets

@@ -15,7 +15,8 @@ from converter.stores import open_source
 from converter.trust import evidence
 from converter.trust.makers import CosignKey, GpgFile
 from converter.trust.signature import Signature
-from converter.verification import Wanted, verify
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 

@@ -11,7 +11,8 @@ import pytest
 
 import converter
 from converter.trust.private_keys import PrivateKey
-from converter.verification import Wanted, verify
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.interop.images import Layout
 from tests.interop.notary import ROLES, notary_server, root_certificate
 from tests.interop.processes import Registry

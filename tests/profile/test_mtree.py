@@ -50,7 +50,7 @@ def node(kind: bytes = fields.FILE, **more: object) -> Node:
 )
 def test_a_file_is_one_line(file: File, line: bytes) -> None:
     assert mtree.format_line(file) == line
-    ((read, _),) = mtree.parse_mtree([line])
+    read, _ = mtree.parse_line(1, line)
     assert mtree.format_line(read) == line
 
 
@@ -58,7 +58,7 @@ def test_a_time_is_told_only_when_it_counts() -> None:
     file = File(b"p", node(fields.FIFO, mtime_ns=1_500_000_001))
     assert b"time" not in mtree.format_line(file)
     assert mtree.format_line(file, times=True).endswith(b" time=1.500000001\n")
-    ((read, told),) = mtree.parse_mtree([mtree.format_line(file, times=True)])
+    read, told = mtree.parse_line(1, mtree.format_line(file, times=True))
     assert read == file
     assert b"time" in told
 
@@ -78,7 +78,7 @@ def test_a_time_is_told_only_when_it_counts() -> None:
 )
 def test_another_text_is_refused_with_the_number_of_its_line(line: bytes) -> None:
     with pytest.raises(Invalid, match="profile, line 2: "):
-        list(mtree.parse_mtree([mtree.FIRST, line]))
+        [mtree.parse_line(*one) for one in mtree.numbered([mtree.FIRST, line])]
 
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name)
@@ -94,5 +94,5 @@ def test_what_is_written_is_read(path: bytes, target: bytes, mode: int, owner: i
         line = mtree.format_line(File(path, one), times=True)
         assert line.isascii()
         assert line.count(b"\n") == 1
-        ((read, _),) = mtree.parse_mtree([line])
+        read, _ = mtree.parse_line(1, line)
         assert read == File(path, one)

@@ -14,7 +14,7 @@ import pytest
 import converter
 from converter.model import media_types as types
 from converter.model.content import ZSTD
-from converter.verification import Wanted
+from converter.verification.wanted import Wanted
 from tests.serving.conftest import Client, Serve
 from tests.stores.copying import source_at
 from tests.trust.origins import KEY

@@ -15,7 +15,9 @@ from converter.errors import ConverterError, NotFound, Unsupported, Usage
 from converter.signing import Signing, sign
 from converter.stores.media.temporary import remove_left
 from converter.trust.makers import CosignKey, GpgFile, Maker
-from converter.verification import Judgement, Wanted, verify
+from converter.verification.judgement import Judgement
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.builders import DOCKER
 from tests.builders.disk import NAME, aci, directory, layout
 from tests.failing_disk import failing

@@ -19,8 +19,8 @@ from converter.comparison import compare_images
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.image import Image
-from converter.stores.rootfs import walk
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
+from converter.stores.rootfs.layer import DirectoryLayer
 from tests.stores.copying import contents, source_at
 
 ROOT = os.geteuid() == 0
@@ -218,7 +218,7 @@ def test_a_tree_that_changes_between_two_readings_is_refused(tree: Path, change:
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tree: Path) -> None:
     file(tree / "f", bytes(1 << 20))
-    blocks = iter(walk.DirectoryWalk(tree))
+    blocks = iter(DirectoryLayer(tree))
     for _ in range(3):  # the two headers, and a part of the file
         next(blocks)
     with (tree / "f").open("ab") as more:

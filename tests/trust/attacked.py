@@ -16,7 +16,7 @@ from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.document import dump_json
 from converter.trust.origin import ARTIFACT
-from converter.verification import Wanted
+from converter.verification.wanted import Wanted
 from tests.builders import sha256, tar
 from tests.trust import origins
 from tests.trust.origins import BOTH, NAME, OPENPGP

@@ -15,7 +15,9 @@ from converter.formats import docker_v1
 from converter.model import media_types as types
 from converter.signing import Signing, sign
 from converter.trust.makers import CosignKey, GpgFile
-from converter.verification import Judgement, Wanted, verify
+from converter.verification.judgement import Judgement
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.builders import CONFIG, DOCKER, OCI, Dialect, add_image, add_index, gzipped, sha256
 from tests.builders.acis import aci_tar, manifest
 from tests.builders.disk import stored

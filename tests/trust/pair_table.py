@@ -13,7 +13,9 @@ from typing import Any
 
 import converter
 from converter.stores.options import StoreOptions
-from converter.verification import Judgement, Wanted, verify
+from converter.verification.judgement import Judgement
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.stores.registry.fake import FakeRegistry
 from tests.trust import origins
 from tests.trust.origins import KEY, NAME, RING

@@ -12,7 +12,7 @@ import converter
 from converter.errors import LossRefused
 from converter.signing import Signing, sign
 from converter.trust.makers import CosignKey
-from converter.verification import Wanted
+from converter.verification.wanted import Wanted
 from tests.builders import add_image
 from tests.builders.disk import stored
 from tests.builders.memory import MemoryStore

@@ -17,7 +17,8 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
 from converter.trust.makers import CosignKey
-from converter.verification import Wanted, verify
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.trust import origins
 from tests.trust.making import ecdsa
 from tests.trust.origins import BOTH, KEY, NAME

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from converter.verification import Wanted, verify
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.verification.make_records import RECORDS
 
 MADE = datetime(2026, 11, 28, tzinfo=UTC)

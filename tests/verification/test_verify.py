@@ -18,7 +18,8 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
 from converter.trust.makers import CosignKey, GpgFile
-from converter.verification import Wanted, verify
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, aci, directory, layout
 from tests.trust.making import NOW, ecdsa, openpgp, public_pem
 from tests.trust.test_dsse import envelope

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from converter.pages import render
 
 if TYPE_CHECKING:
-    from converter.verification import Judgement
+    from converter.verification.judgement import Judgement
 
 
 def page(judgement: Judgement) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from converter.errors import AlreadyExists
@@ -12,7 +11,7 @@ from converter.model.reference import STDOUT
 from converter.stores.disk import disk, printable_path, sync_directory
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, descriptor, is_stream
-from converter.streams import spool
+from converter.streams import Blocks, spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks, write_all
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
@@ -104,7 +103,7 @@ class OutFile:
             os.close(out)
 
 
-def write_new(path: Path, blocks: Iterable[bytes], overwriting: Overwriting = NOTHING) -> None:
+def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) -> None:
     """Write a file, whole or not at all. Raises AlreadyExists, Invalid, NotFound, StorageFailed."""
     file = OutFile(path, overwriting)
     file.begin()

@@ -10,20 +10,20 @@ from converter.ports import Sink, Source
 from converter.stores.disk import disk
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
-from converter.stores.rootfs.bundle import ROOTFS, BundleSink, RootfsSink
-from converter.stores.rootfs.flat import FlatSink
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
     """``rootfs:PATH`` is a directory, or a tar (``-``: standard input); ``bundle:PATH`` is a directory with ``rootfs``
     and ``config.json`` in it.
     """
-    from converter.stores.rootfs import bundle_config
     from converter.stores.rootfs.source import RootfsSource, TarTree, Tree
 
     path = Path(location.path)
     here = host_platform()
     if location.transport == "bundle":
+        from converter.stores.rootfs import bundle_config
+        from converter.stores.rootfs.bundle import ROOTFS
+
         config, platform = bundle_config.read(path, here, options.limits)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
     with disk(path, "read"):
@@ -35,6 +35,9 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     """``bundle:PATH`` is a directory; so is ``rootfs:PATH``, unless its name ends in ``.tar`` or it is a pipe such as
     ``-``.
     """
+    from converter.stores.rootfs.bundle import BundleSink, RootfsSink
+    from converter.stores.rootfs.flat import FlatSink
+
     path = Path(location.path)
     if location.transport == "bundle":
         return BundleSink(path, options)

@@ -22,12 +22,11 @@ from converter.model.image import Loss
 from converter.model.limits import Limits
 from converter.model.platform import Platform
 from converter.stores.disk import printable_path
-from converter.stores.media.archive import display_name, open_bytes, open_tar
-from converter.stores.rootfs.walk import REASONS, DirectoryWalk
+from converter.stores.rootfs.layer import DirectoryLayer
+from converter.stores.rootfs.walk import REASONS
 from converter.stores.source import SingleSource
 from converter.streams.blocks import closing, file_blocks
 from converter.streams.tar.names import clean_name
-from converter.streams.tar.scan import scan_entries
 from converter.streams.verify import Meter, metered
 from converter.streams.whiteout import PREFIX
 
@@ -60,19 +59,10 @@ class RootfsSource(SingleSource):
             raise NotFound(f"no blob {descriptor.digest} in {self._tree.where}")
         return Known(descriptor.sized(found.descriptor.size), found.raw)
 
-    def blocks(self) -> Blocks:
-        """The tar of the files, read without computing its digest first."""
-        return self._tree.blocks()
-
     @property
-    def streams(self) -> bool:
-        """Whether the files are read from a directory, and need no check as a whole."""
-        return self._tree.streams
-
-    @property
-    def mounts(self) -> tuple[str, ...]:
-        """The paths at which another file system was mounted when the files were last read."""
-        return self._tree.mounts()
+    def directory(self) -> Path | None:
+        """Where the files are, if they are in a directory."""
+        return self._tree.directory
 
     @property
     def members(self) -> dict[str, Any]:
@@ -121,11 +111,10 @@ class RootfsSource(SingleSource):
 class Tree:
     """Files in a directory."""
 
-    streams = True
-
     def __init__(self, path: Path) -> None:
         self.where = printable_path(path)
-        self._walk = DirectoryWalk(path)
+        self.directory: Path | None = path
+        self._layer = DirectoryLayer(path)
         self._seal = b""
 
     def close(self) -> None:
@@ -133,36 +122,33 @@ class Tree:
 
     def blocks(self) -> Blocks:
         """The tar of the files."""
-        return iter(self._walk)
+        return iter(self._layer)
 
     def check(self, blocks: Blocks) -> None:
         """Read the blocks to their end, and remember what there was."""
         for _ in blocks:
             pass
-        self._seal = self._walk.seal
+        self._seal = self._layer.seal
 
     def again(self) -> Iterator[bytes | memoryview]:
         """The same blocks; raises Invalid if a file was added, removed or changed meanwhile."""
-        yield from self._walk
-        if self._walk.seal != self._seal:
+        yield from self._layer
+        if self._layer.seal != self._seal:
             raise Invalid(f"{self.where}: files changed while they were read")
-
-    def mounts(self) -> tuple[str, ...]:
-        """Where other file systems begin."""
-        return tuple(sorted(os.fsdecode(b"/" + path) for path in self._walk.mounts))
 
     def losses(self) -> tuple[Loss, ...]:
         """What was left out."""
-        found = sorted(self._walk.left_out.items())
+        found = sorted(self._layer.walk.left_out.items())
         return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
 
 
 class TarTree(Tree):
     """Files in a tar, perhaps compressed, which is taken as it is."""
 
-    streams = False
-
     def __init__(self, path: Path, limits: Limits) -> None:
+        from converter.stores.media.archive import display_name, open_bytes, open_tar
+
+        self.directory = None
         self.where = display_name(path)
         self._limits = limits
         file = open_bytes(path)
@@ -179,6 +165,8 @@ class TarTree(Tree):
 
     def check(self, blocks: Blocks) -> None:
         """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
+        from converter.streams.tar.scan import scan_entries
+
         with closing(blocks) as source:
             for entry in scan_entries(source, self._limits):
                 if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
@@ -187,9 +175,6 @@ class TarTree(Tree):
 
     def again(self) -> Iterator[bytes | memoryview]:
         yield from self.blocks()
-
-    def mounts(self) -> tuple[str, ...]:
-        return ()
 
     def losses(self) -> tuple[Loss, ...]:
         return ()

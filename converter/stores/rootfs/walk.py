@@ -1,4 +1,4 @@
-"""A directory as one tar: the same bytes for the same files, whatever order the file system lists them in.
+"""The files of a directory as they lie on the disk, in an order that no file system decides.
 
 Directories are opened one below the other and links are never followed: a process in a running container cannot lead
 the reader out of its tree.
@@ -9,20 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
-from hashlib import blake2b
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from converter import system
-from converter.errors import Invalid, Unsupported
+from converter.errors import Invalid
 from converter.stores.disk import READ, disk, printable_path
 from converter.stores.rootfs.attributes import HOSTS, ROOTLESS, UNSUPPORTED, owner_of
-from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK
-from converter.streams.tar import fields, pax
-from converter.streams.tar.write import END, make_header, padding_bytes
-from converter.streams.whiteout import whiteout
+from converter.streams.tar import fields
 from converter.system import mount_of
 
 REASONS = {
@@ -30,6 +26,12 @@ REASONS = {
     "mounts": "files that are mounted over others, and belong to another file system",
 }
 """What is left out, and how a count of it reads."""
+
+AS_UNPACKED, BY_PATH = b"\0", b"/"
+"""The orders of files: a directory's contents follow it at once, or all files stand in the order of their paths.
+
+In the second, what is in ``lib`` comes after ``lib-x``. The byte is what a directory's name is sorted with.
+"""
 
 _TYPES = {
     stat.S_IFREG: fields.FILE,
@@ -41,162 +43,204 @@ _TYPES = {
 }
 
 
+class FoundFile(NamedTuple):
+    """A file of a tree; ``fd`` is open for a regular file, -1 for any other, and whoever takes the file closes it."""
+
+    path: bytes
+    """Without a slash before it; empty for the root."""
+    type: bytes
+    """A constant of ``fields``, never LINK."""
+    status: os.stat_result
+    owner: tuple[int, int]
+    xattrs: dict[bytes, bytes]
+    linkname: bytes = b""
+    fd: int = -1
+
+
 class DirectoryWalk:
-    """The files below a directory, which each iteration reads anew.
+    """The files below a directory, which each iteration reads anew, but for the paths ``without`` and what is below.
+
+    Several processes may share the work: each takes the regular files whose inodes fall to it, and the first of them
+    all else. ``share`` is the number of this one, and how many there are.
 
     Of the last iteration, ``left_out`` counts what was left out, by the names in ``REASONS``; ``mounts`` has the paths
-    where another file system begins, whose files are not part of the tree; ``seal`` is the same for two iterations that
-    found the same files with the same times.
+    where another file system begins, whose files are not part of the tree: only the directory itself is.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        order: bytes = AS_UNPACKED,
+        without: Collection[bytes] = (),
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self._root = root
+        self.share = share
+        self.order = order
+        self.without = without
         self.left_out: Counter[str] = Counter()
         self.mounts: set[bytes] = set()
-        self.seal = b""
 
-    def __iter__(self) -> Iterator[Block]:
-        """The blocks of the tar, names in the order of their bytes, a directory before its contents.
+    def __iter__(self) -> Iterator[FoundFile]:
+        """The files, names in the order of their bytes.
 
-        Raises Invalid for a file that changes while it is read, Unsupported for a name that means a deletion in a
-        layer, NotFound, StorageFailed.
+        Raises Invalid for a directory that changes while it is read, NotFound, StorageFailed.
         """
         self.left_out.clear()
         self.mounts.clear()
         with disk(self._root, "read"):
             root = os.open(self._root, READ | os.O_DIRECTORY)
-        tree = _Tree(self, root)
-        yield from tree.blocks()
-        self.seal = tree.headers.digest()
-        yield END
+        return _Reading(self, root).files()
 
 
-class _Directory(NamedTuple):
-    """An open directory: its path, and the names in it that are still to come, the next one last."""
+def content(found: FoundFile, block: int) -> Iterator[bytes]:
+    """What a regular file holds. Raises Invalid if it changes meanwhile, StorageFailed."""
+    left = found.status.st_size
+    try:
+        while left and (data := os.read(found.fd, min(block, left))):
+            left -= len(data)
+            yield data
+        if left or _changed(found.fd, found.status):
+            raise Invalid(f"{printable_path(os.fsdecode(found.path))} changed while it was read")
+    except OSError:
+        with disk(os.fsdecode(found.path), "read"):
+            raise
+
+
+def _changed(fd: int, before: os.stat_result) -> bool:
+    """Whether an open file or directory has changed. Programs can set a time back, but not that of the change."""
+    after = os.fstat(fd)
+    return (before.st_size, before.st_ctime_ns) != (after.st_size, after.st_ctime_ns)
+
+
+@dataclass(slots=True)
+class _Directory:
+    """An open directory: the beginning of its files' paths, and the names still to come, the next one last.
+
+    A name is there with whether it is that of a regular file; one that ends in the order's byte stands for the contents
+    of a directory that has come.
+    """
 
     fd: int
     path: bytes
-    names: list[bytes]
+    before: os.stat_result
+    names: list[tuple[bytes, bool]]
 
 
-class _Tree:
+class _Reading:
     """One reading of a tree; it closes ``root``, a file descriptor."""
 
     def __init__(self, walk: DirectoryWalk, root: int) -> None:
         self._walk = walk
         self._mount = mount_of(root)
-        self.headers = blake2b()
-        self._first: dict[tuple[int, int], bytes] = {}
-        """The first name of each file that has several."""
-        self._waiting = [_Directory(root, b"", [])]
+        self._waiting = [_Directory(root, b"", os.fstat(root), [])]
         """The directories that are open, each in the one before it. No recursion: trees may be deeper than a stack."""
+        self._path = b""
+        """What is being read."""
 
-    def blocks(self) -> Iterator[Block]:
+    def files(self) -> Iterator[FoundFile]:
         (root,) = self._waiting
+        order, first = self._walk.order, self._walk.share[0] == 0
         try:
-            root.names.extend(_names(root.fd, b""))
-            yield self._header(b"./", root.fd, os.fstat(root.fd))
+            root.names = self._names(root.fd)
+            if first and b"" not in self._walk.without:
+                yield _found(b"", fields.DIR, root.before, root.fd)
             while self._waiting:
                 above = self._waiting[-1]
                 if not above.names:
-                    os.close(self._waiting.pop().fd)
+                    self._leave()
                     continue
-                name = above.names.pop()
-                path = above.path + b"/" + name if above.path else name
-                with disk(os.fsdecode(path), "read"):
-                    yield from self._file(above.fd, name, path)
+                name, regular = above.names.pop()
+                self._path = path = above.path + name
+                if name.endswith(order):
+                    self._enter(above, name[:-1])
+                elif path not in self._walk.without:
+                    found = self._regular(above, name) if regular else self._other(above, name)
+                    if found is not None and (first or regular):
+                        yield found
+        except OSError:
+            with disk(os.fsdecode(self._path.rstrip(order)) or "/", "read"):
+                raise
         finally:
             for directory in self._waiting:
                 os.close(directory.fd)
 
-    def _file(self, above: int, name: bytes, path: bytes) -> Iterator[Block]:
-        status = os.stat(name, dir_fd=above, follow_symlinks=False)
-        kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFSOCK:
+    def _names(self, directory: int) -> list[tuple[bytes, bool]]:
+        """The names in a directory, the last first, each with whether it is that of a regular file."""
+        number, count = self._walk.share
+        names = []
+        with os.scandir(directory) as found:
+            for one in found:
+                regular = one.is_file(follow_symlinks=False)
+                if one.inode() % count == number if regular else not number or one.is_dir(follow_symlinks=False):
+                    names.append((os.fsencode(one.name), regular))
+        return sorted(names, reverse=True)
+
+    def _enter(self, above: _Directory, name: bytes) -> None:
+        fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above.fd)
+        self._waiting.append(directory := _Directory(fd, above.path + name + b"/", os.fstat(fd), []))
+        directory.names = self._names(fd)
+
+    def _leave(self) -> None:
+        directory = self._waiting.pop()
+        try:
+            if _changed(directory.fd, directory.before):
+                raise Invalid(f"{printable_path(os.fsdecode(directory.path)) or '/'} changed while it was read")
+        finally:
+            os.close(directory.fd)
+
+    def _other(self, above: _Directory, name: bytes) -> FoundFile | None:
+        status = os.stat(name, dir_fd=above.fd, follow_symlinks=False)
+        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
+        if kind == fields.DIR:
+            return self._directory(above, name)
+        if kind == fields.FILE:
+            return self._regular(above, name)
+        if kind is None:
             self._walk.left_out["sockets"] += 1
-        elif b".wh." in path and whiteout(path):
-            raise Unsupported(f"{printable_path(os.fsdecode(path))}: in a layer, a file of this name means a deletion")
-        elif kind == stat.S_IFDIR:
-            fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
-            self._waiting.append(_Directory(fd, path, []))
-            yield self._header(path, fd, os.fstat(fd))
+            return None
+        target = os.readlink(name, dir_fd=above.fd) if kind == fields.SYMLINK else b""
+        return _found(self._path, kind, status, system.entry(above.fd, name), target)
+
+    def _directory(self, above: _Directory, name: bytes) -> FoundFile:
+        """The directory; its contents are put among the names to come."""
+        fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above.fd)
+        try:
             if mount_of(fd) == self._mount:
-                self._waiting[-1].names.extend(_names(fd, path))
+                place, contents = len(above.names), name + self._walk.order
+                while place and above.names[place - 1][0] < contents:
+                    place -= 1
+                above.names.insert(place, (contents, False))
             else:
-                self._walk.mounts.add(path)
-        elif status.st_nlink > 1 and (first := self._first.setdefault((status.st_dev, status.st_ino), path)) != path:
-            head = make_header(name=path, type=fields.LINK, linkname=first, **_usual(status))
-            self.headers.update(head)
-            yield head
-        elif kind == stat.S_IFREG:
-            fd = os.open(name, READ | os.O_NOFOLLOW, dir_fd=above)
-            try:
-                yield from self._regular(path, fd, above)
-            finally:
+                self._walk.mounts.add(self._path)
+            return _found(self._path, fields.DIR, os.fstat(fd), fd)
+        finally:
+            os.close(fd)
+
+    def _regular(self, above: _Directory, name: bytes) -> FoundFile | None:
+        fd = os.open(name, READ | os.O_NOFOLLOW, dir_fd=above.fd)
+        found = None
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise Invalid(f"{printable_path(os.fsdecode(self._path))} changed while it was read")
+            if status.st_dev == above.before.st_dev or mount_of(fd) == self._mount:
+                found = _found(self._path, fields.FILE, status, fd)
+            else:
+                self._walk.left_out["mounts"] += 1
+                self._walk.mounts.add(self._path)
+            return found
+        finally:
+            if found is None:
                 os.close(fd)
-        else:
-            target = os.readlink(name, dir_fd=above) if kind == stat.S_IFLNK else b""
-            yield self._header(path, system.entry(above, name), status, target)
-
-    def _regular(self, path: bytes, fd: int, above: int) -> Iterator[Block]:
-        before = os.fstat(fd)
-        if before.st_dev != os.fstat(above).st_dev and mount_of(fd) != self._mount:
-            self._walk.left_out["mounts"] += 1
-            self._walk.mounts.add(path)
-            return
-        yield self._header(path, fd, before)
-        left = before.st_size
-        while left and (block := os.read(fd, min(COPY_BLOCK, left))):
-            left -= len(block)
-            yield block
-        after = os.fstat(fd)
-        if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise Invalid(f"{printable_path(os.fsdecode(path))} changed while it was read")
-        if padding := padding_bytes(before.st_size):
-            yield padding
-
-    def _header(self, path: bytes, file: int | bytes, status: os.stat_result, linkname: bytes = b"") -> bytes:
-        """The header of a file, which is open, or known by its path if it cannot be opened."""
-        head = _header(path, file, status, linkname)
-        self.headers.update(head)
-        return head
 
 
-def _header(path: bytes, file: int | bytes, status: os.stat_result, linkname: bytes) -> bytes:
-    kind = _TYPES[stat.S_IFMT(status.st_mode)]
-    attributes = _attributes(file)
-    usual = _usual(status)
-    if owner := attributes.pop(ROOTLESS, None):
-        usual["uid"], usual["gid"] = owner_of(owner)
-    return make_header(
-        name=path,
-        type=kind,
-        size=status.st_size if kind == fields.FILE else 0,
-        linkname=linkname,
-        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in {fields.CHAR, fields.BLOCK} else (0, 0),
-        records={pax.XATTR + key: value for key, value in attributes.items()},
-        **usual,
-    )
-
-
-class _Usual(TypedDict):
-    """What every header has."""
-
-    mode: int
-    uid: int
-    gid: int
-    mtime_ns: int
-
-
-def _usual(status: os.stat_result) -> _Usual:
-    mode = stat.S_IMODE(status.st_mode)
-    return {"mode": mode, "uid": status.st_uid, "gid": status.st_gid, "mtime_ns": status.st_mtime_ns}
-
-
-def _names(directory: int, path: bytes) -> list[bytes]:
-    """The names in a directory, the last first."""
-    with disk(os.fsdecode(path) or "/", "read"):
-        return sorted(map(os.fsencode, os.listdir(directory)), reverse=True)
+def _found(path: bytes, kind: bytes, status: os.stat_result, file: int | bytes, linkname: bytes = b"") -> FoundFile:
+    """A file, which is open, or known by its path if it cannot be opened."""
+    xattrs = _attributes(file)
+    owner = owner_of(xattrs.pop(ROOTLESS)) if ROOTLESS in xattrs else (status.st_uid, status.st_gid)
+    fd = file if kind == fields.FILE and isinstance(file, int) else -1
+    return FoundFile(path, kind, status, owner, xattrs, linkname, fd)
 
 
 def _attributes(file: int | bytes) -> dict[bytes, bytes]:

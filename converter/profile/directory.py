@@ -1,0 +1,183 @@
+"""The contents of a directory, read from its files: what the tar of it would say, without making one.
+
+Copies of this process share the files. With threads it would take as long as with one: most of the time is the
+interpreter's, which runs one thread at a time.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from hashlib import sha256
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import NoReturn, Self
+
+from converter import system
+from converter.errors import Invalid
+from converter.model.limits import KIB, MIB
+from converter.profile.contents import Contents, Line, Scope, line_of
+from converter.profile.mtree import File
+from converter.stores.disk import printable_path
+from converter.stores.rootfs.walk import BY_PATH, DirectoryWalk, FoundFile, content
+from converter.streams.tar import fields
+from converter.streams.tar.node import Node
+
+BLOCK = 128 * KIB
+"""Bytes read at once: what a processor still has at hand when it hashes them."""
+AT_ONCE = 100
+"""The lines that a helper sends together."""
+MOST_HELPERS = 7
+
+_LENGTH = 4
+"""Bytes of the length before each of them."""
+
+_DEVICES = frozenset((fields.CHAR, fields.BLOCK))
+
+Moved = Callable[[int], None]
+"""Hears how many more bytes have been read."""
+
+
+class _Stopped(Exception):
+    """A helper has ended before its work was done."""
+
+
+def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved) -> Contents:
+    """The contents of a directory, without what other file systems lie over, read by up to ``jobs`` processes.
+
+    Raises Invalid for a file or directory that changes while it is read, NotFound, StorageFailed.
+    """
+    helpers = min(jobs - 1, MOST_HELPERS) if system.can_fork() else 0
+    try:
+        return _shared(root, scope, helpers, moved)
+    except _Stopped:  # what stopped it will be found again, and told
+        return _shared(root, scope, 0, moved)
+
+
+def _shared(root: Path, scope: Scope, helpers: int, moved: Moved) -> Contents:
+    walk, *others = (
+        DirectoryWalk(root, BY_PATH, scope.paths(), (number, helpers + 1)) for number in range(helpers + 1)
+    )
+    with ExitStack() as stack:
+        working = [stack.enter_context(_Helper(other, times=scope.times)) for other in others]
+        parts = [_lines(walk, moved, times=scope.times), *(one.lines(moved) for one in working)]
+        contents = Contents(_in_order(parts), scope)
+        contents.scope = scope.without({*walk.mounts}.union(*(one.mounts for one in working)))
+    return contents
+
+
+def _in_order(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
+    """The lines of all, in the order of their paths."""
+    last = None
+    for line in merge(*parts):
+        if line[0] == last:
+            raise Invalid(f"{printable_path(os.fsdecode(line[0]))} changed while it was read")
+        last = line[0]
+        yield line
+
+
+class _Helper:
+    """A copy of this process that reads its share of the files. A context manager, which ends it.
+
+    ``mounts`` are what it has left out, once its lines have come.
+    """
+
+    def __init__(self, walk: DirectoryWalk, *, times: bool) -> None:
+        self.mounts: list[bytes] = []
+        reading, writing = os.pipe()
+        self._process = os.fork()
+        if not self._process:
+            _help(walk, writing, times=times)
+        os.close(writing)
+        self._pipe = os.fdopen(reading, "rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipe.close()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+
+    def lines(self, moved: Moved) -> Iterator[Line]:
+        """What it has read; raises _Stopped if it does not end as it should."""
+        while head := self._pipe.read(_LENGTH):
+            length = int.from_bytes(head, "big")
+            lines, size, self.mounts = marshal.loads(self._pipe.read(length))  # noqa: S302 - from a copy of this process
+            moved(size)
+            yield from lines
+            if len(lines) < AT_ONCE:
+                return
+        raise _Stopped
+
+
+def _help(walk: DirectoryWalk, writing: int, *, times: bool) -> NoReturn:
+    """Send the lines in lists; the last one is shorter than the others. Nothing else of the program is run on."""
+    sizes: list[int] = []
+    try:
+        with os.fdopen(writing, "wb") as pipe:
+            lines = _lines(walk, sizes.append, times=times)
+            while True:
+                some = list(islice(lines, AT_ONCE))
+                data = marshal.dumps((some, sum(sizes), list(walk.mounts)))
+                pipe.write(len(data).to_bytes(_LENGTH, "big") + data)
+                pipe.flush()
+                sizes.clear()
+                if len(some) < AT_ONCE:
+                    break
+    finally:
+        os._exit(0)
+
+
+def _lines(walk: DirectoryWalk, moved: Moved, *, times: bool) -> Iterator[Line]:
+    linked: dict[tuple[int, int, int], bytes] = {}
+    unreported = 0
+    for found in walk:
+        digest = b""
+        if found.fd >= 0:
+            try:
+                digest = _digest(found, linked)
+            finally:
+                os.close(found.fd)
+            unreported += found.status.st_size
+            if unreported > MIB:
+                moved(unreported)
+                unreported = 0
+        if found.path not in walk.mounts:
+            yield line_of(_file(found, digest), times=times)
+
+
+def _digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> bytes:
+    """The digest of a file's content; ``linked`` has those of files with several names."""
+    status = found.status
+    inode = status.st_dev, status.st_ino, status.st_ctime_ns
+    if status.st_nlink > 1 and inode in linked:
+        return linked[inode]
+    hasher = sha256()
+    for block in content(found, BLOCK):
+        hasher.update(block)
+    digest = hasher.digest()
+    if status.st_nlink > 1:
+        linked[inode] = digest
+    return digest
+
+
+def _file(found: FoundFile, digest: bytes) -> File:
+    path, kind, status, owner, xattrs, linkname, _ = found
+    node = Node(
+        kind,
+        stat.S_IMODE(status.st_mode),
+        *owner,
+        status.st_mtime_ns,
+        status.st_size if kind == fields.FILE else 0,
+        linkname,
+        (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in _DEVICES else (0, 0),
+        tuple(sorted(xattrs.items())) if xattrs else (),
+        digest,
+    )
+    return File(path, node)
