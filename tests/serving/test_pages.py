@@ -21,8 +21,8 @@ import converter
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.content import ZSTD
-from converter.verification import Wanted
 from converter.verification.proof import LEVELS
+from converter.verification.wanted import Wanted
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
 from tests.builders.memory import MemoryStore
