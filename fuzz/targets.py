@@ -28,9 +28,9 @@ from converter.schema import KINDS, check_document
 from converter.signing import Signing
 from converter.stores.discovery import templates
 from converter.stores.discovery.names import AppName
-from converter.stores.registry.auth import basic, challenges, read_token
-from converter.stores.registry.credentials import found_in, helped
-from converter.stores.registry.credentials import keys as auth_keys
+from converter.stores.registry.auth import basic_header, parse_challenges, read_token
+from converter.stores.registry.credentials import credential_keys as auth_keys
+from converter.stores.registry.credentials import found_in, parse_helper_answer
 from converter.stores.registry.download import first_byte
 from converter.stores.registry.tags import next_link
 from converter.stores.registry.upload import least_part, offset_of
@@ -187,7 +187,7 @@ def sync_file(data: bytes) -> None:
 def headers(data: bytes) -> None:
     """What the headers of a registry's answer say (Latin-1, as http.client reads them)."""
     text = data.decode("latin-1")
-    challenges([text])
+    parse_challenges([text])
     asked_wait(text)
     with suppress(ConverterError):
         resolve_url("https://h/x", next_link(text) or text)
@@ -202,15 +202,15 @@ def credentials(data: bytes) -> None:
     with suppress(ConverterError):
         read_token(data, 0.0, "https://h/token")
     with suppress(ConverterError, KeyError):
-        helped(data)
+        parse_helper_answer(data)
     found = found_in(load_object(data), auth_keys("h", "a/b"), helper_path="/nonexistent")
     if found is not None:
-        basic(found)
+        basic_header(found)
 
 
 def page(data: bytes) -> None:
     """The page that says where an ACI lies."""
-    templates.read(data.decode("utf-8", "replace"), AppName.parse("example.com/app:1"))
+    templates.read_page(data.decode("utf-8", "replace"), AppName.parse("example.com/app:1"))
 
 
 def keys(data: bytes) -> None:

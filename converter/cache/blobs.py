@@ -15,7 +15,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.ports import Source
 from converter.stores.disk import open_regular
-from converter.stores.media.temporary import Temporary, clean, temporary_file
+from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
 from converter.stores.wrapped import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import closing, file_blocks, write_all
@@ -86,7 +86,7 @@ class BlobFolder:
 
     def trim(self) -> list[CachedBlob]:
         """Remove blobs beyond ``most`` bytes and temporary files of killed processes; returns the removed blobs."""
-        clean(self._folder)
+        remove_abandoned(self._folder)
         kept = self.kept()
         over = sum(one.size for one in kept) - self._most
         removed = []

@@ -16,7 +16,7 @@ from converter.model.image import Attachment, Dependency
 from converter.model.reference import Location
 from converter.ports import Finder, Source
 from converter.stores import StoreOptions, open_source
-from converter.stores.disk import disk
+from converter.stores.disk import disk_errors
 
 Named = dict[str, list[Path]]
 """Files that may be ACIs, by the names in their manifests."""
@@ -139,7 +139,7 @@ def names_in(path: Path) -> tuple[str, str]:
     Neither is verified: this is to find files, and to say where they go. A file is read again only if it changes, since
     many have their manifest at the end, and a run asks for each image, and for each of its dependencies.
     """
-    with disk(path, "read"):
+    with disk_errors(path, "read"):
         stat = path.stat()
     return _names_in(path.absolute(), (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
 

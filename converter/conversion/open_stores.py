@@ -11,7 +11,7 @@ from converter.model.limits import Limits
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
-from converter.stores.lending import Lending
+from converter.stores.resource_pool import ResourcePool
 
 KEPT = 8
 """The most stores that stay open for later readers: each may hold a file open."""
@@ -21,7 +21,7 @@ class OpenStores:
     """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
 
     def __init__(self) -> None:
-        self._places: Lending[tuple[str, str, Limits], _OpenStore] = Lending(KEPT)
+        self._places: ResourcePool[tuple[str, str, Limits], _OpenStore] = ResourcePool(KEPT)
         self.close = self._places.close
 
     @contextmanager

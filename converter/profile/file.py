@@ -15,7 +15,7 @@ from converter.model.limits import current_limits
 from converter.profile import statement
 from converter.profile.contents import Scope, digest_of
 from converter.profile.statement import Profile
-from converter.stores.disk import disk, open_regular
+from converter.stores.disk import disk_errors, open_regular
 from converter.trust.signature import ATTESTATION, Signature
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Lines:
     path: Path
 
     def __iter__(self) -> Iterator[bytes]:
-        with disk(self.path, "read"), self.path.open("rb") as file:
+        with disk_errors(self.path, "read"), self.path.open("rb") as file:
             yield from file
 
 
@@ -106,13 +106,13 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def _is_json(path: Path) -> bool:
-    with disk(path, "read"), path.open("rb") as file:
+    with disk_errors(path, "read"), path.open("rb") as file:
         return file.read(64).lstrip()[:1] == b"{"
 
 
 def _read(path: Path) -> bytes:
     fd = open_regular(path)
-    with disk(path, "read"), open(fd, "rb") as file:  # noqa: PTH123 - a file descriptor, not a path
+    with disk_errors(path, "read"), open(fd, "rb") as file:  # noqa: PTH123 - a file descriptor, not a path
         most = current_limits().profile
         data = file.read(most + 1)
     current_limits().require("profile", len(data), "bytes")

@@ -32,8 +32,8 @@ from converter.model.limits import GIB
 from converter.model.members import member_or_empty, required_member
 from converter.model.reference import is_of_attachment
 from converter.serving.responses import FileBody
-from converter.stores.disk import disk, regular_size, sync_directory, write_file
-from converter.stores.media.pour import poured_file
+from converter.stores.disk import disk_errors, regular_size, sync_directory, write_file
+from converter.stores.media.write_blob import write_blob_file
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
@@ -118,7 +118,7 @@ class ImageStore:
         self._referrers: dict[tuple[str, Digest], dict[Digest, Attachment]] = {}
         self._tagged: dict[tuple[str, str], tuple[Descriptor, str]] = {}
         self._begun: dict[object, float] = {}
-        with disk(folder, "write"):
+        with disk_errors(folder, "write"):
             for name in (BLOBS, IMAGES, INCOMING):
                 (folder / name).mkdir(parents=True, exist_ok=True)
             self._held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -216,9 +216,9 @@ class ImageStore:
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         """Take a blob, which verifies itself where it is expected; nothing of it remains if that fails."""
         part = self.folder / INCOMING / uuid.uuid4().hex
-        made = poured_file(part, self.folder, blocks, expected)
+        made = write_blob_file(part, self.folder, blocks, expected)
         place = self.path(made.digest)
-        with disk(self.folder, "write"):
+        with disk_errors(self.folder, "write"):
             try:
                 fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
                 try:
@@ -293,7 +293,7 @@ class ImageStore:
 
     def _write(self, image: StoredImage) -> None:
         part = self.folder / INCOMING / uuid.uuid4().hex
-        with disk(self.folder, "write"):
+        with disk_errors(self.folder, "write"):
             for folder in {self.path(one.digest).parent for one in image.blobs}:
                 sync_directory(folder)
             write_file(part, json.dumps(image.to_json()).encode())

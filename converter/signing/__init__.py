@@ -19,7 +19,7 @@ from converter.model.image import Artifact, Attachment
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
-from converter.stores import StoreOptions, beside, open_sink, open_source
+from converter.stores import StoreOptions, open_sink, open_source, signature_files
 from converter.stores.aci_file import signature_path
 from converter.stores.overwriting import Inputs, Overwriting
 from converter.trust import artifact, cosign, dsse, openpgp
@@ -189,7 +189,7 @@ def attest(
             if location.attached == "directory":
                 data = artifact.sigstore_file(envelope, artifact.statement_annotations(predicate), dsse.ENVELOPE)
                 there = source.resolve(location.name).digest
-                path = beside.add_to_directory(Path(location.path), data, there, image.digest)
+                path = signature_files.add_to_directory(Path(location.path), data, there, image.digest)
                 return Signed(kind=kinds.ATTESTATION, location=path.name, covers=str(image.digest))
             if not location.kind.adds_blobs:
                 raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:")
@@ -225,14 +225,14 @@ def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:
 
 
 def _in_directory(folder: Path, there: Digest, maker: Maker, subject: SigningSubject) -> Signed:
-    path = beside.add_to_directory(folder, as_file(maker, subject), there, subject.root.digest)
+    path = signature_files.add_to_directory(folder, as_file(maker, subject), there, subject.root.digest)
     return _signed(maker, path.name, subject)
 
 
 def _sign_to_lookaside(lookaside: Path, maker: Maker, subject: SigningSubject) -> Signed:
     if isinstance(maker, CosignKey):
         raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
-    path = beside.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
+    path = signature_files.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
     return _signed(maker, str(path), subject)
 
 
@@ -251,9 +251,9 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
             # Copied while its digest is checked, so that the bytes signed are those that were read.
             file.writelines(known.blocks())
         data = maker.detached(str(copy))
-    if before := beside.read_beside(path):
+    if before := signature_files.read_beside(path):
         data = openpgp.add_signatures(data, before)
-    place = beside.add_beside(path, data, overwriting)
+    place = signature_files.add_beside(path, data, overwriting)
     return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))
 
 

@@ -126,7 +126,7 @@ def require_new(location: Location, options: StoreOptions) -> None:
             rule.require(path)
 
 
-def _likely(location: Location) -> str:
+def _likely_destination(location: Location) -> str:
     """What may have been meant by a destination that is only a path."""
     if location.path.endswith(".aci"):
         return f"aci:{location.path}"
@@ -139,7 +139,7 @@ def _likely(location: Location) -> str:
 def _module(table: Mapping[str, str], location: Location, what: str) -> ModuleType:
     name = table.get(location.transport)
     if name is None and not location.transport:
-        raise Usage(f'destination "{location.path}" has no transport: say {_likely(location)}')
+        raise Usage(f'destination "{location.path}" has no transport: say {_likely_destination(location)}')
     if name is None:
         offered = ", ".join(transport for transport in sorted(table) if transport)
         raise Usage(f"{location} cannot be {what} (transports that can: {offered})")

@@ -25,12 +25,12 @@ from converter.model.image import Attachment
 from converter.model.limits import Limits, current_limits
 from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
-from converter.stores.disk import disk, regular_size, walked, write_down
+from converter.stores.disk import disk_errors, regular_size, walk_directory, write_behind
 from converter.stores.media.archive import TarMedium, display_name, open_bytes
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.out_file import OutFile
-from converter.stores.media.pour import poured
 from converter.stores.media.tar_target import TarTarget
+from converter.stores.media.write_blob import write_blob
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
@@ -129,7 +129,7 @@ class AciFile(SingleSource):
     @cached_property
     def size(self) -> int:
         """Bytes of the file. Raises LimitExceeded, StorageFailed."""
-        with disk(self.path, "read"):
+        with disk_errors(self.path, "read"):
             size = os.fstat(self._fd).st_size
         # Checked before reading: a sparse file may claim a terabyte.
         self._limits.require("layer", size, "bytes")
@@ -210,11 +210,11 @@ class AciSink:
         file.begin()
 
         def write(block: bytes | memoryview) -> None:
-            with disk(file.shown, "write"):
-                write_down(file.fd, block)
+            with disk_errors(file.shown, "write"):
+                write_behind(file.fd, block)
 
         try:
-            made = poured(blocks, expected, write).retyped(media_type)
+            made = write_blob(blocks, expected, write).retyped(media_type)
         except BaseException:
             file.abort()
             raise
@@ -274,7 +274,7 @@ class AciSink:
             stale = [path for path in stale if path != origin_path(self._path)]
         for path in stale:
             # It refers to the replaced image: next to the new one, it would make that look tampered with.
-            with disk(path, "remove"):
+            with disk_errors(path, "remove"):
                 path.unlink()
         root.commit()
 
@@ -285,11 +285,11 @@ class AciSink:
         try:
             for digest, part in sorted(self._parts.items()):  # threads put them in any order
                 if part.media_type not in self.accepts:
-                    with disk(part.file.shown, "read"):
+                    with disk_errors(part.file.shown, "read"):
                         size = os.fstat(part.file.fd).st_size
                     expected = Descriptor(media_type=part.media_type, digest=digest, size=size)
                     target.take(file_blocks(part.file.fd, 0, size, COPY_BLOCK), expected)
-            index = oci_index.rendered(None, self._beside.entries, self._limits)
+            index = oci_index.render_index(None, self._beside.entries, self._limits)
             documents = {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index}
         except BaseException:
             target.abort()
@@ -330,7 +330,7 @@ def acis_below(folder: Path) -> list[Path]:
     Any that ends in ``.aci``, and those of rkt's store: ``cas/blob/sha512/XX/sha512-…``, with the first 64 digits of
     the image ID (rkt, store/imagestore/store.go). ``cas/imageManifest`` has its manifest under the same name.
     """
-    files = (Path(place, name) for place, _, names in walked(folder) for name in names)
+    files = (Path(place, name) for place, _, names in walk_directory(folder) for name in names)
     return sorted(
         file
         for file in files

@@ -20,7 +20,7 @@ _SHOWN = 50
 
 
 @frozen(kw_only=False)
-class Offer:
+class CatalogueEntry:
     """An image: the names it is listed under, their other spellings, and the tags that may stand for them."""
 
     root: Descriptor
@@ -44,7 +44,7 @@ class Catalogue:
         self,
         *,
         where: str,
-        offers: Iterable[Offer],
+        offers: Iterable[CatalogueEntry],
         positions: Iterable[Descriptor],
         fetch: Callable[[Descriptor], Known] | None = None,
     ) -> None:
@@ -103,7 +103,7 @@ class Catalogue:
         """The distinct roots that match by the first rule with any match."""
         if not name:
             return {offer.root.digest: offer.root for offer in reversed(self.offers)}
-        return self._exact.get(name) or self._full.get(in_full(name)) or self._tagged.get(name) or {}
+        return self._exact.get(name) or self._full.get(full_reference(name)) or self._tagged.get(name) or {}
 
     @cached_property
     def _exact(self) -> Found:
@@ -111,13 +111,13 @@ class Catalogue:
 
     @cached_property
     def _full(self) -> Found:
-        return self._found(lambda offer: map(in_full, (*offer.names, *offer.aliases)))
+        return self._found(lambda offer: map(full_reference, (*offer.names, *offer.aliases)))
 
     @cached_property
     def _tagged(self) -> Found:
         return self._found(lambda offer: offer.tags)
 
-    def _found(self, names: Callable[[Offer], Iterable[str]]) -> Found:
+    def _found(self, names: Callable[[CatalogueEntry], Iterable[str]]) -> Found:
         found: Found = {}
         for offer in self.offers:
             for name in filter(None, names(offer)):
@@ -137,7 +137,7 @@ class Catalogue:
         return ", ".join(names[:_SHOWN]) + more
 
 
-def in_full(name: str) -> str:
+def full_reference(name: str) -> str:
     """The name as a full reference with its tag; empty if it is not a reference."""
     try:
         return str(ImageName.parse(name).tagged())

@@ -26,7 +26,7 @@ from converter.model.members import lenient_member
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
-from converter.stores.disk import regular_size, walked
+from converter.stores.disk import regular_size, walk_directory
 from converter.stores.media import Medium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
@@ -50,7 +50,7 @@ def images_below(path: str) -> list[str]:
     """
     if Path(path, MANIFEST).is_file():
         return []
-    return sorted(folder for folder, _, names in walked(Path(path)) if MANIFEST in names) or [path]
+    return sorted(folder for folder, _, names in walk_directory(Path(path)) if MANIFEST in names) or [path]
 
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
@@ -112,7 +112,9 @@ class DirectoryImage(SingleSource):
         entries: tuple[Descriptor, ...] = ()
         if self._medium.size(ATTACHMENTS) is not None:
             data = self._medium.read_document(ATTACHMENTS)
-            entries = oci_index.entries(oci_index.read_index(data, self._limits, place=ATTACHMENTS), place=ATTACHMENTS)
+            entries = oci_index.index_entries(
+                oci_index.read_index(data, self._limits, place=ATTACHMENTS), place=ATTACHMENTS
+            )
         return LayoutReferrers(entries, lambda entry: self.fetch(entry).read(self._limits))
 
 
@@ -197,7 +199,7 @@ class DirectorySink:
             place = f"{start}signature-{numbers[attachment.subject]}"
             self._target.rename(self._names[attachment.descriptor.digest], place)
         if self._listed.entries:
-            self._target.write(ATTACHMENTS, oci_index.rendered(None, self._listed.entries))
+            self._target.write(ATTACHMENTS, oci_index.render_index(None, self._listed.entries))
         self._target.rename(self._names[self._root.digest], MANIFEST)
         self._target.write(VERSION, VERSION_CONTENT)
         self._target.commit(MANIFEST)

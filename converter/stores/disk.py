@@ -18,7 +18,7 @@ READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """With these flags, opening a FIFO or a device does not wait for a peer."""
 
 
-AT_ONCE = 4 * MIB
+WRITE_BEHIND = 4 * MIB
 """How many bytes the disk is given to write at a time."""
 
 
@@ -29,17 +29,17 @@ def printable_path(text: str | Path) -> str:
 
 
 @contextmanager
-def disk(path: str | Path, verb: str) -> Iterator[None]:
+def disk_errors(path: str | Path, verb: str) -> Iterator[None]:
     """Turn an OSError on ``path`` into NotFound or StorageFailed; ``verb`` completes "cannot … PATH"."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{printable_path(path)}: no such file or directory") from None
     except OSError as error:
-        raise failed(error, path, verb) from error
+        raise disk_error(error, path, verb) from error
 
 
-def failed(error: OSError, path: str | Path, verb: str) -> StorageFailed:
+def disk_error(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     """The error that the system reported for ``path``, as a fact."""
     reason = (error.strerror or str(error)).lower()
     return StorageFailed(f"cannot {verb} {printable_path(path)}: {reason}")
@@ -47,7 +47,7 @@ def failed(error: OSError, path: str | Path, verb: str) -> StorageFailed:
 
 def open_regular(path: Path) -> int:
     """A file descriptor of a regular file. Raises Invalid for any other type, NotFound, StorageFailed."""
-    with disk(path, "read"):
+    with disk_errors(path, "read"):
         fd = os.open(path, READ)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -65,7 +65,7 @@ def regular_size(path: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise failed(error, path, "read") from error
+        raise disk_error(error, path, "read") from error
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
@@ -74,22 +74,22 @@ def names_in(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir())
 
 
-def walked(path: Path, *, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk_directory(path: Path, *, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
     """As ``os.walk``, but raises NotFound or StorageFailed for what cannot be read instead of skipping it."""
 
     def stop(error: OSError) -> None:
-        with disk(error.filename or path, "read"):
+        with disk_errors(error.filename or path, "read"):
             raise error
 
     return os.walk(path, topdown, stop)
 
 
-def write_down(fd: int, block: bytes | memoryview) -> None:
+def write_behind(fd: int, block: bytes | memoryview) -> None:
     """As ``write_all``, for a file to be made durable later: writing to the disk begins now, to shorten the wait."""
     write_all(fd, block)
     end = os.lseek(fd, 0, os.SEEK_CUR)
-    begun = (end - len(block)) // AT_ONCE * AT_ONCE
-    if end - begun >= AT_ONCE:
+    begun = (end - len(block)) // WRITE_BEHIND * WRITE_BEHIND
+    if end - begun >= WRITE_BEHIND:
         begin_writing(fd, begun, end - begun)
 
 
@@ -97,7 +97,7 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a new file, synced before this returns unless not ``durable``, when a later ``sync_tree`` syncs it with
     others; its mode is 0666 less the umask.
     """
-    with disk(path, "write"):
+    with disk_errors(path, "write"):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             write_all(fd, data)
@@ -124,7 +124,7 @@ def sync_file_system(path: Path) -> None:
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable, if the file system supports that."""
-    with disk(path, "write"):
+    with disk_errors(path, "write"):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
@@ -140,9 +140,9 @@ def sync_files(path: Path) -> None:
 
     One after the other at the end is fastest: each fsync commits the journal for all.
     """
-    for directory, _, names in walked(path):
+    for directory, _, names in walk_directory(path):
         for name in names:
-            with disk(directory, "write"):
+            with disk_errors(directory, "write"):
                 fd = os.open(Path(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     os.fsync(fd)
@@ -158,23 +158,23 @@ def sync_tree(path: Path) -> None:
 
 def sync_names(path: Path) -> None:
     """Make the names in a directory and all directories below it durable, deepest first."""
-    for directory, _, _ in walked(path, topdown=False):
+    for directory, _, _ in walk_directory(path, topdown=False):
         sync_directory(Path(directory))
 
 
 def existing_ancestor(path: Path) -> Path:
     """The nearest existing directory above ``path``."""
-    with disk(path, "write"):
+    with disk_errors(path, "write"):
         for parent in path.parents:
             if parent.is_dir():
                 return parent
     raise NotFound(f"cannot write {printable_path(path)}: no directory above it exists")
 
 
-def renamable(parent: Path, path: Path) -> bool:
+def can_rename_into(parent: Path, path: Path) -> bool:
     """Whether entries of ``parent`` can be renamed to the existing ``path``: same file system, and ``parent`` writable.
 
     A mount point has its own file system, and a parent may belong to another user.
     """
-    with disk(path, "write"):
+    with disk_errors(path, "write"):
         return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev

@@ -10,7 +10,7 @@ from converter.model.descriptor import Descriptor
 from converter.stores.source import BaseSource
 
 
-class NamesOnly(BaseSource):
+class NameListing(BaseSource):
     """A source without content: each of its names, after the transport, is a reference of its own."""
 
     local = False

@@ -20,7 +20,7 @@ from converter.model.limits import Limits
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.problems import STRICT, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
-from converter.stores.catalogue import Offer, in_full
+from converter.stores.catalogue import CatalogueEntry, full_reference
 from converter.stores.media import Medium
 
 INDEX, LAYOUT = "index.json", "oci-layout"
@@ -61,7 +61,7 @@ def read_index(data: bytes, limits: Limits | None, problems: Problems = STRICT, 
     return index
 
 
-def entries(index: dict[str, Any], problems: Problems = STRICT, place: str = INDEX) -> tuple[Descriptor, ...]:
+def index_entries(index: dict[str, Any], problems: Problems = STRICT, place: str = INDEX) -> tuple[Descriptor, ...]:
     """The entries in order, with their annotations; reports each that is no descriptor.
 
     What ``cosign save`` marks as signatures of the one image gets the tag that it had in the registry.
@@ -81,13 +81,13 @@ def entries(index: dict[str, Any], problems: Problems = STRICT, place: str = IND
     )
 
 
-def offer(entry: Descriptor) -> Offer:
+def catalogue_entry(entry: Descriptor) -> CatalogueEntry:
     """The names of an entry: in full if that is known, else its reference name."""
     short, full = entry.annotations.get(REF_NAME, ""), entry.annotations.get(FULL_NAME, "")
     names = dict.fromkeys(name for name in (full, short) if name)
     listed = short if not full or _tag(short) else full
     tags = tuple(dict.fromkeys(tag for tag in map(_tag, names) if tag))
-    return Offer(root=entry, names=(listed,) if listed else (), aliases=tuple(names), tags=tags)
+    return CatalogueEntry(root=entry, names=(listed,) if listed else (), aliases=tuple(names), tags=tags)
 
 
 def attached_to(entry: Descriptor) -> Digest | None:
@@ -127,7 +127,7 @@ def name_annotations(name: str) -> dict[str, str]:
 
 def docker_annotations(name: str) -> dict[str, str]:
     """The annotations of Docker and containerd for a reference: in full, and its tag."""
-    full = in_full(name)
+    full = full_reference(name)
     return {FULL_NAME: full, REF_NAME: _tag(full)}
 
 
@@ -135,10 +135,10 @@ def full_name(name: str) -> str:
     """The reference in full; empty if the name is only a tag."""
     if not any(mark in name for mark in ":/"):
         return ""
-    return in_full(name)
+    return full_reference(name)
 
 
-def rendered(old: bytes | None, added: Iterable[Descriptor], limits: Limits | None = None) -> bytes:
+def render_index(old: bytes | None, added: Iterable[Descriptor], limits: Limits | None = None) -> bytes:
     """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes."""
     index, rows = _last.taken(old) or _parsed(old, limits)
     before = [dict(row) for row in rows.all()]
@@ -154,11 +154,11 @@ def _parsed(old: bytes | None, limits: Limits | None) -> tuple[dict[str, Any], _
     if old is None:
         return {"schemaVersion": 2, "mediaType": types.OCI_INDEX}, _Rows([])
     index = read_index(old, limits)
-    entries(index)
+    index_entries(index)
     return index, _Rows(index.get("manifests") or [])
 
 
-class _Last:
+class _LastIndex:
     """The last index rendered: adding image after image need not parse all entries each time."""
 
     def __init__(self) -> None:
@@ -228,7 +228,7 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
     names = _names(wanted)
     same = []
     for number, value in rows.like(wanted):
-        shared = _shared(value, names)
+        shared = _shared_names(value, names)
         if value["digest"] == wanted["digest"]:
             same.append((number, value))
         elif shared and (attached := _ATTACHED.fullmatch(names.get(REF_NAME, ""))):
@@ -237,10 +237,10 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
             if attached[3]:
                 rows.remove(number)
         else:
-            _drop(value, shared)
+            _without_keys(value, shared)
     if same and not names:
         return
-    home = next((number for number, value in same if _shared(value, names)), None)
+    home = next((number for number, value in same if _shared_names(value, names)), None)
     if home is None:
         home = next((number for number, value in same if not _names(value)), None)
     if home is None:
@@ -253,7 +253,7 @@ def _names(value: dict[str, Any]) -> dict[str, str]:
     return {key: text for key, text in (value.get("annotations") or {}).items() if key in NAMES}
 
 
-def _shared(value: dict[str, Any], names: dict[str, str]) -> set[str]:
+def _shared_names(value: dict[str, Any], names: dict[str, str]) -> set[str]:
     """The annotations of an entry that state one of these names. Equal tags under different full names do not."""
     own = _names(value)
     short = own.get(REF_NAME, "")
@@ -263,7 +263,7 @@ def _shared(value: dict[str, Any], names: dict[str, str]) -> set[str]:
     return {REF_NAME} if short and short == names.get(REF_NAME) and not (full and wanted) else set()
 
 
-def _drop(value: dict[str, Any], keys: set[str]) -> None:
+def _without_keys(value: dict[str, Any], keys: set[str]) -> None:
     if not keys:
         return
     value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in keys}
@@ -271,7 +271,7 @@ def _drop(value: dict[str, Any], keys: set[str]) -> None:
         del value["annotations"]
 
 
-_last = _Last()
+_last = _LastIndex()
 
 
 def _tag(name: str) -> str:

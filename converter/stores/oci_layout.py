@@ -72,7 +72,7 @@ class OciLayout(BaseSource):
             oci_index.check_layout(medium, problems)
             with problems.at(INDEX, missing="oci/layout-index"):
                 self.index = oci_index.read_index(medium.read_document(INDEX), limits, problems)
-            self.entries = oci_index.entries(self.index, problems)
+            self.entries = oci_index.index_entries(self.index, problems)
             self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read(limits))
         except BaseException:
             medium.close()
@@ -96,7 +96,7 @@ class OciLayout(BaseSource):
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        offers = [oci_index.offer(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
+        offers = [oci_index.catalogue_entry(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
         images = tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
         return Catalogue(where=self.medium.where, offers=images, positions=self.entries, fetch=self.fetch)
 
@@ -114,7 +114,7 @@ def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
     raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 
-def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:
+def subjects_of(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:
     """The entries whose documents have a ``subject`` (manifest.md), with that subject. Unreadable ones count as having
     none.
     """
@@ -128,7 +128,7 @@ def subjects(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tup
             continue
 
 
-def listed(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descriptor]:
+def expand_fallback(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descriptor]:
     """The entries; instead of an index with the tag of the fallback, which regclient writes, what it lists."""
     for entry in entries:
         below: tuple[Descriptor, ...] = (entry,)
@@ -136,12 +136,14 @@ def listed(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descr
         if speaks and entry.media_type == types.OCI_INDEX:
             with suppress(ConverterError):
                 index = load_object(read(entry))
-                below = oci_index.entries(index) if index.get("subject") is None else below
+                below = oci_index.index_entries(index) if index.get("subject") is None else below
         names = {key: text for key, text in entry.annotations.items() if key in NAMES}
         yield from (replace(one, annotations={**one.annotations, **names}) for one in below)
 
 
-def attachments(entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]) -> dict[Digest, list[Attachment]]:
+def attachments_by_subject(
+    entries: Iterable[Descriptor], by_entry: Mapping[Digest, Digest]
+) -> dict[Digest, list[Attachment]]:
     """What refers to each subject, in order: by the subject of its document, or by its tag, of which cosign's takes
     precedence.
     """
@@ -182,15 +184,15 @@ class LayoutReferrers:
 
     @cached_property
     def _by_subject(self) -> dict[Digest, list[Attachment]]:
-        return attachments(*self._looked())
+        return attachments_by_subject(*self._looked())
 
     def _looked(self) -> tuple[Sequence[Descriptor], dict[Digest, Digest]]:
         """The entries with those that an index of referrers lists, and the subjects that their documents have."""
         # From Python 3.12 on, a cached_property lets every thread compute it.
         with self._lock:
             if self._found is None:
-                entries = tuple(listed(self._entries, self._read))
-                self._found = entries, dict(subjects(entries, self._read))
+                entries = tuple(expand_fallback(self._entries, self._read))
+                self._found = entries, dict(subjects_of(entries, self._read))
             return self._found
 
 
@@ -244,4 +246,4 @@ class OciSink:
         self._added.attach(attachment)
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
-        return {LAYOUT: LAYOUT_CONTENT, INDEX: oci_index.rendered(old, self._added.entries, self._limits)}
+        return {LAYOUT: LAYOUT_CONTENT, INDEX: oci_index.render_index(old, self._added.entries, self._limits)}

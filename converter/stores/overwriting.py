@@ -14,7 +14,7 @@ from typing import Literal
 from converter.errors import AlreadyExists, Invalid
 from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT
-from converter.stores.disk import disk, printable_path
+from converter.stores.disk import disk_errors, printable_path
 
 Kind = Literal["", "aci", "docker-archive", "oci-archive", "signature"]
 """What a file holds: an image of that transport, detached OpenPGP signatures, or anything."""
@@ -88,7 +88,7 @@ class Overwriting:
 
         Raises AlreadyExists if it may not be, Invalid for a directory or a block device.
         """
-        with disk(path, "write"):
+        with disk_errors(path, "write"):
             there = _status(path, follow=False)
             if there is None:
                 return False
@@ -103,24 +103,24 @@ class Overwriting:
 
     def require_stream(self, path: Path) -> None:
         """Raise AlreadyExists if a stream leads to a file that is read."""
-        number = descriptor(path)
+        number = open_file_number(path)
         if number is not None:
-            with disk(path, "write"):
+            with disk_errors(path, "write"):
                 self.inputs.refuse(path, os.fstat(number))
 
     def _is_mirrored(self, path: Path) -> bool:
         if not self.mirrored:
             return False
-        from converter.stores.recognise import holds
+        from converter.stores.recognise import is_of_kind
 
-        return holds(path, self.mirrored)
+        return is_of_kind(path, self.mirrored)
 
 
 NOTHING = Overwriting()
 """Nothing may be replaced."""
 
 
-def descriptor(path: Path) -> int | None:
+def open_file_number(path: Path) -> int | None:
     """The number of this process's open file that a path stands for; None if it is another path."""
     if str(path) in STDOUT:
         return 1
@@ -133,9 +133,9 @@ def is_stream(path: Path) -> bool:
 
     A symbolic link to one is not: its owner may be anybody.
     """
-    if descriptor(path) is not None:
+    if open_file_number(path) is not None:
         return True
-    with disk(path, "write"):
+    with disk_errors(path, "write"):
         there = _status(path, follow=False)
     mode = there.st_mode if there else stat.S_IFREG
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or stat.S_ISBLK(mode))
@@ -159,7 +159,7 @@ def _files(path: str) -> Iterator[FileId]:
     todo, seen, device = [path], set[FileId](), -1
     while todo:
         place = todo.pop()
-        with disk(place, "read"):
+        with disk_errors(place, "read"):
             try:
                 status = os.fstat(0) if place in STDIN else _status(Path(place), follow=not tree or place is path)
                 if status is None or (found := (status.st_dev, status.st_ino)) in seen:

@@ -13,7 +13,7 @@ from converter.ports import Source
 from converter.stores import aci_file, oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
-from converter.stores.disk import disk
+from converter.stores.disk import disk_errors
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.media import Medium
 from converter.stores.media.archive import TarMedium, display_name, open_bytes
@@ -78,10 +78,10 @@ def transport_of(source: Source, path: str) -> str:
     return {AciFile: "aci", DirectoryImage: "dir", DockerArchive: "docker-archive"}[type(source)]
 
 
-def holds(path: Path, kind: Kind) -> bool:
+def is_of_kind(path: Path, kind: Kind) -> bool:
     """Whether a file is an image of a transport, or holds detached signatures. Raises StorageFailed."""
     if kind == "signature":
-        with disk(path, "read"), path.open("rb") as file:
+        with disk_errors(path, "read"), path.open("rb") as file:
             head = file.read(len(_ARMOUR))
         return head == _ARMOUR or head[:1] in _SIGNATURE_PACKETS
     found = transport_at(str(path), StoreOptions())

@@ -118,14 +118,14 @@ def asked_wait(value: str | None, date: str | None = None) -> float | None:
         return None
     if _SECONDS.fullmatch(value):
         return float(value)
-    moment = _moment(value)
+    moment = _parse_date(value)
     if moment is None:
         return None
-    now = None if date is None else _moment(date)
+    now = None if date is None else _parse_date(date)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 
-def _moment(value: str) -> datetime | None:
+def _parse_date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

@@ -9,7 +9,7 @@ from typing import Self
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Loss
-from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.catalogue import Catalogue, CatalogueEntry
 
 
 class BaseSource:
@@ -51,4 +51,6 @@ class SingleSource(BaseSource, ABC):
         return ("@0",)
 
     def resolve(self, name: str) -> Descriptor:
-        return Catalogue(where=self.where, offers=(Offer(root=self.root),), positions=(self.root,)).resolve(name)
+        return Catalogue(where=self.where, offers=(CatalogueEntry(root=self.root),), positions=(self.root,)).resolve(
+            name
+        )

@@ -12,7 +12,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source
-from converter.stores.lending import Lending
+from converter.stores.resource_pool import ResourcePool
 from converter.stores.wrapped import WrappedSource
 from converter.streams import Block, spool
 from converter.streams.blocks import file_blocks
@@ -28,7 +28,7 @@ class BlobSpool:
     """
 
     def __init__(self, most: int = MOST) -> None:
-        self._held: Lending[Digest, _Held] = Lending(most)
+        self._held: ResourcePool[Digest, _Held] = ResourcePool(most)
         self._lock = threading.Lock()
         self.fetched = 0
 

@@ -11,9 +11,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import read_json
 from converter.model.members import lenient_member
-from converter.stores.catalogue import POSITION, in_full
+from converter.stores.catalogue import POSITION, full_reference
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
-from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
+from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
 from converter.stores.docker_archive.repositories import Chains
 from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
@@ -60,7 +60,9 @@ class SavedCheck:
 
     def _chains(self, name: str) -> bool:
         """Check the images from before Docker 1.10, or the one of a name; returns whether there was any."""
-        chosen = [top for top, names in self._archive.chains if not name or in_full(name) in map(in_full, names)]
+        chosen = [
+            top for top, names in self._archive.chains if not name or full_reference(name) in map(full_reference, names)
+        ]
         chains = Chains(self._medium, self._blobs.limits, self._findings)
         for top in chosen:
             self._blobs.image()
@@ -71,7 +73,7 @@ class SavedCheck:
                 cross_layer_links.report_dangling(whole)
         return bool(chosen)
 
-    def _row(self, row: Saved, number: int) -> None:
+    def _row(self, row: SavedImage, number: int) -> None:
         claim = path_of_member(_MANIFEST, f"/{number}/Config")
         data = None
         with self._findings.at(claim, missing=_MISSING):
@@ -135,7 +137,7 @@ class SavedCheck:
                 self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, told)
         return self._layers.get(name)
 
-    def _sources(self, row: Saved, config: Mapping[str, Any], number: int) -> None:
+    def _sources(self, row: SavedImage, config: Mapping[str, Any], number: int) -> None:
         """Check ``LayerSources`` of layers below blobs/; others may be stored plain and described as compressed."""
         claim = path_of_member(_MANIFEST, f"/{number}/LayerSources")
         for name, diff_id in zip(row.layers, diff_ids_of(config)):
@@ -151,7 +153,7 @@ class SavedCheck:
                     fact = f"size is {source.size}: the layer has {size} bytes"
                     self._findings.add("docker/archive-layer-source", claim, fact)
 
-    def _tags(self, rows: Sequence[Saved]) -> None:
+    def _tags(self, rows: Sequence[SavedImage]) -> None:
         """Check that each name has one image and, if there is a file ``repositories``, that it has the same names."""
         seen: dict[str, int] = {}
         for number, row in enumerate(rows):
@@ -161,12 +163,12 @@ class SavedCheck:
                     path = path_of_member(_MANIFEST, f"/{number}/RepoTags/{place}")
                     self._findings.add("docker/archive-tag-repeated", path, fact)
         rule = "docker/archive-repositories"
-        names = repositories.names(self._medium, self._blobs.limits, self._findings, rule)
+        names = repositories.read_names(self._medium, self._blobs.limits, self._findings, rule)
         if names is None:
             return
-        listed = {in_full(name) for name, _ in names}
-        tagged = {in_full(tag): number for tag, number in seen.items() if rows[number].layers}
-        for name in sorted(listed - {in_full(tag) for tag in seen}):
+        listed = {full_reference(name) for name, _ in names}
+        tagged = {full_reference(tag): number for tag, number in seen.items() if rows[number].layers}
+        for name in sorted(listed - {full_reference(tag) for tag in seen}):
             self._findings.add(rule, _NAMES, f'no image "{name}" in {_MANIFEST}')
         for name in sorted(tagged.keys() - listed):
             path = path_of_member(_MANIFEST, f"/{tagged[name]}/RepoTags")
@@ -182,8 +184,8 @@ def _claimed(name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _named(row: Saved, number: int, name: str) -> bool:
+def _named(row: SavedImage, number: int, name: str) -> bool:
     if position := POSITION.fullmatch(name):
         return int(position[1]) == number
-    wanted = in_full(name)
-    return any(name == tag or (wanted and in_full(tag) == wanted) for tag in row.tags)
+    wanted = full_reference(name)
+    return any(name == tag or (wanted and full_reference(tag) == wanted) for tag in row.tags)

@@ -16,8 +16,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.ports import Source
-from converter.stores import beside
-from converter.stores.catalogue import in_full
+from converter.stores import signature_files
+from converter.stores.catalogue import full_reference
 from converter.trust import evidence
 from converter.trust.naming import may_be_full, name_of
 from converter.trust.signature import Signature
@@ -79,7 +79,7 @@ def lookaside_signatures(folder: Path, question: Question) -> Iterator[Signature
     if name is None:
         return
     digest = question.root.digest
-    for path, data in beside.read_lookaside(folder, name, digest):
+    for path, data in signature_files.read_lookaside(folder, name, digest):
         yield from evidence.signatures_in_blob(data, str(path), str(digest))
 
 
@@ -89,7 +89,7 @@ def names_in_store(stored: Stored) -> tuple[str, ...]:
     if location.kind.holds == "name" or may_be_full(location.name):
         return ()
     names = (name for name in source.names() if may_be_full(name) and source.resolve(name).digest == stored.root.digest)
-    return tuple(dict.fromkeys(filter(None, map(in_full, names))))
+    return tuple(dict.fromkeys(filter(None, map(full_reference, names))))
 
 
 def policy_transport(location: Location) -> str:

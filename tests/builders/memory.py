@@ -11,7 +11,7 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.catalogue import Catalogue, CatalogueEntry
 from converter.stores.source import BaseSource
 
 
@@ -58,7 +58,7 @@ class MemorySource(BaseSource):
 
     def _catalogue(self) -> Catalogue:
         named = self._store.named
-        offers = tuple(Offer(root=root, names=(name,) if name else ()) for name, root in named.items())
+        offers = tuple(CatalogueEntry(root=root, names=(name,) if name else ()) for name, root in named.items())
         return Catalogue(where="memory", offers=offers, positions=tuple(named.values()))
 
 

@@ -13,7 +13,7 @@ import pytest
 import converter
 from converter.errors import ConverterError, NotFound, Unsupported, Usage
 from converter.signing import Signing, sign
-from converter.stores.media.temporary import remove_left
+from converter.stores.media.temporary import remove_leftovers
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from converter.verification.judgement import Judgement
 from converter.verification.verifying import verify
@@ -118,7 +118,7 @@ def test_a_disk_that_fails_leaves_no_part_of_a_signature(
     for moment in itertools.count():
         with failing(errno.ENOSPC, moment, lasting=False) as disk, suppress(ConverterError, OSError):
             sign(reference, signing(GPG, identity=NAME))
-        remove_left()  # as the end of a program does
+        remove_leftovers()  # as the end of a program does
         if (tmp_path / name).exists():
             assert verify(reference, wanted).ok
             (tmp_path / name).unlink()

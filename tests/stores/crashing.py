@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from converter.stores.media.temporary import clean
+from converter.stores.media.temporary import remove_abandoned
 from tests.stores.kinds import ON_DISK, Kind
 from tests.stores.test_contract import CHANGING, is_whole, read, wanted, write
 
@@ -57,7 +57,7 @@ def dying(original: Callable[..., Any], moment: int) -> Callable[..., Any]:
 def check(kind: Kind, target: Path, there: bool) -> None:
     """The target is as it was, or complete; what else was left is cleaned by the next writer."""
     assert is_whole(kind, target, there)
-    clean(target.parent)
+    remove_abandoned(target.parent)
     assert [path for path in target.parent.iterdir() if path != target] == []
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from converter.model import media_types as types
-from converter.stores.media.temporary import clean, remove
+from converter.stores.media.temporary import remove_abandoned, remove_path
 from tests.stores.crashing import dying
 from tests.stores.unpacking import hard, left, link, listed, sink_at
 from tests.strategies.tar import File, archive
@@ -32,13 +32,13 @@ DATA = archive(
 def main(transport: str, target: Path) -> None:
     write(transport, target)
     whole = listed(target)
-    remove(target)
+    remove_path(target)
     moment = 0
     while dies(transport, target, moment):
         assert not target.exists() or listed(target) == whole, moment
         if target.exists():
-            remove(target)
-        clean(target.parent)
+            remove_path(target)
+        remove_abandoned(target.parent)
         assert left(target.parent) == [], moment
         moment += 1
     assert listed(target) == whole

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.stores.catalogue import Catalogue, Offer
+from converter.stores.catalogue import Catalogue, CatalogueEntry
 
 
 class Listed(tuple[str, ...]):
@@ -26,7 +26,7 @@ class Listed(tuple[str, ...]):
 
 def test_each_of_thousands_of_names_is_looked_up() -> None:
     roots = [Descriptor.of(str(number).encode(), types.OCI_MANIFEST) for number in range(3000)]
-    offers = [Offer(root=root, names=Listed((f"app:{number}",))) for number, root in enumerate(roots)]
+    offers = [CatalogueEntry(root=root, names=Listed((f"app:{number}",))) for number, root in enumerate(roots)]
     catalogue = Catalogue(where="here", offers=offers, positions=roots)
 
     assert [catalogue.resolve(name) for name in catalogue.names()] == roots

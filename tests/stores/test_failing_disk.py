@@ -20,7 +20,7 @@ import pytest
 
 import converter
 from converter.errors import ConverterError, StorageFailed
-from converter.stores.media.temporary import remove_left
+from converter.stores.media.temporary import remove_leftovers
 from tests.builders import add_image, tar
 from tests.builders.memory import MemoryStore
 from tests.failing_disk import failing, vanishing
@@ -111,7 +111,7 @@ def test_a_disk_that_fails_at_any_call(
             except ConverterError as found:
                 error = found
         assert closed_again(opened), f"{disk.failed} left files open"
-        remove_left()  # as the end of a program does
+        remove_leftovers()  # as the end of a program does
         found_there = listed(out)
         assert not temporaries(found_there)
         if error is None:
@@ -192,7 +192,7 @@ def test_a_folder_that_vanishes(
                 stand.write()
             except ConverterError as raised:
                 error = raised
-        remove_left()
+        remove_leftovers()
         found = stand.found()
         if victim == "out" and disk.gone:
             # What was there has gone with it, and what was made, unless that was later.

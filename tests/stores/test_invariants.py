@@ -49,13 +49,13 @@ def test_names_are_those_of_a_dictionary(writes: list[tuple[str, int]]) -> None:
             size=entry.size,
             annotations=oci_index.name_annotations(name),
         )
-        index = oci_index.rendered(index, [named])
-        assert oci_index.rendered(index, [named]) == index, "writing the same twice changes nothing"
+        index = oci_index.render_index(index, [named])
+        assert oci_index.render_index(index, [named]) == index, "writing the same twice changes nothing"
         if name:
             for other in SPELLINGS if name in SPELLINGS else ():
                 model.pop(other, None)
             model[name] = entry
-        found = oci_index.entries(oci_index.read_index(index, Limits()))
+        found = oci_index.index_entries(oci_index.read_index(index, Limits()))
         assert {one.annotations[REF_NAME]: one.bare() for one in found if one.annotations} == model
         assert {one.digest for one in found} >= {one.digest for one in model.values()}
 

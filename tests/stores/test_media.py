@@ -19,7 +19,7 @@ from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.media.tar_target import _header
-from converter.stores.media.temporary import clean, temporary_directory, temporary_file
+from converter.stores.media.temporary import remove_abandoned, temporary_directory, temporary_file
 from tests.builders import add_image
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import Link, write_tar
@@ -129,20 +129,20 @@ def test_temporaries_of_the_dead_are_cleaned_and_those_of_the_living_stay(tmp_pa
     precious.write_text("mine")
     dead[2].symlink_to(precious)
     (tmp_path / ".transship-notes").write_text("mine")
-    clean(tmp_path)
+    remove_abandoned(tmp_path)
     there = {path.name for path in tmp_path.iterdir()}
     assert there == {*(one.path.name for one in living), "precious", ".transship-notes", dead[2].name}
     for one in living:
         one.close()
         one.close()
-    clean(tmp_path)
+    remove_abandoned(tmp_path)
     assert not any(one.path.exists() for one in living)
-    clean(tmp_path / "nowhere")
+    remove_abandoned(tmp_path / "nowhere")
 
 
 def test_a_directory_is_looked_through_once_for_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[Path] = []
-    monkeypatch.setattr(temporary, "clean", looked.append)
+    monkeypatch.setattr(temporary, "remove_abandoned", looked.append)
     for part in [temporary_file(tmp_path) for _ in range(5)]:
         part.remove()
     assert looked == [tmp_path]

@@ -18,8 +18,8 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.reference import REF_NAME, Location
 from converter.stores import open_source
-from converter.stores.oci_index import rendered
-from converter.stores.oci_layout import attachments
+from converter.stores.oci_index import render_index
+from converter.stores.oci_layout import attachments_by_subject
 from tests.builders import add_image
 from tests.builders.memory import MemoryStore
 from tests.stores.copying import contents, copy, files, put_tree, sink_at, source_at
@@ -289,9 +289,9 @@ def test_thousands_of_attachments_are_not_compared_with_each_other(one: Descript
         for number in range(3000)
     ]
     started = process_time()
-    index = rendered(None, entries)
-    assert rendered(index, entries) == index
-    found = attachments(entries, {})
+    index = render_index(None, entries)
+    assert render_index(index, entries) == index
+    found = attachments_by_subject(entries, {})
     assert [each.tag for each in found[one.digest]] == [f"sha256-{one.digest.encoded}"]
     assert len(found) == len(entries)
     assert process_time() - started < 10

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from converter.stores import retry
-from converter.stores.registry.urls import bypasses, display_url
+from converter.stores.registry.urls import bypasses_proxy, display_url
 from converter.stores.retry import Interrupted, RetryPolicy, asked_wait
 
 
@@ -118,7 +118,7 @@ def test_a_moment_is_counted_from_the_answers_date(date: str, seconds: float) ->
     ],
 )
 def test_who_is_spoken_to_without_the_proxy(host: str, exceptions: str, found: bool) -> None:
-    assert bypasses(host, exceptions) == found
+    assert bypasses_proxy(host, exceptions) == found
 
 
 def test_secrets_of_urls_do_not_show() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from converter.stores.rootfs.rootless import is_limited, is_root, rootless
+from converter.stores.rootfs.rootless import is_limited, is_root, rootless_config
 
 SYS = {
     "destination": "/sys",
@@ -45,12 +45,12 @@ def mount(destination: str, kind: str, *options: str) -> dict[str, Any]:
     ],
 )
 def test_mounts_are_those_that_an_ordinary_user_may_make(given: dict[str, Any], wanted: list[dict[str, Any]]) -> None:
-    assert rootless(config(given), 1000, 1001)["mounts"] == wanted
+    assert rootless_config(config(given), 1000, 1001)["mounts"] == wanted
 
 
 def test_the_user_is_root_in_a_namespace_of_his_own() -> None:
     before = config(uid=1000)
-    after = rootless(before, 1000, 1001)
+    after = rootless_config(before, 1000, 1001)
 
     assert after["process"] == {"user": {"uid": 0, "gid": 0}, "cwd": "/srv"}
     assert after["linux"] == {

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converter.cli.run import run
-from converter.stores.media.temporary import remove_left
+from converter.stores.media.temporary import remove_leftovers
 from tests.zoo.members import Command, Member, as_aci, as_documents, in_layers
 from tests.zoo.places import as_arguments, as_places
 from tests.zoo.saved import as_saved
@@ -125,7 +125,7 @@ def _child(command: Command, folder: Path, out: Path, err: Path) -> None:
         status = run(command)
         sys.stdout.flush()
         sys.stderr.flush()
-        remove_left()  # as the interpreter does at the end of a program, but not of a fork
+        remove_leftovers()  # as the interpreter does at the end of a program, but not of a fork
     finally:
         os._exit(status)
 

@@ -16,7 +16,7 @@ from converter.stores import aci_file
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Endpoint
 from converter.stores.discovery.web import Web
-from converter.stores.disk import failed
+from converter.stores.disk import disk_error
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
@@ -93,7 +93,7 @@ def _get(web: Web, url: str, path: Path) -> None:
             for block in blocks:
                 file.write(block)
     except OSError as error:
-        raise failed(error, "a temporary file", "write") from error
+        raise disk_error(error, "a temporary file", "write") from error
 
 
 def _check(path: Path, app: AppName) -> None:

@@ -46,11 +46,11 @@ class Discovered:
     keys: tuple[str, ...] = ()
 
 
-def read(page: str, app: AppName) -> Discovered:
+def read_page(page: str, app: AppName) -> Discovered:
     """The page's best templates for the name: those with no unknown variable, and with the most labels."""
     rendered = []
     keys = []
-    for kind, content in islice(_told(page), _MOST_TAGS):
+    for kind, content in islice(_discovery_tags(page), _MOST_TAGS):
         prefix, *rest = content.split()
         if not rest or not _covers(prefix, app.name):
             continue
@@ -86,7 +86,7 @@ def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
     return len(wanted & set(app.labels)), Endpoint(image=filled("aci"), signature=filled("aci.asc"))
 
 
-def _told(page: str) -> Iterator[tuple[str, str]]:
+def _discovery_tags(page: str) -> Iterator[tuple[str, str]]:
     """The name and content of the discovery tags."""
     for tag in _TAG.finditer(page):
         values: dict[str, str] = {}

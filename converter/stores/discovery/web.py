@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, NotFound
 from converter.stores.discovery.names import AppName
-from converter.stores.discovery.templates import Discovered, read
+from converter.stores.discovery.templates import Discovered, read_page
 from converter.stores.registry.access import Access
-from converter.stores.registry.client import refusal
-from converter.stores.registry.download import download
+from converter.stores.registry.client import refusal_error
+from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, Wire
 from converter.stores.retry import RetryPolicy
@@ -42,7 +42,7 @@ class Web:
             for scheme in self._schemes():
                 url = f"{scheme}://{place}?ac-discovery=1"
                 try:
-                    found = read(self.text(url), app)
+                    found = read_page(self.text(url), app)
                 except ConverterError as error:
                     said.append(error.fact)
                     continue
@@ -59,7 +59,7 @@ class Web:
 
     def blocks(self, url: str) -> Iterator[Block]:
         """The bytes at a URL, resumed when the connection breaks."""
-        return download(self, url, -1)
+        return download_blob(self, url, -1)
 
     def open(self, request: Request) -> BaseHTTPResponse:
         """As ``Client.open``, without credentials."""
@@ -68,7 +68,7 @@ class Web:
         if response.status in request.expect:
             return response
         with response:
-            raise refusal(request, response, b"")
+            raise refusal_error(request, response, b"")
 
     def _schemes(self) -> tuple[str, ...]:
         return ("https",) if self.access.tls_verify else ("https", "http")

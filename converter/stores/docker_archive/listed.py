@@ -14,15 +14,15 @@ from converter.model.frozen import frozen
 from converter.model.limits import Limits
 from converter.ports import Fetch
 from converter.stores import oci_index
-from converter.stores.catalogue import in_full
-from converter.stores.docker_archive.manifest_json import Saved, claimed_digest
+from converter.stores.catalogue import full_reference
+from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
 
 Row = tuple[Descriptor, Digest | None, list[Digest]]
 """A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
 
 
 @frozen(kw_only=False)
-class Members:
+class CompleteIndex:
     """An index whose images are all present, and the digests of the manifests below it."""
 
     root: Descriptor
@@ -42,13 +42,13 @@ class Candidate:
 class Listed:
     """Indexes, single manifests, and all manifests by their configs."""
 
-    groups: list[Members] = field(default_factory=list)
+    groups: list[CompleteIndex] = field(default_factory=list)
     singles: list[Descriptor] = field(default_factory=list)
     by_config: dict[Digest, list[Candidate]] = field(default_factory=dict)
 
-    def manifest_of(self, config: Digest, saved: Saved) -> Descriptor | None:
+    def manifest_of(self, config: Digest, saved: SavedImage) -> Descriptor | None:
         """The manifest with that config; if several, the one with a name of the row's, else the one with its layers."""
-        names = frozenset(map(in_full, saved.tags))
+        names = frozenset(map(full_reference, saved.tags))
         layers = [claimed_digest(name) for name in saved.layers]
 
         def suits(candidate: Candidate) -> tuple[bool, bool]:
@@ -57,7 +57,7 @@ class Listed:
         return max(found, key=suits).manifest if (found := self.by_config.get(config)) else None
 
 
-def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Listed:
+def read_listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Listed:
     """Read every manifest that is present. Raises Invalid for one that is broken or does not match its digest.
 
     An index that lacks images (the Engine saves such) is not an image itself, but the images present keep their
@@ -67,14 +67,14 @@ def listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Liste
     for entry in entries:
         below = list(_manifests(entry, fetch, limits, set()))
         single = entry.media_type not in types.INDEXES
-        names = frozenset(map(in_full, oci_index.offer(entry).aliases)) if single else frozenset()
+        names = frozenset(map(full_reference, oci_index.catalogue_entry(entry).aliases)) if single else frozenset()
         for manifest, config, layers in below:
             if config is not None:
                 found.by_config.setdefault(config, []).append(Candidate(manifest, layers, names))
         if single:
             found.singles.append(entry)
         elif all(config is not None for _, config, _ in below):
-            found.groups.append(Members(entry, frozenset(manifest.digest for manifest, _, _ in below)))
+            found.groups.append(CompleteIndex(entry, frozenset(manifest.digest for manifest, _, _ in below)))
     return found
 
 
@@ -100,11 +100,11 @@ def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, seen: set[Digest
         return
     config = Descriptor.from_json(document.get("config"))
     layers = descriptors(document, "layers")
-    there = all(_there(blob, fetch) for blob in (config, *layers))
+    there = all(_is_present(blob, fetch) for blob in (config, *layers))
     yield entry, config.digest if there else None, [layer.digest for layer in layers]
 
 
-def _there(blob: Descriptor, fetch: Fetch) -> bool:
+def _is_present(blob: Descriptor, fetch: Fetch) -> bool:
     try:
         fetch(blob)
     except NotFound:

@@ -31,7 +31,7 @@ _FOREIGN_TYPES = {
 
 
 @frozen
-class Saved:
+class SavedImage:
     """One row: names of files in the archive, base layer first; ``sources`` maps diff_ids to descriptors."""
 
     config: str
@@ -40,7 +40,7 @@ class Saved:
     sources: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
-def read(data: bytes, limits: Limits | None = None, problems: Problems = STRICT) -> tuple[Saved, ...]:
+def read_rows(data: bytes, limits: Limits | None = None, problems: Problems = STRICT) -> tuple[SavedImage, ...]:
     """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
     with problems.at(NAME):
         rows = expect_type(problems.load(data, "docker-archive-manifest", NAME, limits), list)
@@ -50,7 +50,7 @@ def read(data: bytes, limits: Limits | None = None, problems: Problems = STRICT)
     return ()
 
 
-def config_of(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
+def config_of(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     """The config of an image, by the digest of its content: only below ``blobs/`` is its file name a digest."""
     with within(printable_path(saved.config)):
         claimed = claimed_digest(saved.config)
@@ -61,7 +61,7 @@ def config_of(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
     return descriptor
 
 
-def assemble(blobs: ArchiveBlobs, saved: Saved) -> Descriptor:
+def assemble(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     """A schema 2 manifest for an image that has none; afterwards ``blobs`` has all that it names.
 
     A plain layer is identified by its diff_id, which is verified on reading; a compressed one is read and hashed,
@@ -109,7 +109,7 @@ def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
         ]
 
 
-def _row(value: Any, place: str, limits: Limits, problems: Problems) -> Saved:
+def _row(value: Any, place: str, limits: Limits, problems: Problems) -> SavedImage:
     row: dict[str, Any] = {}
     config, layers, tags = "", tuple[str, ...](), tuple[str, ...]()
     sources: dict[str, Descriptor] = {}
@@ -126,4 +126,4 @@ def _row(value: Any, place: str, limits: Limits, problems: Problems) -> Saved:
     with problems.at(place), within("LayerSources"):
         listed = member_or_empty(row, "LayerSources", dict)
         sources = {diff_id: Descriptor.from_json(source) for diff_id, source in listed.items()}
-    return Saved(config=config, tags=tags, layers=layers, sources=sources)
+    return SavedImage(config=config, tags=tags, layers=layers, sources=sources)

@@ -38,7 +38,7 @@ class Chains:
     def images(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """The images by the ID of their newest layer, with their names; unnamed ones come last."""
         named: dict[str, list[str]] = {}
-        for name, top in names(self._medium, self._limits, self._problems) or ():
+        for name, top in read_names(self._medium, self._limits, self._problems) or ():
             named.setdefault(top, []).append(name)
         found = list(_layers(self._medium))
         parents = {self._parent(layer) for layer in found}
@@ -83,7 +83,7 @@ class Chains:
         self._limits.require("layers", len(seen) + 1, "layers")
 
 
-def names(
+def read_names(
     medium: Medium, limits: Limits | None = None, problems: Problems = STRICT, rule: str = UNREADABLE
 ) -> tuple[tuple[str, str], ...] | None:
     """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""

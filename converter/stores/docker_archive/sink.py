@@ -115,7 +115,7 @@ class DockerArchiveSink:
             for digest, row in below.items():
                 rows.setdefault(digest, row)
             if name and below:
-                rows[_best(below)].tags.append(_familiar(name))
+                rows[_most_portable(below)].tags.append(_loadable_name(name))
         table = [self._row(row) for row in rows.values()]
         tops: dict[str, dict[str, str]] = {}
         for row in rows.values():
@@ -128,7 +128,7 @@ class DockerArchiveSink:
             manifest_json.NAME: dump_json(table),
             repositories.NAME: dump_json(tops),
             oci_index.LAYOUT: oci_index.LAYOUT_CONTENT,
-            oci_index.INDEX: oci_index.rendered(None, self._added.entries, self._limits),
+            oci_index.INDEX: oci_index.render_index(None, self._added.entries, self._limits),
         }
 
     def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, ManifestRow]]:
@@ -180,12 +180,12 @@ class DockerArchiveSink:
         return [str(one) for one in lenient_member(rootfs, "diff_ids", list)]
 
 
-def _familiar(name: str) -> str:
+def _loadable_name(name: str) -> str:
     reference = ImageName.parse(name)
     return f"{reference.familiar}:{reference.tag}"
 
 
-def _best(rows: dict[Digest, ManifestRow]) -> Digest:
+def _most_portable(rows: dict[Digest, ManifestRow]) -> Digest:
     """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
     chosen = choose_platform(_FAVOURITE, [row.platform for row in rows.values()])
     return list(rows)[chosen or 0]

@@ -17,11 +17,11 @@ from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.problems import STRICT, Problems
 from converter.stores import oci_index
-from converter.stores.catalogue import Catalogue, Offer, in_full
+from converter.stores.catalogue import Catalogue, CatalogueEntry, full_reference
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.blobs import ArchiveBlobs
-from converter.stores.docker_archive.listed import Listed, Members, listed
-from converter.stores.docker_archive.manifest_json import Saved
+from converter.stores.docker_archive.listed import CompleteIndex, Listed, read_listed
+from converter.stores.docker_archive.manifest_json import SavedImage
 from converter.stores.docker_archive.repositories import Chains
 from converter.stores.media import Medium
 from converter.stores.oci_layout import OciLayout, fetch_blob
@@ -48,7 +48,7 @@ class DockerArchive(BaseSource):
         self._problems = problems
         self._blobs = ArchiveBlobs(medium, limits)
         self._made: dict[Digest, Descriptor] = {}
-        self.rows: tuple[Saved, ...] | None = None
+        self.rows: tuple[SavedImage, ...] | None = None
         """The rows of ``manifest.json``; None if there is none."""
         self.layout: OciLayout | None = None
         """The layout that the archive is as well, if it lists images."""
@@ -56,7 +56,7 @@ class DockerArchive(BaseSource):
         """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
         try:
             if (data := self._document(manifest_json.NAME)) is not None:
-                self.rows = manifest_json.read(data, limits, problems)
+                self.rows = manifest_json.read_rows(data, limits, problems)
             self.layout = self._as_layout()
             if self.rows is None and not (self.layout and self.layout.entries):
                 self.chains = Chains(medium, limits, problems).images()
@@ -81,8 +81,8 @@ class DockerArchive(BaseSource):
         if stand_in.digest not in self._made:
             self._made[stand_in.digest] = self._contents.roots[stand_in.digest]()
         root = self._made[stand_in.digest]
-        names = [each for each in self._contents.catalogue.names_of(stand_in) if in_full(each)]
-        same = [each for each in names if in_full(each) == in_full(name)]
+        names = [each for each in self._contents.catalogue.names_of(stand_in) if full_reference(each)]
+        same = [each for each in names if full_reference(each) == full_reference(name)]
         if names:
             return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
         return root
@@ -125,11 +125,11 @@ class DockerArchive(BaseSource):
                 return self._chained()
         return self._saved(self.rows or ())
 
-    def _saved(self, rows: tuple[Saved, ...]) -> ArchiveImages:
+    def _saved(self, rows: tuple[SavedImage, ...]) -> ArchiveImages:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         entries = () if self.layout is None else self.layout.entries
         images = [entry for entry in entries if not self._is_attached(entry)]
-        index = listed(images, lambda entry: fetch_blob(self.medium, entry), self._limits)
+        index = read_listed(images, lambda entry: fetch_blob(self.medium, entry), self._limits)
         roots: dict[Digest, Callable[[], Descriptor]] = {}
         stand_ins = [self._stand_in(row, index, roots) for row in rows]
         members = {stand_in.digest for stand_in in stand_ins}
@@ -143,10 +143,10 @@ class DockerArchive(BaseSource):
         for row, stand_in in zip(rows, stand_ins, strict=True):
             tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in spoken_for)
             if tags or (stand_in.digest, "") not in spoken_for:
-                offers.append(Offer(root=stand_in, names=tags))
+                offers.append(CatalogueEntry(root=stand_in, names=tags))
         for entry in index.singles:
             if entry.digest not in members:
-                offers.append(oci_index.offer(entry))
+                offers.append(oci_index.catalogue_entry(entry))
                 roots[entry.digest] = _always(entry)
         # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
@@ -157,7 +157,7 @@ class DockerArchive(BaseSource):
             roots,
         )
 
-    def _stand_in(self, row: Saved, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
+    def _stand_in(self, row: SavedImage, index: Listed, roots: dict[Digest, Callable[[], Descriptor]]) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
         config = manifest_json.config_of(self._blobs, row)
         manifest = index.manifest_of(config.digest, row)
@@ -173,7 +173,7 @@ class DockerArchive(BaseSource):
         for top, names in self.chains:
             stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
             roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
-            offers.append(Offer(root=stand_in, names=names))
+            offers.append(CatalogueEntry(root=stand_in, names=names))
         positions = tuple(offer.root for offer in offers)
         return ArchiveImages(
             Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
@@ -181,7 +181,7 @@ class DockerArchive(BaseSource):
         )
 
     def _is_attached(self, entry: Descriptor) -> bool:
-        named = bool(oci_index.offer(entry).names)
+        named = bool(oci_index.catalogue_entry(entry).names)
         spoken = self.layout is not None and entry.digest in self.layout.attached.subjects
         return oci_index.attached_to(entry) is not None or (not named and spoken)
 
@@ -190,15 +190,15 @@ def _always(root: Descriptor) -> Callable[[], Descriptor]:
     return lambda: root
 
 
-def _group_offer(group: Members, rows: tuple[Saved, ...], stand_ins: list[Descriptor]) -> Offer:
+def _group_offer(group: CompleteIndex, rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]) -> CatalogueEntry:
     """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
-    own = oci_index.offer(group.root)
-    full = {in_full(name) for name in (*own.names, *own.aliases)}
+    own = oci_index.catalogue_entry(group.root)
+    full = {full_reference(name) for name in (*own.names, *own.aliases)}
     tags = [
         tag
         for row, stand_in in zip(rows, stand_ins, strict=True)
         if stand_in.digest in group.manifests
         for tag in row.tags
-        if in_full(tag) in full or not own.names
+        if full_reference(tag) in full or not own.names
     ]
     return replace(own, names=tuple(dict.fromkeys(tags)) or own.names)

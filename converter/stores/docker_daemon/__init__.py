@@ -13,7 +13,7 @@ from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
-from converter.stores.name_listing import NamesOnly
+from converter.stores.name_listing import NameListing
 from converter.stores.options import StoreOptions
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
@@ -31,7 +31,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     try:
         if not location.path:
             names = engine.names()
-            return NamesOnly(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
+            return NameListing(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
         fd = spool.spool_blocks(engine.save(location.path))
     finally:
         engine.close()

@@ -26,7 +26,7 @@ from converter.model.limits import MIB, current_limits
 from converter.model.members import lenient_member
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
-from converter.stores.registry.wire import reason
+from converter.stores.registry.wire import innermost_reason
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, read_whole
 
@@ -81,7 +81,7 @@ class Engine:
                     raise _refusal(response.status, response.read(MIB))
                 yield response
             except HTTPError as error:
-                raise Unreachable(f"the answer of {self.host} broke off: {reason(error)}") from error
+                raise Unreachable(f"the answer of {self.host} broke off: {innermost_reason(error)}") from error
 
     def _request(self, method: str, path: str, body: Blocks | None, headers: dict[str, str] | None) -> BaseHTTPResponse:
         # A socket takes memoryviews as well as bytes.
@@ -93,9 +93,9 @@ class Engine:
         except (HTTPError, OSError) as error:
             if any(isinstance(cause, PermissionError) for cause in (error, *error.args)):
                 raise Denied(f"cannot connect to the Docker Engine at {self.host}: permission denied") from error
-            raise Unreachable(
-                f"cannot connect to the Docker Engine at {self.host}: {reason(error)} (DOCKER_HOST says where it is)"
-            ) from error
+            why = innermost_reason(error)
+            fact = f"cannot connect to the Docker Engine at {self.host}: {why} (DOCKER_HOST says where it is)"
+            raise Unreachable(fact) from error
 
 
 def engine_of(options: StoreOptions) -> Engine:

@@ -13,7 +13,7 @@ from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, current_limits
 from converter.model.reference import STDIN
-from converter.stores.disk import READ, disk, printable_path
+from converter.stores.disk import READ, disk_errors, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
@@ -161,7 +161,7 @@ def open_bytes(path: Path) -> int:
 
     Raises Invalid for a FIFO or a device: only ``-`` waits for another process to write.
     """
-    with disk(path, "read"):
+    with disk_errors(path, "read"):
         source = os.dup(0) if str(path) in STDIN else os.open(path, READ)
         try:
             regular = stat.S_ISREG(os.fstat(source).st_mode)

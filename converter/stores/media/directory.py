@@ -10,7 +10,7 @@ from pathlib import Path
 from converter.errors import Invalid, LimitExceeded, NotFound
 from converter.model.content import Blocks
 from converter.model.limits import Limits, current_limits
-from converter.stores.disk import READ, disk, open_regular, printable_path, regular_size, walked
+from converter.stores.disk import READ, disk_errors, open_regular, printable_path, regular_size, walk_directory
 from converter.streams.blocks import file_blocks
 
 
@@ -22,7 +22,7 @@ class DirectoryMedium:
         self.where = printable_path(path)
         self._path = path
         self._limits = limits or current_limits()
-        with disk(path, "read"):
+        with disk_errors(path, "read"):
             # Opened, not just examined, so that an unreadable directory is refused here, by name.
             fd = os.open(path, READ)
             try:
@@ -34,7 +34,7 @@ class DirectoryMedium:
     def names(self) -> list[str]:
         """The names of all files, sorted, without temporaries, which begin with a dot."""
         found = []
-        for directory, below, files in walked(self._path):
+        for directory, below, files in walk_directory(self._path):
             below[:] = [name for name in below if not name.startswith(".")]
             inside = Path(directory).relative_to(self._path)
             found += [(inside / name).as_posix() for name in files]
@@ -66,7 +66,7 @@ class DirectoryMedium:
         fd = open_regular(path)
         try:
             if size is None:
-                with disk(path, "read"):
+                with disk_errors(path, "read"):
                     size = max(0, os.fstat(fd).st_size - offset)
             yield from file_blocks(fd, offset, size)
         finally:

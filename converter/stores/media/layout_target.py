@@ -15,19 +15,19 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.stores.disk import (
-    disk,
+    disk_errors,
     names_in,
     regular_size,
     sync_directory,
     sync_files,
     sync_tree,
-    walked,
+    walk_directory,
     write_file,
 )
 from converter.stores.media import Documents, blob_name
 from converter.stores.media.directory import DirectoryMedium
-from converter.stores.media.pour import poured_file
-from converter.stores.media.temporary import NAME, Staging, locked
+from converter.stores.media.temporary import NAME, Staging, lock_directory
+from converter.stores.media.write_blob import write_blob_file
 from converter.stores.oci_index import INDEX, check_layout
 
 
@@ -41,7 +41,7 @@ class LayoutTarget(Staging):
 
     def begin(self) -> None:
         """As in Target: refuses a directory that is neither empty nor a layout."""
-        with disk(self.path, "write"):
+        with disk_errors(self.path, "write"):
             self._is_layout()
             self.stage()
 
@@ -56,16 +56,16 @@ class LayoutTarget(Staging):
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         part = self.staged / f"part-{next(self._serial)}"
-        made = poured_file(part, self.path, blocks, expected)
+        made = write_blob_file(part, self.path, blocks, expected)
         blob = self.staged / blob_name(made.digest)
-        with disk(self.path, "write"):
+        with disk_errors(self.path, "write"):
             blob.parent.mkdir(parents=True, exist_ok=True)
             part.rename(blob)
         return made
 
     def commit(self, documents: Documents) -> None:
         try:
-            with disk(self.path, "write"):
+            with disk_errors(self.path, "write"):
                 for digest in self._relied:
                     if regular_size(self.path / blob_name(digest)) is None:
                         raise StorageFailed(f"{digest} was removed from {self.shown} while it was written")
@@ -80,7 +80,7 @@ class LayoutTarget(Staging):
             return False
         if not self.path.is_dir():
             raise Invalid(f"{self.shown} is not a directory: expected an OCI layout or a new name")
-        with disk(self.path, "read"):
+        with disk_errors(self.path, "read"):
             there = {name for name in names_in(self.path) if not NAME.fullmatch(name)}
         # A concurrent or killed writer may be between its first blob and its last file.
         if there <= {"blobs"}:
@@ -107,7 +107,7 @@ class LayoutTarget(Staging):
         return True
 
     def _merge(self, documents: Documents) -> None:
-        with locked(self.path):
+        with lock_directory(self.path):
             old = DirectoryMedium(self.path).read_document(INDEX) if self._is_layout() else None
             changed = {
                 name: data
@@ -125,7 +125,7 @@ class LayoutTarget(Staging):
 
     def _move_blobs(self) -> None:
         sync_files(self.staged)
-        files = sorted(Path(folder, name) for folder, _, names in walked(self.staged) for name in names)
+        files = sorted(Path(folder, name) for folder, _, names in walk_directory(self.staged) for name in names)
         for blob in (file for file in files if file.parent != self.staged):
             place = self.path / blob.relative_to(self.staged)
             if regular_size(place) != blob.stat().st_size:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from converter.errors import AlreadyExists
 from converter.model.reference import STDOUT
-from converter.stores.disk import disk, printable_path, sync_directory
+from converter.stores.disk import disk_errors, printable_path, sync_directory
 from converter.stores.media.temporary import Temporary, temporary_file
-from converter.stores.overwriting import NOTHING, Overwriting, descriptor, is_stream
+from converter.stores.overwriting import NOTHING, Overwriting, is_stream, open_file_number
 from converter.streams import Blocks, spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks, write_all
 
@@ -37,7 +37,7 @@ class OutFile:
             self._overwriting.require_stream(self._path)
             self.fd = spool.unnamed_file()
             return
-        with disk(self._path, "write"):
+        with disk_errors(self._path, "write"):
             self._path = Path(os.path.realpath(self._path.parent), self._path.name)
         self._overwriting.require(self._path)
         self._temporary = temporary_file(self._path.parent)
@@ -59,7 +59,7 @@ class OutFile:
         Raises StorageFailed, or AlreadyExists if something else has taken the place, and then that is still there.
         """
         try:
-            with disk(self.shown, "write"):
+            with disk_errors(self.shown, "write"):
                 if self._temporary is None:
                     self._copy_out()
                 else:
@@ -94,7 +94,7 @@ class OutFile:
             temporary.rename(place)
 
     def _copy_out(self) -> None:
-        number = descriptor(self._path)
+        number = open_file_number(self._path)
         out = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY) if number is None else os.dup(number)
         try:
             for block in file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK):
@@ -108,7 +108,7 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
     file = OutFile(path, overwriting)
     file.begin()
     try:
-        with disk(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
+        with disk_errors(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
             out.writelines(blocks)
         file.commit()
     finally:

@@ -13,14 +13,14 @@ from converter.errors import Invalid
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.stores.disk import (
-    disk,
+    disk_errors,
     names_in,
     sync_directory,
     sync_tree,
     write_file,
 )
-from converter.stores.media.pour import poured_file
 from converter.stores.media.temporary import NAME, Staging
+from converter.stores.media.write_blob import write_blob_file
 from converter.stores.overwriting import Inputs
 
 _AT_FDCWD = -100
@@ -44,7 +44,7 @@ class SwappedDirectory(Staging):
 
     def begin(self) -> None:
         """Start staging. Raises Invalid if something else is there, StorageFailed."""
-        with disk(self.path, "write"):
+        with disk_errors(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"{self.shown} is not a directory: expected one or a new name")
             if not self._empty() and not self._replaceable(self.path):
@@ -57,14 +57,14 @@ class SwappedDirectory(Staging):
     def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> Descriptor:
         """Write a file named by its digest and ``suffix``; on any error nothing of it remains."""
         part = self.staged / f"part-{next(self._serial)}"
-        made = poured_file(part, self.path, blocks, expected)
-        with disk(self.path, "write"):
+        made = write_blob_file(part, self.path, blocks, expected)
+        with disk_errors(self.path, "write"):
             part.rename(self.staged / f"{made.digest.encoded}{suffix}")
         return made
 
     def rename(self, old: str, new: str) -> None:
         """Rename a staged file."""
-        with disk(self.path, "write"):
+        with disk_errors(self.path, "write"):
             (self.staged / old).rename(self.staged / new)
 
     def write(self, name: str, data: bytes) -> None:
@@ -73,7 +73,7 @@ class SwappedDirectory(Staging):
 
     def commit(self, last: str) -> None:
         """Take the place by one rename or exchange; if the file system has none, file by file, with ``last`` last."""
-        with disk(self.path, "write"):
+        with disk_errors(self.path, "write"):
             sync_tree(self.staged)
             if not self.renamed() and not self._exchanged():
                 self._move(last)
@@ -83,7 +83,7 @@ class SwappedDirectory(Staging):
     def _empty(self) -> bool:
         if not self.path.exists():
             return True
-        with disk(self.path, "read"):
+        with disk_errors(self.path, "read"):
             return all(map(NAME.fullmatch, names_in(self.path)))
 
     def _exchanged(self) -> bool:

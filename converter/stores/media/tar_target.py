@@ -11,9 +11,9 @@ from contextlib import suppress
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.disk import disk, write_down
+from converter.stores.disk import disk_errors, write_behind
 from converter.stores.media import Documents, Output, blob_name
-from converter.stores.media.pour import poured
+from converter.stores.media.write_blob import write_blob
 from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_size
 
 _OCTAL_SIZE = 8**11
@@ -43,7 +43,7 @@ class TarTarget:
                 self._write(_long_name(blob_name(expected.digest)))
             header = self._end
             self._seek(header + SIZE)
-            made = poured(blocks, expected, self._write)
+            made = write_blob(blocks, expected, self._write)
             if made.digest in self._blobs:
                 self._cut(start)
             else:
@@ -90,12 +90,12 @@ class TarTarget:
         self._seek(end)
 
     def _write(self, block: bytes | memoryview) -> None:
-        with disk(self._out.shown, "write"):
-            write_down(self._out.fd, block)
+        with disk_errors(self._out.shown, "write"):
+            write_behind(self._out.fd, block)
         self._end += len(block)
 
     def _seek(self, offset: int) -> None:
-        with disk(self._out.shown, "write"):
+        with disk_errors(self._out.shown, "write"):
             os.lseek(self._out.fd, offset, os.SEEK_SET)
         self._end = offset
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from converter.stores.disk import disk, existing_ancestor, printable_path, renamable
+from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, printable_path
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
@@ -23,12 +23,12 @@ _MADE: dict[Path, int] = {}
 
 
 @atexit.register
-def remove_left() -> None:
+def remove_leftovers() -> None:
     """Remove leftovers: a signal may arrive after a file is created but before the code that removes it knows of it."""
     for path, process in list(_MADE.items()):
         if process == os.getpid():
             with suppress(OSError):
-                remove(path)
+                remove_path(path)
 
 
 class Temporary:
@@ -49,7 +49,7 @@ class Temporary:
         If removal fails, because a thread is still writing to it or the disk fails, it is tried again at exit.
         """
         try:
-            remove(self.path)
+            remove_path(self.path)
         except FileNotFoundError:
             pass
         except OSError:
@@ -67,24 +67,24 @@ class Temporary:
 
 def temporary_file(directory: Path) -> Temporary:
     """A new empty file in ``directory``, open for reading and writing; the umask decides its mode."""
-    _clean_first(directory)
+    _remove_abandoned_once(directory)
     while True:
         path = _new(directory)
-        with disk(directory, "write in"):
-            made = _held(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        with disk_errors(directory, "write in"):
+            made = _open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             if made is not None:
                 return made
 
 
 def temporary_directory(directory: Path) -> Temporary:
     """A new empty directory in ``directory``; the umask decides its mode."""
-    _clean_first(directory)
+    _remove_abandoned_once(directory)
     while True:
         path = _new(directory)
-        with disk(directory, "write in"):
+        with disk_errors(directory, "write in"):
             path.mkdir()
             with suppress(FileNotFoundError):
-                made = _held(path, os.O_RDONLY | os.O_DIRECTORY)
+                made = _open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
                 if made is not None:
                     return made
 
@@ -94,7 +94,7 @@ class Staging:
 
     def __init__(self, path: Path) -> None:
         self.shown = printable_path(path)
-        with disk(path, "write"):
+        with disk_errors(path, "write"):
             self.path = Path(os.path.realpath(path))
         self.inside = False
         self._made: Temporary | None = None
@@ -103,8 +103,8 @@ class Staging:
         """Make the hidden directory, and remove those that dead writers left there. Raises StorageFailed, OSError."""
         parent = existing_ancestor(self.path)
         if self.path.is_dir():
-            clean(self.path)
-            self.inside = not renamable(parent, self.path)
+            remove_abandoned(self.path)
+            self.inside = not can_rename_into(parent, self.path)
         self._made = temporary_directory(self.path if self.inside else parent)
         return self._made
 
@@ -135,12 +135,12 @@ class Staging:
             self._made = None
 
 
-def _held(path: Path, flags: int) -> Temporary | None:
+def _open_locked(path: Path, flags: int) -> Temporary | None:
     """Open and lock the named file; None if a cleaner removed it first. Raises OSError, after removing it."""
     made = Temporary(path, -1)
     try:
         made.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
-        if _mine(path, made.fd):
+        if _lock_new(path, made.fd):
             return made
     except BaseException:
         made.remove()
@@ -155,30 +155,30 @@ def _new(directory: Path) -> Path:
     return path
 
 
-def clean(directory: Path) -> None:
+def remove_abandoned(directory: Path) -> None:
     """Remove the temporaries of dead writers, as far as permitted; raises nothing."""
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if NAME.fullmatch(entry.name):
                 with suppress(OSError):
-                    _clean_one(Path(entry.path))
+                    _remove_if_abandoned(Path(entry.path))
 
 
-def _clean_first(directory: Path) -> None:
+def _remove_abandoned_once(directory: Path) -> None:
     """Clean the directory, unless this process just did: each of thousands of parts would examine all earlier ones."""
     newest = list(_MADE)[-1:]
     if not newest or newest[0].parent != directory:
-        clean(directory)
+        remove_abandoned(directory)
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def lock_directory(directory: Path) -> Iterator[None]:
     """Be the only writer in a directory, by a lock on the directory itself, which leaves nothing behind.
 
     On a file system without locks (some network mounts) there is no protection: concurrent writers must be avoided
     there.
     """
-    with disk(directory, "lock"):
+    with disk_errors(directory, "lock"):
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _lock(fd, wait=True)
@@ -187,7 +187,7 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Remove a file, or a directory with everything below it; raises OSError."""
     if path.is_dir() and not path.is_symlink():
         with suppress(OSError):
@@ -200,18 +200,18 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def _clean_one(path: Path) -> None:
+def _remove_if_abandoned(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(fd)
         usual = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
         if usual and status.st_uid == os.geteuid() and _lock(fd) == "held":
-            remove(path)
+            remove_path(path)
     finally:
         os.close(fd)
 
 
-def _mine(path: Path, fd: int) -> bool:
+def _lock_new(path: Path, fd: int) -> bool:
     """Lock what was just created; False if a cleaner came in between."""
     lock = _lock(fd)
     if lock != "held":

@@ -8,14 +8,14 @@ from dataclasses import replace
 from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
-from converter.stores.name_listing import NamesOnly
+from converter.stores.name_listing import NameListing
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Access, access_of
 from converter.stores.registry.client import Client
 from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
-from converter.stores.registry.tags import repositories
-from converter.stores.registry.tags import tags as list_tags
+from converter.stores.registry.tags import list_repositories
+from converter.stores.registry.tags import list_tags as list_tags
 
 __all__ = ["open_sink", "open_source", "tags"]
 
@@ -29,19 +29,19 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     return RegistrySource(ImageName.parse(location.path), access_of(options), hints=options.hints)
 
 
-def _all_of(location: Location, access: Access) -> NamesOnly:
+def _all_of(location: Location, access: Access) -> NameListing:
     below = ImageName.parse(f"{location.path}x")
     prefix = below.repository.removesuffix("x")
 
     def listed() -> tuple[str, ...]:
         client = Client.of(replace(below, repository=""), access)
         try:
-            found = [name for name in repositories(client) if name.startswith(prefix)]
+            found = [name for name in list_repositories(client) if name.startswith(prefix)]
         finally:
             client.close()
         return tuple(f"{below.host}/{name}" for name in found)
 
-    return NamesOnly(f"docker://{location.path}", f"docker://{location.path}NAME", listed)
+    return NameListing(f"docker://{location.path}", f"docker://{location.path}NAME", listed)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:

@@ -79,7 +79,7 @@ def access_of(options: StoreOptions) -> Access:
         cert_dir=options.cert_dir,
         tls_verify=options.tls_verify,
         helper_path=environment.get("PATH"),
-        proxies=proxies(environment),
+        proxies=proxies_of(environment),
         download_foreign=options.download_foreign,
         chunk=options.chunk,
         timeout=options.timeout,
@@ -129,7 +129,7 @@ def cert_dirs(home: Path) -> tuple[Path, ...]:
     )
 
 
-def proxies(environment: Mapping[str, str]) -> dict[str, str]:
+def proxies_of(environment: Mapping[str, str]) -> dict[str, str]:
     """``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``, in either case, as ``http``, ``https`` and ``no``."""
     found = {}
     for scheme in ("http", "https", "no"):

@@ -36,7 +36,7 @@ class Challenge:
     parameters: Mapping[str, str]
 
 
-def challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
+def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
     """Parse ``WWW-Authenticate`` headers, skipping what does not match the grammar."""
     found = []
     for value in values:
@@ -97,7 +97,7 @@ class Authorizer:
                 # Another thread has renewed it.
                 return True
             self._tokens.pop(scopes, None)
-            self._challenge = best(offered)
+            self._challenge = best_challenge(offered)
             return self._header(scopes) not in (None, refused)
 
     def _current(self, scopes: frozenset[str]) -> str | None:
@@ -109,7 +109,7 @@ class Authorizer:
             return None
         credentials = self._find()
         if self._challenge.scheme == "basic":
-            return None if credentials is None else basic(credentials)
+            return None if credentials is None else basic_header(credentials)
         current = self._current(scopes)
         if current is not None:
             return current
@@ -144,7 +144,7 @@ class Authorizer:
             asked += [("scope", scope) for scope in wanted]
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
-            authorization = None if credentials is None else basic(credentials)
+            authorization = None if credentials is None else basic_header(credentials)
             answer = self._ask(Request("GET", _with_query(realm, asked)), authorization)
         return read_token(answer, start, realm)
 
@@ -155,7 +155,7 @@ def _merged(scopes: frozenset[str], challenged: str) -> list[str]:
     return sorted(scopes | {scope for scope in challenged.split() if scope.rpartition(":")[0] not in ours})
 
 
-def best(offered: Iterable[Challenge]) -> Challenge:
+def best_challenge(offered: Iterable[Challenge]) -> Challenge:
     """The best of the offered ways: a token if the challenge names a realm, else Basic. Raises Denied."""
     by_scheme = {challenge.scheme: challenge for challenge in reversed(list(offered))}
     for scheme, needs in (("bearer", "realm"), ("basic", "")):
@@ -165,7 +165,7 @@ def best(offered: Iterable[Challenge]) -> Challenge:
     raise Denied(f"cannot log in: the registry offers {names}, and only Bearer with a realm and Basic are supported")
 
 
-def basic(credentials: Credentials) -> str:
+def basic_header(credentials: Credentials) -> str:
     """The Authorization header for a username and a password (RFC 7617)."""
     pair = f"{credentials.username}:{credentials.password}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"

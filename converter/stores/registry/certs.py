@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound
-from converter.stores.disk import failed
+from converter.stores.disk import disk_error
 from converter.stores.registry.access import Access
 
 
@@ -46,7 +46,7 @@ def context_for(host: str, port: int, access: Access) -> ssl.SSLContext:
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise failed(error, folder, "read") from error
+        raise disk_error(error, folder, "read") from error
     for name in names:
         _load(context, folder / name, names)
     return context

@@ -17,9 +17,9 @@ from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
-from converter.stores.registry.auth import Authorizer, Challenge, challenges
+from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
 from converter.stores.registry.urls import display_url, origin_of, redirect_target
-from converter.stores.registry.wire import Request, Wire, broken
+from converter.stores.registry.wire import Request, Wire, connection_error
 from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
 from converter.streams.blocks import read_whole
 
@@ -141,7 +141,7 @@ class Client:
                 if home and origin_of(response.url or request.url) == origin_of(request.url):
                     bought = sent is not None and sent.startswith("Bearer ")
                     raise self._refusal(request, response, text, accepted=bought)
-                raise refusal(request, response, text)
+                raise refusal_error(request, response, text)
             if request.streams:
                 raise Interrupted(f"the login expired during the upload ({response.status} for {request})")
             renewals += 1
@@ -182,7 +182,7 @@ class Client:
             response.close()
             raise
         except (HTTPError, OSError) as error:
-            raise broken(error, url) from error
+            raise connection_error(error, url) from error
         return data
 
     def _credentials(self) -> Credentials | None:
@@ -214,11 +214,11 @@ class Client:
     def _refusal(
         self, request: Request, response: BaseHTTPResponse, text: bytes, *, accepted: bool = False
     ) -> ConverterError:
-        """As ``refusal``, for an answer of the registry or its token server: says which credentials were used.
+        """As ``refusal_error``, for an answer of the registry or its token server: says which credentials were used.
 
         ``accepted``: a token server has taken them, so that it is the right to do this that is missing.
         """
-        error = refusal(request, response, text)
+        error = refusal_error(request, response, text)
         if not isinstance(error, Denied):
             return error
         used = self._found[0] if self._found else None
@@ -233,7 +233,7 @@ class Client:
             else:
                 whose = f'the password of "{used.username}"' if used.username else "the token"
                 fact = f"{self.host} rejected {whose}{source}"
-        return Denied(f"{fact} ({_said(response.status, text)})")
+        return Denied(f"{fact} ({_error_text(response.status, text)})")
 
     def _way_to_log_in(self) -> str:
         if self.access.delegated:
@@ -257,17 +257,17 @@ class Client:
 
 
 def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:
-    return challenges(response.headers.getlist("WWW-Authenticate")) if response.status == 401 else ()
+    return parse_challenges(response.headers.getlist("WWW-Authenticate")) if response.status == 401 else ()
 
 
-def refusal(request: Request, response: BaseHTTPResponse, body: bytes) -> ConverterError:
+def refusal_error(request: Request, response: BaseHTTPResponse, body: bytes) -> ConverterError:
     """The error for an unexpected status, with what the body says (distribution-spec, "Error Codes")."""
     status = response.status
-    fact = f"{status} {_said(status, body)}, for {request}"
+    fact = f"{status} {_error_text(status, body)}, for {request}"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"
-        return Interrupted(f"{fact}{asked}", wait, busy=status == 429, brief=_said(status, body))
+        return Interrupted(f"{fact}{asked}", wait, busy=status == 429, brief=_error_text(status, body))
     if status == 404:
         return Missing(fact)
     if status in (401, 403):
@@ -287,7 +287,7 @@ class Rejected(Unreachable):
         self.status = status
 
 
-def _said(status: int, body: bytes) -> str:
+def _error_text(status: int, body: bytes) -> str:
     """What a refusal is called, and the message of the registry, a token server or a proxy in its own format.
 
     ``MANIFEST_UNKNOWN`` is said as ``manifest unknown``; without a code, the status has a name.

@@ -72,7 +72,7 @@ class _Lines(io.BufferedReader):
         return super().read(size)
 
 
-def bounded(most: int, connected: Callable[[Connection], None]) -> dict[str, type]:
+def bounded_pools(most: int, connected: Callable[[Connection], None]) -> dict[str, type]:
     """The pools of urllib3 by scheme, for responses with at most ``most`` bytes of headers that do not trickle;
     ``connected`` is called with each connection.
     """

@@ -14,7 +14,7 @@ from converter.model.document import load_object
 from converter.model.limits import current_limits
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.reference import DEFAULT_HOST
-from converter.stores.disk import failed
+from converter.stores.disk import disk_error
 from converter.stores.registry.access import Access, Credentials
 
 HUB_KEY = "https://index.docker.io/v1/"
@@ -40,13 +40,13 @@ def find_credentials(host: str, repository: str, access: Access) -> Credentials 
     for path in access.auth_files:
         document = _read(path, must_exist=access.auth_file_named)
         with within(str(path)):
-            found = found_in(document, keys(host, repository), access.helper_path)
+            found = found_in(document, credential_keys(host, repository), access.helper_path)
         if found is not None:
             return replace(found, source=f"{found.source} ({path})" if found.source else str(path))
     return None
 
 
-def keys(host: str, repository: str) -> tuple[str, ...]:
+def credential_keys(host: str, repository: str) -> tuple[str, ...]:
     """The keys that apply, most specific first: repository, namespaces, host."""
     parts = [host, *repository.split("/")]
     return tuple("/".join(parts[:count]) for count in range(len(parts), 0, -1))
@@ -63,7 +63,7 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     except OSError as error:
         if isinstance(error, PermissionError) and not must_exist:
             return {}
-        raise failed(error, path, "read") from error
+        raise disk_error(error, path, "read") from error
     try:
         return load_object(data) if data.strip() else {}
     except Invalid:
@@ -147,14 +147,14 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
             f"cannot get the credentials for {key}: docker-credential-{name} failed with exit status {done.returncode}"
         )
     try:
-        return replace(helped(done.stdout), source=f"docker-credential-{name}")
+        return replace(parse_helper_answer(done.stdout), source=f"docker-credential-{name}")
     except (Invalid, KeyError):
         raise Denied(
             f"cannot get the credentials for {key}: the answer of docker-credential-{name} has no Username and Secret"
         ) from None
 
 
-def helped(answer: bytes) -> Credentials:
+def parse_helper_answer(answer: bytes) -> Credentials:
     """Parse a helper's answer; raises Invalid, KeyError if it has no credentials."""
     document = load_object(answer)
     username, secret = str(document["Username"]), str(document["Secret"])

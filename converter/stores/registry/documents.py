@@ -76,7 +76,7 @@ class Documents:
         name = reference if isinstance(reference, str) else _digest(data, media_type, reference.algorithm)
         url = self._client.url(f"manifests/{name}")
         answer = self._client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
-        _check_told(answer, data, media_type)
+        _check_stated(answer, data, media_type)
         if isinstance(reference, str):
             self._client.hosts.repository(self._client.host, self._client.repository).add(reference)
         return answer
@@ -95,10 +95,10 @@ def _check(answer: Response, reference: str | Digest, media_type: str) -> None:
         found = _digest(answer.body, media_type, reference.algorithm)
         if found != reference:
             raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
-    _check_told(answer, answer.body, media_type)
+    _check_stated(answer, answer.body, media_type)
 
 
-def _check_told(answer: Response, data: bytes, media_type: str) -> None:
+def _check_stated(answer: Response, data: bytes, media_type: str) -> None:
     header = answer.headers.get("Docker-Content-Digest")
     if not header:
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from converter.model.limits import KIB
 from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import display_url
-from converter.stores.registry.wire import Request, broken
+from converter.stores.registry.wire import Request, connection_error
 from converter.stores.retry import Interrupted, RetryPolicy
 from converter.streams import Block
 from converter.streams.blocks import skip_bytes
@@ -34,7 +34,7 @@ class Opens(Protocol):
         ...
 
 
-def download(client: Opens, url: str, size: int) -> Iterator[Block]:
+def download_blob(client: Opens, url: str, size: int) -> Iterator[Block]:
     """The bytes at ``url``, unverified; a broken download resumes where it stopped. A ``size`` of -1 means unknown.
 
     Consecutive failures are counted since the last byte that arrived. If a host refuses to resume there (416),
@@ -76,7 +76,7 @@ def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block
     try:
         yield from skip_bytes(response.stream(READ, decode_content=False), skip)
     except (HTTPError, OSError) as error:
-        raise broken(error, url) from error
+        raise connection_error(error, url) from error
 
 
 def first_byte(status: int, headers: Mapping[str, str], asked: int) -> int:

@@ -18,7 +18,7 @@ from converter.model.image import Attachment
 from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
-from converter.stores.registry.tags import pages
+from converter.stores.registry.tags import list_pages
 from converter.streams.pool import run_each
 
 COSIGN = ("sig", "att", "sbom")
@@ -43,7 +43,7 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     fallback = [] if found else [fallback_tag(subject)]
     # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-    answers = run_each(lambda tag: _shown(documents, tag), tags, len(tags), client.hosts.stop_on_interrupt)
+    answers = run_each(lambda tag: _get_readable(documents, tag), tags, len(tags), client.hosts.stop_on_interrupt)
     held = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
@@ -100,7 +100,7 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     """The referrers that the registry itself lists; None if it does not support that."""
     found = []
     try:
-        for page in pages(client, client.url(f"referrers/{subject}"), types.OCI_INDEX):
+        for page in list_pages(client, client.url(f"referrers/{subject}"), types.OCI_INDEX):
             told = (page.headers.get("Content-Type") or "").partition(";")[0].strip()
             if told != types.OCI_INDEX:
                 return None
@@ -112,7 +112,7 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def _shown(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
+def _get_readable(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
     """As ``_get``, for reading only: file stores answer 403 for missing objects, and whoever reads the image may read
     these.
     """

@@ -28,7 +28,7 @@ from converter.stores.registry.access import Access
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.source import reference_in
-from converter.stores.registry.upload import Session, cancel, is_there, session_of, upload
+from converter.stores.registry.upload import Session, cancel_upload, is_there, session_of, upload_blob
 from converter.stores.registry.wire import Request
 from converter.streams.blocks import read_whole
 
@@ -77,7 +77,7 @@ class RegistrySink:
             else:
                 self._client.hosts.stop_on_interrupt(error)
             for session in self._sessions.values():
-                cancel(self._client, session)
+                cancel_upload(self._client, session)
         finally:
             self._client.close()
 
@@ -105,7 +105,7 @@ class RegistrySink:
             with self._lock:
                 session = self._sessions.pop(expected.digest, None) if expected is not None else None
             sized = expected if expected is not None and expected.size >= 0 else None
-            made = upload(self._client, blocks, sized, session).retyped(media_type)
+            made = upload_blob(self._client, blocks, sized, session).retyped(media_type)
         self._remember(made.digest, is_document=media_type in WANTED, sent=True)
         return made
 
@@ -155,7 +155,7 @@ class RegistrySink:
                 before = self._sessions.pop(digest, None)
                 self._sessions[digest] = session_of(answer)
             if before is not None:
-                cancel(self._client, before)
+                cancel_upload(self._client, before)
         return False
 
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:

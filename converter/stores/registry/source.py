@@ -15,8 +15,8 @@ from converter.stores.registry import referrers
 from converter.stores.registry.access import Access
 from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.documents import WANTED, Documents
-from converter.stores.registry.download import download
-from converter.stores.registry.tags import tags
+from converter.stores.registry.download import download_blob
+from converter.stores.registry.tags import list_tags
 from converter.stores.registry.upload import blob_size, is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.stores.source import BaseSource
@@ -46,7 +46,7 @@ class RegistrySource(BaseSource):
 
     def names(self) -> tuple[str, ...]:
         """Every tag of the repository. Later reads in the same run assume that there are no others."""
-        found = tuple(tags(self._client))
+        found = tuple(list_tags(self._client))
         self._client.hosts.repository(self._name.host, self._name.repository).list(found)
         return found
 
@@ -83,7 +83,7 @@ class RegistrySource(BaseSource):
         if descriptor.size < 0:
             descriptor = descriptor.sized(self._blob_size(descriptor))
         url = self._client.url(f"blobs/{descriptor.digest}")
-        return Known(descriptor, lambda: download(self._client, url, descriptor.size))
+        return Known(descriptor, lambda: download_blob(self._client, url, descriptor.size))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """Referrers, by the API or the fallback tag, and what cosign tagged."""
@@ -105,7 +105,7 @@ class RegistrySource(BaseSource):
             refuse_link_local(url)
             started = False
             try:
-                for block in download(self._client, url, descriptor.size):
+                for block in download_blob(self._client, url, descriptor.size):
                     started = True
                     yield block
             except ConverterError as error:
@@ -119,7 +119,7 @@ class RegistrySource(BaseSource):
 
     def _what_there_is(self) -> str:
         try:
-            found = list(islice(tags(self._client), _SHOWN + 1))
+            found = list(islice(list_tags(self._client), _SHOWN + 1))
         except NotFound:
             return "no such repository"
         except ConverterError:

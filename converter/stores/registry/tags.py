@@ -20,29 +20,29 @@ _REL = re.compile(r"\brel\s*=", re.IGNORECASE)
 _NEXT = re.compile(_REL.pattern + r'\s*"?next\b', re.IGNORECASE)
 
 
-def tags(client: Client) -> Iterator[str]:
+def list_tags(client: Client) -> Iterator[str]:
     """Every tag of the repository, in the registry's order, page by page. Raises NotFound if there is no such
     repository.
     """
     # A tag has no colon: Artifactory lists digests as well.
-    return (tag for tag in _listed(client, "tags/list", "tags") if ":" not in tag)
+    return (tag for tag in _listed_names(client, "tags/list", "tags") if ":" not in tag)
 
 
-def repositories(client: Client) -> Iterator[str]:
+def list_repositories(client: Client) -> Iterator[str]:
     """Every repository of the registry of a client without one. Raises NotFound or Denied if the registry, as Docker
     Hub's, lists none.
     """
-    return _listed(client, "_catalog", "repositories")
+    return _listed_names(client, "_catalog", "repositories")
 
 
-def _listed(client: Client, path: str, member: str) -> Iterator[str]:
-    for page in pages(client, client.url(f"{path}?n={PAGE}")):
+def _listed_names(client: Client, path: str, member: str) -> Iterator[str]:
+    for page in list_pages(client, client.url(f"{path}?n={PAGE}")):
         with within(display_url(page.url)):
             names = text_list(load_object(page.body, client.access.limits), member)
         yield from names
 
 
-def pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Response]:
+def list_pages(client: Client, url: str, accept: str = "application/json") -> Iterator[Response]:
     """The pages of a list, as long as each links to the next.
 
     Only the query of a link is followed: behind a proxy, registries state other hosts and paths.

@@ -48,7 +48,7 @@ class Session:
     least: int = 0
 
 
-def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None) -> Descriptor:
+def upload_blob(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None) -> Descriptor:
     """Upload a blob; returns its descriptor (the media type is that of ``expected``).
 
     If the upload must start again, ``blocks`` are iterated over again; those of an iterator are kept in a temporary
@@ -75,7 +75,7 @@ def upload(client: Client, blocks: Blocks, expected: Descriptor | None, begun: S
     return Descriptor(media_type="application/octet-stream", digest=digest, size=replay.size)
 
 
-def begin(client: Client) -> Session:
+def begin_upload(client: Client) -> Session:
     """Start an upload (POST)."""
     answer = client.call(Request("POST", client.url("blobs/uploads/"), body=b"", expect=(202,)))
     return session_of(answer)
@@ -86,7 +86,7 @@ def session_of(answer: Response) -> Session:
     return Session(answer.location, least=least_part(answer.headers))
 
 
-def cancel(client: Client, session: Session) -> None:
+def cancel_upload(client: Client, session: Session) -> None:
     """Tell the registry that an upload is cancelled, even after a stop; errors are ignored."""
     with client.hosts.last_requests(), suppress(ConverterError):
         client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
@@ -116,11 +116,11 @@ class _Job:
 
     def abandon(self) -> None:
         if self._session is not None:
-            cancel(self._client, self._session)
+            cancel_upload(self._client, self._session)
             self._session = None
 
     def _go_on(self) -> Digest:
-        session = self._session = self._session or begin(self._client)
+        session = self._session = self._session or begin_upload(self._client)
         expected = self._expected
         try:
             if expected is not None and self._chunk is None and session.offset == 0:

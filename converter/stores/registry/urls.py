@@ -79,7 +79,7 @@ def refuse_link_local(url: str) -> None:
             raise Unsupported(f"refused to contact {display_url(url)}: {ip} is a link-local address")
 
 
-def bypasses(host: str, exceptions: str) -> bool:
+def bypasses_proxy(host: str, exceptions: str) -> bool:
     """Whether a host is contacted without the proxy, on any port.
 
     This machine always is, as in all Go programs. ``NO_PROXY`` lists names, which include their subdomains, addresses

@@ -15,8 +15,8 @@ from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
 from converter.stores.registry.access import Access
 from converter.stores.registry.certs import context_for
-from converter.stores.registry.connections import bounded
-from converter.stores.registry.urls import Origin, bypasses, display_url, origin_of, redirect_target
+from converter.stores.registry.connections import bounded_pools
+from converter.stores.registry.urls import Origin, bypasses_proxy, display_url, origin_of, redirect_target
 from converter.stores.retry import Interrupted
 from converter.version import __version__
 
@@ -127,7 +127,7 @@ class Wire:
                 decode_content=False,
             )
         except (HTTPError, OSError) as error:
-            raise broken(error, url, reached=origin_of(url) in self._reached) from error
+            raise connection_error(error, url, reached=origin_of(url) in self._reached) from error
         self._reached.add(origin_of(url))
         return response
 
@@ -159,7 +159,7 @@ class Wire:
             disable_warnings(InsecureRequestWarning)
         most = max(self.access.connections, 2 * self._hosts.most)
         proxy = self.access.proxies.get(scheme)
-        if proxy and not bypasses(host, self.access.proxies.get("no", "")):
+        if proxy and not bypasses_proxy(host, self.access.proxies.get("no", "")):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
@@ -171,7 +171,7 @@ class Wire:
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
         else:
             manager = PoolManager(maxsize=most, ssl_context=context)
-        manager.pool_classes_by_scheme = bounded(self.access.limits.headers, self._hosts.connected)
+        manager.pool_classes_by_scheme = bounded_pools(self.access.limits.headers, self._hosts.connected)
         return manager
 
     def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:
@@ -191,7 +191,7 @@ def _may_follow(request: Request, status: int) -> bool:
     return status in (307, 308) and not request.streams
 
 
-def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable | LimitExceeded:
+def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unreachable | LimitExceeded:
     """The error for an exception of urllib3 or of the socket below it.
 
     A host that has never answered is not retried: most likely its name is wrong.
@@ -206,7 +206,7 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
         return Unreachable(f"{host} speaks plain HTTP; if you trust the network, add --tls-verify=false")
     if isinstance(error, http_errors.SSLError):
-        why = reason(error)
+        why = innermost_reason(error)
         if "certificate" not in why:
             return Unreachable(f"TLS with {host} failed: {why}")
         # An alert comes from the other side.
@@ -219,17 +219,19 @@ def broken(error: Exception, url: str, *, reached: bool = True) -> Unreachable |
     if isinstance(error, http_errors.NameResolutionError):
         return missing(f'cannot find host "{urlsplit(url).hostname}"')
     if isinstance(error, http_errors.ProxyError):
-        return missing(f"cannot reach {host} through the proxy: {reason(error)} (HTTPS_PROXY, NO_PROXY)")
+        return missing(f"cannot reach {host} through the proxy: {innermost_reason(error)} (HTTPS_PROXY, NO_PROXY)")
     if isinstance(error, http_errors.NewConnectionError):
-        return missing(f"cannot connect to {host}: {reason(error)}")
+        return missing(f"cannot connect to {host}: {innermost_reason(error)}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
         return Interrupted(
             f"no answer from {display_url(url)} in time (--timeout)", brief="no answer in time", silent=True
         )
-    return Interrupted(f"the connection to {display_url(url)} broke off: {reason(error)}", brief="connection lost")
+    return Interrupted(
+        f"the connection to {display_url(url)} broke off: {innermost_reason(error)}", brief="connection lost"
+    )
 
 
-def reason(error: BaseException) -> str:
+def innermost_reason(error: BaseException) -> str:
     """The innermost cause in its own words, without urllib3's object names."""
     inner: BaseException = error
     while True:

@@ -7,7 +7,7 @@ from pathlib import Path
 from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.ports import Sink, Source
-from converter.stores.disk import disk
+from converter.stores.disk import disk_errors
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
 
@@ -26,7 +26,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
 
         config, platform = bundle_config.read(path, here, options.limits)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
-    with disk(path, "read"):
+    with disk_errors(path, "read"):
         tree = Tree(path) if path.is_dir() else TarTree(path, options.limits)
     return RootfsSource(tree, {}, here)
 
@@ -51,5 +51,5 @@ def written(location: Location) -> dict[Path, Kind]:
 
 
 def _is_flat(path: Path) -> bool:
-    with disk(path, "write"):
+    with disk_errors(path, "write"):
         return is_stream(path) or (path.suffix == ".tar" and not path.is_dir())

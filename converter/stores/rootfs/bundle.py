@@ -13,12 +13,12 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
-from converter.stores.disk import disk, names_in, write_file
-from converter.stores.media.temporary import remove
+from converter.stores.disk import disk_errors, names_in, write_file
+from converter.stores.media.temporary import remove_path
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.flat import no_place_for, only_one
-from converter.stores.rootfs.place import StagedPlace
-from converter.stores.rootfs.rootless import is_limited, is_root, rootless
+from converter.stores.rootfs.rootless import is_limited, is_root, rootless_config
+from converter.stores.rootfs.staged_directory import StagedDirectory
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.verify import Meter, metered
 
@@ -33,7 +33,7 @@ class RootfsSink:
     ordered = True
 
     def __init__(self, path: Path, options: StoreOptions) -> None:
-        self._place = StagedPlace(path)
+        self._place = StagedDirectory(path)
         self._options = options
         self._tree: Unpacked | None = None
         self._made: Descriptor | None = None
@@ -63,7 +63,7 @@ class RootfsSink:
         only_one(self._made, media_type, self.accepts)
         meter = Meter()
         root = self._make_root()
-        with disk(self._place.shown, "write"):
+        with disk_errors(self._place.shown, "write"):
             tree = Unpacked(root, self._place.shown, self._options, privileged=os.geteuid() == 0)
         try:
             with self._place.syncing():
@@ -87,13 +87,13 @@ class RootfsSink:
         return self._place.staged
 
     def _empty(self, root: Path) -> None:
-        with disk(self._place.shown, "write"):
+        with disk_errors(self._place.shown, "write"):
             for below in root.iterdir():
-                remove(below)
+                remove_path(below)
 
     def _commit(self, tree: Unpacked) -> None:
         place = self._place
-        with disk(place.shown, "write"):
+        with disk_errors(place.shown, "write"):
             if place.inside:
                 for name in names_in(place.staged):
                     place.move(name)
@@ -155,11 +155,11 @@ class BundleSink(RootfsSink):
             self._tell("the container runs as root, who is you outside of it: an ordinary user is nobody else in one")
         if is_limited(config):
             self._tell("memory and processors are not limited, for an ordinary user has no control groups")
-        return dump_json(rootless(config, os.geteuid(), os.getegid()))
+        return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
     def _make_root(self) -> Path:
         root = self._place.staged / ROOTFS
-        with disk(self._place.shown, "write"):
+        with disk_errors(self._place.shown, "write"):
             root.mkdir(mode=0o700, exist_ok=True)
         return root
 
@@ -167,7 +167,7 @@ class BundleSink(RootfsSink):
         if self._config is None:
             raise Invalid("no configuration was written to the bundle")
         place = self._place
-        with disk(place.shown, "write"):
+        with disk_errors(place.shown, "write"):
             if place.inside:
                 place.move(ROOTFS)
                 tree.finish(place.path / ROOTFS)

@@ -10,9 +10,9 @@ from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.stores.disk import disk
+from converter.stores.disk import disk_errors
 from converter.stores.media.out_file import OutFile
-from converter.stores.media.pour import poured
+from converter.stores.media.write_blob import write_blob
 from converter.stores.overwriting import NOTHING, Overwriting
 from converter.streams.blocks import write_all
 
@@ -48,11 +48,11 @@ class FlatSink:
         only_one(self._made, media_type, self.accepts)
 
         def write(block: bytes | memoryview) -> None:
-            with disk(self._file.shown, "write"):
+            with disk_errors(self._file.shown, "write"):
                 write_all(self._file.fd, block)
 
         try:
-            self._made = poured(blocks, expected, write).bare().retyped(media_type)
+            self._made = write_blob(blocks, expected, write).bare().retyped(media_type)
         except BaseException:
             self._file.abort()
             self._file.begin()

@@ -14,7 +14,7 @@ _FOR_ROOT = ("uid=", "gid=")
 """Mount options with IDs that the namespace does not have."""
 
 
-def rootless(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
+def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
     """The same container for this user and group ID. It uses the machine's network."""
     linux = {key: value for key, value in config["linux"].items() if key != "resources"}
     spaces = [one for one in linux["namespaces"] if one["type"] != "network"]

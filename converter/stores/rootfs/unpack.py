@@ -12,10 +12,10 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.content import Blocks
-from converter.stores.disk import failed
+from converter.stores.disk import disk_error
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
-from converter.stores.rootfs.below import DIRECTORY, OpenDirectories
+from converter.stores.rootfs.open_directories import DIRECTORY, OpenDirectories
 from converter.streams.blocks import write_all
 from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
@@ -76,7 +76,7 @@ class Unpacked:
                     f"(to this file system two names may be one)"
                 ) from None
             except OSError as error:
-                raise failed(error, f"{self._where}/{os.fsdecode(entry.name)}", "write") from error
+                raise disk_error(error, f"{self._where}/{os.fsdecode(entry.name)}", "write") from error
 
     def finish(self, root: Path) -> None:
         """Set the attributes of directories, inner ones first; the tree is now at ``root``.
@@ -90,7 +90,7 @@ class Unpacked:
             try:
                 self._setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)
             except OSError as error:
-                raise failed(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
+                raise disk_error(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
 
     def finish_root(self, root: Path) -> None:
         """Set the attributes of the root, wherever it is now; the last step."""

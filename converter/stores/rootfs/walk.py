@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from converter import system
 from converter.errors import Invalid
-from converter.stores.disk import READ, disk, printable_path
+from converter.stores.disk import READ, disk_errors, printable_path
 from converter.stores.rootfs.attributes import HOSTS, ROOTLESS, UNSUPPORTED, owner_of
 from converter.streams.tar import fields
 from converter.system import mount_of
@@ -88,7 +88,7 @@ class DirectoryWalk:
         """
         self.left_out.clear()
         self.mounts.clear()
-        with disk(self._root, "read"):
+        with disk_errors(self._root, "read"):
             root = os.open(self._root, READ | os.O_DIRECTORY)
         return _Reading(self, root).files()
 
@@ -103,7 +103,7 @@ def content(found: FoundFile, block: int) -> Iterator[bytes]:
         if left or _changed(found.fd, found.status):
             raise Invalid(f"{printable_path(os.fsdecode(found.path))} changed while it was read")
     except OSError:
-        with disk(os.fsdecode(found.path), "read"):
+        with disk_errors(os.fsdecode(found.path), "read"):
             raise
 
 
@@ -159,7 +159,7 @@ class _Reading:
                     if found is not None and (first or regular):
                         yield found
         except OSError:
-            with disk(os.fsdecode(self._path.rstrip(order)) or "/", "read"):
+            with disk_errors(os.fsdecode(self._path.rstrip(order)) or "/", "read"):
                 raise
         finally:
             for directory in self._waiting:

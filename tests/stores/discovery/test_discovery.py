@@ -13,7 +13,7 @@ from converter.model import media_types as types
 from converter.model.reference import Location
 from converter.stores.discovery import open_source
 from converter.stores.discovery.names import AppName
-from converter.stores.discovery.templates import Discovered, Endpoint, read
+from converter.stores.discovery.templates import Discovered, Endpoint, read_page
 from converter.stores.options import StoreOptions
 from tests.builders.acis import aci_tar, manifest
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request
@@ -139,12 +139,12 @@ def endpoint(url: str) -> Endpoint:
     ],
 )
 def test_pages_are_read(text: str, found: Discovered) -> None:
-    assert read(text, APP) == found
+    assert read_page(text, APP) == found
 
 
 @given(st.text())
 def test_any_page_is_read(text: str) -> None:
-    read(f"<meta name='ac-discovery' content='{text}", APP)
+    read_page(f"<meta name='ac-discovery' content='{text}", APP)
 
 
 class Site:

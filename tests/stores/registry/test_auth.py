@@ -15,7 +15,7 @@ from converter.errors import Denied, Invalid, Unsupported
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Credentials
-from converter.stores.registry.auth import Authorizer, Challenge, challenges
+from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
 from converter.stores.registry.wire import Request
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, pull, push, seed, source_of
@@ -46,12 +46,12 @@ KNOWN = replace(PLAIN, credentials=USER)
     ],
 )
 def test_challenges_are_read(headers: list[str], found: list[Challenge]) -> None:
-    assert list(challenges(headers)) == found
+    assert list(parse_challenges(headers)) == found
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=0x17F))))
 def test_any_header_is_read(headers: list[str]) -> None:
-    challenges(headers)
+    parse_challenges(headers)
 
 
 def test_basic_authentication(registry: FakeRegistry) -> None:

@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.registry import tags
-from converter.stores.registry.auth import Challenge, best
+from converter.stores.registry.auth import Challenge, best_challenge
 from converter.stores.registry.urls import redirect_target
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, push, seed, sink_of, source_of
@@ -199,7 +199,7 @@ BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm"
     ],
 )
 def test_a_choice_of_ways_to_authenticate(offered: list[Challenge], chosen: Challenge) -> None:
-    assert best(offered) == chosen
+    assert best_challenge(offered) == chosen
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 412])

@@ -15,9 +15,9 @@ from converter.model.digest import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
-from converter.stores.disk import disk, regular_size
+from converter.stores.disk import disk_errors, regular_size
 from converter.stores.media.out_file import write_new
-from converter.stores.media.temporary import locked
+from converter.stores.media.temporary import lock_directory
 from converter.stores.overwriting import Overwriting
 
 SIGNATURE = 4 * MIB
@@ -28,25 +28,25 @@ def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -
     """Add a signature to a ``dir:`` image, under the first free number."""
     if regular_size(folder / "manifest.json") is None:
         raise NotFound(f"{folder} holds no image")
-    return _add(folder, "" if subject == root else f"{subject.encoded}.", data)
+    return _add_numbered(folder, "" if subject == root else f"{subject.encoded}.", data)
 
 
 def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes) -> Path:
     """Add a signature to a lookaside, under the first free number."""
     place = lookaside_path(folder, name, subject)
-    with disk(place, "make"):
+    with disk_errors(place, "make"):
         place.mkdir(parents=True, exist_ok=True)
-    return _add(place, "", data)
+    return _add_numbered(place, "", data)
 
 
 def read_beside(path: Path) -> bytes:
     """The detached signatures next to a file; empty if there are none, or a file that holds something else."""
-    from converter.stores.recognise import holds
+    from converter.stores.recognise import is_of_kind
 
     beside = signature_path(path)
-    if not regular_size(beside) or not holds(beside, "signature"):
+    if not regular_size(beside) or not is_of_kind(beside, "signature"):
         return b""
-    with disk(beside, "read"):
+    with disk_errors(beside, "read"):
         return beside.read_bytes()
 
 
@@ -62,7 +62,7 @@ def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[t
     number = 1
     while (size := regular_size(path := lookaside_path(folder, name, subject) / f"signature-{number}")) is not None:
         if size <= SIGNATURE:
-            with disk(path, "read"):
+            with disk_errors(path, "read"):
                 yield path, path.read_bytes()
         number += 1
 
@@ -72,9 +72,9 @@ def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
     return folder / f"{name.repository}@{subject.algorithm}={subject.encoded}"
 
 
-def _add(folder: Path, start: str, data: bytes) -> Path:
+def _add_numbered(folder: Path, start: str, data: bytes) -> Path:
     number = 1
-    with locked(folder):
+    with lock_directory(folder):
         while os.path.lexists(path := folder / f"{start}signature-{number}"):
             number += 1
         write_new(path, (data,))

@@ -11,7 +11,7 @@ from pathlib import Path
 from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
-from converter.stores.disk import disk, write_down
+from converter.stores.disk import disk_errors, write_behind
 from converter.streams import Block
 from converter.streams.blocks import RereadableBlocks, closing
 from converter.streams.verify import Meter
@@ -20,7 +20,7 @@ FICLONE = 0x40049409
 """The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""
 
 
-def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> Descriptor:
+def write_blob(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> Descriptor:
     """Write every block; returns what was written, with the media type of ``expected``, if any.
 
     With ``expected``, the blocks are those of a Known, which verifies itself: they are only counted, not hashed again.
@@ -39,36 +39,36 @@ def poured(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block],
     return expected.sized(size)
 
 
-def poured_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
-    """As ``poured``, into a new file that is still to be made durable; it is removed on any error.
+def write_blob_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+    """As ``write_blob``, into a new file that is still to be made durable; it is removed on any error.
 
     Disk errors name ``target``, for which the file is staged, because the staging place is hidden.
 
     If the blocks say which file holds them, they are still read, and so verified, but not written if the two files can
     share them.
     """
-    linked = isinstance(blocks, RereadableBlocks) and blocks.file is not None and _shared(blocks.file, path)
-    with disk(target, "write"):
+    linked = isinstance(blocks, RereadableBlocks) and blocks.file is not None and _share_blocks(blocks.file, path)
+    with disk_errors(target, "write"):
         mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
         fd = os.open(path, mode | os.O_CLOEXEC, 0o666)
 
     def write(block: Block) -> None:
         if not linked:
-            with disk(target, "write"):
-                write_down(fd, block)
+            with disk_errors(target, "write"):
+                write_behind(fd, block)
 
     try:
-        return poured(blocks, expected, write)
+        return write_blob(blocks, expected, write)
     except BaseException:
         with suppress(OSError):
             path.unlink()
         raise
     finally:
-        with disk(target, "write"):
+        with disk_errors(target, "write"):
             os.close(fd)
 
 
-def _shared(source: Path, path: Path) -> bool:
+def _share_blocks(source: Path, path: Path) -> bool:
     """Make ``path`` a reflink of a file, or else a hard link; False, leaving nothing, if neither is possible."""
     try:
         with source.open("rb") as old, path.open("xb") as new:

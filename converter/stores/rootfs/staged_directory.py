@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from converter.errors import Invalid
-from converter.stores.disk import disk, names_in, sync_directory, sync_file_system
+from converter.stores.disk import disk_errors, names_in, sync_directory, sync_file_system
 from converter.stores.media.temporary import NAME, Staging
 
 OWN = "lost+found"
@@ -19,21 +19,21 @@ PAUSE = 0.5
 """Seconds between two syncs: each commits the file system's journal."""
 
 
-class StagedPlace(Staging):
+class StagedDirectory(Staging):
     """A hidden directory next to the place, or inside it if nothing can be renamed to it, as with a mount point."""
 
     def begin(self) -> None:
         """Make the hidden directory, accessible to its owner only. Raises Invalid if the place is not empty,
         StorageFailed.
         """
-        with disk(self.path, "write"):
+        with disk_errors(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"{self.shown} is not a directory: expected a new name or an empty directory")
             if self.path.is_dir():
                 self._require_empty()
             staging = self.stage()
         try:
-            with disk(self.path, "write"):
+            with disk_errors(self.path, "write"):
                 # Nor may its files inherit the group of the directory around it.
                 os.chown(staging.fd, os.geteuid(), os.getegid())
                 os.fchmod(staging.fd, 0o700)
@@ -43,7 +43,7 @@ class StagedPlace(Staging):
 
     def rename(self) -> None:
         """Make the hidden directory durable, and visible under its name. Raises StorageFailed, Invalid."""
-        with disk(self.shown, "write"):
+        with disk_errors(self.shown, "write"):
             self.sync()
             if not self.renamed():
                 raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
@@ -51,7 +51,7 @@ class StagedPlace(Staging):
 
     def move(self, name: str) -> None:
         """Move one item out of the hidden directory if that is ``inside`` its place, which makes it visible."""
-        with disk(self.shown, "write"):
+        with disk_errors(self.shown, "write"):
             (self.staged / name).rename(self.path / name)
 
     def sync(self) -> None:
@@ -82,7 +82,7 @@ class StagedPlace(Staging):
         finally:
             done.set()
         thread.join()
-        with disk(self.shown, "write"):
+        with disk_errors(self.shown, "write"):
             if errors:
                 raise errors[0]
 
@@ -94,7 +94,7 @@ class StagedPlace(Staging):
         super().abort()
 
     def _require_empty(self) -> None:
-        with disk(self.path, "read"):
+        with disk_errors(self.path, "read"):
             there = [name for name in names_in(self.path) if name != OWN and not NAME.fullmatch(name)]
         if there:
             raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")

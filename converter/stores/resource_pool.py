@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 
-class Lent(Protocol):
+class Resource(Protocol):
     """What is lent. ``size`` is what it counts towards the bound."""
 
     @property
@@ -19,7 +19,7 @@ class Lent(Protocol):
 
 
 K = TypeVar("K", bound=Hashable)
-T = TypeVar("T", bound=Lent)
+T = TypeVar("T", bound=Resource)
 
 
 class _Slot(Generic[T]):
@@ -31,7 +31,7 @@ class _Slot(Generic[T]):
         self.users = 0
 
 
-class Lending(Generic[K, T]):
+class ResourcePool(Generic[K, T]):
     """One thing per key, made on first use. Beyond ``most``, unused ones are closed, the least recently used first."""
 
     def __init__(self, most: int) -> None:
