@@ -94,8 +94,8 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--threads",
     type=WholeNumber(min=2),
     metavar="N",
-    default=64,
-    help="How many requests to answer at a time. Default: 64.",
+    default=256,
+    help="How many requests to answer at a time. Default: 256.",
 )
 @click.option(
     "--rate",

@@ -52,7 +52,7 @@ class Settings:
     shared: Location | None = None
     store_size: int = MOST
     at_once: int = AT_ONCE
-    threads: int = 64
+    threads: int = 256
     rate: float = 0.0
     grace: float = 30.0
 

@@ -30,11 +30,11 @@ from converter.serving.responses import FileBody, Request, Response
 from converter.serving.watch import Watch
 from converter.version import __version__
 
-THREADS = 64
+THREADS = 256
 QUEUE = 1024
 """Connections that wait for a thread; the next ones are told to come back."""
-OPEN = 4096
-"""Connections that are kept open between requests."""
+OPEN = 0.75
+"""The part of the files that may be open that connections between requests may be."""
 TICK = 0.1
 """Seconds after which a server that is told to stop notices."""
 PATIENCE = 30.0
@@ -120,7 +120,7 @@ class Listener:
         self._server.expiration_interval = TICK
         self._server.shutdown_timeout = bounds.grace
         self._server.request_queue_size = 512
-        self._server.keep_alive_conn_limit = min(OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._server.keep_alive_conn_limit = int(OPEN * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self._process = self._server.process_conn
         self._server.process_conn = self._accepted
         self._server.max_request_header_size = HEAD
