@@ -9,6 +9,7 @@ import errno
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 OPEN_FILES = "/proc/self/fd"
@@ -29,6 +30,18 @@ def can_fork() -> bool:
     A Mac's libraries do not work in one; nor does a lock that another thread held when it was made.
     """
     return hasattr(os, "fork") and sys.platform != "darwin" and threading.active_count() == 1
+
+
+def wide_pipe() -> tuple[int, int]:
+    """The ends of a pipe that holds 1 MiB where the system grants that: whoever writes into it rarely waits."""
+    import fcntl
+
+    reading, writing = os.pipe()
+    command = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if command is not None:
+        with suppress(OSError):
+            fcntl.fcntl(writing, command, 1 << 20)
+    return reading, writing
 
 
 def begin_writing(fd: int, offset: int, size: int) -> None:

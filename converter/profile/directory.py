@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from heapq import merge
 from itertools import islice
@@ -32,7 +32,7 @@ BLOCK = 128 * KIB
 """Bytes read at once: what a processor still has at hand when it hashes them."""
 AT_ONCE = 100
 """The lines that a helper sends together."""
-MOST_HELPERS = 7
+MOST_HELPERS = 8
 
 _LENGTH = 4
 """Bytes of the length before each of them."""
@@ -52,22 +52,21 @@ def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved) -> Contents:
 
     Raises Invalid for a file or directory that changes while it is read, NotFound, StorageFailed.
     """
-    helpers = min(jobs - 1, MOST_HELPERS) if system.can_fork() else 0
-    try:
-        return _shared(root, scope, helpers, moved)
-    except _Stopped:  # what stopped it will be found again, and told
-        return _shared(root, scope, 0, moved)
+    if jobs > 1 and system.can_fork():
+        with suppress(_Stopped):  # what stopped it will be found again, and told
+            return _shared(root, scope, min(jobs, MOST_HELPERS), moved)
+    walk = DirectoryWalk(root, BY_PATH, scope.paths())
+    contents = Contents(_lines(walk, moved, times=scope.times), scope)
+    contents.scope = scope.without(walk.mounts)
+    return contents
 
 
-def _shared(root: Path, scope: Scope, helpers: int, moved: Moved) -> Contents:
-    walk, *others = (
-        DirectoryWalk(root, BY_PATH, scope.paths(), (number, helpers + 1)) for number in range(helpers + 1)
-    )
+def _shared(root: Path, scope: Scope, count: int, moved: Moved) -> Contents:
     with ExitStack() as stack:
-        working = [stack.enter_context(_Helper(other, times=scope.times)) for other in others]
-        parts = [_lines(walk, moved, times=scope.times), *(one.lines(moved) for one in working)]
-        contents = Contents(_in_order(parts), scope)
-        contents.scope = scope.without({*walk.mounts}.union(*(one.mounts for one in working)))
+        walks = [DirectoryWalk(root, BY_PATH, scope.paths(), (number, count)) for number in range(count)]
+        helpers = [stack.enter_context(_Helper(walk, times=scope.times)) for walk in walks]
+        contents = Contents(_in_order(helper.lines(moved) for helper in helpers), scope)
+        contents.scope = scope.without(set[bytes]().union(*(helper.mounts for helper in helpers)))
     return contents
 
 
@@ -89,7 +88,7 @@ class _Helper:
 
     def __init__(self, walk: DirectoryWalk, *, times: bool) -> None:
         self.mounts: list[bytes] = []
-        reading, writing = os.pipe()
+        reading, writing = system.wide_pipe()
         self._process = os.fork()
         if not self._process:
             _help(walk, writing, times=times)
