@@ -171,12 +171,12 @@ def convert(
     Raises a ConverterError, in which case no destination has changed, or TypeError for invalid arguments.
     """
     from converter.conversion import convert as run
-    from converter.conversion.keywords import options
+    from converter.conversion.keywords import options_from
     from converter.events import silent
     from converter.keyword_names import naming_keywords
 
     with naming_keywords():
-        return run(source, destinations, options(keywords), report or silent)
+        return run(source, destinations, options_from(keywords), report or silent)
 
 
 def sync(
@@ -199,7 +199,7 @@ def sync(
     """
     from dataclasses import replace
 
-    from converter.conversion.keywords import options
+    from converter.conversion.keywords import options_from
     from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
     from converter.conversion.sync.names import check_template
@@ -209,7 +209,7 @@ def sync(
     from converter.model.limits import enforce_limits
     from converter.model.reference import Location
 
-    chosen = options({**keywords, "all_images": False})  # each job is one image
+    chosen = options_from({**keywords, "all_images": False})  # each job is one image
     place, to = Location.parse(source), Location.parse(destination)
     entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=chosen)]
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
@@ -243,7 +243,7 @@ def serve(
     from dataclasses import replace
     from pathlib import Path
 
-    from converter.conversion.keywords import options
+    from converter.conversion.keywords import options_from
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.events import silent
@@ -253,7 +253,7 @@ def serve(
     from converter.serving import Server, Settings
     from converter.serving.catalogue import PLACE
 
-    chosen = options(keywords)
+    chosen = options_from(keywords)
     chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL_PLATFORMS)
     entries = [
         SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)

@@ -212,7 +212,7 @@ def evaluate(
     return done[0]
 
 
-def leaves(*roots: Node) -> list[Leaf]:
+def leaves_below(*roots: Node) -> list[Leaf]:
     """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
     return list(dict.fromkeys(node for node in _from_below(*roots) if not isinstance(node, Write)))
 

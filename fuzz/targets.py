@@ -181,7 +181,7 @@ def signatures(data: bytes) -> None:
 
 def sync_file(data: bytes) -> None:
     """The YAML that ``transship sync`` reads."""
-    sync.read(data, Options(), Location.parse("oci:x"), lambda _: Signing(makers=()))
+    sync.read_sync_file(data, Options(), Location.parse("oci:x"), lambda _: Signing(makers=()))
 
 
 def headers(data: bytes) -> None:

@@ -17,7 +17,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
-from converter.transform.layers import recompressed, squashed
+from converter.transform.layers import recompress_layers, squash_layers
 from converter.transform.platforms import one_platform, read_whole, some_platforms
 from tests.builders import CONFIG, OCI, add_image, add_index
 from tests.builders.memory import MemorySource, MemoryStore
@@ -181,7 +181,7 @@ def plain(store: MemoryStore) -> Image:
 def test_recompression(compression: Compression, stays: bool) -> None:
     store = MemoryStore()
     add_image(store, OCI)
-    for layer in recompressed(compression)(plain(store)).layers:
+    for layer in recompress_layers(compression)(plain(store)).layers:
         assert isinstance(layer.content, Known if stays else Derived)
         assert layer.diff_id is not None
 
@@ -193,11 +193,11 @@ def test_a_layer_that_is_not_here_is_left_as_it_is() -> None:
     content = image.layers[0].content
     assert isinstance(content, Known)
     absent = replace(image.layers[0], content=replace(content, absent=True))
-    assert recompressed(NONE)(replace(image, layers=(absent,))).layers == (absent,)
+    assert recompress_layers(NONE)(replace(image, layers=(absent,))).layers == (absent,)
 
 
 def test_squashing_one_layer_changes_nothing() -> None:
     store = MemoryStore()
     add_image(store, OCI, tars=[b""])
     image = plain(store)
-    assert squashed(image) is image
+    assert squash_layers(image) is image

@@ -28,7 +28,7 @@ from converter.ports import Format
 from converter.streams.content import uncompressed_layer
 from converter.streams.tar.scan import scan_entries
 from converter.streams.workers import Workers
-from converter.transform.layers import recompressed, squashed
+from converter.transform.layers import recompress_layers, squash_layers
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 
@@ -72,7 +72,7 @@ def test_a_copy_has_every_blob_and_opens_each_once(target: Format) -> None:
 def test_recompression_gives_the_same_bytes_for_any_number_of_threads(compression: Compression) -> None:
     store = MemoryStore()
     add_image(store)
-    image = recompressed(compression)(read(store))
+    image = recompress_layers(compression)(read(store))
     results = [run(oci.encode(image, frozenset()), jobs=jobs)[0].blobs for jobs in (1, 2, 4)]
     assert results[0] == results[1] == results[2]
 
@@ -80,7 +80,7 @@ def test_recompression_gives_the_same_bytes_for_any_number_of_threads(compressio
 def test_recompression_keeps_the_config_byte_for_byte() -> None:
     store = MemoryStore()
     add_image(store)
-    copied, _ = run(oci.encode(recompressed(ZSTD)(read(store)), frozenset()))
+    copied, _ = run(oci.encode(recompress_layers(ZSTD)(read(store)), frozenset()))
     before, after = read(store).original, read(copied).original
     assert before is not None
     assert after is not None
@@ -92,7 +92,7 @@ def test_recompression_keeps_the_config_byte_for_byte() -> None:
 def test_a_squashed_image_has_one_layer_and_a_config_that_says_so() -> None:
     store = MemoryStore()
     add_image(store)
-    copied, _ = run(oci.encode(squashed(read(store)), frozenset()))
+    copied, _ = run(oci.encode(squash_layers(read(store)), frozenset()))
     image = read(copied)
     assert len(image.layers) == 1
     assert [step.empty_layer for step in image.history] == [False, True]
@@ -102,7 +102,7 @@ def test_a_layer_that_names_a_file_twice_is_squashed_to_the_last_one() -> None:
     store = MemoryStore()
     twice = LAYERS[0][: LAYERS[0].rindex(b"one") + 512] + tar({"etc/hosts": b"last"})
     add_image(store, tars=[twice, tar({"name": b"two"})])
-    copied, _ = run(oci.encode(squashed(read(store)), frozenset()))
+    copied, _ = run(oci.encode(squash_layers(read(store)), frozenset()))
     (layer,) = read(copied).layers
     files = [(entry.name, b"".join(entry.payload)) for entry in scan_entries(uncompressed_layer(layer))]
     assert files == [(b"name", b"two"), (b"etc", b""), (b"etc/hosts", b"last")]
@@ -189,7 +189,7 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
     store = MemoryStore()
     add_image(store, tars=[tar({"name": bytes([number]) * 9}) for number in range(6)])
     image = read(store)
-    for edited, most in ((image, 4), (recompressed(ZSTD)(image), 2)):
+    for edited, most in ((image, 4), (recompress_layers(ZSTD)(image), 2)):
         there = Crowd(MemoryStore(), most)
         plan = oci.encode(edited, frozenset())
         with there as sink, Workers(2) as workers:

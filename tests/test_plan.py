@@ -14,8 +14,8 @@ from converter.model.content import NONE, ZSTD, Derived, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings
-from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves
-from converter.transform.layers import recompressed, squashed
+from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves_below
+from converter.transform.layers import recompress_layers, squash_layers
 from tests.builders import add_image
 from tests.builders.memory import MemorySource, MemoryStore
 
@@ -37,8 +37,8 @@ def read() -> Image:
     [
         pytest.param(lambda image: oci.encode(image, ANY), id="copied"),
         pytest.param(lambda image: docker.encode(image, ANY), id="in another format"),
-        pytest.param(lambda image: oci.encode(recompressed(ZSTD)(image), ANY), id="recompressed"),
-        pytest.param(lambda image: oci.encode(squashed(image), ANY), id="squashed"),
+        pytest.param(lambda image: oci.encode(recompress_layers(ZSTD)(image), ANY), id="recompressed"),
+        pytest.param(lambda image: oci.encode(squash_layers(image), ANY), id="squashed"),
         pytest.param(lambda image: aci.encode(image, ANY), id="as an ACI"),
         pytest.param(lambda image: aci.encode(image, ANY, Settings(layered=True)), id="as an ACI for each layer"),
     ],
@@ -87,6 +87,6 @@ def test_a_chain_may_be_longer_than_the_stack() -> None:
     for number in range(3000):
         node = Make(content=content, media_type="m", inputs=(node,) if node else (), label=str(number))
     assert node is not None
-    assert [one.label for one in leaves(node)] == [str(number) for number in range(3000)]
+    assert [one.label for one in leaves_below(node)] == [str(number) for number in range(3000)]
     tree = evaluate(node, lambda one, made: Made(descriptor=Descriptor.of(one.label.encode(), "m")))
     assert [one.leaf.label for one in tree.layers()] == [str(number) for number in range(3000)]

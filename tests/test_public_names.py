@@ -13,7 +13,7 @@ import pytest
 
 import converter
 from converter import errors
-from converter.conversion.keywords import Keywords, options
+from converter.conversion.keywords import Keywords, options_from
 from converter.errors import ConverterError
 from converter.model.content import KEEP, ZSTD, Compression
 
@@ -156,7 +156,7 @@ def test_keywords_are_the_fields_of_the_options() -> None:
     ],
 )
 def test_keywords(keywords: Keywords, expected: converter.Options) -> None:
-    assert options(keywords) == expected
+    assert options_from(keywords) == expected
 
 
 @pytest.mark.parametrize(

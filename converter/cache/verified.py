@@ -136,11 +136,11 @@ class VerifiedCache:
 
     def is_sound(self, digest: Digest, kind: str) -> bool:
         """Whether the document was found valid under the current rules."""
-        return self._find("sound", str(digest), kind) == (edition(),)
+        return self._find("sound", str(digest), kind) == (rules_edition(),)
 
     def learn_sound(self, digest: Digest, kind: str) -> None:
         """Remember that a document is valid."""
-        self._learn("sound", str(digest), kind, told=(edition(),))
+        self._learn("sound", str(digest), kind, told=(rules_edition(),))
 
     @contextmanager
     def turn(self, digest: Digest) -> Iterator[None]:
@@ -247,7 +247,7 @@ RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 
 
 @cache
-def edition(folders: tuple[Path, ...] = RULES) -> str:
+def rules_edition(folders: tuple[Path, ...] = RULES) -> str:
     """The version and a checksum of the rule files: in a checkout, rules change between versions.
 
     Every file counts, not just the newest: a restored file may be older than the rest, and clocks can go backwards.

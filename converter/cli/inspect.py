@@ -23,7 +23,7 @@ from converter.model.describe import describe
 from converter.model.image import Attachment, Image, Index, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.reading import OpenedReference, reading
-from converter.transform.platforms import select
+from converter.transform.platforms import select_platforms
 
 if TYPE_CHECKING:
     from converter.cli.contents import Contents
@@ -107,7 +107,7 @@ def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> O
         return opened
     from converter.model.platform import host_platform
 
-    item = select(opened.item, (platform or str(host_platform()),), opened.read)
+    item = select_platforms(opened.item, (platform or str(host_platform()),), opened.read)
     assert item.original is not None
     return replace(opened, item=item, root=item.original.manifest.descriptor)
 

@@ -190,7 +190,9 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
         )
     for path in configs:
         with within(str(path)):
-            for entry in sync_file.read(read_option_file(path), options, PLACE, _no_signing, check_template(rename)):
+            for entry in sync_file.read_sync_file(
+                read_option_file(path), options, PLACE, _no_signing, check_template(rename)
+            ):
                 if entry.to != PLACE:
                     raise Usage(f'{entry.source} has the destination {entry.to}: leave out "to", it is served here')
                 yield entry

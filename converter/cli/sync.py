@@ -119,7 +119,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         data = read_option_file(source)
         with within(source):
-            return sync_file.read(data, options, to, _signing, check_template(rename))
+            return sync_file.read_sync_file(data, options, to, _signing, check_template(rename))
     location = Location.parse(source)
     if not location.transport and Path(source).suffix.lower() in SUFFIXES:
         raise Usage(f"{source}: no such file or directory")

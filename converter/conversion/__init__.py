@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion.job import Job, keeping, read, with_hosts
+from converter.conversion.job import Job, files_read, protect_inputs, with_hosts
 from converter.conversion.options import Options
 from converter.conversion.result import LayerResult, Result, TargetResult
-from converter.conversion.run import run
+from converter.conversion.run import run_job
 from converter.conversion.shared import Shared
 from converter.conversion.targets import check_distinct
 from converter.errors import Usage
@@ -37,7 +37,7 @@ def convert(
     location, places = Location.parse(source), tuple(map(Location.parse, destinations))
     check_distinct(places)
     options = with_hosts(options or Options(), hosts := Hosts(report=report))
-    options = keeping(options, Inputs(read(options, location)))
+    options = protect_inputs(options, Inputs(files_read(options, location)))
     job = Job(source=location, destinations=places, options=options)
     with (
         enforce_limits(options.store.limits),
@@ -46,5 +46,5 @@ def convert(
         Workers(options.threads) as workers,
         Shared(memory, workers) as shared,
     ):
-        done = run(job, shared, report)
+        done = run_job(job, shared, report)
     return Result(source=str(source), targets=tuple(one.result for one in done), seconds=time.monotonic() - started)

@@ -81,7 +81,7 @@ def find_attachments(source: ReferrerListing, subjects: Iterable[Digest], depth:
     return FoundAttachments(attached=tuple(found.values()), losses=tuple(losses.values()))
 
 
-def first(other: ReferrerListing, fetch: Fetch) -> Fetch:
+def fetch_from_either(other: ReferrerListing, fetch: Fetch) -> Fetch:
     """Fetch from ``other`` and, if it lacks the blob, with ``fetch``; a registry shows what it lacks only when it is
     read.
     """
@@ -95,7 +95,7 @@ def first(other: ReferrerListing, fetch: Fetch) -> Fetch:
     return either
 
 
-def are_there(attached: Iterable[PlannedAttachment], other: ReferrerListing) -> bool:
+def are_listed_in(attached: Iterable[PlannedAttachment], other: ReferrerListing) -> bool:
     """Whether each attachment, by subject and digest, is listed in another place, too."""
     wanted = {(one.attachment.subject, one.attachment.descriptor.digest) for one in attached}
     subjects = {subject for subject, _ in wanted}
@@ -122,7 +122,7 @@ def split_by_subject(
     return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
 
 
-def rendered(node: Node) -> bytes:
+def render_attachment(node: Node) -> bytes:
     """The manifest of an attachment, as it will be written; all that it names is known in advance."""
     return node.content.read() if isinstance(node, Copy) else forecast(node).data()
 

@@ -66,12 +66,12 @@ def target_store(options: Options, source: Location, destination: Location) -> S
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
 
 
-def keeping(options: Options, inputs: Inputs) -> Options:
+def protect_inputs(options: Options, inputs: Inputs) -> Options:
     """The same options, under which none of ``inputs`` is ever replaced."""
     return replace(options, store=replace(options.store, inputs=inputs))
 
 
-def read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
+def files_read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
     """The files and directories that a conversion reads, as far as they are known before the source is opened."""
     for store in (options.store, options.target_store):
         if store is not None:

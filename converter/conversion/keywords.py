@@ -54,7 +54,7 @@ class Keywords(TypedDict, total=False):
     target_store: StoreOptions | None
 
 
-def options(keywords: Keywords) -> Options:
+def options_from(keywords: Keywords) -> Options:
     """The Options for the keywords.
 
     Raises TypeError for an unknown keyword or a value of the wrong type, Usage for a meaningless value.

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from converter import formats
-from converter.conversion import origin, signed
+from converter.conversion import origin, signatures
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
 from converter.conversion.selection import SelectedImage, with_referrers
-from converter.conversion.signed import Carried
-from converter.conversion.targets import becomes_oci, format_for, name_for, unloaded
+from converter.conversion.signatures import Carried
+from converter.conversion.targets import becomes_oci, format_for, name_for, not_loaded_by_docker
 from converter.errors import LossRefused, within
 from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
@@ -23,7 +23,7 @@ from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
 from converter.plan import Evaluated, Leaf, Make, Node, Plan, forecast
 from converter.ports import Sink, Writer
-from converter.transform import as_asked, encode, transform
+from converter.transform import as_asked, encode_item, transform
 
 
 @frozen
@@ -45,7 +45,7 @@ class PlannedTarget:
         return not self.chosen.local or self.destination.kind.access == "registry"
 
 
-def plan(
+def plan_target(
     destination: Location,
     sink: Sink,
     chosen: SelectedImage,
@@ -67,22 +67,24 @@ def plan(
         unpacked = chosen.unpacked and not destination.kind.plain
         pack = as_asked(target, chosen.settings, mixed=mixed, local=chosen.local, unpacked=unpacked)
         item = transform(chosen.item, target, chosen.settings, name=chosen.called, find=library.find, pack=pack)
-        root = encode(item, target, sink.accepts, chosen.settings, mixed=mixed)
+        root = encode_item(item, target, sink.accepts, chosen.settings, mixed=mixed)
         if options.attachments:
             chosen = _with_dependencies(chosen, item, library)
         due = options.keeps_origin and origin.due(chosen, root, options.origin)
         recorded = due and bool(destination.attached)
         before = chosen.attached
-        back = _restored(root, chosen, options, library, files) if recorded else None
+        back = _restore_aci(root, chosen, options, library, files) if recorded else None
         if back is not None:
             (root, chosen), recorded = back, False
         kept = origin.KEPT if recorded else ""
         profiles = before if back is not None else ()
-        carried = signed.carry(chosen, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles)
+        carried = signatures.carry_attachments(
+            chosen, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
+        )
         more = (*carried.losses, *(origin.losses(destination) if due else ()), *chosen.unread)
         lost = target.losses(item, chosen.settings) if back is None else ()
-        planned = Plan(root=root, losses=(*lost, *more, *unloaded(destination, item)))
-        refuse(planned, chosen, target.name, options)
+        planned = Plan(root=root, losses=(*lost, *more, *not_loaded_by_docker(destination, item)))
+        refuse_losses(planned, chosen, target.name, options)
         return PlannedTarget(
             destination=destination,
             name=name_for(destination, chosen.name, chosen.called, chosen.root, chosen.item),
@@ -95,17 +97,17 @@ def plan(
         )
 
 
-def _restored(
+def _restore_aci(
     root: Node, chosen: SelectedImage, options: Options, library: Library, files: ExitStack | None
 ) -> tuple[Node, SelectedImage] | None:
     """The original ACI, unchanged, if the image was one before and no other packing is requested."""
     if files is None or options.compress is not None or not isinstance(root, Make):
         return None
-    from converter.conversion.restoring import restored
+    from converter.conversion.restoring import restore_aci
 
     # With the original's dependencies at hand, it can be restored without their layers merged in.
     finder = library.find if options.aci_paths and not options.rkt_dev_links else None
-    return restored(root, chosen, files, options.threads, finder)
+    return restore_aci(root, chosen, files, options.threads, finder)
 
 
 def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> SelectedImage:
@@ -118,7 +120,7 @@ def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> S
     return with_referrers(chosen, library, below) if below else chosen
 
 
-def refuse(planned: Plan, chosen: SelectedImage, target: str, options: Options) -> None:
+def refuse_losses(planned: Plan, chosen: SelectedImage, target: str, options: Options) -> None:
     """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:

@@ -37,7 +37,7 @@ SMALL = 64 * KIB
 """How many bytes a recipe may be larger than the layer itself, which is the weaker proof."""
 
 
-def record(before: SelectedImage, after: Evaluated, files: ExitStack, workers: Workers) -> PlannedAttachment:
+def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, workers: Workers) -> PlannedAttachment:
     """The record, ready to be written; ``files`` closes the temporary files that hold parts of it."""
     making = _Making(before, after, files, workers)
     layers = tuple(making.layers())

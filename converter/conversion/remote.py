@@ -8,9 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from converter.conversion.job import Job, keeping, read, target_store
+from converter.conversion.job import Job, files_read, protect_inputs, target_store
 from converter.conversion.planning import PlannedTarget
-from converter.conversion.run import run
+from converter.conversion.run import run_job
 from converter.conversion.shared import Shared
 from converter.errors import Unsupported, within
 from converter.events import Report, silent
@@ -19,16 +19,16 @@ from converter.execute import (
     Running,
     Threads,
     input_size,
-    remember,
-    remembered,
+    known_results,
+    remember_leaf,
     repacking_key,
-    require_agreement,
+    require_diff_id,
 )
 from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT, ImageName, Location
-from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves
+from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions
 from converter.stores.overwriting import Inputs, Rootfs
@@ -88,51 +88,54 @@ class Remote(Protocol):
     """Bytes of blobs that those machines have fetched from remote sources."""
 
     def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
-        """What ``perform`` returns or raises there; ``report`` is called here, and may end it by raising."""
+        """What ``perform_assignment`` returns or raises there; ``report`` is called here, and may end it by raising."""
         ...
 
 
-def perform(assignment: Assignment, shared: Shared, report: Report) -> RemoteAnswer:
+def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -> RemoteAnswer:
     """Do it on this machine. A leaf's diff_id is computed, never trusted. Raises what ``converter.convert`` raises."""
     job, leaf = assignment.job, assignment.leaf
     if leaf is None:
-        (done,) = run(job, shared, report)
+        (done,) = run_job(job, shared, report)
         made = done.tree.leaves()
         # Only documents need the facts, and those for the layer above can be long.
-        every = (made[one] if isinstance(done.tree.node, Write) else _bare(made[one]) for one in leaves(done.tree.node))
+        every = (
+            made[one] if isinstance(done.tree.node, Write) else _without_facts(made[one])
+            for one in leaves_below(done.tree.node)
+        )
         return RemoteAnswer(made=tuple(every))
     if assignment.known is not None:
-        remember(shared.memory, leaf, assignment.known)
+        remember_leaf(shared.memory, leaf, assignment.known)
     running = Running(jobs=1, memory=shared.memory, report=report)
     with shared.source(job) as (source, _):
         with within(str(job.source)):
-            leaf = _opened(leaf, source.fetch)
+            leaf = _with_bytes(leaf, source.fetch)
         if (how := _packing(leaf)) != assignment.how:
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
             result, _ = Threads(sink, shared.workers, running).make(leaf, ())
-    return RemoteAnswer(made=(_bare(result),), repository=place_of(job)[1])
+    return RemoteAnswer(made=(_without_facts(result),), repository=place_of(job)[1])
 
 
-def _bare(made: Made) -> Made:
+def _without_facts(made: Made) -> Made:
     return replace(made, facts=LayerFacts())
 
 
-def takes(job: Job) -> bool:
+def can_take(job: Job) -> bool:
     """Whether another machine can do all of a job: it reaches both ends, and needs no keys or policies."""
-    return _travels(job) and job.options.signing is None and job.options.wanted is None
+    return _is_reachable(job) and job.options.signing is None and job.options.wanted is None
 
 
-def takes_leaves(job: Job, root: Node) -> bool:
+def can_take_leaves(job: Job, root: Node) -> bool:
     """Whether other machines can make every leaf of a plan, and put it where its documents will find it."""
-    return _travels(job) and job.destination.kind.adds_blobs and all(map(_is_of_one_blob, leaves(root)))
+    return _is_reachable(job) and job.destination.kind.adds_blobs and all(map(_is_of_one_blob, leaves_below(root)))
 
 
-def make(target: PlannedTarget, job: Job, remote: Remote, report: Report) -> Evaluated:
+def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) -> Evaluated:
     """Have another machine make a whole image."""
     root = target.plan.root
-    nodes = leaves(root)
-    whole = Assignment(job=portable(job), root=target.chosen.root.digest, size=sum(map(input_size, nodes)))
+    nodes = leaves_below(root)
+    whole = Assignment(job=portable_job(job), root=target.chosen.root.digest, size=sum(map(input_size, nodes)))
     made = dict(zip(nodes, remote.run(whole, report).made, strict=True))
     return evaluate(root, lambda leaf, _: made[leaf])
 
@@ -140,14 +143,14 @@ def make(target: PlannedTarget, job: Job, remote: Remote, report: Report) -> Eva
 def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report) -> dict[Leaf, Made]:
     """Have other machines make every leaf of a plan, each blob only once for all images of a run."""
     running = Running(jobs=AT_ONCE, memory=shared.memory, report=report)
-    return Execution(sink, _Away(job, sink, shared, report), running).make_leaves([root])
+    return Execution(sink, RemoteMaker(job, sink, shared, report), running).make_leaves([root])
 
 
-class _Away:
+class RemoteMaker:
     """Has leaves made by other machines; the memory of the run then has the results."""
 
     def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
-        self._job = portable(job)
+        self._job = portable_job(job)
         self._place, self._repository = place_of(job)
         self._sink = sink
         self._shared = shared
@@ -169,13 +172,13 @@ class _Away:
         if isinstance(asked, Copy):
             asked = replace(asked, find_diff_id=asked.find_diff_id or leaf.diff_id is not None)
         with memory.turn(digest):
-            made, skipped = remembered(memory)(asked, ()), True
+            made, skipped = known_results(memory)(asked, ()), True
             if made is None or not memory.seen(self._place, made.descriptor.digest):
                 made, skipped = self._send(asked, made), False
             there = memory.seen(self._place, made.descriptor.digest)
             if self._repository not in there and not self._sink.has(made.descriptor):
                 made, skipped = self._send(asked, made, apart=True), False
-        require_agreement(leaf, made.diff_id)
+        require_diff_id(leaf, made.diff_id)
         return made, skipped
 
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
@@ -185,7 +188,7 @@ class _Away:
         asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
         answer = remote.run(asked, self._report)
         (made,) = answer.made
-        remember(memory, leaf, made)
+        remember_leaf(memory, leaf, made)
         memory.saw(self._place, made.descriptor.digest, answer.repository)
         return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
 
@@ -210,7 +213,7 @@ def _is_of_one_blob(leaf: Leaf) -> bool:
     )
 
 
-def _opened(leaf: Leaf, fetch: Fetch) -> Leaf:
+def _with_bytes(leaf: Leaf, fetch: Fetch) -> Leaf:
     """The leaf with the bytes of its blob."""
     blob = fetch(blob_of(leaf).descriptor)
     if isinstance(leaf, Copy):
@@ -233,14 +236,14 @@ def place_of(job: Job) -> tuple[str, str]:
     return name.host, name.repository
 
 
-def _travels(job: Job) -> bool:
+def _is_reachable(job: Job) -> bool:
     """Whether another machine can reach both ends: neither is a daemon's socket or a standard stream."""
     return not any(
         place.kind.access == "engine" or place.path in STDIN + STDOUT for place in (job.source, job.destination)
     )
 
 
-def portable(job: Job) -> Job:
+def portable_job(job: Job) -> Job:
     """The job without secrets or anything else that only this process has.
 
     Other machines use their own credentials for registries. Keys and policies stay here: they are used before work is
@@ -248,8 +251,8 @@ def portable(job: Job) -> Job:
     """
     options, source = job.options, _absolute(job.source)
     # Of all that the run reads, another machine need know only what it reads itself.
-    options = keeping(options, Inputs())
-    options = keeping(options, Inputs(_absolute_input(path) for path in read(options, source)))
+    options = protect_inputs(options, Inputs())
+    options = protect_inputs(options, Inputs(_absolute_input(path) for path in files_read(options, source)))
     target = target_store(options, job.source, job.destination)
     return Job(
         source=source,

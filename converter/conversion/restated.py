@@ -38,7 +38,7 @@ class Statement:
     envelope: bytes
 
 
-def found(
+def find_statements(
     attached: Iterable[PlannedAttachment], item: Item, root: Descriptor, node: Node, fetch: Fetch
 ) -> tuple[tuple[Statement, ...], frozenset[Digest]]:
     """The profiles among attachments of images that ``node`` is made of, and the attachments that hold nothing else."""
@@ -55,7 +55,7 @@ def found(
     return tuple(statements), frozenset(whole)
 
 
-def attachments(
+def statement_attachments(
     statements: Iterable[Statement],
     destination: Location,
     tree: Evaluated,

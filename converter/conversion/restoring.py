@@ -23,7 +23,7 @@ from converter.verification import proof
 from converter.verification.original import Converted, OriginalSource
 
 
-def restored(
+def restore_aci(
     plan: Node, before: SelectedImage, files: ExitStack, jobs: int, finder: Finder | None = None
 ) -> tuple[Node, SelectedImage] | None:
     """The file that ``plan`` would make anew, restored from the image's origin record, and the image with what referred

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from converter.conversion.planning import PlannedTarget, reasons
-from converter.conversion.signed import Shown
+from converter.conversion.signatures import Shown
 from converter.conversion.targets import shown_format
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, source_blobs

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from converter.conversion import attachments, origin, signed
+from converter.conversion import attachments, origin, signatures
 from converter.conversion.job import Job
 from converter.conversion.options import Options
-from converter.conversion.planning import PlannedTarget, plan, refuse
+from converter.conversion.planning import PlannedTarget, plan_target, refuse_losses
 from converter.conversion.result import Done
-from converter.conversion.selection import SelectedImage, choose, library_of
+from converter.conversion.selection import SelectedImage, library_of, select_images
 from converter.conversion.shared import Shared
-from converter.conversion.signed import Shown
+from converter.conversion.signatures import Shown
 from converter.conversion.targets import check_capacity
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, within
 from converter.events import Report, Warned
-from converter.execute import Execution, Running, remembered, with_threads
+from converter.execute import Execution, Running, known_results, with_threads
 from converter.model import media_types as types
 from converter.model.reference import ImageName, Location
 from converter.plan import Evaluated, evaluate, forecast
@@ -34,7 +34,7 @@ first copies, which are inflated on the way, stay below 100 MB of memory.
 """
 
 
-def run(job: Job, shared: Shared, report: Report) -> list[Done]:
+def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
     """Convert an image to its destinations; raises what ``converter.convert`` raises, and then none has changed.
 
     Of many jobs, one whose destination already has its image writes nothing.
@@ -48,24 +48,24 @@ def run(job: Job, shared: Shared, report: Report) -> list[Done]:
         source, hold = stack.enter_context(shared.source(job))
         with within(str(job.source)):
             library = library_of(options, job.source, stack)
-            images = choose(source, job.source, options)
+            images = select_images(source, job.source, options)
         check_capacity(job.destinations, len({image.root.digest for image in images}))
         if _planned_of_layers(job.destinations, images, options):
             hold()
         planned: list[tuple[Sink, list[PlannedTarget]]] = []
         for destination in job.destinations:
             sink = shared.sink(job, destination, report)
-            targets = [plan(destination, sink, one, options, library, files=stack) for one in images]
+            targets = [plan_target(destination, sink, one, options, library, files=stack) for one in images]
             for remark in dict.fromkeys(target.remark for target in targets if target.remark and not shared.many):
                 report(Warned(f"{destination}: {remark}"))
             planned.append((sink, targets))
         if len(job.destinations) > 1:
             hold()
         if options.dry_run or shared.many:
-            done = [_foreseen(target, job, shared) for _, targets in planned for target in targets]
+            done = [_forecast(target, job, shared) for _, targets in planned for target in targets]
             if all(one.state != "written" for one in done):
                 return done
-        done = _written(planned, job, shared, report)
+        done = _write(planned, job, shared, report)
     return [_signed_beside(one, job, shared) for one in done]
 
 
@@ -89,9 +89,9 @@ def _planned_of_layers(places: Sequence[Location], images: Iterable[SelectedImag
     return file and any(one.attached or origin.may_be_due(one, options.origin) for one in images)
 
 
-def _foreseen(target: PlannedTarget, job: Job, shared: Shared) -> Done:
+def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """What is to be done for a target, and the result as far as it is known beforehand."""
-    tree = evaluate(target.plan.root, remembered(shared.memory))
+    tree = evaluate(target.plan.root, known_results(shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
     return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done
 
@@ -111,9 +111,9 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
         with shared.there(job) as there:
             if there.resolve(target.name).digest != root.digest:
                 return False
-            if not attachments.are_there(target.carried.attached, there):
+            if not attachments.are_listed_in(target.carried.attached, there):
                 return False
-            if signing is not None and not signed.done(there, job.destination, root, signing):
+            if signing is not None and not signatures.has_requested_signatures(there, job.destination, root, signing):
                 return False
     except (NotFound, Denied, Invalid):
         # Nothing is there yet; without permission to read, writing may still be allowed.
@@ -125,17 +125,17 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     return True
 
 
-def _written(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
+def _write(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
     """Write what is planned, here or with the help of other machines."""
     made = None
     if shared.remote is not None:
         from converter.conversion import remote
 
         ((sink, (target,)),) = planned
-        if remote.takes_leaves(job, target.plan.root):
+        if remote.can_take_leaves(job, target.plan.root):
             made = remote.make_leaves(target.plan.root, job, sink, shared, report)
-        elif remote.takes(job):
-            return [Done(target=target, tree=remote.make(target, job, shared.remote, report), state="written")]
+        elif remote.can_take(job):
+            return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
     done: list[Done] = []
     with shared.turn(job), ExitStack() as stack:
         for sink, targets in planned:
@@ -143,10 +143,10 @@ def _written(planned: Planned, job: Job, shared: Shared, report: Report) -> list
             execution = _execution(sink, targets, job.options, shared, report)
             trees = execution.run([target.plan.root for target in targets], made)
             written = [
-                Done(target=_as_it_was(target, tree, job.options), tree=tree, state="written")
+                Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
                 for target, tree in zip(targets, trees, strict=True)
             ]
-            done += _completed(sink, written, execution, job.options, shared.workers)
+            done += _complete(sink, written, execution, job.options, shared.workers)
         # At the end of this block, every sink commits, or none does.
     return done
 
@@ -167,7 +167,7 @@ def _execution(
     return with_threads(sink, shared.workers, running)
 
 
-def _completed(
+def _complete(
     sink: Sink, written: Sequence[Done], execution: Execution, options: Options, workers: Workers
 ) -> Iterator[Done]:
     """The same, once everything else is written: attachments, names, records, signatures."""
@@ -185,7 +185,7 @@ def _completed(
         yield replace(done, signatures=(*stated, *_sign(sink, done, options)))
 
 
-def _as_it_was(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:
+def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:
     """The target with all attachments of its image, if its digest could not be known in advance and did not change.
 
     Raises LossRefused if the caller forbids losses and the target has no place for some of them.
@@ -193,19 +193,19 @@ def _as_it_was(target: PlannedTarget, tree: Evaluated, options: Options) -> Plan
     chosen = target.chosen
     if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != chosen.root.digest:
         return target
-    carried = signed.carry(chosen, tree.node, tree.documents(), target.destination)
+    carried = signatures.carry_attachments(chosen, tree.node, tree.documents(), target.destination)
     others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
     planned = replace(target.plan, losses=(*others, *carried.losses))
-    refuse(planned, chosen, target.format.name, options)
+    refuse_losses(planned, chosen, target.format.name, options)
     return replace(target, carried=carried, plan=planned, origin=False)
 
 
 def _record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:
     """Write the origin record of the image just written, before the sink commits."""
-    from converter.conversion.recording import record
+    from converter.conversion.recording import make_record
 
     with ExitStack() as files:
-        made = record(done.target.chosen, done.tree, files, workers)
+        made = make_record(done.target.chosen, done.tree, files, workers)
         execution.run([made.node])
         sink.attach(made.attachment)
 
@@ -215,11 +215,11 @@ def _restate(sink: Sink, done: Done, execution: Execution, options: Options) -> 
     target = done.target
     with within(attachments.TRAIL):
         store = options.target_store or options.store
-        found = signed.restate(target.destination, target.carried, done.tree, store)
+        found = signatures.restate_profiles(target.destination, target.carried, done.tree, store)
         execution.run([one.node for one in found])
     for one in found:
         sink.attach(one.attachment)
-    return signed.shown(found)
+    return signatures.show_profiles(found)
 
 
 def _sign(sink: Sink, done: Done, options: Options) -> Shown:
@@ -229,7 +229,9 @@ def _sign(sink: Sink, done: Done, options: Options) -> Shown:
     target, root = done.target, done.tree.done.descriptor
     location = replace(target.destination, name=target.name)
     store = options.target_store or options.store
-    return signed.add(sink, location, root, target.carried.attached, signing=options.signing, store=store)
+    return signatures.add_signatures(
+        sink, location, root, target.carried.attached, signing=options.signing, store=store
+    )
 
 
 def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:
@@ -237,5 +239,5 @@ def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:
     signing, destination = job.options.signing, done.target.destination
     if signing is None or done.tree.node.media_type not in types.WHOLE:
         return done
-    more = signed.add_beside(destination, signing, shared.store(job, destination))
+    more = signatures.add_beside(destination, signing, shared.store(job, destination))
     return replace(done, signatures=(*done.signatures, *more))

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import field, replace
 
 from converter import formats
-from converter.conversion import attachments, signed
+from converter.conversion import attachments, signatures
 from converter.conversion.attachments import FoundAttachments, PlannedAttachment, ReferrerListing
 from converter.conversion.dependencies import Library
 from converter.conversion.options import Options
@@ -23,7 +23,7 @@ from converter.model.platform import host_platform, only_platform
 from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
-from converter.transform.platforms import left_behind, select
+from converter.transform.platforms import lost_attestations, select_platforms
 
 
 @frozen
@@ -46,7 +46,7 @@ class SelectedImage:
     settings: Settings = field(default_factory=Settings)
 
 
-def choose(source: Source, location: Location, options: Options) -> list[SelectedImage]:
+def select_images(source: Source, location: Location, options: Options) -> list[SelectedImage]:
     """The images to convert, read as far as the options require."""
     if options.all_images and (asked := asked_for(location)):
         raise Usage(f'--all-images cannot be used for the one image "{asked}": leave out its name or the option')
@@ -54,12 +54,14 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
     current_limits().require("images", len(names), "images")
     chosen = []
     for one in names:
-        known = formats.with_media_type(source.fetch(_resolved(source, one)))
+        known = formats.with_media_type(source.fetch(_resolve(source, one)))
         root = known.descriptor
-        signed.require(source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options)))
+        signatures.require_signed(
+            source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options))
+        )
         name = options.called or name_at_source(location, one, root)
         whole, read = formats.decode(known, source.fetch), formats.item_reader(source.fetch)
-        item = select(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
+        item = select_platforms(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
         found = (
             attachments.find_attachments(source, subject_digests(root, item))
             if options.attachments
@@ -67,14 +69,14 @@ def choose(source: Source, location: Location, options: Options) -> list[Selecte
         )
         attached = found.attached
         if options.remove_signatures:
-            attached = signed.without_signatures(attached, source.fetch)
+            attached = signatures.without_signatures(attached, source.fetch)
         chosen.append(
             SelectedImage(
                 name=one,
                 root=root,
                 item=item,
                 attached=attached,
-                unread=(*left_behind(whole, item), *found.losses, *source.losses),
+                unread=(*lost_attestations(whole, item), *found.losses, *source.losses),
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,
@@ -99,7 +101,7 @@ def _settings(options: Options, whole: Item, item: Item) -> Settings:
     return options.settings
 
 
-def _resolved(source: Source, name: str) -> Descriptor:
+def _resolve(source: Source, name: str) -> Descriptor:
     try:
         return source.resolve(name)
     except NotFound as error:
@@ -152,10 +154,12 @@ def with_referrers(chosen: SelectedImage, listing: ReferrerListing, subjects: It
         chosen,
         attached=(*chosen.attached, *found.attached),
         unread=(*chosen.unread, *found.losses),
-        fetch=attachments.first(listing, chosen.fetch),
+        fetch=attachments.fetch_from_either(listing, chosen.fetch),
     )
 
 
 def library_of(options: Options, location: Location, files: ExitStack) -> Library:
     """The library of ACIs that the ACI at ``location`` may depend on, with the same demands on their signatures."""
-    return Library(options.aci_paths, files, options.store, image=location, require=signed.below(options.wanted))
+    return Library(
+        options.aci_paths, files, options.store, image=location, require=signatures.dependency_check(options.wanted)
+    )

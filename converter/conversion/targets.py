@@ -92,7 +92,7 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     return chosen
 
 
-def unloaded(destination: Location, item: Item) -> Iterator[Loss]:
+def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
     """What a docker-archive holds only for readers of layouts: ``docker load`` reads nothing but images with all their
     layers.
     """

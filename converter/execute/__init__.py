@@ -18,7 +18,19 @@ from converter.model.content import Content, Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.plan import Copy, Derive, Evaluated, Leaf, Made, Make, Node, Write, evaluate, known_in_advance, leaves
+from converter.plan import (
+    Copy,
+    Derive,
+    Evaluated,
+    Leaf,
+    Made,
+    Make,
+    Node,
+    Write,
+    evaluate,
+    known_in_advance,
+    leaves_below,
+)
 from converter.ports import Sink
 from converter.streams import Block, Blocks
 from converter.streams.blocks import RereadableBlocks, closing
@@ -86,7 +98,7 @@ class Execution:
 
         Raises the first failure, once all threads have stopped.
         """
-        every = leaves(*roots)
+        every = leaves_below(*roots)
         self._running.report(Planned(sum(map(input_size, every)), len(every)))
         todo = [leaf for leaf in every if not leaf.inputs]
         if not self._sink.ordered:
@@ -150,7 +162,7 @@ class Threads:
         diff_id = self._running.memory.get(expected.digest)
         if diff_id is not None and diff_id.algorithm != leaf.algorithm:
             diff_id = None
-        require_agreement(leaf, diff_id)
+        require_diff_id(leaf, diff_id)
         wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
         file = leaf.content.file if self._running.link else None
@@ -191,7 +203,7 @@ class Threads:
         with memory.turn(recipe[0]):
             known = memory.packed(*recipe)
             if known is not None:
-                require_agreement(leaf, known.diff_id)
+                require_diff_id(leaf, known.diff_id)
                 there = known.descriptor.retyped(leaf.media_type)
                 if self._sink.has(there) or self._put_kept(there):
                     return Made(descriptor=there, diff_id=known.diff_id), True
@@ -212,7 +224,7 @@ class Threads:
         return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
-        expected, shelf = _foreseen(leaf, content), self._running.memory.blobs
+        expected, shelf = _uncompressed_descriptor(leaf, content), self._running.memory.blobs
         if shelf is None or repacking_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with shelf.keeping(blocks) as (passing, keep):
@@ -250,7 +262,7 @@ def with_threads(sink: Sink, workers: Workers, running: Running) -> Execution:
     return Execution(sink, Threads(sink, workers, running), running)
 
 
-def require_agreement(leaf: Leaf, diff_id: Digest | None) -> None:
+def require_diff_id(leaf: Leaf, diff_id: Digest | None) -> None:
     """Raises DigestMismatch if the diff_id that was found is not the leaf's; either may be unknown."""
     if leaf.diff_id is not None and diff_id is not None and diff_id != leaf.diff_id:
         raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {diff_id}")
@@ -269,7 +281,7 @@ def repacking_key(content: Content | Derive) -> tuple[Digest, str] | None:
     return source.descriptor.digest, how
 
 
-def remembered(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
+def known_results(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
     """What a leaf becomes, if the plan says so, or this run or an earlier one made it already; for ``evaluate``."""
 
     def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
@@ -284,8 +296,8 @@ def remembered(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made
     return leaf
 
 
-def remember(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
-    """Remember what a leaf became, which ``remembered`` then finds."""
+def remember_leaf(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
+    """Remember what a leaf became, which ``known_results`` then finds."""
     if isinstance(leaf, Copy):
         if made.diff_id is not None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
@@ -303,7 +315,7 @@ def input_size(leaf: Leaf) -> int:
     )
 
 
-def _foreseen(leaf: Make, content: Derived) -> Descriptor | None:
+def _uncompressed_descriptor(leaf: Make, content: Derived) -> Descriptor | None:
     """The descriptor of a layer made uncompressed: its diff_id is known, and checked on the way."""
     if leaf.diff_id is None or leaf.diff_id.algorithm != "sha256" or content.compression.codec != "none":
         return None

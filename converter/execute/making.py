@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from converter.events import Report, Warned
-from converter.execute import require_agreement
+from converter.execute import require_diff_id
 from converter.model.content import Derived, Layer, LayerFacts
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -28,12 +28,12 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     codec, tar = decompress_any(blocks)
     if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
         found = leaf.content.descriptor.digest
-        _drain(_examined(tar, leaf))
+        _drain(_examine(tar, leaf))
     else:
         meter = Meter(leaf.algorithm)
-        _drain(_examined(metered(read_ahead(tar), meter), leaf))
+        _drain(_examine(metered(read_ahead(tar), meter), leaf))
         found = meter.digest()
-    require_agreement(leaf, found)
+    require_diff_id(leaf, found)
     return found
 
 
@@ -65,7 +65,7 @@ def make_layer(
     return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
 
 
-def _examined(tar: Blocks, leaf: Copy) -> Blocks:
+def _examine(tar: Blocks, leaf: Copy) -> Blocks:
     return tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), frozenset())
 
 

@@ -172,13 +172,13 @@ class Server:
         if request.method not in ("GET", "HEAD"):
             return refusal(405, "UNSUPPORTED", "this registry is read-only", {"Allow": "GET, HEAD"})
         if request.query.get("ac-discovery") == "1":
-            return discovery.discovered(request)
+            return discovery.discovery_page(request)
         if request.path == "/":
             from converter.serving.page import page
 
             return page(request, self._registry)
         with enforce_limits(self._limits):
-            return discovery.image(request, self._registry) or self._registry.answer(request)
+            return discovery.serve_aci(request, self._registry) or self._registry.answer(request)
 
 
 def _check(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from converter.conversion.job import Job, source_store
-from converter.conversion.sync.jobs import Unlisted, jobs
+from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, silent
@@ -25,7 +25,7 @@ from converter.stores import open_source
 PLACE = Location(transport="docker", path="localhost")
 """The destination that every image would have if ``sync`` brought it here."""
 
-PATIENCE = 5.0
+LISTING_AGE = 5.0
 """Seconds for which a list of images is used before an unknown name makes it be read again."""
 
 
@@ -59,7 +59,7 @@ class Catalogue:
         entries: Iterable[SyncEntry],
         report: Report = silent,
         *,
-        patience: float = PATIENCE,
+        patience: float = LISTING_AGE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """List the sources. Raises Usage if two images would get the same name."""
@@ -142,7 +142,7 @@ class Catalogue:
         found: dict[str, dict[str, Job]] = {}
         failures = []
         try:
-            for job in jobs(self._entries, self._report):
+            for job in plan_jobs(self._entries, self._report):
                 if isinstance(job, Unlisted):
                     failures.append(job)
                 else:

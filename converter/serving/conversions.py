@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion import Options, signed
+from converter.conversion import Options, signatures
 from converter.conversion.job import Job, source_store, with_hosts
 from converter.conversion.result import Done
-from converter.conversion.run import run
+from converter.conversion.run import run_job
 from converter.conversion.selection import platforms_of
 from converter.conversion.shared import Shared
 from converter.errors import CalledOff, ConverterError, LossRefused, NotFound, Unsupported, Usage, from_system, within
@@ -84,7 +84,7 @@ class Resolved:
         return self.seen == seen and (self.lasts or time.monotonic() - self.at < FRESH)
 
 
-class _Into(Shared):
+class _IntoStore(Shared):
     """Runs a job whose image goes into the store, whatever its destination is."""
 
     def __init__(self, memory: VerifiedCache, workers: Workers, sink: ImageStoreSink) -> None:
@@ -158,7 +158,7 @@ class Conversions:
     def with_digest(self, job: Job, digest: Digest) -> StoredImage | None:
         """The image of a job as the source has it, or as it is served, if either has that digest."""
         try:
-            original = unchanged(job)
+            original = unchanged_job(job)
             if self._found(original).root.digest == digest:
                 kept = self.image(original)
                 return kept if kept.root.digest == digest else None
@@ -169,7 +169,7 @@ class Conversions:
 
     def again(self, job: Job, key: str) -> StoredImage:
         """Make an image anew that lacks a blob; raises NotFound if its source has another now."""
-        for one in (job, unchanged(job), exempt(job)):
+        for one in (job, unchanged_job(job), without_policy(job)):
             if _made_from(self.key(one, self._found(one))) == _made_from(key):
                 return self.image(one)
         raise NotFound(f"{job.source} has changed")
@@ -220,11 +220,13 @@ class Conversions:
             with (
                 enforce_limits(options.store.limits),
                 within(str(job.source)),
-                _system(),
+                _system_errors(),
                 open_source(job.source, source_store(options)) as source,
             ):
                 root = source.resolve(job.source.name)
-                signed.require(source, job.source, root, options.wanted, only_platform(platforms_of(options)))
+                signatures.require_signed(
+                    source, job.source, root, options.wanted, only_platform(platforms_of(options))
+                )
                 lasts = bool(seen) and options.wanted is None
                 if before and (before.root, before.seen) == (root, seen) and at - before.listed < LATE:
                     return replace(before, at=at, error=None, lasts=lasts)
@@ -285,11 +287,11 @@ class Conversions:
         with (
             enforce_limits(options.store.limits),
             within(str(job.source)),
-            _system(),
+            _system_errors(),
             Cache(cache, self._options.cache_blobs) if cache else VerifiedCache() as memory,
-            _Into(memory, self._workers, sink) as shared,
+            _IntoStore(memory, self._workers, sink) as shared,
         ):
-            return run(job, shared, self._report)
+            return run_job(job, shared, self._report)
 
     def _remember(self, table: OrderedDict[K, V], key: K, value: V) -> None:
         with self._lock:
@@ -305,7 +307,7 @@ def as_aci(job: Job, called: str, platform: str) -> Job:
     return replace(job, destinations=(Location(transport="aci", path=f"{job.destination.path}.aci"),), options=options)
 
 
-def unchanged(job: Job) -> Job:
+def unchanged_job(job: Job) -> Job:
     """The job that brings an image as its source has it, or not at all."""
     options = replace(
         job.options,
@@ -319,9 +321,9 @@ def unchanged(job: Job) -> Job:
     return replace(job, options=options)
 
 
-def exempt(job: Job) -> Job:
+def without_policy(job: Job) -> Job:
     """The job that brings what refers to an image: whoever may not read signatures could not check any."""
-    job = unchanged(job)
+    job = unchanged_job(job)
     return replace(job, options=replace(job.options, wanted=None))
 
 
@@ -373,7 +375,7 @@ def _state(job: Job) -> tuple[tuple[int, ...], ...]:
 
 
 @contextmanager
-def _system() -> Iterator[None]:
+def _system_errors() -> Iterator[None]:
     """Turn what the system refuses into an error of this program's."""
     try:
         yield

@@ -28,7 +28,7 @@ MOST_HOSTS = 16
 """The most names of this host under which images are made: an image has its name in it."""
 
 
-def discovered(request: Request) -> Response:
+def discovery_page(request: Request) -> Response:
     """The page that says where the images of this host are; it is the same for all of them."""
     host = hostname(request)
     if not host:
@@ -38,7 +38,7 @@ def discovered(request: Request) -> Response:
     return Response(kind=HTML, body=f"<!DOCTYPE html>\n<html><head>\n{tag}\n</head></html>\n".encode())
 
 
-def image(request: Request, registry: Registry) -> Response | None:
+def serve_aci(request: Request, registry: Registry) -> Response | None:
     """An ACI, or its signature; None for a path that is neither."""
     match = _ASKED.fullmatch(request.path)
     if match is None:

@@ -37,7 +37,7 @@ OPEN = 0.75
 """The part of the files that may be open that connections between requests may be."""
 TICK = 0.1
 """Seconds after which a server that is told to stop notices."""
-PATIENCE = 30.0
+IDLE_SECONDS = 30.0
 """Seconds without progress after which a connection is closed."""
 HEAD = 32 * KIB
 """The most bytes of a request line and headers."""
@@ -87,7 +87,7 @@ class Bounds:
     key: Path | None = None
     threads: int = THREADS
     queue: int = QUEUE
-    patience: float = PATIENCE
+    patience: float = IDLE_SECONDS
     head_time: float = HEAD_TIME
     grace: float = 30.0
 
@@ -124,7 +124,7 @@ class Listener:
         self._process = self._server.process_conn
         self._server.process_conn = self._accepted
         self._server.max_request_header_size = HEAD
-        self._server.error_log = partial(_told, trouble)
+        self._server.error_log = partial(_log_trouble, trouble)
         self._server.ConnectionClass = self._connection
         if bounds.certificate is not None:
             self._server.ssl_adapter = _Tls(bounds.certificate, bounds.key or bounds.certificate)
@@ -338,7 +338,7 @@ def _send(req: Any, body: FileBody, start: int, length: int) -> None:
 
 def _send_file(connection: socket.socket, fd: int, start: int, length: int) -> None:
     """Let the kernel send a part of a file in one call, which ends when the client takes nothing for too long."""
-    patience = connection.gettimeout() or PATIENCE
+    patience = connection.gettimeout() or IDLE_SECONDS
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(patience), 0))
     connection.setblocking(True)
     try:
@@ -351,7 +351,7 @@ def _send_file(connection: socket.socket, fd: int, start: int, length: int) -> N
         connection.settimeout(patience)
 
 
-def _told(trouble: Callable[[str], None], message: str = "", level: int = 20, traceback: bool = False) -> None:
+def _log_trouble(trouble: Callable[[str], None], message: str = "", level: int = 20, traceback: bool = False) -> None:
     """Pass on what cheroot would log, but for clients that hang up, or speak something else than HTTP."""
     if traceback and level >= logging.ERROR:
         trouble(f"internal error: {message}")

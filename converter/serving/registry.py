@@ -15,7 +15,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.reference import COMPONENT, is_of_attachment
 from converter.serving.catalogue import Catalogue
-from converter.serving.conversions import Conversions, exempt
+from converter.serving.conversions import Conversions, without_policy
 from converter.serving.image_store import ImageStore, StoredImage
 from converter.serving.responses import Refused, Request, Response, of_error, of_json, refusal
 
@@ -79,7 +79,7 @@ class Registry:
             return self.served(attached[0], request, name, attached[1])
         job = self.catalogue.job(name, reference, request.query.get("ns", ""))
         if of_attachment:
-            job = exempt(job)
+            job = without_policy(job)
         if request.method == "HEAD" and (foreseen := self.conversions.foreseen(job)) is not None:
             return _described(foreseen)
         return self.served(self.conversions.image(job).root, request)

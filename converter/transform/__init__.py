@@ -13,14 +13,14 @@ from converter.model.image import Image, Item, each_image
 from converter.model.settings import Settings
 from converter.plan import Node
 from converter.ports import Finder, Writer
-from converter.transform.layers import Edit, as_asked, as_in, squashed
-from converter.transform.platforms import select
+from converter.transform.layers import Edit, as_asked, as_in, squash_layers
+from converter.transform.platforms import select_platforms
 
-__all__ = ["Edit", "as_asked", "as_in", "encode", "select", "transform"]
+__all__ = ["Edit", "as_asked", "as_in", "encode_item", "select_platforms", "transform"]
 
 
 def transform(item: Item, target: Writer, settings: Settings, *, name: str, find: Finder, pack: Edit) -> Item:
-    """What ``encode`` turns into the plan of a selected item.
+    """What ``encode_item`` turns into the plan of a selected item.
 
     ``name`` is the one that it has outside its source, if any; ``find`` finds what its layers depend on; ``pack``
     compresses its layers, unless the target is one whole. Raises NotFound, Invalid.
@@ -35,15 +35,15 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
 
     item = each_image(resolve)(item)
     if settings.changes:
-        from converter.transform.changes import changed
+        from converter.transform.changes import apply_changes
 
-        item = each_image(lambda image: changed(image, settings.changes))(item)
+        item = each_image(lambda image: apply_changes(image, settings.changes))(item)
     if settings.squash:
-        item = each_image(squashed)(item)
+        item = each_image(squash_layers)(item)
     return item if target.whole else pack(item)
 
 
-def encode(item: Item, target: Writer, accepts: frozenset[str], settings: Settings, *, mixed: bool) -> Node:
+def encode_item(item: Item, target: Writer, accepts: frozenset[str], settings: Settings, *, mixed: bool) -> Node:
     """Plan a transformed item for a target that takes the media types ``accepts``.
 
     ``mixed``: each image listed by an index keeps its own format.

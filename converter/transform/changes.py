@@ -21,7 +21,7 @@ _NAME = re.compile(r"[^\s=\"']+")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
-def changed(image: Image, instructions: Iterable[str]) -> Image:
+def apply_changes(image: Image, instructions: Iterable[str]) -> Image:
     """The image after the instructions, in their order; the same if there are none. Raises Usage for a wrong one."""
     config, commanded = image.config, False
     for text in instructions:

@@ -29,10 +29,10 @@ def as_asked(target: Writer, settings: Settings, *, mixed: bool, local: bool, un
         before = image.original
         copied = asked is None and not unpacked and before is not None and (mixed or before.format == target.name)
         if local and not copied:
-            image = relabelled(image)
+            image = relabel_layers(image)
         if asked is not None:
-            return recompressed(asked)(image)
-        return recompressed(GZIP, packed=False)(image) if unpacked else image
+            return recompress_layers(asked)(image)
+        return recompress_layers(GZIP, packed=False)(image) if unpacked else image
 
     return each_image(pack)
 
@@ -49,7 +49,7 @@ def _as_in(item: Item, target: Item) -> Item:
     if isinstance(item, Image) and isinstance(target, Image):
         if len(item.layers) != len(target.layers):
             raise Untrusted(f"image has {len(target.layers)} layers: expected {len(item.layers)}")
-        layers = (_packed(one, other) for one, other in zip(item.layers, target.layers, strict=True))
+        layers = (_compress_as(one, other) for one, other in zip(item.layers, target.layers, strict=True))
         return replace(item, layers=tuple(layers))
     if isinstance(item, Index) and isinstance(target, Index):
         if len(item.entries) != len(target.entries):
@@ -65,30 +65,32 @@ def _as_in(item: Item, target: Item) -> Item:
     return item
 
 
-def _packed(layer: Layer, target: Layer) -> Layer:
+def _compress_as(layer: Layer, target: Layer) -> Layer:
     there = target.content
     assert isinstance(there, Known)
     if isinstance(layer.content, Known):
         if layer.content.absent:
             return layer
         if layer.content.descriptor.digest == there.descriptor.digest:
-            return layer if codec_of(layer.content) == codec_of(there) else truthful(layer)
+            return layer if codec_of(layer.content) == codec_of(there) else relabel_layer(layer)
         return replace(layer, content=Derived(inputs=(layer,), compression=Compression(codec_of(there))))
     return replace(layer, content=replace(layer.content, compression=Compression(codec_of(there))))
 
 
-def recompressed(compression: Compression, *, packed: bool = True) -> Callable[[Image], Image]:
+def recompress_layers(compression: Compression, *, packed: bool = True) -> Callable[[Image], Image]:
     """An edit that gives every layer this compression, or only those without any (``packed`` false); a layer with that
     codec stays, unless a level is asked for.
     """
 
     def edit(image: Image) -> Image:
-        return replace(image, layers=tuple(_recompressed(layer, compression, packed=packed) for layer in image.layers))
+        return replace(
+            image, layers=tuple(_recompress_layer(layer, compression, packed=packed) for layer in image.layers)
+        )
 
     return edit
 
 
-def _recompressed(layer: Layer, compression: Compression, *, packed: bool) -> Layer:
+def _recompress_layer(layer: Layer, compression: Compression, *, packed: bool) -> Layer:
     if isinstance(layer.content, Derived):
         return replace(layer, content=replace(layer.content, compression=compression))
     codec = codec_of(layer.content)
@@ -104,16 +106,16 @@ def codec_of(known: Known) -> str:
     return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
 
 
-def relabelled(image: Image) -> Image:
+def relabel_layers(image: Image) -> Image:
     """Every layer under a media type that states the compression of its bytes."""
     layers = []
     for number, layer in enumerate(image.layers):
         with within(f"layer[{number}]"):
-            layers.append(truthful(layer))
+            layers.append(relabel_layer(layer))
     return replace(image, layers=tuple(layers))
 
 
-def truthful(layer: Layer) -> Layer:
+def relabel_layer(layer: Layer) -> Layer:
     """The layer under a media type that states how its bytes are compressed, which only the bytes themselves decide.
 
     If no media type can state it (bzip2, xz), the layer is recompressed. Bytes that are no layer at all are left for
@@ -135,7 +137,7 @@ def truthful(layer: Layer) -> Layer:
     return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
 
 
-def squashed(image: Image) -> Image:
+def squash_layers(image: Image) -> Image:
     """The image with one layer holding the file tree of all; its history becomes one step that lists the others."""
     if len(image.layers) < 2:
         return image

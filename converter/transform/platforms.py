@@ -17,7 +17,7 @@ Read = Callable[[Descriptor], Item]
 """Reads the item that a descriptor of an index names."""
 
 
-def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
+def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
     """The part of an item that is for ``platforms``, which are OS/ARCH[/VARIANT], or just ``all``.
 
     Of an index, one platform gives the image that suits it, several give an index. What is no index has to suit one of
@@ -38,7 +38,7 @@ def select(item: Item, platforms: Sequence[str], read: Read) -> Item:
     return item
 
 
-def left_behind(whole: Item, item: Item) -> Iterator[Loss]:
+def lost_attestations(whole: Item, item: Item) -> Iterator[Loss]:
     """A loss for attestations of an index that speak of its image ``item``, which alone cannot hold them."""
     if isinstance(whole, Index) and isinstance(item, Image) and item.original is not None:
         digest = str(item.original.manifest.descriptor.digest)
@@ -53,7 +53,7 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     if not isinstance(item, Index):
         return item
     current_limits().require("index_depth", depth, "indexes within each other")
-    read = _counted(read) if depth == 0 else read
+    read = _limited(read) if depth == 0 else read
     entries = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
@@ -66,18 +66,18 @@ def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
     """The image of an index that suits a platform best; other items as they are. Raises NotFound."""
     if not isinstance(item, Index):
         return item
-    read = _counted(read)
-    entries = flattened(item, read)
+    read = _limited(read)
+    entries = flatten_index(item, read)
     offers = [_platform(entry, read) for entry in entries]
-    return _read(entries[_suiting(wanted, offers)], read)
+    return _read(entries[_best_offer(wanted, offers)], read)
 
 
 def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
     """An index of just these platforms and the attestations that refer to them; raises NotFound."""
-    read = _counted(read)
-    entries = flattened(item, read)
+    read = _limited(read)
+    entries = flatten_index(item, read)
     offers = [_platform(entry, read) for entry in entries]
-    chosen = {_suiting(platform, offers) for platform in wanted}
+    chosen = {_best_offer(platform, offers) for platform in wanted}
     named = {str(entries[number].descriptor.digest) for number in chosen}
     kept = [
         entry
@@ -87,7 +87,7 @@ def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
     return read_whole(replace(item, entries=tuple(kept)), read)
 
 
-def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
+def _best_offer(wanted: Platform, offers: Sequence[Platform | None]) -> int:
     found = choose_platform(wanted, offers)
     if found is None:
         there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
@@ -95,7 +95,7 @@ def _suiting(wanted: Platform, offers: Sequence[Platform | None]) -> int:
     return found
 
 
-def _counted(read: Read) -> Read:
+def _limited(read: Read) -> Read:
     """The same function up to the limit: nested indexes of a few rows each can name more images than there are."""
     count = 0
 
@@ -108,7 +108,7 @@ def _counted(read: Read) -> Read:
     return counting
 
 
-def flattened(item: Index, read: Read) -> list[IndexEntry]:
+def flatten_index(item: Index, read: Read) -> list[IndexEntry]:
     """The entries of an index and of those nested in it; each nested index counts once, however often it is named.
 
     Together they may have no more JSON values than one document may have.

@@ -20,16 +20,16 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, each_image, images_of
-from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
 from converter.ports import Finder
 from converter.streams.blocks import closing, equal_streams
 from converter.streams.content import read_derived, uncompressed_layer
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.verify import digest_and_size
-from converter.transform import as_in, encode, transform
+from converter.transform import as_in, encode_item, transform
 from converter.transform.layers import codec_of
-from converter.transform.platforms import Read, flattened, select
+from converter.transform.platforms import Read, flatten_index, select_platforms
 from converter.verification import differing
 from converter.verification.original import Converted, OriginalSource
 
@@ -107,7 +107,7 @@ def _selected(original: OriginalSource, root: Descriptor) -> Item:
     whole = read(root)
     if isinstance(whole, Index) and not platforms:
         raise Untrusted("origin record does not say which platform of the index it covers")
-    item = select(whole, platforms, read)
+    item = select_platforms(whole, platforms, read)
     if isinstance(whole, Index):
         _check_platforms(whole, item, read)
     return item
@@ -115,7 +115,7 @@ def _selected(original: OriginalSource, root: Descriptor) -> Item:
 
 def _check_platforms(index: Index, item: Item, read: Read) -> None:
     """Raises Untrusted if an image is for another platform than the index lists it under."""
-    rows = (entry.descriptor for entry in flattened(index, read))
+    rows = (entry.descriptor for entry in flatten_index(index, read))
     listed = {row.digest: row.platform for row in rows if row.platform is not None}
     for image in images_of(item):
         assert image.original is not None
@@ -135,7 +135,7 @@ def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     item = each_image(original.with_layers)(item)
     item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
     mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))
-    return encode(item, form, frozenset(_layer_types(target)), settings, mixed=mixed)
+    return encode_item(item, form, frozenset(_layer_types(target)), settings, mixed=mixed)
 
 
 def _layer_types(item: Item) -> Iterator[str]:
@@ -149,7 +149,7 @@ def _layer_types(item: Item) -> Iterator[str]:
 def _pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
     """The leaves of a plan with the target's layers that they must have become; absent foreign layers are skipped."""
     if isinstance(target, Image):
-        nodes = leaves(node)
+        nodes = leaves_below(node)
         here = [layer for layer in target.layers if not layer.absent]
         if len(nodes) != len(here):
             raise Untrusted(f"image has {len(here)} layers: expected {len(nodes)}")
@@ -275,7 +275,7 @@ def _whole_images(original: OriginalSource, node: Node) -> Proof:
     root = original.converted.root
     if isinstance(node, Copy):
         raise Untrusted(f"ACI is {root.digest}: expected {node.content.descriptor.digest}, which was signed")
-    chain = leaves(node)
+    chain = leaves_below(node)
     targets = dict.fromkeys(row.target for row in original.record.layers if row.target is not None)
     places = [root.digest] if len(chain) == 1 else [*targets]
     if len(places) != len(chain) or places[-1] != root.digest:

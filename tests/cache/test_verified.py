@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache import Cache, verified
-from converter.cache.verified import edition
+from converter.cache.verified import rules_edition
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.plan import Made
@@ -45,7 +45,7 @@ def test_it_can_forget(tmp_path: Path) -> None:
 def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Cache(tmp_path) as cache:
         cache.learn_sound(BLOB, "oci-manifest")
-    monkeypatch.setattr(verified, "edition", lambda: "another")
+    monkeypatch.setattr(verified, "rules_edition", lambda: "another")
     with Cache(tmp_path) as cache:
         assert not cache.is_sound(BLOB, "oci-manifest")
 
@@ -64,10 +64,10 @@ def test_rules_are_others_when_any_file_of_theirs_is(change: Callable[[Path], ob
     for name in ("rule.py", "newest.py"):
         (tmp_path / name).write_text("rule")
     os.utime(tmp_path / "newest.py", (2**33, 2**33))
-    before = edition.__wrapped__(folders)
-    assert edition.__wrapped__(folders) == before
+    before = rules_edition.__wrapped__(folders)
+    assert rules_edition.__wrapped__(folders) == before
     change(tmp_path / "rule.py")
-    assert edition.__wrapped__(folders) != before
+    assert rules_edition.__wrapped__(folders) != before
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.attachments import first
+from converter.conversion.attachments import fetch_from_either
 from converter.conversion.opened import open_image
 from converter.errors import NotFound
 from converter.model import media_types as types
@@ -111,4 +111,4 @@ def test_what_lies_elsewhere_is_found_where_a_registry_tells_only_who_reads() ->
 
         return Known(descriptor, raw)
 
-    assert first(MemorySource(store), of_registry)(row).read() == b"documents"
+    assert fetch_from_either(MemorySource(store), of_registry)(row).read() == b"documents"

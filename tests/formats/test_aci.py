@@ -28,7 +28,7 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast
 from converter.ports import Writer
 from converter.streams.workers import Workers
-from converter.transform import select
+from converter.transform import select_platforms
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, names_of, tar_of
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 from tests.formats.running import run
@@ -237,7 +237,7 @@ def test_a_file_tells_who_runs_the_app() -> None:
 
 def on_arm(image: Image) -> Image:
     """The image, if its caller chooses that platform."""
-    item = select(image, ["linux/arm64"], formats.item_reader(MemorySource(MemoryStore()).fetch))
+    item = select_platforms(image, ["linux/arm64"], formats.item_reader(MemorySource(MemoryStore()).fetch))
     assert isinstance(item, Image)
     return item
 

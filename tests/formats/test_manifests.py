@@ -20,9 +20,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Image, Index, Item, each_image
 from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS
-from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves
+from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves_below
 from converter.ports import Format
-from converter.transform.layers import recompressed
+from converter.transform.layers import recompress_layers
 from converter.transform.platforms import Read, one_platform, read_whole
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
 from tests.builders.memory import MemorySource, MemoryStore
@@ -64,7 +64,7 @@ def test_an_image_that_nobody_changed_keeps_its_bytes(dialect: Dialect, own: For
     made = forecast(plan).made
     assert made is not None
     assert made.descriptor == root
-    assert all(isinstance(leaf, Copy) for leaf in leaves(plan))
+    assert all(isinstance(leaf, Copy) for leaf in leaves_below(plan))
 
 
 @pytest.mark.parametrize("dialect, own", DIALECTS)
@@ -148,7 +148,7 @@ def test_a_config_is_read_in_any_case_as_the_engine_reads_it() -> None:
 def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
     store = MemoryStore()
     add_image(store, OCI)
-    plan = oci.encode(recompressed(ZSTD)(image(store)), ANY)
+    plan = oci.encode(recompress_layers(ZSTD)(image(store)), ANY)
     assert isinstance(plan, Write)
     assert forecast(plan).made is None
     made = forecast(plan.inputs[0]).made
@@ -157,7 +157,7 @@ def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
     assert before is not None
     assert before.config is not None
     assert made.descriptor.digest == before.config.descriptor.digest
-    assert {leaf.media_type for leaf in leaves(plan)} == {types.OCI_LAYER_ZSTD}
+    assert {leaf.media_type for leaf in leaves_below(plan)} == {types.OCI_LAYER_ZSTD}
 
 
 def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() -> None:
@@ -172,7 +172,7 @@ def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() ->
     document = json.loads(store.blobs[root.digest])
     document["layers"][0]["annotations"] = annotations
     store.named["app:1"] = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
-    layer = recompressed(ZSTD)(image(store)).layers[0]
+    layer = recompress_layers(ZSTD)(image(store)).layers[0]
     assert isinstance(layer.content, Derived)
     plan = oci.encode(replace(image(store), layers=(layer,)), ANY)
     assert isinstance(plan, Write)
@@ -196,7 +196,7 @@ def test_an_index_says_that_an_image_is_of_zstd(codec: Compression | None, told:
     first = add_image(store, zstd, tars=LAYERS[:1], name="")
     add_index(store, [{**first.to_json(), "annotations": {"x": "y", ZSTD_INSTANCE: "true"}}])
     item = read_whole(decoded(store), reading(store))
-    plan = oci.encode(each_image(recompressed(codec))(item) if codec else item, ANY)
+    plan = oci.encode(each_image(recompress_layers(codec))(item) if codec else item, ANY)
     assert isinstance(plan, Write)
     made = forecast(plan.inputs[0]).made or Made(descriptor=Descriptor.of(b"new", types.OCI_MANIFEST))
     assert json.loads(plan.render((made,)))["manifests"][0]["annotations"] == told
@@ -206,19 +206,19 @@ def test_docker_gets_gzip_for_zstd_unless_the_target_takes_it() -> None:
     store = MemoryStore()
     zstd = Dialect(types.OCI_MANIFEST, types.OCI_CONFIG, types.OCI_LAYER_ZSTD, types.OCI_INDEX)
     add_image(store, zstd)
-    assert {leaf.media_type for leaf in leaves(docker.encode(image(store), ANY))} == {types.DOCKER_LAYER_GZIP}
+    assert {leaf.media_type for leaf in leaves_below(docker.encode(image(store), ANY))} == {types.DOCKER_LAYER_GZIP}
     takes = frozenset((types.DOCKER_LAYER_ZSTD,))
-    assert {leaf.media_type for leaf in leaves(docker.encode(image(store), takes))} == {types.DOCKER_LAYER_ZSTD}
+    assert {leaf.media_type for leaf in leaves_below(docker.encode(image(store), takes))} == {types.DOCKER_LAYER_ZSTD}
 
 
 def test_zstd_that_is_asked_for_is_refused_where_not_every_reader_knows_it() -> None:
     store = MemoryStore()
     add_image(store)
-    edited = recompressed(ZSTD)(image(store))
+    edited = recompress_layers(ZSTD)(image(store))
     with pytest.raises(Unsupported, match=r"layer\[0\]: Docker manifests cannot hold zstd layers: use --to oci"):
         docker.encode(edited, ANY)
     takes = frozenset((types.DOCKER_LAYER_ZSTD,))
-    assert {leaf.media_type for leaf in leaves(docker.encode(edited, takes))} == {types.DOCKER_LAYER_ZSTD}
+    assert {leaf.media_type for leaf in leaves_below(docker.encode(edited, takes))} == {types.DOCKER_LAYER_ZSTD}
 
 
 BROKEN: list[Any] = [
@@ -313,7 +313,7 @@ def test_an_index_may_list_what_is_no_document(dialect: Dialect, _: Format) -> N
     root = add_index(store, [row.to_json() for row in rows], dialect)
     plan = formats.encode_mixed(read_whole(decoded(store), reading(store)), ANY)
     assert rendered(plan) == store.blobs[root.digest]
-    assert [(leaf.media_type, forecast(leaf).made) for leaf in leaves(plan)] == [
+    assert [(leaf.media_type, forecast(leaf).made) for leaf in leaves_below(plan)] == [
         (row.media_type, Made(descriptor=row)) for row in rows
     ]
     with pytest.raises(NotFound, match=r"no image for linux/amd64 .*available: none"):

@@ -20,10 +20,10 @@ from converter import validate_image
 from converter.cli.environment import variables
 from converter.cli.main import main
 from converter.conversion.job import Job
-from converter.conversion.remote import Assignment, portable
+from converter.conversion.remote import Assignment, portable_job
 from converter.conversion.sync import Helpers, Run, sync
 from converter.conversion.sync.cluster import Cluster
-from converter.conversion.sync.worker import program, work
+from converter.conversion.sync.worker import program_version, run_assignment
 from converter.errors import Unreachable, Unsupported
 from converter.model.content import Compression
 from converter.model.digest import Digest
@@ -280,7 +280,7 @@ def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_pa
         file.write("# another commit\n")
     with dask_cluster(tmp_path / "dask", workers=0) as cluster:
         cluster.add_worker({"PYTHONPATH": str(tmp_path), "PYTHONSAFEPATH": "1"})
-        wanted = re.escape(program())
+        wanted = re.escape(program_version())
 
         with pytest.raises(Unsupported, match=rf"the worker tcp://\S+ has transship \S+ \(\w+\): expected {wanted}"):
             sync([], Run(), helpers=helpers(cluster))
@@ -288,11 +288,11 @@ def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_pa
 
 def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(cluster: DaskCluster) -> None:
     place = Location.parse("docker://registry.example/app")
-    job = portable(Job(source=place, destinations=(place,), options=OPTIONS))
+    job = portable_job(Job(source=place, destinations=(place,), options=OPTIONS))
     task = Assignment(job=job, root=Digest.parse("sha256:" + "0" * 64))
 
     with Client(cluster.address, set_as_default=False) as client:
-        failed = client.submit(work, task, variables, 2, "0.0.0").result()
+        failed = client.submit(run_assignment, task, variables, 2, "0.0.0").result()
 
     assert isinstance(failed, Unsupported)
     assert "expected 0.0.0" in failed.fact

@@ -9,7 +9,7 @@ import pytest
 
 from converter.cli.pages.sync import page
 from converter.conversion.sync import Run, sync
-from converter.conversion.sync.sync_file import read
+from converter.conversion.sync.sync_file import read_sync_file
 from converter.model.content import Compression
 from converter.model.reference import Location
 from converter.signing import Signing
@@ -67,7 +67,7 @@ def test_skopeo_puts_the_same_images_under_the_same_names(registry: Registry, un
     to = Location.parse(f"dir:{tmp_path / 'ours'}")
     (tmp_path / "theirs").mkdir()
 
-    entries = read(text.encode(), OPTIONS, to, lambda keys: Signing(makers=[], identity=""))
+    entries = read_sync_file(text.encode(), OPTIONS, to, lambda keys: Signing(makers=[], identity=""))
     summary = sync(entries, Run())
     run("skopeo", "sync", "--src", "yaml", "--dest", "dir", tmp_path / "sync.yaml", tmp_path / "theirs")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converter.conversion.sync.names import DEFAULT, SourceName, check_template, destination
+from converter.conversion.sync.names import DEFAULT, SourceName, check_template, destination_of
 from converter.errors import ConverterError, Invalid, Usage
 from converter.model.reference import Location
 
@@ -59,7 +59,7 @@ DIGEST = "sha256:" + "a" * 64
 def test_where_an_image_goes(source: str, to: str, template: str, expected: str) -> None:
     location = Location.parse(source)
 
-    assert str(destination(Location.parse(to), SourceName.of(location, location.name), template)) == expected
+    assert str(destination_of(Location.parse(to), SourceName.of(location, location.name), template)) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_where_an_image_goes(source: str, to: str, template: str, expected: str)
 )
 def test_what_is_no_name_is_refused(name: str, to: str, template: str, error: type[ConverterError]) -> None:
     with pytest.raises(error):
-        destination(Location.parse(to), SourceName.of(Location.parse("oci:lay"), name), template)
+        destination_of(Location.parse(to), SourceName.of(Location.parse("oci:lay"), name), template)
 
 
 def test_a_field_that_there_is_not_is_refused() -> None:

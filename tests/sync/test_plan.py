@@ -8,7 +8,7 @@ import pytest
 
 import converter
 from converter.conversion.job import Job
-from converter.conversion.sync.jobs import Unlisted, jobs
+from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.errors import Usage
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
@@ -25,7 +25,7 @@ def planned(tags: int) -> int:
     named = replace(asked, references=tuple(f"v{number}" for number in range(tags)))
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    plan = list(jobs([named]))
+    plan = list(plan_jobs([named]))
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(plan) == tags
@@ -55,13 +55,13 @@ def test_an_aci_is_called_what_its_manifest_says(
     document["labels"] += [{"name": "version", "value": members["version"]}] if "version" in members else []
     (tmp_path / file).write_bytes(b"".join(aci(document).blocks()))
 
-    (job,) = jobs([entry(f"aci:{tmp_path / file}", "oci:out")])
+    (job,) = plan_jobs([entry(f"aci:{tmp_path / file}", "oci:out")])
     assert isinstance(job, Job)
     assert job.destination.name == called
 
 
 def test_an_aci_that_is_to_be_discovered_has_its_name_already() -> None:
-    (job,) = jobs([entry("appc:example.com/team/etcd:2,os=linux", "oci:out")])
+    (job,) = plan_jobs([entry("appc:example.com/team/etcd:2,os=linux", "oci:out")])
     assert isinstance(job, Job)
     assert job.destination.name == "etcd:2"
 
@@ -79,7 +79,7 @@ def test_at_a_bare_path_an_image_is_called_as_with_its_transport(tmp_path: Path,
     put(store, add_image(store), "", where=str(tmp_path / "made"))
     converter.convert(f"oci:{tmp_path}/made", f"{transport}:{tmp_path}/in")
 
-    (bare,), (told,) = (jobs([entry(f"{start}{tmp_path}/in", "oci:out")]) for start in ("", f"{transport}:"))
+    (bare,), (told,) = (plan_jobs([entry(f"{start}{tmp_path}/in", "oci:out")]) for start in ("", f"{transport}:"))
     assert bare == told
     assert isinstance(bare, Job)
     assert bare.destination.name == called
@@ -87,12 +87,12 @@ def test_at_a_bare_path_an_image_is_called_as_with_its_transport(tmp_path: Path,
 
 def test_what_is_no_aci_is_told_of_that_image_alone(tmp_path: Path) -> None:
     (tmp_path / "no.aci").write_bytes(b"nothing of the kind")
-    found = list(jobs([entry(f"aci:{tmp_path}/no.aci", "oci:out"), entry("docker-daemon:app:1", "oci:out")]))
+    found = list(plan_jobs([entry(f"aci:{tmp_path}/no.aci", "oci:out"), entry("docker-daemon:app:1", "oci:out")]))
     assert [type(one) for one in found] == [Unlisted, Job]
 
 
 def of_registry(ours: FakeRegistry, path: str, rename: str = "") -> list[Job | Unlisted]:
-    return list(jobs([entry(f"docker://{ours.host}/{path}", "oci:out", rename, store=PLAIN)]))
+    return list(plan_jobs([entry(f"docker://{ours.host}/{path}", "oci:out", rename, store=PLAIN)]))
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ import pytest
 
 from converter.conversion import Options
 from converter.conversion.job import Job
-from converter.conversion.remote import Assignment, RemoteAnswer, portable
+from converter.conversion.remote import Assignment, RemoteAnswer, portable_job
 from converter.conversion.sync import Run, sync
 from converter.conversion.sync.cluster import require_same
-from converter.conversion.sync.worker import answered
+from converter.conversion.sync.worker import do_assignment
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
@@ -58,7 +58,7 @@ class Nearby:
         data = pickle.dumps(assignment)
         there: Assignment = pickle.loads(data)
         with Workers(2) as workers:
-            done = answered(there, self._environment, Hosts(), report, workers)
+            done = do_assignment(there, self._environment, Hosts(), report, workers)
         answer: RemoteAnswer | ConverterError = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
@@ -285,7 +285,7 @@ def test_an_error_comes_back_as_it_was(error: ConverterError, kind: type[Convert
 )
 def test_no_secret_is_in_a_task(options: Options) -> None:
     place = Location.parse("docker://registry.example/app")
-    job = portable(Job(source=place, destinations=(place,), options=options))
+    job = portable_job(Job(source=place, destinations=(place,), options=options))
     blob = known_bytes(b"data", types.OCI_LAYER)
 
     for leaf in (Copy(content=blob, media_type=types.OCI_LAYER), None):
@@ -370,7 +370,7 @@ def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, their
     assignment = Assignment(job=job, root=blob.descriptor.digest, leaf=leaf, how="sha256 zstd 0.1")
 
     with Workers(1) as workers:
-        failed = answered(assignment, {}, Hosts(), silent, workers)
+        failed = do_assignment(assignment, {}, Hosts(), silent, workers)
 
     assert isinstance(failed, ConverterError)
     assert "not as 'sha256 zstd 0.1' like the other machines" in failed.fact
@@ -399,7 +399,7 @@ def test_whoever_is_asked_to_wait_tells_the_others() -> None:
         assignment = Assignment(job=job, root=layer(data).content.descriptor.digest, leaf=layer(data))
 
         with Workers(1) as workers:
-            answered(assignment, {}, hosts, silent, workers)
+            do_assignment(assignment, {}, hosts, silent, workers)
 
         assert told == [(registry.host, 0.0)]
 

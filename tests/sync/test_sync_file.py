@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.conversion import Options
-from converter.conversion.sync.sync_file import SyncEntry, read
-from converter.conversion.sync.yaml_text import read as read_yaml
+from converter.conversion.sync.sync_file import SyncEntry, read_sync_file
+from converter.conversion.sync.yaml_text import read_yaml
 from converter.errors import ConverterError, Invalid, LimitExceeded, Usage
 from converter.model.content import Compression
 from converter.model.reference import Location
@@ -67,7 +67,7 @@ def nobody(names: Sequence[str]) -> Signing:
 
 
 def entries(text: str, to: Location | None = TO, options: Options | None = None) -> list[SyncEntry]:
-    return read(text.encode(), options or Options(), to, nobody)
+    return read_sync_file(text.encode(), options or Options(), to, nobody)
 
 
 def test_skopeos_own_example() -> None:
@@ -154,7 +154,7 @@ def test_the_richer_form() -> None:
 
 def test_the_command_wins_over_defaults_and_an_image_over_both() -> None:
     command = Options(compress=Compression("gzip"), platforms=("linux/s390x",), attachments=False)
-    etcd, app, archive = read(RICHER.encode(), command, TO, nobody, rename="{name}")
+    etcd, app, archive = read_sync_file(RICHER.encode(), command, TO, nobody, rename="{name}")
 
     assert [str(one.to) for one in (etcd, app, archive)] == ["docker://mirror.example", "oci:layouts", str(TO)]
     assert [str(one.options.compress) for one in (etcd, app, archive)] == ["gzip", "keep", "gzip"]

@@ -11,7 +11,7 @@ import converter
 from converter.errors import Usage
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
-from converter.transform.changes import changed, check_instructions
+from converter.transform.changes import apply_changes, check_instructions
 
 BEFORE = RunConfig(
     env=("PATH=/bin", "A=1"), cmd=("old",), working_dir="/srv", labels={"a": "b"}, exposed_ports=("80/tcp",)
@@ -19,7 +19,7 @@ BEFORE = RunConfig(
 
 
 def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
-    return changed(Image(platform=Platform(os="linux", architecture="amd64"), config=before), instructions).config
+    return apply_changes(Image(platform=Platform(os="linux", architecture="amd64"), config=before), instructions).config
 
 
 @pytest.mark.parametrize(

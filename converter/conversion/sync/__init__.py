@@ -12,11 +12,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion.job import Job, keeping, read, with_hosts
+from converter.conversion.job import Job, files_read, protect_inputs, with_hosts
 from converter.conversion.remote import Remote
-from converter.conversion.run import run as run_job
+from converter.conversion.run import run_job as run_job
 from converter.conversion.shared import Shared
-from converter.conversion.sync.jobs import Unlisted, jobs
+from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.outcome import Outcome, Summary
 from converter.conversion.sync.progress import SyncProgress
 from converter.conversion.sync.sync_file import SyncEntry
@@ -74,7 +74,7 @@ def sync(
         Shared(memory, workers, many=True, remote=remote) as shared,
     ):
         entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
-        todo = _keeping(list(jobs(entries, report)))
+        todo = _protect_inputs(list(plan_jobs(entries, report)))
         found: dict[int, Outcome] = {}
         try:
             _run(todo, shared, run, SyncProgress(report, len(todo)), hosts, found=found)
@@ -93,10 +93,10 @@ def _unstarted(job: Job | Unlisted) -> Outcome:
     return Outcome.unstarted(job.source, job.destination if isinstance(job, Job) else None)
 
 
-def _keeping(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
+def _protect_inputs(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
     """The same jobs, none of which replaces a file that another reads."""
-    inputs = Inputs(path for job in todo if isinstance(job, Job) for path in read(job.options, job.source))
-    return [replace(job, options=keeping(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
+    inputs = Inputs(path for job in todo if isinstance(job, Job) for path in files_read(job.options, job.source))
+    return [replace(job, options=protect_inputs(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
 
 
 def _run(
@@ -110,7 +110,7 @@ def _run(
 ) -> None:
     """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
     stopping = threading.Event()
-    wanted = _unless(stopping)
+    wanted = _until_stopped(stopping)
 
     def one(task: tuple[int, Job | Unlisted]) -> None:
         number, job = task
@@ -156,7 +156,7 @@ def _outcome(job: Job | Unlisted, shared: Shared, telling: SyncProgress, wanted:
         return Outcome.failed(job.source, job.destination, from_system(error), seconds())
 
 
-def _unless(stopping: threading.Event) -> Report:
+def _until_stopped(stopping: threading.Event) -> Report:
     """A report that raises CalledOff in its caller once the run is stopping."""
 
     def report(_event: Event) -> None:

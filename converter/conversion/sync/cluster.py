@@ -13,7 +13,16 @@ from distributed import Client, Future, KilledWorker
 
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer
-from converter.conversion.sync.worker import HELD, TOPIC, Environment, event_of, hold, prepare, program, work
+from converter.conversion.sync.worker import (
+    HELD,
+    TOPIC,
+    Environment,
+    back_off,
+    event_of,
+    prepare_worker,
+    program_version,
+    run_assignment,
+)
 from converter.errors import ConverterError, Unreachable, Unsupported, Usage
 from converter.events import Event, Moved, Report
 from converter.model.reference import ImageName, Location
@@ -56,7 +65,7 @@ class Cluster:
         try:
             found: Any = self._client.get_versions(packages=SAME)
             require_same(found)
-            require_same_program(self._client.run(prepare, self._hosts.most, on_error="ignore"))
+            require_same_program(self._client.run(prepare_worker, self._hosts.most, on_error="ignore"))
         except BaseException:
             self._client.close()
             raise
@@ -82,8 +91,8 @@ class Cluster:
             # The run may have been stopped while this task waited.
             report(Moved("", 0))
             self._inboxes[key] = inbox
-            told = (assignment, self._environment, self._hosts.most, program())
-            future = self._client.submit(work, *told, key=key, priority=assignment.size)
+            told = (assignment, self._environment, self._hosts.most, program_version())
+            future = self._client.submit(run_assignment, *told, key=key, priority=assignment.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
                 answer: RemoteAnswer | ConverterError = self._answer(future, inbox, report)
@@ -146,7 +155,7 @@ class Cluster:
         for host, seconds in iter(self._holds.get, None):
             # A lost worker or scheduler is noticed by those who wait for it.
             with suppress(OSError):
-                self._client.run(hold, self._hosts.most, host, seconds, on_error="ignore")
+                self._client.run(back_off, self._hosts.most, host, seconds, on_error="ignore")
 
 
 def _connect(address: str) -> Client:
@@ -183,8 +192,8 @@ def require_same(found: Mapping[str, Any]) -> None:
 def require_same_program(found: Mapping[str, str]) -> None:
     """Raises Unsupported if the program of a worker (``found`` is by address) is not that of this machine."""
     for worker, got in found.items():
-        if got != program():
-            raise Unsupported(f"the worker {worker} has transship {got}: expected {program()}, as here")
+        if got != program_version():
+            raise Unsupported(f"the worker {worker} has transship {got}: expected {program_version()}, as here")
 
 
 def _version(name: str, packages: Mapping[str, str | None]) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from converter.conversion.dependencies import name_at
 from converter.conversion.job import Job, source_store
-from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, SourceName, destination
+from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
@@ -26,7 +26,7 @@ class Unlisted:
     error: ConverterError
 
 
-def jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job | Unlisted]:
+def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job | Unlisted]:
     """One job per image, in the order of the entries; an image listed twice is planned once.
 
     Images that a layout has without a name, beside others that have one, are left out, and reported.
@@ -90,7 +90,7 @@ def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
             called = SourceName.of(source, name_at(source), entry.source.path)
-            there = destination(entry.to, called, entry.rename or DEFAULT)
+            there = destination_of(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
     except ConverterError as error:

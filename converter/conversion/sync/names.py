@@ -80,7 +80,7 @@ def check_template(template: str) -> str:
     return template
 
 
-def destination(to: Location, called: SourceName, template: str) -> Location:
+def destination_of(to: Location, called: SourceName, template: str) -> Location:
     """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
     if to.name:
         raise Usage(f"destination {to} has the name of an image: leave it out")

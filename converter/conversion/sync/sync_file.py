@@ -63,13 +63,15 @@ class SyncEntry:
     options: Options
 
 
-def read(data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = "") -> list[SyncEntry]:
+def read_sync_file(
+    data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = ""
+) -> list[SyncEntry]:
     """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they apply unless an entry itself
     says otherwise, and override the file's ``defaults``.
 
     Raises Invalid with every fault and its line, and Usage, also if every entry has another ``to`` than the command's.
     """
-    found = yaml_text.read(data)
+    found = yaml_text.read_yaml(data)
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value

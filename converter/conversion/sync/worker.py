@@ -17,7 +17,7 @@ from distributed import get_worker
 
 from converter.cache import VerifiedCache
 from converter.conversion.job import Job
-from converter.conversion.remote import Assignment, RemoteAnswer, perform
+from converter.conversion.remote import Assignment, RemoteAnswer, perform_assignment
 from converter.conversion.shared import Shared
 from converter.errors import ConverterError, Unsupported, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
@@ -44,8 +44,10 @@ _EVENTS: Mapping[str, Callable[..., Event]] = {
 }
 
 
-def work(assignment: Assignment, environment: Environment, per_host: int, wanted: str) -> RemoteAnswer | ConverterError:
-    """Do an assignment on the worker that calls this; its ``program()`` must be the one ``wanted``.
+def run_assignment(
+    assignment: Assignment, environment: Environment, per_host: int, wanted: str
+) -> RemoteAnswer | ConverterError:
+    """Do an assignment on the worker that calls this; its ``program_version()`` must be the one ``wanted``.
 
     An error is returned, as Dask would log one that is raised. Events are sent to the subscribers of ``TOPIC``.
     """
@@ -59,35 +61,35 @@ def work(assignment: Assignment, environment: Environment, per_host: int, wanted
 
     hosts.report = send
     hosts.told = lambda host, seconds: tell(HELD, host, seconds)
-    if wanted == program():
+    if wanted == program_version():
         crew = crew_of(worker.state.nthreads)
-        answer = answered(assignment, environment(), hosts, send, crew)
+        answer = do_assignment(assignment, environment(), hosts, send, crew)
     else:
-        answer = Unsupported(f"transship is {program()} here: expected {wanted}, as where the run began")
+        answer = Unsupported(f"transship is {program_version()} here: expected {wanted}, as where the run began")
     if isinstance(answer, ConverterError):
         answer.trail = (f"worker {worker.address}", *answer.trail)
     return answer
 
 
-def answered(
+def do_assignment(
     assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
 ) -> RemoteAnswer | ConverterError:
     """Do an assignment with this machine's environment. A ConverterError is returned, or what an OSError becomes."""
-    assignment = replace(assignment, job=at_home(assignment.job, environment, hosts))
+    assignment = replace(assignment, job=with_local_access(assignment.job, environment, hosts))
     with (
         enforce_limits(assignment.job.options.store.limits),
         Shared(VerifiedCache(), workers, many=True) as shared,
-        _seldom(send) as report,
+        _throttled(send) as report,
     ):
         try:
-            return replace(perform(assignment, shared, report), fetched=shared.fetched)
+            return replace(perform_assignment(assignment, shared, report), fetched=shared.fetched)
         except ConverterError as error:
             return error
         except OSError as error:
             return from_system(error)
 
 
-def at_home(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
+def with_local_access(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
     """The job, which came without environment variables and hosts, with those of this machine."""
 
     def store(options: StoreOptions) -> StoreOptions:
@@ -115,14 +117,14 @@ def crew_of(threads: int) -> Workers:
     return Workers(threads)
 
 
-def prepare(per_host: int) -> str:
+def prepare_worker(per_host: int) -> str:
     """Import in advance what tasks need, as a worker is unresponsive while it imports. Returns its program."""
     hosts_of(per_host)
-    return program()
+    return program_version()
 
 
 @cache
-def program() -> str:
+def program_version() -> str:
     """The version and a hash of the files, since two checkouts of the same version may differ."""
     folder = Path(__file__).parents[2]  # the package
     files = sorted(path for path in folder.rglob("*.py"))
@@ -130,13 +132,13 @@ def program() -> str:
     return f"{__version__} ({sha256(bytes(32).join(parts)).hexdigest()[:12]})"
 
 
-def hold(per_host: int, host: str, seconds: float) -> None:
+def back_off(per_host: int, host: str, seconds: float) -> None:
     """Back off from a host that has asked another machine to."""
     hosts_of(per_host).hold(host, seconds)
 
 
 @contextmanager
-def _seldom(send: Send) -> Iterator[Report]:
+def _throttled(send: Send) -> Iterator[Report]:
     """A report that sums up small steps, and sends the totals at intervals."""
     steps: Counter[str] = Counter()
     lock = threading.Lock()

@@ -31,7 +31,7 @@ class Document:
         return self.lines.get(path, 1)
 
 
-def read(text: str | bytes) -> Document:
+def read_yaml(text: str | bytes) -> Document:
     """Read one YAML document (JSON is YAML too). Raises Invalid with the line, LimitExceeded."""
     limits = current_limits()
     limits.require("document", len(text), "bytes of YAML")

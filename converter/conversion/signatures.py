@@ -45,7 +45,7 @@ class Carried:
     stated: tuple[Statement, ...] = ()
 
 
-def require(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
+def require_signed(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
     """Raise Untrusted unless the image at ``root`` is signed as ``wanted``; called before the image is parsed.
 
     If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
@@ -58,12 +58,12 @@ def require(source: Source, location: Location, root: Descriptor, wanted: Wanted
             judge_with_records(Stored(source, location, root), replace(wanted, platform=platform)).require()
 
 
-def below(wanted: Wanted | None) -> Require | None:
+def dependency_check(wanted: Wanted | None) -> Require | None:
     """The same check for an ACI's dependencies, each under its own name; None if nothing is wanted."""
     if wanted is None:
         return None
     plain = replace(wanted, identity="", require=frozenset())
-    return lambda source, location, root: require(source, location, root, plain, "")
+    return lambda source, location, root: require_signed(source, location, root, plain, "")
 
 
 def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> tuple[PlannedAttachment, ...]:
@@ -81,7 +81,7 @@ def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> t
     return tuple(kept)
 
 
-def carry(
+def carry_attachments(
     chosen: SelectedImage,
     node: Node,
     there: Iterable[Made],
@@ -106,7 +106,7 @@ def carry(
     stated: tuple[Statement, ...] = ()
     if destination.attached and not chosen.settings.changes:
         changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
-        stated, whole = restated.found(changed, chosen.item, chosen.root, node, fetch)
+        stated, whole = restated.find_statements(changed, chosen.item, chosen.root, node, fetch)
         attached = tuple(
             one
             for one in attached
@@ -121,7 +121,7 @@ def carry(
     return Carried(attached=kept, losses=(*left, *placeless), signatures=signatures, stated=stated)
 
 
-def restate(
+def restate_profiles(
     destination: Location, carried: Carried, tree: Evaluated, store: StoreOptions
 ) -> tuple[PlannedAttachment, ...]:
     """The profiles that go along, as attachments of what was made, beside those that it has at the destination."""
@@ -132,13 +132,13 @@ def restate(
 
     images = {one.place: restated.image_at(tree, one.place) for one in carried.stated}
     before = {
-        place: (*_there(destination, image, store, ENVELOPE), *_carried(carried.attached, image, ENVELOPE))
+        place: (*_layers_at(destination, image, store, ENVELOPE), *_carried_layers(carried.attached, image, ENVELOPE))
         for place, image in images.items()
     }
-    return tuple(restated.attachments(carried.stated, destination, tree, before))
+    return tuple(restated.statement_attachments(carried.stated, destination, tree, before))
 
 
-def shown(attached: Iterable[PlannedAttachment]) -> Shown:
+def show_profiles(attached: Iterable[PlannedAttachment]) -> Shown:
     """Profiles that went along, as shown to people."""
     return tuple(
         {
@@ -150,7 +150,7 @@ def shown(attached: Iterable[PlannedAttachment]) -> Shown:
     )
 
 
-def done(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
+def has_requested_signatures(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
     """Whether an image at the destination already has every requested signature."""
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
@@ -172,7 +172,7 @@ def done(source: Source, location: Location, root: Descriptor, signing: Signing)
     return judge(Stored(source, location, root), wanted).ok
 
 
-def add(
+def add_signatures(
     sink: Sink,
     destination: Location,
     root: Descriptor,
@@ -191,7 +191,7 @@ def add(
     subject = signing.subject(root, name_of(destination, root, signing.identity))
     if destination.attached == "directory":
         return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
-    before = (*_there(destination, root, store, PAYLOAD), *_carried(kept, root, PAYLOAD))
+    before = (*_layers_at(destination, root, store, PAYLOAD), *_carried_layers(kept, root, PAYLOAD))
     distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}
     return tuple(asdict(one) for one in attach(sink, signing.makers, subject, distinct.values()))
 
@@ -203,18 +203,18 @@ def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> 
     return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
 
 
-def _carried(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
+def _carried_layers(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
     """The cosign signatures that the conversion carries along, as layers; or the attestations."""
     from converter.trust import artifact
 
     tag = artifact.tag_of(root.digest, media_type)
     for one in kept:
         if one.attachment.bare_tag == tag:
-            return artifact.layers_of(attachments.rendered(one.node))
+            return artifact.layers_of(attachments.render_attachment(one.node))
     return ()
 
 
-def _there(destination: Location, root: Descriptor, store: StoreOptions, media_type: str) -> tuple[Descriptor, ...]:
+def _layers_at(destination: Location, root: Descriptor, store: StoreOptions, media_type: str) -> tuple[Descriptor, ...]:
     """The cosign signatures already at the destination; or the attestations, if envelopes are asked for."""
     from converter.signing import cosign_layers
 
