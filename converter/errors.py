@@ -7,8 +7,12 @@ An error is a fact in plain English (docs/messages.md) and a trail that says whe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 class ConverterError(Exception):
@@ -84,10 +88,23 @@ class Usage(ConverterError):
 
 def from_system(error: OSError) -> ConverterError:
     """The system's error in its own words, with the file it concerns as the trail."""
-    found = ConverterError((error.strerror or str(error)).lower())
+    found = ConverterError(system_words(error))
     if isinstance(error.filename, str | bytes):
         found.trail = (os.fsdecode(error.filename),)
     return found
+
+
+def system_words(error: OSError) -> str:
+    """What the system says is wrong."""
+    return (error.strerror or str(error)).lower()
+
+
+def unless_invalid(read: Callable[[V], T], value: V) -> T | None:
+    """What ``read`` makes of a value; None if it raises Invalid."""
+    try:
+        return read(value)
+    except Invalid:
+        return None
 
 
 @contextmanager

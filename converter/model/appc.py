@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from converter.errors import Invalid
+from converter.errors import unless_invalid
 from converter.model.platform import Platform
 from converter.model.reference import ImageName
 
@@ -82,11 +82,8 @@ def platform_of(labels: Mapping[str, str]) -> tuple[Platform, Literal["", "assum
 
 def identifier_and_version(reference: str) -> tuple[str, str]:
     """The AC Identifier and the version for a Docker reference; the version is empty if there is no tag."""
-    try:
-        parsed = ImageName.parse(reference)
-    except Invalid:
-        return sanitised_identifier(reference), ""
-    return sanitised_identifier(parsed.name), parsed.tag
+    parsed = unless_invalid(ImageName.parse, reference)
+    return (sanitised_identifier(parsed.name), parsed.tag) if parsed else (sanitised_identifier(reference), "")
 
 
 def reference_of(name: str, version: str) -> str:

@@ -9,7 +9,7 @@ import re
 from os import PathLike, fspath
 from typing import Self
 
-from converter.errors import Invalid, Usage
+from converter.errors import Invalid, Usage, unless_invalid
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -173,10 +173,7 @@ class Location:
 
 def is_name(text: str) -> bool:
     """Whether the text is a valid image name for a registry."""
-    try:
-        return bool(ImageName.parse(text))
-    except Invalid:
-        return False
+    return unless_invalid(ImageName.parse, text) is not None
 
 
 def _no_transport(transport: str, text: str) -> Usage:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from converter.errors import Invalid
+from converter.errors import Invalid, unless_invalid
 from converter.model.document import as_known, go_key, json_pointer, load_object, type_name
 from converter.schema.finding import Hit
 from converter.schema.walk import find_members, lists_at, strings_at
@@ -51,11 +51,7 @@ def configuration(document: Any) -> Iterator[Hit]:
 def spelling(document: Any) -> Iterator[Hit]:
     """Members of steps that Go takes for others."""
     for where, text in strings_at(document, "history/*/v1Compatibility"):
-        try:
-            step = load_object(text.encode("utf-8", "replace"))
-        except Invalid:
-            continue
-        for key in step:
+        for key in unless_invalid(load_object, text.encode("utf-8", "replace")) or ():
             name = _NAMES.get(go_key(key), key)
             if name != key:
                 yield where, f'key "{key[:60]}" is spelled in the wrong case: expected "{name}"'
@@ -124,9 +120,8 @@ def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of a schema1 history, newest first; none if any cannot be read."""
     found = []
     for index, (_, text) in enumerate(find_members(document, "history/*/v1Compatibility")):
-        try:
-            step = _step(str(text))
-        except Invalid:
+        step = unless_invalid(_step, str(text))
+        if step is None:
             return []
         found.append((json_pointer("history", index, "v1Compatibility"), step))
     return found

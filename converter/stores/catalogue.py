@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
-from converter.errors import Invalid, NotFound
+from converter.errors import NotFound, unless_invalid
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -139,7 +139,5 @@ class Catalogue:
 
 def full_reference(name: str) -> str:
     """The name as a full reference with its tag; empty if it is not a reference."""
-    try:
-        return str(ImageName.parse(name).tagged())
-    except Invalid:
-        return ""
+    parsed = unless_invalid(ImageName.parse, name)
+    return str(parsed.tagged()) if parsed else ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from converter.errors import Invalid, NotFound, StorageFailed
+from converter.errors import Invalid, NotFound, StorageFailed, system_words
 from converter.model.limits import MIB
 from converter.streams.blocks import write_all
 from converter.system import begin_writing
@@ -41,8 +41,7 @@ def disk_errors(path: str | Path, verb: str) -> Iterator[None]:
 
 def disk_error(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     """The error that the system reported for ``path``, as a fact."""
-    reason = (error.strerror or str(error)).lower()
-    return StorageFailed(f"cannot {verb} {printable_path(path)}: {reason}")
+    return StorageFailed(f"cannot {verb} {printable_path(path)}: {system_words(error)}")
 
 
 def open_regular(path: Path) -> int:

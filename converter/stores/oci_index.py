@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from converter.errors import Invalid
+from converter.errors import Invalid, unless_invalid
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -93,12 +93,7 @@ def catalogue_entry(entry: Descriptor) -> CatalogueEntry:
 def attached_to(entry: Descriptor) -> Digest | None:
     """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
     match = _attached(entry)
-    if match is None:
-        return None
-    try:
-        return Digest.parse(f"{match[1]}:{match[2]}")
-    except Invalid:
-        return None
+    return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}") if match else None
 
 
 def shares_its_tag(entry: Descriptor) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from converter.errors import Invalid, LimitExceeded, StorageFailed
+from converter.errors import Invalid, LimitExceeded, StorageFailed, system_words
 from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.streams import BLOCK, Block, Blocks
@@ -174,15 +174,11 @@ def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator
         try:
             data = os.pread(fd, min(block, end - offset), offset)
         except OSError as error:
-            raise StorageFailed(f"cannot read the file at byte {offset}: {_reason(error)}") from error
+            raise StorageFailed(f"cannot read the file at byte {offset}: {system_words(error)}") from error
         if not data:
             raise Invalid(f"unexpected end of file at byte {offset}: {end - offset} bytes are missing")
         offset += len(data)
         yield data
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
 
 
 def write_all(fd: int, block: Block | bytearray) -> None:
@@ -199,7 +195,7 @@ def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
         try:
             data = file.read(block)
         except OSError as error:
-            raise StorageFailed(f"cannot read on after {count} bytes: {_reason(error)}") from error
+            raise StorageFailed(f"cannot read on after {count} bytes: {system_words(error)}") from error
         if not data:
             return
         count += len(data)

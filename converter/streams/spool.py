@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from converter.errors import StorageFailed
+from converter.errors import StorageFailed, system_words
 from converter.model.limits import MIB
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, file_blocks, write_all
@@ -118,5 +118,5 @@ def _disk_errors(action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StorageFailed(f"cannot {action} a temporary file: {reason} (TMPDIR sets where they are)") from error
+        fact = f"cannot {action} a temporary file: {system_words(error)} (TMPDIR sets where they are)"
+        raise StorageFailed(fact) from error

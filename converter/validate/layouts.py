@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from converter.errors import Invalid, NotFound
+from converter.errors import NotFound, unless_invalid
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.members import lenient_member
@@ -81,15 +81,12 @@ class LayoutCheck:
         for number, entry in enumerate(entries):
             told = None if entry is None else oci_index.attached_to(entry)
             seen = None if entry is None else self._walk.seen.get(entry.digest)
-            if told is None or seen is None:
+            if told is None or seen is None or "subject" not in seen.document:
                 continue
-            try:
-                subject = Descriptor.from_json(seen.document["subject"]).digest if "subject" in seen.document else told
-            except Invalid:
-                continue
-            if subject != told:
+            subject = unless_invalid(Descriptor.from_json, seen.document["subject"])
+            if subject is not None and subject.digest != told:
                 path = f"manifests/{number}/manifest#/subject/digest"
-                fact = f"subject is {subject}: the attachment's name says {told}"
+                fact = f"subject is {subject.digest}: the attachment's name says {told}"
                 self._findings.add("image/referrer", path, fact)
 
     def _unnamed(self) -> None:
@@ -111,7 +108,4 @@ class LayoutCheck:
 
 def _digest(name: str) -> Digest | None:
     algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
-    try:
-        return Digest.parse(f"{algorithm}:{encoded}")
-    except Invalid:
-        return None
+    return unless_invalid(Digest.parse, f"{algorithm}:{encoded}")

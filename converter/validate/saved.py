@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from converter.errors import Invalid, NotFound
+from converter.errors import NotFound, unless_invalid
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import read_json
@@ -177,10 +177,7 @@ class SavedCheck:
 
 def _claimed(name: str) -> str | None:
     """The digest that a file's name states, as text; None if it states none."""
-    try:
-        found = claimed_digest(name)
-    except Invalid:
-        return None
+    found = unless_invalid(claimed_digest, name)
     return None if found is None else str(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from converter.errors import Invalid, NotFound
+from converter.errors import Invalid, NotFound, unless_invalid
 from converter.formats.manifest import CONFIG_TYPES, LAYER_TYPES
 from converter.model import media_types as types
 from converter.model.content import Known
@@ -266,11 +266,10 @@ class ImageWalk:
     def _platform(self, told: Platform | None, config: Mapping[str, Any], place: str) -> None:
         if told is None or not told.known:
             return
-        try:
-            own = platform_from_json(config).normalised()
-        except Invalid:
+        stated = unless_invalid(platform_from_json, config)
+        if stated is None:
             return
-        listed = told.normalised()
+        own, listed = stated.normalised(), told.normalised()
         same = (listed.os, listed.architecture) == (own.os, own.architecture)
         variants = bool(told.variant) and bool(config.get("variant")) and listed.variant != own.variant
         if not same or variants:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from converter.errors import Invalid
+from converter.errors import unless_invalid
 from converter.formats.aci import keys
 from converter.formats.aci.kept import KeptAnnotations, members
 from converter.formats.aci.manifest import Manifest, parse_manifest
@@ -28,11 +28,8 @@ def baseline_of(image: Image) -> Baseline | None:
     """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
     own = image.kept(AciFacts)
     text = own.manifest if own else image.annotations.get(keys.MANIFEST)
-    if not text:
-        return None
-    try:
-        manifest = parse_manifest(text.encode())
-    except Invalid:
+    manifest = unless_invalid(parse_manifest, text.encode()) if text else None
+    if manifest is None:
         return None
     return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners(image.annotations))))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from converter.errors import Invalid
+from converter.errors import unless_invalid
 from converter.formats import container_config
 from converter.formats.aci import keys
 from converter.model.descriptor import platform_from_json
@@ -34,12 +34,7 @@ class KeptAnnotations:
     def get(self, key: str, read: Callable[[Any], T]) -> T | None:
         """The JSON value kept there; None if there is none."""
         text = self._annotations.get(key)
-        if text is None:
-            return None
-        try:
-            return read(load_json(text.encode()))
-        except Invalid:
-            return None
+        return None if text is None else unless_invalid(lambda data: read(load_json(data)), text.encode())
 
     def while_it_says(
         self, key: str, read: Callable[[Any], T], say: Callable[[T], object], present: object

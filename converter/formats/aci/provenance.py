@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from converter.errors import Invalid
+from converter.errors import unless_invalid
 from converter.formats.aci import keys
 from converter.formats.container_config import Schema1
 from converter.model.appc import identifier_and_version, sanitised_identifier
@@ -23,10 +23,7 @@ def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
     said = image.notes.name
     reference = said if _names_a_repository(said) else _reference(image)
     name, version = identifier_and_version(reference) if reference else _of_layout(image, said)
-    try:
-        parsed = ImageName.parse(reference) if reference else None
-    except Invalid:
-        parsed = None
+    parsed = unless_invalid(ImageName.parse, reference)
     original, schema1 = image.original, image.kept(Schema1)
     config = original.config.descriptor.digest if original is not None and original.config is not None else None
     return (
