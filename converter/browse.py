@@ -14,11 +14,10 @@ from converter.model.content import Open
 from converter.model.limits import current_limits
 from converter.streams import Block
 from converter.streams.tar import fields
-from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
-from converter.streams.tar.names import clean_name, parent_name, quoted_name, require_contained
+from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
 from converter.streams.whiteout import is_whiteout

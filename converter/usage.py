@@ -15,8 +15,7 @@ from converter.errors import within
 from converter.model.content import Open
 from converter.model.limits import current_limits
 from converter.streams.tar import fields
-from converter.streams.tar.budget import Budget
-from converter.streams.tar.names import require_contained
+from converter.streams.tar.names import Budget, require_contained
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import real_size
 from converter.streams.whiteout import is_whiteout

@@ -16,7 +16,7 @@ from converter.model.frozen import frozen
 from converter.ports import Source
 from converter.stores.disk import open_regular
 from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
-from converter.stores.wrapped import WrappedSource
+from converter.stores.source import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import closing, file_blocks, write_all
 

@@ -12,7 +12,7 @@ from converter.model.image import Item
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.stores import StoreOptions, open_source
-from converter.stores.wrapped import WrappedSource
+from converter.stores.source import WrappedSource
 from converter.streams.blocks import closing
 
 

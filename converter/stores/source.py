@@ -1,14 +1,18 @@
-"""What most sources do alike."""
+"""What sources do alike: most of them, those of one image, those that only list names, and those that wrap another."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from types import TracebackType
 from typing import Self
 
+from converter.errors import NotFound
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Loss
+from converter.ports import Source
 from converter.stores.catalogue import Catalogue, CatalogueEntry
 
 
@@ -54,3 +58,63 @@ class SingleSource(BaseSource, ABC):
         return Catalogue(where=self.where, offers=(CatalogueEntry(root=self.root),), positions=(self.root,)).resolve(
             name
         )
+
+
+class NameListing(BaseSource):
+    """The names of an Engine's images, or of a registry's repositories: each of them is a reference of its own."""
+
+    local = False
+
+    def __init__(self, where: str, form: str, listed: Callable[[], tuple[str, ...]]) -> None:
+        """``where`` and ``form`` are for messages: this place, and the form of a reference to one image in it."""
+        self._where = where
+        self._form = form
+        self.names = listed
+
+    def resolve(self, name: str) -> Descriptor:
+        """Raise NotFound, always."""
+        del name
+        raise NotFound(f"{self._where} holds many images: choose one, as {self._form} (`transship tags` lists them)")
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        """Raise NotFound, always."""
+        raise NotFound(f"blob unknown: {descriptor.digest} in {self._where}, which only lists images ({self._form})")
+
+
+class WrappedSource(ABC):
+    """Wraps a source, which it opens and closes. Subclasses define where a blob's bytes come from."""
+
+    def __init__(self, source: Source) -> None:
+        self.local = source.local
+        self.unpacked = source.unpacked
+        self._source = source
+
+    @abstractmethod
+    def _blocks(self, known: Known) -> Blocks:
+        """The bytes of a blob of the wrapped source, from their start."""
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.__exit__(kind, error, trace)
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        return self._source.losses
+
+    def names(self) -> tuple[str, ...]:
+        return self._source.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        return self._source.resolve(name)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        return self._source.attachments(subject)
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        known = self._source.fetch(descriptor)
+        return known if known.absent else Known(known.descriptor, lambda: self._blocks(known))

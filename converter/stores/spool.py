@@ -13,7 +13,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source
 from converter.stores.resource_pool import ResourcePool
-from converter.stores.wrapped import WrappedSource
+from converter.stores.source import WrappedSource
 from converter.streams import Block, spool
 from converter.streams.blocks import file_blocks
 

@@ -15,13 +15,12 @@ from converter.model.limits import Limits, current_limits
 from converter.streams import Block
 from converter.streams.blocks import join_blocks
 from converter.streams.content import Superseded
-from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.links import Link, LinkedFile, Links
-from converter.streams.tar.names import clean_name, parent_name, quoted_name, require_contained
+from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.rename import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END

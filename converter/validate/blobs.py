@@ -19,7 +19,7 @@ from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
-from converter.streams.tar.budget import Budget
+from converter.streams.tar.names import Budget
 from converter.streams.verify import Meter, metered
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, path_of_entry

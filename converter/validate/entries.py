@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
 from converter.streams.tar.aci import ReportProblem
-from converter.streams.tar.budget import Budget
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.names import clean_name, parent_name, quoted_name, type_in_words
+from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_name, type_in_words
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 
 PACKED_AT_ONCE = 256

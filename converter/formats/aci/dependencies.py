@@ -23,7 +23,7 @@ from converter.model.image import Dependency, Image
 from converter.model.limits import current_limits
 from converter.ports import Finder
 from converter.streams.tar import names
-from converter.streams.tar.budget import Budget
+from converter.streams.tar.names import Budget
 
 Candidates = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""

@@ -11,9 +11,8 @@ from converter.model.limits import current_limits
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.tar import fields
-from converter.streams.tar.budget import Budget
 from converter.streams.tar.effective_entries import EffectiveEntries
-from converter.streams.tar.names import parent_name, quoted_name
+from converter.streams.tar.names import Budget, parent_name, quoted_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 from converter.streams.whiteout import is_whiteout

@@ -20,7 +20,7 @@ from converter.stores.disk import disk_error
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
-from converter.stores.wrapped import WrappedSource
+from converter.stores.source import WrappedSource
 from converter.streams.blocks import closing, read_blocks
 from converter.streams.tar.aci import manifest_in
 

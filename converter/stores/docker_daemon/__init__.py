@@ -13,8 +13,8 @@ from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.tar_target import TarTarget
-from converter.stores.name_listing import NameListing
 from converter.stores.options import StoreOptions
+from converter.stores.source import NameListing
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
-from converter.stores.name_listing import NameListing
 from converter.stores.options import StoreOptions
 from converter.stores.registry.access import Access, access_of
 from converter.stores.registry.client import Client
@@ -16,6 +15,7 @@ from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
 from converter.stores.registry.tags import list_repositories
 from converter.stores.registry.tags import list_tags as list_tags
+from converter.stores.source import NameListing
 
 __all__ = ["open_sink", "open_source", "tags"]
 

@@ -13,7 +13,6 @@ from converter.model.limits import Limits, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar import names
-from converter.streams.tar.budget import Budget, too_many_names
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.extended_headers import RECORDS, ExtendedHeaders
@@ -34,7 +33,7 @@ from converter.streams.tar.fields import (
     parse_text,
     verify_checksum,
 )
-from converter.streams.tar.names import quoted_name
+from converter.streams.tar.names import Budget, quoted_name, too_many_names
 
 _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
