@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.model.document import go_key, json_pointer
 from converter.model.frozen import frozen
-from converter.schema.kinds import schema_file
+from converter.schema.kinds import files_of, schema_file, subschemas
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
@@ -44,7 +44,7 @@ class Folded:
 
 def would_fold(value: Any, kind: str) -> bool:
     """Whether ``fold`` would change anything: there is a null, or a member that a schema knows in different case."""
-    exact, lower = _names(f"{kind}.json")
+    exact, lower = _names(kind)
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -185,25 +185,7 @@ def _zero(subschemas: list[Subschema]) -> Any:
 
 
 @cache
-def _names(file: str) -> tuple[frozenset[str], frozenset[str]]:
-    exact: set[str] = set()
-    files, seen = [file], set()
-    while files:
-        name = files.pop()
-        if name not in seen:
-            seen.add(name)
-            _collect(schema_file(name), exact, files)
-    return frozenset(exact), frozenset(map(go_key, exact))
-
-
-def _collect(value: Any, names: set[str], files: list[str]) -> None:
-    if isinstance(value, list):
-        for item in value:
-            _collect(item, names, files)
-    elif isinstance(value, dict):
-        names.update(value.get("properties", {}))
-        reference = value.get("$ref")
-        if isinstance(reference, str) and not reference.startswith("#"):
-            files.append(reference.partition("#")[0])
-        for item in value.values():
-            _collect(item, names, files)
+def _names(kind: str) -> tuple[frozenset[str], frozenset[str]]:
+    schemas = (one for file in files_of(kind) for one in subschemas(schema_file(file)))
+    exact = frozenset(name for one in schemas for name in one.get("properties", {}))
+    return exact, frozenset(map(go_key, exact))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,16 +44,11 @@ def schema_of(kind: str) -> dict[str, Any]:
 def bundled_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind with everything it refers to embedded (core specification, section 9.3); raises Usage."""
     root = schema_of(kind)
-    embedded: dict[str, Any] = {}
-    waiting = _neighbours(root)
-    while waiting:
-        name = waiting.pop()
-        if name not in embedded and name != f"{kind}.json":
-            embedded[name] = copy.deepcopy(schema_file(name))
-            del embedded[name]["$schema"]
-            waiting |= _neighbours(embedded[name])
+    embedded = {name: copy.deepcopy(schema_file(name)) for name in sorted(files_of(kind)) if name != f"{kind}.json"}
+    for one in embedded.values():
+        del one["$schema"]
     if embedded:
-        root["$defs"] = root.get("$defs", {}) | {name: embedded[name] for name in sorted(embedded)}
+        root["$defs"] = root.get("$defs", {}) | embedded
     return root
 
 
@@ -71,16 +67,25 @@ def schema_file(name: str) -> dict[str, Any]:
     return loaded
 
 
-def _neighbours(value: Any) -> set[str]:
-    if isinstance(value, list):
-        return set().union(*map(_neighbours, value))
-    if not isinstance(value, dict):
-        return set()
-    found = set().union(*map(_neighbours, value.values()))
-    reference = value.get("$ref")
-    if isinstance(reference, str) and not reference.startswith("#"):
-        found.add(reference.partition("#")[0])
-    return found
+def subschemas(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects in a schema, itself included."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from subschemas(item)
+
+
+@cache
+def files_of(kind: str) -> frozenset[str]:
+    """The schema files that a kind refers to, directly or indirectly, and its own."""
+    found, waiting = {f"{kind}.json"}, [f"{kind}.json"]
+    while waiting:
+        references = (one.get("$ref") for one in subschemas(schema_file(waiting.pop())))
+        names = {text.partition("#")[0] for text in references if isinstance(text, str) and text[0] != "#"} - found
+        found |= names
+        waiting += names
+    return frozenset(found)
 
 
 _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "parent", "throwaway"))
