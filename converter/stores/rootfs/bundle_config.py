@@ -5,13 +5,13 @@ The annotations are those that conversion.md of the image-spec defines; what is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from converter.errors import Invalid, within
+from converter.errors import within
 from converter.model.document import load_object
 from converter.model.limits import Limits
+from converter.model.members import member_or_empty, text_list, text_map
 from converter.model.platform import Platform
 from converter.stores.media.directory import DirectoryMedium
 
@@ -38,15 +38,18 @@ def read(bundle: Path, here: Platform, limits: Limits) -> tuple[dict[str, Any], 
     """
     with within(NAME):
         config = load_object(DirectoryMedium(bundle, limits).read_document(NAME), limits)
-        process = _object(config, "process")
-        annotations = _strings(config, "annotations")
+        process = member_or_empty(config, "process", dict)
+        annotations = text_map(config, "annotations")
+        env, command = text_list(process, "env"), text_list(process, "args")
+        user = member_or_empty(process, "user", dict)
+        uid, gid = member_or_empty(user, "uid", int), member_or_empty(user, "gid", int)
     derived = {key: annotations[_IMAGE + key] for key in _DERIVED if annotations.get(_IMAGE + key)}
     labels = {key: value for key, value in annotations.items() if key.removeprefix(_IMAGE) not in derived}
     run = {
-        "User": _user(process),
+        "User": f"{uid}:{gid}" if uid or gid else "",
         "ExposedPorts": {port: {} for port in derived.get("exposedPorts", "").split(",") if port},
-        "Env": _list(process, "env"),
-        "Cmd": _list(process, "args"),
+        "Env": list(env),
+        "Cmd": list(command),
         "WorkingDir": process.get("cwd", ""),
         "Labels": labels,
         "StopSignal": derived.get("stopSignal", ""),
@@ -59,32 +62,3 @@ def read(bundle: Path, here: Platform, limits: Limits) -> tuple[dict[str, Any], 
         variant=derived.get("variant", "" if "architecture" in derived else here.variant),
     )
     return members, platform
-
-
-def _user(process: Mapping[str, Any]) -> str:
-    user = _object(process, "user")
-    uid, gid = user.get("uid", 0), user.get("gid", 0)
-    if not isinstance(uid, int) or not isinstance(gid, int):
-        raise Invalid("process.user: uid and gid are numbers")
-    return f"{uid}:{gid}" if uid or gid else ""
-
-
-def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = document.get(name) or {}
-    if not isinstance(value, dict):
-        raise Invalid(f'"{name}" is not an object')
-    return value
-
-
-def _strings(document: Mapping[str, Any], name: str) -> dict[str, str]:
-    value = _object(document, name)
-    if not all(isinstance(one, str) for one in value.values()):
-        raise Invalid(f'"{name}" has a value that is not a string')
-    return dict(value)
-
-
-def _list(document: Mapping[str, Any], name: str) -> list[str]:
-    value = document.get(name) or []
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise Invalid(f'"{name}" is not a list of strings')
-    return value
