@@ -51,11 +51,10 @@ def source_store(options: Options) -> StoreOptions:
 
 def target_store(options: Options, source: Location, destination: Location) -> StoreOptions:
     """How to access a destination; within one registry, blobs of the source's repository need no transfer."""
-    store = options.target_store or options.store
     store = replace(
-        store,
+        options.writing,
         epoch=options.epoch or 0,
-        overwrite=options.overwrite or store.overwrite,
+        overwrite=options.overwrite or options.writing.overwrite,
         inputs=options.store.inputs,
     )
     if source.kind.access != "registry" or destination.kind.access != "registry":

@@ -62,6 +62,11 @@ class Options(Settings):
         return self.attachments and not self.remove_signatures
 
     @property
+    def writing(self) -> StoreOptions:
+        """How to access destinations."""
+        return self.target_store or self.store
+
+    @property
     def threads(self) -> int:
         """How many threads to use."""
         return self.jobs or cores()

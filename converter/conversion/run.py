@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from converter.conversion import attachments, origin, signatures
 from converter.conversion.job import Job
@@ -182,7 +182,7 @@ def _complete(
         if done.target.origin:
             _record(sink, done, execution, workers)
         stated = _restate(sink, done, execution, options)
-        yield replace(done, signatures=(*stated, *_sign(sink, done, options)))
+        yield replace(done, signatures=(*stated, *signatures.add_signatures(sink, done, options)))
 
 
 def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:
@@ -212,32 +212,20 @@ def _record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> N
 
 def _restate(sink: Sink, done: Done, execution: Execution, options: Options) -> Shown:
     """Attach the profiles that are still true, before the sink commits."""
-    target = done.target
     with within(attachments.TRAIL):
-        store = options.target_store or options.store
-        found = signatures.restate_profiles(target.destination, target.carried, done.tree, store)
+        found = signatures.restate_profiles(done.target.destination, done.target.carried, done.tree, options.writing)
         execution.run([one.node for one in found])
     for one in found:
         sink.attach(one.attachment)
     return signatures.show_profiles(found)
 
 
-def _sign(sink: Sink, done: Done, options: Options) -> Shown:
-    """Add the requested signatures before the sink commits."""
-    if options.signing is None:
-        return ()
-    target, root = done.target, done.tree.done.descriptor
-    location = replace(target.destination, name=target.name)
-    store = options.target_store or options.store
-    return signatures.add_signatures(
-        sink, location, root, target.carried.attached, signing=options.signing, store=store
-    )
-
-
 def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:
-    """The same, after signing a file, which must exist first."""
+    """The same, after signing a file, which must exist first: the signature is over it."""
     signing, destination = job.options.signing, done.target.destination
     if signing is None or done.tree.node.media_type not in types.WHOLE:
         return done
-    more = signatures.add_beside(destination, signing, shared.store(job, destination))
-    return replace(done, signatures=(*done.signatures, *more))
+    from converter.signing import sign
+
+    more = sign(str(destination), signing, store=shared.store(job, destination))
+    return replace(done, signatures=(*done.signatures, *map(asdict, more)))

@@ -23,7 +23,9 @@ from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
+    from converter.conversion.options import Options
     from converter.conversion.restated import Statement
+    from converter.conversion.result import Done
     from converter.conversion.selection import SelectedImage
     from converter.signing import Signing
     from converter.trust.signature import Signature
@@ -172,35 +174,23 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     return judge(Stored(source, location, root), wanted).ok
 
 
-def add_signatures(
-    sink: Sink,
-    destination: Location,
-    root: Descriptor,
-    kept: Iterable[PlannedAttachment],
-    *,
-    signing: Signing,
-    store: StoreOptions,
-) -> Shown:
-    """Sign what has just been written, before the sink commits. A whole image is signed later, by ``add_beside``."""
-    if root.media_type in types.WHOLE:
+def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
+    """Sign what has just been written, before the sink commits; a whole image is signed later, as a file."""
+    signing, root = options.signing, done.tree.done.descriptor
+    if signing is None or root.media_type in types.WHOLE:
         return ()
     from converter.signing import attach, attach_files
     from converter.trust.cosign import PAYLOAD, SIGNATURE
     from converter.trust.naming import name_of
 
+    destination = replace(done.target.destination, name=done.target.name)
     subject = signing.subject(root, name_of(destination, root, signing.identity))
     if destination.attached == "directory":
-        return tuple(asdict(one) for one in attach_files(sink, signing.makers, subject))
-    before = (*_layers_at(destination, root, store, PAYLOAD), *_carried_layers(kept, root, PAYLOAD))
+        return tuple(map(asdict, attach_files(sink, signing.makers, subject)))
+    kept = done.target.carried.attached
+    before = (*_layers_at(destination, root, options.writing, PAYLOAD), *_carried_layers(kept, root, PAYLOAD))
     distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}
-    return tuple(asdict(one) for one in attach(sink, signing.makers, subject, distinct.values()))
-
-
-def add_beside(destination: Location, signing: Signing, store: StoreOptions) -> Shown:
-    """Sign a whole image after it has been committed: its signature is over the file."""
-    from converter.signing import sign
-
-    return tuple(asdict(one) for one in sign(str(destination), signing, store=store))
+    return tuple(map(asdict, attach(sink, signing.makers, subject, distinct.values())))
 
 
 def _carried_layers(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:

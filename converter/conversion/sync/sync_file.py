@@ -172,8 +172,7 @@ class _Reading:
         if "cert-dir" in said:
             store = replace(store, cert_dir=Path(said["cert-dir"]))
         # What a file says about a source does not apply to its destinations.
-        target = self.options.target_store or self.options.store
-        return replace(self.options, store=store, target_store=target, **told)
+        return replace(self.options, store=store, target_store=self.options.writing, **told)
 
     @contextmanager
     def _at(self, path: yaml_text.Path) -> Iterator[None]:

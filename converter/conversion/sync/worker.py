@@ -96,8 +96,7 @@ def with_local_access(job: Job, environment: Mapping[str, str], hosts: Hosts) ->
         return replace(options, environment=environment, hosts=hosts, delegated=True)
 
     options = job.options
-    target = options.target_store or options.store
-    return replace(job, options=replace(options, store=store(options.store), target_store=store(target)))
+    return replace(job, options=replace(options, store=store(options.store), target_store=store(options.writing)))
 
 
 def event_of(name: str, *fields: Any) -> Event:
