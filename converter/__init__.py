@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from converter.comparison import Difference
     from converter.conversion import LayerResult, Options, Result, TargetResult
     from converter.conversion.keywords import Keywords
-    from converter.conversion.opened import open_image
     from converter.conversion.sync.outcome import Outcome, Summary
     from converter.differences import diff
     from converter.errors import (
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from converter.model.limits import Limits
     from converter.model.platform import Platform
     from converter.model.reference import Reference
+    from converter.reading import open_image
     from converter.schema import Finding
     from converter.serving import Server
     from converter.signing import Signed, Signing, sign
@@ -133,7 +133,7 @@ _HOMES = {
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult"),
     "converter.comparison": ("Difference",),
     "converter.differences": ("diff",),
-    "converter.conversion.opened": ("open_image",),
+    "converter.reading": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.content": ("Compression", "Known", "Layer"),
     "converter.model.descriptor": ("Descriptor",),

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import within
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
+from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.ports import Source
-from converter.stores import open_source
-from converter.stores.options import StoreOptions
+from converter.stores import StoreOptions, open_source
+from converter.stores.source import WrappedSource
+from converter.streams.blocks import closing
 
 
 @frozen(kw_only=False)
@@ -59,3 +62,35 @@ def opened_from(
         root = source.resolve(location.name)
         item = formats.decode(source.fetch(root), source.fetch)
     return OpenedReference(str(reference), location, item, root, source, store, files, aci_paths)
+
+
+def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
+    """The neutral model of an image or an index: its documents are read, its layers are not.
+
+    Nothing stays open: reading a layer later opens the source again. Raises what reading raises.
+    """
+    location, options = Location.parse(reference), store or StoreOptions()
+    with enforce_limits(options.limits), _Reopened(location, options) as source, within(str(reference)):
+        try:
+            return formats.decode(source.fetch(source.resolve(location.name)), source.fetch)
+        finally:
+            source.closed = True
+
+
+class _Reopened(WrappedSource):
+    """A source whose blobs outlive it: once it is ``closed``, each is read from the place opened anew."""
+
+    def __init__(self, location: Location, options: StoreOptions) -> None:
+        super().__init__(open_source(location, options))
+        self._location = location
+        self._options = options
+        self.closed = False
+
+    def _blocks(self, known: Known) -> Blocks:
+        return self._again(known.descriptor) if self.closed else known.raw()
+
+    def _again(self, descriptor: Descriptor) -> Iterator[bytes | memoryview]:
+        with open_source(self._location, self._options) as source:
+            source.resolve(self._location.name)  # a Docker archive learns its blobs' digests here
+            with closing(source.fetch(descriptor).raw()) as blocks:
+                yield from blocks

@@ -15,7 +15,7 @@ from converter.cli.environment import end_options, size_option, store, store_opt
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_option, write_reports
+from converter.cli.report_files import check_reports, check_writable, report_option, write_output, write_reports
 from converter.cli.results import document, lines, losses
 from converter.cli.signers import content_trust_option, signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
@@ -118,16 +118,12 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     told |= {"signing": signing(), "wanted": wanted()}
     options = Options(**told, store=store("src"), target_store=store("dest"))
     if digestfile is not None:
-        from converter.cli.files import check_writable
-
         check_writable([digestfile], overwrite=options.overwrite)
     check_reports(overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
         result = convert(source, destinations, options, report)
     write_reports(document(result), "conversion", result, dry_run=options.dry_run, overwrite=options.overwrite)
     if digestfile is not None:
-        from converter.cli.files import write_output
-
         write_output(digestfile, str(result.digest), overwrite=options.overwrite)
     # If an image goes to standard output, its report goes to standard error.
     out = sys.stderr if to_stdout else sys.stdout

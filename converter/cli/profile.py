@@ -12,10 +12,10 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
-from converter.cli.files import check_writable, write_blocks
 from converter.cli.flags import common, flags, hidden, together, told
 from converter.cli.image_options import aci_path_option, overwrite_option
 from converter.cli.profiled import Profiled, profiled
+from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import on_terminal, show, show_json
 from converter.errors import Unsupported, Usage
 from converter.profile.contents import VOLATILE, Scope

@@ -1,15 +1,21 @@
-"""The option ``--report``: what a command found, written to files beside what it prints."""
+"""Files that a command writes beside images: the reports of ``--report``, and others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.environment import inputs
 from converter.cli.flags import hidden, together, told
 from converter.errors import Usage
+from converter.streams import Blocks
+
+if TYPE_CHECKING:
+    from converter.stores.overwriting import Overwriting
 
 _GROUP = "report"
 
@@ -47,8 +53,6 @@ def check_reports(*, overwrite: bool = False) -> None:
         if path.suffix.lower() not in {".json", ".html"}:
             raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
     if reports():
-        from converter.cli.files import check_writable
-
         check_writable(reports(), overwrite=_overwrites(overwrite))
 
 
@@ -58,7 +62,6 @@ def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False
     """
     if not reports():
         return
-    from converter.cli.files import write_output
     from converter.cli.text import json_text
 
     for path in reports():
@@ -75,3 +78,34 @@ def _overwrites(overwrite: bool) -> bool:
 
 def _is_page(path: Path) -> bool:
     return path.suffix.lower() == ".html"
+
+
+def check_writable(paths: Sequence[Path], *, overwrite: bool) -> None:
+    """Fail before any work is done if one of the files could not be written at the end.
+
+    Raises AlreadyExists, NotFound, StorageFailed, and Usage if one is named twice.
+    """
+    from converter.stores.media.out_file import OutFile
+
+    for path in paths:
+        if paths.count(path) > 1:
+            raise Usage(f"{path} is named twice: choose a file for each")
+        OutFile(path, _rule(overwrite)).probe()
+
+
+def write_output(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write a file, whole or not at all; ``overwrite`` replaces one that exists, unless it was read."""
+    write_blocks(path, (text.encode(),), overwrite=overwrite)
+
+
+def write_blocks(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
+    """The same for what need not be in memory at once."""
+    from converter.stores.media.out_file import write_new
+
+    write_new(path, blocks, _rule(overwrite))
+
+
+def _rule(overwrite: bool) -> Overwriting:
+    from converter.stores.overwriting import Overwriting
+
+    return Overwriting(allowed=overwrite, inputs=inputs())

@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion.job import Job, files_read, protect_inputs, with_hosts
-from converter.conversion.options import Options
+from converter.conversion.job import Job, Options, files_read, protect_inputs, with_hosts
 from converter.conversion.result import LayerResult, Result, TargetResult
 from converter.conversion.run import run_job
 from converter.conversion.shared import Shared

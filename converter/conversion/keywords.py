@@ -8,7 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
-from converter.conversion.options import Options
+from converter.conversion.job import Options
 from converter.conversion.origin import ALWAYS, MODES
 from converter.errors import Usage
 from converter.model.content import Compression

@@ -9,7 +9,7 @@ from dataclasses import replace
 from converter import formats
 from converter.conversion import origin, signatures
 from converter.conversion.dependencies import Library
-from converter.conversion.options import Options
+from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signatures import Carried
 from converter.conversion.targets import becomes_oci, format_for, name_for, not_loaded_by_docker

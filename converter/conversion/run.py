@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 
 from converter.conversion import attachments, origin, signatures
-from converter.conversion.job import Job
-from converter.conversion.options import Options
+from converter.conversion.job import Job, Options
 from converter.conversion.planning import PlannedTarget, plan_target, refuse_losses
 from converter.conversion.result import Done
 from converter.conversion.selection import SelectedImage, library_of, select_images

@@ -10,7 +10,7 @@ from converter import formats
 from converter.conversion import attachments, signatures
 from converter.conversion.attachments import FoundAttachments, PlannedAttachment, ReferrerListing
 from converter.conversion.dependencies import Library
-from converter.conversion.options import Options
+from converter.conversion.job import Options
 from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage
 from converter.model.content import Known

@@ -1,4 +1,7 @@
-"""What the jobs of a run share: what is remembered, open stores, blobs that several read, and other machines."""
+"""What the jobs of a run share: what is remembered, open stores, blobs that several read, and other machines.
+
+A store of many images is opened once for all readers: a layout's index describes all of its images.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,27 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from converter.cache import VerifiedCache
 from converter.conversion.job import Job, source_store, target_store
 from converter.events import Report
 from converter.formats.documents import remember_sound
+from converter.model.frozen import frozen
+from converter.model.limits import Limits
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
+from converter.stores.resource_pool import ResourcePool
 from converter.streams.workers import Workers
 
 if TYPE_CHECKING:
-    from converter.conversion.open_stores import OpenStores
     from converter.conversion.remote import Remote
     from converter.stores.spool import BlobSpool
+
+
+KEPT = 8
+"""The most stores that stay open for later readers: each may hold a file open."""
 
 
 class Shared:
@@ -137,7 +146,6 @@ class Shared:
             return self._spool
 
     def _opened(self) -> OpenStores:
-        from converter.conversion.open_stores import OpenStores
 
         with self._lock:
             if self._stores is None:
@@ -153,3 +161,27 @@ def _cheap() -> None:
 def _has_many(place: Location) -> bool:
     """Whether the place may hold other images too; true for a bare path, whose type is not yet known."""
     return place.kind.holds == "several" or not place.transport
+
+
+class OpenStores:
+    """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
+
+    def __init__(self) -> None:
+        self._places: ResourcePool[tuple[str, str, Limits], _OpenStore] = ResourcePool(KEPT)
+        self.close = self._places.close
+
+    @contextmanager
+    def source(self, location: Location, options: StoreOptions) -> Iterator[Source]:
+        """The store at a location, whichever of its images is meant. Raises what ``open_source`` raises."""
+        key = (location.transport, location.path, options.limits)
+        with self._places.use(key, lambda: _OpenStore(open_source(location, options).__enter__())) as place:
+            yield place.source
+
+
+@frozen(kw_only=False)
+class _OpenStore:
+    source: Source
+    size: ClassVar[int] = 1
+
+    def close(self) -> None:
+        self.source.__exit__(None, None, None)

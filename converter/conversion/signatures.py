@@ -23,7 +23,7 @@ from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
-    from converter.conversion.options import Options
+    from converter.conversion.job import Options
     from converter.conversion.restated import Statement
     from converter.conversion.result import Done
     from converter.conversion.selection import SelectedImage

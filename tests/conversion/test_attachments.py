@@ -9,12 +9,12 @@ import pytest
 
 import converter
 from converter.conversion.attachments import fetch_from_either
-from converter.conversion.opened import open_image
 from converter.errors import NotFound
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
+from converter.reading import open_image
 from converter.stores import open_source
 from tests.builders import add_image
 from tests.builders.disk import write_layout

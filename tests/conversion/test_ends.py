@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.job import source_store, target_store
-from converter.conversion.options import Options
+from converter.conversion.job import Options, source_store, target_store
 from converter.model.reference import Location
 from converter.stores import StoreOptions
 from tests.stores.registry.fake import FakeRegistry

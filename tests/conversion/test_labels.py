@@ -15,7 +15,7 @@ import zstandard
 
 import converter
 from converter.conversion import convert
-from converter.conversion.options import Options
+from converter.conversion.job import Options
 from converter.model import media_types as types
 from converter.model.content import Compression
 from converter.model.reference import Location

@@ -11,7 +11,7 @@ import converter
 from converter.cache import FOLDER
 from converter.cache.blobs import BlobFolder, CachedSource
 from converter.conversion import convert
-from converter.conversion.options import Options
+from converter.conversion.job import Options
 from converter.errors import DigestMismatch
 from converter.model.digest import Digest
 from tests.builders import LAYERS, add_image, gzipped

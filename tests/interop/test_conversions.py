@@ -12,10 +12,10 @@ import pytest
 
 import converter
 from converter.comparison import compare_images
-from converter.conversion.opened import open_image
 from converter.formats import docker_v1
 from converter.model.digest import Digest
 from converter.model.image import Image
+from converter.reading import open_image
 from tests.interop.images import Layout
 from tests.interop.services import Dockerd
 from tests.interop.tools import run
