@@ -15,13 +15,13 @@ from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.members import decode_base64
 from converter.trust.keys import malformed_errors, require_strong
+from converter.trust.libraries import exceptions, serialization, x509
 from converter.trust.times import format_time
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-    from cryptography.x509 import Certificate, Extension, ExtensionType, SubjectAlternativeName
 
-    T = TypeVar("T", bound=ExtensionType)
+    T = TypeVar("T", bound=x509.ExtensionType)
 
 _SIGSTORE = "1.3.6.1.4.1.57264.1."
 _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")
@@ -36,8 +36,8 @@ class Roots:
     ``issuer`` the identity provider that authenticated the signer to Fulcio.
     """
 
-    roots: tuple[Certificate, ...]
-    intermediates: tuple[Certificate, ...] = ()
+    roots: tuple[x509.Certificate, ...]
+    intermediates: tuple[x509.Certificate, ...] = ()
     identity: str = ""
     hostname: str = ""
     issuer: str = ""
@@ -51,7 +51,7 @@ class Roots:
         others = tuple(one for one in found if one not in roots)
         return cls(roots=roots, intermediates=others, identity=identity, source=source)
 
-    def check(self, leaf: Certificate, sent: Sequence[Certificate], at: datetime) -> PublicKeyTypes:
+    def check(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate], at: datetime) -> PublicKeyTypes:
         """The signer's key. ``sent`` are certificates that came with the signature and prove nothing by themselves.
 
         Raises Untrusted if no path leads to a root, a certificate on it is not valid at the time ``at``, or the signer
@@ -68,7 +68,7 @@ class Roots:
                 _check_issuer(one, below=place - 1)
         return require_strong(public_key(leaf))
 
-    def _check_signer(self, leaf: Certificate) -> None:
+    def _check_signer(self, leaf: x509.Certificate) -> None:
         """Raises Untrusted if the certificate does not name the required signer."""
         who = subject_of(leaf)
         if self.identity and self.identity not in _names(leaf):
@@ -81,7 +81,7 @@ class Roots:
             # Anybody with an e-mail address can get such a certificate.
             raise Untrusted(f'certificate of "{who}" is from Fulcio: say whose it must be (--certificate-identity)')
 
-    def _path(self, leaf: Certificate, others: Sequence[Certificate]) -> list[Certificate] | None:
+    def _path(self, leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate] | None:
         if leaf in self.roots:
             return [leaf]
         path = [leaf]
@@ -96,38 +96,34 @@ class Roots:
         return None
 
 
-def load_pem(data: bytes) -> tuple[Certificate, ...]:
+def load_pem(data: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates of a PEM file, at least one; raises Invalid."""
-    from cryptography.x509 import load_pem_x509_certificates
-
     try:
-        return tuple(map(_read, load_pem_x509_certificates(data)))
+        return tuple(map(_read, x509.load_pem_x509_certificates(data)))
     except malformed_errors():
         raise Invalid("no valid certificate: expected PEM with at least one") from None
 
 
-def load_der(data: bytes) -> Certificate:
+def load_der(data: bytes) -> x509.Certificate:
     """One certificate; raises Invalid."""
-    from cryptography.x509 import load_der_x509_certificate
-
     try:
-        return _read(load_der_x509_certificate(data))
+        return _read(x509.load_der_x509_certificate(data))
     except malformed_errors():
         raise Invalid("invalid certificate: expected DER") from None
 
 
-def load_x5c(texts: Iterable[Any]) -> list[Certificate]:
+def load_x5c(texts: Iterable[Any]) -> list[x509.Certificate]:
     """The certificates of a JOSE header, the signer's first (RFC 7515, section 4.1.6); raises Invalid."""
     return [load_der(decode_base64(text if isinstance(text, str) else "", "a certificate")) for text in texts]
 
 
-def _read(certificate: Certificate) -> Certificate:
+def _read(certificate: x509.Certificate) -> x509.Certificate:
     """The certificate; raises now what the library would otherwise raise when one of these is first accessed."""
     _ = certificate.subject, certificate.issuer, certificate.extensions
     return certificate
 
 
-def public_key(certificate: Certificate) -> PublicKeyTypes:
+def public_key(certificate: x509.Certificate) -> PublicKeyTypes:
     """The certificate's key; raises Invalid if it cannot be read."""
     try:
         return certificate.public_key()
@@ -135,48 +131,41 @@ def public_key(certificate: Certificate) -> PublicKeyTypes:
         raise Invalid(f'certificate of "{subject_of(certificate)}" has a key of an unknown kind') from None
 
 
-def subject_of(certificate: Certificate) -> str:
+def subject_of(certificate: x509.Certificate) -> str:
     """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
     return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
 
 
-def extension_of(certificate: Certificate, kind: type[T]) -> Extension[T] | None:
+def extension_of(certificate: x509.Certificate, kind: type[T]) -> x509.Extension[T] | None:
     """The certificate's extension of that kind; None if it has none."""
-    from cryptography.x509 import ExtensionNotFound
-
     try:
         return certificate.extensions.get_extension_for_class(kind)
-    except ExtensionNotFound:
+    except x509.ExtensionNotFound:
         return None
 
 
-def der_of(certificate: Certificate) -> bytes:
+def der_of(certificate: x509.Certificate) -> bytes:
     """The certificate's DER encoding."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return certificate.public_bytes(Encoding.DER)
+    return certificate.public_bytes(serialization.Encoding.DER)
 
 
-def _names(certificate: Certificate) -> list[str]:
-    from cryptography.x509 import RFC822Name, UniformResourceIdentifier
+def _names(certificate: x509.Certificate) -> list[str]:
 
     names = _alternatives(certificate)
     if names is None:
         return []
-    return [*names.get_values_for_type(RFC822Name), *names.get_values_for_type(UniformResourceIdentifier)]
+    return [*names.get_values_for_type(x509.RFC822Name), *names.get_values_for_type(x509.UniformResourceIdentifier)]
 
 
-def _hostnames(certificate: Certificate) -> list[str]:
-    from cryptography.x509 import DNSName
+def _hostnames(certificate: x509.Certificate) -> list[str]:
 
     names = _alternatives(certificate)
-    return [] if names is None else names.get_values_for_type(DNSName)
+    return [] if names is None else names.get_values_for_type(x509.DNSName)
 
 
-def _alternatives(certificate: Certificate) -> SubjectAlternativeName | None:
-    from cryptography.x509 import SubjectAlternativeName
+def _alternatives(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
 
-    found = extension_of(certificate, SubjectAlternativeName)
+    found = extension_of(certificate, x509.SubjectAlternativeName)
     return None if found is None else found.value
 
 
@@ -189,7 +178,7 @@ def _covers(pattern: str, hostname: str) -> bool:
     return pattern == hostname
 
 
-def _names_issuer(certificate: Certificate, issuer: str) -> bool:
+def _names_issuer(certificate: x509.Certificate, issuer: str) -> bool:
     """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
     told = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
     older, newer = told.get(_SIGSTORE + "1"), told.get(_SIGSTORE + "8")
@@ -203,18 +192,16 @@ def _utf8_string(text: bytes) -> bytes:
     return b"\x0c" + length + text
 
 
-def is_issued_by(child: Certificate, parent: Certificate) -> bool:
+def is_issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
     """Whether the child names the parent as its issuer and the parent's key signed it; SHA-1 does not count."""
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
     try:
         child.verify_directly_issued_by(parent)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (ValueError, TypeError, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm):
         return False
     return True
 
 
-def _check_time(certificate: Certificate, at: datetime) -> None:
+def _check_time(certificate: x509.Certificate, at: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= at <= end:
         raise Untrusted(
@@ -223,45 +210,39 @@ def _check_time(certificate: Certificate, at: datetime) -> None:
         )
 
 
-def _check_issuer(certificate: Certificate, below: int) -> None:
+def _check_issuer(certificate: x509.Certificate, below: int) -> None:
     """Raises Untrusted if a certificate may not sign others; ``below`` counts the CAs between it and the signer."""
-    from cryptography.x509 import BasicConstraints, KeyUsage
-
     _check_critical(certificate)
     if not _may_sign_code(certificate):
         raise Untrusted(f'certificate signed by "{subject_of(certificate)}", a CA for another purpose')
-    constraints = extension_of(certificate, BasicConstraints)
+    constraints = extension_of(certificate, x509.BasicConstraints)
     length = None if constraints is None else constraints.value.path_length
     if constraints is None or not constraints.value.ca or (length is not None and length < below):
         raise Untrusted(f'certificate signed by "{subject_of(certificate)}", which is not a CA that may do this')
-    usage = extension_of(certificate, KeyUsage)
+    usage = extension_of(certificate, x509.KeyUsage)
     if usage is not None and not usage.value.key_cert_sign:
         raise Untrusted(f'certificate signed by "{subject_of(certificate)}", whose key must not sign certificates')
 
 
-def _check_leaf(certificate: Certificate) -> None:
-    from cryptography.x509 import KeyUsage
+def _check_leaf(certificate: x509.Certificate) -> None:
 
     _check_critical(certificate)
     who = subject_of(certificate)
-    usage = extension_of(certificate, KeyUsage)
+    usage = extension_of(certificate, x509.KeyUsage)
     if usage is not None and not usage.value.digital_signature:
         raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
     if not _may_sign_code(certificate):
         raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
 
 
-def _may_sign_code(certificate: Certificate) -> bool:
+def _may_sign_code(certificate: x509.Certificate) -> bool:
     """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
-    from cryptography.x509 import ExtendedKeyUsage
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    purposes = extension_of(certificate, ExtendedKeyUsage)
-    wanted = {ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    purposes = extension_of(certificate, x509.ExtendedKeyUsage)
+    wanted = {x509.oid.ExtendedKeyUsageOID.CODE_SIGNING, x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
     return purposes is None or not wanted.isdisjoint(purposes.value)
 
 
-def _check_critical(certificate: Certificate) -> None:
+def _check_critical(certificate: x509.Certificate) -> None:
     for one in certificate.extensions:
         if one.critical and one.oid.dotted_string not in _UNDERSTOOD:
             raise Untrusted(f"certificate with an unknown critical extension {one.oid.dotted_string}")

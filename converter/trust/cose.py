@@ -8,6 +8,7 @@ from typing import Any
 
 from converter.errors import Invalid
 from converter.model.frozen import frozen
+from converter.trust.libraries import cbor2
 
 _ALGORITHMS = {-37: "PS256", -38: "PS384", -39: "PS512", -7: "ES256", -35: "ES384", -36: "ES512"}
 _SIGN1 = 18
@@ -29,10 +30,8 @@ class Sign1:
     @classmethod
     def parse(cls, data: bytes) -> Sign1:
         """Parse a tagged envelope; raises Invalid, also for a duplicate key in a map."""
-        from cbor2 import CBORTag, dumps
-
         found = _load(data)
-        if not isinstance(found, CBORTag) or found.tag != _SIGN1:
+        if not isinstance(found, cbor2.CBORTag) or found.tag != _SIGN1:
             raise Invalid("not a COSE_Sign1 with its tag")
         match found.value:
             case (bytes() as head, Mapping() as loose, bytes() as payload, bytes() as signature):
@@ -53,7 +52,7 @@ class Sign1:
             protected=protected,
             payload=payload,
             signature=signature,
-            signed=dumps(["Signature1", head, b"", payload]),
+            signed=cbor2.dumps(["Signature1", head, b"", payload]),
             algorithm=name,
             chain=_chain(protected.get(_X5CHAIN, loose.get(_X5CHAIN))),
         )
@@ -67,12 +66,11 @@ def _chain(value: Any) -> tuple[bytes, ...]:
 
 
 def _load(data: bytes) -> Any:
-    from cbor2 import CBORDecodeError, CBORDecoder
 
     stream = io.BytesIO(data)
     try:
-        value = CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_DEPTH).decode()
-    except (CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        value = cbor2.CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_DEPTH).decode()
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Invalid(f"invalid CBOR in the envelope ({type(error).__name__})") from None
     if stream.read(1):
         raise Invalid("data after the envelope")

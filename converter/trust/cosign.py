@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
 from converter.model.members import decode_base64
@@ -11,12 +10,10 @@ from converter.trust import rekor
 from converter.trust.certificates import der_of, load_pem, subject_of
 from converter.trust.claim import COSIGN, Claim
 from converter.trust.keys import Key, signature_matches
+from converter.trust.libraries import x509
 from converter.trust.rekor import Logged
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, join_notes, require_at_most
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
@@ -70,7 +67,7 @@ def note_on_log(signature: Signature, trusted: Trusted) -> str:
 
 
 def by_certificate(
-    leaf: Certificate, sent: list[Certificate], raw: bytes, data: bytes, trusted: Trusted
+    leaf: x509.Certificate, sent: list[x509.Certificate], raw: bytes, data: bytes, trusted: Trusted
 ) -> tuple[Key, str]:
     """The key of a certificate that signed ``data``; raises Untrusted."""
     key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid
 from converter.model.frozen import frozen
+from converter.trust.libraries import ec, ed25519, exceptions, hashes, padding, rsa, serialization, x509
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -27,9 +28,7 @@ class Key:
     @property
     def der(self) -> bytes:
         """The key as a SubjectPublicKeyInfo in DER."""
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-        return self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return self.public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     @property
     def fingerprint(self) -> str:
@@ -45,19 +44,16 @@ class Key:
 
 def load_key(data: bytes, source: str = "") -> Key:
     """Read a key in PEM or DER, alone or in a certificate; raises Invalid, also for one that is too weak."""
-    from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
-    from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
-
     try:
         if b"-----BEGIN CERTIFICATE-----" in data:
-            public: Any = load_pem_x509_certificate(data).public_key()
+            public: Any = x509.load_pem_x509_certificate(data).public_key()
         elif b"-----BEGIN " in data:
-            public = load_pem_public_key(data)
+            public = serialization.load_pem_public_key(data)
         else:
             try:
-                public = load_der_public_key(data)
+                public = serialization.load_der_public_key(data)
             except ValueError:
-                public = load_der_x509_certificate(data).public_key()
+                public = x509.load_der_x509_certificate(data).public_key()
     except malformed_errors():
         where = f" in {source}" if source else ""
         kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
@@ -68,16 +64,18 @@ def load_key(data: bytes, source: str = "") -> Key:
 
 def malformed_errors() -> tuple[type[Exception], ...]:
     """What the library raises for malformed keys and certificates."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.x509 import DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType
-
-    return ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion, DuplicateExtension, UnsupportedGeneralNameType
+    return (
+        ValueError,
+        TypeError,
+        exceptions.UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def require_strong(public: PublicKeyTypes) -> PublicKeyTypes:
     """The key; raises Invalid if it is of a kind or size that cannot be trusted."""
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
     if isinstance(public, rsa.RSAPublicKey):
         if public.key_size < RSA_BITS:
             raise Invalid(f"RSA key of {public.key_size} bits: at least {RSA_BITS} are required")
@@ -94,9 +92,6 @@ def signature_matches(key: Key, signature: bytes, data: bytes) -> bool:
 
     The hash is SHA-256 or, for a larger curve, also the hash of that curve's size.
     """
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     algorithms: list[HashAlgorithm] = [hashes.SHA256()]
     if isinstance(key.public, ec.EllipticCurvePublicKey) and key.public.curve.name != "secp256r1":
         algorithms.append(_hash(_CURVES[key.public.curve.name][0]))
@@ -108,7 +103,6 @@ def jws_matches(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool
 
     Raises Invalid for an algorithm that is not asymmetric or does not fit the key.
     """
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
     family, size = algorithm[:2], algorithm[2:]
@@ -130,7 +124,6 @@ _CURVES = {"secp256r1": ("256", 32), "secp384r1": ("384", 48), "secp521r1": ("51
 
 
 def _hash(size: str) -> HashAlgorithm:
-    from cryptography.hazmat.primitives import hashes
 
     kinds: dict[str, type[HashAlgorithm]] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
     return kinds[size]()
@@ -139,8 +132,6 @@ def _hash(size: str) -> HashAlgorithm:
 def _matches(
     public: PublicKeyTypes, signature: bytes, data: bytes, algorithm: HashAlgorithm, *, pss: bool = False
 ) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
     try:
         if isinstance(public, ec.EllipticCurvePublicKey):
@@ -152,6 +143,6 @@ def _matches(
             public.verify(signature, data)
         else:
             return False
-    except InvalidSignature:
+    except exceptions.InvalidSignature:
         return False
     return True

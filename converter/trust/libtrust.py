@@ -7,7 +7,7 @@ key that the caller trusts proves who that is.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
@@ -15,11 +15,9 @@ from converter.model.document import expect_type, load_object
 from converter.model.members import optional_member, required_member
 from converter.trust.certificates import load_x5c, public_key, subject_of
 from converter.trust.keys import Key, jws_matches, require_strong
+from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, require_at_most
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 SELF_CONSISTENT = "it is signed by the key that it brings along, which nobody vouches for"
 
@@ -53,7 +51,7 @@ def signed_name(payload: bytes) -> str:
     return f"{name}:{tag}" if name and tag else name
 
 
-def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key, str]:
+def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple[Key, str]:
     known = trusted.signer(lambda one: one.der == key.der)
     if known is not None:
         return known, key.libtrust_id
@@ -62,14 +60,12 @@ def _trusted(key: Key, chain: list[Certificate], trusted: Trusted) -> tuple[Key,
     raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
 
 
-def _chain(header: dict[str, Any]) -> list[Certificate]:
+def _chain(header: dict[str, Any]) -> list[x509.Certificate]:
     return load_x5c(require_at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates"))
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:
     """Parse a JSON Web Key (RFC 7517); its ``kid``, if any, has to be the key's libtrust ID."""
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
     jwk = expect_type(jwk, dict, "jwk")
     kind = required_member(jwk, "kty", str)
     try:

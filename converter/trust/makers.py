@@ -6,18 +6,16 @@ import base64
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust.claim import ATOMIC, COSIGN, Claim
 from converter.trust.cosign import SIGNATURE
 from converter.trust.dsse import pae
+from converter.trust.libraries import pysequoia
 from converter.trust.private_keys import PrivateKey
 from converter.version import __version__
-
-if TYPE_CHECKING:
-    from pysequoia import PySigner, Tsk
 
 CREATOR = f"transship {__version__}"
 _PATIENCE = 300
@@ -65,34 +63,31 @@ class GpgFile:
 
     def message(self, claim: Claim, time: int) -> bytes:
         """A simple signature: the claim, signed."""
-        from pysequoia import SignatureMode, sign
-
         try:
-            return sign(self._signer(), claim.render(ATOMIC, CREATOR, time), mode=SignatureMode.INLINE, armor=False)
+            return pysequoia.sign(
+                self._signer(), claim.render(ATOMIC, CREATOR, time), mode=pysequoia.SignatureMode.INLINE, armor=False
+            )
         except RuntimeError:
             raise Untrusted("the OpenPGP key cannot sign") from None
 
     def detached(self, path: str) -> bytes:
         """An armoured signature of a file."""
-        from pysequoia import SignatureMode, sign_file
-
         with TemporaryDirectory(prefix="transship-") as folder:
             out = Path(folder, "signature")
             try:
-                sign_file(self._signer(), path, str(out), mode=SignatureMode.DETACHED)
+                pysequoia.sign_file(self._signer(), path, str(out), mode=pysequoia.SignatureMode.DETACHED)
             except RuntimeError:
                 raise Untrusted("the OpenPGP key cannot sign") from None
             return out.read_bytes()
 
-    def _secret(self) -> Tsk:
-        from pysequoia import Tsk
+    def _secret(self) -> pysequoia.Tsk:
 
         try:
-            return Tsk.from_bytes(self.data)
+            return pysequoia.Tsk.from_bytes(self.data)
         except (RuntimeError, ValueError):
             raise Invalid("no secret key: expected an OpenPGP one") from None
 
-    def _signer(self) -> PySigner:
+    def _signer(self) -> pysequoia.PySigner:
         secret = self._secret()
         try:
             return secret.signer(self.password)

@@ -7,7 +7,7 @@ certificate has to be valid at the time that the caller states.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from converter.errors import Invalid, Unsupported, Untrusted
 from converter.model import pretty_jws
@@ -18,12 +18,10 @@ from converter.model.members import require_only, required_member
 from converter.trust import cose, notation_chain
 from converter.trust.certificates import load_der, load_x5c, subject_of
 from converter.trust.keys import jws_matches
+from converter.trust.libraries import x509
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.times import expiry_of, format_time
 from converter.trust.trusted import Subject, Trusted, require_at_most
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
 ARTIFACT = "application/vnd.cncf.notary.signature"
 JWS, COSE = "application/jose+json", "application/cose"
@@ -43,7 +41,7 @@ class Envelope:
     payload: bytes
     signed: bytes
     signature: bytes
-    chain: list[Certificate]
+    chain: list[x509.Certificate]
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
+from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_message import (
     content_after_signatures,
     decode_armour,
@@ -23,8 +24,6 @@ from converter.trust.times import format_time
 from converter.trust.trusted import Trusted, require_at_most
 
 if TYPE_CHECKING:
-    from pysequoia import Cert, Sig
-
     from converter.trust.openpgp_keys import Keyring
 
 
@@ -39,12 +38,10 @@ class Signer:
 
 def verify_detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...]:
     """The signer of each signature of the file at ``path``, in order, good or not; raises Invalid if there is none."""
-    from pysequoia import Sig
-
     signers = []
     for packet in _signatures(signature):
         try:
-            found = Sig.from_bytes(packet)
+            found = pysequoia.Sig.from_bytes(packet)
         except RuntimeError:
             signers.append(Signer(problem="unsupported form of OpenPGP signature"))
             continue
@@ -81,12 +78,10 @@ def add_signatures(signature: bytes, before: bytes) -> bytes:
 
     All are in one armour, because gpg and rkt read no second one.
     """
-    from pysequoia import ArmorKind, Sig, armor
-
     new = _signatures(signature)
-    makers = [_issuer(Sig.from_bytes(one)) for one in new]
-    others = (one for one in _signatures(before) if _issuer(Sig.from_bytes(one)) not in makers)
-    return armor(b"".join((*new, *others)), ArmorKind.Signature).encode()
+    makers = [_issuer(pysequoia.Sig.from_bytes(one)) for one in new]
+    others = (one for one in _signatures(before) if _issuer(pysequoia.Sig.from_bytes(one)) not in makers)
+    return pysequoia.armor(b"".join((*new, *others)), pysequoia.ArmorKind.Signature).encode()
 
 
 def signatures_in(message: bytes) -> int:
@@ -94,17 +89,15 @@ def signatures_in(message: bytes) -> int:
     return len(_packets(unwrapped_message(message)))
 
 
-def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
-    from pysequoia import verify
-    from pysequoia.packet import SignatureType
+def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
 
-    if found.signature_type != SignatureType.Binary:
+    if found.signature_type != pgp.SignatureType.Binary:
         # One of text does not say which ends of lines the file has: carriage returns may be line feeds.
         raise Untrusted("signature of text, which does not cover every byte of the file: expected one of binary data")
     _check_expiry(found, trusted.at)
     certificates = _candidates(found, trusted)
     try:
-        valid = verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
+        valid = pysequoia.verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
         makers = [(_named(certificates, one.certificate), one.signing_key) for one in valid]
     except RuntimeError:
         # The library's message holds a stack trace, which helps nobody.
@@ -119,7 +112,9 @@ def _detached(found: Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
     return _signer(certificate, trusted)
 
 
-def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, list[tuple[Cert, str]]]:
+def _inline(
+    plain: bytes, packets: list[pysequoia.Sig], trusted: Trusted
+) -> tuple[bytes, list[tuple[pysequoia.Cert, str]]]:
     last = packets[-1]
     for found in packets:
         _check_expiry(found, trusted.at)
@@ -137,21 +132,19 @@ def _inline(plain: bytes, packets: list[Sig], trusted: Trusted) -> tuple[bytes, 
 
 
 def _verify_packets(
-    plain: bytes, packets: list[Sig], certificates: list[Cert]
+    plain: bytes, packets: list[pysequoia.Sig], certificates: list[pysequoia.Cert]
 ) -> tuple[bytes | None, list[tuple[str, str]]]:
     """A message's content, and certificate and key of each good signature. Raises RuntimeError if there is none."""
-    from pysequoia import verify
-
     content = content_after_signatures(plain)
     if content is None:
-        done = verify(bytes=plain, store=lambda _: certificates)
+        done = pysequoia.verify(bytes=plain, store=lambda _: certificates)
         return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
     # The library verifies a whole message only if one-pass packets announce its signatures.
     valid: list[tuple[str, str]] = []
     problem: RuntimeError | None = None
     for found in packets:
         try:
-            done = verify(bytes=content, store=lambda _: certificates, signature=found)
+            done = pysequoia.verify(bytes=content, store=lambda _: certificates, signature=found)
             valid += [(one.certificate, one.signing_key) for one in done.valid_sigs]
         except RuntimeError as error:
             problem = error
@@ -160,7 +153,7 @@ def _verify_packets(
     return content, valid
 
 
-def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
+def _check(certificate: pysequoia.Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
     """Raises Untrusted if the key is weak, not valid at the time in question, or was used only after it."""
     for time in made:
         if time > trusted.at:
@@ -172,12 +165,12 @@ def _check(certificate: Cert, key: str, made: Iterable[datetime], trusted: Trust
     openpgp_keys.check_key(certificate, key, trusted.at)
 
 
-def _check_expiry(found: Sig, at: datetime) -> None:
+def _check_expiry(found: pysequoia.Sig, at: datetime) -> None:
     if found.expiration is not None and found.expiration <= at:
         raise Untrusted(f"signature expired at {format_time(found.expiration)}")
 
 
-def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[Cert]:
+def _candidates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[pysequoia.Cert]:
     """The certificates that contain the key which, according to the signature, made it."""
     issuer = _issuer(found)
     if not trusted.keyrings:
@@ -188,28 +181,27 @@ def _candidates(found: Sig, trusted: Trusted, *, missing_ok: bool = False) -> li
     return several
 
 
-def _has(certificate: Cert, issuer: str) -> bool:
-    from pysequoia.packet import PacketPile
+def _has(certificate: pysequoia.Cert, issuer: str) -> bool:
 
     if not issuer:
         return False
-    packets: Iterable[object] = PacketPile.from_bytes(bytes(certificate))
+    packets: Iterable[object] = pgp.PacketPile.from_bytes(bytes(certificate))
     return any(str(getattr(one, "fingerprint", None) or "").endswith(issuer) for one in packets)
 
 
-def _named(certificates: Iterable[Cert], fingerprint: str) -> Cert:
+def _named(certificates: Iterable[pysequoia.Cert], fingerprint: str) -> pysequoia.Cert:
     found = next((one for one in certificates if one.fingerprint == fingerprint), None)
     if found is None:
         raise Untrusted(f"signature by {fingerprint}, a key that was not given")
     return found
 
 
-def _signer(certificate: Cert, trusted: Trusted) -> Signer:
+def _signer(certificate: pysequoia.Cert, trusted: Trusted) -> Signer:
     source = next(one.source for one in trusted.keyrings if one.find(certificate.fingerprint) is not None)
     return Signer(fingerprint=certificate.fingerprint, source=source)
 
 
-def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> bool:
+def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> bool:
     """Whether gpg may decide: weak digests are allowed, the library does not know the key's curve, or judges at a time
     other than the one in question.
 
@@ -228,13 +220,11 @@ def _may_ask_gpg(found: Sig, certificates: Iterable[Cert], trusted: Trusted) -> 
 
 def _signatures(data: bytes) -> list[bytes]:
     """The packets of detached signatures; raises Invalid for anything else."""
-    from pysequoia.packet import PacketPile, Tag
-
     found: list[bytes] = []
     try:
         for block in decode_armour(data) or [data]:
-            for packet in PacketPile.from_bytes(block):
-                if packet.tag != Tag.Signature:
+            for packet in pgp.PacketPile.from_bytes(block):
+                if packet.tag != pgp.Tag.Signature:
                     raise Invalid("OpenPGP packets other than signatures")
                 found.append(bytes(packet))
     except RuntimeError:
@@ -245,13 +235,11 @@ def _signatures(data: bytes) -> list[bytes]:
     return found
 
 
-def _packets(plain: bytes) -> list[Sig]:
+def _packets(plain: bytes) -> list[pysequoia.Sig]:
     """The signatures of a message without armour and compression."""
-    from pysequoia import Sig
-
     packets = require_at_most(signature_packets(plain), "signers", "signatures of one message")
     try:
-        found = [Sig.from_bytes(one) for one in packets]
+        found = [pysequoia.Sig.from_bytes(one) for one in packets]
     except RuntimeError:
         raise Invalid("not an OpenPGP message") from None
     if not found:
@@ -259,19 +247,17 @@ def _packets(plain: bytes) -> list[Sig]:
     return found
 
 
-def _issuer(found: Sig) -> str:
+def _issuer(found: pysequoia.Sig) -> str:
     return found.issuer_fingerprint or found.issuer_key_id or ""
 
 
-def _is_issuer(found: Sig, key: str) -> bool:
+def _is_issuer(found: pysequoia.Sig, key: str) -> bool:
     issuer = _issuer(found)
     return bool(issuer) and key.endswith(issuer)
 
 
-def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
+def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: datetime) -> str:
     """The most likely reason why the library refuses a signature."""
-    from pysequoia.packet import HashAlgorithm
-
     latest = min(at, datetime.now(UTC))
     for certificate in certificates:
         try:
@@ -280,7 +266,11 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
             return str(error)
     if found.created is not None and found.created > latest:
         return f"signature was made at {format_time(found.created)}, after {format_time(latest)}"
-    weak = ((HashAlgorithm.MD5, "MD5"), (HashAlgorithm.SHA1, "SHA-1"), (HashAlgorithm.RipeMD, "RIPEMD-160"))
+    weak = (
+        (pgp.HashAlgorithm.MD5, "MD5"),
+        (pgp.HashAlgorithm.SHA1, "SHA-1"),
+        (pgp.HashAlgorithm.RipeMD, "RIPEMD-160"),
+    )
     name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
     if name:
         return f"signature with {name}, which can be forged (--allow-weak-digest accepts it)"
@@ -290,7 +280,7 @@ def _reason(found: Sig, certificates: Iterable[Cert], at: datetime) -> str:
     return weakness or f"signature by {_issuer(found)} does not match this file: the file or the signature was changed"
 
 
-def _binary(certificates: Iterable[Cert]) -> bytes:
+def _binary(certificates: Iterable[pysequoia.Cert]) -> bytes:
     return b"".join(bytes(one) for one in certificates)
 
 

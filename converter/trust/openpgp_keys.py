@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
+from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_message import decode_armour, hashed_subpackets
 from converter.trust.times import format_time
-
-if TYPE_CHECKING:
-    from pysequoia import Cert
-    from pysequoia.packet import Packet
 
 LEAST_BITS = 2048
 _WEAK = "(--allow-weak-digest takes it)"
@@ -39,36 +35,34 @@ _SOFT = (1, 3, 32)
 class Keyring:
     """Certificates from one source, as the caller names it (``--keyring keys.gpg``)."""
 
-    certificates: tuple[Cert, ...]
+    certificates: tuple[pysequoia.Cert, ...]
     source: str = ""
 
     @classmethod
     def load(cls, data: bytes, source: str = "") -> Keyring:
         """Read certificates, armoured or not, one or many; raises Invalid if there is none."""
-        from pysequoia import Cert
-
-        found: list[Cert] = []
+        found: list[pysequoia.Cert] = []
         try:
             for block in decode_armour(data) or [data]:
-                found += Cert.split_bytes(block)
+                found += pysequoia.Cert.split_bytes(block)
         except (RuntimeError, ValueError):
             raise Invalid(f"no OpenPGP certificate{_in(source)}") from None
         if not found:
             raise Invalid(f"no OpenPGP certificate{_in(source)}")
         return cls(tuple(found), source)
 
-    def find(self, fingerprint: str) -> Cert | None:
+    def find(self, fingerprint: str) -> pysequoia.Cert | None:
         """The certificate whose primary key has that fingerprint (lower-case hex)."""
         return next((one for one in self.certificates if one.fingerprint == fingerprint), None)
 
 
-def check_key(certificate: Cert, key: str, at: datetime) -> None:
+def check_key(certificate: pysequoia.Cert, key: str, at: datetime) -> None:
     """Raises Untrusted if the certificate, or its key of that fingerprint or ID, is revoked or expired at ``at``."""
     for one in _used(certificate, key):
         one.check(at)
 
 
-def was_renewed(certificate: Cert, key: str, made: datetime) -> bool:
+def was_renewed(certificate: pysequoia.Cert, key: str, made: datetime) -> bool:
     """Whether the owner has replaced all binding signatures of the key since it was used, at the time ``made``.
 
     gpg does so when a key's validity is extended: the certificate then says nothing about the time before.
@@ -79,21 +73,23 @@ def was_renewed(certificate: Cert, key: str, made: datetime) -> bool:
     )
 
 
-def weakness(certificate: Cert, key: str) -> str:
+def weakness(certificate: pysequoia.Cert, key: str) -> str:
     """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty if it cannot."""
-    from pysequoia.packet import HashAlgorithm
-
     bits = _short(certificate, key)
     if bits:
         return f"signature by a key of {bits} bits: at least {LEAST_BITS} are required {_WEAK}"
-    weak = (HashAlgorithm.MD5, HashAlgorithm.SHA1, HashAlgorithm.RipeMD)
+    weak = (
+        pgp.HashAlgorithm.MD5,
+        pgp.HashAlgorithm.SHA1,
+        pgp.HashAlgorithm.RipeMD,
+    )
     for one in _used(certificate, key):
         if one.bindings and all(each.hash_algorithm in weak for each in one.bindings):
             return f"key {one.fingerprint} is certified with SHA-1, which can be forged {_WEAK}"
     return ""
 
 
-def has_unknown_curve(certificate: Cert, key: str) -> bool:
+def has_unknown_curve(certificate: pysequoia.Cert, key: str) -> bool:
     """Whether the certificate's key of that fingerprint or ID, or the primary key, is on a curve new to the library.
 
     Then the library verifies neither that key's signatures nor what binds it: brainpool's curves, secp256k1.
@@ -101,19 +97,17 @@ def has_unknown_curve(certificate: Cert, key: str) -> bool:
     return any(one.curve and one.curve not in _CURVES for one in _used(certificate, key))
 
 
-def _used(certificate: Cert, key: str) -> list[_Key]:
+def _used(certificate: pysequoia.Cert, key: str) -> list[_Key]:
     """The primary key and, if it is another, the key of that fingerprint or ID."""
     primary, *subkeys = _keys(certificate)
     return [primary, *(one for one in subkeys if key and one.fingerprint.endswith(key))]
 
 
-def _short(certificate: Cert, key: str) -> int:
+def _short(certificate: pysequoia.Cert, key: str) -> int:
     """The size in bits of the RSA or DSA key of that fingerprint or ID if it is too short, else 0."""
-    from pysequoia.packet import PacketPile, Tag
-
-    packets: Iterable[Packet] = PacketPile.from_bytes(bytes(certificate))
+    packets: Iterable[pgp.Packet] = pgp.PacketPile.from_bytes(bytes(certificate))
     for packet in packets:
-        if packet.tag in (Tag.PublicKey, Tag.PublicSubkey) and (packet.fingerprint or "").endswith(key):
+        if packet.tag in (pgp.Tag.PublicKey, pgp.Tag.PublicSubkey) and (packet.fingerprint or "").endswith(key):
             body = packet.body
             bits = int.from_bytes(body[6:8])  # of the first number, the modulus
             return bits if body[0] == 4 and body[5] in _OF_NUMBERS and bits < LEAST_BITS else 0
@@ -127,8 +121,8 @@ class _Key:
     fingerprint: str
     created: datetime
     curve: bytes
-    bindings: Sequence[Packet]
-    revocations: Sequence[Packet]
+    bindings: Sequence[pgp.Packet]
+    revocations: Sequence[pgp.Packet]
 
     def check(self, at: datetime) -> None:
         for one in self.revocations:
@@ -149,25 +143,23 @@ class _Key:
             raise Untrusted(f"signature by {self.fingerprint}, a key that expired at {format_time(end)}")
 
 
-def _keys(certificate: Cert) -> list[_Key]:
+def _keys(certificate: pysequoia.Cert) -> list[_Key]:
     """The keys of a certificate, the primary key first."""
-    from pysequoia.packet import PacketPile, SignatureType, Tag
-
     about = (
-        SignatureType.DirectKey,
-        SignatureType.GenericCertification,
-        SignatureType.PersonaCertification,
-        SignatureType.CasualCertification,
-        SignatureType.PositiveCertification,
-        SignatureType.SubkeyBinding,
+        pgp.SignatureType.DirectKey,
+        pgp.SignatureType.GenericCertification,
+        pgp.SignatureType.PersonaCertification,
+        pgp.SignatureType.CasualCertification,
+        pgp.SignatureType.PositiveCertification,
+        pgp.SignatureType.SubkeyBinding,
     )
-    revoking = (SignatureType.KeyRevocation, SignatureType.SubkeyRevocation)
+    revoking = (pgp.SignatureType.KeyRevocation, pgp.SignatureType.SubkeyRevocation)
     found: list[_Key] = []
-    bindings: list[Packet] = []
-    revocations: list[Packet] = []
-    packets: Iterable[Packet] = PacketPile.from_bytes(bytes(certificate))
+    bindings: list[pgp.Packet] = []
+    revocations: list[pgp.Packet] = []
+    packets: Iterable[pgp.Packet] = pgp.PacketPile.from_bytes(bytes(certificate))
     for packet in packets:
-        if packet.tag in (Tag.PublicKey, Tag.PublicSubkey) and packet.fingerprint and packet.key_created:
+        if packet.tag in (pgp.Tag.PublicKey, pgp.Tag.PublicSubkey) and packet.fingerprint and packet.key_created:
             bindings, revocations = [], []
             found.append(
                 _Key(
@@ -178,9 +170,9 @@ def _keys(certificate: Cert) -> list[_Key]:
                     revocations=revocations,
                 )
             )
-        elif packet.tag == Tag.Signature and packet.signature_type in revoking:
+        elif packet.tag == pgp.Tag.Signature and packet.signature_type in revoking:
             revocations.append(packet)
-        elif packet.tag == Tag.Signature and packet.signature_type in about and _own(packet, certificate):
+        elif packet.tag == pgp.Tag.Signature and packet.signature_type in about and _own(packet, certificate):
             bindings.append(packet)
     return found
 
@@ -193,18 +185,18 @@ def _curve(body: bytes) -> bytes:
     return body[place + 1 : place + 1 + body[place]]
 
 
-def _own(packet: Packet, certificate: Cert) -> bool:
+def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
     """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
     issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
     return bool(issuer) and certificate.fingerprint.endswith(issuer)
 
 
-def _is_hard(revocation: Packet) -> bool:
+def _is_hard(revocation: pgp.Packet) -> bool:
     reason = hashed_subpackets(revocation.body).get(_REASON, b"")
     return not reason or reason[0] not in _SOFT
 
 
-def _made(packet: Packet) -> datetime:
+def _made(packet: pgp.Packet) -> datetime:
     made = packet.signature_created
     assert made is not None, "a binding without a time is none that the library keeps"
     return made

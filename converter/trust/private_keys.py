@@ -13,6 +13,7 @@ from converter.model.limits import MIB
 from converter.model.members import decode_base64, required_member
 from converter.trust import secretbox
 from converter.trust.keys import Key, require_strong
+from converter.trust.libraries import ec, ed25519, exceptions, hashes, padding, rsa, serialization
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -30,17 +31,14 @@ class PrivateKey:
     @classmethod
     def load(cls, data: bytes, password: bytes = b"", source: str = "") -> PrivateKey:
         """Read a key; raises Invalid if it is not one, Untrusted for a wrong password."""
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
-
         box = _COSIGN.search(data)
         try:
             if box is not None:
-                found = load_der_private_key(_unlocked(_base64(box[1]), password), None)
+                found = serialization.load_der_private_key(_unlocked(_base64(box[1]), password), None)
             else:
                 locked = b"ENCRYPTED" in data
-                found = load_pem_private_key(data, password if locked else None)
-        except (ValueError, TypeError, UnsupportedAlgorithm, Untrusted):
+                found = serialization.load_pem_private_key(data, password if locked else None)
+        except (ValueError, TypeError, exceptions.UnsupportedAlgorithm, Untrusted):
             if b"ENCRYPTED" in data:
                 fact = "wrong password for" if password else "a password is needed for"
                 raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
@@ -55,9 +53,6 @@ class PrivateKey:
 
     def sign(self, data: bytes) -> bytes:
         """Sign as cosign does: ECDSA in DER or RSA PKCS #1 v1.5, with SHA-256, or Ed25519."""
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
             return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
         if isinstance(self.private, rsa.RSAPrivateKey):

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 
 from converter.errors import Untrusted
+from converter.trust.libraries import exceptions
 
 _SIGMA = struct.unpack("<4I", b"expand 32-byte k")
 _ROUNDS = (
@@ -20,7 +21,6 @@ _MASK = 0xFFFFFFFF
 
 def open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
     """Decrypt a box; ``nonce`` has 24 bytes, ``key`` 32. Raises Untrusted if the key does not fit."""
-    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.poly1305 import Poly1305
 
     tag, ciphertext = box[:16], box[16:]
@@ -28,7 +28,7 @@ def open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
     stream = _stream(inner, nonce[16:24], 32 + len(ciphertext))
     try:
         Poly1305.verify_tag(stream[:32], ciphertext, tag)
-    except (InvalidSignature, ValueError):
+    except (exceptions.InvalidSignature, ValueError):
         raise Untrusted("wrong password for the key") from None
     return bytes(left ^ right for left, right in zip(ciphertext, stream[32:], strict=True))
 

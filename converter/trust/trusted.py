@@ -17,10 +17,9 @@ from converter.trust.certificates import Roots, subject_of
 from converter.trust.claim import digest_matches
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Key
+from converter.trust.libraries import x509
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
     from converter.trust.openpgp_keys import Keyring
 
 T = TypeVar("T")
@@ -64,7 +63,7 @@ class Trusted:
         """The first trusted key that ``fits``, or None."""
         return next((key for key in self.keys if fits(key)), None)
 
-    def certified(self, leaf: Certificate, sent: Sequence[Certificate]) -> Key:
+    def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
         if not self.roots:
             raise Untrusted(f'no root was given for the certificate of "{subject_of(leaf)}" (--certificate-chain)')
