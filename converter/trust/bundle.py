@@ -7,15 +7,18 @@ certificate has to be valid, in place of ``--at``. Other timestamps in a bundle 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import Any
 
-from converter.errors import Invalid, Untrusted
+from converter.errors import Invalid
 from converter.model.document import load_object
 from converter.model.members import decode_base64, lenient_member, object_list, required_member
 from converter.trust import dsse, rekor
-from converter.trust.certificates import der_of, load_der
-from converter.trust.cosign import by_certificate, no_key
-from converter.trust.keys import Key, signature_matches
+from converter.trust.certificates import load_der
+from converter.trust.cosign import maker_of
+from converter.trust.keys import Key
+from converter.trust.libraries import x509
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, join_notes
 
@@ -56,25 +59,20 @@ def predicate_of(data: bytes) -> str:
 def _maker(
     bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
-    key = trusted.signer(lambda one: signature_matches(one, raw, data))
-    material = required_member(bundle, "verificationMaterial", dict) if key is None or trusted.logs else {}
-    if key is not None:
-        if trusted.logs:
-            rekor.time_logged_in_bundle(material, rekor.Logged(key.der, raw, data, envelope), trusted)
-        return key, key.fingerprint
+    def time_logged(what: rekor.Logged, trusted: Trusted) -> datetime:
+        return rekor.time_logged_in_bundle(required_member(bundle, "verificationMaterial", dict), what, trusted)
+
+    return maker_of(rekor.Logged(b"", raw, data, envelope), trusted, partial(_certificates, bundle), time_logged)
+
+
+def _certificates(bundle: dict[str, Any]) -> list[x509.Certificate]:
+    """The certificate of the signer, and those that came with it; none if none is there."""
+    material, chain = required_member(bundle, "verificationMaterial", dict), []
     if "certificate" in material:
         chain = [required_member(material, "certificate", dict)]
     elif "x509CertificateChain" in material:
         chain = object_list(required_member(material, "x509CertificateChain", dict), "certificates")
-    else:
-        chain = []
-    if not chain:
-        raise Untrusted(no_key(trusted))
-    leaf, *sent = [load_der(decode_base64(required_member(one, "rawBytes", str), "a certificate")) for one in chain]
-    if trusted.logs:
-        what = rekor.Logged(der_of(leaf), raw, data, envelope)
-        trusted = replace(trusted, at=rekor.time_logged_in_bundle(material, what, trusted))
-    return by_certificate(leaf, sent, raw, data, trusted)
+    return [load_der(decode_base64(required_member(one, "rawBytes", str), "a certificate")) for one in chain]
 
 
 def _unasked(bundle: dict[str, Any], trusted: Trusted) -> str:

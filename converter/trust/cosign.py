@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
 from converter.errors import Invalid, Untrusted
 from converter.model.members import decode_base64
@@ -38,47 +41,54 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
 def find_maker(
     signature: Signature, raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
-    """The trusted key that signed ``data``, given by itself or by its certificate, and its name; raises Untrusted.
+    """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the annotations hold."""
+    return maker_of(
+        Logged(b"", raw, data, envelope),
+        trusted,
+        partial(_certificates, signature.annotations),
+        partial(rekor.time_logged, signature.annotations),
+    )
 
-    ``envelope`` is the payload of a DSSE envelope if ``data`` is its encoding.
+
+def _certificates(annotations: Mapping[str, str]) -> list[x509.Certificate]:
+    """The certificate of the signer, and those that came with it; none if none is there."""
+    text, chain = annotations.get(CERTIFICATE, ""), annotations.get(CHAIN, "")
+    leaf = load_pem(text.encode()) if text else ()
+    if len(leaf) > 1:
+        raise Invalid(f"{len(leaf)} certificates in {CERTIFICATE}: expected one")
+    return [*leaf, *load_pem(chain.encode())] if leaf and chain else [*leaf]
+
+
+def maker_of(
+    what: Logged,
+    trusted: Trusted,
+    certificates: Callable[[], list[x509.Certificate]],
+    time_logged: Callable[[Logged, Trusted], datetime],
+) -> tuple[Key, str]:
+    """The trusted key that made a signature, given by itself or by its certificate, and its name.
+
+    If logs are trusted, one must have logged the signature: a certificate has to be valid at that time. Raises
+    Untrusted.
     """
-    key = trusted.signer(lambda one: signature_matches(one, raw, data))
+    key = trusted.signer(lambda one: signature_matches(one, what.raw, what.data))
     if key is not None:
         if trusted.logs:
-            rekor.time_logged(signature.annotations, Logged(key.der, raw, data, envelope), trusted)
+            time_logged(replace(what, maker=key.der), trusted)
         return key, key.fingerprint
-    text = signature.annotations.get(CERTIFICATE, "")
-    if not text:
-        raise Untrusted(no_key(trusted))
-    leaf, *others = load_pem(text.encode())
-    if others:
-        raise Invalid(f"{len(others) + 1} certificates in {CERTIFICATE}: expected one")
-    chain = signature.annotations.get(CHAIN, "")
-    sent = [*load_pem(chain.encode())] if chain else []
+    found = certificates()
+    if not found:
+        names = ", ".join(key.source or key.fingerprint for key in trusted.keys)
+        fact = f"signature was made by none of the keys ({names})"
+        raise Untrusted(fact if trusted.keys else "signature by a key that was not given (--key)")
+    leaf, *sent = found
     if trusted.logs:
-        what = Logged(der_of(leaf), raw, data, envelope)
-        trusted = replace(trusted, at=rekor.time_logged(signature.annotations, what, trusted))
-    return by_certificate(leaf, sent, raw, data, trusted)
+        trusted = replace(trusted, at=time_logged(replace(what, maker=der_of(leaf)), trusted))
+    key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))
+    if not signature_matches(key, what.raw, what.data):
+        raise Untrusted(f'signature was not made by the key of "{subject_of(leaf)}"')
+    return key, subject_of(leaf)
 
 
 def note_on_log(signature: Signature, trusted: Trusted) -> str:
     """What a good verdict leaves open about the log entry stored with a signature."""
     return rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
-
-
-def by_certificate(
-    leaf: x509.Certificate, sent: list[x509.Certificate], raw: bytes, data: bytes, trusted: Trusted
-) -> tuple[Key, str]:
-    """The key of a certificate that signed ``data``; raises Untrusted."""
-    key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))
-    if not signature_matches(key, raw, data):
-        raise Untrusted(f'signature was not made by the key of "{subject_of(leaf)}"')
-    return key, subject_of(leaf)
-
-
-def no_key(trusted: Trusted) -> str:
-    """The message that says why no key fits."""
-    if not trusted.keys:
-        return "signature by a key that was not given (--key)"
-    names = ", ".join(key.source or key.fingerprint for key in trusted.keys)
-    return f"signature was made by none of the keys ({names})"
