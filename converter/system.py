@@ -1,4 +1,4 @@
-"""What not every POSIX system has, and what is done without it: a Mac has no affinity, fadvise, /proc or xattrs in os.
+"""What not every POSIX system has, with a fallback: a Mac has no affinity, fadvise, /proc or xattrs in os.
 
 Nothing here is for speed alone: what has no meaning elsewhere is left out by its caller.
 """
@@ -15,7 +15,7 @@ from typing import Any
 OPEN_FILES = "/proc/self/fd"
 """Where Linux shows the files that this process has open."""
 MOUNTS = "/proc/self/fdinfo"
-"""Where Linux tells of each open file which mount it is in."""
+"""Where Linux shows the mount of each open file."""
 
 
 def cores() -> int:

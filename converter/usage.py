@@ -51,7 +51,7 @@ class Repeated:
     """A path of which a layer has bytes that no container sees."""
 
     copies: int = 1
-    """Layers that say something of this very path, also that it is gone."""
+    """Layers that have or delete this very path."""
     size: int = 0
     """The bytes of all copies."""
     wasted: int = 0

@@ -1,4 +1,4 @@
-"""A command: what it is told is checked before it runs, and its help fits one screen."""
+"""A command whose options are checked before it runs, and whose help fits one screen."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ RARE = frozenset((
 """Options that only ``--help-all`` shows."""
 
 ALL = "converter.cli.command.all"
-"""Where a context keeps that all of the help is wanted."""
+"""The key in a context that says that the full help was requested."""
 _GROUP, _NAMES, _WIDTH = 10, 23, 80
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -138,7 +138,7 @@ def _rows(ctx: click.Context, options: Iterable[click.Parameter]) -> Iterable[tu
         record = one.get_help_record(ctx)
         assert record is not None
         names, text = record
-        if len(names) > _NAMES:  # choices and forms that are told in full by --help-all
+        if len(names) > _NAMES:  # --help-all shows choices and forms in full
             names = f"{names.split()[0]} {one.name.upper() if one.name else ''}"
         room = _WIDTH - _GROUP - 2 - _NAMES
         first = re.split(r"\. | \(|: |; ", text)[0].rstrip(".")

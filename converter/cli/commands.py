@@ -81,7 +81,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raises Usage, with what was probably meant, for what is no command."""
+        """Raises Usage, with a suggestion, for an unknown command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from converter.cli.habits import unknown
 
@@ -89,7 +89,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What there is, on one screen; with ``--help-all`` how references are written."""
+        """The commands, on one screen; with ``--help-all``, also the syntax of references."""
         if ctx.meta.get("converter.cli.command.all"):
             super().format_help(ctx, formatter)
             return

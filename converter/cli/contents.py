@@ -1,4 +1,4 @@
-"""What the layers of an image do, read for ``inspect --contents`` and for its report."""
+"""What the layers of an image change, read for ``inspect --contents`` and for its report."""
 
 from __future__ import annotations
 

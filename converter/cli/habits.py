@@ -1,4 +1,4 @@
-"""What somebody meant who typed something that is no command: the habits of other tools, a typo, or just references."""
+"""Suggests a command in place of an unknown one: for habits from other tools, typos, and bare references."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ELSEWHERE = {
     "check": "validate",
     "compare": "diff",
 }
-"""What others call it → the command here."""
+"""A command of other tools → the command here."""
 
 LOGIN = (
     "there is no login of its own: it uses that of `podman login`, `docker login` or `skopeo login` "
@@ -34,7 +34,7 @@ LOGIN = (
 
 
 def unknown(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
-    """The error for a command line whose first argument is no command: it says what would be one."""
+    """The error for an unknown command, with a suggestion."""
     name = arguments[0]
     if name in ("login", "logout"):
         return Usage(f'unknown command "{name}": {LOGIN}')

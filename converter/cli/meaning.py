@@ -1,8 +1,8 @@
-"""Where an option means something: one that would be ignored in silence is refused with the reason.
+"""Which options have an effect where: one that would be silently ignored is refused, with the reason.
 
-``PLACES`` says for each option of the command line at which transports it has an effect, ``APART`` which options mean
-nothing together, ``WITH`` which mean something only with another. What is in none of them has an effect everywhere.
-docs/options.md shows the tables; a test compares both with the options that there are.
+``PLACES`` says for each option of the command line at which transports it has an effect, ``APART`` which options cannot
+be combined, ``WITH`` which need another one. All others have an effect everywhere. docs/options.md shows the tables; a
+test compares both with the options that there are.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ APART: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "completion": (("--json", "SHELL", "the script is printed as it is"),),
     "profile": (("--sign-by", "--json", "an envelope is JSON already"),),
 }
-"""For each command, pairs of options (or an argument) that mean nothing together, and why."""
+"""For each command, pairs of options (or an argument) that cannot be combined, and why."""
 
 WITH: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
     "convert": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
@@ -100,7 +100,7 @@ WITH: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("--certificate-identity", ("--certificate-chain",), "no certificate is looked at"),
     ),
 }
-"""For each command, options that mean something only with one of others, and why."""
+"""For each command, options that need one of several others, and why."""
 
 SOURCES = ("source", "sources", "reference", "first", "second", "targets")
 TARGETS = ("destinations", "destination")

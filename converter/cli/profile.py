@@ -40,11 +40,11 @@ scope_options = together(
         help=f"Count what engines put into containers as well: {', '.join(VOLATILE)}.",
     ),
 )
-"""Gives a command the options that say what of a tree counts; ``scope()`` returns their value."""
+"""Gives a command the options that say which part of a tree counts; ``scope()`` returns their value."""
 
 
 def scope() -> Scope:
-    """What of a tree counts. Raises Usage for a path that is not absolute."""
+    """The part of a tree that counts. Raises Usage for a path that is not absolute."""
     given = told(_GROUP)
     for path in given["ignore"]:
         if not path.startswith("/"):

@@ -102,7 +102,7 @@ class Profiled:
         return self.source
 
     def _subjects(self) -> Iterator[tuple[str, Digest]]:
-        """What the image is called by today: the digest of its manifest or ACI, and its image ID if that is another."""
+        """The image's current names: the digest of its manifest or ACI, and its image ID if that is another."""
         original = self.image.original
         if original is None:
             return

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from converter.signing import Signing
 
 FILES = 16384
-"""Open files to ask the system for: every connection is one."""
+"""The number of open files to request from the system: every connection is one."""
 
 EXAMPLES = """\b
 Examples:
@@ -203,7 +203,7 @@ def _no_signing(_names: object) -> Signing:
 
 
 def _logger() -> Callable[[LogEntry], None]:
-    """What writes a line for each request: nothing from a client can begin another line."""
+    """A function that logs a line for each request; nothing from a client can start another line."""
     if flags().quiet:
         return lambda _: None
     if flags().json:

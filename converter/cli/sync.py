@@ -95,7 +95,7 @@ def command(
         with progress(quiet=flags().quiet, noun="image") as report:
             sync(entries, Run(**running, cache=cache), report, helpers, ended.append)
     finally:
-        # Whatever has ended it, a run says what it did.
+        # A run prints its summary however it ended.
         for summary in ended:
             _tell(summary, overwrite=overwrite)
     return 1 if ended[0].failed else 0

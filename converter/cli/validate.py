@@ -91,7 +91,7 @@ def command(
 
 
 def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
-    """As ``_checked``, but that a target cannot be examined is a finding, so that the others still are."""
+    """As ``_checked``, but an error is a finding, so that the other targets are still checked."""
     try:
         return _checked(target, kind, profile, watch)
     except ConverterError as error:

@@ -93,7 +93,7 @@ def _candidates(there: Profiled, profile: str, trusted: Trusted | None, scope: S
     if not found:
         why = "; ".join(problems) or "nothing is attached that states one; --profile FILE takes it from a file"
         raise Untrusted(f"no attached profile counts: {why}")
-    # Anybody may have attached those that nobody asked to be signed: one of them is read, not all.
+    # Unsigned profiles may come from anybody, so only one of them is read.
     return found if trusted is not None else found[:1]
 
 

@@ -93,7 +93,9 @@ class Remote(Protocol):
 
 
 def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -> RemoteAnswer:
-    """Do it on this machine. A leaf's diff_id is computed, never trusted. Raises what ``converter.convert`` raises."""
+    """Carry out an assignment on this machine. A leaf's diff_id is computed, never trusted. Raises what
+    ``converter.convert`` raises.
+    """
     job, leaf = assignment.job, assignment.leaf
     if leaf is None:
         (done,) = run_job(job, shared, report)
@@ -147,7 +149,7 @@ def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report
 
 
 class RemoteMaker:
-    """Has leaves made by other machines; the memory of the run then has the results."""
+    """Lets other machines make leaves. The results are recorded in the run's memory."""
 
     def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
         self._job = portable_job(job)
@@ -161,7 +163,7 @@ class RemoteMaker:
         return min(AT_ONCE, leaves)
 
     def stop(self, error: BaseException) -> None:
-        """As in Maker: what others are doing is left to them."""
+        """As in Maker. Tasks on other machines are not stopped."""
 
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """As in Maker."""

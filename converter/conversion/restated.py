@@ -1,6 +1,6 @@
-"""Takes signed profiles along to what a conversion makes of an image: the content that they state is still the same.
+"""Copies signed profiles to a converted image: its content is still the one that they state.
 
-Where an image keeps its digest, they are carried as its other attachments are. What is taken along here is not trusted:
+If an image keeps its digest, its profiles are copied like its other attachments. A copied profile is not trusted:
 ``verify`` compares it with the content.
 """
 
@@ -117,7 +117,7 @@ def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]
         layers = artifact.layers_of(data)
         envelopes = [fetch(one).read() for one in layers if one.media_type == dsse.ENVELOPE]
     except ConverterError:
-        # What cannot be read states nothing, and stays behind as a loss.
+        # An unreadable attachment states nothing, and is reported as a loss.
         return [], True
     profiles = [data for data in envelopes if _is_profile(data)]
     return profiles, len(profiles) < len(layers)

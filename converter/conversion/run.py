@@ -1,4 +1,4 @@
-"""Runs one job: choose, plan, look at what is there, execute. All refusals come before anything is written."""
+"""Runs one job: select, plan, check the destination, execute. Nothing is written before all checks have passed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _planned_of_layers(places: Sequence[Location], images: Iterable[SelectedImag
 
 
 def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
-    """What is to be done for a target, and the result as far as it is known beforehand."""
+    """The forecast for a target: what will be done, and the result as far as it is known in advance."""
     tree = evaluate(target.plan.root, known_results(shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
     return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done

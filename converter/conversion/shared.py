@@ -1,4 +1,4 @@
-"""What the jobs of a run share: what is remembered, open stores, blobs that several read, and other machines.
+"""What the jobs of a run share: the cache, open stores, blobs that several jobs read, and remote workers.
 
 A store of many images is opened once for all readers: a layout's index describes all of its images.
 """
@@ -113,10 +113,10 @@ class Shared:
 
     @contextmanager
     def turn(self, job: Job) -> Iterator[None]:
-        """Hold the turn to write of one of many jobs; makes the folder that its file will be in.
+        """Hold the turn of one of many jobs to write, and create the folder of its file.
 
-        A layout shows blobs only once an image is committed, so jobs write to it one after the other, and each finds
-        what earlier ones brought.
+        A layout shows blobs only once an image is committed, so jobs write to it one after another, and each finds the
+        blobs of earlier ones.
         """
         if not self.many or job.destination.kind.holds == "name":
             yield

@@ -63,15 +63,15 @@ class Maker(Protocol):
     """Makes the leaves of a plan at the target: threads of this process (``Threads``), or other machines."""
 
     def at_once(self, leaves: int) -> int:
-        """How many of so many leaves to make at the same time."""
+        """How many of this number of leaves to make at the same time."""
         ...
 
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
-        """What a leaf became, and whether that was there already; raises DigestMismatch for another diff_id."""
+        """The result of a leaf, and whether it was already there; raises DigestMismatch for another diff_id."""
         ...
 
     def stop(self, error: BaseException) -> None:
-        """Make what is being made end early, as something failed; KeyboardInterrupt means that nobody waits."""
+        """Stop the leaves in progress, because something failed. After a KeyboardInterrupt, nobody waits for them."""
         ...
 
 

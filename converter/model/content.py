@@ -84,7 +84,7 @@ class Known:
     file: Path | None = field(default=None, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What it is, for another machine, which has to open the bytes itself."""
+        """Pickled as its descriptor: another machine has to open the bytes itself."""
         return Known, (self.descriptor, open_elsewhere, self.absent)
 
     def blocks(self) -> Iterator[bytes | memoryview]:

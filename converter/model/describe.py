@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def describe(item: Item, attachments: Iterable[Attachment] = ()) -> Document:
-    """An item of any kind, which ``kind`` tells; ``attachments`` are what refers to it."""
+    """An item of any kind, which ``kind`` states; ``attachments`` are what refers to it."""
     return _item(item) | _told(attachments=[attachment(one) for one in attachments])
 
 

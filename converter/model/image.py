@@ -97,7 +97,7 @@ CAPABILITIES = (
 
 @frozen
 class Confinement:
-    """What a container of the image may do, where that is less than usual.
+    """What a container of the image may do, if that is less than usual.
 
     ``capabilities`` are all that it has. ``memory`` and ``cpu`` are as in ``linux.resources`` of a runtime's
     configuration. ``read_only`` are the paths of volumes that must not be written to. ``losses`` are what a runtime's
@@ -114,12 +114,12 @@ class Confinement:
 
 @frozen
 class Notes:
-    """What the reader of an image notes of it: what it says beside what an image of any format says.
+    """What a reader notes about an image beyond what every format can state.
 
-    ``name`` is the Docker reference that it has, by its own account or that of its store. ``platform`` says how far the
-    format states the platform: in full (empty), in part (``assumed``), under a name that only this format has
-    (``nameless``), or not, so that the caller has ``chosen`` one. ``depends_on`` are the images whose files lie below,
-    as long as these are no layers. ``losses`` are those in other formats, of which one may keep something.
+    ``name`` is its Docker reference, as stated by the image or by its store. ``platform`` says how far the format
+    states the platform: in full (empty), in part (``assumed``), under a name that only this format has (``nameless``),
+    or not, so that the caller has ``chosen`` one. ``depends_on`` are the images that it depends on, until these become
+    layers. ``losses`` are what other formats cannot hold, although one may keep some of it.
     """
 
     name: str = ""

@@ -10,7 +10,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import Limits
 
 UNREADABLE = "image/unreadable"
-"""The rule of what no other rule explains."""
+"""The rule for what no other rule explains."""
 
 
 class Problems:

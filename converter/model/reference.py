@@ -207,7 +207,7 @@ FULL_NAME = "io.containerd.image.name"
 NAMES = frozenset((REF_NAME, FULL_NAME))
 """Annotations that say what an image is called where it is stored, not what it is."""
 TITLE = "org.opencontainers.image.title"
-"""Where a blob or an image has a name for people."""
+"""The annotation with a display name of a blob or an image."""
 
 RECIPE = "appc.io/aci/recipe"
 """On a layer of a manifest: how the image that it was made from is made of it again, bit for bit."""

@@ -13,7 +13,7 @@ from converter.model.platform import only_platform
 
 @frozen
 class Settings:
-    """How images become others; the defaults change as little as the target allows.
+    """The settings of a conversion. The defaults change as little as the target allows.
 
     ``to`` is the target's format, or empty to keep that of each image. ``platforms`` are ``OS/ARCH[/VARIANT]``, or just
     ``all``. ``compress`` None keeps what the target takes, except for layers that are plain only because Docker

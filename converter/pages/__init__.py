@@ -1,7 +1,7 @@
 """Pages in HTML, each self-contained, made of the templates in this directory (Jinja2, autoescape on).
 
-Whatever an image says is escaped twice over: as markup, and so that nothing in it changes how the text around it reads.
-The policy in the page allows its own style and script, by their hashes, and nothing else.
+Text from an image is escaped twice: as markup, and so that it cannot change how the surrounding text reads. The policy
+in the page allows its own style and script, by their hashes, and nothing else.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _environment() -> Environment:
 
 
 def safe(value: Any) -> Any:
-    """A value as it may stand in a page: text without characters that control something."""
+    """A value that is safe in a page: text without control characters."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -21,7 +21,7 @@ _KEYWORDS = {
     "size": b"size",
     "content": b"sha256digest",
 }
-"""Property → the keyword that tells it; a property that is not told is not compared."""
+"""Property → the keyword that states it; a property that is not stated is not compared."""
 
 
 def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, Any] | None) -> Iterator[Difference]:
@@ -33,7 +33,7 @@ def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, A
     if profile.config is not None and config is not None:
         yield from changed_members("config", profile.config, config)
     if contents.scope == profile.scope and contents.digest == profile.digest:
-        # Only what the text does not tell can differ.
+        # Only what the text does not state can differ.
         for path in _unlike(profile, contents):
             file = File(path, UNDESCRIBED)
             yield from _file(*_with_attributes(file, file, profile, contents), frozenset(), times=False)
@@ -47,7 +47,7 @@ def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, A
 
 
 def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an image's configuration a runtime's bundle says again (image-spec 1.1.1, conversion.md)."""
+    """The part of an image's configuration that a runtime's bundle repeats (image-spec 1.1.1, conversion.md)."""
     usual = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     return {
         "args": [*config["entrypoint"], *config["cmd"]] or ["/bin/sh"],

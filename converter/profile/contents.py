@@ -1,4 +1,4 @@
-"""The files of a tree that a profile speaks of, sorted by the bytes of their paths, and their digest."""
+"""The files of a tree that a profile covers, sorted by the bytes of their paths, and their digest."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A profile as an in-toto statement, which can be signed (in-toto Statement v1).
 
-The first subject is the content digest, which survives every conversion; the others are what the image is called by
-today. The predicate says how the content was written down, and what a file's line cannot: extended attributes, and how
-a container is started.
+The first subject is the content digest, which survives every conversion; the others are the image's current names. The
+predicate says how the content was written down, and what a file's line cannot: extended attributes, and how a container
+is started.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ Attributes = Mapping[bytes, Mapping[bytes, bytes]]
 
 @frozen
 class Profile:
-    """What an image contains. ``lines`` is the canonical text, None if only its digest is told.
-
-    ``attributes`` and ``config`` are None where they are not told: then they are not compared.
+    """What an image contains. ``lines`` is the canonical text, None if only its digest is stated. ``attributes`` and
+    ``config`` are None if they are not stated, and then not compared.
     """
 
     digest: Digest

@@ -1,4 +1,4 @@
-"""What is served: repositories and tags, each with the image of a source that it stands for.
+"""The repositories and tags that are served, each with its source image.
 
 Names are those that ``sync`` would give. Most sources are listed, and listed again when a name is not known. A whole
 registry is not: its repositories keep their names, and are asked for only when a client wants one.

@@ -1,4 +1,4 @@
-"""Makes what is served: an image is converted once for what it is made from and how, however many ask for it."""
+"""Converts the images that are served: each once per source and settings, however many clients ask for it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from converter.streams.workers import Workers
 from converter.version import __version__
 
 FRESH = 5.0
-"""Seconds for which the answer to what a tag stands for is used; of a file, as long as it does not change."""
+"""Seconds for which a resolved tag is used. A file's is used until the file changes."""
 
 LATE = 60.0
 """Seconds after which it is looked again for what has been attached to an image since, such as a signature."""
@@ -55,7 +55,7 @@ PER_HOST = 6
 """Requests to the registry of a source at a time."""
 
 REMEMBERED = 10_000
-"""The most tags of which it is remembered what they stand for."""
+"""The most tags whose resolved image is remembered."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -80,7 +80,7 @@ class Resolved:
     lasts: bool = False
 
     def holds(self, seen: tuple[tuple[int, ...], ...]) -> bool:
-        """Whether it need not be asked for again."""
+        """Whether the answer is still fresh."""
         return self.seen == seen and (self.lasts or time.monotonic() - self.at < FRESH)
 
 
@@ -308,7 +308,7 @@ def as_aci(job: Job, called: str, platform: str) -> Job:
 
 
 def unchanged_job(job: Job) -> Job:
-    """The job that brings an image as its source has it, or not at all."""
+    """The job that copies an image unchanged, or fails."""
     options = replace(
         job.options,
         to="",
@@ -322,7 +322,7 @@ def unchanged_job(job: Job) -> Job:
 
 
 def without_policy(job: Job) -> Job:
-    """The job that brings what refers to an image: whoever may not read signatures could not check any."""
+    """The job without its policy, to copy referrers: a client that cannot read signatures could not verify any."""
     job = unchanged_job(job)
     return replace(job, options=replace(job.options, wanted=None))
 
@@ -376,7 +376,7 @@ def _state(job: Job) -> tuple[tuple[int, ...], ...]:
 
 @contextmanager
 def _system_errors() -> Iterator[None]:
-    """Turn what the system refuses into an error of this program's."""
+    """Turn an OSError into an error of this program."""
     try:
         yield
     except OSError as error:

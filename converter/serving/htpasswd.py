@@ -1,4 +1,4 @@
-"""Who may ask: the users of an htpasswd file with bcrypt passwords (basic authentication)."""
+"""Authenticates clients by an htpasswd file with bcrypt passwords (basic authentication)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How requests and answers travel: cheroot's threads, bounded, with a log line and a count for each request."""
+"""The HTTP server: cheroot with a bounded number of threads. Each request is logged and counted."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Listener:
     def __init__(
         self, bounds: Bounds, answer: Handler, log: Log, trouble: Callable[[str], None] = lambda _: None
     ) -> None:
-        """``trouble`` hears of what nobody expected: a client is told 500 then."""
+        """``trouble`` is called for unexpected errors, which a client sees as status 500."""
         self._answer, self._log = answer, log
         self._bounds = bounds
         self._watch = Watch(bounds.head_time)
@@ -204,7 +204,7 @@ class Listener:
         return _Exchange(req, self)
 
     def respond(self, req: Any) -> None:
-        """Response one request."""
+        """Answer one request."""
         began, at = time.monotonic(), time.time()
         request = _request(req, self.scheme)
         if b"Content-Length" in req.inheaders or b"Transfer-Encoding" in req.inheaders:

@@ -1,10 +1,10 @@
-"""What was converted: blobs by their digests, and images by what they were made from, in a folder.
+"""A folder of converted images: blobs by digest, and images by what they were made from.
 
 An image's key begins with the policy that it met: one that met another is kept, and not served.
 
 A blob is written aside, verified, made durable, and then renamed; so is the record of an image, after all its blobs. A
-process may be killed at any moment, and any number of them may share the folder. The blobs not asked for longest go
-first when the folder is full: an image that lacks some is made again.
+process may be killed at any moment, and any number of them may share the folder. When the folder is full, the least
+recently used blobs are removed; an image that lacks some is converted again.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ KIND = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """Metrics requests; any number of threads may add to it."""
+    """Counts requests. Any number of threads may add to it."""
 
     def __init__(self) -> None:
         self._requests: Counter[tuple[str, int]] = Counter()

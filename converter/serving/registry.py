@@ -23,7 +23,7 @@ PAGE = 1000
 """The most tags or names in one answer."""
 
 LOOKED_AT = 32
-"""The most tags of a repository among which a digest is looked for that nobody asked for before."""
+"""The most tags of a repository that are searched for a digest not yet known."""
 
 DOCUMENTS = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
 """What is served as a manifest."""
@@ -55,7 +55,7 @@ class Registry:
         return refusal(404, "NAME_INVALID" if request.path.startswith("/v2/") else "NOT_FOUND", "there is no such path")
 
     def knows(self, host: str, most: int) -> bool:
-        """Whether this server goes by that name; the first few that clients use are taken for its own."""
+        """Whether this server has that name. The first few names that clients use are accepted as its own."""
         if len(self._hosts) < most:
             self._hosts.add(host)
         return host in self._hosts
@@ -166,7 +166,7 @@ class Registry:
                 if (kept := self.conversions.with_digest(job, digest)) is not None:
                     return kept
             except ConverterError as error:
-                # That one image is refused says nothing of the others, unless it is the one that was meant.
+                # If one image is refused, the others may still be served, unless that one was asked for.
                 if refused is None or isinstance(error, Untrusted):
                     refused = error
         if refused is not None:
@@ -228,7 +228,7 @@ def _described(descriptor: Descriptor) -> Response:
     """The headers of a blob; its length says how long the body would be."""
     digest = str(descriptor.digest)
     headers = {"Docker-Content-Digest": digest, "ETag": f'"{digest}"', "Content-Length": str(descriptor.size)}
-    # A source may call its blobs anything.
+    # A source may give its blobs any media type.
     kind = descriptor.media_type if _KIND.fullmatch(descriptor.media_type) else _BYTES
     return Response(kind=kind, headers=headers)
 

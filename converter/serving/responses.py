@@ -1,4 +1,4 @@
-"""Requests and answers of the registry, apart from how they travel; errors in the form of the distribution-spec."""
+"""Requests and responses of the registry, independent of the HTTP server; errors as the distribution-spec has them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _REFUSALS: tuple[tuple[type[ConverterError], int, str], ...] = (
     (LimitExceeded, 502, "SIZE_INVALID"),
     (Invalid, 502, "MANIFEST_INVALID"),
 )
-"""What an error of this program is to a client, who is not told to log in where it is the source that wants it."""
+"""How an error is reported to a client. It is not asked to log in if it is the source that requires a login."""
 
 
 def of_error(error: ConverterError) -> Response:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Singleflight(Generic[T]):
-    """Who asks while the work for a key is under way waits for it, and gets the same result or the same error."""
+    """A caller that asks while the work for a key is under way waits, and gets the same result or error."""
 
     def __init__(self) -> None:
         self._under_way: dict[Hashable, Future[T]] = {}

@@ -23,7 +23,7 @@ ASKED = 20
 """How many times in a row a busy host may postpone a request before the request fails."""
 
 LEAST_TOLD = 0.5
-"""Seconds of waiting that are worth telling."""
+"""Waits of fewer seconds are not reported."""
 
 STOPPED = "stopped: no more requests are made"
 
@@ -84,7 +84,7 @@ class Hosts:
     """
 
     def __init__(self, most: int = 0, report: Report = silent) -> None:
-        """``report`` hears of retries."""
+        """``report`` is called for each retry."""
         self.most = most
         self.report = report
         self._last_told: dict[str, float] = {}
@@ -204,7 +204,7 @@ class Hosts:
                 self._patience[host].hold(seconds)
 
     def _retrying(self, host: str, error: Interrupted, seconds: float, failures: int, most: int) -> None:
-        """Tell a person who waits, though not of a moment, nor for each of many threads."""
+        """Report a wait, unless it is short, and only once for many threads."""
         now = time.monotonic()
         with self._lock:
             if seconds < LEAST_TOLD or now - self._last_told.get(host, -1.0) < LEAST_TOLD:

@@ -43,7 +43,7 @@ class Inputs:
         self._files: dict[str, frozenset[FileId]] = {}
 
     def __reduce__(self) -> tuple[type[Inputs], tuple[tuple[str, ...]]]:
-        """Without what was found, which is this machine's."""
+        """Pickled without cached results, which are this machine's."""
         return Inputs, (self.paths,)
 
     def add(self, path: str | os.PathLike[str]) -> None:
@@ -52,7 +52,7 @@ class Inputs:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What they were given as."""
+        """The paths as they were given."""
         return tuple(self._paths)
 
     def reader(self, status: os.stat_result) -> str:

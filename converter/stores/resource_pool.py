@@ -1,4 +1,4 @@
-"""Things that several threads use at once, and of which some are kept for later users."""
+"""Resources that several threads share; some unused ones are kept for later users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Slot(Generic[T]):
 
 
 class ResourcePool(Generic[K, T]):
-    """One thing per key, made on first use. Beyond ``most``, unused ones are closed, the least recently used first."""
+    """One resource per key, made on first use. Beyond ``most``, unused ones are closed, least recently used first."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -218,7 +218,7 @@ def _pack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]
 
 
 def _former_deflater(level: int) -> Callable[[Block], bytes]:
-    """A block as isal packs it at nearly every address: what two of three compressors, all alive, make of it."""
+    """A block as isal packs it at nearly every address: what two of three live compressors give."""
     if level > ISAL_MOST:
         return deflater(level)
 

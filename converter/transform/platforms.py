@@ -1,4 +1,4 @@
-"""Selects the images of an index: those for given platforms, with the attestations that speak of them."""
+"""Selects the images of an index: those for given platforms, with the attestations about them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
 
 
 def lost_attestations(whole: Item, item: Item) -> Iterator[Loss]:
-    """A loss for attestations of an index that speak of its image ``item``, which alone cannot hold them."""
+    """A loss for the attestations about ``item`` in its index: a single image cannot hold them."""
     if isinstance(whole, Index) and isinstance(item, Image) and item.original is not None:
         digest = str(item.original.manifest.descriptor.digest)
         count = sum(entry.descriptor.annotations.get(REFERENCE) == digest for entry in whole.entries)

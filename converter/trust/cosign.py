@@ -90,5 +90,5 @@ def maker_of(
 
 
 def note_on_log(signature: Signature, trusted: Trusted) -> str:
-    """What a good verdict leaves open about the log entry stored with a signature."""
+    """The note on a good verdict about the log entry stored with a signature."""
     return rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)

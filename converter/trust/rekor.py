@@ -73,7 +73,7 @@ def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Tr
 
 
 def note_without_log(found: bool, trusted: Trusted) -> str:
-    """What a good verdict leaves open if there is an entry and no trusted log."""
+    """The note on a good verdict if there is a log entry and no trusted log."""
     return "the entry of Rekor is not checked (--rekor-key)" if found and not trusted.logs else ""
 
 

@@ -48,10 +48,10 @@ class Signature:
 class SignatureVerdict:
     """The result of verifying one signer's signature.
 
-    ``key`` is the source of the trusted key that made it (``--key cosign.pub``), empty if none did. ``signer`` is
-    the fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the
-    kind has none. ``reason`` says why it does not hold or, if it does, what it leaves open. ``broken``: the signature
-    is embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
+    ``key`` is the source of the trusted key that made it (``--key cosign.pub``), empty if none did. ``signer`` is the
+    fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the kind
+    has none. ``reason`` says why the signature is not accepted or, if it is, adds a note. ``broken``: the signature is
+    embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
     ``by_content``: what was signed is the image's content, not its bytes.
     """
 

@@ -31,7 +31,7 @@ class Subject:
 
     ``name`` is the image's name, None if unknown. ``file`` returns the path of the whole image as one file, for
     signatures over files: those of ACIs. ``content`` compares the image with a verified statement of its content: it
-    returns what that leaves open, and raises Untrusted if they differ.
+    returns a note, and raises Untrusted if they differ.
     """
 
     manifest: bytes
@@ -82,7 +82,7 @@ class Trusted:
             raise Untrusted(f"signature of another manifest: expected {found.descriptor.digest}, found {digest}")
 
     def check_name(self, found: Subject, signed: str) -> str:
-        """What a good verdict leaves open about the name; raises Untrusted if the signed name does not match."""
+        """The note on a good verdict about the name; raises Untrusted if the signed name does not match."""
         if not self.rule.matches(signed, found.name):
             wanted = self.rule.reference or found.name
             if wanted is None:
@@ -94,7 +94,7 @@ class Trusted:
         return "" if name.tag or name.digest else "no tag is signed"
 
     def check_nameless(self) -> str:
-        """What a good verdict on a signature without a name leaves open; raises Untrusted if a name is required."""
+        """The note on a good verdict on a signature without a name; raises Untrusted if a name is required."""
         if self.strict_name and self.rule.kind != ANY:
             raise Untrusted("signature names no image (--identity requires one that does)")
         return "no name is signed"

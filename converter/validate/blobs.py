@@ -239,7 +239,9 @@ class BlobReader:
 
 
 def wrap_stream_errors(blocks: Blocks) -> Iterator[Block]:
-    """Uncompressed blocks, whose errors are raised as Failed: a fault of the compression is not one of the content."""
+    """Uncompressed blocks whose errors are raised as StreamFailed: a fault of the compression is not one of the
+    content.
+    """
     try:
         yield from blocks
     except ConverterError as error:

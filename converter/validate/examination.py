@@ -1,4 +1,4 @@
-"""Opens what a reference names, and checks it as what it turns out to be."""
+"""Opens what a reference names, recognises its kind, and checks it."""
 
 from __future__ import annotations
 

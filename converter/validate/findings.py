@@ -21,7 +21,7 @@ WRONG = (Invalid, NotFound, Unsupported)
 
 
 _UNEXPLAINED = {UNREADABLE, "image/descriptor"}
-"""Rules of what a reader could not make out; where another rule tells what is wrong, they add nothing."""
+"""Rules for what a reader could not understand. They add nothing where another rule says what is wrong."""
 
 
 class Findings(Problems):
@@ -59,7 +59,7 @@ class Findings(Problems):
         return read_json(data, limits).value
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
-        """Add an error as a finding, unless a rule has told why; raises it if it is not about the image."""
+        """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""
         if not isinstance(error, WRONG):
             raise error
         if rule not in _UNEXPLAINED or not self._told(place):

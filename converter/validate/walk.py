@@ -293,7 +293,7 @@ def _artifact(
     layers: Sequence[Descriptor | None],
     dialect: str,
 ) -> bool:
-    """Whether it is not an image but an attestation, a signature, a chart."""
+    """Whether a manifest is an attestation, a signature or a chart, not an image."""
     if config is not None and config.media_type not in CONFIG_TYPES[dialect]:
         return True
     if (root.platform is not None and not root.platform.known) or document.get("artifactType"):

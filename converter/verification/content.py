@@ -31,7 +31,9 @@ class Content:
         self._read: dict[Scope, Contents] = {}
 
     def check(self, said: Mapping[str, Any]) -> str:
-        """What a statement, whose signature is verified, leaves open. Raises Untrusted if it is about other content."""
+        """Compare the content with a statement whose signature is verified; returns a note. Raises Untrusted if they
+        differ.
+        """
         stated = statement.read(said)
         found = [
             f"{one.path}: {one.what}"

@@ -116,7 +116,7 @@ def _kinds(records: bytes) -> Iterator[bytes]:
 
 
 def _headers_of(entry: Entry) -> Said:
-    """What an extractor may obey and a tree does not hold: owner names, ACLs, labels."""
+    """What an extractor may apply and a tree does not hold: owner names, ACLs, labels."""
     owners = ((b"uname", entry.uname), (b"gname", entry.gname))
     records = (
         (key, value)

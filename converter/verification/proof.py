@@ -174,7 +174,7 @@ def _evaluate_with(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
 
 
 def _unsigned_settings(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
-    """What only the record states, and nothing signed does."""
+    """What only the record states, and no signature covers."""
     settings = original.record.settings
     if settings.platforms and isinstance(item, Image) and item.notes.platform:
         yield "the platform, which the signed ACI does not say"

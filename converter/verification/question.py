@@ -26,7 +26,7 @@ from converter.trust.trusted import Subject
 
 @frozen(kw_only=False)
 class Stored:
-    """An image where it lies: an open source, the reference to it, and the descriptor of its root."""
+    """A stored image: its open source, the reference to it, and the descriptor of its root."""
 
     source: Source
     location: Location

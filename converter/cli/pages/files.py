@@ -10,7 +10,7 @@ from converter.errors import printable
 from converter.usage import Node, files_below
 
 BUDGET = 3_500_000
-"""About how many bytes of a page the files may take; where there are more, small ones are told as a number."""
+"""About how many bytes of a page the files may take; where there are more, small ones are only counted."""
 
 DEEPEST = 60
 LONGEST = 200

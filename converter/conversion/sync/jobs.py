@@ -51,7 +51,7 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
 
 
 def _one_name(first: Location, second: Location, destination: Location) -> str:
-    """What is wrong with two sources of one name, and what would tell them apart."""
+    """The error for two sources that would get the same name; it says what would distinguish them."""
     way = "a rename for each in a sync file"
     if first.kind.access == second.kind.access == "registry":
         hosts = {ImageName.parse(one.path).host for one in (first, second)}
@@ -129,7 +129,8 @@ def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
     wanted = [name for name in names if takes(name) and not is_of_attachment(name)]
     unnamed = [name for name in wanted if name.startswith("@")]
     if unnamed and len(unnamed) < len(wanted) and not saved:
-        # When a name moves on in a layout, the image that had it stays. What docker save wrote was all asked for.
+        # When a name moves in a layout, the image that had it stays, unnamed. In a docker save archive, all were
+        # requested.
         fact = f"{len(unnamed)} of {len(wanted)} images in {place} have no name and are left out"
         report(Warned(f"{fact}: {place}:{unnamed[0]} is the first of them"))
         wanted = [name for name in wanted if name not in unnamed]

@@ -22,7 +22,7 @@ WORDS = {
     "failed": "failed",
     "unstarted": "not started",
 }
-"""The states of an image, as reports for programs spell them → for people. What was broken off is as if not started."""
+"""The states of an image, as reports for programs spell them → for people. An interrupted one counts as not started."""
 
 
 @frozen

@@ -90,7 +90,7 @@ def do_assignment(
 
 
 def with_local_access(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
-    """The job, which came without environment variables and hosts, with those of this machine."""
+    """The job with this machine's environment variables and hosts; it arrives without any."""
 
     def store(options: StoreOptions) -> StoreOptions:
         return replace(options, environment=environment, hosts=hosts, delegated=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SOCKET = "unix:///var/run/docker.sock"
 UNNAMED = "<none>:<none>"
-"""What an Engine calls an image whose name has moved on."""
+"""The name that an Engine shows for an image whose name went to another one."""
 
 
 @frozen(kw_only=False)

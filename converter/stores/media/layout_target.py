@@ -40,7 +40,7 @@ class LayoutTarget(Staging):
         self._relied: set[Digest] = set()
 
     def begin(self) -> None:
-        """As in Target: refuses a directory that is neither empty nor a layout."""
+        """As in MediumTarget: refuses a directory that is neither empty nor a layout."""
         with disk_errors(self.path, "write"):
             self._is_layout()
             self.stage()

@@ -43,7 +43,7 @@ class Access:
     in seconds without any progress, ``retries`` how often a failed request is repeated. ``hosts`` is what a run of many
     images shares, None for a single conversion. ``chunk`` is the size in bytes of upload parts; None sends each blob
     whole if the registry allows it. ``delegated``: another machine has asked for this, and gives no credentials.
-    ``report`` hears of retries, unless ``hosts`` tell.
+    ``report`` is called for each retry, unless ``hosts`` reports them.
     """
 
     credentials: Credentials | None = None

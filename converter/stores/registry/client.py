@@ -288,7 +288,7 @@ class Rejected(Unreachable):
 
 
 def _error_text(status: int, body: bytes) -> str:
-    """What a refusal is called, and the message of the registry, a token server or a proxy in its own format.
+    """The name of a refusal, and the message of the registry, a token server or a proxy in its own format.
 
     ``MANIFEST_UNKNOWN`` is said as ``manifest unknown``; without a code, the status has a name.
     """

@@ -1,6 +1,6 @@
 """Opens directories below a root one component at a time, never through a symbolic link (openat(2), O_NOFOLLOW).
 
-Whatever a tree's links say, nothing named through here is outside of it.
+No link in a tree can lead outside of it.
 """
 
 from __future__ import annotations

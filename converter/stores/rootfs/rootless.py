@@ -1,6 +1,6 @@
 """The configuration of a container run by an ordinary user (runtime-spec 1.0.2, config-linux.md, "Namespaces").
 
-He is root in his own user namespace, and all files belong to him; the kernel lets him map no other IDs. What requires
+The user is root in a user namespace, and owns all files in it; the kernel allows mapping no other IDs. What requires
 the machine's root is left out, as by ``runc spec --rootless`` and ``umoci unpack --rootless``.
 """
 

@@ -49,7 +49,7 @@ class RootfsSource(SingleSource):
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """What of the files no image can hold."""
+        """What no image can hold of the files."""
         _ = self._layer
         return self._tree.losses()
 
