@@ -191,12 +191,23 @@ class Conversions:
         made = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
         return f"{policy_of(options)}-{made}-{found.attached}"
 
+    def refresh(self, name: str) -> None:
+        """Learn what other servers have made of a repository."""
+        with self._waits():
+            self.store.refresh(name)
+
     def _awaited(self, once: Singleflight[V], key: Hashable, work: Callable[[], V]) -> V:
+        with self._waits():
+            return once.do(key, work)
+
+    @contextmanager
+    def _waits(self) -> Iterator[None]:
+        """A request waits for what is not here; Refused if too many do."""
         if not self._waiting.acquire(blocking=False):
             message = "too many requests wait for images: try again later"
             raise Refused(refusal(429, "TOOMANYREQUESTS", message, {"Retry-After": "5"}))
         try:
-            return once.do(key, work)
+            yield
         finally:
             self._waiting.release()
 

@@ -153,7 +153,7 @@ class Registry:
         """What the store has; another server may have put it there just now."""
         found = look()
         if found is None:
-            self.store.refresh(name)
+            self.conversions.refresh(name)
             found = look()
         return found
 
