@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Serve": (
         "--listen", "--tls-cert", "--tls-key", "--insecure", "--htpasswd", "--store", "--store-size", "--threads",
-        "--grace",
+        "--grace", "--rate",
     ),
     "Output": (
         "--output", "--attach", "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report",
@@ -51,7 +51,7 @@ RARE = frozenset((
     "--remove-signatures", "--origin", "--anonymous", "--cert-dir", "--retries", "--timeout", "--src-creds",
     "--dest-creds", "--src-cert-dir", "--dest-cert-dir", "--src-tls-verify", "--dest-tls-verify", "--per-host",
     "--jobs", "--no-cache", "--cache-blobs", "--limit", "--debug", "--help", "--help-all", "--digestfile",
-    "--lookaside", "--preserve-digests", "--insecure", "--threads", "--grace", "--store-size",
+    "--lookaside", "--preserve-digests", "--insecure", "--threads", "--grace", "--store-size", "--rate",
 ))  # fmt: skip
 """Options that only ``--help-all`` shows."""
 

@@ -63,7 +63,7 @@ store_options = together(
     _credentials("--creds", "The user and the password for a registry."),
     hidden(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
-    _tls_verify("--tls-verify", "false: plain HTTP and unknown certificates will do."),
+    _tls_verify("--tls-verify", "Require HTTPS and a known certificate; false accepts plain HTTP and any."),
     hidden(
         _GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
     ),

@@ -51,7 +51,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     "configs",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file that lists more sources, as for transship sync (repeatable).",
+    help="A sync file with more sources (repeatable).",
 )
 @click.option(
     "--listen",

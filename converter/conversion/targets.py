@@ -81,7 +81,7 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
         written = (transport for transport, kind in TRANSPORTS.items() if kind.formats)
         raise Usage(f"{destination.transport} cannot be a destination (one of: {', '.join(written)})")
     if asked and asked not in holds:
-        known = "leave --to out" if "runtime" in holds else f"one of: {', '.join(holds)}"
+        known = "do without --to" if "runtime" in holds else f"one of: {', '.join(holds)}"
         raise Usage(f"{destination.transport} cannot hold the format {asked} ({known})")
     if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
         return formats.reader_of(item.original.manifest.descriptor.media_type)

@@ -49,7 +49,7 @@ def test_one_beside_it_that_nothing_pins_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "app-0123456789ab.aci").write_bytes(aci_tar(manifest(name="base"), [File("rootfs/a")]))
     above = manifest(name="app", dependencies=[{"imageName": "base"}])
     (tmp_path / "app.aci").write_bytes(aci_tar(above, [File("rootfs/b")]))
-    with pytest.raises(NotFound, match="--aci-path"):
+    with pytest.raises(NotFound, match="aci_paths="):
         converter.convert(f"aci:{tmp_path}/app.aci", f"oci:{tmp_path}/out")
     converter.convert(f"aci:{tmp_path}/app.aci", f"oci:{tmp_path}/out", aci_paths=[tmp_path])
 

@@ -23,7 +23,7 @@ from tests.trust.making import ecdsa, openpgp, public_pem
 SIGNING = Signing(makers=(CosignKey(ecdsa()), GpgFile(bytes(openpgp())), CosignKey(ecdsa(1))), identity=NAME)
 WANTED = Wanted(
     keys=(("--key a", public_pem(ecdsa())), ("--key b", public_pem(ecdsa(1)))),
-    keyrings=(("--keyring r", bytes(openpgp().extract_certificate())),),
+    keyrings=(("keyring r", bytes(openpgp().extract_certificate())),),
     identity=NAME,
 )
 

@@ -167,11 +167,11 @@ def test_what_needs_a_foreign_layer_says_how_it_is_got(tmp_path: Path, copied: s
     source = copied.format(tmp_path)
     converter.convert(changed(tmp_path, {"layers": [AWAY]}), source)
 
-    with pytest.raises(ConverterError, match="--download-foreign"):
+    with pytest.raises(ConverterError, match="download_foreign=True"):
         converter.convert(source, target.format(tmp_path))
     with (
         source_at(copied.partition(":")[0], tmp_path / "copied") as opened,
-        pytest.raises(NotFound, match="--download-foreign"),
+        pytest.raises(NotFound, match="download_foreign=True"),
     ):
         opened.fetch(Descriptor.from_json(AWAY)).read()
 
@@ -265,7 +265,7 @@ def test_a_docker_image_stays_one_where_nothing_needs_oci(tmp_path: Path, option
 
 
 def test_docker_that_is_asked_for_explicitly_is_not_given_zstd(tmp_path: Path) -> None:
-    with pytest.raises(ConverterError, match=r"cannot hold zstd layers: use --to oci or --compress gzip$"):
+    with pytest.raises(ConverterError, match=r'cannot hold zstd layers: use to="oci" or compress="gzip"$'):
         converter.convert(docker_image(tmp_path), f"dir:{tmp_path / 'out'}", to="docker", compress="zstd")
 
 

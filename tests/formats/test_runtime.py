@@ -228,7 +228,7 @@ def test_a_conversion_makes_a_bundle_a_directory_and_a_tar(tmp_path: Path) -> No
         assert (tmp_path / tree / "etc/name").read_bytes() == b"two"
         assert not (tmp_path / tree / "etc/hosts").exists()
     assert len(LAYERS) == 2
-    with pytest.raises(Usage, match="leave --to out"):
+    with pytest.raises(Usage, match="do without to="):
         converter.convert(source, f"rootfs:{tmp_path}/x", to="oci")
     again = converter.convert(source, f"rootfs:{tmp_path}/again.tar")
     assert (tmp_path / "again.tar").read_bytes() == (tmp_path / "r.tar").read_bytes()

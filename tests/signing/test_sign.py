@@ -25,7 +25,7 @@ from tests.trust.making import ecdsa, openpgp, public_pem
 
 COSIGN, GPG = CosignKey(ecdsa()), GpgFile(bytes(openpgp()))
 WANTED = Wanted(
-    keys=(("--key k", public_pem(ecdsa())),), keyrings=(("--keyring r", bytes(openpgp().extract_certificate())),)
+    keys=(("--key k", public_pem(ecdsa())),), keyrings=(("keyring r", bytes(openpgp().extract_certificate())),)
 )
 
 

@@ -30,7 +30,7 @@ Make = Callable[[Path], str]
 """Makes a signed image at a path; gives its reference."""
 
 KEY = ("--key k", public_pem(ecdsa()))
-RING = ("--keyring r", bytes(openpgp().extract_certificate()))
+RING = ("keyring r", bytes(openpgp().extract_certificate()))
 BOTH = Wanted(keys=(KEY,))
 OPENPGP = Wanted(keyrings=(RING,))
 

@@ -26,7 +26,7 @@ from tests.trust.test_dsse import envelope
 from tests.trust.test_libtrust import signed as schema1
 
 KEY, OTHER_KEY = ("--key k", public_pem(ecdsa())), ("--key other", public_pem(ecdsa(1)))
-RING = ("--keyring r", bytes(openpgp().extract_certificate()))
+RING = ("keyring r", bytes(openpgp().extract_certificate()))
 OTHER_RING = ("--keyring other", bytes(openpgp("other").extract_certificate()))
 COSIGN, GPG = CosignKey(ecdsa()), GpgFile(bytes(openpgp()))
 LATER = NOW + timedelta(minutes=5)

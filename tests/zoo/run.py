@@ -65,7 +65,7 @@ def preload() -> None:
     for name in (
         "conversion",
         "validate",
-        "diff",
+        "comparison",
         "stores.rootfs",
         "stores.docker_archive",
         "stores.oci_layout",
