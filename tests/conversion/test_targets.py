@@ -171,7 +171,7 @@ def test_what_needs_a_foreign_layer_says_how_it_is_got(tmp_path: Path, copied: s
         converter.convert(source, target.format(tmp_path))
     with (
         source_at(copied.partition(":")[0], tmp_path / "copied") as opened,
-        pytest.raises(NotFound, match="download_foreign=True"),
+        pytest.raises(NotFound, match="--download-foreign"),
     ):
         opened.fetch(Descriptor.from_json(AWAY)).read()
 
