@@ -3,15 +3,15 @@
 These are the public names, each imported on first use. Anything not listed here may change.
 
     >>> import converter
-    >>> converter.convert("docker-archive:app.tar", "oci:out:latest")     # doctest: +SKIP
-    >>> converter.diff("app.tar", "oci:out:latest")                       # doctest: +SKIP
-    >>> converter.names("oci:out")                                        # doctest: +SKIP
-    >>> converter.open_image("oci:out:latest")                            # doctest: +SKIP
-    >>> converter.serve("oci:out", folder="kept").start()                  # doctest: +SKIP
-    >>> converter.sync("docker://registry.example/app", "oci:mirror")     # doctest: +SKIP
-    >>> converter.validate_document(b"{}", kind="oci-manifest")           # doctest: +SKIP
-    >>> converter.validate_image("oci:out:latest").findings               # doctest: +SKIP
-    >>> converter.verify("oci:out:latest", converter.Wanted(keys=keys))   # doctest: +SKIP
+    >>> converter.convert("docker-archive:app.tar", "oci:out:latest")
+    >>> converter.diff("app.tar", "oci:out:latest")
+    >>> converter.names("oci:out")
+    >>> converter.open_image("oci:out:latest")
+    >>> converter.serve("oci:out", folder="kept").start()
+    >>> converter.sync("docker://registry.example/app", "oci:mirror")
+    >>> converter.validate_document(b"{}", kind="oci-manifest")
+    >>> converter.validate_image("oci:out:latest").findings
+    >>> converter.verify("oci:out:latest", converter.Wanted(keys=keys))
 """
 
 from __future__ import annotations

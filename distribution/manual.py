@@ -126,10 +126,20 @@ def markdown(page: Page) -> str:
     """The page as a section for the site."""
     parts = [f"## {page.name}", f"```text\n{page.usage}\n```"]
     parts += map(_markdown, page.description)
-    rows = [f"| `{names}` | {_cell(meaning)} |" for names, meaning in page.options]
-    parts.append("\n".join(["| option | meaning |", "|---|---|", *rows]))
+    rows = [f"| {_names(names)} | {_cell(meaning)} |" for names, meaning in page.options]
+    parts.append(stacked("\n".join(["| option | meaning |", "|---|---|", *rows])))
     parts += map(_markdown, page.closing)
     return "\n\n".join(parts) + "\n"
+
+
+def stacked(table: str) -> str:
+    """A table whose cells stand below each other on a phone (site.css)."""
+    return f'<div class="stacked" markdown>\n\n{table}\n\n</div>'
+
+
+def _names(names: str) -> str:
+    """The names of an option, each by itself, so that a line breaks between them."""
+    return ", ".join(f"`{name}`" for name in names.split(", "))
 
 
 def _markdown(text: Text) -> str:
@@ -141,4 +151,8 @@ def _cell(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\*_<>\[\]])", r"\\\1", text)
+    """Text that Markdown leaves as it is, with options as code."""
+    pieces = re.split(r"(?<![\w-])(--?[a-z][\w-]*)", text)
+    pieces[::2] = (re.sub(r"([\\*_<>\[\]`])", r"\\\1", piece) for piece in pieces[::2])
+    pieces[1::2] = (f"`{piece}`" for piece in pieces[1::2])
+    return "".join(pieces)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import converter
-from distribution.manual import markdown, pages
+from distribution.manual import markdown, pages, stacked
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("*.md", "docs", "schemas", "fixtures/README.md", "fixtures/rules.json", "converter/errors.py")
@@ -31,12 +31,24 @@ def assemble(folder: Path) -> None:
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, target)
+    for name in ("iframe-worker.js", "site.css"):
+        shutil.copy2(Path(__file__).with_name(name), folder)
     for page in folder.rglob("*.md"):
-        page.write_text(_without_links_to_folders(page.read_text()))
+        page.write_text(_ranked(page.relative_to(folder)) + _without_links_to_folders(page.read_text()))
     made = {"commands": commands(), "rules": rules(), "schemas": schemas(), "api": api()}
     (folder / "reference").mkdir()
     for name, text in made.items():
-        (folder / f"reference/{name}.md").write_text(text)
+        page = Path(f"reference/{name}.md")
+        (folder / page).write_text(_ranked(page) + text)
+
+
+def _ranked(page: Path) -> str:
+    """What puts guides first in a search, and what was decided or changed last."""
+    if page.name == "CHANGELOG.md" or page.parent.name == "decisions":
+        boost = 0.2
+    else:
+        boost = 3.0 if page.parent.name == "docs" or page.name == "commands.md" else 1.0
+    return f"---\nsearch:\n  boost: {boost}\n---\n"
 
 
 def _without_links_to_folders(text: str) -> str:
@@ -75,11 +87,11 @@ def schemas() -> str:
         parts.append(" ".join(filter(None, [schema.get("description", schema.get("title", "")), _link(path)])))
         required = schema.get("required", ())
         members = [
-            (f"`{name}`", "yes" if name in required else "", _type(member), _meaning(member))
+            (f"`{name}`", "required" if name in required else "", _type(member), _meaning(member))
             for name, member in schema.get("properties", {}).items()
         ]
         if members:
-            parts.append(_table(("member", "required", "type", "meaning"), members))
+            parts.append(_table(("member", "", "type", "meaning"), members))
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,7 +113,7 @@ def _meaning(member: Any) -> str:
 
 def _table(names: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [names, ("---",) * len(names), *rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    return stacked("\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines))
 
 
 def _cell(text: str) -> str:
