@@ -133,3 +133,32 @@ def test_what_is_not_wasted_is_in_the_tree(layers: list[list[File]]) -> None:
         assert set(left) == wanted
         assert sum(node.size for node in left.values()) == found.size - found.wasted
         assert found.wasted == sum(layer.hides for layer in found.layers)
+
+
+PATHS = ("a", "b", "d/c", "d/e", "d/f/g")
+CHANGES = st.dictionaries(st.sampled_from(PATHS), st.none() | st.integers(0, 50))
+"""What a layer makes of paths: a file of so many bytes, or None, no file."""
+
+
+@given(st.lists(CHANGES, max_size=5))
+def test_the_bytes_are_those_that_dive_counts(layers: list[dict[str, int | None]]) -> None:
+    # As dive 0.13 does (filetree/efficiency.go): all copies of a path that two layers have, or have and remove.
+    copies: dict[str, list[int]] = {}
+    there: set[str] = set()
+    written = []
+    for layer in layers:
+        changes = {path: size for path, size in layer.items() if size is not None or path in there}
+        for path, size in changes.items():
+            copies.setdefault(path, []).append(size or 0)
+            (there.discard if size is None else there.add)(path)
+        written.append(b"".join(gone(path) if size is None else file(path, size) for path, size in changes.items()))
+
+    found = used(*written)
+
+    assert [layer.size for layer in found.layers] == [sum(filter(None, layer.values())) for layer in layers]
+    assert found.inefficient == sum(sum(sizes) for sizes in copies.values() if len(sizes) > 1)
+
+
+def gone(path: str) -> bytes:
+    folder, slash, name = path.rpartition("/")
+    return file(f"{folder}{slash}.wh.{name}", 0)

@@ -15,14 +15,22 @@ from converter.cli.environment import end_options, size_option, store, store_opt
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, check_writable, report_option, write_output, write_reports
+from converter.cli.report_files import (
+    check_reports,
+    check_writable,
+    report_option,
+    wants_page,
+    write_output,
+    write_reports,
+)
 from converter.cli.results import document, lines, losses
 from converter.cli.signers import content_trust_option, signing, trust_options, wanted
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
 
 if TYPE_CHECKING:
-    pass
+    from converter.cli.pages.steps import Stopwatch
+    from converter.events import Report
 
 EXAMPLES = """\b
 Examples:
@@ -121,8 +129,10 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
         check_writable([digestfile], overwrite=options.overwrite)
     check_reports(overwrite=options.overwrite)
     with progress(quiet=flags().quiet) as report, _advising():
-        result = convert(source, destinations, options, report)
-    write_reports(document(result), "conversion", result, dry_run=options.dry_run, overwrite=options.overwrite)
+        watch = _stopwatch(report)
+        result = convert(source, destinations, options, watch or report)
+    steps = watch.steps(result.seconds) if watch and not options.dry_run else ()
+    write_reports(document(result), "conversion", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
     if digestfile is not None:
         write_output(digestfile, str(result.digest), overwrite=options.overwrite)
     # If an image goes to standard output, its report goes to standard error.
@@ -137,6 +147,14 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     if not flags().quiet:
         for text in losses(result):
             warn(text)
+
+
+def _stopwatch(report: Report) -> Stopwatch | None:
+    if not wants_page():
+        return None
+    from converter.cli.pages.steps import Stopwatch
+
+    return Stopwatch(report)
 
 
 @contextmanager

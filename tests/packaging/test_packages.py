@@ -177,7 +177,7 @@ def test_the_image_carries_its_packages_and_its_profile(image: str) -> None:
     layout = Path(image.split(":")[1])
     need("oras")
     found = run("oras", "discover", "--format", "json", "--oci-layout", f"{layout}:transship", cwd=layout)
-    kinds = {one["artifactType"]: one["digest"] for one in json.loads(found)["referrers"]}
+    kinds = {one["artifactType"]: one["digest"] for one in json.loads(found)["manifests"]}
     documents = {kind: json.loads(blob(layout, layer_of(layout, digest))) for kind, digest in kinds.items()}
     listed = {row["name"]: row["versionInfo"] for row in documents[SPDX]["packages"]}
     assert listed["transship"] == "0.1.0"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from converter.cli.pages.steps import Step
 from converter.errors import count
 from converter.pages import render
 
@@ -19,9 +21,16 @@ RELATIONS = {
     "squashed": "the files of several layers in one",
 }
 
+LEVELS = {"identical": "P1", "recompressed": "P2", "retarred": "P4", "squashed": "P4"}
+"""How `verify` proves a layer to be what was signed (docs/signatures.md); P4 is P5 if the record carries the source."""
 
-def page(result: Result, *, dry_run: bool) -> str:
+STEPS = 60
+"""The most steps in the plot, the longest."""
+
+
+def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
     """The whole page."""
+    longest_steps = sorted(steps, key=lambda one: one.began - one.ended)[:STEPS]
     return render(
         "conversion.html.j2",
         title=title(result, dry_run=dry_run),
@@ -29,6 +38,9 @@ def page(result: Result, *, dry_run: bool) -> str:
         dry_run=dry_run,
         targets=[(target, before(target), longest(target)) for target in result.targets],
         relations=RELATIONS,
+        levels=LEVELS,
+        steps=[step for step in steps if step in longest_steps],
+        left_out=max(0, len(steps) - STEPS),
     )
 
 

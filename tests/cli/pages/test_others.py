@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from converter.cli.main import main
+from converter.cli.pages.steps import Step, Stopwatch
+from converter.events import Event, Finished, Planned, Started
 from tests.builders import add_image, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
@@ -23,10 +25,12 @@ def written(arguments: list[str]) -> int:
     [
         pytest.param(
             ["oci:in:app", "oci:out:app"],
-            ["Converted to OCI, nothing lost", "identical", "the same bytes", "the same digest"],
+            ["Converted to OCI, nothing lost", "the same bytes (P1)", "the same digest", "read and plan"],
             id="a copy",
         ),
-        pytest.param(["oci:in:app", "oci:out:app", "--compress", "zstd"], ["recompressed", "layers before"], id="zstd"),
+        pytest.param(
+            ["oci:in:app", "oci:out:app", "--compress", "zstd"], ["recompressed P2", "layers before"], id="zstd"
+        ),
         pytest.param(
             ["oci:in:app", "aci:app.aci"],
             ["Converted to ACI", "lost or kept elsewhere", "squashed", "2 layers become one", "nowhere"],
@@ -49,6 +53,32 @@ def test_a_conversion(layout: MemoryStore, arguments: list[str], parts: list[str
     for layer in target["layers"]:
         assert (layer["source"] or "")[:19] in seen.text
         assert (layer["target"] or "")[:19] in seen.text
+
+
+def test_the_steps_of_a_conversion_follow_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 100.5, 101.0, 101.25, 103.0, 103.5, 104.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    passed: list[Event] = []
+    events = [
+        Planned(30, 2),
+        Started("layer[0]", 10),
+        Started("layer[1]", 20),
+        Finished("layer[1]", 20),
+        Finished("layer[0]", 10),
+        Finished("config", 5, skipped=True),
+    ]
+    watch = Stopwatch(passed.append)
+
+    for event in events:
+        watch(event)
+
+    assert watch.steps(5) == [
+        Step("read and plan", 0, 0.5),
+        Step("layer[0]", 1.0, 3.5, 10),
+        Step("layer[1]", 1.25, 3.0, 20),
+        Step("write documents, commit", 3.5, 5),
+    ]
+    assert passed == events
 
 
 @pytest.mark.parametrize(
