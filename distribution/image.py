@@ -15,14 +15,14 @@ from email.parser import Parser
 from pathlib import Path
 from typing import Any
 
-from converter.conversion.opened import open_image
 from converter.model import media_types as types
 from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump
+from converter.model.document import dump_json
 from converter.model.image import Attachment, Image
 from converter.model.reference import Location
 from converter.ports import Sink
+from converter.reading import open_image
 from converter.stores import open_sink, open_source
 from converter.trust.dsse import STATEMENT
 from converter.version import __version__
@@ -108,7 +108,7 @@ def attach(sink: Sink, subject: Descriptor, kind: str, data: bytes) -> None:
     """Store a document as an artifact of the image."""
     blob, config = known_bytes(data, kind), known_bytes(b"{}", types.OCI_EMPTY)
     manifest = known_bytes(
-        dump(
+        dump_json(
             {
                 "schemaVersion": 2,
                 "mediaType": types.OCI_MANIFEST,

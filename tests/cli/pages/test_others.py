@@ -59,7 +59,7 @@ def test_the_steps_of_a_conversion_follow_its_events(monkeypatch: pytest.MonkeyP
     clock = iter([100.0, 100.5, 101.0, 101.25, 103.0, 103.5, 104.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     passed: list[Event] = []
-    events = [
+    events: list[Event] = [
         Planned(30, 2),
         Started("layer[0]", 10),
         Started("layer[1]", 20),
