@@ -42,9 +42,6 @@ class Writer(Protocol):
 class Format(Writer, Protocol):
     """How an image is represented. Pure: reads bytes only through ``fetch``, and opens no layer."""
 
-    media_types: frozenset[str]
-    """The media types of the root documents that it reads."""
-
     def decode(self, root: Known, fetch: Fetch) -> Item:
         """Read a root document and the documents it names, but no layer. Raises Invalid."""
         ...

@@ -16,7 +16,6 @@ from converter.ports import Encode, Fetch
 
 name = "docker"
 whole = ""
-media_types = frozenset((types.DOCKER_MANIFEST, types.DOCKER_LIST))
 
 DIALECT = manifest.Dialect(
     name=name,

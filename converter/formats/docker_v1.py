@@ -30,7 +30,6 @@ from converter.ports import Fetch
 
 name = "docker-v1"
 whole = ""
-media_types = frozenset((types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED))
 
 EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4")
 """The empty gzipped tar that represents a step that changed no file."""

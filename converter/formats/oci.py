@@ -14,7 +14,6 @@ from converter.ports import Encode, Fetch
 
 name = "oci"
 whole = ""
-media_types = frozenset((types.OCI_MANIFEST, types.OCI_INDEX))
 
 DIALECT = manifest.Dialect(
     name=name,

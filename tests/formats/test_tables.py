@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 
 import pytest
 
@@ -12,12 +11,6 @@ from converter.errors import NotFound
 from converter.model.image import Image, Loss, Notes
 from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS
-
-
-@pytest.mark.parametrize("name", sorted({*formats.READERS.values()}))
-def test_a_format_reads_the_media_types_that_it_is_listed_with(name: str) -> None:
-    listed = {media_type for media_type, reader in formats.READERS.items() if reader == name}
-    assert import_module(f"converter.formats.{name}").media_types == listed
 
 
 @pytest.mark.parametrize("name", sorted({*formats.WRITERS} - {"aci"}))

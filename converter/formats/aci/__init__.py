@@ -29,11 +29,10 @@ from converter.ports import Fetch
 from converter.streams.tar.fields import SYMLINK
 from converter.streams.tar.write import END, make_header
 
-__all__ = ["AciFacts", "decode", "encode", "losses", "media_types", "name", "resolve_dependencies", "whole"]
+__all__ = ["AciFacts", "decode", "encode", "losses", "name", "resolve_dependencies", "whole"]
 
 name = "aci"
 whole = "an ACI"
-media_types = frozenset((types.ACI,))
 LINKS = {
     b"dev/fd": b"/proc/self/fd",
     b"dev/stderr": b"/dev/console",
