@@ -7,6 +7,7 @@ from click.shell_completion import get_completion_class
 
 from converter.cli.command import Command
 from converter.cli.flags import common
+from converter.cli.option_types import OneOf
 
 HELP = """\
 Print a script for shell completion of these commands.
@@ -39,7 +40,7 @@ _FILES = {
 
 
 @click.command("completion", cls=Command, help=HELP)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=OneOf(["bash", "zsh", "fish"]))
 @common
 def command(shell: str) -> None:
     """Write the script (the help is HELP)."""

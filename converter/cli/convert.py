@@ -12,8 +12,9 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, size_option, store, store_options
-from converter.cli.flags import WholeNumber, common, flags
+from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
+from converter.cli.option_types import FilePath, OneOf, WholeNumber
 from converter.cli.progress import progress
 from converter.cli.report_files import (
     check_reports,
@@ -70,7 +71,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 )
 @click.option(
     "--origin",
-    type=click.Choice(("always", "signed", "never")),
+    type=OneOf(("always", "signed", "never")),
     help="When to keep what was signed of an image that changes. Default: signed.",
 )
 @content_trust_option
@@ -103,7 +104,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 )
 @click.option(
     "--digestfile",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(),
     help="Write the digest of the image at the first DEST to a file.",
 )
 @trust_options

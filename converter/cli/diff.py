@@ -17,6 +17,7 @@ from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option
+from converter.cli.option_types import OneOf
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
@@ -48,7 +49,7 @@ Examples:
 @click.option(
     "--ignore",
     multiple=True,
-    type=click.Choice(["mtime", "owner", "mode", "xattr"]),
+    type=OneOf(["mtime", "owner", "mode", "xattr"]),
     help="What may differ: mtime, owner, mode or xattr (repeatable).",
 )
 @aci_path_option

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.flags import Decorator, Number, WholeNumber, flags, hidden, noted, together, told
+from converter.cli.flags import Decorator, flags, hidden, noted, together, told
+from converter.cli.option_types import FilePath, FolderPath, Number, WholeNumber
 from converter.cli.text import warn
 from converter.events import Event, Report, Warned
 from converter.system import cores
@@ -26,7 +27,7 @@ def _credentials(name: str, text: str) -> Decorator[Any]:
 
 
 def _cert_dir(name: str, text: str) -> Decorator[Any]:
-    return hidden(_GROUP, name, type=click.Path(path_type=Path, file_okay=False), help=text)
+    return hidden(_GROUP, name, type=FolderPath(), help=text)
 
 
 def _tls_verify(name: str, text: str) -> Decorator[Any]:
@@ -57,7 +58,7 @@ store_options = together(
     hidden(
         _GROUP,
         "--authfile",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=FilePath(),
         help="The only file to take credentials from.",
     ),
     _credentials("--creds", "The user and the password for a registry."),

@@ -19,18 +19,6 @@ class Flags:
         self.failed = 1
 
 
-class WholeNumber(click.IntRange):
-    """A whole number, not below ``min``."""
-
-    name = "whole number"  # for error messages, in place of click's "integer range"
-
-
-class Number(click.FloatRange):
-    """The same, with fractions."""
-
-    name = "number"
-
-
 def flags() -> Flags:
     """The flags of the running command."""
     found = click.get_current_context().find_object(Flags)

@@ -9,6 +9,7 @@ import click
 
 from converter.cli.environment import cache_folder
 from converter.cli.flags import together
+from converter.cli.option_types import OneOf
 from converter.errors import Usage
 from converter.model.transport import IMAGES
 
@@ -35,7 +36,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 _PACKINGS = ("keep", "none", "gzip", "zstd")
 
 image_options = together(
-    click.option("--to", type=click.Choice(IMAGES), help="The format, if DEST can hold several."),
+    click.option("--to", type=OneOf(IMAGES), help="The format, if DEST can hold several."),
     click.option(
         "--platform",
         "platforms",

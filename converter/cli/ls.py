@@ -15,8 +15,9 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
-from converter.cli.flags import WholeNumber, common, flags
+from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option
+from converter.cli.option_types import WholeNumber
 from converter.cli.text import BLUE, show, show_json, show_parts
 from converter.model.limits import size
 

@@ -14,6 +14,7 @@ from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags, hidden, together, told
 from converter.cli.image_options import aci_path_option, overwrite_option
+from converter.cli.option_types import FilePath
 from converter.cli.profiled import Profiled, profiled
 from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import on_terminal, show, show_json
@@ -61,7 +62,7 @@ def scope() -> Scope:
     "--output",
     "-o",
     "output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(),
     metavar="FILE",
     help="Write it there, not to standard output.",
 )

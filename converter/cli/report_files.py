@@ -7,10 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from converter.cli.environment import inputs
 from converter.cli.flags import hidden, together, told
+from converter.cli.option_types import FilePath
 from converter.errors import Usage
 from converter.streams import Blocks
 
@@ -23,7 +22,7 @@ report_option = hidden(
     _GROUP,
     "--report",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(),
     metavar="FILE",
     help="Write a report to a file, .html for people or .json (repeatable).",
 )

@@ -82,7 +82,9 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
         case SystemExit():
             return (error.code if isinstance(error.code, int) else flags.failed), ""
         case click.ClickException():
-            return 2, _usage(error)
+            from converter.cli.usage_errors import text_of
+
+            return 2, text_of(error)
         case Usage():
             return 2, str(error)
         case ConverterError():
@@ -103,17 +105,6 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
     # The text may hold anything, even secrets; --debug shows it.
     name = type(error).__name__
     return flags.failed, f"internal error ({name}): please report it, with the output of --debug"
-
-
-def _usage(error: click.ClickException) -> str:
-    text = " ".join(error.format_message().split()).rstrip(".")
-    text = text[:1].lower() + text[1:]
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is None:
-        return text
-    names = context.command_path.split()
-    trail = "".join(f"{name}: " for name in names[1:])
-    return f"{trail}{text} (see {' '.join(names)} --help)"
 
 
 @contextmanager

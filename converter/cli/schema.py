@@ -6,12 +6,13 @@ import click
 
 from converter.cli.command import Command
 from converter.cli.flags import common, flags
+from converter.cli.option_types import OneOf
 from converter.cli.text import show, show_json
 from converter.schema import KINDS, bundled_schema, schema_of
 
 
 @click.command("schema", cls=Command)
-@click.argument("kind", required=False, type=click.Choice(KINDS), metavar="[KIND]")
+@click.argument("kind", required=False, type=OneOf(KINDS), metavar="[KIND]")
 @click.option(
     "--bundle/--no-bundle", "bundled", default=True, help="Include everything it refers to, or print it as in schemas/."
 )

@@ -12,8 +12,9 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import cache_folder, size_option, store, store_options, warner
-from converter.cli.flags import Number, WholeNumber, common, flags
+from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
+from converter.cli.option_types import FilePath, Number, WholeNumber
 from converter.cli.signers import policy_option, read_option_file, wanted
 from converter.cli.text import say, show
 from converter.errors import Usage, within
@@ -50,7 +51,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--config",
     "configs",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(),
     help="A sync file with more sources (repeatable).",
 )
 @click.option(
@@ -61,12 +62,12 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     callback=_address,
     help="Where to listen.",
 )
-@click.option("--tls-cert", type=click.Path(path_type=Path, dir_okay=False), help="The certificate (PEM).")
-@click.option("--tls-key", type=click.Path(path_type=Path, dir_okay=False), help="Its key (PEM).")
+@click.option("--tls-cert", type=FilePath(), help="The certificate (PEM).")
+@click.option("--tls-key", type=FilePath(), help="Its key (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve plain HTTP to other machines.")
 @click.option(
     "--htpasswd",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FilePath(),
     help="Serve only these users (htpasswd -B).",
 )
 @image_options

@@ -12,6 +12,7 @@ from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import overwrite_option
+from converter.cli.option_types import FilePath, FolderPath
 from converter.cli.signers import cosign_maker, gpg_maker
 from converter.cli.text import show, show_json
 from converter.errors import Usage
@@ -30,7 +31,7 @@ Examples:
     "--cosign-key",
     "cosign_keys",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FilePath(exists=True),
     metavar="PEM",
     help="Sign as cosign does, with this private key (COSIGN_PASSWORD opens it; repeatable).",
 )
@@ -47,7 +48,7 @@ Examples:
 )
 @click.option(
     "--lookaside",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FolderPath(),
     help="Put the signature there: a folder of simple signatures, as read by skopeo and podman.",
 )
 @overwrite_option

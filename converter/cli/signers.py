@@ -10,6 +10,7 @@ import click
 
 from converter.cli.environment import inputs
 from converter.cli.flags import hidden, together, told
+from converter.cli.option_types import FilePath, FolderPath
 from converter.errors import LimitExceeded, Usage
 from converter.model.limits import current_limits
 
@@ -25,7 +26,7 @@ _PRIVATE, _OPENPGP = b"PRIVATE KEY-----", b"-----BEGIN PGP PRIVATE KEY BLOCK----
 policy_option = hidden(
     _GROUP,
     "--policy",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FilePath(exists=True),
     help="What SOURCE must be signed with (skopeo's policy.json).",
 )
 """Gives a command the option for required signatures; ``wanted()`` returns its value."""
@@ -54,7 +55,7 @@ def _documents(_context: click.Context, _parameter: click.Parameter, folder: Pat
 
 content_trust_option = click.option(
     "--content-trust",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FolderPath(exists=True),
     callback=_documents,
     metavar="DIRECTORY",
     help="Docker Content Trust of the image: a folder with root.json and targets.json.",

@@ -11,8 +11,9 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, store, store_options, variables
-from converter.cli.flags import WholeNumber, common, flags
+from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
+from converter.cli.option_types import WholeNumber
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read_option_file, signing, trust_options, wanted

@@ -11,6 +11,7 @@ import click
 from converter.cli.command import Command
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
+from converter.cli.option_types import OneOf
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.reports import FORMATS, Checked, json_of, report
@@ -38,21 +39,21 @@ Examples:
 @click.argument("targets", metavar="TARGET...", nargs=-1)
 @click.option(
     "--kind",
-    type=click.Choice((*KINDS, *IMAGE_KINDS)),
+    type=OneOf((*KINDS, *IMAGE_KINDS)),
     metavar="KIND",
     help="What the targets are; default: guessed (transship schema lists the kinds of documents).",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Output format.")
+@click.option("--format", "form", type=OneOf(FORMATS), default="text", show_default=True, help="Output format.")
 @click.option(
     "--profile",
-    type=click.Choice(("compat", "strict")),
+    type=OneOf(("compat", "strict")),
     default="compat",
     show_default=True,
     help="What to follow: the reference implementations, or the text of the specifications.",
 )
 @click.option(
     "--fail-on",
-    type=click.Choice(("error", "warning")),
+    type=OneOf(("error", "warning")),
     default="error",
     show_default=True,
     help="What makes the exit status 1.",

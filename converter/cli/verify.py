@@ -13,6 +13,7 @@ from converter.cli.command import LayerCommand
 from converter.cli.environment import store, store_options
 from converter.cli.flags import Decorator, common, flags
 from converter.cli.image_options import aci_path_option
+from converter.cli.option_types import FilePath, FolderPath, OneOf
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.signers import content_trust_option, read_files_below, read_option_file
@@ -33,8 +34,8 @@ Examples:
 
 REQUIREMENTS = ("signature", "attestation", "origin")
 
-File = click.Path(path_type=Path, exists=True, dir_okay=False)
-Folder = click.Path(path_type=Path, exists=True, file_okay=False)
+File = FilePath(exists=True)
+Folder = FolderPath(exists=True)
 
 
 def _time(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -105,7 +106,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @click.option("--allow-weak-digest", is_flag=True, help="Accept forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option(
     "--require",
-    type=click.Choice(REQUIREMENTS),
+    type=OneOf(REQUIREMENTS),
     multiple=True,
     help="Also require a signature of REF itself, an attestation or an origin record (repeatable).",
 )

@@ -135,16 +135,14 @@ def test_the_flags_of_all_commands_stand_anywhere(
 @pytest.mark.parametrize(
     "arguments, line",
     [
-        pytest.param(["--nix"], "no such option '--nix' (see transship --help)", id="an unknown option"),
-        pytest.param(["try", "--nix"], "try: no such option '--nix' (see transship try --help)", id="of a command"),
+        pytest.param(["--nix"], "unknown option --nix (see transship --help)", id="an unknown option"),
+        pytest.param(["try", "--nix"], "try: unknown option --nix (see transship try --help)", id="of a command"),
         pytest.param(
             ["try", "--number", "x\x1b"],
-            "try: invalid value for '--number': 'x\\x1b' is not a valid integer (see transship try --help)",
+            'try: invalid value for "--number": "x\\x1b" is not a valid integer (see transship try --help)',
             id="a bad value",
         ),
-        pytest.param(
-            ["try", "x"], "try: got unexpected extra argument (x) (see transship try --help)", id="an extra argument"
-        ),
+        pytest.param(["try", "x"], 'try: unexpected argument "x" (see transship try --help)', id="an extra argument"),
     ],
 )
 def test_wrong_usage_is_2_and_one_line(
@@ -153,8 +151,7 @@ def test_wrong_usage_is_2_and_one_line(
     assert main(arguments) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    # click before 8.2 wrote "No such option: --nix".
-    assert told.err.replace("option: --nix", "option '--nix'") == f"transship: {line}\n"
+    assert told.err == f"transship: {line}\n"
 
 
 def test_without_a_command_the_help_is_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

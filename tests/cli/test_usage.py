@@ -1,0 +1,63 @@
+"""What is wrong with a command line is said in this program's words, not in click's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from converter.cli.main import main
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        pytest.param("convert", "convert: SOURCE is missing (see transship convert --help)", id="no source"),
+        pytest.param("convert oci:a", "convert: DEST is missing (see transship convert --help)", id="no destination"),
+        pytest.param(
+            "inspect a b", 'inspect: unexpected argument "b" (see transship inspect --help)', id="an extra one"
+        ),
+        pytest.param(
+            "convert a b --plattform x",
+            "convert: unknown option --plattform: did you mean --platform? (see transship convert --help)",
+            id="a typo in an option",
+        ),
+        pytest.param("--verson", "unknown option --verson: did you mean", id="a typo without a command"),
+        pytest.param("convert a b --creds", "--creds needs a value", id="no value"),
+        pytest.param(
+            "convert a b --squash=yes",
+            'option "--squash" does not take a value',
+            id="a value too many",
+        ),
+        pytest.param("cache list", 'cache: unknown command "list"', id="an unknown command of a group"),
+        pytest.param("convert a b --to dokcer", 'unknown --to "dokcer": did you mean docker?', id="a typo in a word"),
+        pytest.param("convert a b --to zip", 'unknown --to "zip" (one of: oci, docker, aci)', id="an unknown word"),
+        pytest.param("completion powershell", 'unknown SHELL "powershell" (one of: bash, zsh, fish)', id="an argument"),
+        pytest.param("convert a b --jobs x", 'invalid --jobs "x": expected a whole number', id="no number"),
+        pytest.param("sync a b --images 0", "--images is 0: expected 1 or more", id="too small a number"),
+        pytest.param("inspect a --timeout 0", "--timeout is 0: expected more than 0", id="no time at all"),
+        pytest.param("inspect a --timeout x", 'invalid --timeout "x": expected a number', id="no time"),
+        pytest.param("verify a --key none.pub", "none.pub: no such file or directory (--key)", id="no such file"),
+        pytest.param("verify a --key .", ". is a folder: expected a file (--key)", id="a folder"),
+        pytest.param("verify a --lookaside f", "f is a file: expected a folder (--lookaside)", id="a file"),
+        pytest.param("convert a b --digestfile .", ". is a folder: expected a file (--digestfile)", id="a target"),
+    ],
+)
+def test_wrong_usage(
+    line: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f").touch()
+    assert main(line.split()) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"transship: {told}")
+    assert "'" not in shown.err
+
+
+def test_a_wrong_value_in_the_environment_is_said_to_be_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    assert main(["convert", "oci:a", "oci:b"]) == 2
+    assert capsys.readouterr().err == 'transship: invalid SOURCE_DATE_EPOCH "yesterday": expected a whole number\n'
