@@ -93,7 +93,7 @@ class Files:
             here = parent_name(here) if name == b".." else (here + b"/" + name if here else name)
             file = self._at(here, directory=any(left))
             if file is None:
-                raise NotFound(f"no file {quoted_name(b'/' + here)}")
+                raise self._no_file(here)
             if file.entry is not None and file.entry.type == fields.SYMLINK:
                 followed += 1
                 if followed > MOST_LINKS:
@@ -105,6 +105,17 @@ class Files:
                 raise NotFound(f"{quoted_name(b'/' + here)} is not a directory")
         found = self._at(here)
         return File(b"", None, 0) if found is None else found
+
+    def _no_file(self, path: bytes) -> NotFound:
+        """The error for a path at which nothing is, with what was probably meant."""
+        from difflib import get_close_matches
+
+        fact, folder = f"no file {quoted_name(b'/' + path)}", parent_name(path)
+        there = {one.path.rpartition(b"/")[2].decode("utf-8", "replace"): one.path for one in self.below(folder, 1)}
+        name = path.rpartition(b"/")[2].decode("utf-8", "replace")
+        if close := get_close_matches(name, there, n=1):
+            return NotFound(f"{fact}: did you mean {quoted_name(b'/' + there[close[0]])}?")
+        return NotFound(fact)
 
     def below(self, directory: bytes, depth: int | None = None) -> list[File]:
         """The files in a directory, whose path has no slash before it, sorted by their bytes, a directory before its

@@ -113,7 +113,7 @@ def within(part: str) -> Iterator[None]:
     try:
         yield
     except ConverterError as error:
-        if error.trail[:1] != (part,):
+        if error.trail[:1] != (part,) and (error.trail or not error.fact.startswith((f"{part}: ", f"{part} "))):
             error.trail = (part, *error.trail)
         raise
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.flags import Decorator, flags, hidden, noted, together, told
-from converter.cli.option_types import FilePath, FolderPath, Number, WholeNumber
+from converter.cli.option_types import FilePath, FolderPath, Number, Truth, WholeNumber
 from converter.cli.text import warn
 from converter.events import Event, Report, Warned
 from converter.system import cores
@@ -31,7 +31,7 @@ def _cert_dir(name: str, text: str) -> Decorator[Any]:
 
 
 def _tls_verify(name: str, text: str) -> Decorator[Any]:
-    return hidden(_GROUP, name, type=bool, is_flag=False, flag_value="true", metavar="BOOL", help=text)
+    return hidden(_GROUP, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
 
 
 def _pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

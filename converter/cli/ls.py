@@ -19,6 +19,7 @@ from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option
 from converter.cli.option_types import WholeNumber
 from converter.cli.text import BLUE, show, show_json, show_parts
+from converter.errors import within
 from converter.model.limits import size
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) 
     from converter.reading import reading
     from converter.streams.content import uncompressed_layer
 
-    with reading(reference, store(), aci_paths) as opened:
+    with reading(reference, store(), aci_paths) as opened, within(reference):
         image = image_of(opened, platform)
         yield Files([partial(uncompressed_layer, layer) for layer in image.layers])
 

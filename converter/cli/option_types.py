@@ -74,6 +74,17 @@ class Number(click.FloatRange):
         return number
 
 
+class Truth(click.types.BoolParamType):
+    """True or false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises Usage."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise Usage(f'invalid {_name(param, ctx)} "{value}": expected true or false') from None
+
+
 class FilePath(click.Path):
     """The path of a file; ``exists``: one that is there."""
 

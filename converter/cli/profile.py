@@ -139,6 +139,8 @@ def envelope(document: dict[str, Any], key: str) -> bytes:
 
     maker = maker_of(key)
     if not isinstance(maker, CosignKey):
-        raise Unsupported(f"{key}: an OpenPGP key cannot sign a statement: use a private key in PEM, such as cosign's")
+        raise Unsupported(
+            f"{key} is no private key in PEM, such as cosign's: a statement cannot be signed with OpenPGP"
+        )
     payload = json.dumps(document, separators=(",", ":")).encode()
     return json.dumps(maker.envelope(dsse.STATEMENT, payload)).encode() + b"\n"

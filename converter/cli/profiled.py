@@ -125,7 +125,8 @@ def image_of(opened: OpenedReference, platform: str | None) -> Image:
     if platform or isinstance(item, Index):
         item = one_platform(item, Platform.parse(platform) if platform else host_platform(), opened.read)
     if not isinstance(item, Image):
-        raise Unsupported(f"{opened.reference} is {item}, not an image of files")
+        with within(opened.reference):
+            raise Unsupported(f"{item} has no files that can be read")
     return opened.whole(item)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -97,7 +98,8 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
             # The reader of our output has closed it on purpose.
             return flags.failed, ""
         case OSError():
-            return flags.failed, str(from_system(error))
+            nameless = error.filename is None and error.errno == errno.ENOSPC
+            return flags.failed, f"{'cannot write standard output: ' if nameless else ''}{from_system(error)}"
         case MemoryError():
             return flags.failed, "out of memory (--jobs 1 needs less)"
         case RecursionError():

@@ -11,7 +11,7 @@ import click
 from converter.cli.environment import inputs
 from converter.cli.flags import hidden, together, told
 from converter.cli.option_types import FilePath, FolderPath
-from converter.errors import LimitExceeded, Usage
+from converter.errors import LimitExceeded, Usage, from_system
 from converter.model.limits import current_limits
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from converter.verification.wanted import Wanted
 
 _GROUP = "signatures"
-_PRIVATE, _OPENPGP = b"PRIVATE KEY-----", b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
+_PEM, _OPENPGP = b"KEY-----", b"-----BEGIN PGP "
 
 
 policy_option = hidden(
@@ -88,8 +88,11 @@ def read_option_file(path: str | Path) -> bytes:
     """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
     inputs().add(path)
     most = current_limits().document
-    with Path(path).open("rb") as file:
-        data = file.read(most + 1)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise from_system(error) from None
     if len(data) > most:
         raise LimitExceeded(f"{path}: more than {most} bytes (limit: document)")
     return data
@@ -104,7 +107,7 @@ def read_files_below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
 def maker_of(text: str) -> Maker:
     """A signer with a key file of either kind, or with one of the user's gpg keys; raises Invalid, Untrusted."""
     data = _key_file(text)
-    if data is not None and _PRIVATE in data and _OPENPGP not in data:
+    if data is not None and _PEM in data and _OPENPGP not in data:
         return _cosign(data, text)
     return _gpg(data, text)
 

@@ -22,9 +22,27 @@ def command(reference: str) -> None:
     """
     from converter.stores import names
 
+    _check(reference)
     found = names(reference, store())
     if flags().json:
         show_json({"reference": reference, "tags": list(found)})
         return
     for name in found:
         show(name)
+
+
+def _check(reference: str) -> None:
+    """Raise Usage if a reference names one image: its name would be ignored."""
+    from dataclasses import replace
+
+    from converter.errors import Usage
+    from converter.model.reference import ImageName, Location
+
+    place = Location.parse(reference)
+    whole = replace(place, name="")
+    if place.transport == "docker" and not place.is_registry:
+        repository = ImageName.parse(place.path)
+        if repository.tag or repository.digest:
+            whole = replace(place, path=place.path.removesuffix(f":{repository.tag}").partition("@")[0])
+    if whole != place:
+        raise Usage(f"{reference} names one image: `transship tags {whole}` lists all that are there")

@@ -6,7 +6,7 @@ import re
 
 import click
 
-_EXTRA = re.compile(r"got unexpected extra arguments? \((.*)\)", re.DOTALL)
+_EXTRA = re.compile(r"\w+ unexpected extra arguments? \((.*)\)", re.DOTALL)
 _COMMAND = re.compile(r"no such command '(.*?)'\.?(?: did you mean '(.*?)'\?)?", re.DOTALL | re.IGNORECASE)
 _QUOTED = re.compile(r"'([^']*)'")
 

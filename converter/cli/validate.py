@@ -115,7 +115,9 @@ def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> 
 def _of_no_kind(data: bytes) -> Invalid:
     """The error for a file that is not a document of a known kind, or not a document at all."""
     problems = document.read_json(data).problems
-    return Invalid(problems[0].fact if problems else "cannot tell the kind of the document: add --kind")
+    if problems:
+        return Invalid(f"neither an image nor a JSON document: {problems[0].fact}")
+    return Invalid("cannot tell the kind of the document: add --kind")
 
 
 def _reference(target: str, kind: str | None) -> str:

@@ -129,8 +129,21 @@ def refuse_losses(planned: Plan, chosen: SelectedImage, target: str, options: Op
         made = forecast(planned.root).made
         if made is None or made.descriptor.digest != chosen.root.digest:
             why = ", ".join(reasons(chosen.root, chosen.item, target, planned.root, options)) or "documents"
-            keep = " or ".join(f"{name}:" for name in keepers(chosen.item)) or "nothing"
-            raise LossRefused(f"the digest would change, by {why}: {keep} can keep it (--preserve-digests)")
+            raise LossRefused(f"the digest would change, by {why}: {_keeping(chosen, options)} (--preserve-digests)")
+
+
+def _keeping(chosen: SelectedImage, options: Options) -> str:
+    """What would keep a digest: fewer options, or another transport."""
+    given = {
+        "--to": bool(options.to) and options.compress is None,  # zstd may have chosen it
+        "--squash": options.squash,
+        "--layered": options.layered,
+        "--compress": options.compress is not None,
+        "--change": bool(options.changes),
+    }
+    if others := [name for name, is_given in given.items() if is_given]:
+        return f"leave out {' and '.join(others)}"
+    return f"{' or '.join(f'{name}:' for name in keepers(chosen.item)) or 'nothing'} can keep it"
 
 
 def reasons(root: Descriptor, item: Item, target: str, node: Node, settings: Settings) -> tuple[str, ...]:

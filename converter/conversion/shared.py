@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from converter.cache import VerifiedCache
 from converter.conversion.job import Job, source_store, target_store
+from converter.errors import AlreadyExists
 from converter.events import Report
 from converter.formats.documents import remember_sound
 from converter.model.frozen import frozen
@@ -129,7 +130,11 @@ class Shared:
             if job.destination.kind.ending is not None:
                 path = Path(job.destination.path).parent
                 missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-                path.mkdir(parents=True, exist_ok=True)
+                try:
+                    path.mkdir(parents=True, exist_ok=True)
+                except (FileExistsError, NotADirectoryError):
+                    kind = job.destination.transport
+                    raise AlreadyExists(f"{path} is a file: sync makes a folder of {kind}: files there") from None
                 self._folders += missing
             yield
 

@@ -99,12 +99,12 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
     if not destination.kind.loaded:
         return
     if next(images_of(item), None) is None:
-        yield Loss(field="artifact", reason="docker load finds images alone", kept="index.json")
+        yield Loss(field="artifact", reason=f"docker load does not find {item}", kept="index.json")
     away = sum(layer.absent for image in images_of(item) for layer in image.layers)
     if away:
-        reason = f"docker load fetches none, and {away} are only where their URLs lead"
-        want = "--download-foreign, from a registry"
-        yield Loss(field="layers", reason=f"{reason} ({want})", kept="LayerSources")
+        layers = "1 layer is" if away == 1 else f"{away} layers are"
+        reason = f"{layers} only at a URL, from which docker load fetches nothing (from a registry: --download-foreign)"
+        yield Loss(field="layers", reason=reason, kept="LayerSources")
 
 
 def shown_format(destination: Location, chosen: Writer) -> str:

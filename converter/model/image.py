@@ -162,6 +162,8 @@ class Artifact:
         """A description for people; one with an image's configuration is named by its first non-image layer."""
         odd = [kind for blob in self.blobs if (kind := blob.descriptor.media_type) not in _OF_IMAGES]
         if self.artifact_type in _OF_IMAGES:
+            if any(kind.endswith("+encrypted") for kind in odd):
+                return "an image with encrypted layers"
             return f'an image with a layer of the type "{odd[0]}"' if odd else "an image with an empty configuration"
         return f'an artifact of type "{self.artifact_type}"'
 

@@ -34,6 +34,7 @@ _HOST = (
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _AT_DIGEST = re.compile(r"(?P<path>[^:@]+):?(?P<name>@[a-z0-9]+:[0-9a-f]{64,128})")
 """A path with a digest in place of a name."""
+_AT_ALGORITHM = re.compile(r"@((?:sha256|sha384|sha512):[^:/]*)$")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NAME_LENGTH = 255
 
@@ -54,6 +55,8 @@ class ImageName:
         The first part is a host only if it has a dot or a colon, or is ``localhost``. A name without a slash is in
         ``docker.io/library``.
         """
+        if not text or text.endswith("/"):
+            raise Invalid(f'no repository in "{text}": expected [HOST[:PORT]/]REPO[:TAG|@DIGEST]')
         found = cls.parse_signed(text)
         if found.tag and found.digest:
             raise Invalid(f'reference "{text}" has a tag and a digest: only one of them is allowed')
@@ -179,11 +182,18 @@ def is_name(text: str) -> bool:
 def _no_transport(transport: str, text: str) -> Usage:
     from difflib import get_close_matches
 
-    if close := get_close_matches(transport, TRANSPORTS, n=1, cutoff=0.8):
+    if transport in ("http", "https"):
+        rest = text.partition(":")[2].strip("/")
+        way = " --tls-verify=false" if transport == "http" else ""
+        return Usage(f'"{text}" is a URL; an image in a registry: docker://{rest or "HOST/REPO"}{way}')
+    # Many images are called "app".
+    others = [one for one in TRANSPORTS if one != "appc"]
+    if close := get_close_matches(transport, others, n=1, cutoff=0.8):
         return Usage(f'unknown transport "{transport}": did you mean {close[0]}?')
-    known = f"one of: {', '.join(TRANSPORTS)}"
     if is_name(text):
-        return Usage(f'unknown transport "{transport}"; for an image in a registry: docker://{text} ({known})')
+        places = f"docker://{text} (in a registry) or docker-daemon:{text} (in the Docker Engine)"
+        return Usage(f'unknown transport "{transport}": say {places}')
+    known = f"one of: {', '.join(TRANSPORTS)}"
     return Usage(f'unknown transport "{transport}" ({known})')
 
 
@@ -195,6 +205,8 @@ def _split_tag(text: str) -> tuple[str, str]:
 def _split_path(text: str) -> tuple[str, str]:
     if found := _AT_DIGEST.fullmatch(text):
         return found["path"], found["name"]
+    if found := _AT_ALGORITHM.search(text):
+        Digest.parse(found[1])  # raises Invalid: it has the wrong length, or other letters
     start = 2 if _DRIVE.match(text) else 0
     path, _, name = text[start:].partition(":")
     return text[:start] + path, name

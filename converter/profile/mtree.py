@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from converter.errors import Invalid
 from converter.streams.tar import fields
+from converter.streams.tar.names import quoted_name
 from converter.streams.tar.node import Node
 
 FIRST = b"#mtree\n"
@@ -80,7 +81,7 @@ def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
     try:
         return _file(text.split())
     except (ValueError, KeyError) as error:
-        raise Invalid(f"profile, line {number}: {error}") from None
+        raise Invalid(f"not a profile, in line {number}: {error}") from None
 
 
 def _file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
@@ -88,10 +89,10 @@ def _file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
     for word in words[1:]:
         key, equals, value = word.partition(b"=")
         if not equals or key not in _KNOWN:
-            raise ValueError(f"unknown keyword {word.decode(errors='replace')!r}")
+            raise ValueError(f"unknown keyword {quoted_name(word)}")
         told[b"sha256digest" if key == b"sha256" else key] = value
     if name != b"." and not name.startswith(b"./"):
-        raise ValueError(f"{name.decode(errors='replace')!r} is not a full path, which begins with ./")
+        raise ValueError(f"{quoted_name(name)} is not a full path, which begins with ./")
     if b"type" not in told or told[b"type"] not in _KINDS:
         raise ValueError("no type that is known")
     device = told.get(b"device", b"native,0,0").split(b",")

@@ -128,6 +128,8 @@ def require_new(location: Location, options: StoreOptions) -> None:
 
 def _likely_destination(location: Location) -> str:
     """What may have been meant by a destination that is only a path."""
+    if location.path == "-":
+        return "docker-archive:-, oci-archive:- or aci:-"
     if location.path.endswith(".aci"):
         return f"aci:{location.path}"
     if ".tar" in location.path:

@@ -41,7 +41,7 @@ def detect_codec(head: bytes) -> Codec | None:
 
 def start_of(head: bytes) -> str:
     """How an unknown stream starts, for an error message: a zip shows its PK, a web page its text."""
-    return repr(head[:8])[1:] if head else "nothing"
+    return f'"{repr(head[:8])[2:-1]}"' if head else "nothing"
 
 
 def is_tar(head: bytes) -> bool:

@@ -56,6 +56,8 @@ def load_key(data: bytes, source: str = "") -> Key:
                 public = x509.load_der_x509_certificate(data).public_key()
     except malformed_errors():
         where = f" in {source}" if source else ""
+        if b"PRIVATE KEY-----" in data:
+            raise Invalid(f"a private key{where}: expected the public one that belongs to it") from None
         kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
         fact = f"no public key{where}: expected {kinds}, or a certificate, in PEM"
         raise Invalid(f"{fact} (OpenPGP keys: --keyring)") from None

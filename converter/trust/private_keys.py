@@ -42,7 +42,10 @@ class PrivateKey:
             if b"ENCRYPTED" in data:
                 fact = "wrong password for" if password else "a password is needed for"
                 raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
-            raise Invalid(f"no private key{f' in {source}' if source else ''}: expected PEM") from None
+            where = f" in {source}" if source else ""
+            if b"PUBLIC KEY-----" in data:
+                raise Invalid(f"a public key{where}: expected the private one that belongs to it") from None
+            raise Invalid(f"no private key{where}: expected PEM") from None
         require_strong(found.public_key())
         return cls(found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from converter.errors import Untrusted
+from converter.errors import Untrusted, within
 from converter.model.reference import ImageName, Location
 from converter.trust import openpgp
 from converter.trust import policy_requirements as rules
@@ -68,7 +68,8 @@ def trusted_by_requirement(
 
 def _applying(location: Location, name: ImageName | None, policy: Policy, wanted: Wanted) -> tuple[Requirement, ...]:
     transport = policy_transport(location)
-    return policy.requirements(transport, _scopes(location, name, transport), wanted.read or _none)
+    with within("policy"):
+        return policy.requirements(transport, _scopes(location, name, transport), wanted.read or _none)
 
 
 def _checked(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.errors import Usage
+from converter.errors import Usage, within
 from converter.model.frozen import frozen
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Wanted:
             return None
         from converter.trust.policy import Policy
 
-        return Policy.parse(self.policy)
+        with within("policy"):
+            return Policy.parse(self.policy)
 
     def check(self) -> None:
         """Raises Usage if no key or policy was given, a requirement is unknown, or the time has no zone."""

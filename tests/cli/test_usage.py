@@ -61,3 +61,36 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert main(["convert", "oci:a", "oci:b"]) == 2
     assert capsys.readouterr().err == 'transship: invalid SOURCE_DATE_EPOCH "yesterday": expected a whole number\n'
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        pytest.param("convert app:1 oci:x", "docker://app:1 (in a registry) or docker-daemon:app:1 (in", id="a name"),
+        pytest.param("convert http://r.example/a:1 oci:x", "docker://r.example/a:1 --tls-verify=false", id="a URL"),
+        pytest.param("convert oci:x -", "say docker-archive:-, oci-archive:- or aci:-", id="a bare dash"),
+        pytest.param("inspect oci:x@sha256:abc", 'invalid sha256 digest "abc": expected 64', id="half a digest"),
+        pytest.param("inspect docker://r.example/", "docker://r.example/ holds many images: choose", id="a registry"),
+        pytest.param("tags oci:x:app", "oci:x:app names one image: `transship tags oci:x` lists all", id="an image"),
+        pytest.param("tags docker://r.example/a:1", "`transship tags docker://r.example/a` lists all", id="a tag"),
+        pytest.param("inspect oci:x --tls-verify=maybe", 'invalid --tls-verify "maybe": expected true or', id="maybe"),
+    ],
+)
+def test_a_reference_that_says_too_little_or_too_much(
+    line: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) in (1, 2)
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "docker://r.example/: docker://r.example/" not in shown
+
+
+def test_a_trail_is_not_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sync", "a", "oci:b"]) == 1
+    told = capsys.readouterr()
+    assert told.err == "transship: a: no such file or directory (an image in a registry: docker://a)\n"
+    assert told.out.startswith("failed         a  no such file or directory")

@@ -270,26 +270,31 @@ def test_docker_that_is_asked_for_explicitly_is_not_given_zstd(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "options, words",
+    "options, words, way",
     [
-        pytest.param({}, (), id="nothing changes it"),
-        pytest.param({"to": "oci"}, ("format",), id="the format"),
-        pytest.param({"compress": "gzip:9"}, ("compression",), id="the compression"),
-        pytest.param({"compress": "zstd"}, ("format", "compression"), id="both"),
-        pytest.param({"squash": True}, ("squash",), id="one layer"),
-        pytest.param({"changes": ["USER 7"]}, ("change",), id="a change"),
+        pytest.param({}, (), "", id="nothing changes it"),
+        pytest.param({"to": "oci"}, ("format",), "leave out to=", id="the format"),
+        pytest.param({"compress": "gzip:9"}, ("compression",), "leave out compress=", id="the compression"),
+        pytest.param({"compress": "zstd"}, ("format", "compression"), "leave out compress=", id="both"),
+        pytest.param({"squash": True}, ("squash",), "leave out squash=True", id="one layer"),
+        pytest.param({"changes": ["USER 7"]}, ("change",), "leave out changes=", id="a change"),
     ],
 )
-def test_why_a_digest_changes_is_told(tmp_path: Path, options: Keywords, words: tuple[str, ...]) -> None:
+def test_why_a_digest_changes_is_told(tmp_path: Path, options: Keywords, words: tuple[str, ...], way: str) -> None:
     source = docker_image(tmp_path)
     (done,) = converter.convert(source, f"dir:{tmp_path / 'out'}", **options).targets
     assert done.changed_by == words
     assert (done.source_digest == done.digest) == (not words)
     if words:
-        with pytest.raises(LossRefused, match=f"would change, by {', '.join(words)}: docker: or dir: can keep it"):
+        with pytest.raises(LossRefused, match=f"would change, by {', '.join(words)}: {way} "):
             converter.convert(source, f"dir:{tmp_path / 'other'}", **(options | {"preserve_digests": True}))
 
 
 def test_an_image_taken_from_an_index_has_another_digest(tmp_path: Path) -> None:
     (done,) = converter.convert(docker_list(tmp_path), f"dir:{tmp_path / 'out'}", platforms="linux/amd64").targets
     assert done.changed_by == ("platform",)
+
+
+def test_a_digest_that_a_target_changes_is_kept_by_others(tmp_path: Path) -> None:
+    with pytest.raises(LossRefused, match="would change, by format: docker: or dir: can keep it"):
+        converter.convert(docker_image(tmp_path), f"oci:{tmp_path / 'other'}", preserve_digests=True)

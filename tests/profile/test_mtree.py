@@ -77,7 +77,7 @@ def test_a_time_is_told_only_when_it_counts() -> None:
     ],
 )
 def test_another_text_is_refused_with_the_number_of_its_line(line: bytes) -> None:
-    with pytest.raises(Invalid, match="profile, line 2: "):
+    with pytest.raises(Invalid, match="not a profile, in line 2: "):
         [mtree.parse_line(*one) for one in mtree.numbered([mtree.FIRST, line])]
 
 

@@ -250,7 +250,7 @@ def test_plain_finds_the_codec(codec: Codec) -> None:
 def test_plain_passes_a_tar_and_refuses_what_is_none() -> None:
     found, blocks = decompress_any([bytes(1024)])
     assert (found, b"".join(blocks)) == ("tar", bytes(1024))
-    with pytest.raises(Invalid, match=r"data that starts with '\{\}' is not a tar"):
+    with pytest.raises(Invalid, match=r'data that starts with "\{\}" is not a tar'):
         decompress_any([b"{}"])
     found, blocks = decompress_any([])
     assert (found, b"".join(blocks)) == ("tar", b"")

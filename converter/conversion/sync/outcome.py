@@ -70,7 +70,11 @@ class Outcome:
         # The source is reported separately.
         error.trail = tuple(place for place in error.trail if place != str(source))
         return cls(
-            source=str(source), destination=str(destination or ""), state="failed", error=str(error), seconds=seconds
+            source=str(source),
+            destination=str(destination or ""),
+            state="failed",
+            error=str(error).removeprefix(f"{source}: "),
+            seconds=seconds,
         )
 
     @classmethod

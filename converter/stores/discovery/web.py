@@ -50,7 +50,7 @@ class Web:
                     return found
                 said.append(f"{display_url(url)} has no ac-discovery tag that fits")
         how = " over HTTPS (--tls-verify=false allows HTTP)" if self.access.tls_verify else ""
-        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(said)[:1000]}')
+        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(said))[:1000]}')
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""

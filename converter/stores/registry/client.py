@@ -18,7 +18,7 @@ from converter.stores.hosts import Hosts
 from converter.stores.registry import credentials
 from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
-from converter.stores.registry.urls import display_url, origin_of, redirect_target
+from converter.stores.registry.urls import display_url, origin_of, purpose, redirect_target
 from converter.stores.registry.wire import Request, Wire, connection_error
 from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
 from converter.streams.blocks import read_whole
@@ -263,7 +263,7 @@ def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:
 def refusal_error(request: Request, response: BaseHTTPResponse, body: bytes) -> ConverterError:
     """The error for an unexpected status, with what the body says (distribution-spec, "Error Codes")."""
     status = response.status
-    fact = f"{status} {_error_text(status, body)}, for {request}"
+    fact = f"cannot {purpose(request.method, request.url)}: {_error_text(status, body)} ({status})"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"

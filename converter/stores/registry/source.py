@@ -61,7 +61,7 @@ class RegistrySource(BaseSource):
             return self._documents.get(wanted)[0]
         except Missing as error:
             if isinstance(wanted, Digest):
-                raise NotFound(f"manifest unknown: {self._name.name}@{wanted}") from error
+                raise NotFound("manifest unknown: the registry has none with this digest") from error
             there = f" ({self._what_there_is()})" if self._hints else ""
             raise NotFound(f'no tag "{wanted}" in {self._name.name}{there}') from error
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from converter.errors import Invalid, within
+from converter.errors import Invalid, NotFound, within
 from converter.model.document import load_object
 from converter.model.members import text_list
-from converter.stores.registry.client import Client, Response
+from converter.stores.registry.client import Client, Missing, Response
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request
 
@@ -25,7 +25,12 @@ def list_tags(client: Client) -> Iterator[str]:
     repository.
     """
     # A tag has no colon: Artifactory lists digests as well.
-    return (tag for tag in _listed_names(client, "tags/list", "tags") if ":" not in tag)
+    try:
+        for tag in _listed_names(client, "tags/list", "tags"):
+            if ":" not in tag:
+                yield tag
+    except Missing as error:
+        raise NotFound(f'no repository "{client.repository}" in {client.host}') from error
 
 
 def list_repositories(client: Client) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -10,6 +11,9 @@ from converter.errors import Invalid, Unsupported
 
 Origin = tuple[str, str, int]
 """Scheme, host and port, which credentials are bound to (RFC 6454)."""
+
+_API = re.compile(r"/v2/(?:(?P<repository>.+)/)?(?P<kind>_catalog|tags|manifests|blobs|referrers)(?:/(?P<name>.*))?")
+"""The path of a request of the distribution-spec."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -31,6 +35,25 @@ def display_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"[:300]
+
+
+def purpose(method: str, url: str) -> str:
+    """What a request is for, in words, as far as it is one of the distribution-spec: ``get manifest 1 of team/app``."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    verb = {"GET": "get", "HEAD": "look for", "DELETE": "delete"}.get(method, "write")
+    found = _API.fullmatch(parts.path)
+    if found is None:
+        return f"{verb} {display_url(url)}"
+    repository, kind, name = found["repository"], found["kind"], found["name"]
+    if kind == "_catalog":
+        return f"list the repositories of {host}"
+    if kind == "tags":
+        return f"list the tags of {repository} at {host}"
+    if kind == "blobs" and name.startswith("uploads"):
+        return f"upload to {repository} at {host}" if verb == "write" else f"{verb} an upload to {repository} at {host}"
+    what = {"manifests": "manifest", "blobs": "blob", "referrers": "the referrers of"}[kind]
+    return f"{verb} {what} {name} {'to' if verb == 'write' else 'of'} {repository} at {host}"
 
 
 def redirect_target(url: str, location: str) -> str:

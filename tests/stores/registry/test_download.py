@@ -51,12 +51,17 @@ def test_a_registry_without_ranges_sends_all_again(registry: FakeRegistry) -> No
 @pytest.mark.parametrize(
     "fault, error, text",
     [
-        pytest.param(Refuse(status=500), Unreachable, "500 internal server error, for GET ", id="an error that stays"),
+        pytest.param(
+            Refuse(status=500),
+            Unreachable,
+            r"cannot get blob .*: internal server error \(500\)",
+            id="an error",
+        ),
         pytest.param(Cut(after=0), Unreachable, "broke off", id="a connection that always breaks"),
         pytest.param(Stall(seconds=0.4), Unreachable, "timeout", id="silence"),
-        pytest.param(Refuse(status=404), NotFound, "404 not found, for", id="nothing there"),
+        pytest.param(Refuse(status=404), NotFound, r"cannot get blob .*: not found \(404\)", id="nothing there"),
         pytest.param(Refuse(status=403), Denied, r"requires a login: .* \(forbidden\)", id="no right"),
-        pytest.param(Refuse(status=418), Unreachable, "418 ", id="a status that nobody knows"),
+        pytest.param(Refuse(status=418), Unreachable, "teapot", id="a status that nobody knows"),
         pytest.param(
             Refuse(status=429, headers={"Retry-After": "86400"}), Unreachable, "86400 s", id="a wait beyond reason"
         ),
