@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,10 @@ TREES = ("rootfs", "bundle")
 
 
 class Profiled:
-    """An image, or a deployed tree. Its contents are read once for each scope."""
+    """An image, or a deployed tree. Its contents are read once for each scope.
+
+    In a directory, files of the user ``own`` whose owner nobody has recorded count as root's.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Profiled:
         self.reference = reference
         self.location = Location.parse(reference)
         self.store = options
+        self.own: int | None = None
         self._platform = platform
         self._aci_paths = aci_paths
         self._files = files
@@ -84,15 +89,20 @@ class Profiled:
 
     def _contents(self, counted: Scope) -> Contents:
         with progress(quiet=flags().quiet) as report:
-            if self.location.transport in TREES and self._tree.directory is not None:
+            if self.directory is not None:
                 with within(self.reference):
-                    return _of_directory(self._tree.directory, counted, report)
+                    return _of_directory(self.directory, counted, report, self.own)
             from converter.comparison import file_tree
             from converter.differences import watched
             from converter.profile.contents import of_layers
 
             with file_tree(self.image, watched(report, self.image)) as listing:
                 return of_layers(listing, counted)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where the files are, if they are in a directory."""
+        return self._tree.directory if self.location.transport in TREES else None
 
     @property
     def _tree(self) -> RootfsSource:
@@ -139,11 +149,20 @@ def profiled(
         yield Profiled(reference, platform, options, aci_paths, files)
 
 
-def _of_directory(root: Path, counted: Scope, report: Report) -> Contents:
+def owner_without_rights(directory: Path | None) -> int | None:
+    """The user who reads the directory, if he owns it and, not being root, could give none of its files away."""
+    user = os.geteuid()
+    with suppress(OSError):
+        if directory is not None and user and directory.stat().st_uid == user:
+            return user
+    return None
+
+
+def _of_directory(root: Path, counted: Scope, report: Report, own: int | None) -> Contents:
     from converter.profile.directory import of_directory
 
     report(Planned(0, 1))
     report(Started("files", -1))
-    found = of_directory(root, counted, cores(), lambda size: report(Moved("files", size)))
+    found = of_directory(root, counted, cores(), lambda size: report(Moved("files", size)), own)
     report(Finished("files", -1))
     return found

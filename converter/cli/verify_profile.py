@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.cli.environment import store
 from converter.cli.flags import flags
-from converter.cli.profiled import TREES, Profiled, profiled
+from converter.cli.profiled import TREES, Profiled, owner_without_rights, profiled
 from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Untrusted, Usage, count
@@ -42,6 +42,7 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
     if wanted.require:
         raise Usage(f"--require {min(wanted.require)} cannot be used with --profile")
     with profiled(reference, wanted.platform or None, store(), aci_paths) as there:
+        there.own = owner_without_rights(there.directory)
         asked: list[Trusted | None] = [*wanted.each(), *_under_policy(there, wanted)]
         further = tuple(path for path in scope.ignored if path not in VOLATILE)
         results = [_closest(there, _candidates(there, profile, trusted, scope), further) for trusted in asked or [None]]
@@ -56,7 +57,7 @@ class ProfileResult:
     """A profile, and how the content differs from it: the first differences, and the number of all.
 
     Paths in ``ignored`` were left out because the profile or the caller says so, those in ``mounts`` because another
-    file system lies over them.
+    file system lies over them. The owners of files of the user ``own`` were not compared, but taken for root.
     """
 
     found: Found
@@ -64,6 +65,7 @@ class ProfileResult:
     total: int
     ignored: tuple[str, ...]
     mounts: tuple[str, ...]
+    own: int | None = None
 
 
 def _under_policy(there: Profiled, wanted: Wanted) -> Iterator[Trusted]:
@@ -116,7 +118,7 @@ def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> Profil
     rows = compare_profile(stated, contents, config)
     shown = tuple(islice(rows, MOST))
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
-    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), counted.ignored, mounts)
+    return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), counted.ignored, mounts, there.own)
 
 
 def tell(reference: str, result: ProfileResult) -> None:
@@ -128,6 +130,7 @@ def tell(reference: str, result: ProfileResult) -> None:
         "signers": [{"key": key, "signer": signer} for key, signer in found.signers],
         "ignored": list(result.ignored),
         "mounts": list(result.mounts),
+        "owners_compared": result.own is None,
         "equal": not result.total,
         "count": result.total,
         "differences": [_renamed(asdict(one)) for one in result.differences],
@@ -145,6 +148,8 @@ def tell(reference: str, result: ProfileResult) -> None:
         show(f"left out: {', '.join(result.ignored)}")
     if result.mounts:
         show(f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", colour=YELLOW)
+    if result.own is not None:
+        show(f"owners not compared: what belongs to user {result.own} counts as root's", colour=YELLOW)
     for one in result.differences:
         show(f"{one.path}: {sentence(one)}")
     if result.total > len(result.differences):

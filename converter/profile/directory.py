@@ -12,6 +12,7 @@ import signal
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from hashlib import sha256
 from heapq import merge
 from itertools import islice
@@ -19,8 +20,8 @@ from pathlib import Path
 from typing import NoReturn, Self
 
 from converter import system
-from converter.errors import Invalid
-from converter.model.limits import KIB, MIB
+from converter.errors import Invalid, LimitExceeded
+from converter.model.limits import KIB, MIB, current_limits
 from converter.profile.contents import Contents, Line, Scope, line_of
 from converter.profile.mtree import File
 from converter.stores.disk import printable_path
@@ -47,23 +48,25 @@ class _Stopped(Exception):
     """A helper has ended before its work was done."""
 
 
-def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved) -> Contents:
+def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved, own: int | None = None) -> Contents:
     """The contents of a directory, without what other file systems lie over, read by up to ``jobs`` processes.
 
-    Raises Invalid for a file or directory that changes while it is read, NotFound, StorageFailed.
+    ``own`` is as of a ``DirectoryWalk``. Raises Invalid for a file or directory that changes while it is read,
+    LimitExceeded for a file that is nearly all hole, NotFound, StorageFailed.
     """
+    begin = partial(DirectoryWalk, root, BY_PATH, scope.paths(), own=own)
     if jobs > 1 and system.can_fork():
         with suppress(_Stopped):  # what stopped it will be found again, and told
-            return _shared(root, scope, min(jobs, MOST_HELPERS), moved)
-    walk = DirectoryWalk(root, BY_PATH, scope.paths())
+            return _shared(begin, scope, min(jobs, MOST_HELPERS), moved)
+    walk = begin()
     contents = Contents(_lines(walk, moved, times=scope.times), scope)
     contents.scope = scope.without(walk.mounts)
     return contents
 
 
-def _shared(root: Path, scope: Scope, count: int, moved: Moved) -> Contents:
+def _shared(begin: Callable[..., DirectoryWalk], scope: Scope, count: int, moved: Moved) -> Contents:
     with ExitStack() as stack:
-        walks = [DirectoryWalk(root, BY_PATH, scope.paths(), (number, count)) for number in range(count)]
+        walks = [begin(share=(number, count)) for number in range(count)]
         helpers = [stack.enter_context(_Helper(walk, times=scope.times)) for walk in walks]
         contents = Contents(_in_order(helper.lines(moved) for helper in helpers), scope)
         contents.scope = scope.without(set[bytes]().union(*(helper.mounts for helper in helpers)))
@@ -157,6 +160,12 @@ def _digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> byte
     inode = status.st_dev, status.st_ino, status.st_ctime_ns
     if status.st_nlink > 1 and inode in linked:
         return linked[inode]
+    holes, most = status.st_size - 512 * status.st_blocks, current_limits().holes
+    if holes > most:
+        raise LimitExceeded(
+            f"sparse file {printable_path(os.fsdecode(found.path))} has {holes} bytes of holes: "
+            f"at most {most} are allowed (limit: holes)"
+        )
     hasher = sha256()
     for block in content(found, BLOCK):
         hasher.update(block)

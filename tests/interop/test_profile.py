@@ -6,6 +6,8 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from converter import StoreOptions
 from tests.interop.processes import Registry
 from tests.interop.services import Dockerd
 from tests.interop.signers import LOCAL, Cosign, transship
+from tests.interop.test_bundle import ONE_CGROUP
 from tests.interop.tools import need, need_root, run, run_bytes
 
 PREDICATE = "https://schemas.transship.invalid/1/profile.json"
+HYBRID = Path("/sys/fs/cgroup/unified")
+"""There where cgroups of both versions are mounted, which crun refuses."""
 CONFIGURED = ('CMD ["/bin/sh"]', "ENV GREETING=hello", "WORKDIR /srv")
 
 
@@ -98,6 +103,55 @@ def test_mtree_and_bsdtar_read_the_text_and_agree(vendor: Vendor, tmp_path: Path
     assert "etc/passwd" in run("mtree", "-p", tree, "-f", text, status=2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Podman:
+    """podman with storage of its own."""
+
+    folder: Path
+
+    def run(self, *arguments: str | Path, stdin: bytes = b"") -> bytes:
+        """What podman writes."""
+        places = ("--root", self.folder / "r", "--runroot", self.folder / "rr", "--storage-driver", "vfs")
+        program, *wrapped = (*ONE_CGROUP, "podman") if HYBRID.exists() else ("podman",)
+        return run_bytes(program, *wrapped, *places, *arguments, stdin=stdin, env={"HOME": str(self.folder)})
+
+    @contextmanager
+    def running(self, archive: Path) -> Iterator[tuple[str, int]]:
+        """The name and the process of a container of the image."""
+        self.run("load", "--quiet", "--input", archive)
+        name = f"profiled-{os.getpid()}"
+        contained = ("--network=none", "--cgroups=disabled", "--entrypoint", "/bin/sleep")
+        self.run("run", "--detach", "--name", name, *contained, "vendor.example/app:1", "300")
+        try:
+            yield name, int(self.run("inspect", "--format", "{{.State.Pid}}", name))
+        finally:
+            self.run("rm", "--force", "--time", "0", "--volumes", name)
+
+
+@pytest.fixture
+def podman(tmp_path: Path) -> Podman:
+    need("podman", "conmon", "crun")
+    need_root()
+    (tmp_path / "podman").mkdir()
+    return Podman(folder=tmp_path / "podman")
+
+
+def test_it_holds_for_a_running_container_and_what_podman_exports_of_it(
+    vendor: Vendor, podman: Podman, tmp_path: Path
+) -> None:
+    archive = Path(vendor.image.split(":")[1])
+    with podman.running(archive) as (name, process):
+        root = f"rootfs:/proc/{process}/root"
+        said = vendor.holds_for(root)
+        exported = podman.run("export", name)
+        Path(f"/proc/{process}/root/usr/bin/added").touch()
+        changed = vendor.holds_for(root, status=1)
+    assert "other file systems are mounted there: /srv/data\n" in said
+    assert "/usr/bin/added: not in the profile (file)\n1 difference\n" in changed
+    converted(exported, f"oci:{tmp_path}/back:app:1")
+    assert transship("profile", f"oci:{tmp_path}/back:app:1") == transship("profile", vendor.image)
+
+
 def converted(exported: bytes, destination: str) -> None:
     """Make an image of what an engine exports, which has no configuration."""
     changes = [part for one in CONFIGURED for part in ("--change", one)]
@@ -163,6 +217,24 @@ def gone(path: Path) -> set[str]:
     return {"entry"}
 
 
+def as_another_file(path: Path) -> set[str]:
+    """One name of a file with several becomes a file of its own, of the same size."""
+    status, data = path.stat(), path.read_bytes()
+    path.unlink()
+    path.write_bytes(bytes(len(data)))
+    os.chown(path, status.st_uid, status.st_gid)
+    path.chmod(stat.S_IMODE(status.st_mode))
+    return {"content"}
+
+
+def with_a_hole(path: Path) -> set[str]:
+    """The last bytes are gone, and their place is not on the disk."""
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+    os.truncate(path, size)
+    return {"content"}
+
+
 def as_a_link(path: Path) -> set[str]:
     path.unlink()
     path.symlink_to("elsewhere")
@@ -185,6 +257,7 @@ ONE_BY_ONE = (
     (with_an_attribute, 4),
     (gone, 5),
     (as_a_link, 3),
+    (with_a_hole, 2),
 )
 """What is done to a file, and to how many."""
 
@@ -200,6 +273,8 @@ def test_fifty_changes_are_found_and_nothing_else(vendor: Vendor, tmp_path: Path
         for _ in range(number):
             path = next(files)
             expected[f"/{path.relative_to(tree)}"] = change(path)
+    named_twice = sorted(path for path in (tree / "usr").rglob("*") if path.is_file() and path.lstat().st_nlink > 1)
+    expected[f"/{named_twice[0].relative_to(tree)}"] = as_another_file(named_twice[0])
     links = sorted(path for path in (tree / "usr/bin").iterdir() if path.is_symlink())
     for path in links[:4]:
         expected[f"/{path.relative_to(tree)}"] = leading_elsewhere(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.errors import ConverterError, Invalid
+from converter.errors import ConverterError, Invalid, LimitExceeded
 from converter.profile import directory
 from converter.profile.contents import Contents, Scope, of_layers
 from converter.profile.directory import of_directory
@@ -185,3 +185,26 @@ def read_while(change: Callable[[Path], None], place: Path) -> None:
             for _ in blocks:
                 pass
             os.close(found.fd)
+
+
+def test_what_an_ordinary_user_has_unpacked_is_roots_unless_recorded(place: Path) -> None:
+    write(place / "plain")
+    os.setxattr(write(place / "recorded"), ROOTLESS, owner_message(33, 42))
+    own = 4242 if ROOT else os.geteuid()
+    for path in (place, *place.iterdir()):
+        os.chown(path, own, -1)
+    with of_directory(place, EVERYTHING, 1, lambda _: None, own=own) as contents:
+        owners = {line.split()[0]: line.split()[3:5] for line in contents.lines() if line.startswith(b".")}
+    assert owners == {
+        b".": [b"uid=0", b"gid=0"],
+        b"./plain": [b"uid=0", b"gid=0"],
+        b"./recorded": [b"uid=33", b"gid=42"],
+    }
+
+
+def test_a_file_that_is_nearly_all_hole_is_refused(place: Path) -> None:
+    with (place / "lastlog").open("wb") as file:
+        file.truncate(5 << 30)
+    with pytest.raises(LimitExceeded, match=r"lastlog has 5368709120 bytes of holes: .* \(limit: holes\)"):
+        read(place)
+    assert told(read(place, Scope(ignored=("/lastlog",))))[0].count(b"\n") == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ Change = Callable[[Path], None]
 
 
 ROOT = os.geteuid() == 0
+USER = 4242 if ROOT else os.geteuid()
+"""Somebody who could not give a file away."""
 SCHEMA = Path(__file__).resolve().parent.parent.parent / "schemas/profile.json"
 
 
@@ -110,6 +113,18 @@ def test_a_changed_owner_is_found(cli: Cli, tmp_path: Path, tree: Path) -> None:
     done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.mtree")
     assert done.code == 1
     assert "/bin/app: owner: expected 0:0, actual 5:7" in done.stdout
+
+
+def test_an_ordinary_user_is_told_that_owners_are_not_compared(
+    cli: Cli, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p.mtree").write_text(re.sub(r"id=\d+", "id=0", cli("profile", f"rootfs:{tree}").stdout))
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, USER, -1, follow_symlinks=False)
+    monkeypatch.setattr(os, "geteuid", lambda: USER)
+    done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.mtree")
+    assert done.code == 0
+    assert f"owners not compared: what belongs to user {USER} counts as root's" in done.stdout
 
 
 def test_what_an_engine_puts_into_a_container_does_not_count_unless_asked(cli: Cli, tmp_path: Path, tree: Path) -> None:

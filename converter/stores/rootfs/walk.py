@@ -63,6 +63,8 @@ class DirectoryWalk:
     Several processes may share the work: each takes the regular files whose inodes fall to it, and the first of them
     all else. ``share`` is the number of this one, and how many there are.
 
+    Files of the user ``own`` whose owner nobody has recorded are root's: so it is where that user has unpacked them.
+
     Of the last iteration, ``left_out`` counts what was left out, by the names in ``REASONS``; ``mounts`` has the paths
     where another file system begins, whose files are not part of the tree: only the directory itself is.
     """
@@ -73,8 +75,10 @@ class DirectoryWalk:
         order: bytes = AS_UNPACKED,
         without: Collection[bytes] = (),
         share: tuple[int, int] = (0, 1),
+        own: int | None = None,
     ) -> None:
         self._root = root
+        self.own = own
         self.share = share
         self.order = order
         self.without = without
@@ -144,7 +148,7 @@ class _Reading:
         try:
             root.names = self._names(root.fd)
             if first and b"" not in self._walk.without:
-                yield _found(b"", fields.DIR, root.before, root.fd)
+                yield self._found(b"", fields.DIR, root.before, root.fd)
             while self._waiting:
                 above = self._waiting[-1]
                 if not above.names:
@@ -200,7 +204,7 @@ class _Reading:
             self._walk.left_out["sockets"] += 1
             return None
         target = os.readlink(name, dir_fd=above.fd) if kind == fields.SYMLINK else b""
-        return _found(self._path, kind, status, system.entry(above.fd, name), target)
+        return self._found(self._path, kind, status, system.entry(above.fd, name), target)
 
     def _directory(self, above: _Directory, name: bytes) -> FoundFile:
         """The directory; its contents are put among the names to come."""
@@ -213,7 +217,7 @@ class _Reading:
                 above.names.insert(place, (contents, False))
             else:
                 self._walk.mounts.add(self._path)
-            return _found(self._path, fields.DIR, os.fstat(fd), fd)
+            return self._found(self._path, fields.DIR, os.fstat(fd), fd)
         finally:
             os.close(fd)
 
@@ -225,7 +229,7 @@ class _Reading:
             if not stat.S_ISREG(status.st_mode):
                 raise Invalid(f"{printable_path(os.fsdecode(self._path))} changed while it was read")
             if status.st_dev == above.before.st_dev or mount_of(fd) == self._mount:
-                found = _found(self._path, fields.FILE, status, fd)
+                found = self._found(self._path, fields.FILE, status, fd)
             else:
                 self._walk.left_out["mounts"] += 1
                 self._walk.mounts.add(self._path)
@@ -234,13 +238,19 @@ class _Reading:
             if found is None:
                 os.close(fd)
 
-
-def _found(path: bytes, kind: bytes, status: os.stat_result, file: int | bytes, linkname: bytes = b"") -> FoundFile:
-    """A file, which is open, or known by its path if it cannot be opened."""
-    xattrs = _attributes(file)
-    owner = owner_of(xattrs.pop(ROOTLESS)) if ROOTLESS in xattrs else (status.st_uid, status.st_gid)
-    fd = file if kind == fields.FILE and isinstance(file, int) else -1
-    return FoundFile(path, kind, status, owner, xattrs, linkname, fd)
+    def _found(
+        self, path: bytes, kind: bytes, status: os.stat_result, file: int | bytes, linkname: bytes = b""
+    ) -> FoundFile:
+        """A file, which is open, or known by its path if it cannot be opened."""
+        xattrs = _attributes(file)
+        if ROOTLESS in xattrs:
+            owner = owner_of(xattrs.pop(ROOTLESS))
+        elif status.st_uid == self._walk.own:
+            owner = (0, 0)
+        else:
+            owner = (status.st_uid, status.st_gid)
+        fd = file if kind == fields.FILE and isinstance(file, int) else -1
+        return FoundFile(path, kind, status, owner, xattrs, linkname, fd)
 
 
 def _attributes(file: int | bytes) -> dict[bytes, bytes]:
