@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +21,10 @@ from converter.cli.report_files import check_reports, report_options, write_repo
 from converter.cli.signers import content_trust_option, read_files_below, read_option_file
 from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
 from converter.errors import Usage
+from converter.model.reference import Location
 
 if TYPE_CHECKING:
+    from converter.conversion.dependencies import Library
     from converter.trust.signature import SignatureVerdict
     from converter.verification.judgement import Judgement
     from converter.verification.proof import Proof
@@ -147,7 +151,10 @@ def command(
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
     from converter.verification.verifying import verify
 
-    judgement = verify(reference, wanted, store())
+    with ExitStack() as files:
+        if "attestation" in require:
+            wanted = replace(wanted, find=_library(reference, aci_paths, files).find)
+        judgement = verify(reference, wanted, store())
     write_reports(judgement.to_json(), "proof", judgement)
     if flags().json:
         show_json(judgement.to_json())
@@ -159,6 +166,13 @@ def command(
             say(f"{reference}: {fact}", colour=RED)
         return 1
     return 0
+
+
+def _library(reference: str, aci_paths: tuple[Path, ...], files: ExitStack) -> Library:
+    """What an ACI may depend on."""
+    from converter.conversion.dependencies import Library
+
+    return Library(aci_paths, files, store(), image=Location.parse(reference))
 
 
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from converter import comparison, formats
 from converter.errors import ConverterError, Untrusted
 from converter.model.image import Image
+from converter.ports import Finder
 from converter.profile import statement
 from converter.profile.comparison import compare_profile
 from converter.profile.contents import VOLATILE, Contents, Scope, of_layers
@@ -22,11 +23,12 @@ _TOLD = 3
 class Content:
     """The content of an image, which is read when the first statement asks for it, once for each scope.
 
-    ``files`` deletes what is kept of it.
+    ``files`` deletes what is kept of it; ``find`` finds the ACIs that the image depends on.
     """
 
-    def __init__(self, stored: Stored, files: ExitStack) -> None:
+    def __init__(self, stored: Stored, files: ExitStack, find: Finder | None) -> None:
         self._stored = stored
+        self._find = find or (lambda _: None)
         self._files = files
         self._read: dict[Scope, Contents] = {}
 
@@ -52,9 +54,9 @@ class Content:
         if not isinstance(item, Image):
             raise Untrusted("a profile speaks of one image: choose it with --platform")
         try:
-            return formats.resolve_dependencies(item, lambda _: None)
+            return formats.resolve_dependencies(item, self._find)
         except ConverterError as error:
-            raise Untrusted(f"the content is not all here: {error} (--profile attached takes --aci-path)") from None
+            raise Untrusted(f"the content is not all here: {error} (--aci-path says where to look)") from None
 
     def _contents(self, scope: Scope) -> Contents:
         if scope not in self._read:

@@ -123,7 +123,7 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
     wanted.check()
     policy = wanted.read_policy()
     with open_question(stored, wanted.identity) as question, ExitStack() as files:
-        subject = replace(question.subject, content=Content(stored, files).check)
+        subject = replace(question.subject, content=Content(stored, files, wanted.find).check)
         question = replace(question, subject=subject)
         more = [one for folder in wanted.lookasides for one in lookaside_signatures(folder, question)]
         question = replace(question, signatures=(*question.signatures, *more))

@@ -12,6 +12,7 @@ from converter.errors import Usage, within
 from converter.model.frozen import frozen
 
 if TYPE_CHECKING:
+    from converter.ports import Finder
     from converter.trust.openpgp_keys import Keyring
     from converter.trust.policy import Policy
     from converter.trust.policy_requirements import File, Read
@@ -33,7 +34,8 @@ class Wanted:
     these logs has to have logged what cosign or Sigstore signed. ``lookasides`` are folders with more simple
     signatures. ``policy`` is skopeo's, and ``read`` returns the files that it names. ``identity`` is the name that has
     to be signed, in place of the image's; with ``map_identity`` any name is accepted. ``platform`` selects one image of
-    an index, empty for all of it. ``at`` is None for now.
+    an index, empty for all of it. ``at`` is None for now. ``find`` finds the ACIs that an image depends on, which are
+    trusted only as parts of a content that somebody signed.
     """
 
     keys: tuple[File, ...] = ()
@@ -53,6 +55,7 @@ class Wanted:
     allow_weak_digest: bool = False
     require: frozenset[str] = frozenset()
     signed: frozenset[str] = frozenset()
+    find: Finder | None = None
 
     def trusted(self, name: str) -> Trusted:
         """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""

@@ -120,7 +120,7 @@ class Podman:
         """The name and the process of a container of the image."""
         self.run("load", "--quiet", "--input", archive)
         name = f"profiled-{os.getpid()}"
-        contained = ("--network=none", "--cgroups=disabled", "--entrypoint", "/bin/sleep")
+        contained = ("--network=none", "--cgroups=disabled", "--passwd=false", "--entrypoint", "/bin/sleep")
         self.run("run", "--detach", "--name", name, *contained, "vendor.example/app:1", "300")
         try:
             yield name, int(self.run("inspect", "--format", "{{.State.Pid}}", name))
@@ -228,9 +228,9 @@ def as_another_file(path: Path) -> set[str]:
 
 
 def with_a_hole(path: Path) -> set[str]:
-    """The last bytes are gone, and their place is not on the disk."""
+    """Its second half is gone, and is not on the disk."""
     size = path.stat().st_size
-    os.truncate(path, size - 1)
+    os.truncate(path, size // 2)
     os.truncate(path, size)
     return {"content"}
 

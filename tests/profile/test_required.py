@@ -11,6 +11,7 @@ import pytest
 
 import converter
 from tests.profile.conftest import Cli, Done
+from tests.trust import origins
 
 Keys = tuple[Path, Path]
 REQUIRED = ("--require", "attestation")
@@ -64,6 +65,21 @@ def test_it_counts_for_what_the_image_becomes(
     assert done.code == 0
     assert "the same content" in done.stdout
     assert "P1" not in done.stdout  # its bytes are not those that were signed
+
+
+def test_it_counts_for_an_aci_that_depends_on_others(cli: Cli, tmp_path: Path, keys: Keys) -> None:
+    image = origins.oci(tmp_path / "source")
+    assert cli("profile", image, "--sign-by", keys[0], "--attach").code == 0
+    converter.convert(image, f"aci:{tmp_path}/top.aci", layered=True, origin="never")
+    checks = (f"aci:{tmp_path}/top.aci", "--key", keys[1], *REQUIRED)
+    done = cli("verify", *checks)
+    assert (done.code, "the same content" in done.stdout) == (0, True)
+    (below,) = tmp_path.glob("top-*.aci")
+    (tmp_path / "elsewhere").mkdir()
+    below.rename(tmp_path / "elsewhere" / below.name)
+    lost = cli("verify", *checks)
+    assert (lost.code, "--aci-path says where to look" in lost.stdout) == (1, True)
+    assert cli("verify", *checks, "--aci-path", tmp_path / "elsewhere").code == 0
 
 
 def test_it_is_no_signature(cli: Cli, tmp_path: Path, image: str, keys: Keys) -> None:
