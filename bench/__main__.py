@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.inputs import TITLES, archive_of, sizes
+from bench.figures import Figure, keep
+from bench.inputs import SHAPES, TITLES, archive_of, sizes
 from bench.measure import interleaved, median
-from bench.report import Figure, page, plot
+from bench.report import page, plot
 from bench.routes import OURS, ROOT, Images, Route, routes
 from bench.trees import TREES
+
+GENERATED = {shape.title for shape in SHAPES.values()}
 
 
 def main() -> int:
@@ -26,16 +31,17 @@ def main() -> int:
         print("bench: got no skopeo on PATH, want it as the peer (apt-get install skopeo)", file=sys.stderr)
         return 1
     options.folder.mkdir(parents=True, exist_ok=True)
-    figures: list[Figure] = []
     for shape in options.images:
         for figure in _figures(shape, options):
             _print(figure)
-            figures.append(figure)
-    if options.write:
-        peer = subprocess.run(["skopeo", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-        (ROOT / "docs" / "benchmarks.md").write_text(page(figures, options.runs, peer))
-        (ROOT / "docs" / "benchmarks.svg").write_text(plot(figures))
+            if options.write:  # at once: what was measured stays if the rest is not
+                _write(keep(figure))
     return 0
+
+
+def _write(figures: list[Figure]) -> None:
+    (ROOT / "docs" / "benchmarks.md").write_text(page(figures))
+    (ROOT / "docs" / "benchmarks.svg").write_text(plot([figure for figure in figures if figure.shape in GENERATED]))
 
 
 def _figures(shape: str, options: argparse.Namespace) -> Iterator[Figure]:
@@ -46,11 +52,11 @@ def _figures(shape: str, options: argparse.Namespace) -> Iterator[Figure]:
     _program("bench.inputs", shape, str(options.folder))
     layers = sizes(archive)
     images = Images(shape=shape, archive=archive, layout=_layout(archive))
-    seconds: dict[str, float] = json.loads(_program("bench.kernels", str(archive)))
+    seconds: dict[str, float] = {} if shape in TREES else json.loads(_program("bench.kernels", str(archive)))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for route in routes(images, Path(folder)):
             if options.only in route.name:
-                yield _figure(shape, route, seconds, options.runs, max(layers) / sum(layers))
+                yield _figure(shape, route, seconds, options.runs, layers)
 
 
 def _program(module: str, *arguments: str) -> str:
@@ -58,8 +64,9 @@ def _program(module: str, *arguments: str) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int, largest: float) -> Figure:
+def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int, layers: list[int]) -> Figure:
     ours, peers = interleaved(route.ours, route.peer, runs)
+    cores = len(os.sched_getaffinity(0))
     return Figure(
         shape=TITLES[shape],
         route=route.name,
@@ -73,8 +80,20 @@ def _figure(shape: str, route: Route, seconds: dict[str, float], runs: int, larg
         rss=max(run.rss for run in ours),
         peer_rss=max(run.rss for run in peers),
         size_ratio=ours[-1].size / peers[-1].size,
-        floor=route.floor(seconds, len(os.sched_getaffinity(0)), largest),
+        floor=route.floor(seconds, cores, max(layers) / sum(layers)) if seconds else 0,
+        unpacked=sum(layers),
+        layers=len(layers),
+        load=os.getloadavg()[0],
+        conditions=_conditions(runs, cores),
     )
+
+
+def _conditions(runs: int, cores: int) -> str:
+    peer = subprocess.run(["skopeo", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    counted = "one counted run" if runs == 1 else f"{runs} counted runs"
+    python = platform.python_version()
+    day = time.strftime("%Y-%m-%d")
+    return f"{day}: {counted} of each, {peer}, {platform.machine()}, {cores} cores, Python {python}"
 
 
 def _layout(archive: Path) -> Path:

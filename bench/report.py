@@ -2,70 +2,108 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
+
+from bench.figures import Figure
+from bench.trees import MEMORY, TARGETS, TREES, Target
 
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One route on one image: medians of the runs."""
-
-    shape: str
-    route: str
-    peer_name: str
-    ratio: float
-    goal: float | None
-    ours: float
-    peer: float
-    cpu: float
-    peer_cpu: float
-    rss: int
-    peer_rss: int
-    size_ratio: float
-    floor: float
-
-    @property
-    def aim(self) -> str:
-        """The goal, where there is one."""
-        return "–" if self.goal is None else f"{self.goal:.2f}"
-
-    @property
-    def of_floor(self) -> str:
-        """Our wall time over the floor, where there is one."""
-        return f"{self.ours / self.floor:.2f}" if self.floor else "–"
+def page(figures: Sequence[Figure]) -> str:
+    """Markdown: what real images took as parts of what the peer took, then a row for each figure of generated ones."""
+    trees = {tree.title for tree in TREES.values()}
+    real = [figure for figure in figures if figure.shape in trees]
+    generated = [figure for figure in figures if figure.shape not in trees]
+    return "\n".join((*INTRODUCTION, *_real(real), *_generated(generated), *NOTES)) + "\n"
 
 
-def page(figures: Sequence[Figure], runs: int, peer: str) -> str:
-    """Markdown: what was run, on what, and one row a figure."""
-    columns = ("image", "route", "peer", "ratio", "goal", "wall, s", "peer's", "CPU, s", "peer's", "RSS, MiB", "peer's")
-    lines = [
-        "# Benchmarks",
+INTRODUCTION = (
+    "# Benchmarks",
+    "",
+    "Written by `bin/bench`: each command ran in turn with the peer's, after one run that does not count.",
+    "Whole-process figures; medians. A ratio below 1 is faster than the peer.",
+)
+
+NOTES = (
+    "",
+    "The floor is the time that reading, hashing, inflating, deflating and writing alone would take on these cores,",
+    "measured in the same run, and not less than the largest layer needs for what goes from its first byte to its last",
+    "on one core; it knows neither start-up nor disk.",
+    "",
+    "*size* is our output over the peer's, *of floor* our wall time over the floor. For `docker-archive → aci` the",
+    "peer is skopeo's `docker-archive → oci`, since no other tool writes an ACI from today's archives. pigz packs",
+    "the archive as it is. *again* is measured beside our own first conversion. Ours makes what it wrote durable",
+    "before it shows it; skopeo, umoci and pigz do not. Between registries, Debian's docker-registry at both ends",
+    "works on the same cores; its processor time is not counted.",
+)
+
+
+def _real(figures: Sequence[Figure]) -> Iterator[str]:
+    limits = ", ".join(
+        f"{one.codec} {one.time:.2f} of the time and {one.size:.2f} of the size" for one in TARGETS.values()
+    )
+    yield from (
         "",
-        f"Written by `bin/bench`: {runs} counted runs of each command after one that does not count, in turn with the",
-        f"peer's ({peer}). Whole-process figures; medians. {platform.machine()},",
-        f"{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}. A ratio below 1 is faster than the",
-        "peer. The floor is the time that reading, hashing, inflating, deflating and writing alone would take on these",
-        "cores, measured in the same run, and not less than the largest layer needs for what goes from its first byte",
-        "to its last on one core; it knows neither start-up nor disk.",
+        "## Real trees",
+        "",
+        "What people have in images, packed beside skopeo: wall time, processor time and size as parts of skopeo's,",
+        f"and our peak memory. Targets: {limits},",
+        f"{MEMORY // MIB} MiB of memory; what is beyond its target is **bold**. `bench/trees.py` makes the images.",
+        "",
+        *_conditions(figures),
+        "",
+        "| image | " + " | ".join(f"{one.codec}: wall | CPU | size | MiB" for one in TARGETS.values()) + " |",
+        "|---" * (1 + 4 * len(TARGETS)) + "|",
+    )
+    for shape in dict.fromkeys(figure.shape for figure in figures):
+        of_route = {figure.route: figure for figure in figures if figure.shape == shape}
+        first = next(iter(of_route.values()))
+        many = "one layer" if first.layers == 1 else f"{first.layers} layers"
+        cells = [f"{shape}, {first.unpacked / MIB:.0f} MiB in {many}"]
+        for route, target in TARGETS.items():
+            cells += _beside(of_route[route], target) if route in of_route else ["–"] * 4
+        yield f"| {' | '.join(cells)} |"
+
+
+def _beside(figure: Figure, target: Target) -> list[str]:
+    def told(value: str, *, beyond: bool) -> str:
+        return f"**{value}**" if beyond else value
+
+    cpu = figure.cpu / figure.peer_cpu
+    return [
+        told(f"{figure.ratio:.2f}", beyond=figure.ratio > target.time),
+        told(f"{cpu:.2f}", beyond=cpu > target.time),
+        told(f"{figure.size_ratio:.3f}", beyond=figure.size_ratio > target.size),
+        told(f"{figure.rss / MIB:.0f}", beyond=figure.rss > MEMORY),
+    ]
+
+
+def _generated(figures: Sequence[Figure]) -> Iterator[str]:
+    columns = ("image", "route", "peer", "ratio", "goal", "wall, s", "peer's", "CPU, s", "peer's", "RSS, MiB", "peer's")
+    yield from (
+        "",
+        "## Generated images",
+        "",
+        "They show how time grows with size and with the number of files; their sizes say nothing about real trees.",
+        "",
+        *_conditions(figures),
         "",
         "![wall time as a part of the peer's](benchmarks.svg)",
         "",
         f"| {' | '.join((*columns, 'size', 'of floor'))} |",
         "|---" * (len(columns) + 2) + "|",
         *map(_row, figures),
-        "",
-        "*size* is our output over the peer's, *of floor* our wall time over the floor. For `docker-archive → aci` the",
-        "peer is skopeo's `docker-archive → oci`, since no other tool writes an ACI from today's archives. pigz packs",
-        "the archive as it is. *again* is measured beside our own first conversion. Ours makes what it wrote durable",
-        "before it shows it; skopeo, umoci and pigz do not. Between registries, Debian's docker-registry at both ends",
-        "works on the same cores; its processor time is not counted.",
-    ]
-    return "\n".join(lines) + "\n"
+    )
+
+
+def _conditions(figures: Sequence[Figure]) -> Iterator[str]:
+    """How they were measured: a line for each of the occasions."""
+    for conditions in dict.fromkeys(figure.conditions for figure in figures):
+        loads = [figure.load for figure in figures if figure.conditions == conditions and figure.load is not None]
+        busy = f"; the load of the machine was {min(loads):.0f} to {max(loads):.0f}" if loads else ""
+        yield f"- {conditions}{busy}."
 
 
 def _row(figure: Figure) -> str:
