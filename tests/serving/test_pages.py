@@ -44,7 +44,7 @@ def test_the_page_says_what_there_is_and_how_to_pull_it(serve: Serve, layout: st
     digest = client.ask("/v2/in/manifests/multi").digest
     client.ask("/v2/in/manifests/app")
     text = check(client.ask("/").body.decode()).text
-    for told in (digest, "linux/amd64, linux/arm64", "nobody", "KiB"):
+    for told in (digest, "linux/amd64,linux/arm64", "nobody", "KiB"):
         assert told in text
     for line in ("docker pull", "podman pull --tls-verify=false", "ctr image pull --plain-http", "rkt fetch"):
         assert f"{line} " in text
