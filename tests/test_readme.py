@@ -10,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.builders import CONFIG
 from tests.builders.saved import classic, config, write_tar
 from tests.trust.making import ecdsa, public_pem
+
+pytestmark = pytest.mark.exhaustive
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.interop.tools import need
+
+pytestmark = pytest.mark.exhaustive
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text()

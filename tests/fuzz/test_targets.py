@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from fuzz.seeds import seeds
 from fuzz.targets import TARGETS, run
 
+pytestmark = pytest.mark.exhaustive
+
 
 @cache
 def seeds_of(target: str) -> list[bytes]:

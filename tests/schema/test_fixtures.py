@@ -124,6 +124,7 @@ def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
         assert errors - found - inseparable <= set(), profile
 
 
+@pytest.mark.exhaustive
 def test_any_validator_gives_the_verdicts_that_the_rules_of_the_schemas_foretell() -> None:
     stated = {rule["rule"] for rule in json.loads((FIXTURES / "rules.json").read_bytes()) if rule["schema"]}
     disagree = []
@@ -150,6 +151,7 @@ def _rust(kind: str) -> jsonschema_rs.Validator:
 WRONG: tuple[Any, ...] = (None, True, 5, 1.5, "x", [], {}, [[]], [None], {"name": []}, {"a": {}})
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> None:
     for case in CASES:

@@ -16,6 +16,8 @@ import referencing
 
 from tests import corpus
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).parent.parent.parent
 FILES = {
     path.name: json.loads(path.read_bytes())

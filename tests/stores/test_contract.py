@@ -242,6 +242,7 @@ def is_whole(kind: Kind, target: Path, there: bool) -> bool:
         )
 
 
+@pytest.mark.exhaustive
 @on_disk
 @pytest.mark.parametrize("there", [False, True], ids=["a new target", "a target that is there"])
 def test_a_killed_writer_leaves_the_target_as_it_was(kind: Kind, target: Path, there: bool) -> None:

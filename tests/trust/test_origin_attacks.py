@@ -17,6 +17,8 @@ from tests.trust.changes.records import carried
 from tests.trust.changes.tars import with_members
 from tests.trust.making import NAME
 
+pytestmark = pytest.mark.exhaustive
+
 ROWS = [
     pytest.param(attack, made, reason, id=f"{attack.name}: {made}")
     for attack in ATTACKS

@@ -6,6 +6,8 @@ import pytest
 
 from tests.trust.pair_table import DOCUMENT, MADE, MARKS, TARGETS, cell, marks
 
+pytestmark = pytest.mark.exhaustive
+
 
 def told(compress: str) -> dict[tuple[str, str], str]:
     """The levels in the documentation's table."""

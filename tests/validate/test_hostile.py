@@ -18,6 +18,8 @@ from converter.validate import validate_image
 from converter.validate.blobs import BlobReader
 from converter.validate.findings import Findings
 
+pytestmark = pytest.mark.exhaustive
+
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 IMAGES: list[dict[str, Any]] = json.loads((FIXTURES / "index.json").read_bytes())["images"]
 ARCHIVES = [case for case in IMAGES if case["transport"] != "dir"]

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize("offset", [0, 307])
 def test_nothing_in_the_zoo_escapes_or_breaks_anything(offset: int) -> None:
