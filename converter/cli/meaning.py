@@ -7,7 +7,7 @@ test compares both with the options that there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ _NETWORK = ("docker", "appc")
 _WEB = Place(_NETWORK, ("docker",), "it is for a registry")
 _ACI_BELOW = Place(("aci", "appc", BARE), ("aci",), "only an ACI has dependencies")
 _TREE = ("rootfs", "bundle")
+_WRITTEN = tuple(name for name, kind in TRANSPORTS.items() if kind.formats and name not in _TREE)
 
 PLACES: Mapping[str, Place] = {
     "--authfile": _WEB,
@@ -55,7 +56,7 @@ PLACES: Mapping[str, Place] = {
     "--devices": Place((), _TREE, "only rootfs: and bundle: have device nodes"),
     "--layered": Place((), ("aci",), "only aci: can be one file a layer"),
     "--rkt-dev-links": Place((), ("aci",), "only an ACI has them"),
-    "--compress": Place((), tuple(name for name in TRANSPORTS if name not in _TREE), "a tree has no layers"),
+    "--compress": Place((), _WRITTEN, "a tree has no layers"),
     "--aci-path": _ACI_BELOW,
     "--download-foreign": Place(("docker",), (), "only a registry tells where foreign layers are"),
     "--trust-store": Place(("aci", "appc", BARE), (), "rkt's keys are for an ACI"),
@@ -116,17 +117,22 @@ def check(context: click.Context) -> None:
     for one, others, why in WITH.get(command, ()):
         if one in given and not given & set(others):
             raise Usage(f"{one} means nothing without {' or '.join(others)}: {why}")
-    placed = [one for one in PLACES if one in given]
-    if not placed:
-        return
     sources, targets = _locations(context.params, SOURCES), _locations(context.params, TARGETS)
     if sources is None or context.params.get("configs"):
         return  # a file names them
     if command == "serve":
         targets = ["docker"]  # what is served is a registry
-    for one in placed:
+    check_places(context, sources, targets or ())
+
+
+def check_places(context: click.Context, sources: Iterable[str], targets: Collection[str]) -> None:
+    """Raise Usage for the first option that would have no effect at any of these transports."""
+    given = _given(context)
+    for one in PLACES:
+        if one not in given:
+            continue
         place = PLACES[one]
-        there = bool({*sources} & {*place.source}), bool({*(targets or ())} & {*place.target})
+        there = bool({*sources} & {*place.source}), bool({*targets} & {*place.target})
         if not (all(there) if place.both else any(there)):
             raise Usage(f"{one} has no effect here: {place.why}{_where(place, has_target=bool(targets))}")
 

@@ -120,7 +120,13 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         data = read_option_file(source)
         with within(source):
-            return sync_file.read_sync_file(data, options, to, _signing, check_template(rename))
+            entries = sync_file.read_sync_file(data, options, to, _signing, check_template(rename))
+        if entries:
+            from converter.cli.meaning import check_places
+
+            sources, targets = {one.source.transport for one in entries}, {one.to.transport for one in entries}
+            check_places(click.get_current_context(), sources, targets)
+        return entries
     location = Location.parse(source)
     if not location.transport and Path(source).suffix.lower() in SUFFIXES:
         raise Usage(f"{source}: no such file or directory")

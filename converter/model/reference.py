@@ -55,7 +55,7 @@ class ImageName:
         The first part is a host only if it has a dot or a colon, or is ``localhost``. A name without a slash is in
         ``docker.io/library``.
         """
-        if not text or text.endswith("/"):
+        if text.find("/") == len(text) - 1:  # nothing at all, or a host alone
             raise Invalid(f'no repository in "{text}": expected [HOST[:PORT]/]REPO[:TAG|@DIGEST]')
         found = cls.parse_signed(text)
         if found.tag and found.digest:

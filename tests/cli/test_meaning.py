@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -11,10 +12,12 @@ import pytest
 from converter.cli.commands import COMMANDS, transship
 from converter.cli.main import main
 from converter.cli.meaning import APART, PLACES, WITH
+from converter.conversion.sync.sync_file import KEYS
 from converter.model.transport import TRANSPORTS
 from tests.builders.memory import MemoryStore
 
-PAGE = Path(__file__).parent.parent.parent / "docs/options.md"
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs/options.md"
 
 
 def options(command: str) -> set[str]:
@@ -25,20 +28,68 @@ def options(command: str) -> set[str]:
     return {name for one in found.params for name in (*one.opts, *one.secondary_opts)} | arguments
 
 
-def rows() -> Iterator[str]:
-    """The table of options and transports, as the documentation has it."""
-    yield f"| option | {' | '.join(TRANSPORTS)} |"
+def rows(what: str, places: Mapping[str, tuple[Collection[str], Collection[str]]]) -> Iterator[str]:
+    """The table of options, or of members of a sync file, and transports, as the documentation has it."""
+    yield f"| {what} | {' | '.join(TRANSPORTS)} |"
     yield "|---" * (len(TRANSPORTS) + 1) + "|"
-    for option, place in PLACES.items():
+    for option, (source, target) in places.items():
         cells = (
-            " ".join(word for word, there in (("from", place.source), ("to", place.target)) if name in there)
-            for name in TRANSPORTS
+            " ".join(word for word, there in (("from", source), ("to", target)) if name in there) for name in TRANSPORTS
         )
         yield f"| `{option}` | {' | '.join(cell or '–' for cell in cells)} |"
 
 
-def test_the_documentation_has_the_table() -> None:
-    assert "\n".join(rows()) in PAGE.read_text()
+@pytest.mark.parametrize(
+    "what, places",
+    [
+        pytest.param("option", {name: (one.source, one.target) for name, one in PLACES.items()}, id="options"),
+        pytest.param("member", {name: (one[0], one[1]) for name, one in KEYS.items()}, id="members of a sync file"),
+    ],
+)
+def test_the_documentation_has_the_table(
+    what: str, places: Mapping[str, tuple[Collection[str], Collection[str]]]
+) -> None:
+    table = "\n".join(rows(what, places))
+    print(table)  # for who wants to see it: pytest -s
+    assert table in PAGE.read_text()
+
+
+def test_the_table_names_members_that_a_sync_file_has() -> None:
+    members = json.loads((ROOT / "schemas/sync.json").read_bytes())["$defs"]["entry"]["properties"]
+    assert {*KEYS} <= {*members}
+
+
+@pytest.mark.parametrize(
+    "entry, told",
+    [
+        pytest.param("from: 'oci:in', tls-verify: no", '"tls-verify" has no effect here: it is for a', id="tls-verify"),
+        pytest.param(
+            "from: 'oci:in', credentials: {username: a, password: b}",
+            '"credentials" has no effect here',
+            id="a password",
+        ),
+        pytest.param("from: 'oci:in', cert-dir: certs", '"cert-dir" has no effect here', id="certificates"),
+        pytest.param(
+            "from: 'rootfs:tree', tags: [a]", '"tags" has no effect here: the source is one', id="tags of one"
+        ),
+        pytest.param("from: 'oci:in', to: 'rootfs:t', compress: zstd", '"compress" has no effect here', id="a tree"),
+        pytest.param("from: 'oci:in', to: 'bundle:t', format: oci", '"format" has no effect here', id="a bundle"),
+    ],
+)
+def test_a_member_of_a_sync_file_that_would_have_no_effect_is_refused(
+    entry: str, told: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "sync.yaml").write_text(f"images:\n- {{{entry}}}\n")
+    assert main(["sync", "sync.yaml", "oci:out"]) == 2
+    assert capsys.readouterr().err.startswith(f"transship: sync.yaml > line 2: {told}")
+
+
+def test_an_option_that_no_image_of_a_sync_file_needs_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "sync.yaml").write_text("images:\n- {from: 'oci:in'}\n")
+    assert main(["sync", "sync.yaml", "oci:out", "--creds", "me:secret"]) == 2
+    assert capsys.readouterr().err.startswith("transship: --creds has no effect here: it is for a registry")
 
 
 def test_the_documentation_has_the_pairs() -> None:

@@ -303,7 +303,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments: tuple[str, ...]) -
 def test_a_full_disk_behind_standard_output_is_told(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full, start(*arguments, stdout=full) as process:
         _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (1, "transship: no space left on device\n")
+    assert (process.returncode, err) == (1, "transship: cannot write standard output: no space left on device\n")
 
 
 def test_a_full_disk_behind_standard_error_leaves_the_status_as_it_is() -> None:

@@ -22,6 +22,7 @@ from converter.model.document import type_name
 from converter.model.frozen import frozen
 from converter.model.platform import ALL_PLATFORMS, Platform
 from converter.model.reference import ImageName, Location
+from converter.model.transport import TRANSPORTS
 from converter.schema.compiled import make_validator
 from converter.schema.kinds import schema_file as schema_document
 
@@ -43,6 +44,25 @@ _FIELDS = _OWN | {"format": "to", "compress": "compress", "platform": "platforms
 _FLAGS = ("tls-verify", *_OWN)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""
+
+_REGISTRIES, _CHOICES = ("docker", "appc"), ("tags", "tag-regex", "semver")
+_TREES = ("rootfs", "bundle")
+_WRITTEN = tuple(name for name, kind in TRANSPORTS.items() if kind.formats and name not in _TREES)
+
+KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "credentials": (_REGISTRIES, (), "it is for a source in a registry"),
+    "tls-verify": (_REGISTRIES, (), "it is for a source in a registry"),
+    "cert-dir": (_REGISTRIES, (), "it is for a source in a registry"),
+    "compress": ((), _WRITTEN, "a tree has no layers"),
+    "format": ((), _WRITTEN, "a tree has no format"),
+    **dict.fromkeys(
+        _CHOICES, (("", *(name for name in TRANSPORTS if name not in (*_TREES, "appc"))), (), "the source is one image")
+    ),
+}
+"""Members of an image → the transports of ``from`` and of ``to`` where they have an effect, and why not elsewhere.
+
+The others have an effect everywhere; so have those in ``defaults``, which are for whom they concern.
+"""
 
 SHOWN = 20
 """The most faults of a file that are reported at once."""
@@ -134,13 +154,16 @@ class _Reading:
         takes: Callable[[], Takes] | None = None,
     ) -> SyncEntry:
         with self._at(path):
-            said = {**self.defaults, **said}
+            own, said = said, {**self.defaults, **said}
             to = Location.parse(said["to"]) if "to" in said else self.to
             if to is None:
                 raise Usage('no destination: add "to" here or in defaults, or name one on the command line')
             location = Location.parse(source)
             if location.kind.access == "registry":
                 ImageName.parse(location.path)
+            for key, (sources, targets, why) in KEYS.items():
+                if key in own and location.transport not in sources and to.transport not in targets:
+                    raise Usage(f'"{key}" has no effect here: {why}')
             return SyncEntry(
                 source=location,
                 references=tuple(references),
