@@ -42,6 +42,14 @@ def signature_rows(signatures: Sequence[Signature]) -> Rows:
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 
+def signature_json(signature: Signature) -> dict[str, Any]:
+    """A signature, and the digest of the content if it states one."""
+    from converter.profile.file import stated_digest
+
+    digest = stated_digest(signature)
+    return signature.to_json() | ({"content": str(digest)} if digest else {})
+
+
 def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: Contents | None = None) -> Rows:
     """All rows about an image, most important first; ``contents`` is what its layers do, if they were read."""
     item = opened.item

@@ -12,7 +12,7 @@ import click
 from converter.cli.command import Command, share_heap
 from converter.cli.environment import store, store_options
 from converter.cli.flags import common, flags
-from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows, signature_rows
+from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows, signature_json, signature_rows
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, show, show_json, show_row, warn
@@ -87,7 +87,7 @@ def command(
         signatures = signatures_of(opened, attached, content_trust)
         found = read_contents(opened) if contents or reports() else None
         document = describe(opened.item, attached)
-        document |= {"signatures": [one.to_json() for one in signatures]} if signatures else {}
+        document |= {"signatures": list(map(signature_json, signatures))} if signatures else {}
         document |= {"contents": found.to_json()} if found else {}
         write_reports(document, "image", opened, attached, signatures, found)
         if template is not None:

@@ -184,3 +184,5 @@ def test_inspect_shows_the_content_digest_that_is_stated(cli: Cli, image: str, s
     told = json.loads(cli("profile", image, "--json").stdout)["subject"]
     content, manifest = (one["digest"]["sha256"] for one in told[:2])
     assert f"sha256:{content} is stated of sha256:{manifest}" in cli("inspect", stated).stdout
+    (signature,) = json.loads(cli("inspect", stated, "--json").stdout)["signatures"]
+    assert signature["content"] == f"sha256:{content}"
