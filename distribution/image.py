@@ -11,6 +11,7 @@ import re
 import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from email.parser import Parser
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def attach(sink: Sink, subject: Descriptor, kind: str, data: bytes) -> None:
     for known in (config, blob, manifest):
         if not sink.has(known.descriptor):
             sink.put(known.blocks(), known.descriptor.media_type, known.descriptor)
-    sink.attach(Attachment(subject=subject.digest, descriptor=manifest.descriptor, tag=""))
+    sink.attach(Attachment(subject=subject.digest, descriptor=replace(manifest.descriptor, artifact_type=kind), tag=""))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from converter.cli.option_types import OneOf
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
-from converter.model.image import Index
+from converter.model.image import Image, Index
 from converter.model.limits import size
 from converter.model.platform import Platform
 
@@ -78,7 +78,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
         ):
             for one in differences(a, b, platform, report, ignore):  # printed once all are known
                 found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
-            trees = _trees(a, b, platform) if wants_page() else []
+            trees = _trees(a, b, platform) if wants_page() else {}
         if reports():
             rows = list(map(difference, found))
             told = {"equal": not rows, "differences": [asdict(one) for one in rows]}
@@ -87,17 +87,22 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
         return DIFFERENT if found else EQUAL
 
 
-def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> list[Node]:
-    """The flattened trees of both images with their sizes; none of two indexes, which have many."""
-    from converter.differences import one_image
+def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict[str, list[Node]]:
+    """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
+    from converter.differences import by_platform, one_image
+
+    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
+        of_a, of_b = by_platform(a), by_platform(b)
+        return {name: [_tree(of_a[name]), _tree(of_b[name])] for name in sorted(of_a.keys() & of_b.keys())}
+    wanted = Platform.parse(platform) if platform else None
+    return {"": [_tree(one_image(a, wanted, b.item)), _tree(one_image(b, wanted, a.item))]}
+
+
+def _tree(image: Image) -> Node:
     from converter.streams.content import uncompressed_layer
     from converter.usage import usage
 
-    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
-        return []
-    wanted = Platform.parse(platform) if platform else None
-    compared = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
-    return [usage([partial(uncompressed_layer, layer) for layer in image.layers]).root for image in compared]
+    return usage([partial(uncompressed_layer, layer) for layer in image.layers]).root
 
 
 def tell(found: Records) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from converter.cli.pages.files import encoded
@@ -21,16 +21,24 @@ MOST = 2000
 FOLDERS = 100
 """The most directories in the table of sizes, those that differ most first."""
 
+BUDGET = 1_700_000
+"""About how many bytes of the page the maps of all A may take, and those of all B."""
+
 SAME, DIFFERS, ALONE = range(3)
 """The colours of the maps."""
 
 NAMES = ("A", "B")
 
 
+Trees = Mapping[str, Sequence[Node]]
+"""The trees of A and B, by what precedes their paths: a platform if two indexes are compared, else nothing."""
+
+
 def page(
-    references: tuple[str, str], found: Iterable[Difference], trees: Sequence[Node] = (), command: str = "diff"
+    references: tuple[str, str], found: Iterable[Difference], trees: Trees | None = None, command: str = "diff"
 ) -> str:
-    """The whole page; without ``trees``, of which there are two, it has no maps."""
+    """The whole page; without ``trees`` it has no maps."""
+    trees = trees or {}
     counts = dict.fromkeys(("added", "removed", "changed", "in time alone"), 0)
     config: list[Difference] = []
     rows: list[tuple[str, str, list[Difference]]] = []
@@ -54,8 +62,14 @@ def page(
         config=config,
         rows=rows,
         left_out=counts["added"] + counts["removed"] + counts["changed"] - len(rows),
-        folders=folders(*trees) if trees else [],
-        trees=[(name, data(encoded(tree, budget=1_700_000))) for name, tree in zip(NAMES, trees, strict=False)],
+        folders=folders(trees),
+        maps=[
+            (
+                platform,
+                [(name, data(encoded(tree, BUDGET // len(trees)))) for name, tree in zip(NAMES, two, strict=True)],
+            )
+            for platform, two in trees.items()
+        ],
     )
 
 
@@ -77,27 +91,37 @@ def title(counts: dict[str, int], config: int) -> str:
     return f"{told}, {config} {settings}" if config else f"{told}, the configuration is equal"
 
 
-def folders(first: Node, second: Node) -> list[tuple[str, int, int]]:
+def folders(trees: Trees) -> list[tuple[str, int, int]]:
     """The directories whose sizes differ most: the path, and the bytes of all files below it on both sides."""
-    sizes: dict[bytes, list[int]] = {}
-    for side, tree in enumerate((first, second)):
-        for path, node in files_below(tree):
-            while path:
-                path = path.rpartition(b"/")[0]
-                sizes.setdefault(path, [0, 0])[side] += node.size
-    found = [("/" + os.fsdecode(path), a, b) for path, (a, b) in sizes.items() if a != b]
+    sizes: dict[tuple[str, bytes], list[int]] = {}
+    for platform, two in trees.items():
+        for side, tree in enumerate(two):
+            for path, node in files_below(tree):
+                while path:
+                    path = path.rpartition(b"/")[0]
+                    sizes.setdefault((platform, path), [0, 0])[side] += node.size
+    found = [(_shown(platform, path), a, b) for (platform, path), (a, b) in sizes.items() if a != b]
     return sorted(found, key=lambda row: (-abs(row[1] - row[2]), row[0]))[:FOLDERS]
 
 
-def _colour(trees: Iterable[Node]) -> None:
-    for tree in trees:
+def _maps(two: Sequence[Node], budget: int) -> list[tuple[str, str]]:
+    return [(name, data(encoded(tree, budget))) for name, tree in zip(NAMES, two, strict=True)]
+
+
+def _shown(platform: str, path: bytes) -> str:
+    return f"{platform}:/{os.fsdecode(path)}" if platform else f"/{os.fsdecode(path)}"
+
+
+def _colour(trees: Trees) -> None:
+    for tree in itertools.chain(*trees.values()):
         for _, node in files_below(tree):
             node.layer = SAME
 
 
-def _mark(trees: Sequence[Node], path: str, kind: str) -> None:
-    for tree in trees:
-        node = find_node(tree, os.fsencode(path.lstrip("/")))
+def _mark(trees: Trees, path: str, kind: str) -> None:
+    platform, _, below = path.partition(":/") if not path.startswith("/") else ("", "", path.lstrip("/"))
+    for tree in trees.get(platform, ()):
+        node = find_node(tree, os.fsencode(below))
         if node is not None and kind != "in time alone":
             for _, file in files_below(node) if kind != "changed" or node.children is None else ():
                 file.layer = DIFFERS if kind == "changed" else ALONE

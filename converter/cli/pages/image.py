@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from converter.cli.image_rows import rows
+from converter.cli.image_rows import rows, signature_rows
 from converter.cli.pages.files import encoded
 from converter.cli.pages.graph import graph
 from converter.model.image import Attachment
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from converter.reading import OpenedReference
     from converter.trust.signature import Signature
 
-NAMES = ("name", "format", "media type", "digest", "image ID", "platform", "OS version", "created", "author")
+NAMES = ("name", "format", "media type", "digest", "image ID", "content", "platform", "OS version", "created", "author")
 IDENTITY = frozenset((*NAMES, "depends on", "artifact", "speaks of", "size"))
 ELSEWHERE = frozenset(("layers", "history", "images", "attached", "blobs"))
 """What has a part of the page of its own."""
@@ -30,7 +30,8 @@ def page(
     opened: OpenedReference, attached: Sequence[Attachment], signatures: Sequence[Signature], contents: Contents | None
 ) -> str:
     """The whole page."""
-    facts = grouped(rows(opened, attached))
+    stated = (row for row in signature_rows(signatures) if row[0] == "content")
+    facts = grouped((*rows(opened, attached), *stated))
     used = contents.usage if contents else None
     # An ACI has no layer with a digest of its own.
     layers = [{"digest": "", "size": None} | layer for layer in contents.layers()] if contents else []

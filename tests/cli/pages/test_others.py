@@ -10,10 +10,10 @@ import pytest
 from converter.cli.main import main
 from converter.cli.pages.steps import Step, Stopwatch
 from converter.events import Event, Finished, Planned, Started
-from tests.builders import add_image, tar
+from tests.builders import add_image, add_index, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
-from tests.cli.pages.seen import HOSTILE, check
+from tests.cli.pages.seen import HOSTILE, check, data
 
 
 def written(arguments: list[str]) -> int:
@@ -140,6 +140,32 @@ def test_a_difference(two: tuple[str, str]) -> None:
         assert part in seen.text
     for one in document["differences"]:
         assert (one["what"] if one["path"] == "config" else one["path"][:8]) in seen.text
+
+
+def test_a_difference_of_indexes_has_maps_for_each_platform(here: Path) -> None:
+    for name, size in (("a", 10), ("b", 3000)):
+        store = MemoryStore()
+        rows = []
+        for architecture in ("amd64", "arm64"):
+            platform = {"os": "linux", "architecture": architecture}
+            tars = [tar({"etc/name": b"1" * size, "same": b"2"})]
+            rows.append(add_image(store, config=platform, tars=tars, name="").to_json() | {"platform": platform})
+        put(store, add_index(store, rows), name)
+
+    assert written(["diff", "oci:in:a", "oci:in:b"]) == 1
+
+    page = Path("r.html").read_text()
+    seen = check(page)
+    for part in (
+        "Files by size: linux/amd64",
+        "Files by size: linux/arm64",
+        "linux/arm64:/etc",
+        "2 paths differ",
+    ):
+        assert part in seen.text
+    same, changed = 0, 1
+    assert data(page) == ["", 11, 0, [["etc", 10, 0, [["name", 10, changed]]], ["same", 1, same]]]
+    assert page.count('<script type="application/json">') == 4
 
 
 def test_no_difference(two: tuple[str, str]) -> None:
