@@ -134,7 +134,7 @@ def test_a_mount_point_is_written_in_place(
         (target / "README").write_text("kept")
     target.mkdir(exist_ok=True)
     inode = target.stat().st_ino
-    monkeypatch.setattr(temporary, "renamable", lambda parent, path: False)
+    monkeypatch.setattr(temporary, "can_rename_into", lambda parent, path: False)
     copy(store, image, sink_at("dir", target))
     assert target.stat().st_ino == inode
     monkeypatch.undo()

@@ -196,7 +196,7 @@ def test_a_layout_on_a_mount_point_is_written_in_place(
     if there:
         copy(store, root, sink_at("oci", target), "old")
     inode = target.stat().st_ino
-    monkeypatch.setattr(temporary, "renamable", lambda parent, path: False)
+    monkeypatch.setattr(temporary, "can_rename_into", lambda parent, path: False)
     copy(store, root, sink_at("oci", target), "new")
     assert target.stat().st_ino == inode
     assert not [name for name in files(target) if "transship" in name]

@@ -63,7 +63,7 @@ def test_it_takes_its_place_whole(
     before(target)
     fresh = not (target / "lost+found").exists()
     if inside or not fresh:
-        monkeypatch.setattr(temporary, "renamable", lambda parent, path: False)
+        monkeypatch.setattr(temporary, "can_rename_into", lambda parent, path: False)
     with sink_at(target, transport) as sink:
         sink.put(squash([lambda: (archive([File("d", "dir", mode=0o555), File("d/f")]),)]), types.ROOTFS)
         if transport == "bundle":
