@@ -148,8 +148,11 @@ def test_it_holds_for_a_running_container_and_what_podman_exports_of_it(
         changed = vendor.holds_for(root, status=1)
     assert "other file systems are mounted there: /srv/data\n" in said
     assert "/usr/bin/added: not in the profile (file)\n1 difference\n" in changed
-    converted(exported, f"oci:{tmp_path}/back:app:1")
-    assert transship("profile", f"oci:{tmp_path}/back:app:1") == transship("profile", vendor.image)
+    converted(exported, f"docker-archive:{tmp_path}/back.tar:back.example/app:1")
+    assert transship("profile", f"docker-archive:{tmp_path}/back.tar") == transship("profile", vendor.image)
+    podman.run("load", "--quiet", "--input", tmp_path / "back.tar")
+    command = ("run", "--rm", "--network=none", "--cgroups=disabled", "back.example/app:1", "/bin/sh", "-c")
+    assert podman.run(*command, "echo $GREETING; pwd") == b"hello\n/srv\n"
 
 
 def converted(exported: bytes, destination: str) -> None:
