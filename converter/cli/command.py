@@ -68,9 +68,9 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; raises Usage for an option that would be ignored."""
-        from converter.cli.meaning import check
+        from converter.cli.meaning import check_options
 
-        check(ctx)
+        check_options(ctx)
         return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

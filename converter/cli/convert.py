@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import end_options, size_option, store, store_options
+from converter.cli.environment import end_options, size_option, store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.option_types import FilePath, OneOf, WholeNumber
@@ -25,7 +25,7 @@ from converter.cli.report_files import (
     write_reports,
 )
 from converter.cli.results import document, lines, losses
-from converter.cli.signers import content_trust_option, signing, trust_options, wanted
+from converter.cli.signers import content_trust_option, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
 
@@ -124,8 +124,8 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
     told = {name: value for name, value in chosen.items() if value is not None}
-    told |= {"signing": signing(), "wanted": wanted()}
-    options = Options(**told, store=store("src"), target_store=store("dest"))
+    told |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
+    options = Options(**told, store=store_from_options("src"), target_store=store_from_options("dest"))
     if digestfile is not None:
         check_writable([digestfile], overwrite=options.overwrite)
     check_reports(overwrite=options.overwrite)

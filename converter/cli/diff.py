@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option
 from converter.cli.option_types import OneOf
@@ -69,7 +69,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     from converter.reading import reading
     from converter.streams.tar.records import Records
 
-    options = store()
+    options = store_from_options()
     with Records() as found:
         with (
             reading(first, options, aci_paths) as a,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.flags import Decorator, flags, hidden, noted, together, told
+from converter.cli.flags import Decorator, combine_options, flags, hidden_option, hidden_values, hidden_values_so_far
 from converter.cli.option_types import FilePath, FolderPath, Number, Truth, WholeNumber
 from converter.cli.text import warn
 from converter.events import Event, Report, Warned
@@ -27,11 +27,11 @@ def _credentials(name: str, text: str) -> Decorator[Any]:
 
 
 def _cert_dir(name: str, text: str) -> Decorator[Any]:
-    return hidden(_GROUP, name, type=FolderPath(), help=text)
+    return hidden_option(_GROUP, name, type=FolderPath(), help=text)
 
 
 def _tls_verify(name: str, text: str) -> Decorator[Any]:
-    return hidden(_GROUP, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
+    return hidden_option(_GROUP, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
 
 
 def _pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -41,7 +41,7 @@ def _pair(context: click.Context, parameter: click.Parameter, value: str | None)
     if not user:
         # The value is not shown: it may be a password.
         raise click.BadParameter("the user is missing: expected USER[:PASSWORD]", context, parameter)
-    noted(context, _GROUP)[str(parameter.name)] = user, password
+    hidden_values_so_far(context, _GROUP)[str(parameter.name)] = user, password
 
 
 def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
@@ -51,24 +51,24 @@ def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[
 
         limits = Limits.parse(values)
         context.with_resource(enforce_limits(limits))
-        noted(context, _GROUP)["limits"] = limits
+        hidden_values_so_far(context, _GROUP)["limits"] = limits
 
 
-store_options = together(
-    hidden(
+store_options = combine_options(
+    hidden_option(
         _GROUP,
         "--authfile",
         type=FilePath(),
         help="The only file to take credentials from.",
     ),
     _credentials("--creds", "The user and the password for a registry."),
-    hidden(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),
+    hidden_option(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
     _tls_verify("--tls-verify", "Require HTTPS and a known certificate; false accepts plain HTTP and any."),
-    hidden(
+    hidden_option(
         _GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
     ),
-    hidden(
+    hidden_option(
         _GROUP,
         "--timeout",
         type=Number(min=0, min_open=True),
@@ -86,25 +86,25 @@ store_options = together(
         help="Change a limit on input, e.g. layers=2000 or document=8M (repeatable; docs/limits.md).",
     ),
 )
-"""Gives a command the options for registries; ``store()`` returns their values."""
+"""Gives a command the options for registries; ``store_from_options()`` returns their values."""
 
-end_options = together(
+end_options = combine_options(
     _credentials("--src-creds", "As --creds, for the source alone."),
     _credentials("--dest-creds", "As --creds, for destinations alone."),
     _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
     _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
     _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
     _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
-    hidden(_GROUP, "--devices", is_flag=True, help="For rootfs: and bundle: create device nodes."),
+    hidden_option(_GROUP, "--devices", is_flag=True, help="For rootfs: and bundle: create device nodes."),
 )
-"""Gives a command options for its source or its destinations alone; ``store()`` returns their values."""
+"""Gives a command options for its source or its destinations alone; ``store_from_options()`` returns their values."""
 
 
-def store(end: str = "") -> StoreOptions:
+def store_from_options(end: str = "") -> StoreOptions:
     """The store options of the running command, for one ``end`` (``src``, ``dest``), and from the environment."""
     from converter.stores import StoreOptions
 
-    given = told(_GROUP)
+    given = hidden_values(_GROUP)
     chosen = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
     if end:
         prefix = f"{end}_"
@@ -112,8 +112,8 @@ def store(end: str = "") -> StoreOptions:
     if "creds" in chosen:
         chosen["credentials"] = chosen.pop("creds")
     return replace(
-        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=variables(), jobs=cores()),
-        inputs=inputs(),
+        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=environment_variables(), jobs=cores()),
+        inputs=input_files(),
         report=warner(),
         **chosen,
     )
@@ -130,18 +130,18 @@ def warner() -> Report:
     return report
 
 
-def inputs() -> Inputs:
+def input_files() -> Inputs:
     """The files that the running command has read, and is going to read, as far as this is known: never replaced."""
     from converter.stores.overwriting import Inputs
 
     context = click.get_current_context(silent=True)
     if context is None:
         return Inputs()
-    found: Inputs = noted(context, "files").setdefault("inputs", Inputs())
+    found: Inputs = hidden_values_so_far(context, "files").setdefault("inputs", Inputs())
     return found
 
 
-def variables() -> dict[str, str]:
+def environment_variables() -> dict[str, str]:
     """The environment variables of the calling process, perhaps on another machine."""
     return dict(os.environ)
 

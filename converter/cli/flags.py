@@ -25,7 +25,7 @@ def flags() -> Flags:
     return Flags() if found is None else found
 
 
-def together(*options: Decorator[Any]) -> Decorator[Any]:
+def combine_options(*options: Decorator[Any]) -> Decorator[Any]:
     """One decorator that gives a command several options, in the order of the help."""
 
     def give(function: Function) -> Function:
@@ -36,22 +36,22 @@ def together(*options: Decorator[Any]) -> Decorator[Any]:
     return give
 
 
-def hidden(group: str, name: str, **how: Any) -> Decorator[Any]:
-    """An option that is not passed to its command: ``told(group)`` has its value if it was given."""
+def hidden_option(group: str, name: str, **how: Any) -> Decorator[Any]:
+    """An option that is not passed to its command: ``hidden_values(group)`` has its value if it was given."""
 
     def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value is not None:
-            noted(context, group)[str(parameter.name)] = value
+            hidden_values_so_far(context, group)[str(parameter.name)] = value
 
     return click.option(name, expose_value=False, callback=remember, **how)
 
 
-def told(group: str) -> dict[str, Any]:
+def hidden_values(group: str) -> dict[str, Any]:
     """The values of the running command's hidden options, by name."""
-    return noted(click.get_current_context(), group)
+    return hidden_values_so_far(click.get_current_context(), group)
 
 
-def noted(context: click.Context, group: str) -> dict[str, Any]:
+def hidden_values_so_far(context: click.Context, group: str) -> dict[str, Any]:
     """The same while options are still being parsed."""
     found: dict[str, Any] = context.meta.setdefault(f"{__name__}.{group}", {})
     return found
@@ -75,7 +75,7 @@ def _all(context: click.Context, parameter: click.Parameter, value: bool) -> Non
         show_all(context, parameter, value)
 
 
-common = together(
+common = combine_options(
     click.option(
         "--help-all",
         is_flag=True,

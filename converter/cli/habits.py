@@ -33,7 +33,7 @@ LOGIN = (
 )
 
 
-def unknown(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
+def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
     """The error for an unknown command, with a suggestion."""
     name = arguments[0]
     if name in ("login", "logout"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from converter.cli.environment import cache_folder
-from converter.cli.flags import together
+from converter.cli.flags import combine_options
 from converter.cli.option_types import OneOf
 from converter.errors import Usage
 from converter.model.transport import IMAGES
@@ -35,7 +35,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 
 _PACKINGS = ("keep", "none", "gzip", "zstd")
 
-image_options = together(
+image_options = combine_options(
     click.option("--to", type=OneOf(IMAGES), help="The format, if DEST can hold several."),
     click.option(
         "--platform",

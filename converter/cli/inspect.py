@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import Command, share_heap
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows, signature_json, signature_rows
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
@@ -77,7 +77,7 @@ def command(
         raise Usage(f"{asked[0]} and {asked[1]} print different things: choose one")
     if (raw or config) and reports():
         raise Usage(f"{asked[0]} prints a document alone: leave out --report")
-    with reading(reference, store()) as whole:
+    with reading(reference, store_from_options()) as whole:
         opened = _chosen(whole, platform, config=config)
         if raw or config:
             sys.stdout.buffer.write(_config_of(opened) if config else _raw(opened))

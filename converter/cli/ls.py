@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option
 from converter.cli.option_types import WholeNumber
@@ -78,7 +78,7 @@ def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) 
     from converter.reading import reading
     from converter.streams.content import uncompressed_layer
 
-    with reading(reference, store(), aci_paths) as opened, within(reference):
+    with reading(reference, store_from_options(), aci_paths) as opened, within(reference):
         image = image_of(opened, platform)
         yield Files([partial(uncompressed_layer, layer) for layer in image.layers])
 

@@ -107,10 +107,10 @@ SOURCES = ("source", "sources", "reference", "first", "second", "targets")
 TARGETS = ("destinations", "destination")
 
 
-def check(context: click.Context) -> None:
+def check_options(context: click.Context) -> None:
     """Raise Usage for the first option on the command line that would have no effect."""
     command = str(context.info_name)
-    given = _given(context)
+    given = _stated_options(context)
     for one, other, why in APART.get(command, ()):
         if one in given and other in given:
             raise Usage(f"{one} and {other} mean nothing together: {why}" if other.startswith("-") else f"{one}: {why}")
@@ -147,7 +147,7 @@ def _listed(transports: Iterable[str]) -> str:
     return " or ".join("docker://" if one == "docker" else f"{one}:" if one else "a path" for one in transports)
 
 
-def _given(context: click.Context) -> set[str]:
+def _stated_options(context: click.Context) -> set[str]:
     """The options and arguments that the command line states, by the longest name of those it can have."""
     from click.core import ParameterSource
 

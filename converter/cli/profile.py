@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import store, store_options
-from converter.cli.flags import common, flags, hidden, together, told
+from converter.cli.environment import store_from_options, store_options
+from converter.cli.flags import combine_options, common, flags, hidden_option, hidden_values
 from converter.cli.image_options import aci_path_option, overwrite_option
 from converter.cli.option_types import FilePath
 from converter.cli.profiled import Profiled, profiled
@@ -31,22 +31,24 @@ Examples:
 
 _GROUP = "scope"
 
-scope_options = together(
-    hidden(_GROUP, "--times", is_flag=True, help="Modification times count too."),
-    hidden(_GROUP, "--ignore", multiple=True, metavar="PATH", help="Leave out a path and all below it (repeatable)."),
-    hidden(
+scope_options = combine_options(
+    hidden_option(_GROUP, "--times", is_flag=True, help="Modification times count too."),
+    hidden_option(
+        _GROUP, "--ignore", multiple=True, metavar="PATH", help="Leave out a path and all below it (repeatable)."
+    ),
+    hidden_option(
         _GROUP,
         "--no-default-ignore",
         is_flag=True,
         help=f"Count what engines put into containers as well: {', '.join(VOLATILE)}.",
     ),
 )
-"""Gives a command the options that say which part of a tree counts; ``scope()`` returns their value."""
+"""Gives a command the options that say which part of a tree counts; ``scope_from_options()`` returns their value."""
 
 
 def scope() -> Scope:
     """The part of a tree that counts. Raises Usage for a path that is not absolute."""
-    given = told(_GROUP)
+    given = hidden_values(_GROUP)
     for path in given["ignore"]:
         if not path.startswith("/"):
             raise Usage(f"--ignore {path}: the path must begin with /")
@@ -89,7 +91,7 @@ def command(
         raise Usage("--attach stores a signed statement: add --sign-by KEY")
     if output is not None:
         check_writable((output,), overwrite=overwrite)
-    with profiled(reference, platform, store(), aci_paths) as found:
+    with profiled(reference, platform, store_from_options(), aci_paths) as found:
         if sign_by is None and not flags().json:
             blocks: Blocks = found.contents(scope()).blocks()
         else:

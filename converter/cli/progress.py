@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
 
-from converter.cli.text import RED, on_terminal, say, warn
+from converter.cli.text import RED, on_terminal, show_error, warn
 from converter.errors import count, printable
 from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned, silent
 from converter.model.limits import size
@@ -80,7 +80,7 @@ def _view(stream: TextIO, *, quiet: bool, noun: str) -> View:
 
 def _tell(event: Warned | Failed) -> None:
     if isinstance(event, Failed):
-        say(event.fact, colour=RED)
+        show_error(event.fact, colour=RED)
     else:
         warn(event.fact)
 
@@ -195,7 +195,7 @@ class Lines:
         now = self._clock()
         if now - self._told >= INTERVAL:
             self._told = now
-            say(self._line(now - self._began))
+            show_error(self._line(now - self._began))
 
     def close(self) -> None:
         """Nothing to remove."""

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter.cli.environment import inputs
-from converter.cli.flags import hidden, together, told
+from converter.cli.environment import input_files
+from converter.cli.flags import combine_options, hidden_option, hidden_values
 from converter.cli.option_types import FilePath
 from converter.errors import Usage
 from converter.streams import Blocks
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _GROUP = "report"
 
-report_option = hidden(
+report_option = hidden_option(
     _GROUP,
     "--report",
     multiple=True,
@@ -28,16 +28,16 @@ report_option = hidden(
 )
 """Gives a command the option ``--report``."""
 
-report_options = together(
+report_options = combine_options(
     report_option,
-    hidden(_GROUP, "--overwrite", is_flag=True, help="Replace a report that exists."),
+    hidden_option(_GROUP, "--overwrite", is_flag=True, help="Replace a report that exists."),
 )
 """The same, with ``--overwrite``, for a command that writes nothing else."""
 
 
 def reports() -> tuple[Path, ...]:
     """The files that reports are asked for in."""
-    found: tuple[Path, ...] = told(_GROUP).get("report", ())
+    found: tuple[Path, ...] = hidden_values(_GROUP).get("report", ())
     return found
 
 
@@ -72,7 +72,7 @@ def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False
 
 
 def _overwrites(overwrite: bool) -> bool:
-    return overwrite or bool(told(_GROUP).get("overwrite"))
+    return overwrite or bool(hidden_values(_GROUP).get("overwrite"))
 
 
 def _is_page(path: Path) -> bool:
@@ -107,4 +107,4 @@ def write_blocks(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
 def _rule(overwrite: bool) -> Overwriting:
     from converter.stores.overwriting import Overwriting
 
-    return Overwriting(allowed=overwrite, inputs=inputs())
+    return Overwriting(allowed=overwrite, inputs=input_files())

@@ -15,7 +15,7 @@ import click
 
 from converter.cli.commands import transship
 from converter.cli.flags import Flags
-from converter.cli.text import RED, say, show
+from converter.cli.text import RED, show, show_error
 from converter.errors import ConverterError, Usage, from_system
 
 COMPLETION = "_TRANSSHIP_COMPLETE"
@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         # A signal counts as the cause even if a class or module being created turned it into another error.
         status, text = verdict(heard[0] if heard else error, flags)
         if text:
-            say(text, colour=RED)
+            show_error(text, colour=RED)
         return status
     finally:
         _silence_broken_output()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import cache_folder, size_option, store, store_options, warner
+from converter.cli.environment import cache_folder, size_option, store_from_options, store_options, warner
 from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
 from converter.cli.option_types import FilePath, Number, WholeNumber
-from converter.cli.signers import policy_option, read_option_file, wanted
-from converter.cli.text import say, show
+from converter.cli.signers import policy_option, read_option_file, wanted_from_options
+from converter.cli.text import show, show_error
 from converter.errors import Usage, within
 
 if TYPE_CHECKING:
@@ -158,13 +158,13 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
         settings["store_size"] = size
     told = {name: value for name, value in chosen.items() if value is not None}
     told["platforms"] = told.get("platforms") or ALL_PLATFORMS
-    options = Options(**told, wanted=wanted(), store=store())
+    options = Options(**told, wanted=wanted_from_options(), store=store_from_options())
     entries = list(_entries(sources, configs, options, rename))
     server = Server(entries, Settings(**settings), options, log=_logger(), report=warner())
     try:
         with server:
             if not flags().quiet:
-                say(f"serving {server.url}")
+                show_error(f"serving {server.url}")
             _wait()
     except KeyboardInterrupt:
         # That is how a server ends, and the context has waited for what was under way.

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from converter.cli.command import Command
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import overwrite_option
 from converter.cli.option_types import FilePath, FolderPath
@@ -66,7 +66,7 @@ def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, 
     if not makers:
         raise Usage("no key to sign with: add --cosign-key or --gpg-key")
     signing = Signing(makers=makers, identity=where["identity"])
-    options = replace(store(), overwrite=where["overwrite"])
+    options = replace(store_from_options(), overwrite=where["overwrite"])
     signed = sign(reference, signing, where["destination"], where["lookaside"], options)
     if flags().json:
         show_json({"reference": reference, "signatures": [asdict(one) for one in signed]})

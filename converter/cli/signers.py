@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from converter.cli.environment import inputs
-from converter.cli.flags import hidden, together, told
+from converter.cli.environment import input_files
+from converter.cli.flags import combine_options, hidden_option, hidden_values
 from converter.cli.option_types import FilePath, FolderPath
 from converter.errors import LimitExceeded, Usage, from_system
 from converter.model.limits import current_limits
@@ -23,27 +23,27 @@ _GROUP = "signatures"
 _PEM, _OPENPGP = b"KEY-----", b"-----BEGIN PGP "
 
 
-policy_option = hidden(
+policy_option = hidden_option(
     _GROUP,
     "--policy",
     type=FilePath(exists=True),
     help="What SOURCE must be signed with (skopeo's policy.json).",
 )
-"""Gives a command the option for required signatures; ``wanted()`` returns its value."""
+"""Gives a command the option for required signatures; ``wanted_from_options()`` returns its value."""
 
 
-trust_options = together(
-    hidden(
+trust_options = combine_options(
+    hidden_option(
         _GROUP,
         "--sign-by",
         multiple=True,
         metavar="FILE|ID",
         help="Sign what is written: a private key (PEM), an OpenPGP key, or a key in your gpg (repeatable).",
     ),
-    hidden(_GROUP, "--sign-identity", metavar="NAME", help="The name to sign. Default: the one at DEST."),
+    hidden_option(_GROUP, "--sign-identity", metavar="NAME", help="The name to sign. Default: the one at DEST."),
     policy_option,
 )
-"""Gives a command the options for signatures; ``signing()`` and ``wanted()`` return their values."""
+"""Gives a command the options for signatures, which ``signing_from_options`` and ``wanted_from_options`` read."""
 
 
 def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
@@ -63,9 +63,9 @@ content_trust_option = click.option(
 """Gives a command the documents of Docker Content Trust in a folder, by their path in it."""
 
 
-def signing() -> Signing | None:
+def signing_from_options() -> Signing | None:
     """How to sign, None for not at all. Raises Invalid for a malformed key."""
-    given = told(_GROUP)
+    given = hidden_values(_GROUP)
     if not given.get("sign_by"):
         return None
     from converter.signing import Signing
@@ -74,9 +74,9 @@ def signing() -> Signing | None:
     return Signing(makers=makers, identity=given.get("sign_identity", ""))
 
 
-def wanted() -> Wanted | None:
+def wanted_from_options() -> Wanted | None:
     """The required signatures; None if there is no policy."""
-    path: Path | None = told(_GROUP).get("policy")
+    path: Path | None = hidden_values(_GROUP).get("policy")
     if path is None:
         return None
     from converter.verification.wanted import Wanted
@@ -86,7 +86,7 @@ def wanted() -> Wanted | None:
 
 def read_option_file(path: str | Path) -> bytes:
     """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
-    inputs().add(path)
+    input_files().add(path)
     most = current_limits().document
     try:
         with Path(path).open("rb") as file:

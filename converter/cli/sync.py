@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import end_options, store, store_options, variables
+from converter.cli.environment import end_options, environment_variables, store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.option_types import WholeNumber
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
-from converter.cli.signers import maker_of, read_option_file, signing, trust_options, wanted
+from converter.cli.signers import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import GREEN, RED, brief, show, show_json, warn
 from converter.errors import Unsupported, Usage, count, within
 from converter.model.limits import size
@@ -88,7 +88,12 @@ def command(
     running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}
     rename = chosen.pop("rename")
     told = {name: value for name, value in chosen.items() if value is not None}
-    told |= {"signing": signing(), "wanted": wanted(), "store": store("src"), "target_store": store("dest")}
+    told |= {
+        "signing": signing_from_options(),
+        "wanted": wanted_from_options(),
+        "store": store_from_options("src"),
+        "target_store": store_from_options("dest"),
+    }
     entries = _entries(source, destination, Options(**told), rename)
     check_reports(overwrite=overwrite)
     ended: list[Summary] = []
@@ -148,7 +153,7 @@ def _cluster(scheduler: str) -> Helpers:
         # Dask would log, with tracebacks, what is raised as an error anyway.
         for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    return partial(Cluster, scheduler, variables)
+    return partial(Cluster, scheduler, environment_variables)
 
 
 def _signing(names: Sequence[str]) -> Signing:

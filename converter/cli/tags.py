@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from converter.cli.command import Command
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
 
@@ -23,7 +23,7 @@ def command(reference: str) -> None:
     from converter.stores import names
 
     _check(reference)
-    found = names(reference, store())
+    found = names(reference, store_from_options())
     if flags().json:
         show_json({"reference": reference, "tags": list(found)})
         return

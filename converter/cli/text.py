@@ -157,7 +157,7 @@ def show_json(value: Any, *, to: TextIO | None = None) -> None:
     print(json_text(value), file=sys.stdout if to is None else to)
 
 
-def say(text: str, *, colour: str = "") -> None:
+def show_error(text: str, *, colour: str = "") -> None:
     """Write one line to standard error, shortened to readable length, and on a terminal wrapped between words."""
     if sys.stderr is not None:
         text = printable(f"transship: {shortened(text)}")
@@ -180,7 +180,7 @@ def shortened(text: str) -> str:
 
 def warn(fact: str) -> None:
     """Write a warning to standard error."""
-    say(f"warning: {fact}", colour=YELLOW)
+    show_error(f"warning: {fact}", colour=YELLOW)
 
 
 def coloured(stream: TextIO) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from converter.cli.command import Command
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.option_types import OneOf
 from converter.cli.progress import progress
@@ -101,7 +101,7 @@ def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report)
 
 def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
     if kind not in KINDS and (kind is not None or _is_image(target)):
-        verdict = validate_image(_reference(target, kind), profile, store=store(), report=watch)
+        verdict = validate_image(_reference(target, kind), profile, store=store_from_options(), report=watch)
         return Checked(target=target, kind=verdict.kind, findings=verdict.findings)
     data = _read(target)
     actual = kind or guess_kind(data)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.command import LayerCommand
-from converter.cli.environment import store, store_options
+from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import Decorator, common, flags
 from converter.cli.image_options import aci_path_option
 from converter.cli.option_types import FilePath, FolderPath, OneOf
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.signers import content_trust_option, read_files_below, read_option_file
-from converter.cli.text import GREEN, RED, YELLOW, say, show, show_json
+from converter.cli.text import GREEN, RED, YELLOW, show, show_error, show_json
 from converter.errors import Usage
 from converter.model.reference import Location
 
@@ -154,7 +154,7 @@ def command(
     with ExitStack() as files:
         if "attestation" in require:
             wanted = replace(wanted, find=_library(reference, aci_paths, files).find)
-        judgement = verify(reference, wanted, store())
+        judgement = verify(reference, wanted, store_from_options())
     write_reports(judgement.to_json(), "proof", judgement)
     if flags().json:
         show_json(judgement.to_json())
@@ -163,7 +163,7 @@ def command(
             show(text, colour=colour)
     if not judgement.ok:
         for fact in judgement.unmet:
-            say(f"{reference}: {fact}", colour=RED)
+            show_error(f"{reference}: {fact}", colour=RED)
         return 1
     return 0
 
@@ -172,7 +172,7 @@ def _library(reference: str, aci_paths: tuple[Path, ...], files: ExitStack) -> L
     """What an ACI may depend on."""
     from converter.conversion.dependencies import Library
 
-    return Library(aci_paths, files, store(), image=Location.parse(reference))
+    return Library(aci_paths, files, store_from_options(), image=Location.parse(reference))
 
 
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:

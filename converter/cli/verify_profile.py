@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converter.cli.environment import store
+from converter.cli.environment import store_from_options
 from converter.cli.flags import flags
 from converter.cli.profiled import TREES, Profiled, owner_without_rights, profiled
 from converter.cli.report_files import write_reports
@@ -41,7 +41,7 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
     flags().failed = UNKNOWN
     if wanted.require:
         raise Usage(f"--require {min(wanted.require)} cannot be used with --profile")
-    with profiled(reference, wanted.platform or None, store(), aci_paths) as there:
+    with profiled(reference, wanted.platform or None, store_from_options(), aci_paths) as there:
         there.own = owner_without_rights(there.directory)
         asked: list[Trusted | None] = [*wanted.each(), *_under_policy(there, wanted)]
         further = tuple(path for path in scope.ignored if path not in VOLATILE)

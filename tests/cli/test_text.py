@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.cli.text import RED, json_text, say, show, show_row
+from converter.cli.text import RED, json_text, show, show_error, show_row
 from converter.errors import printable
 from converter.model.limits import size
 
@@ -87,7 +87,7 @@ def test_colour(
 def test_nobody_is_told_where_standard_error_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere: TextIO | None = None
     monkeypatch.setattr("sys.stderr", nowhere)
-    say("text")
+    show_error("text")
 
 
 @pytest.mark.parametrize(

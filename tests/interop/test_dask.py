@@ -17,7 +17,7 @@ import pytest
 from distributed import Client
 
 from converter import validate_image
-from converter.cli.environment import variables
+from converter.cli.environment import environment_variables
 from converter.cli.main import main
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, portable_job
@@ -61,7 +61,7 @@ def unique(registry: Registry) -> int:
 
 
 def helpers(cluster: DaskCluster) -> Helpers:
-    return partial(Cluster, cluster.address, variables)
+    return partial(Cluster, cluster.address, environment_variables)
 
 
 def test_bytes_read_are_those_that_differ_and_a_second_run_reads_documents(
@@ -292,7 +292,7 @@ def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(clust
     task = Assignment(job=job, root=Digest.parse("sha256:" + "0" * 64))
 
     with Client(cluster.address, set_as_default=False) as client:
-        failed = client.submit(run_assignment, task, variables, 2, "0.0.0").result()
+        failed = client.submit(run_assignment, task, environment_variables, 2, "0.0.0").result()
 
     assert isinstance(failed, Unsupported)
     assert "expected 0.0.0" in failed.fact
