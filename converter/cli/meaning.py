@@ -127,7 +127,7 @@ def check_options(context: click.Context) -> None:
 
 def check_places(context: click.Context, sources: Iterable[str], targets: Collection[str]) -> None:
     """Raise Usage for the first option that would have no effect at any of these transports."""
-    given = _given(context)
+    given = _stated_options(context)
     for one in PLACES:
         if one not in given:
             continue
