@@ -162,12 +162,18 @@ def _stated_options(context: click.Context) -> set[str]:
     return given
 
 
-def _locations(params: Mapping[str, Any], names: Sequence[str]) -> list[str] | None:
-    """The transports of the references among the arguments; None if a file of ``sync`` names them."""
-    texts: list[str] = []
+def references(params: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The references among the arguments that have these names."""
+    found: list[str] = []
     for name in names:
         value = params.get(name)
-        texts += value if isinstance(value, tuple) else [value] if value else []
+        found += value if isinstance(value, tuple) else [value] if value else []
+    return found
+
+
+def _locations(params: Mapping[str, Any], names: Sequence[str]) -> list[str] | None:
+    """The transports of the references among the arguments; None if a file of ``sync`` names them."""
+    texts = references(params, names)
     if "rename" in params and any(Path(text).suffix.lower() in (".yaml", ".yml", ".json") for text in texts):
         return None
     return [_transport(text) for text in texts]

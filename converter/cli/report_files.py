@@ -7,10 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from converter.cli.environment import input_files
 from converter.cli.flags import combine_options, hidden_option, hidden_values
 from converter.cli.option_types import FilePath
 from converter.errors import Usage
+from converter.model.reference import Location
 from converter.streams import Blocks
 
 if TYPE_CHECKING:
@@ -105,6 +108,10 @@ def write_blocks(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
 
 
 def _rule(overwrite: bool) -> Overwriting:
-    from converter.stores.overwriting import Overwriting
+    from converter.cli.meaning import SOURCES, references
+    from converter.stores import files_read
+    from converter.stores.overwriting import Inputs, Overwriting
 
-    return Overwriting(allowed=overwrite, inputs=input_files())
+    given = references(click.get_current_context().params, SOURCES)
+    read = [path for text in given for path in files_read(Location.parse(text))]
+    return Overwriting(allowed=overwrite, inputs=Inputs((*input_files().paths, *read)))

@@ -8,12 +8,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from converter import stores
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location
 from converter.model.settings import Settings
-from converter.stores import StoreOptions, files_beside
+from converter.stores import StoreOptions
 from converter.stores.hosts import Hosts
-from converter.stores.overwriting import Inputs, Rootfs
+from converter.stores.overwriting import Inputs
 from converter.system import cores
 
 if TYPE_CHECKING:
@@ -138,6 +139,4 @@ def files_read(options: Options, source: Location) -> Iterator[str | PathLike[st
         if store is not None:
             yield from store.inputs.paths
             yield from () if store.authfile is None else (store.authfile,)
-    if source.kind.access == "path":
-        yield Rootfs(source.path) if source.kind.formats == ("runtime",) else source.path
-        yield from files_beside(source)
+    yield from stores.files_read(source)

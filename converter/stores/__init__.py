@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +15,11 @@ from converter.model.problems import STRICT
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind, is_stream
+from converter.stores.overwriting import Kind, Rootfs, is_stream
 
 __all__ = [
     "StoreOptions",
-    "files_beside",
+    "files_read",
     "files_written",
     "images_below",
     "names",
@@ -99,11 +100,13 @@ def files_written(location: Location) -> Mapping[Path, Kind]:
     return found
 
 
-def files_beside(location: Location) -> Iterable[Path]:
-    """The files next to an image that reading it may read as well."""
+def files_read(location: Location) -> Iterator[str | PathLike[str]]:
+    """The files and directories that reading a location reads, as far as they are known before it is opened."""
+    if location.kind.access != "path":
+        return
+    yield Rootfs(location.path) if location.kind.formats == ("runtime",) else location.path
     module = import_module(f"converter.stores.{SOURCES[location.transport]}")
-    found: Iterable[Path] = module.beside(location) if hasattr(module, "beside") else ()
-    return found
+    yield from module.beside(location) if hasattr(module, "beside") else ()
 
 
 def images_below(location: Location) -> Iterable[str]:

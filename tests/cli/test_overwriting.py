@@ -218,6 +218,17 @@ FROM_TAR = ["convert", "docker-archive:app.tar"]
             ["sync", "sync.json", "--report", "sync.json"],
             id="the list of a run as its report",
         ),
+        pytest.param(nothing, [*FROM_TAR, "oci:new", "--digestfile", "app.tar"], id="the source as the digest's file"),
+        pytest.param(
+            nothing,
+            ["profile", "oci:layout:new", "-o", "layout/index.json"],
+            id="the index of the source as the profile's file",
+        ),
+        pytest.param(
+            nothing,
+            ["inspect", "oci:layout:new", "--report", "layout/index.json"],
+            id="the index of the source as a report",
+        ),
         pytest.param(
             several(
                 moved("oci.tar", "oci-1.tar"),
