@@ -6,8 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from converter.cli.command import Command
-from converter.cli.flags import common
-from converter.cli.option_types import OneOf
+from converter.cli.flags import OneOf, common
 
 HELP = """\
 Print a script for shell completion of these commands.

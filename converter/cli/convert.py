@@ -12,9 +12,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, size_option, store_from_options, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import FilePath, OneOf, WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
-from converter.cli.option_types import FilePath, OneOf, WholeNumber
 from converter.cli.progress import progress
 from converter.cli.report_files import (
     check_reports,

@@ -15,9 +15,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import OneOf, common, flags
 from converter.cli.image_options import aci_path_option
-from converter.cli.option_types import OneOf
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json

@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.flags import Decorator, combine_options, flags, hidden_option, hidden_values, hidden_values_so_far
-from converter.cli.option_types import FilePath, FolderPath, Number, Truth, WholeNumber
+from converter.cli.flags import (
+    Decorator,
+    FilePath,
+    FolderPath,
+    Number,
+    Truth,
+    WholeNumber,
+    combine_options,
+    flags,
+    hidden_option,
+    hidden_values,
+    hidden_values_so_far,
+)
 from converter.cli.text import warn
 from converter.events import Event, Report, Warned
 from converter.system import cores

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from converter.cli.environment import cache_folder
-from converter.cli.flags import combine_options
-from converter.cli.option_types import OneOf
+from converter.cli.flags import OneOf, combine_options
 from converter.errors import Usage
 from converter.model.transport import IMAGES
 

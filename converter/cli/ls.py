@@ -15,9 +15,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option
-from converter.cli.option_types import WholeNumber
 from converter.cli.text import BLUE, show, show_json, show_parts
 from converter.errors import within
 from converter.model.limits import size

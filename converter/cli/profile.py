@@ -12,9 +12,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
-from converter.cli.flags import combine_options, common, flags, hidden_option, hidden_values
+from converter.cli.flags import FilePath, combine_options, common, flags, hidden_option, hidden_values
 from converter.cli.image_options import aci_path_option, overwrite_option
-from converter.cli.option_types import FilePath
 from converter.cli.profiled import Profiled, profiled
 from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import on_terminal, show, show_json

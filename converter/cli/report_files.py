@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import input_files
-from converter.cli.flags import combine_options, hidden_option, hidden_values
-from converter.cli.option_types import FilePath
+from converter.cli.flags import FilePath, combine_options, hidden_option, hidden_values
 from converter.errors import Usage
 from converter.model.reference import Location
 from converter.streams import Blocks

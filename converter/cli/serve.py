@@ -12,9 +12,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import cache_folder, size_option, store_from_options, store_options, warner
-from converter.cli.flags import common, flags
+from converter.cli.flags import FilePath, Number, WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option
-from converter.cli.option_types import FilePath, Number, WholeNumber
 from converter.cli.signers import policy_option, read_option_file, wanted_from_options
 from converter.cli.text import show, show_error
 from converter.errors import Usage, within

@@ -10,9 +10,8 @@ import click
 
 from converter.cli.command import Command
 from converter.cli.environment import store_from_options, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import FilePath, FolderPath, common, flags
 from converter.cli.image_options import overwrite_option
-from converter.cli.option_types import FilePath, FolderPath
 from converter.cli.signers import cosign_maker, gpg_maker
 from converter.cli.text import show, show_json
 from converter.errors import Usage

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from converter.cli.environment import input_files
-from converter.cli.flags import combine_options, hidden_option, hidden_values
-from converter.cli.option_types import FilePath, FolderPath
+from converter.cli.flags import FilePath, FolderPath, combine_options, hidden_option, hidden_values
 from converter.errors import LimitExceeded, Usage, from_system
 from converter.model.limits import current_limits
 

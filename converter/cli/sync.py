@@ -11,9 +11,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, environment_variables, store_from_options, store_options
-from converter.cli.flags import common, flags
+from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
-from converter.cli.option_types import WholeNumber
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options

@@ -10,8 +10,7 @@ import click
 
 from converter.cli.command import Command
 from converter.cli.environment import store_from_options, store_options
-from converter.cli.flags import common, flags
-from converter.cli.option_types import OneOf
+from converter.cli.flags import OneOf, common, flags
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.reports import FORMATS, Checked, json_of, report

@@ -13,9 +13,8 @@ import click
 
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
-from converter.cli.flags import Decorator, common, flags
+from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, flags
 from converter.cli.image_options import aci_path_option
-from converter.cli.option_types import FilePath, FolderPath, OneOf
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.signers import content_trust_option, read_files_below, read_option_file
