@@ -81,7 +81,7 @@ def set_attribute(file: int | bytes, name: bytes, value: bytes) -> None:
 def mount_of(fd: int) -> bytes:
     """Which mount an open file is in: overlayfs gives files of one mount several device numbers.
 
-    Where the system does not tell, mounts are told apart by their devices.
+    If the system does not say, mounts are distinguished by their devices.
     """
     try:
         with open(f"{MOUNTS}/{fd}", "rb", buffering=0) as file:  # noqa: PTH123 - Path.open is three calls more

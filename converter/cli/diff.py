@@ -82,7 +82,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             rows = list(map(difference, found))
             told = {"equal": not rows, "differences": [asdict(one) for one in rows]}
             write_reports(told, "difference", (first, second), rows, trees)
-        tell(found)
+        show_result(found)
         return DIFFERENT if found else EQUAL
 
 
@@ -104,7 +104,7 @@ def _tree(image: Image) -> Node:
     return usage([partial(uncompressed_layer, layer) for layer in image.layers]).root
 
 
-def tell(found: Records) -> None:
+def show_result(found: Records) -> None:
     """Print the differences, as JSON or as text."""
     if flags().json and found:
         print('{\n  "equal": false,\n  "differences": [')

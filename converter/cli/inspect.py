@@ -16,7 +16,7 @@ from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows,
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, show, show_json, show_row, warn
-from converter.cli.values import filled
+from converter.cli.values import fill_template
 from converter.errors import Unsupported, Usage
 from converter.formats import document_in
 from converter.model.describe import describe
@@ -91,7 +91,7 @@ def command(
         document |= {"contents": found.to_json()} if found else {}
         write_reports(document, "image", opened, attached, signatures, found)
         if template is not None:
-            show(filled(template, _values(opened, document)))
+            show(fill_template(template, _values(opened, document)))
             return
         if flags().json:
             show_json(document)

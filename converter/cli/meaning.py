@@ -183,4 +183,4 @@ def _transport(text: str) -> str:
     try:
         return Location.parse(text).transport
     except ConverterError:
-        return BARE  # what is wrong with it is told where it is used
+        return BARE  # an error in it is reported where it is used

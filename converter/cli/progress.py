@@ -164,7 +164,7 @@ class Rate:
 
 
 def _left(todo: float, rate: float) -> str:
-    """The time left in minutes and seconds; empty if nobody knows."""
+    """The time left in minutes and seconds; empty if unknown."""
     if rate <= 0 or todo < 0:
         return ""
     minutes, seconds = divmod(round(todo / rate), 60)

@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     heard: list[Stopped] = []
     try:
         reconfigure()  # flushes buffered output
-        with stoppable(heard):
+        with stop_on_signals(heard):
             status = _invoke(arguments, flags)
             if sys.stdout is not None:
                 # Flushed here, where a full disk is still reported as an error.
@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
         # A signal counts as the cause even if a class or module being created turned it into another error.
-        status, text = verdict(heard[0] if heard else error, flags)
+        status, text = exit_status_of(heard[0] if heard else error, flags)
         if text:
             show_error(text, colour=RED)
         return status
@@ -75,7 +75,7 @@ def _invoke(arguments: Sequence[str], flags: Flags) -> int:
     return status if isinstance(status, int) else 0
 
 
-def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
+def exit_status_of(error: BaseException, flags: Flags) -> tuple[int, str]:
     """The exit status for what ended the command, and the line to print (empty: none)."""
     match error:
         case click.exceptions.Exit():
@@ -110,7 +110,7 @@ def verdict(error: BaseException, flags: Flags) -> tuple[int, str]:
 
 
 @contextmanager
-def stoppable(heard: list[Stopped]) -> Iterator[None]:
+def stop_on_signals(heard: list[Stopped]) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP unwind the program; what nohup or a shell's ``&`` ignores stays ignored."""
 
     def stop(number: int, _frame: FrameType | None) -> None:

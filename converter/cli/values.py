@@ -14,7 +14,7 @@ _PATH = re.compile(r"\.?[A-Za-z][\w.-]*")
 _ESCAPES = {r"\n": "\n", r"\t": "\t"}
 
 
-def filled(template: str, document: Mapping[str, Any]) -> str:
+def fill_template(template: str, document: Mapping[str, Any]) -> str:
     """The template with the document's values; a bare path stands for a template of it alone.
 
     Members are found whatever their case and underscores: ``{{.MediaType}}`` is ``media_type``. A text is printed as it

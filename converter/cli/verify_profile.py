@@ -48,7 +48,7 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
         results = [_closest(there, _candidates(there, profile, trusted, scope), further) for trusted in asked or [None]]
     result = next((one for one in results if one.total), results[0])
     signers = dict.fromkeys(signer for one in results for signer in one.found.signers)
-    tell(reference, replace(result, found=replace(result.found, signers=tuple(signers))))
+    show_result(reference, replace(result, found=replace(result.found, signers=tuple(signers))))
     return DIFFERENT if result.total else EQUAL
 
 
@@ -121,7 +121,7 @@ def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> Profil
     return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), counted.ignored, mounts, there.own)
 
 
-def tell(reference: str, result: ProfileResult) -> None:
+def show_result(reference: str, result: ProfileResult) -> None:
     """Print the result, as JSON or as text."""
     found = result.found
     document = {
@@ -151,7 +151,7 @@ def tell(reference: str, result: ProfileResult) -> None:
     if result.own is not None:
         show(f"owners not compared: what belongs to user {result.own} counts as root's", colour=YELLOW)
     for one in result.differences:
-        show(f"{one.path}: {sentence(one)}")
+        show(f"{one.path}: {describe_difference(one)}")
     if result.total > len(result.differences):
         show(f"and {count(result.total - len(result.differences), 'more difference')}")
     show(count(result.total, "difference") if result.total else "same content", colour=RED if result.total else BOLD)
@@ -161,7 +161,7 @@ def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"path": row["path"], "what": row["what"], "expected": row["a"], "actual": row["b"]}
 
 
-def sentence(one: Difference) -> str:
+def describe_difference(one: Difference) -> str:
     """A difference as text."""
     from converter.cli.diff import value
 

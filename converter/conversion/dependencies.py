@@ -85,8 +85,8 @@ class Library:
 
     @cached_property
     def _beside(self) -> Named:
-        """The ACIs that a layered image was written with: nobody chose these files, so only a pinned image ID may
-        select one.
+        """The ACIs that a layered image was written with: the user did not choose these files, so only a pinned image
+        ID may select one.
         """
         if self._image.transport not in ("", "aci"):
             return {}

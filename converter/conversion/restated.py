@@ -94,7 +94,7 @@ def image_at(tree: Evaluated, place: int) -> Descriptor:
 
 
 def _places(item: Item, root: Descriptor, node: Node) -> dict[Digest, int]:
-    """Where the image with a digest goes; empty if that cannot be told."""
+    """The places of the image with a digest; empty if they are unknown."""
     if isinstance(item, Image):
         own = [item.original.manifest.descriptor] if item.original is not None else []
         return {one.digest: ROOT for one in (root, *own) if one.media_type not in types.INDEXES}

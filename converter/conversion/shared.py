@@ -109,7 +109,7 @@ class Shared:
         return replace(target_store(job.options, job.source, destination), mirror=self.many)
 
     def sink(self, job: Job, destination: Location, report: Report) -> Sink:
-        """A destination; a registry is told what is remembered of its other repositories."""
+        """A destination; for a registry, with what is known about its other repositories."""
         return open_sink(destination, replace(self.store(job, destination), report=report, holders=self.memory))
 
     @contextmanager

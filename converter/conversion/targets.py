@@ -58,7 +58,7 @@ def check_capacity(destinations: Sequence[Location], images: int) -> None:
 
 
 def becomes_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> bool:
-    """Whether a Docker image has to become one of OCI, since its layers are to be zstd and nobody chose a format."""
+    """Whether a Docker image has to become one of OCI, since its layers are to be zstd and no format was chosen."""
     if settings.to or settings.compress is None or settings.compress.codec != "zstd":
         return False
     if "oci" not in destination.kind.formats or types.DOCKER_LAYER_ZSTD in accepts:

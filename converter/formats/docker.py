@@ -50,7 +50,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
 
 
 def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
-    """What OCI can express and Docker cannot, and what the image's own format tells, once per field."""
+    """What OCI can express and Docker cannot, and the losses noted by the image's own format, once per field."""
     original = item.original
     if original is not None and original.format == name:
         return

@@ -42,7 +42,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
 
 
 def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
-    """What OCI has no place for: the CPU features of a Docker list, and what the image's own format tells."""
+    """What OCI has no place for: the CPU features of a Docker list, and the losses noted by the image's own format."""
     if isinstance(item, Index) and any(
         "features" in (row.get("platform") or {}) for row in index.original_rows(item, "docker")
     ):

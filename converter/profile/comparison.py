@@ -25,7 +25,7 @@ _KEYWORDS = {
 
 
 def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, Any] | None) -> Iterator[Difference]:
-    """Every difference, configuration first, then by path: ``a`` is what the profile states, ``b`` what is there.
+    """Every difference, configuration first, then by path: ``a`` is what the profile states, ``b`` what was found.
 
     Nothing is compared outside the scope of ``contents``, which may be narrower than the profile's. A ``config`` of
     None is that of a tree which has none. Raises Unsupported for a narrower scope where only the digest is stated.

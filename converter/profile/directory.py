@@ -56,7 +56,7 @@ def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved, own: int | N
     """
     begin = partial(DirectoryWalk, root, BY_PATH, scope.paths(), own=own)
     if jobs > 1 and system.can_fork():
-        with suppress(_Stopped):  # what stopped it will be found again, and told
+        with suppress(_Stopped):  # what stopped it will be found again, and reported
             return _shared(begin, scope, min(jobs, MOST_HELPERS), moved)
     walk = begin()
     contents = Contents(_lines(walk, moved, times=scope.times), scope)

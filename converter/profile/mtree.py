@@ -74,7 +74,7 @@ def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
-    """The file of a line with a full path, and the keywords that are told of it; ``number`` is the line's.
+    """The file of a line with a full path, and the keywords stated for it; ``number`` is the line's.
 
     Raises Invalid for anything else, such as mtree's older form, in which a path depends on the lines before it.
     """

@@ -38,7 +38,7 @@ class Htpasswd:
         self._read()
 
     def refuse(self, request: Request) -> Response | None:
-        """The answer to a request without a user's name and password; None if it has them."""
+        """The refusal of a request without valid credentials; None if they are valid."""
         kind, _, text = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "basic":
             return UNAUTHORIZED

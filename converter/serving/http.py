@@ -32,7 +32,7 @@ from converter.version import __version__
 
 THREADS = 256
 QUEUE = 1024
-"""Connections that wait for a thread; the next ones are told to come back."""
+"""Connections that wait for a thread; further ones are asked to retry later."""
 OPEN = 0.75
 """The part of the files that may be open that connections between requests may be."""
 TICK = 0.1
@@ -352,6 +352,6 @@ def _send_file(connection: socket.socket, fd: int, start: int, length: int) -> N
 
 
 def _log_trouble(trouble: Callable[[str], None], message: str = "", level: int = 20, traceback: bool = False) -> None:
-    """Pass on what cheroot would log, but for clients that hang up, or speak something else than HTTP."""
+    """Pass on what cheroot would log, except for clients that hang up or do not speak HTTP."""
     if traceback and level >= logging.ERROR:
         trouble(f"internal error: {message}")

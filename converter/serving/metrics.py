@@ -23,7 +23,7 @@ class Metrics:
         self._lock = threading.Lock()
 
     def add(self, served: LogEntry) -> None:
-        """Count one request. A method that nobody knows counts as ``other``."""
+        """Count one request. An unknown method counts as ``other``."""
         method = served.method if served.method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") else "other"
         with self._lock:
             self._requests[method, served.status] += 1

@@ -15,7 +15,7 @@ BURST = 10.0
 """Seconds whose requests may come at once: a pull is one manifest, and then all layers."""
 
 CLIENTS = 10_000
-"""The most clients that are told apart; of more, those that asked last."""
+"""The most clients that are distinguished; of more, those that asked last."""
 
 
 class Rates:

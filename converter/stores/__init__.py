@@ -46,7 +46,7 @@ SINKS: Mapping[str, str] = _BOTH_WAYS
 """Transport → the module below this one that writes it."""
 
 _LOCAL = frozenset(("dir", "docker-archive", "oci", "oci-archive"))
-"""The transports that look at what is there when they open it."""
+"""The transports that read what is there when they open it."""
 
 
 def names(reference: Reference, store: StoreOptions | None = None) -> tuple[str, ...]:

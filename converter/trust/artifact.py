@@ -24,7 +24,7 @@ SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 """The artifact type of a simple signature."""
 
 PREDICATE_TYPE = "predicateType"
-"""The annotation of an envelope in which cosign tells what it states."""
+"""The annotation of an envelope in which cosign says what the envelope states."""
 
 _EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
 _NEVER = "0001-01-01T00:00:00Z"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from converter.cli.values import filled
+from converter.cli.values import fill_template
 from converter.errors import Usage
 
 DOCUMENT: dict[str, Any] = {
@@ -31,7 +31,7 @@ DOCUMENT: dict[str, Any] = {
     ],
 )
 def test_values_of_a_document(template: str, told: str) -> None:
-    assert filled(template, DOCUMENT) == told
+    assert fill_template(template, DOCUMENT) == told
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_values_of_a_document(template: str, told: str) -> None:
 )
 def test_what_is_no_value(template: str, fact: str) -> None:
     with pytest.raises(Usage, match=fact):
-        filled(template, DOCUMENT)
+        fill_template(template, DOCUMENT)

@@ -71,7 +71,7 @@ class TarMedium:
     def read_document(self, name: str) -> bytes:
         """As in Medium. Raises Invalid if the archive has different documents under that name.
 
-        Readers differ in taking the first or the last: nobody may be shown one and given the other.
+        Readers differ in taking the first or the last, so one of them could be shown and the other be used.
         """
         data = self._document(name, self._found(name))
         for span in self._twice.get(_clean(name), ()):

@@ -80,7 +80,7 @@ def _names_one(documents: Documents, descriptor: Descriptor) -> bool:
     try:
         return subject_of(load_object(documents.get(descriptor.digest)[1])) is not None
     except (Invalid, NotFound):
-        # Whoever carries it will be told why it cannot be read.
+        # Copying it will report why it cannot be read.
         return False
 
 

@@ -1,4 +1,4 @@
-"""The configuration of an image, as far as a bundle's ``config.json`` tells it (runtime-spec 1.0.2, config.md).
+"""The configuration of an image, as far as a bundle's ``config.json`` states it (runtime-spec 1.0.2, config.md).
 
 The annotations are those that conversion.md of the image-spec defines; what is left of them are labels.
 """

@@ -21,8 +21,8 @@ from converter.streams.whiteout import whiteout
 class DirectoryLayer:
     """The blocks of the tar; each iteration reads the files anew, a directory before its contents.
 
-    ``walk`` tells what the last iteration has left out; ``seal`` is the same for two that found the same files with the
-    same times.
+    ``walk`` says what the last iteration left out; ``seal`` is the same for two that found the same files with the same
+    times.
     """
 
     def __init__(self, root: Path) -> None:

@@ -18,7 +18,7 @@ PREFIX = ROOTFS + b"/"
 def clean_name(name: bytes) -> bytes:
     """``name`` without leading ``/`` or ``./``, empty parts, ``.`` parts and trailing ``/``; the root is ``b""``.
 
-    ``..`` is kept: whoever interprets the name calls :func:`contained` first.
+    ``..`` is kept: whoever interprets the name calls :func:`require_contained` first.
     """
     return b"/".join(part for part in name.split(b"/") if part not in {b"", b"."})
 
