@@ -11,7 +11,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_options
 from converter.cli.flags import common
-from converter.cli.image_options import aci_path_option
+from converter.cli.image_options import aci_path_option, this_platform_option
 from converter.cli.ls import files_of
 
 EXAMPLES = """\b
@@ -24,7 +24,7 @@ Examples:
 @click.command("cat", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.argument("path")
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
+@this_platform_option
 @aci_path_option
 @store_options
 @common

@@ -16,7 +16,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import OneOf, common, flags
-from converter.cli.image_options import aci_path_option
+from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
@@ -44,7 +44,7 @@ Examples:
 @click.command("diff", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: all of them.")
+@platform_option("Which image of an index. Default: all of them.")
 @click.option(
     "--ignore",
     multiple=True,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from converter.cli.environment import cache_folder
-from converter.cli.flags import OneOf, combine_options
+from converter.cli.flags import Decorator, OneOf, WholeNumber, combine_options
 from converter.errors import Usage
 from converter.model.transport import IMAGES
 
@@ -59,6 +59,20 @@ image_options = combine_options(
     ),
 )
 """Gives a command the options for images that ``convert`` and ``sync`` share, under the names of ``Options``."""
+
+
+def platform_option(text: str, **how: Any) -> Decorator[Any]:
+    """Gives a command the option for one image of an index."""
+    return click.option("--platform", metavar="OS/ARCH[/VARIANT]", help=text, **how)
+
+
+this_platform_option = platform_option("Which image of an index. Default: this machine's.")
+"""The same for a command that takes the image of this machine."""
+
+jobs_option = click.option(
+    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
+)
+"""Gives a command the option for the number of threads."""
 
 
 aci_path_option = click.option(

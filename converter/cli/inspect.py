@@ -12,6 +12,7 @@ import click
 from converter.cli.command import Command, share_heap
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
+from converter.cli.image_options import platform_option
 from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows, signature_json, signature_rows
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
@@ -40,7 +41,7 @@ Examples:
 
 @click.command("inspect", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="The image of an index for this platform, not the index.")
+@platform_option("The image of an index for this platform, not the index.")
 @click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte; of an ACI, its manifest.")
 @click.option("--config", is_flag=True, help="Print the configuration byte for byte; of an index, --platform's.")
 @click.option(

@@ -16,7 +16,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option
+from converter.cli.image_options import aci_path_option, this_platform_option
 from converter.cli.text import BLUE, show, show_json, show_parts
 from converter.errors import within
 from converter.model.limits import size
@@ -43,7 +43,7 @@ Examples:
     metavar="N",
     help="How many directories deep; 0: all of them. Default: 1.",
 )
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
+@this_platform_option
 @aci_path_option
 @store_options
 @common

@@ -13,7 +13,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import FilePath, combine_options, common, flags, hidden_option, hidden_values
-from converter.cli.image_options import aci_path_option, overwrite_option
+from converter.cli.image_options import aci_path_option, overwrite_option, this_platform_option
 from converter.cli.profiled import Profiled, profiled
 from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import on_terminal, show, show_json
@@ -57,7 +57,7 @@ def scope() -> Scope:
 
 @click.command("profile", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Which image of an index. Default: this machine's.")
+@this_platform_option
 @click.option("--sign-by", metavar="FILE", help="Sign the statement with a private key (PEM): a DSSE envelope.")
 @click.option(
     "--output",

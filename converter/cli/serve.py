@@ -13,7 +13,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import cache_folder, size_option, store_from_options, store_options, warner
 from converter.cli.flags import FilePath, Number, WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option, image_options, no_cache_option
+from converter.cli.image_options import aci_path_option, image_options, jobs_option, no_cache_option
 from converter.cli.signers import policy_option, read_option_file, wanted_from_options
 from converter.cli.text import show, show_error
 from converter.errors import Usage, within
@@ -104,9 +104,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     default=0.0,
     help="How many requests a second one client may make, after a burst of ten seconds'. Default: no limit.",
 )
-@click.option(
-    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
-)
+@jobs_option
 @click.option(
     "--grace",
     type=Number(min=0),

@@ -12,7 +12,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import end_options, environment_variables, store_from_options, store_options
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
+from converter.cli.image_options import aci_path_option, image_options, jobs_option, no_cache_option, overwrite_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options
@@ -53,9 +53,7 @@ Examples:
     "--images", type=WholeNumber(min=1), metavar="N", help="How many images to process at a time. Default: 4."
 )
 @click.option("--per-host", type=WholeNumber(min=1), metavar="N", help="Concurrent requests to a registry. Default: 6.")
-@click.option(
-    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
-)
+@jobs_option
 @report_option
 @aci_path_option
 @no_cache_option

@@ -14,7 +14,7 @@ import click
 from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, flags
-from converter.cli.image_options import aci_path_option
+from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.signers import content_trust_option, read_files_below, read_option_file
@@ -104,7 +104,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 )
 @click.option("--identity", default="", metavar="NAME", help="The name that must be signed. Default: the image's own.")
 @click.option("--map-identity", is_flag=True, help="Accept any signed name: the image has another name here.")
-@click.option("--platform", default="", metavar="OS/ARCH[/VARIANT]", help="Of an index, this image. Default: all.")
+@platform_option("Of an index, this image. Default: all.", default="")
 @click.option("--at", callback=_time, metavar="TIME", help="The time at which keys must be valid. Default: now.")
 @click.option("--allow-weak-digest", is_flag=True, help="Accept forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option(
