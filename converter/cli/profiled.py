@@ -112,7 +112,12 @@ class Profiled:
         return self.source
 
     def _subjects(self) -> Iterator[tuple[str, Digest]]:
-        """The image's current names: the digest of its manifest or ACI, and its image ID if that is another."""
+        """The image's current names: the digest of its manifest or ACI, and its image ID if that is another.
+
+        A directory has none: it is no image yet.
+        """
+        if self.directory is not None:
+            return
         original = self.image.original
         if original is None:
             return

@@ -240,6 +240,11 @@ def test_a_statement_without_its_text_still_says_whether_the_content_is_the_same
     assert "/: content digest: expected" in done.stdout
 
 
+def test_a_directory_is_called_by_its_content_alone(cli: Cli, tree: Path) -> None:
+    (subject,) = json.loads(cli("profile", f"rootfs:{tree}", "--json").stdout)["subject"]
+    assert subject["name"] == "content"
+
+
 def test_attributes_are_in_the_statement(cli: Cli, tmp_path: Path, tree: Path) -> None:
     converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
     document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
