@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import resource
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +23,7 @@ from cheroot.workers.threadpool import ThreadPool
 
 from converter.errors import Usage
 from converter.model.frozen import frozen
-from converter.model.limits import KIB, MIB
+from converter.model.limits import KIB
 from converter.serving.responses import FileBody, Request, Response
 from converter.serving.watch import Watch
 from converter.version import __version__
@@ -43,7 +41,7 @@ HEAD = 32 * KIB
 """The most bytes of a request line and headers."""
 HEAD_TIME = 20.0
 """The most seconds that these may take."""
-_BLOCK = MIB
+_BLOCK = 256 * KIB
 
 _REASONS: Mapping[int, str] = {
     200: "OK",
@@ -322,33 +320,20 @@ def _partial(request: Request, answer: Response) -> tuple[int, dict[str, str], i
 
 
 def _send(req: Any, body: FileBody, start: int, length: int) -> None:
-    """Send a part of a file: by the kernel if it may, else in large blocks."""
+    """Send a part of a file, as long as the client takes something every now and then.
+
+    Blocks fit into a processor's cache. sendfile(2) takes less processor time, but on a busy machine three times as
+    long.
+    """
     connection: Any = req.conn.socket
-    if not isinstance(connection, ssl.SSLSocket):
-        _send_file(connection, body.file.fileno(), start, length)
-        return
     body.file.seek(start)
     while length:
-        block = body.file.read(min(_BLOCK, length))
+        block = memoryview(body.file.read(min(_BLOCK, length)))
         if not block:
             raise OSError("the file is shorter than it was")
-        connection.sendall(block)
         length -= len(block)
-
-
-def _send_file(connection: socket.socket, fd: int, start: int, length: int) -> None:
-    """Let the kernel send a part of a file in one call, which ends when the client takes nothing for too long."""
-    patience = connection.gettimeout() or IDLE_SECONDS
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(patience), 0))
-    connection.setblocking(True)
-    try:
-        while length:
-            sent = os.sendfile(connection.fileno(), fd, start, length)
-            if not sent:
-                raise OSError("the file is shorter than it was")
-            start, length = start + sent, length - sent
-    finally:
-        connection.settimeout(patience)
+        while block:
+            block = block[connection.send(block) :]
 
 
 def _log_trouble(trouble: Callable[[str], None], message: str = "", level: int = 20, traceback: bool = False) -> None:
