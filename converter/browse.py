@@ -130,13 +130,13 @@ class Files:
                 if not path.startswith(start) or path == directory:
                     continue
                 is_directory = entry.type == fields.DIR
-                if cover.lowest(path, parent_name(path), is_directory) == NO_LAYER:
+                if not number or cover.lowest(path, parent_name(path), is_directory) == NO_LAYER:
                     found[path] = File(path, entry, top)
             for path in layer.directories:
                 new = path.startswith(start) and path not in found and path != directory
-                if new and cover.lowest(path, parent_name(path), directory=True) == NO_LAYER:
+                if new and (not number or cover.lowest(path, parent_name(path), directory=True) == NO_LAYER):
                     found[path] = File(path, None, top)
-            if layer.hides(directory + b"/.") or directory in layer.emptied:
+            if not top or layer.hides(directory + b"/.") or directory in layer.emptied:
                 break
             files = [path for path, one in layer.entries.items() if one.type != fields.DIR]
             listed = [path for path, one in layer.entries.items() if one.type == fields.DIR]
