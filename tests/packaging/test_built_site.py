@@ -98,7 +98,7 @@ SEARCHED = {
     "Dask": "docs/scale.html",
     "rkt": "docs/rkt.html",
     "content profile": "docs/profile.html",
-    "proxy": "docs/serve.html",
+    "Prometheus": "docs/serve.html",
 }
 
 TYPED = """(() => {{
