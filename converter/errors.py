@@ -63,7 +63,7 @@ class LossRefused(ConverterError):
 
 
 class Untrusted(ConverterError):
-    """A signature or a policy forbids it."""
+    """Not signed as required, or refused by a policy."""
 
 
 class Unreachable(ConverterError):

@@ -27,8 +27,9 @@ class Writer(Protocol):
     """What an image is called there that is one blob, with all its layers in it; empty if each layer is a blob."""
 
     def encode(self, item: Item, accepts: frozenset[str], settings: Settings, /) -> Node:
-        """Plan the item in this format for a target that accepts the media types ``accepts`` (empty: any).
+        """Plan the item in this format for a target that accepts the media types ``accepts``.
 
+        Empty, the target is like any reader of the format, and gets what all of these know.
         An unchanged item that was read from this format yields a plan of copies, byte for byte. Raises Unsupported
         where the format cannot hold such an item at all.
         """
@@ -91,7 +92,7 @@ class Sink(Protocol):
     """Where bytes go. A context manager: leaving it commits everything; leaving it with an error commits nothing."""
 
     accepts: frozenset[str]
-    """The media types that it takes; empty for any."""
+    """The media types that it takes; empty for those that every reader of the format written there knows."""
 
     ordered: bool
     """True where the target's bytes depend on the order of calls, which are then made one at a time."""

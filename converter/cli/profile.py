@@ -42,7 +42,7 @@ scope_options = combine_options(
         help=f"Count what engines put into containers as well: {', '.join(VOLATILE)}.",
     ),
 )
-"""Gives a command the options that say which part of a tree counts; ``scope_from_options()`` returns their value."""
+"""Gives a command the options that say which part of a tree counts; ``scope()`` returns their value."""
 
 
 def scope() -> Scope:
@@ -53,6 +53,11 @@ def scope() -> Scope:
             raise Usage(f"--ignore {path}: the path must begin with /")
     usual = () if given["no_default_ignore"] else VOLATILE
     return Scope(ignored=tuple(sorted({*usual, *given["ignore"]})), times=given["times"])
+
+
+def ignored_paths() -> tuple[str, ...]:
+    """The paths of ``--ignore``, which are left out whatever a profile itself leaves out."""
+    return tuple(hidden_values(_GROUP)["ignore"])
 
 
 @click.command("profile", cls=LayerCommand, epilog=EXAMPLES)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.cli.environment import store_from_options
 from converter.cli.flags import flags
+from converter.cli.profile import ignored_paths
 from converter.cli.profiled import TREES, Profiled, owner_without_rights, profiled
 from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
@@ -17,7 +18,7 @@ from converter.errors import Untrusted, Usage, count
 from converter.model import media_types as types
 from converter.model.frozen import frozen
 from converter.profile.comparison import as_process, compare_profile
-from converter.profile.contents import VOLATILE, Scope
+from converter.profile.contents import Scope
 from converter.profile.file import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ MOST = 10_000
 def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, aci_paths: tuple[Path, ...]) -> int:
     """Print every difference, and return the exit status. Raises Untrusted for a statement that is not signed as asked.
 
-    A profile that says which paths it leaves out decides that; ``scope`` is for one that does not.
+    A profile that says which paths it leaves out decides that; ``scope`` is for one that does not. The paths of
+    ``--ignore`` are left out of both.
     """
     flags().failed = UNKNOWN
     if wanted.require:
@@ -44,7 +46,7 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
     with profiled(reference, wanted.platform or None, store_from_options(), aci_paths) as there:
         there.own = owner_without_rights(there.directory)
         asked: list[Trusted | None] = [*wanted.each(), *_under_policy(there, wanted)]
-        further = tuple(path for path in scope.ignored if path not in VOLATILE)
+        further = ignored_paths()
         results = [_closest(there, _candidates(there, profile, trusted, scope), further) for trusted in asked or [None]]
     result = next((one for one in results if one.total), results[0])
     signers = dict.fromkeys(signer for one in results for signer in one.found.signers)

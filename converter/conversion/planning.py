@@ -59,12 +59,12 @@ def plan_target(
     With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
     """
     with within(str(destination)):
-        turned = becomes_oci(chosen.item, options, sink.accepts, destination)
-        if turned:
+        as_oci = becomes_oci(chosen.item, options, sink.accepts, destination)
+        if as_oci:
             options = replace(options, to="oci")
         target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
         mixed = isinstance(chosen.item, Index) and not options.to and len(destination.kind.formats) > 1
-        unpacked = chosen.unpacked and not destination.kind.plain
+        unpacked = chosen.unpacked and not destination.kind.docker_unpacks
         pack = as_asked(target, chosen.settings, mixed=mixed, local=chosen.local, unpacked=unpacked)
         item = transform(chosen.item, target, chosen.settings, name=chosen.called, find=library.find, pack=pack)
         root = encode_item(item, target, sink.accepts, chosen.settings, mixed=mixed)
@@ -93,7 +93,7 @@ def plan_target(
             plan=planned,
             carried=carried,
             origin=recorded,
-            remark="written as OCI: Docker manifests cannot hold zstd layers" if turned else "",
+            remark="written as OCI: Docker manifests cannot hold zstd layers" if as_oci else "",
         )
 
 
@@ -172,4 +172,4 @@ def _reasons(root: Descriptor, item: Item, target: str, tree: Evaluated, setting
 def keepers(item: Item) -> tuple[str, ...]:
     """The transports that can hold an item in its own format, and as it is."""
     own = "" if item.original is None else item.original.format.removesuffix("-v1")
-    return tuple(name for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.plain)
+    return tuple(name for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.docker_unpacks)

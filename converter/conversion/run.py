@@ -169,7 +169,7 @@ def _execution(
 def _complete(
     sink: Sink, written: Sequence[Done], execution: Execution, options: Options, workers: Workers
 ) -> Iterator[Done]:
-    """The same, once everything else is written: attachments, names, records, signatures."""
+    """Finishes what was written: with attachments, names, records, signatures."""
     attached = [one for done in written for one in done.target.carried.attached]
     with within(attachments.TRAIL):
         carried = execution.run([one.node for one in attached]) if attached else []

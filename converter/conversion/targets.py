@@ -109,7 +109,7 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
 
 def shown_format(destination: Location, chosen: Writer) -> str:
     """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
-    return "docker" if destination.kind.plain else chosen.name
+    return "docker" if destination.kind.docker_unpacks else chosen.name
 
 
 def asked_for(location: Location) -> str:

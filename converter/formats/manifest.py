@@ -241,7 +241,10 @@ def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number:
     codec = layer.content.compression.codec if isinstance(layer.content, Derived) else ""
     if media_type is None or (codec and not _is_accepted(media_type, dialect, accepts)):
         with within(label):
-            raise Unsupported(f"Docker manifests cannot hold {codec or 'such'} layers: use --to oci or --compress gzip")
+            what = f"{codec or 'such'} layers"
+            if dialect.name == "oci":
+                raise Unsupported(f"the target does not take {what}: use --compress gzip")
+            raise Unsupported(f"Docker manifests cannot hold {what}: use --to oci or --compress gzip")
     algorithm = layer.diff_id.algorithm if layer.diff_id else "sha256"
     if isinstance(layer.content, Derived):
         content = replace(layer.content, algorithm=algorithm)

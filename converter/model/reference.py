@@ -1,4 +1,5 @@
-"""Image names: Docker references (distribution/reference), and TRANSPORT:LOCATION as containers/image spells it.
+"""How images are named: Docker references (distribution/reference), TRANSPORT:LOCATION as containers/image spells it,
+standard input and output, and the annotations in which a name is stored.
 
 An image has its name where it is stored in annotations (image-spec 1.1.1, annotations.md; containerd's own one).
 """

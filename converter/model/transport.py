@@ -14,19 +14,19 @@ class Transport:
 
     ``access`` is what leads there: a ``path`` of this machine, a ``registry``, an ``engine``, or ``discovery`` by name.
     ``holds`` says whether a place has ``one`` image, ``several`` under names of their own, or is itself the ``name`` of
-    one. ``grows``: new content is added to what is there. ``plain``: layers are usually uncompressed, because Docker
-    unpacks them. ``attached`` is how the place stores what refers to an image: as ``manifests``, as files in a
-    ``directory``, as files ``beside`` an ACI, or not at all. ``path_only``: everything after the colon is a path, even
-    if it has colons. ``ending`` is that of a file or directory made for an image; None where the place itself holds
-    images. ``folder``: it is always a directory. ``loaded``: ``docker load`` reads it, which knows full names alone,
-    and images with all their layers.
+    one. ``grows``: new content is added to what is there. ``docker_unpacks``: an image read from here may have lost its
+    compression, because Docker unpacks layers. ``attached`` is how the place stores what refers to an image: as
+    ``manifests``, as files in a ``directory``, as files ``beside`` an ACI, or not at all. ``path_only``: everything
+    after the colon is a path, even if it has colons. ``ending`` is that of a file or directory made for an image; None
+    where the place itself holds images. ``folder``: it is always a directory. ``loaded``: ``docker load`` reads it,
+    which knows full names alone, and images with all their layers.
     """
 
     formats: tuple[str, ...] = ()
     access: Literal["path", "registry", "engine", "discovery"] = "path"
     holds: Literal["one", "several", "name"] = "one"
     grows: bool = False
-    plain: bool = False
+    docker_unpacks: bool = False
     attached: Literal["", "manifests", "directory", "beside"] = ""
     path_only: bool = False
     ending: str | None = None
@@ -49,9 +49,9 @@ _EITHER = ("oci", "docker")
 TRANSPORTS: Mapping[str, Transport] = {
     "docker": Transport(formats=_EITHER, access="registry", holds="name", grows=True, attached="manifests"),
     "docker-archive": Transport(
-        formats=_EITHER, holds="several", plain=True, attached="manifests", ending=".tar", loaded=True
+        formats=_EITHER, holds="several", docker_unpacks=True, attached="manifests", ending=".tar", loaded=True
     ),
-    "docker-daemon": Transport(formats=_EITHER, access="engine", holds="name", grows=True, plain=True),
+    "docker-daemon": Transport(formats=_EITHER, access="engine", holds="name", grows=True, docker_unpacks=True),
     "dir": Transport(formats=_EITHER, attached="directory", path_only=True, ending="", folder=True),
     "oci": Transport(formats=("oci",), holds="several", grows=True, attached="manifests", folder=True),
     "oci-archive": Transport(formats=("oci",), holds="several", attached="manifests", ending=".tar"),

@@ -1,4 +1,4 @@
-"""Rules of App Container documents that no schema states (appc spec 0.8.11; its schema package where that differs)."""
+"""Checks of App Container documents that no schema states (appc spec 0.8.11; its schema package where that differs)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names, sections and severities of the App Container rules."""
+"""The table of App Container rules: names, sections, severities, and the check of each."""
 
 from __future__ import annotations
 

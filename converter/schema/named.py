@@ -1,4 +1,4 @@
-"""The schema definitions whose violations have a rule of their own, and what they ask for in words."""
+"""Which schema definition stands for which rule, and its wording."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ RULES = (
     ),
     Rule(
         name="oci/digest-encoding",
-        title="A digest of a registered algorithm has its length and lower-case hex digits.",
+        title="The digest of a descriptor that stands alone has the length of its algorithm and lower-case hex digits.",
         spec=_OCI + "descriptor.md, Registered algorithms",
         kinds=("oci-descriptor",),
         check=of_texts(odd_encoding, "digest"),

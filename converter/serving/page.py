@@ -47,8 +47,8 @@ def page(request: Request, registry: Registry) -> Response:
         failures=registry.catalogue.failures,
         levels=LEVELS,
     )
-    policy = f"{pages.policy()}; frame-ancestors 'none'"
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    security = f"{pages.policy()}; frame-ancestors 'none'"
+    headers = {"Content-Security-Policy": security, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return Response(kind=HTML, body=body.encode(), headers=headers)
 
 

@@ -101,7 +101,7 @@ def _recompress_layer(layer: Layer, compression: Compression, *, packed: bool) -
 
 
 def codec_of(known: Known) -> str:
-    """The codec that a layer's media type states."""
+    """The codec that a layer's media type states; ``none`` for a type that states none, known or not."""
     media_type = known.descriptor.media_type
     return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
 

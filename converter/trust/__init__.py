@@ -1,4 +1,4 @@
-"""Whether an image is what was signed: signatures, keys and policies, as pure functions over bytes.
+"""Checks one signature over bytes, and reads keys and policies: pure functions.
 
 Nothing here reads a disk, a network or an environment: callers pass the content of key files and signatures. The one
 exception is ``gpg``, which is run for what the library refuses or cannot judge.

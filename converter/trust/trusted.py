@@ -1,4 +1,4 @@
-"""What the caller trusts and requires, and the image in question."""
+"""What one signature is checked with: the keys and rules that the caller trusts, and the image it is about."""
 
 from __future__ import annotations
 

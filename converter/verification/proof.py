@@ -1,7 +1,7 @@
 """Whether a converted image has the content that was signed, level by level and layer by layer (docs/signatures.md).
 
 P1: the same bytes. P2: the same configuration, and for every layer the diff_id that it names. P3: metadata that follow
-from the signed ones. P4: what was signed is rebuilt from the target. P5: what was signed is carried along, and
+from the signed ones. P4: the signed image is rebuilt from the target. P5: what was signed is carried along, and
 converted again.
 """
 
@@ -38,7 +38,7 @@ LEVELS = {
     IDENTICAL: "the bytes that were signed",
     CONFIG: "the configuration that was signed, and the layers that it names",
     RECOMPUTED: "the metadata that follow from those that were signed",
-    REBUILT: "what was signed is made again of it",
+    REBUILT: "the signed image is rebuilt from this one",
     CARRIED: "what was signed is carried along, and converted again",
 }
 """What each level says of an image: it is, or has, …"""

@@ -1,4 +1,4 @@
-"""The image in question, as stored, with its name and signatures; nothing in it is verified yet."""
+"""Reads what there is to verify: a stored image, its name and its signatures, none of them verified yet."""
 
 from __future__ import annotations
 

@@ -217,6 +217,8 @@ def test_zstd_that_is_asked_for_is_refused_where_not_every_reader_knows_it() -> 
     edited = recompress_layers(ZSTD)(image(store))
     with pytest.raises(Unsupported, match=r"layer\[0\]: Docker manifests cannot hold zstd layers: use --to oci"):
         docker.encode(edited, ANY)
+    with pytest.raises(Unsupported, match=r"layer\[0\]: the target does not take zstd layers: use --compress gzip"):
+        oci.encode(edited, frozenset((types.OCI_LAYER_GZIP,)))
     takes = frozenset((types.DOCKER_LAYER_ZSTD,))
     assert {leaf.media_type for leaf in leaves_below(docker.encode(edited, takes))} == {types.DOCKER_LAYER_ZSTD}
 

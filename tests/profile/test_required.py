@@ -147,6 +147,18 @@ def test_what_it_leaves_out_is_told(cli: Cli, tmp_path: Path, tree: Path, keys: 
     assert "/bin," in cli("verify", other, "--profile", "attached", "--key", keys[1]).stdout
 
 
+def test_a_path_is_ignored_that_is_left_out_by_default_but_not_by_the_profile(cli: Cli, tmp_path: Path) -> None:
+    for name in ("before", "after"):
+        hosts = tmp_path / name / "etc/hosts"
+        hosts.parent.mkdir(parents=True)
+        hosts.write_text(name)
+        converter.convert(f"rootfs:{tmp_path / name}", f"oci:{tmp_path}/l:{name}")
+    stated = tmp_path / "profile.json"
+    assert cli("profile", f"oci:{tmp_path}/l:before", "--no-default-ignore", "--json", "-o", stated).code == 0
+    compared = ("verify", f"oci:{tmp_path}/l:after", "--profile", stated)
+    assert (cli(*compared).code, cli(*compared, "--ignore", "/etc/hosts").code) == (1, 0)
+
+
 @pytest.mark.parametrize(
     "requirement, code",
     [

@@ -1,4 +1,4 @@
-"""A directory that is written next to its place and takes it in one step, replacing one of its kind."""
+"""A directory that appears at once and may replace an existing one of its kind: the two are exchanged in one step."""
 
 from __future__ import annotations
 

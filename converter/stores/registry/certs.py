@@ -1,4 +1,4 @@
-"""The certificates that a host is verified with, and shown (containers-certs.d(5); Docker's /etc/docker/certs.d)."""
+"""CA certificates to check a host, and the client certificate shown to it (containers-certs.d(5); Docker's certs.d)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connections to a host: what it sends is bounded, without endless headers, or bytes that only trickle.
+"""Limits what a host may send: the size of its headers, and the time for each byte.
 
 A socket's timeout applies to each call: a host that sends one byte per call would never reach it.
 """

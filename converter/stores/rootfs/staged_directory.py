@@ -1,4 +1,4 @@
-"""Makes a complete directory of files appear at once, where nothing or an empty directory was before."""
+"""A directory that appears at once and replaces nothing: only nothing or an empty directory may be in its place."""
 
 from __future__ import annotations
 

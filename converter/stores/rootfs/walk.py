@@ -1,4 +1,4 @@
-"""The files of a directory as they lie on the disk, in an order that no file system decides.
+"""The files of a directory as they lie on the disk, in a fixed order.
 
 Directories are opened one below the other and links are never followed: a process in a running container cannot lead
 the reader out of its tree.
