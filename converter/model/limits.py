@@ -66,7 +66,7 @@ class Limits:
     xattr: int = _bound(64 * KIB, "bytes of an extended attribute")
     layer: int = _bound(256 * GIB, "bytes of an unpacked layer, or of a compressed archive")
     holes: int = _bound(4 * GIB, "bytes of holes in an image's sparse files where their content is compared")
-    ratio: int = _bound(1100, "bytes unpacked from each packed one, once they are 64 MiB")
+    ratio: int = _bound(1100, "bytes unpacked from each packed byte, checked from 64 MiB on")
     window: int = _bound(66 * MIB, "bytes of the window or dictionary that unpacking a stream needs")
     signatures: int = _bound(1024, "signatures of an image, rows of a list of them, and subjects of a statement")
     signers: int = _bound(64, "signatures, keys or delegations in one manifest, envelope, message or file")
