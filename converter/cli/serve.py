@@ -180,7 +180,7 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.names import check_template
     from converter.model.reference import Location
-    from converter.serving.catalogue import PLACE
+    from converter.serving.served_names import PLACE
 
     for source in sources:
         yield sync_file.SyncEntry(

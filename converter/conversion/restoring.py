@@ -16,11 +16,11 @@ from converter.model.content import Derived, Known
 from converter.plan import Copy, Make, Node
 from converter.ports import Finder
 from converter.streams.content import read_derived
-from converter.streams.verify import digest_and_size
+from converter.streams.meter import digest_and_size
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.verification import proof
-from converter.verification.original import Converted, OriginalSource
+from converter.verification.rebuilt_source import Converted, OriginalSource
 
 
 def restore_aci(

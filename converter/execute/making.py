@@ -15,8 +15,8 @@ from converter.streams.blocks import closing
 from converter.streams.compress import compress
 from converter.streams.content import Watch, read_layers
 from converter.streams.decompress import decompress_any
+from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
-from converter.streams.verify import Meter, metered
 from converter.streams.workers import Workers
 
 Put = Callable[[Blocks, Derived], Descriptor]

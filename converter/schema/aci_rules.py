@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.schema import aci
+from converter.schema import aci_checks as aci
 from converter.schema.finding import Rule
 from converter.schema.forms import (
     find_faults,

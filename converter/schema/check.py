@@ -18,7 +18,7 @@ from converter.model.document import (
     without_surrogates,
 )
 from converter.model.limits import Limits
-from converter.schema import aci, aci_rules, docker, oci, text
+from converter.schema import aci_checks, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import PROFILES, Finding, Profile, Rule, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold, would_fold
@@ -70,9 +70,9 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
             yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", profile)
         value = mended
     if profile == "compat":
-        actual = aci.actual_kind(value, kind)
+        actual = aci_checks.actual_kind(value, kind)
         if actual != kind:
-            key = aci.kind_member(value)
+            key = aci_checks.kind_member(value)
             fact = f'the document is of kind "{value[key]}", not {kind}: it is checked as what it is'
             yield Finding(json_pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
@@ -88,7 +88,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
 def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
     value = folded.value
     if FAMILIES[kind] == "aci":
-        value = aci.own_members(value, schema_file(f"{kind}.json")["properties"])
+        value = aci_checks.own_members(value, schema_file(f"{kind}.json")["properties"])
     for rule in _rules_of(kind):
         severity = rule.severity(profile)
         if rule.check is not None and severity is not None:

@@ -7,10 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from converter.model.document import json_pointer, type_name
+from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, is_tolerated
 from converter.schema.go_json import Subschema, resolve_ref
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file
-from converter.schema.named import NAMED
 from converter.schema.text import SPEC
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from converter.errors import Unsupported, Usage, from_system
 from converter.events import Report, Warned, silent
 from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
-from converter.serving import discovery
-from converter.serving.catalogue import Catalogue
+from converter.serving import appc_pages
 from converter.serving.conversions import AT_ONCE, Conversions, policy_of
 from converter.serving.image_store import MOST, ImageStore
 from converter.serving.rates import Rates
 from converter.serving.registry import Registry
 from converter.serving.responses import TEXT, Request, Response, refusal
+from converter.serving.served_names import Catalogue
 
 if TYPE_CHECKING:
     from converter.conversion.sync.sync_file import SyncEntry
@@ -172,13 +172,13 @@ class Server:
         if request.method not in ("GET", "HEAD"):
             return refusal(405, "UNSUPPORTED", "this registry is read-only", {"Allow": "GET, HEAD"})
         if request.query.get("ac-discovery") == "1":
-            return discovery.discovery_page(request)
+            return appc_pages.discovery_page(request)
         if request.path == "/":
             from converter.serving.page import page
 
             return page(request, self._registry)
         with enforce_limits(self._limits):
-            return discovery.serve_aci(request, self._registry) or self._registry.answer(request)
+            return appc_pages.serve_aci(request, self._registry) or self._registry.answer(request)
 
 
 def _check(settings: Settings) -> None:

@@ -14,10 +14,10 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.reference import COMPONENT, is_of_attachment
-from converter.serving.catalogue import Catalogue
 from converter.serving.conversions import Conversions, without_policy
 from converter.serving.image_store import ImageStore, StoredImage
 from converter.serving.responses import Refused, Request, Response, of_error, of_json, refusal
+from converter.serving.served_names import Catalogue
 
 PAGE = 1000
 """The most tags or names in one answer."""

@@ -36,7 +36,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
 from converter.stores.source import SingleSource
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.verify import digest_and_size
+from converter.streams.meter import digest_and_size
 
 _STORED = re.compile(r"sha512-[0-9a-f]{64}")
 

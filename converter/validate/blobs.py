@@ -17,10 +17,10 @@ from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect_codec, start_of
+from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.names import Budget
-from converter.streams.verify import Meter, metered
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, path_of_entry
 from converter.validate.tars import scan_tar

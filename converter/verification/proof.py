@@ -25,13 +25,13 @@ from converter.ports import Finder
 from converter.streams.blocks import closing, equal_streams
 from converter.streams.content import read_derived, uncompressed_layer
 from converter.streams.decompress import decompress_any
+from converter.streams.meter import digest_and_size
 from converter.streams.read_ahead import read_ahead
-from converter.streams.verify import digest_and_size
 from converter.transform import as_in, encode_item, transform
 from converter.transform.layers import codec_of
 from converter.transform.platforms import Read, flatten_index, select_platforms
 from converter.verification import differing
-from converter.verification.original import Converted, OriginalSource
+from converter.verification.rebuilt_source import Converted, OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
 LEVELS = {

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 from converter.model.content import Known
 from converter.streams import Block
 from converter.streams.blocks import closing
+from converter.streams.meter import digest_and_size
 from converter.streams.tar import fields
 from converter.streams.tar.aci import manifest_in, tar_of
 from converter.streams.tar.names import PREFIX, clean_name
 from converter.streams.tar.scan import scan_entries
-from converter.streams.verify import digest_and_size
 
 
 def uncompressed_tar(root: Known) -> Iterator[Block]:

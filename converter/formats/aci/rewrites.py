@@ -18,6 +18,7 @@ from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams import Block
 from converter.streams.blocks import closing, join_blocks
+from converter.streams.meter import Meter, metered
 from converter.streams.squash import squash
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
@@ -26,7 +27,6 @@ from converter.streams.tar.names import MANIFEST, PREFIX, ROOTFS
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes
-from converter.streams.verify import Meter, metered
 
 
 @frozen

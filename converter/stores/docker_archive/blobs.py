@@ -12,7 +12,7 @@ from converter.model.limits import DEFAULT, Limits
 from converter.stores.media import Medium
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect_codec
-from converter.streams.verify import digest_and_size
+from converter.streams.meter import digest_and_size
 
 PACKED = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
 """The media types of compressed layers, by codec."""

@@ -14,7 +14,7 @@ from converter.model.descriptor import Descriptor
 from converter.stores.disk import disk_errors, write_behind
 from converter.streams import Block
 from converter.streams.blocks import RereadableBlocks, closing
-from converter.streams.verify import Meter
+from converter.streams.meter import Meter
 
 FICLONE = 0x40049409
 """The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""

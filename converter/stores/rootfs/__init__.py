@@ -36,7 +36,7 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     ``-``.
     """
     from converter.stores.rootfs.bundle import BundleSink, RootfsSink
-    from converter.stores.rootfs.flat import FlatSink
+    from converter.stores.rootfs.tar_sink import FlatSink
 
     path = Path(location.path)
     if location.transport == "bundle":

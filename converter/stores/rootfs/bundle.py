@@ -16,11 +16,11 @@ from converter.model.image import Attachment
 from converter.stores.disk import disk_errors, names_in, write_file
 from converter.stores.media.temporary import remove_path
 from converter.stores.options import StoreOptions
-from converter.stores.rootfs.flat import no_place_for, only_one
 from converter.stores.rootfs.rootless import is_limited, is_root, rootless_config
 from converter.stores.rootfs.staged_directory import StagedDirectory
+from converter.stores.rootfs.tar_sink import no_place_for, only_one
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
-from converter.streams.verify import Meter, metered
+from converter.streams.meter import Meter, metered
 
 ROOTFS, CONFIG = "rootfs", "config.json"
 """The names in a bundle."""

@@ -22,12 +22,12 @@ from converter.model.image import Loss
 from converter.model.limits import Limits
 from converter.model.platform import Platform
 from converter.stores.disk import printable_path
-from converter.stores.rootfs.layer import DirectoryLayer
+from converter.stores.rootfs.directory_as_layer import DirectoryLayer
 from converter.stores.rootfs.walk import REASONS
 from converter.stores.source import SingleSource
 from converter.streams.blocks import closing, file_blocks
+from converter.streams.meter import Meter, metered
 from converter.streams.tar.names import clean_name
-from converter.streams.verify import Meter, metered
 from converter.streams.whiteout import PREFIX
 
 COMMENT = "imported from a root file system"

@@ -10,7 +10,7 @@ from converter.model.content import verified_blocks
 from converter.model.digest import Digest
 from converter.streams import Block
 from converter.streams.blocks import closing
-from converter.streams.verify import Meter, metered
+from converter.streams.meter import Meter, metered
 
 
 @given(st.lists(st.binary(max_size=50), max_size=10))
