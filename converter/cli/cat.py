@@ -29,7 +29,7 @@ Examples:
 @store_options
 @common
 def command(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, ...]) -> None:
-    """Write one file of REF to standard output, found as a process in a container of it would find it.
+    """Write one file of REF to standard output. PATH is resolved as in a container of the image.
 
     No layer below the one that has the file is read.
     """

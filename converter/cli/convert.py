@@ -71,7 +71,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 @click.option(
     "--origin",
     type=OneOf(("always", "signed", "never")),
-    help="When to keep what was signed of an image that changes. Default: signed.",
+    help="When to write an origin record, which keeps what was signed. Default: signed.",
 )
 @content_trust_option
 @click.option(
@@ -113,9 +113,9 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 def command(source: str, destinations: tuple[str, ...], digestfile: Path | None, **chosen: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
-    Nothing is visible at any DEST before all of it is there. A file that exists, such as an archive or an ACI, is
+    Nothing is visible at any DEST before it is complete. A file that exists, such as an archive or an ACI, is
     refused without --overwrite; a dir: image is replaced; a layout, a registry or a daemon keeps its other images. What
-    DEST cannot hold is reported on standard error. An ACI is given the name of SOURCE. For the syntax of SOURCE and
+    DEST cannot hold is reported on standard error. An ACI gets the name of SOURCE. For the syntax of SOURCE and
     DEST, see transship --help-all.
     """
     from converter.conversion import Options, convert

@@ -59,8 +59,8 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     """Compare two images: their flattened file trees (type, mode, owner, times, links, devices, extended attributes,
     content), and how their containers are started.
 
-    Layers, history and annotations are not compared. Paths whose times alone differ are counted; --json lists them too.
-    Exit status 0: equal; 1: different; 2: could not tell.
+    Layers, history and annotations are not compared. Paths that differ only in their times are counted; --json lists
+    them too. Exit status 0: equal; 1: different; 2: could not tell.
     """
     flags().failed = UNKNOWN
     check_reports()

@@ -75,7 +75,7 @@ store_options = combine_options(
     _credentials("--creds", "The user and the password for a registry."),
     hidden_option(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
-    _tls_verify("--tls-verify", "Require HTTPS and a known certificate; false accepts plain HTTP and any."),
+    _tls_verify("--tls-verify", "Require HTTPS and a trusted certificate. With false, accept plain HTTP and any one."),
     hidden_option(
         _GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
     ),

@@ -42,14 +42,14 @@ image_options = combine_options(
         multiple=True,
         metavar="OS/ARCH[/VARIANT]",
         callback=_platforms,
-        help="Which image of an index (repeatable), or all. Of several for it, the first. Default: this machine's.",
+        help="Which image of an index, or all (repeatable). If several match, the first. Default: this machine's.",
     ),
     click.option(
         "--compress",
         metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
         callback=_compression,
         shell_complete=lambda _context, _option, start: [one for one in _PACKINGS if one.startswith(start)],
-        help="How to compress layers. Default: keep, but gzip for those that Docker unpacked.",
+        help="How to compress layers. Default: keep, but gzip for layers that Docker unpacked.",
     ),
     click.option("--preserve-digests", is_flag=True, help="Refuse, up front, if a digest would change."),
     click.option("--strict", is_flag=True, help="Refuse, up front, if anything would be lost."),
@@ -81,13 +81,13 @@ aci_path_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIRECTORY",
-    help="Where the dependencies of an ACI are, or below (repeatable). Those that --layered wrote are found beside it.",
+    help="A directory to search, with all below it, for ACI dependencies (repeatable). Not needed after --layered.",
 )
 """Gives a command the folders in which to look for the dependencies of an ACI."""
 
 
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace a file that exists, unless it is read; a link, not what it leads to."
+    "--overwrite", is_flag=True, help="Replace a file that exists; never an input. Of a link, the link itself is replaced."
 )
 """Gives a command the option to replace files."""
 

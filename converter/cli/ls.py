@@ -50,9 +50,9 @@ Examples:
 def command(
     reference: str, path: str, *, detailed: bool, depth: int, platform: str | None, aci_paths: tuple[Path, ...]
 ) -> None:
-    """List the files of REF as a container of it has them: a directory's contents, or one file.
+    """List the files of REF as a container sees them: the contents of a directory, or one file.
 
-    A layer is read only where the layers above it leave something open. Layers are numbered from 0, the base.
+    A layer is read only if the layers above it do not decide everything. Layers are numbered from 0, the base.
     """
     with files_of(reference, platform, aci_paths) as files:
         file = files.find(os.fsencode(path))

@@ -31,7 +31,7 @@ Examples:
 _GROUP = "scope"
 
 scope_options = combine_options(
-    hidden_option(_GROUP, "--times", is_flag=True, help="Modification times count too."),
+    hidden_option(_GROUP, "--times", is_flag=True, help="Include modification times."),
     hidden_option(
         _GROUP, "--ignore", multiple=True, metavar="PATH", help="Leave out a path and all below it (repeatable)."
     ),
@@ -39,7 +39,7 @@ scope_options = combine_options(
         _GROUP,
         "--no-default-ignore",
         is_flag=True,
-        help=f"Count what engines put into containers as well: {', '.join(VOLATILE)}.",
+        help=f"Include what engines put into containers: {', '.join(VOLATILE)}.",
     ),
 )
 """Gives a command the options that say which part of a tree counts; ``scope()`` returns their value."""
@@ -70,7 +70,7 @@ def ignored_paths() -> tuple[str, ...]:
     "output",
     type=FilePath(),
     metavar="FILE",
-    help="Write it there, not to standard output.",
+    help="Write to this file, not to standard output.",
 )
 @click.option("--attach", is_flag=True, help="Store the signed statement with the image, where cosign finds it.")
 @overwrite_option
@@ -85,10 +85,11 @@ def command(
     aci_paths: tuple[Path, ...],
     **where: Any,
 ) -> None:
-    """Print what REF contains: its flattened file tree as mtree(5) text, the same for one content in any format.
+    """Print what REF contains: its flattened file tree as mtree(5) text, which is the same in any format.
 
-    With --json it is an in-toto statement, which also says how a container is started and what the image is called by;
-    with --sign-by, a signed envelope of one. `verify REF --profile FILE` checks an image or a tree against it.
+    With --json it is an in-toto statement, which also says how a container is started and which digests the image has.
+    With --sign-by it is a signed envelope of a statement. `verify REF --profile FILE` compares an image or a tree
+    with it.
     """
     output, attach, overwrite = where["output"], where["attach"], where["overwrite"]
     if attach and sign_by is None:

@@ -62,7 +62,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="Where to listen.",
 )
 @click.option("--tls-cert", type=FilePath(), help="The certificate (PEM).")
-@click.option("--tls-key", type=FilePath(), help="Its key (PEM).")
+@click.option("--tls-key", type=FilePath(), help="The key of the certificate (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve plain HTTP to other machines.")
 @click.option(
     "--htpasswd",
@@ -75,13 +75,13 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     "--store",
     "place",
     metavar="FOLDER|docker://HOST/REPO",
-    help="Where converted blobs are kept. With a repository, they are kept in the cache, and shared there.",
+    help="Where to keep converted blobs. A repository shares them; the cache then holds those in use.",
 )
 @click.option(
     "--store-size",
     metavar="SIZE",
     callback=size_option,
-    help="The most bytes of blobs to keep; those not asked for longest go first. Default: 20G.",
+    help="How many bytes of blobs to keep; those unused longest are removed first. Default: 20G.",
 )
 @click.option(
     "--images",
@@ -102,7 +102,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     type=Number(min=0),
     metavar="N",
     default=0.0,
-    help="How many requests a second one client may make, after a burst of ten seconds'. Default: no limit.",
+    help="How many requests a second one client may make, and ten times as many at once. Default: no limit.",
 )
 @jobs_option
 @click.option(
@@ -121,12 +121,12 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     """Serve all images at every SOURCE as a read-only registry, in the format and compression that is asked for.
 
     SOURCE is what transship sync takes: a directory of ACIs, an archive, a layout, a repository, a registry
-    (docker://HOST/). Names and tags are those that sync gives. An image is converted when a client first asks for it,
-    and kept, for all its platforms unless --platform says which; a request by the digest of the source returns what the
-    source has.
+    (docker://HOST/). Images have the names and tags that sync gives them. An image is converted when a client first
+    asks for it, for all its platforms unless --platform is given, and then kept. A request for a digest of the source
+    returns what the source has.
 
-    Plain HTTP is served to this machine alone. One line is written for each request; with --json, as JSON. For rkt,
-    images are found by discovery on the same port.
+    Plain HTTP is served to this machine alone, unless --insecure is given. One line is written for each request; with
+    --json, as JSON. For rkt, images are found by discovery on the same port.
     """
     from converter.conversion import Options
     from converter.model.platform import ALL_PLATFORMS

@@ -43,12 +43,12 @@ Examples:
 )
 @click.option("--identity", default="", metavar="NAME", help="The name to sign. Default: the image's own.")
 @click.option(
-    "--dest", "destination", default="", metavar="REF", help="Put the signature there: another copy of the same image."
+    "--dest", "destination", default="", metavar="REF", help="Store the signature with this other copy of the image."
 )
 @click.option(
     "--lookaside",
     type=FolderPath(),
-    help="Put the signature there: a folder of simple signatures, as read by skopeo and podman.",
+    help="Store the signature in this folder of simple signatures, as read by skopeo and podman.",
 )
 @overwrite_option
 @store_options

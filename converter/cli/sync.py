@@ -73,8 +73,8 @@ def command(
     FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. SOURCE is a repository, a registry
     (docker://HOST/), a layout, an archive, docker-daemon:, or a directory of images (dir:DIRECTORY, aci:DIRECTORY).
 
-    A file that exists is replaced only by an image of the same kind, unless --overwrite is given; a report, never
-    without it. Shared content is fetched and converted once, and what is there is not sent again: an interrupted run
+    Without --overwrite, a file that exists is replaced only if it is an image of the same kind, and a report never
+    is. Shared content is fetched and converted once, and what the target has is not sent again. An interrupted run
     continues when it is started again.
     """
     from converter.conversion import Options

@@ -68,9 +68,9 @@ def command(
 ) -> int:
     """Report everything that is wrong with images or JSON documents.
 
-    TARGET is a reference, a file, a directory, or - for a document on standard input. Of an image all blobs are read;
-    a reference without a name means all images that are there. Exit status 1 if a target is invalid, or one of
-    several cannot be read; warnings leave it valid, and count with --fail-on warning alone.
+    TARGET is a reference, a file, a directory, or - for a document on standard input. All blobs of an image
+    are read. A reference without a name means all images there. The exit status is 1 if a target is invalid, or if one
+    of several cannot be read. A target with warnings is valid, unless --fail-on warning is given.
     """
     form = "json" if flags().json else form
     if list_rules:

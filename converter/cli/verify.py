@@ -65,12 +65,12 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 
 @click.command("verify", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
-@_keys("--key", "keys", "A public key or certificate (PEM) that has to have signed (repeatable).")
-@_keys("--keyring", "keyrings", "OpenPGP keys, one of which has to have signed (repeatable).")
+@_keys("--key", "keys", "A public key or certificate (PEM) that must have signed (repeatable).")
+@_keys("--keyring", "keyrings", "OpenPGP keys, one of which must have signed (repeatable).")
 @_keys(
     "--certificate-chain",
     "chains",
-    "Roots (PEM), one of which has to vouch for the signer's certificate (repeatable).",
+    "Roots (PEM), one of which must vouch for the signer's certificate (repeatable).",
 )
 @click.option(
     "--certificate-identity", default="", metavar="EMAIL|URI", help="The identity that the certificate must have."
@@ -78,7 +78,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @_keys(
     "--rekor-key",
     "rekor_keys",
-    "The public key (PEM) of a log that has to have what cosign signed (repeatable). Default: no log is asked.",
+    "The public key (PEM) of a log that must have logged cosign's signature (repeatable). Default: none.",
 )
 @click.option(
     "--trust-store",
@@ -104,7 +104,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 )
 @click.option("--identity", default="", metavar="NAME", help="The name that must be signed. Default: the image's own.")
 @click.option("--map-identity", is_flag=True, help="Accept any signed name: the image has another name here.")
-@platform_option("Of an index, this image. Default: all.", default="")
+@platform_option("Which image of an index. Default: all of them.", default="")
 @click.option("--at", callback=_time, metavar="TIME", help="The time at which keys must be valid. Default: now.")
 @click.option("--allow-weak-digest", is_flag=True, help="Accept forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option(
@@ -134,11 +134,11 @@ def command(
     """Report who signed REF, and whether that is what is required.
 
     Every key, keyring and chain that is given must have made a signature that holds: over these bytes, for this name,
-    at this time. Exit status 0 only then. An image that was converted counts as signed where its origin record proves
-    that it has the content of one that is (docs/signatures.md).
+    at this time. The exit status is 0 only then. A converted image counts as signed if its origin record proves that it
+    has the content of a signed image (docs/signatures.md).
 
-    With --profile, the content of REF is compared with what a profile states. With a key, a statement must be signed by
-    it. Exit status 0: the same content; 1: different; 2: could not tell.
+    With --profile, the content of REF is compared with what a profile states; if a key is given, the profile must be
+    signed by it. Exit status 0: the same content; 1: different; 2: could not tell.
     """
     from converter.verification.wanted import Wanted
 
