@@ -87,7 +87,7 @@ aci_path_option = click.option(
 
 
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace a file that exists; never an input. Of a link, the link itself is replaced."
+    "--overwrite", is_flag=True, help="Replace a file that exists; never an input, and of a link the link itself."
 )
 """Gives a command the option to replace files."""
 
