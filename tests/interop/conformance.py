@@ -35,33 +35,33 @@ KINDS = {
     "oci-layout": (None, "image-layout-schema.json"),
 }
 WHY = {
-    "json/ambiguous-key": "Both take one of the two members, and not the same one.",
-    "json/depth": "A parser may take any depth; a limit keeps a document from exhausting ours.",
-    "json/duplicate-key": "Python's parser takes the last of two, in silence.",
-    "json/number": "Python's parser takes NaN and infinities, which are no JSON.",
-    "json/number-range": "Python's numbers have no end; Go's have 64 bits.",
-    "json/syntax": "Python's parser, given bytes, takes a byte order mark; Go's does not.",
+    "json/ambiguous-key": "Both accept the document, but each reads another one of the two members.",
+    "json/depth": "A parser may accept any depth; our limit keeps a document from exhausting the memory.",
+    "json/duplicate-key": "Python's parser silently takes the last of two.",
+    "json/number": "Python's parser accepts NaN and infinities, which are not JSON.",
+    "json/number-range": "Python's integers have any size; Go's have 64 bits.",
+    "json/syntax": "Python's parser, given bytes, accepts a byte order mark; Go's does not.",
     "oci/ambiguous": "No schema forbids further members. Readers do, since CVE-2021-41190.",
     "oci/ambiguous-index": "No schema forbids further members. Readers do, since CVE-2021-41190.",
     "oci/data-base64": "The official schema names the encoding and does not check it. Go's decoder does, but for"
     " line breaks, which it passes over and other decoders refuse.",
-    "oci/digest-encoding": "The official schema knows the grammar of digests, and no algorithm; go-digest does.",
-    "oci/diff-id": "The official schema takes any string. No layer has such a diff_id, so nobody can unpack it.",
-    "oci/digest-syntax": "Python's `$` stands before a final line break as well.",
-    "oci/environment": "The official schema takes any string; the validator around it asks for NAME=VALUE.",
+    "oci/digest-encoding": "The official schema knows the grammar of digests but no algorithms; go-digest knows them.",
+    "oci/diff-id": "The official schema accepts any string. No layer has such a diff_id, so it cannot be unpacked.",
+    "oci/digest-syntax": "Python's `$` also matches before a final line break.",
+    "oci/environment": "The official schema accepts any string; oci-image-tool itself requires NAME=VALUE.",
     "oci/environment-line": "oci-image-tool refuses a line break in a value, by accident of its pattern. Every runtime"
-    " takes it, and so do we, with a warning.",
+    " accepts it, and so do we, with a warning.",
     "oci/media-type-syntax": "The official pattern of 1.1.0 has `&-^` in brackets, a range that holds `/` and `;`; and"
-    " Python's `$` stands before a final line break as well.",
+    " Python's `$` also matches before a final line break.",
     "oci/reference-digest-encoding": "The official schema knows the grammar of digests, and no algorithm; containerd,"
     " the Engine and podman refuse such a digest.",
-    "oci/size": "The official schema of 1.1.0 takes negative sizes, and numbers a little beyond 64 bits.",
-    "oci/timestamp-for-go": "RFC 3339 allows small letters, and Python's checker of date-time takes them; Go does not.",
-    "oci/timestamp-syntax": "Python's checker of date-time takes a final line break.",
-    "oci/url-blank": "Go takes blanks behind the host, Python's checker of uri does not.",
-    "oci/url-characters": "Go takes letters beyond ASCII, braces and the like, Python's checker of uri does not.",
-    "oci/url-for-go": "Python's checker of uri takes an escaped letter in a host, as RFC 3986 does; Go does not.",
-    "oci/url-syntax": "Python's checker of uri takes a final line break.",
+    "oci/size": "The official schema of 1.1.0 accepts negative sizes, and numbers slightly beyond 64 bits.",
+    "oci/timestamp-for-go": "RFC 3339 allows lower-case letters, and Python's checker accepts them; Go does not.",
+    "oci/timestamp-syntax": "Python's checker of date-time accepts a final line break.",
+    "oci/url-blank": "Go accepts spaces after the host; Python's checker of uri does not.",
+    "oci/url-characters": "Go accepts letters beyond ASCII, braces and the like; Python's checker of uri does not.",
+    "oci/url-for-go": "Python's checker of uri accepts an escaped letter in a host, as RFC 3986 does; Go does not.",
+    "oci/url-syntax": "Python's checker of uri accepts a final line break.",
     "schema/oci-descriptor/type": "The official schema of a descriptor does not know platform.",
 }
 """For each rule in which a document may differ the reason."""
@@ -163,15 +163,15 @@ def _says(verdict: bool | None) -> str:
 HEAD = """\
 # Conformance
 
-How this project's verdicts on the OCI documents of [`fixtures/`](../fixtures/README.md) compare with those of two
-others:
+This page compares this project's verdicts on the OCI documents of [`fixtures/`](../fixtures/README.md) with those of
+two others:
 
 - **oci-image-tool** `validate`, of Debian: the reference validator of image-spec, in Go;
 - **the official schemas** of image-spec 1.1.0 (Debian's golang-github-opencontainers-image-spec-dev), read by Python's
-  jsonschema with formats checked: what one gets who takes the schemas and a validator.
+  jsonschema with formats checked: the result of using the schemas with a common validator.
 
-Written by `python -m tests.interop.conformance`; a test keeps it true. Ours are the verdicts under `compat`, the
-default.
+`python -m tests.interop.conformance` writes this page, and a test keeps it true. Ours are the verdicts under `compat`,
+the default.
 
 | kind | documents | all agree | oci-image-tool agrees | official schemas agree |
 |---|---|---|---|---|"""
