@@ -32,8 +32,8 @@ WHY = {
     "tar/root": "oci-image-tool unpacks a file over its directory, or nothing.",
     "tar/type": "umoci and Docker refuse entries of types that they do not know; oci-image-tool skips them.",
     "tar/whiteout-name": "They remove what such a whiteout seems to name, and some fail.",
-    "tar-valid-symlink-out-of-the-root": "oci-image-tool refuses a symlink that leads out of the root; at run time the"
-    " root is where it ends.",
+    "tar-valid-symlink-out-of-the-root": "oci-image-tool refuses a symlink that leads out of the root; at run time such"
+    " a link stays within the root.",
     "tar-of-nothing": "oci-image-tool needs the first bytes of every layer to detect its compression.",
     "valid-foreign-layer-elsewhere": "They require every blob in the layout, even if it has URLs elsewhere.",
     "valid-index": "Both must be told which image of an index is meant.",
