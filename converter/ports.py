@@ -23,7 +23,7 @@ class Writer(Protocol):
     """How an image is written down. Pure: it opens no layer."""
 
     name: str
-    whole: str
+    single_file_name: str
     """What an image is called there that is one blob, with all its layers in it; empty if each layer is a blob."""
 
     def encode(self, item: Item, accepts: frozenset[str], settings: Settings, /) -> Node:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from converter.schema import Finding, Profile
+    from converter.schema import Finding, Strictness
     from converter.validate import Verdict
 
 MARKERS = (
@@ -31,7 +31,7 @@ class ValidatesImage(Protocol):
     def __call__(
         self,
         reference: str | os.PathLike[str],
-        profile: Profile = "compat",
+        profile: Strictness = "compat",
         *,
         warnings: bool = False,
         ignore: Collection[str] = (),
@@ -45,7 +45,7 @@ class ValidatesDocument(Protocol):
         self,
         document: Document,
         kind: str | None = None,
-        profile: Profile = "compat",
+        profile: Strictness = "compat",
         *,
         warnings: bool = False,
         ignore: Collection[str] = (),
@@ -88,7 +88,7 @@ def validate_document() -> ValidatesDocument:
 
 def _check_image(
     reference: str | os.PathLike[str],
-    profile: Profile = "compat",
+    profile: Strictness = "compat",
     *,
     warnings: bool = False,
     ignore: Collection[str] = (),
@@ -111,7 +111,7 @@ def _check_image(
 def _check_document(
     document: Document,
     kind: str | None = None,
-    profile: Profile = "compat",
+    profile: Strictness = "compat",
     *,
     warnings: bool = False,
     ignore: Collection[str] = (),

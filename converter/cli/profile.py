@@ -18,7 +18,7 @@ from converter.cli.profiled import Profiled, profiled
 from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import on_terminal, show, show_json
 from converter.errors import Unsupported, Usage
-from converter.profile.contents import VOLATILE, Scope
+from converter.profile.contents import IGNORED_BY_DEFAULT, Scope
 from converter.streams import Blocks
 
 EXAMPLES = """\b
@@ -39,7 +39,7 @@ scope_options = combine_options(
         _GROUP,
         "--no-default-ignore",
         is_flag=True,
-        help=f"Include what engines put into containers: {', '.join(VOLATILE)}.",
+        help=f"Include what engines put into containers: {', '.join(IGNORED_BY_DEFAULT)}.",
     ),
 )
 """Gives a command the options that say which part of a tree counts; ``scope()`` returns their value."""
@@ -51,7 +51,7 @@ def scope() -> Scope:
     for path in given["ignore"]:
         if not path.startswith("/"):
             raise Usage(f"--ignore {path}: the path must begin with /")
-    usual = () if given["no_default_ignore"] else VOLATILE
+    usual = () if given["no_default_ignore"] else IGNORED_BY_DEFAULT
     return Scope(ignored=tuple(sorted({*usual, *given["ignore"]})), times=given["times"])
 
 

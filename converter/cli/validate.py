@@ -20,7 +20,7 @@ from converter.events import Report
 from converter.model import document
 from converter.model.json_positions import find_places
 from converter.model.transport import TRANSPORTS
-from converter.schema import FAMILIES, KINDS, Profile, Rule, guess_kind
+from converter.schema import FAMILIES, KINDS, Rule, Strictness, guess_kind
 from converter.validate import IMAGE_KINDS, UNKNOWN, all_rules, unreadable_target, validate_document, validate_image
 
 _HEAD = 512
@@ -64,7 +64,7 @@ Examples:
 @store_options
 @common
 def command(
-    *, targets: tuple[str, ...], kind: str | None, form: str, profile: Profile, fail_on: str, list_rules: bool
+    *, targets: tuple[str, ...], kind: str | None, form: str, profile: Strictness, fail_on: str, list_rules: bool
 ) -> int:
     """Report everything that is wrong with images or JSON documents.
 
@@ -90,7 +90,7 @@ def command(
     return 0 if passed else 1
 
 
-def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
+def _one_of_many(target: str, kind: str | None, profile: Strictness, watch: Report) -> Checked:
     """As ``_checked``, but an error is a finding, so that the other targets are still checked."""
     try:
         return _checked(target, kind, profile, watch)
@@ -98,7 +98,7 @@ def _one_of_many(target: str, kind: str | None, profile: Profile, watch: Report)
         return Checked(target=target, kind=UNKNOWN, findings=(unreadable_target(error, profile),))
 
 
-def _checked(target: str, kind: str | None, profile: Profile, watch: Report) -> Checked:
+def _checked(target: str, kind: str | None, profile: Strictness, watch: Report) -> Checked:
     if kind not in KINDS and (kind is not None or _is_image(target)):
         verdict = validate_image(_reference(target, kind), profile, store=store_from_options(), report=watch)
         return Checked(target=target, kind=verdict.kind, findings=verdict.findings)

@@ -196,9 +196,9 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
 def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
     """How the content is proven, layer by layer, and what is not covered."""
     platform = f" for {proof.platform}" if proof.platform else ""
-    from converter.verification.proof import LEVELS
+    from converter.verification.proof import PROOF_LEVELS
 
-    yield f"  {proof.level:<7}{LEVELS[proof.level]}{platform}", ""
+    yield f"  {proof.level:<7}{PROOF_LEVELS[proof.level]}{platform}", ""
     for number, row in enumerate(proof.layers):
         yield f"  {row.level:<7}layer[{number}] {row.target}", ""
     for what in proof.uncovered:

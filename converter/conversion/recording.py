@@ -80,12 +80,12 @@ class _Making:
 
     def documents(self) -> None:
         """Add the original's documents, byte for byte."""
-        if self._before.root.media_type not in types.WHOLE:
+        if self._before.root.media_type not in types.SINGLE_FILE_TYPES:
             for document in _indexes(self._before.root, self._before.fetch, set()):
                 self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
         for image in images_of(self._before.item):
             original = image.original
-            if original is not None and original.manifest.descriptor.media_type not in types.WHOLE:
+            if original is not None and original.manifest.descriptor.media_type not in types.SINGLE_FILE_TYPES:
                 self._add(original.manifest, "manifest")
                 if original.config is not None:
                     self._add(original.config, "config")
@@ -107,7 +107,7 @@ class _Making:
                 yield told
                 continue
             content = leaf.derived(tuple(one.done for one in layer.inputs))
-            if any(one.descriptor.media_type in types.WHOLE for one in source_blobs(content)):
+            if any(one.descriptor.media_type in types.SINGLE_FILE_TYPES for one in source_blobs(content)):
                 yield self._unpacked(content, told, layer.done.facts.recipe)
             elif content.rewrite is not None:
                 yield from self._put_together(content, told)

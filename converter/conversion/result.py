@@ -126,7 +126,7 @@ class Result:
 
 def image_id(root: Evaluated) -> str | None:
     """The ID by which a runtime knows the image; None for an index, or if not known yet."""
-    if root.node.media_type in types.WHOLE:
+    if root.node.media_type in types.SINGLE_FILE_TYPES:
         return root.made.diff_id.dashed if root.made is not None and root.made.diff_id is not None else None
     config = root.inputs[0].made if root.node.media_type in types.MANIFESTS and root.inputs else None
     return None if config is None else str(config.descriptor.digest)

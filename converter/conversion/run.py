@@ -222,7 +222,7 @@ def _restate(sink: Sink, done: Done, execution: Execution, options: Options) -> 
 def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:
     """The same, after signing a file, which must exist first: the signature is over it."""
     signing, destination = job.options.signing, done.target.destination
-    if signing is None or done.tree.node.media_type not in types.WHOLE:
+    if signing is None or done.tree.node.media_type not in types.SINGLE_FILE_TYPES:
         return done
     from converter.signing import sign
 

@@ -177,7 +177,7 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
 def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
     """Sign what has just been written, before the sink commits; a whole image is signed later, as a file."""
     signing, root = options.signing, done.tree.done.descriptor
-    if signing is None or root.media_type in types.WHOLE:
+    if signing is None or root.media_type in types.SINGLE_FILE_TYPES:
         return ()
     from converter.signing import attach, attach_files
     from converter.trust.cosign import PAYLOAD, SIGNATURE

@@ -87,8 +87,8 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
         return formats.reader_of(item.original.manifest.descriptor.media_type)
     own = "" if item.original is None else item.original.format.removesuffix("-v1")
     chosen = formats.writer(asked or (own if own in holds else holds[0]))
-    if chosen.whole and isinstance(item, Index):
-        raise Usage(f"cannot write {chosen.whole} for several platforms: choose one with --platform")
+    if chosen.single_file_name and isinstance(item, Index):
+        raise Usage(f"cannot write {chosen.single_file_name} for several platforms: choose one with --platform")
     return chosen
 
 

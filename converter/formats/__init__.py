@@ -57,7 +57,7 @@ def item_reader(fetch: Fetch) -> Callable[[Descriptor], Item]:
 
 def with_media_type(root: Known) -> Known:
     """A root document with its media type; if it has none, the one that its content states. Raises Invalid."""
-    if root.descriptor.media_type in types.WHOLE or is_opaque(root.descriptor.media_type):
+    if root.descriptor.media_type in types.SINGLE_FILE_TYPES or is_opaque(root.descriptor.media_type):
         return root
     root = root.pinned()
     if root.descriptor.media_type in READERS:

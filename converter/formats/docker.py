@@ -15,7 +15,7 @@ from converter.plan import Node
 from converter.ports import Encode, Fetch
 
 name = "docker"
-whole = ""
+single_file_name = ""
 
 DIALECT = manifest.Dialect(
     name=name,

@@ -13,7 +13,7 @@ from converter.plan import Node
 from converter.ports import Encode, Fetch
 
 name = "oci"
-whole = ""
+single_file_name = ""
 
 DIALECT = manifest.Dialect(
     name=name,

@@ -21,7 +21,7 @@ from converter.streams import Block
 from converter.streams.squash import Flatten, squash
 
 name = "runtime"
-whole = "a root file system"
+single_file_name = "a root file system"
 
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
 READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -48,7 +48,7 @@ class Flattened:
 
 def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
-    image = single_image(item, whole)
+    image = single_image(item, single_file_name)
     configured = types.RUNTIME_CONFIG in accepts
     rewrite = Flattened() if configured else Flatten()
     content = Derived(inputs=image.layers, rewrite=rewrite, compression=NONE)

@@ -17,7 +17,7 @@ Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
 """Returns the same bytes from the start, each time it is called."""
 
-LEVELS = {"keep": range(0), "none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
+COMPRESSION_LEVELS = {"keep": range(0), "none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
 
 
 @frozen(kw_only=False)
@@ -31,11 +31,11 @@ class Compression:
     def parse(cls, text: str) -> Self:
         """Read ``keep``, ``none``, ``gzip[:LEVEL]`` or ``zstd[:LEVEL]``; raises Usage otherwise."""
         codec, colon, level = text.partition(":")
-        if codec not in LEVELS:
+        if codec not in COMPRESSION_LEVELS:
             raise Usage(f'unknown compression "{text}" (one of: keep, none, gzip[:LEVEL], zstd[:LEVEL])')
         if not colon:
             return cls(codec)
-        levels = LEVELS[codec]
+        levels = COMPRESSION_LEVELS[codec]
         if not (level.isascii() and level.isdigit() and len(level) < 4 and int(level) in levels):
             if not levels:
                 raise Usage(f'"{codec}" takes no level')

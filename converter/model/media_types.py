@@ -55,7 +55,7 @@ MANIFESTS = frozenset((OCI_MANIFEST, DOCKER_MANIFEST))
 INDEXES = frozenset((OCI_INDEX, DOCKER_LIST))
 """Documents that name manifests."""
 
-WHOLE = frozenset((ACI,))
+SINGLE_FILE_TYPES = frozenset((ACI,))
 """What is an image as a whole, with all its files, and no document that names them."""
 
 CONFIGS = frozenset((OCI_CONFIG, DOCKER_CONFIG))

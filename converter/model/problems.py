@@ -64,5 +64,5 @@ class Reporting:
         return True
 
 
-STRICT = Problems()
+RAISE_FIRST = Problems()
 """Raises whatever is reported."""

@@ -21,7 +21,7 @@ from converter.streams.tar.records import Records
 if TYPE_CHECKING:
     from converter.streams.tar.listing import TreeListing
 
-VOLATILE = (
+IGNORED_BY_DEFAULT = (
     "/.dockerenv",
     "/dev",
     "/etc/hostname",
@@ -48,7 +48,7 @@ _PLACE = 8
 class Scope:
     """What is compared: not the ``ignored`` paths and what is below them; modification times only with ``times``."""
 
-    ignored: tuple[str, ...] = VOLATILE
+    ignored: tuple[str, ...] = IGNORED_BY_DEFAULT
     times: bool = False
 
     def paths(self) -> frozenset[bytes]:

@@ -1,7 +1,7 @@
 """Validation of documents by JSON Schemas, and by rules beyond them: takes documents, returns findings."""
 
 from converter.schema.check import check_document, document_rules, is_valid
-from converter.schema.finding import PROFILES, Finding, Profile, Rule, Severity, blocking_findings, findings_in_image
+from converter.schema.finding import PROFILES, Finding, Rule, Severity, Strictness, blocking_findings, findings_in_image
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, guess_kind, schema_of
 
 __all__ = [
@@ -9,9 +9,9 @@ __all__ = [
     "KINDS",
     "PROFILES",
     "Finding",
-    "Profile",
     "Rule",
     "Severity",
+    "Strictness",
     "blocking_findings",
     "bundled_schema",
     "check_document",

@@ -20,7 +20,7 @@ from converter.model.document import (
 from converter.model.limits import Limits
 from converter.schema import aci_checks, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, schema_violations
-from converter.schema.finding import PROFILES, Finding, Profile, Rule, Tolerated, is_tolerated
+from converter.schema.finding import PROFILES, Finding, Rule, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold, would_fold
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
@@ -30,7 +30,7 @@ MOST = 1000
 
 
 def check_document(
-    data: bytes, kind: str, profile: Profile = "compat", limits: Limits | None = None
+    data: bytes, kind: str, profile: Strictness = "compat", limits: Limits | None = None
 ) -> tuple[Finding, ...]:
     """Everything wrong with a document of a kind, in no particular order; () if nothing is.
 
@@ -58,7 +58,7 @@ def is_valid(findings: Iterable[Finding]) -> bool:
     return not any(finding.severity == "error" for finding in findings)
 
 
-def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Iterator[Finding]:
+def _findings(reading: Reading, data: bytes, kind: str, profile: Strictness) -> Iterator[Finding]:
     for problem in reading.problems:
         yield Finding(problem.path, problem.rule, problem.fact, text.BY_NAME[problem.rule].spec)
     if not reading.complete:
@@ -85,7 +85,7 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Profile) -> Ite
     yield from _by_rules(folded, kind, profile)
 
 
-def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
+def _by_rules(folded: Folded, kind: str, profile: Strictness) -> Iterator[Finding]:
     value = folded.value
     if FAMILIES[kind] == "aci":
         value = aci_checks.own_members(value, schema_file(f"{kind}.json")["properties"])
@@ -97,7 +97,7 @@ def _by_rules(folded: Folded, kind: str, profile: Profile) -> Iterator[Finding]:
                 yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
-def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> Iterator[Finding]:
+def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Strictness) -> Iterator[Finding]:
     value = text.plain_json(folded.value) if odd_numbers else folded.value
     for finding in schema_violations(value, kind, profile):
         path = folded.original(finding.path)
@@ -109,7 +109,7 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Profile) -> I
             yield replace(finding, path=path)
 
 
-def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+def _spelling(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
     """Members that a schema knows in different case."""
     folded = fold(value, kind, nulls=False)
     for path, key in folded.clashes:
@@ -123,7 +123,7 @@ def _spelling(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
         yield from _text_finding("json/key-case", folded.original(path), fact, profile)
 
 
-def _text_finding(name: str, path: str, fact: str, profile: Profile) -> Iterator[Finding]:
+def _text_finding(name: str, path: str, fact: str, profile: Strictness) -> Iterator[Finding]:
     rule = text.BY_NAME[name]
     severity = rule.severity(profile)
     if severity is not None:

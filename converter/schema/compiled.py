@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.model.document import json_pointer, type_name
 from converter.schema.definition_rules import NAMED
-from converter.schema.finding import Finding, Profile, Rule, Severity, Tolerated, is_tolerated
+from converter.schema.finding import Finding, Rule, Severity, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Subschema, resolve_ref
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file
 from converter.schema.text import SPEC
@@ -52,7 +52,7 @@ and each takes some kilobytes.
 """
 
 
-def schema_violations(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+def schema_violations(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
     """The violations of the schema of its kind by a parsed document; of a large document only the first."""
     validator = _validator(kind)
     if validator.is_valid(value):
@@ -72,7 +72,7 @@ def schema_violations(value: Any, kind: str, profile: Profile) -> Iterator[Findi
         yield found
 
 
-def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) -> Finding:
+def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Strictness) -> Finding:
     keyword = error.kind.name
     location = _location(error, keyword)
     severity: Severity = "error"
@@ -91,7 +91,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Profile) 
     )
 
 
-def _first(value: Any, kind: str, profile: Profile) -> Iterator[Finding]:
+def _first(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
     """The first error, or else the first warning, and a finding that says that there may be more."""
     import jsonschema_rs
 
@@ -148,7 +148,7 @@ def _validator(kind: str) -> jsonschema_rs.Validator:
 
 
 @cache
-def _errors_alone(kind: str, profile: Profile) -> jsonschema_rs.Validator:
+def _errors_alone(kind: str, profile: Strictness) -> jsonschema_rs.Validator:
     """The schema of a kind without the constraints whose violation is only a warning."""
     root = bundled_schema(kind)
 

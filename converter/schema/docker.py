@@ -12,6 +12,7 @@ from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous_members,
     bad_diff_id,
+    bad_digest,
     bad_ports,
     bad_variable,
     find_faults,
@@ -20,7 +21,6 @@ from converter.schema.forms import (
     impossible_time,
     no_time,
     not_go_time,
-    odd_encoding,
     of_texts,
     only_types,
 )
@@ -109,7 +109,7 @@ RULES = (
         title="Digests have the length of their algorithm and lower-case hex digits.",
         spec=_V2 + "Image Manifest Field Descriptions: digest",
         kinds=("docker-schema1", "docker-schema2", "docker-manifest-list"),
-        check=of_texts(odd_encoding, "config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum"),
+        check=of_texts(bad_digest, "config/digest", "layers/*/digest", "manifests/*/digest", "fsLayers/*/blobSum"),
     ),
     Rule(
         name="docker/config-media-type",

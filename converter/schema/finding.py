@@ -10,8 +10,8 @@ from converter.model import media_types as types
 from converter.model.frozen import frozen
 
 Severity = Literal["error", "warning"]
-Profile = Literal["compat", "strict"]
-PROFILES: tuple[Profile, ...] = ("compat", "strict")
+Strictness = Literal["compat", "strict"]
+PROFILES: tuple[Strictness, ...] = ("compat", "strict")
 
 Hit = tuple[str, str]
 """A JSON pointer (RFC 6901), and a message that says what is wrong there."""
@@ -52,7 +52,7 @@ class Rule:
     note: str = ""
     in_schema: bool = False
 
-    def severity(self, profile: Profile) -> Severity | None:
+    def severity(self, profile: Strictness) -> Severity | None:
         """The severity of a violation under a profile."""
         return self.compat if profile == "compat" else self.strict
 

@@ -85,7 +85,7 @@ def _days(year: int, month: int) -> int:
     return 30 if month in {4, 6, 9, 11} else 31
 
 
-def odd_encoding(text: str) -> str:
+def bad_digest(text: str) -> str:
     """Why the encoded part of a well-formed digest is wrong for its algorithm; empty if it is not."""
     match = GRAMMAR.fullmatch(text)
     algorithm, encoded = match.groups() if match else ("", "")
@@ -123,7 +123,7 @@ def bad_diff_id(text: str) -> str:
     algorithm, colon, _ = text.partition(":")
     if not colon or algorithm not in HEX_LENGTHS:
         return f'invalid diff_id "{text[:150]}": expected a digest, as in sha256:…'
-    return odd_encoding(text)
+    return bad_digest(text)
 
 
 def history_mismatch(document: Any) -> Iterator[Hit]:

@@ -15,6 +15,7 @@ from converter.schema.finding import Hit, Rule
 from converter.schema.forms import (
     ambiguous_members,
     bad_diff_id,
+    bad_digest,
     bad_ports,
     bad_time,
     bad_variable,
@@ -23,7 +24,6 @@ from converter.schema.forms import (
     is_uri,
     is_url,
     not_go_time,
-    odd_encoding,
     of_texts,
     only_types,
 )
@@ -183,14 +183,14 @@ RULES = (
         title="The digest of a descriptor that stands alone has the length of its algorithm and lower-case hex digits.",
         spec=_OCI + "descriptor.md, Registered algorithms",
         kinds=("oci-descriptor",),
-        check=of_texts(odd_encoding, "digest"),
+        check=of_texts(bad_digest, "digest"),
     ),
     Rule(
         name="oci/reference-digest-encoding",
         title="The digests in a manifest have the length of their algorithm and lower-case hex digits.",
         spec=_OCI + "descriptor.md, Registered algorithms",
         kinds=_MANIFESTS,
-        check=of_texts(odd_encoding, *(f"{path}/digest" for path in _DESCRIPTORS)),
+        check=of_texts(bad_digest, *(f"{path}/digest" for path in _DESCRIPTORS)),
         note="The official schema does not ask it; containerd, the Engine and podman refuse such a manifest.",
     ),
     Rule(

@@ -15,7 +15,7 @@ from converter.model.document import load_object
 from converter.serving.image_store import ImageStore, StoredImage
 from converter.serving.registry import Registry
 from converter.serving.responses import HTML, Request, Response
-from converter.verification.proof import LEVELS
+from converter.verification.proof import PROOF_LEVELS
 
 MOST = 1000
 """The most images on the page."""
@@ -29,7 +29,7 @@ def page(request: Request, registry: Registry) -> Response:
     kept = {
         (name, tag): image
         for image in registry.store.images()
-        if image.root.media_type not in types.WHOLE
+        if image.root.media_type not in types.SINGLE_FILE_TYPES
         for name, tag in image.names.items()
     }
     body = pages.render(
@@ -45,7 +45,7 @@ def page(request: Request, registry: Registry) -> Response:
         stored=registry.store.size,
         under_way=registry.conversions.under_way,
         failures=registry.catalogue.failures,
-        levels=LEVELS,
+        levels=PROOF_LEVELS,
     )
     security = f"{pages.policy()}; frame-ancestors 'none'"
     headers = {"Content-Security-Policy": security, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}

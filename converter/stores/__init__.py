@@ -11,7 +11,7 @@ from types import ModuleType
 
 from converter.errors import Invalid, NotFound, Usage, within
 from converter.model.limits import enforce_limits
-from converter.model.problems import STRICT
+from converter.model.problems import RAISE_FIRST
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
@@ -77,7 +77,7 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
         if location.transport in _LOCAL and location.path not in STDIN:
             from converter.stores.recognise import transport_at
 
-            meant = transport_at(location.path, replace(options, problems=STRICT))
+            meant = transport_at(location.path, replace(options, problems=RAISE_FIRST))
             error.fact += f" (try {meant}:{location.path})" if meant not in ("", location.transport) else ""
         raise
     return source

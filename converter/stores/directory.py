@@ -23,7 +23,7 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
 from converter.model.members import lenient_member
-from converter.model.problems import STRICT, Problems
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.disk import regular_size, walk_directory
@@ -73,7 +73,7 @@ def is_image(path: Path) -> bool:
 class DirectoryImage(SingleSource):
     """Reads a directory. A missing ``version`` is accepted: old tools wrote none."""
 
-    def __init__(self, path: Path, limits: Limits, problems: Problems = STRICT) -> None:
+    def __init__(self, path: Path, limits: Limits, problems: Problems = RAISE_FIRST) -> None:
         """Reports a missing manifest, and another version."""
         self._medium = DirectoryMedium(path, limits)
         self.where = self._medium.where

@@ -18,7 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import dump_json, go_key
 from converter.model.limits import Limits
 from converter.model.members import lenient_member, member_or_empty
-from converter.model.problems import STRICT, Problems
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
 from converter.stores.catalogue import CatalogueEntry, full_reference
 from converter.stores.media import Medium
@@ -35,7 +35,7 @@ _SAVED = {f"{_OF_COSIGN}sigs": "sig", f"{_OF_COSIGN}atts": "att"}
 _OF_MANIFESTS = ("layers", "config", "fslayers", "subject", "blobs")
 
 
-def check_layout(medium: Medium, problems: Problems = STRICT) -> None:
+def check_layout(medium: Medium, problems: Problems = RAISE_FIRST) -> None:
     """Report a missing ``oci-layout``, and a version other than 1.0.0 (which 1.1 uses as well)."""
     with problems.at(LAYOUT, missing="oci/layout-file"):
         version = problems.load_object(medium.read_document(LAYOUT), "oci-layout", LAYOUT).get("imageLayoutVersion")
@@ -43,7 +43,9 @@ def check_layout(medium: Medium, problems: Problems = STRICT) -> None:
             raise Invalid(f"imageLayoutVersion {version!r} is not supported (only '1.0.0' is)")
 
 
-def read_index(data: bytes, limits: Limits | None, problems: Problems = STRICT, place: str = INDEX) -> dict[str, Any]:
+def read_index(
+    data: bytes, limits: Limits | None, problems: Problems = RAISE_FIRST, place: str = INDEX
+) -> dict[str, Any]:
     """Parse ``index.json``; reports that it is no index, or could be read as something else as well.
 
     ``manifests`` is an array, or null: Docker writes that for an archive whose images are only in ``manifest.json``.
@@ -61,7 +63,9 @@ def read_index(data: bytes, limits: Limits | None, problems: Problems = STRICT, 
     return index
 
 
-def index_entries(index: dict[str, Any], problems: Problems = STRICT, place: str = INDEX) -> tuple[Descriptor, ...]:
+def index_entries(
+    index: dict[str, Any], problems: Problems = RAISE_FIRST, place: str = INDEX
+) -> tuple[Descriptor, ...]:
     """The entries in order, with their annotations; reports each that is no descriptor.
 
     What ``cosign save`` marks as signatures of the one image gets the tag that it had in the registry.

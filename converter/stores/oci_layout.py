@@ -18,7 +18,7 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import Limits
-from converter.model.problems import STRICT, Problems
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
@@ -63,7 +63,7 @@ def written(location: Location) -> dict[Path, Kind]:
 class OciLayout(BaseSource):
     """The images of a layout. Blobs are found by digest, and verified when read."""
 
-    def __init__(self, medium: Medium, limits: Limits, problems: Problems = STRICT) -> None:
+    def __init__(self, medium: Medium, limits: Limits, problems: Problems = RAISE_FIRST) -> None:
         """Reports a missing file, and what is not a layout of version 1.0.0. Leaving the source closes the medium."""
         self.medium = medium
         self.index: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from converter.events import Report, silent
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
-from converter.model.problems import STRICT, Problems
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores.overwriting import Inputs, Kind, Overwriting
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class StoreOptions:
     devices: bool = False
     hints: bool = True
     report: Report = silent
-    problems: Problems = field(default=STRICT, compare=False, repr=False)
+    problems: Problems = field(default=RAISE_FIRST, compare=False, repr=False)
     overwrite: bool = False
     mirror: bool = False
     delegated: bool = False

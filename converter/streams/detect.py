@@ -10,11 +10,11 @@ Codec = Literal["gzip", "bzip2", "xz", "zstd", "tar", "openpgp"]
 HEAD = 512
 """How many bytes ``detect_codec`` needs: the length of a tar header."""
 
-GZIP = b"\x1f\x8b"
-XZ = b"\xfd7zXZ\x00"
-ZSTD = b"\x28\xb5\x2f\xfd"
+GZIP_MAGIC = b"\x1f\x8b"
+XZ_MAGIC = b"\xfd7zXZ\x00"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
-BZIP2 = b"BZh"
+BZIP2_MAGIC = b"BZh"
 BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 ARMOUR = b"-----BEGIN PGP MESSAGE-----"
 
@@ -24,13 +24,13 @@ def detect_codec(head: bytes) -> Codec | None:
 
     ``tar`` is an uncompressed tar. ``openpgp`` is an encrypted image, which nothing here can read.
     """
-    if head.startswith(GZIP):
+    if head.startswith(GZIP_MAGIC):
         return "gzip"
-    if head.startswith(XZ):
+    if head.startswith(XZ_MAGIC):
         return "xz"
-    if head.startswith(ZSTD) or (head[:1] and head[0] & 0xF0 == 0x50 and head[1:4] == ZSTD_SKIPPABLE):
+    if head.startswith(ZSTD_MAGIC) or (head[:1] and head[0] & 0xF0 == 0x50 and head[1:4] == ZSTD_SKIPPABLE):
         return "zstd"
-    if head.startswith(BZIP2) and (head[4:10] in BZIP2_BLOCKS or not is_tar(head)):
+    if head.startswith(BZIP2_MAGIC) and (head[4:10] in BZIP2_BLOCKS or not is_tar(head)):
         return "bzip2"
     if is_tar(head):
         return "tar"

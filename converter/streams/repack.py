@@ -42,7 +42,7 @@ PROGRAM_BLOCK = 128 * KIB
 
 _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}
 """Presets by the binary logarithm of their dictionary; 8 and 9 are left out, as they would take too much memory."""
-_LEVELS: Mapping[str, Sequence[int]] = {
+_PACKER_LEVELS: Mapping[str, Sequence[int]] = {
     OWN: range(10),
     FORMER: range(10),
     ZLIB: range(1, 10),
@@ -83,7 +83,7 @@ class Packing:
             )
         except (ValueError, TypeError, KeyError, HexError, RecursionError):
             raise Invalid("packing: not a record of how a file was compressed") from None
-        if read.level not in _LEVELS.get(read.by, ()):
+        if read.level not in _PACKER_LEVELS.get(read.by, ()):
             raise Invalid(f'packing: unknown compressor or level: "{read.by[:40]}" {read.level}')
         if not 0 <= read.zeros <= BLOCK:
             raise Invalid(f"packing: {read.zeros} zeros at the end: 0 to {BLOCK} are allowed")

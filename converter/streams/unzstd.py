@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from converter.errors import LimitExceeded
 from converter.model.limits import Limits
 from converter.streams.compressed_input import Feed
-from converter.streams.detect import ZSTD, ZSTD_SKIPPABLE
+from converter.streams.detect import ZSTD_MAGIC, ZSTD_SKIPPABLE
 
 BLOCKS_AT_ONCE = 8
 """Blocks handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
@@ -53,7 +53,7 @@ def _frames(feed: Feed) -> Iterator[bytes]:
     """Each header, block and checksum of all frames but the skippable ones."""
     while first := feed.take(1):
         magic = bytes(first) + feed.exactly(3)
-        if magic == ZSTD:
+        if magic == ZSTD_MAGIC:
             yield from _frame(feed)
         elif magic[1:] == ZSTD_SKIPPABLE and magic[0] & 0xF0 == 0x50:
             _skip(feed, int.from_bytes(feed.exactly(4), "little"))
@@ -67,7 +67,7 @@ def _frame(feed: Feed) -> Iterator[bytes]:
     single_segment = flags >> 5 & 1
     dictionary = (0, 1, 2, 4)[flags & 3]
     content_size = (single_segment, 2, 4, 8)[flags >> 6]
-    yield ZSTD + descriptor + feed.exactly(1 - single_segment + dictionary + content_size)
+    yield ZSTD_MAGIC + descriptor + feed.exactly(1 - single_segment + dictionary + content_size)
     last = False
     while not last:
         header = feed.exactly(3)

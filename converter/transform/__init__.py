@@ -40,7 +40,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
         item = each_image(lambda image: apply_changes(image, settings.changes))(item)
     if settings.squash:
         item = each_image(squash_layers)(item)
-    return item if target.whole else pack(item)
+    return item if target.single_file_name else pack(item)
 
 
 def encode_item(item: Item, target: Writer, accepts: frozenset[str], settings: Settings, *, mixed: bool) -> Node:

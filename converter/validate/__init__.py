@@ -9,7 +9,7 @@ from converter.errors import ConverterError
 from converter.events import Report, silent
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits, enforce_limits
-from converter.schema import Finding, Profile, check_document, is_valid
+from converter.schema import Finding, Strictness, check_document, is_valid
 from converter.validate.rules import IMAGE_KINDS, all_rules
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def validate_document(
-    data: bytes | bytearray | memoryview, kind: str, profile: Profile = "compat"
+    data: bytes | bytearray | memoryview, kind: str, profile: Strictness = "compat"
 ) -> tuple[Finding, ...]:
     """Everything wrong with one JSON document of a kind (``converter.schema.KINDS``); () if nothing is.
 
@@ -60,7 +60,7 @@ def validate_document(
 
 
 def validate_image(
-    reference: Reference, profile: Profile = "compat", *, store: StoreOptions | None = None, report: Report = silent
+    reference: Reference, profile: Strictness = "compat", *, store: StoreOptions | None = None, report: Report = silent
 ) -> Verdict:
     """Everything wrong with the image that a reference names or, without a name, with all images in its store.
 
@@ -84,7 +84,7 @@ def validate_image(
 
 
 def validate_source(
-    source: Source, name: str = "", profile: Profile = "compat", *, limits: Limits = DEFAULT, report: Report = silent
+    source: Source, name: str = "", profile: Strictness = "compat", *, limits: Limits = DEFAULT, report: Report = silent
 ) -> Verdict:
     """The same for an image in an open source; the files of the source's own format are not examined."""
     from converter.validate.blobs import BlobReader
@@ -97,7 +97,7 @@ def validate_source(
     return Verdict(kind=kind, findings=findings.all())
 
 
-def unreadable_target(error: ConverterError, profile: Profile = "compat") -> Finding:
+def unreadable_target(error: ConverterError, profile: Strictness = "compat") -> Finding:
     """The error that stopped the validation of one target, as a finding to report with those of others."""
     from converter.validate.findings import Findings
 

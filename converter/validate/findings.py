@@ -9,7 +9,7 @@ from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, U
 from converter.model.document import read_json
 from converter.model.limits import Limits
 from converter.model.problems import UNREADABLE, Problems
-from converter.schema import Finding, Profile, check_document
+from converter.schema import Finding, Strictness, check_document
 from converter.validate.rules import BY_NAME
 
 MOST = 100
@@ -27,8 +27,8 @@ _UNEXPLAINED = {UNREADABLE, "image/descriptor"}
 class Findings(Problems):
     """The findings so far, in the order they were found."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile: Profile = profile
+    def __init__(self, profile: Strictness) -> None:
+        self.profile: Strictness = profile
         self._found: dict[tuple[str, str, str], Finding] = {}
         self._counts: dict[str, int] = {}
 

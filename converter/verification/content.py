@@ -13,7 +13,7 @@ from converter.model.image import Image
 from converter.ports import Finder
 from converter.profile import statement
 from converter.profile.comparison import compare_profile
-from converter.profile.contents import VOLATILE, Contents, Scope, of_layers
+from converter.profile.contents import IGNORED_BY_DEFAULT, Contents, Scope, of_layers
 from converter.verification.question import Stored
 
 _TOLD = 3
@@ -44,7 +44,7 @@ class Content:
         if found:
             more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
             raise Untrusted(f"the profile states another content: {', '.join(found[:_TOLD])}{more}")
-        further = [path for path in stated.scope.ignored if path not in VOLATILE]
+        further = [path for path in stated.scope.ignored if path not in IGNORED_BY_DEFAULT]
         return f"the same content, without {', '.join(further)}" if further else "the same content"
 
     @cached_property

@@ -170,7 +170,7 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     item = one_platform(read(root), wanted, read)
     if (
         isinstance(item, Image)
-        and root.media_type not in types.WHOLE
+        and root.media_type not in types.SINGLE_FILE_TYPES
         and choose_platform(wanted, (item.platform,)) is None
     ):
         raise Untrusted(f"the image is for {item.platform}, not for {wanted}")

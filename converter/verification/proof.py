@@ -34,7 +34,7 @@ from converter.verification import differing
 from converter.verification.rebuilt_source import Converted, OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
-LEVELS = {
+PROOF_LEVELS = {
     IDENTICAL: "the bytes that were signed",
     CONFIG: "the configuration that was signed, and the layers that it names",
     RECOMPUTED: "the metadata that follow from those that were signed",
@@ -209,7 +209,7 @@ def prove_signed(root: Descriptor, target: Item) -> Proof:
                 uncovered.append(_NOT_HERE.format(place, number))
             else:
                 rows.append(LayerProof(target=digest, source=digest, level=IDENTICAL))
-    if root.media_type in types.WHOLE:
+    if root.media_type in types.SINGLE_FILE_TYPES:
         rows.append(LayerProof(target=root.digest, source=root.digest, level=IDENTICAL))
         uncovered += _dependencies(target)
     return Proof(level=IDENTICAL, layers=tuple(rows), uncovered=tuple(uncovered))

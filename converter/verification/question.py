@@ -54,7 +54,7 @@ def open_question(stored: Stored, identity: str) -> Iterator[Question]:
     source, location = stored.source, stored.location
     known = formats.with_media_type(source.fetch(stored.root))
     root = replace(stored.root, media_type=known.descriptor.media_type)
-    is_file = root.media_type in types.WHOLE
+    is_file = root.media_type in types.SINGLE_FILE_TYPES
     manifest = b"" if is_file else known.read()
     own_name, own_version = formats.own_name(formats.decode(known, source.fetch)) if is_file else ("", "")
     with TemporaryDirectory(prefix="transship-") as folder:

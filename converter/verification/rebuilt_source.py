@@ -89,7 +89,7 @@ class OriginalSource:
         if part is not None:
             return _retyped(descriptor, self._fetch(part))
         packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
-        if descriptor.media_type in types.WHOLE:
+        if descriptor.media_type in types.SINGLE_FILE_TYPES:
             return Known(descriptor, partial(self._whole, descriptor, packed))
         if digest in self._layers:
             return _retyped(descriptor, self._layers[digest])
@@ -148,7 +148,7 @@ class OriginalSource:
                 tar: Blocks = decompress_any(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
             elif digest in self._layers:
                 tar = uncompressed_layer(Layer(content=self._layers[digest]))
-            elif self._root.media_type in types.WHOLE:  # one that it depends on
+            elif self._root.media_type in types.SINGLE_FILE_TYPES:  # one that it depends on
                 tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
             else:
                 raise Invalid(f"record names the layer {digest}, which the image does not have")
@@ -183,7 +183,7 @@ class OriginalSource:
         return repack(tar, Packing.parse(row.packing), self._workers)
 
     def _whole_tar(self, row: LayerOrigin) -> Blocks:
-        if self._root.media_type in types.WHOLE:
+        if self._root.media_type in types.SINGLE_FILE_TYPES:
             return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:
             raise NotFound("record has no recipe for the image")

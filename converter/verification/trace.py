@@ -163,7 +163,7 @@ class _Tracing:
     def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
         """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
         wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
-        if signed.media_type not in types.WHOLE or self.wanted.map_identity or wanted is None:
+        if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or wanted is None:
             return
         item = formats.item_reader(original.fetch)(signed)
         told = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))

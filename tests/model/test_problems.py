@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unreachable
-from converter.model.problems import STRICT
+from converter.model.problems import RAISE_FIRST
 from converter.validate.findings import Findings
 
 PLACE = "index.json#/manifests/0"
@@ -13,7 +13,7 @@ PLACE = "index.json#/manifests/0"
 
 def test_a_strict_reader_raises_what_is_reported_with_its_place() -> None:
     with pytest.raises(Invalid) as raised:
-        STRICT.report(Invalid("no digest"), PLACE, "image/descriptor")
+        RAISE_FIRST.report(Invalid("no digest"), PLACE, "image/descriptor")
     assert str(raised.value) == f"{PLACE}: no digest"
 
 
@@ -35,7 +35,7 @@ def test_a_validator_collects_what_a_block_raises(error: ConverterError, rule: s
 
 
 def test_what_says_nothing_about_the_image_is_raised_by_both() -> None:
-    for problems in (STRICT, Findings("compat")):
+    for problems in (RAISE_FIRST, Findings("compat")):
         with pytest.raises(Unreachable), problems.at(PLACE):
             raise Unreachable("no answer")
 

@@ -19,7 +19,7 @@ import pytest
 import referencing
 
 from converter.model.document import json_pointer
-from converter.schema import KINDS, PROFILES, Profile, bundled_schema, check_document, document_rules, is_valid
+from converter.schema import KINDS, PROFILES, Strictness, bundled_schema, check_document, document_rules, is_valid
 from tests.changing import changed, places
 from tests.corpus import FIXTURES, INDEX, Case, documents
 
@@ -47,7 +47,7 @@ def files(corpus: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("profile", PROFILES)
-def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Profile) -> None:
+def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Strictness) -> None:
     wrong = {}
     for case in CASES:
         if case.kind != kind:

@@ -21,7 +21,7 @@ import converter
 from converter.errors import Usage
 from converter.model import media_types as types
 from converter.model.content import ZSTD
-from converter.verification.proof import LEVELS
+from converter.verification.proof import PROOF_LEVELS
 from converter.verification.wanted import Wanted
 from tests.builders import add_image
 from tests.builders.acis import aci, manifest
@@ -62,7 +62,7 @@ def test_the_page_says_who_has_signed_and_what_proves_it(serve: Serve, layout: s
         assert client.ask("/v2/in/manifests/app").status == 200
         assert client.ask("/v2/in/manifests/other").status == 403
         text = check(client.ask("/").body.decode()).text
-        assert f"{level}: {LEVELS[level]}" in text
+        assert f"{level}: {PROOF_LEVELS[level]}" in text
         assert f"{level} SHA256:" in text
 
 

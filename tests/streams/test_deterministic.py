@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal.isal_zlib import Z_SYNC_FLUSH
 
-from converter.model.content import LEVELS, Compression
+from converter.model.content import COMPRESSION_LEVELS, Compression
 from converter.model.limits import MIB
 from converter.streams.compress import compress, deflater, isal_packer, pack_small
 from converter.streams.repack import Packing, repack
@@ -23,7 +23,7 @@ SYMBOLS = bytes(value & 31 for value in range(256))
 EVERY_LEVEL = [
     pytest.param(Compression(codec, level), id=f"{codec}:{level}")
     for codec in ("gzip", "zstd")
-    for level in (None, *LEVELS[codec])
+    for level in (None, *COMPRESSION_LEVELS[codec])
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from converter.schema import PROFILES, Profile
+from converter.schema import PROFILES, Strictness
 from converter.validate import IMAGE_KINDS, all_rules, validate_image
 from converter.validate.rules import IMAGE_RULES
 from converter.validate.tar_rules import TARS
@@ -20,7 +20,7 @@ IMAGES: list[dict[str, Any]] = json.loads((FIXTURES / "index.json").read_bytes()
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["path"]) for case in IMAGES])
-def test_each_image_breaks_its_rules_and_no_other(case: dict[str, Any], profile: Profile) -> None:
+def test_each_image_breaks_its_rules_and_no_other(case: dict[str, Any], profile: Strictness) -> None:
     wanted = case if profile == "compat" else case["strict"]
 
     verdict = validate_image(f"{case['transport']}:{FIXTURES / case['path']}", profile)

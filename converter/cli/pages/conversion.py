@@ -21,7 +21,7 @@ RELATIONS = {
     "squashed": "the files of several layers in one",
 }
 
-LEVELS = {"identical": "P1", "recompressed": "P2", "retarred": "P4", "squashed": "P4"}
+LAYER_PROOFS = {"identical": "P1", "recompressed": "P2", "retarred": "P4", "squashed": "P4"}
 """How `verify` proves a layer to be what was signed (docs/signatures.md); P4 is P5 if the record carries the source."""
 
 STEPS = 60
@@ -38,7 +38,7 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
         dry_run=dry_run,
         targets=[(target, before(target), longest(target)) for target in result.targets],
         relations=RELATIONS,
-        levels=LEVELS,
+        levels=LAYER_PROOFS,
         steps=[step for step in steps if step in longest_steps],
         left_out=max(0, len(steps) - STEPS),
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def page(judgement: Judgement) -> str:
     """The whole page."""
-    from converter.verification.proof import LEVELS
+    from converter.verification.proof import PROOF_LEVELS
 
     verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
-    return render("proof.html.j2", judgement=judgement, levels=LEVELS, good=sum(one.ok for one in verdicts))
+    return render("proof.html.j2", judgement=judgement, levels=PROOF_LEVELS, good=sum(one.ok for one in verdicts))

@@ -32,7 +32,7 @@ from converter.streams.tar.write import END, make_header
 __all__ = ["AciFacts", "decode", "encode", "losses", "name", "resolve_dependencies", "whole"]
 
 name = "aci"
-whole = "an ACI"
+single_file_name = "an ACI"
 LINKS = {
     b"dev/fd": b"/proc/self/fd",
     b"dev/stderr": b"/dev/console",
@@ -64,7 +64,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     is copied, or made again from the layer that it became. Raises Unsupported for anything but a single image, and for
     a compression that an ACI may not have.
     """
-    image = single_image(item, whole)
+    image = single_image(item, single_file_name)
     if settings.rkt_dev_links:
         image = _with_dev_links(image)
     base = baseline_of(image)
@@ -83,13 +83,13 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
 
 def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
-    image = single_image(item, whole)
+    image = single_image(item, single_file_name)
     base = baseline_of(image)
     if base is not None and is_unchanged(base.image, comparable_image(image)) and len(image.layers) == 1:
         return
     yield from make_manifest(image, base).losses
     yield from _losses_of_layers(image, layered=settings.layered)
-    yield from losses_of_oci(image.original, whole)
+    yield from losses_of_oci(image.original, single_file_name)
 
 
 def _original_aci(image: Image, base: Baseline, asked: Compression | None) -> Node | None:

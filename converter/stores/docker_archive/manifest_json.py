@@ -15,7 +15,7 @@ from converter.model.document import as_known, dump_json, expect_type, load_obje
 from converter.model.frozen import frozen
 from converter.model.limits import Limits, current_limits
 from converter.model.members import member_or_empty, required_member, text_list
-from converter.model.problems import STRICT, Problems
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.blobs import ArchiveBlobs
 
@@ -40,7 +40,7 @@ class SavedImage:
     sources: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
-def read_rows(data: bytes, limits: Limits | None = None, problems: Problems = STRICT) -> tuple[SavedImage, ...]:
+def read_rows(data: bytes, limits: Limits | None = None, problems: Problems = RAISE_FIRST) -> tuple[SavedImage, ...]:
     """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
     with problems.at(NAME):
         rows = expect_type(problems.load(data, "docker-archive-manifest", NAME, limits), list)

@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, expect_type, load_object
 from converter.model.limits import Limits, current_limits
 from converter.model.members import member_or_empty
-from converter.model.problems import STRICT, UNREADABLE, Problems
+from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.blobs import ArchiveBlobs
 from converter.stores.media import Medium
@@ -29,7 +29,7 @@ _RULE = "docker/archive-chain"
 class Chains:
     """The layers of an archive, each of which names its parent. What is wrong is reported once, and ends a chain."""
 
-    def __init__(self, medium: Medium, limits: Limits | None = None, problems: Problems = STRICT) -> None:
+    def __init__(self, medium: Medium, limits: Limits | None = None, problems: Problems = RAISE_FIRST) -> None:
         self._medium = medium
         self._limits = limits or current_limits()
         self._problems = problems
@@ -84,7 +84,7 @@ class Chains:
 
 
 def read_names(
-    medium: Medium, limits: Limits | None = None, problems: Problems = STRICT, rule: str = UNREADABLE
+    medium: Medium, limits: Limits | None = None, problems: Problems = RAISE_FIRST, rule: str = UNREADABLE
 ) -> tuple[tuple[str, str], ...] | None:
     """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""
     with problems.at(NAME, rule):

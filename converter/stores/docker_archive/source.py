@@ -15,7 +15,7 @@ from converter.model.document import read_json
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import Limits
-from converter.model.problems import STRICT, Problems
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, CatalogueEntry, full_reference
 from converter.stores.docker_archive import manifest_json, repositories
@@ -41,7 +41,7 @@ class DockerArchive(BaseSource):
 
     unpacked = True
 
-    def __init__(self, medium: Medium, limits: Limits, problems: Problems = STRICT) -> None:
+    def __init__(self, medium: Medium, limits: Limits, problems: Problems = RAISE_FIRST) -> None:
         """Reports what is wrong with its tables of contents. Leaving the source closes the medium."""
         self.medium = medium
         self._limits = limits
