@@ -16,7 +16,7 @@ from converter.cli.flags import FilePath, combine_options, common, flags, hidden
 from converter.cli.image_options import aci_path_option, overwrite_option, this_platform_option
 from converter.cli.profiled import Profiled, profiled
 from converter.cli.report_files import check_writable, write_blocks
-from converter.cli.text import on_terminal, show, show_json
+from converter.cli.text import show, show_json
 from converter.errors import Unsupported, Usage
 from converter.profile.contents import IGNORED_BY_DEFAULT, Scope
 from converter.streams import Blocks
@@ -110,16 +110,7 @@ def command(
         if output is not None:
             write_blocks(output, blocks, overwrite=overwrite)
         elif not attach:
-            _print(blocks)
-
-
-def _print(blocks: Blocks) -> None:
-    """Write a profile to standard output, byte for byte unless that is a terminal, whose lines have an end."""
-    if flags().json or not on_terminal(sys.stdout):
-        sys.stdout.buffer.writelines(blocks)
-        return
-    for block in blocks:
-        show(bytes(block).decode().rstrip("\n"))
+            sys.stdout.buffer.writelines(blocks)  # unchanged on terminals too: it is a document
 
 
 def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:

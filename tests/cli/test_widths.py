@@ -63,7 +63,6 @@ COMMANDS = [
     pytest.param("sync oci:multi docker-archive:out --platform linux/arm64", id="images are copied"),
     pytest.param("validate oci:broken", id="a broken image is validated"),
     pytest.param("diff oci:in:app oci:long:app", id="two images are compared"),
-    pytest.param("profile oci:long:app", id="a profile is printed"),
     pytest.param("verify oci:long:app --profile app.profile", id="a profile is verified"),
     pytest.param("ls -l oci:long:app", id="files are listed"),
     pytest.param(f"inspect oci:in@sha256:{'0' * 64}", id="there is no such digest"),
@@ -85,6 +84,27 @@ def test_no_digest_is_broken(images: Path, monkeypatch: pytest.MonkeyPatch, comm
     assert lines
     for line in lines:
         assert len(line) <= columns or not (WHOLE.search(line) or SHORT.search(line)), line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("profile oci:long:app", id="a profile"),
+        pytest.param("profile oci:long:app --json", id="a statement"),
+        pytest.param("inspect oci:long:app --config", id="a configuration"),
+        pytest.param("inspect oci:long:app --raw", id="a manifest"),
+    ],
+)
+def test_a_document_is_the_same_on_a_terminal(images: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    printed = []
+    for stream in (Terminal(), io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+        monkeypatch.setattr("sys.stdout", stream)
+        assert main(command.split()) == 0
+        stream.flush()
+        assert isinstance(stream.buffer, io.BytesIO)
+        printed.append(stream.buffer.getvalue())
+    assert printed[0] == printed[1] != b""
 
 
 def test_a_layer_is_a_line_that_ends_with_its_digest(
