@@ -127,7 +127,8 @@ class OneOf(_Choice):
         from difflib import get_close_matches
 
         told = f'unknown {_name(param, ctx)} "{value}"'
-        if close := get_close_matches(str(value), self.choices, n=1, cutoff=0.8):
+        image = [one for one in self.choices if one == f"{value}-image"]
+        if close := image or get_close_matches(str(value), self.choices, n=1, cutoff=0.8):
             raise Usage(f"{told}: did you mean {close[0]}?")
         raise Usage(f"{told} (one of: {', '.join(self.choices)})")
 

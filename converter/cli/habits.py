@@ -1,4 +1,6 @@
-"""Suggests a command in place of an unknown one: for habits from other tools, typos, and bare references."""
+"""Suggests what to write in place of an unknown command or option: for habits from other tools, typos, and bare
+references.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,28 @@ ELSEWHERE = {
     "mirror": "sync",
     "check": "validate",
     "compare": "diff",
+    "version": "--version",
 }
 """A command of other tools → the command here."""
+
+ANYWHERE = ""
+OPTIONS = {
+    ("convert", "--format"): "did you mean --to?",
+    ("convert", "-f"): "did you mean --to?",
+    ("convert", "-o"): "the destination is the argument DEST",
+    ("convert", "--output"): "the destination is the argument DEST",
+    ("sync", "--format"): "did you mean --to?",
+    ("serve", "--format"): "did you mean --to?",
+    ("serve", "--port"): "did you mean --listen?",
+    ("serve", "-p"): "did you mean --listen?",
+    ("sign", "--key"): "did you mean --cosign-key or --gpg-key?",
+    ("verify", "--cosign-key"): "did you mean --key?",
+    ("validate", "--strict"): "did you mean --profile strict?",
+    ("ls", "-R"): "all folders are listed (--depth N for fewer)",
+    (ANYWHERE, "-v"): "did you mean --debug?",
+    (ANYWHERE, "--verbose"): "did you mean --debug?",
+}
+"""A command here and an option of other tools, or of another command → what to do instead."""
 
 LOGIN = (
     "there is no login of its own: it uses that of `podman login`, `docker login` or `skopeo login` "
@@ -38,6 +60,8 @@ def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
     name = arguments[0]
     if name in ("login", "logout"):
         return Usage(f'unknown command "{name}": {LOGIN}')
+    if name == "help":
+        return Usage(f'unknown command "help": did you mean `{shlex.join(["transship", *arguments[1:], "--help"])}`?')
     if name in ELSEWHERE:
         return Usage(f'unknown command "{name}": did you mean `{_line(ELSEWHERE[name], arguments[1:])}`?')
     if close := get_close_matches(name, commands, n=1, cutoff=0.6):
@@ -46,6 +70,11 @@ def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
         several = sum(not one.startswith("-") for one in arguments) > 1
         return Usage(f"the command is missing: `{_line('convert' if several else 'inspect', arguments)}`")
     return Usage(f'unknown command "{name}" (one of: {", ".join(commands)})')
+
+
+def option_meant(command: str, option: str) -> str:
+    """What to do instead of an option that a command does not have; empty if it is no habit."""
+    return OPTIONS.get((command, option)) or OPTIONS.get((ANYWHERE, option), "")
 
 
 def _line(command: str, rest: Sequence[str]) -> str:

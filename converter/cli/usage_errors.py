@@ -6,6 +6,8 @@ import re
 
 import click
 
+from converter.cli.habits import option_meant
+
 _EXTRA = re.compile(r"\w+ unexpected extra arguments? \((.*)\)", re.DOTALL)
 _COMMAND = re.compile(r"no such command '(.*?)'\.?(?: did you mean '(.*?)'\?)?", re.DOTALL | re.IGNORECASE)
 _QUOTED = re.compile(r"'([^']*)'")
@@ -29,8 +31,10 @@ def _fact(error: click.ClickException) -> str:
             return f"{str(parameter.metavar or parameter.human_readable_name).strip('{}.')} is missing"
         return f"{max(parameter.opts, key=len)} is missing"
     if isinstance(error, click.NoSuchOption):
-        close = list(error.possibilities or ())
-        return f"unknown option {error.option_name}" + (f": did you mean {' or '.join(close)}?" if close else "")
+        close = " or ".join(error.possibilities or ())
+        command = str(error.ctx.info_name) if error.ctx is not None else ""
+        hint = option_meant(command, error.option_name) or (f"did you mean {close}?" if close else "")
+        return f"unknown option {error.option_name}" + (f": {hint}" if hint else "")
     text = " ".join(error.format_message().split()).rstrip(".")
     text = text[:1].lower() + text[1:]
     if isinstance(error, click.BadOptionUsage) and "requires" in text:

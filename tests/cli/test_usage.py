@@ -23,6 +23,38 @@ from converter.cli.main import main
             id="a typo in an option",
         ),
         pytest.param("--verson", "unknown option --verson: did you mean", id="a typo without a command"),
+        pytest.param(
+            "convert a b --format docker",
+            "convert: unknown option --format: did you mean --to? (see transship convert --help)",
+            id="a format",
+        ),
+        pytest.param(
+            "convert a -o b", "convert: unknown option -o: the destination is the argument DEST (see", id="an output"
+        ),
+        pytest.param("serve --port 1", "serve: unknown option --port: did you mean --listen? (see", id="a port"),
+        pytest.param(
+            "sign a --key k",
+            "sign: unknown option --key: did you mean --cosign-key or --gpg-key? (see",
+            id="a secret key",
+        ),
+        pytest.param(
+            "verify a --cosign-key k",
+            "verify: unknown option --cosign-key: did you mean --key? (see",
+            id="a public key",
+        ),
+        pytest.param(
+            "validate --strict a",
+            "validate: unknown option --strict: did you mean --profile strict? (see",
+            id="strictness",
+        ),
+        pytest.param(
+            "ls -R a", "ls: unknown option -R: all folders are listed (--depth N for fewer) (see", id="recursion"
+        ),
+        pytest.param("-v", "unknown option -v: did you mean --debug? (see transship --help)", id="verbosity"),
+        pytest.param(
+            "ls --verbose a", "ls: unknown option --verbose: did you mean --debug? (see", id="verbosity of one"
+        ),
+        pytest.param("validate --kind oci a", 'unknown --kind "oci": did you mean oci-image?', id="a format as a kind"),
         pytest.param("convert a b --creds", "--creds needs a value", id="no value"),
         pytest.param(
             "convert a b --squash=yes",
