@@ -48,7 +48,7 @@ def _real(figures: Sequence[Figure]) -> Iterator[str]:
         "",
         "## Real trees",
         "",
-        "What people have in images, packed beside skopeo: wall time, processor time and size as parts of skopeo's,",
+        "Images of real files: wall time, processor time and size divided by skopeo's for the same image,",
         f"and our peak memory. Targets: {limits},",
         f"{MEMORY // MIB} MiB of memory; what is beyond its target is **bold**. `bench/trees.py` makes the images.",
         "",
