@@ -41,7 +41,7 @@ Examples:
 
 @click.command("inspect", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
-@platform_option("The image of an index for this platform, not the index.")
+@platform_option("The image of an index for this platform.")
 @click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte; of an ACI, its manifest.")
 @click.option("--config", is_flag=True, help="Print the configuration byte for byte; of an index, --platform's.")
 @click.option(

@@ -35,7 +35,7 @@ Examples:
 @click.command("ls", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
 @click.argument("path", default="/")
-@click.option("-l", "--long", "detailed", is_flag=True, help="Type, mode, owner, size, time, layer, target of a link.")
+@click.option("-l", "--long", "detailed", is_flag=True, help="Type, mode, owner, size, time, layer; target of a link.")
 @click.option(
     "--depth",
     type=WholeNumber(min=0),

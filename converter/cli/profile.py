@@ -72,7 +72,7 @@ def ignored_paths() -> tuple[str, ...]:
     metavar="FILE",
     help="Write to this file, not to standard output.",
 )
-@click.option("--attach", is_flag=True, help="Store the signed statement with the image, where cosign finds it.")
+@click.option("--attach", is_flag=True, help="Store the signed statement with the image (where cosign finds it).")
 @overwrite_option
 @scope_options
 @aci_path_option

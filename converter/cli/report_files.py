@@ -26,7 +26,7 @@ report_option = hidden_option(
     multiple=True,
     type=FilePath(),
     metavar="FILE",
-    help="Write a report to a file, .html for people or .json (repeatable).",
+    help="Write a report, .html for people or .json (repeatable).",
 )
 """Gives a command the option ``--report``."""
 

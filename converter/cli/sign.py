@@ -42,9 +42,7 @@ Examples:
     help="Sign with OpenPGP: a secret key file (TRANSSHIP_GPG_PASSWORD opens it), or one in your gpg (repeatable).",
 )
 @click.option("--identity", default="", metavar="NAME", help="The name to sign. Default: the image's own.")
-@click.option(
-    "--dest", "destination", default="", metavar="REF", help="Store the signature with this other copy of the image."
-)
+@click.option("--dest", "destination", default="", metavar="REF", help="Store the signature with this other copy.")
 @click.option(
     "--lookaside",
     type=FolderPath(),

@@ -43,10 +43,10 @@ Examples:
 @click.command("sync", cls=LayerCommand, epilog=EXAMPLES)
 @click.argument("source", metavar="FILE|SOURCE")
 @click.argument("destination", metavar="[DEST]", required=False)
-@click.option("--dry-run", is_flag=True, help="Report what would be done, and what is there already; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @overwrite_option
 @click.option("--keep-going", is_flag=True, help="Continue with the others when one fails.")
-@click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, as in {host}/{repository}:{tag}.")
+@click.option("--rename", metavar="TEMPLATE", default="", help="The name, as in {host}/{repository}:{tag}.")
 @image_options
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Use this Dask cluster (docs/sync.md).")
 @click.option(

@@ -58,7 +58,7 @@ Examples:
     help="What makes the exit status 1.",
 )
 @click.option(
-    "--list-rules", is_flag=True, help="Print every rule, or those of --kind, and exit; with --json for programs."
+    "--list-rules", is_flag=True, help="Print all rules, or those of --kind, and exit; with --json for programs."
 )
 @report_options
 @store_options

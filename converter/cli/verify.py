@@ -111,13 +111,13 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     "--require",
     type=OneOf(REQUIREMENTS),
     multiple=True,
-    help="Also require a signature of REF itself, an attestation or an origin record (repeatable).",
+    help="Also require one of these: a signature of REF itself, an attestation, an origin record (repeatable).",
 )
 @click.option(
     "--profile",
     "profile",
     metavar="FILE",
-    help="Compare the content of REF, an image or a tree, with a profile: mtree text, statement or signed envelope.",
+    help="Compare the content of REF with a profile: mtree text, statement or signed envelope; REF may be a tree.",
 )
 @scope_options
 @aci_path_option

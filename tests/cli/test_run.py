@@ -182,6 +182,7 @@ def test_the_help_of_a_command_fits_one_screen(name: list[str], capsys: pytest.C
     told = capsys.readouterr().out.splitlines()
     assert len(told) <= 24
     assert max(map(len, told)) <= 80
+    assert not [line for line in told if line.endswith("…")], "no line is cut"
     assert name == ["cache"] or "--help-all" in told[-1]
 
 
