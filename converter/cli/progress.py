@@ -115,6 +115,7 @@ class Sum:
     def __init__(self) -> None:
         self.size = self.done = self.moved = 0
         self.blobs = self.blobs_done = 0
+        self._most = 0.0
         self.active: dict[str, Blob] = {}
 
     def add(self, event: Event) -> None:
@@ -124,7 +125,7 @@ class Sum:
                 self.size += event.size
                 self.blobs += event.blobs
             case Started():
-                self.active[event.name] = Blob(max(0, event.size))
+                self.active.setdefault(event.name, Blob(0)).size = max(0, event.size)  # an image may turn out larger
             case Moved():
                 self.active.setdefault(event.name, Blob(0)).done += event.size
                 self.done += event.size
@@ -137,6 +138,17 @@ class Sum:
                 pass
             case _:
                 assert_never(event)
+
+    @property
+    def whole(self) -> int:
+        """The bytes to read, as far as known: never fewer than are done; 0 if nobody knows."""
+        return max(self.size, self.done) if self.size else 0
+
+    def fraction(self, *, blobs: bool) -> float:
+        """How much is done, of the bytes or the ``blobs``; where more work turns up, it waits and does not go back."""
+        done, whole = (self.share, self.blobs) if blobs else (self.done, self.whole)
+        self._most = max(self._most, min(1.0, done / whole) if whole else 0.0)
+        return self._most
 
     @property
     def share(self) -> float:
@@ -204,11 +216,11 @@ class Lines:
         done = self._sum
         speed = f"{size(int(done.moved / seconds))}/s"
         if self._noun:
-            share = f"{int(done.share * 100 / max(done.blobs, 1))} %"
+            share = f"{int(done.fraction(blobs=True) * 100)} %"
             return f"{share}, {_of(done, self._noun)} done, {size(done.done)} read, {speed}"
         if done.size < done.done or not done.size:
             return f"{size(done.done)} read, {count(done.blobs_done, 'blob')} done, {speed}"
-        share = f"{done.done * 100 // done.size} % of {size(done.size)}"
+        share = f"{int(done.fraction(blobs=False) * 100)} % of {size(done.size)}"
         return f"{share}, {_of(done, 'blob')} done, {speed}"
 
 
@@ -253,7 +265,8 @@ class Bars:
 
     def _draw(self) -> None:
         total, text = self._sum, self._text()
-        done, whole = (total.share, total.blobs) if self._noun else (total.done, total.size)
+        whole = total.blobs if self._noun else total.whole
+        done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
         if self._whole is None:
             self._whole = self._bar("total", text, whole, done, 0)
         self._whole.bar_format = _START + text
@@ -265,6 +278,7 @@ class Bars:
             bar = self._rows.get(name)
             if bar is not None:
                 bar.bar_format = _START + _amount(blob.done, blob.size)
+                bar.total = blob.size or None
                 bar.update(blob.done - bar.n)
             elif len(self._rows) < ROWS:
                 taken = {-bar.pos for bar in self._rows.values()}
@@ -277,8 +291,8 @@ class Bars:
         if self._noun:
             left = _left(total.blobs - total.share, self._share.now(total.share))
             return f"{_of(total, self._noun)}, {size(total.done)}{left}"
-        left = _left(total.size - total.done, speed) if total.size else ""
-        return f"{_amount(total.done, total.size)}, {size(int(speed))}/s{left}"
+        left = _left(total.whole - total.done, speed) if total.whole else ""
+        return f"{_amount(total.done, total.whole)}, {size(int(speed))}/s{left}"
 
     def _bar(self, name: str, text: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
         # Imported here, since that takes as long as all of --help.

@@ -36,6 +36,11 @@ class Terminal(io.StringIO):
         ),
         pytest.param([Moved("a", 3), Finished("a", 3)], (3, 1), id="a blob that nobody announced counts"),
         pytest.param([Started("a", -1), Moved("a", 3), Finished("a", -1)], (3, 1), id="a size may be unknown"),
+        pytest.param(
+            [Started("a", 3), Moved("a", 3), Started("a", 9), Moved("a", 6), Finished("a", 9)],
+            (9, 1),
+            id="an image may turn out larger",
+        ),
         pytest.param([Warned("odd")], (0, 0), id="a warning is no work"),
         pytest.param([Failed("gone")], (0, 0), id="a failure is none either"),
     ],
@@ -45,6 +50,22 @@ def test_the_sum_of_the_work(events: Sequence[Event], done: tuple[int, int]) -> 
     for event in events:
         total.add(event)
     assert (total.done, total.blobs_done) == done
+
+
+@pytest.mark.parametrize(
+    "events, whole, fraction",
+    [
+        pytest.param([Planned(10, 1), Moved("a", 5), Planned(90, 1)], 100, 0.5, id="more work turns up"),
+        pytest.param([Planned(10, 1), Moved("a", 30)], 30, 1.0, id="more is read than was planned"),
+        pytest.param([Moved("a", 30)], 0, 0.0, id="nobody knows how much there is"),
+    ],
+)
+def test_progress_never_runs_backwards(events: Sequence[Event], whole: int, fraction: float) -> None:
+    total = Sum()
+    for event in events:
+        total.add(event)
+        total.fraction(blobs=False)
+    assert (total.whole, total.fraction(blobs=False)) == (whole, fraction)
 
 
 def test_a_log_gets_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,9 +44,9 @@ class _Image:
         self._also(event)
         match event:
             case Planned():
-                if not self._size:
-                    self._report(Started(self._name, event.size))
+                # Attachments are planned when the image is written.
                 self._size += event.size
+                self._report(Started(self._name, self._size))
                 self._report(Planned(event.size, 0))
             case Moved():
                 self._read[event.name] += event.size
