@@ -39,6 +39,9 @@ def _check(reference: str) -> None:
     from converter.model.reference import ImageName, Location
 
     place = Location.parse(reference)
+    host, _, port = place.path.partition(":")
+    if place.transport == "docker" and port.isdecimal() and "/" not in host and ("." in host or host == "localhost"):
+        raise Usage(f"{reference} lacks a slash at its end: `transship tags {reference}/` lists the repositories")
     whole = replace(place, name="")
     if place.transport == "docker" and not place.is_registry:
         repository = ImageName.parse(place.path)
