@@ -14,12 +14,11 @@ from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Blocks, Known, source_blobs
 from converter.model.image import Artifact, Image, Index, Item, images_of
 from converter.model.limits import enforce_limits
-from converter.model.platform import Platform
 from converter.model.reference import Reference
 from converter.reading import OpenedReference, reading
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import closing
-from converter.transform.platforms import one_platform, read_whole
+from converter.transform.platforms import one_platform, read_whole, select_platforms
 
 IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
 """What ``ignore`` takes → the property of a file."""
@@ -78,17 +77,18 @@ def _differences(a: OpenedReference, b: OpenedReference, platform: str | None, r
                 there, missing = ("image", None) if name in of_a else (None, "image")
                 yield Difference(path=name, what="entry", a=there, b=missing)
         return
-    wanted = Platform.parse(platform) if platform else None
-    image_a, image_b = one_image(a, wanted, b.item), one_image(b, wanted, a.item)
+    image_a, image_b = one_image(a, platform, b.item), one_image(b, platform, a.item)
     yield from compare_images(image_a, image_b, watched(report, image_a, image_b), names)
 
 
-def one_image(opened: OpenedReference, wanted: Platform | None, other: Item) -> Image:
-    """The image itself, or the one of an index that is wanted or that suits the other image."""
+def one_image(opened: OpenedReference, platform: str | None, other: Item) -> Image:
+    """The image itself, or the one of an index for a platform, by default the one that suits the other image."""
     with within(opened.reference):
-        if wanted is None and isinstance(other, Image):
-            wanted = other.platform
-        item = opened.item if wanted is None else one_platform(opened.item, wanted, opened.read)
+        item = opened.item
+        if platform:
+            item = select_platforms(item, (platform,), opened.read)
+        elif isinstance(other, Image):
+            item = one_platform(item, other.platform, opened.read)
         if not isinstance(item, Image):
             what = item if isinstance(item, Artifact) else "an index"
             raise Unsupported(f"cannot compare {what}: expected an image with tar layers")

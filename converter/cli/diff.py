@@ -22,7 +22,6 @@ from converter.cli.report_files import check_reports, report_options, reports, w
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
 from converter.model.image import Image, Index
 from converter.model.limits import size
-from converter.model.platform import Platform
 
 if TYPE_CHECKING:
     from converter.comparison import Difference
@@ -93,8 +92,7 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
         of_a, of_b = by_platform(a), by_platform(b)
         return {name: [_tree(of_a[name]), _tree(of_b[name])] for name in sorted(of_a.keys() & of_b.keys())}
-    wanted = Platform.parse(platform) if platform else None
-    return {"": [_tree(one_image(a, wanted, b.item)), _tree(one_image(b, wanted, a.item))]}
+    return {"": [_tree(one_image(a, platform, b.item)), _tree(one_image(b, platform, a.item))]}
 
 
 def _tree(image: Image) -> Node:

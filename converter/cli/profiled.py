@@ -15,7 +15,7 @@ from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
 from converter.model.digest import Digest
 from converter.model.image import Image
-from converter.model.platform import Platform, host_platform
+from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
 from converter.stores import StoreOptions, open_source
@@ -132,13 +132,14 @@ class Profiled:
 
 
 def image_of(opened: OpenedReference, platform: str | None) -> Image:
-    """The image, or the one of an index for a platform. Raises Unsupported, NotFound."""
+    """The image, or the one of an index for a platform. Raises Unsupported; NotFound for an image of another one."""
     from converter.model.image import Index
-    from converter.transform.platforms import one_platform
+    from converter.transform.platforms import select_platforms
 
     item = opened.item
     if platform or isinstance(item, Index):
-        item = one_platform(item, Platform.parse(platform) if platform else host_platform(), opened.read)
+        with within(opened.reference):
+            item = select_platforms(item, (platform or str(host_platform()),), opened.read)
     if not isinstance(item, Image):
         with within(opened.reference):
             raise Unsupported(f"{item} has no files that can be read")

@@ -131,6 +131,7 @@ def test_quiet_says_it_by_the_status_alone(layout: MemoryStore, capsys: pytest.C
         pytest.param(["oci:in:app", "oci:in"], id="two there"),
         pytest.param(["oci:in:app"], id="nothing to compare with"),
         pytest.param(["oci:in:app", "oci:in:other", "--platform", "linux"], id="half a platform"),
+        pytest.param(["oci:in:app", "oci:in:app", "--platform", "linux/arm64"], id="no image of the platform"),
     ],
 )
 def test_it_cannot_tell(arguments: list[str], layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:

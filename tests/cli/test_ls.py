@@ -39,6 +39,13 @@ def test_names(image: str, arguments: list[str], lines: list[str], capsys: pytes
     assert capsys.readouterr().out.splitlines() == lines
 
 
+@pytest.mark.parametrize("command", [["ls"], ["cat"], ["profile"]])
+def test_another_platform(image: str, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    path = ["/etc/name"] if command == ["cat"] else []
+    assert main([*command, image, *path, "--platform", "windows/amd64"]) == 1
+    assert "the image is for linux/amd64, not for windows/amd64" in capsys.readouterr().err
+
+
 def test_details(image: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ls", "-l", image, "/etc"]) == 0
     first, second = capsys.readouterr().out.splitlines()
