@@ -16,7 +16,7 @@ from converter.cli.flags import FilePath, Number, WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, jobs_option, no_cache_option
 from converter.cli.signers import policy_option, read_option_file, wanted_from_options
 from converter.cli.text import show, show_error
-from converter.errors import Usage, within
+from converter.errors import NotFound, Usage, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,13 +179,14 @@ def _folder() -> Path:
 def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.names import check_template
-    from converter.model.reference import Location
+    from converter.model.reference import STDIN, Location
     from converter.serving.served_names import PLACE
 
     for source in sources:
-        yield sync_file.SyncEntry(
-            source=Location.parse(source), to=PLACE, rename=check_template(rename), options=options
-        )
+        location = Location.parse(source)
+        if location.kind.access == "path" and location.path not in STDIN and not Path(location.path).exists():
+            raise NotFound(f"{location.path}: no such file or directory")
+        yield sync_file.SyncEntry(source=location, to=PLACE, rename=check_template(rename), options=options)
     for path in configs:
         with within(str(path)):
             for entry in sync_file.read_sync_file(
