@@ -156,7 +156,10 @@ def show_result(reference: str, result: ProfileResult) -> None:
         show(f"{one.path}: {describe_difference(one)}")
     if result.total > len(result.differences):
         show(f"and {count(result.total - len(result.differences), 'more difference')}")
-    show(count(result.total, "difference") if result.total else "same content", colour=RED if result.total else BOLD)
+    same = "same content"
+    if found.profile.config is None:
+        same = "same files (a plain mtree text says nothing of the configuration)"
+    show(count(result.total, "difference") if result.total else same, colour=RED if result.total else BOLD)
 
 
 def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
