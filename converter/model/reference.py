@@ -187,6 +187,9 @@ def _no_transport(transport: str, text: str) -> Usage:
         rest = text.partition(":")[2].strip("/")
         way = " --tls-verify=false" if transport == "http" else ""
         return Usage(f'"{text}" is a URL; an image in a registry: docker://{rest or "HOST/REPO"}{way}')
+    if transport == "containers-storage":
+        ways = "`podman save -o x.tar IMAGE` writes docker-archive:x.tar, `podman load -i x.tar` reads it"
+        return Usage(f"containers-storage: is not supported: {ways}")
     # Many images are called "app".
     others = [one for one in TRANSPORTS if one != "appc"]
     if close := get_close_matches(transport, others, n=1, cutoff=0.8):

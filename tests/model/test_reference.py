@@ -86,6 +86,7 @@ def test_locations(typed: str, transport: str, path: str, name: str) -> None:
         ),
         pytest.param("docker_archive:x", r"did you mean docker-archive\?$", id="an underscore"),
         pytest.param("oci-achive:x", r"did you mean oci-archive\?$", id="a slip"),
+        pytest.param("containers-storage:x", "not supported: `podman save -o x.tar IMAGE`", id="podman's own storage"),
         pytest.param("docker:x", "docker://HOST/REPO", id="docker without its slashes"),
         pytest.param("oci:", "has no path", id="no path"),
         pytest.param("docker-archive::x", "has no path", id="a name alone"),
