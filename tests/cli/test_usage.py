@@ -107,6 +107,9 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
         pytest.param("tags docker://r.example/a:1", "`transship tags docker://r.example/a` lists all", id="a tag"),
         pytest.param("tags docker://localhost:5000", "`transship tags docker://localhost:5000/` lists", id="a port"),
         pytest.param("serve aci:nosuch", "transship: nosuch: no such file or directory\n", id="nothing to serve"),
+        pytest.param(
+            "convert rootfs:. oci:/proc/x", "cannot write in /proc: it takes no new files", id="no place at all"
+        ),
         pytest.param("inspect oci:x --tls-verify=maybe", 'invalid --tls-verify "maybe": expected true or', id="maybe"),
     ],
 )

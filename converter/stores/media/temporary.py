@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from converter.errors import StorageFailed
 from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, printable_path
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
@@ -70,7 +71,7 @@ def temporary_file(directory: Path) -> Temporary:
     _remove_abandoned_once(directory)
     while True:
         path = _new(directory)
-        with disk_errors(directory, "write in"):
+        with _making_in(directory):
             made = _open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             if made is not None:
                 return made
@@ -81,12 +82,24 @@ def temporary_directory(directory: Path) -> Temporary:
     _remove_abandoned_once(directory)
     while True:
         path = _new(directory)
-        with disk_errors(directory, "write in"):
+        with _making_in(directory):
             path.mkdir()
             with suppress(FileNotFoundError):
                 made = _open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
                 if made is not None:
                     return made
+
+
+@contextmanager
+def _making_in(directory: Path) -> Iterator[None]:
+    """Errors of making something in a directory; one like ``/proc`` says that there is no such directory."""
+    with disk_errors(directory, "write in"):
+        try:
+            yield
+        except FileNotFoundError as error:
+            if directory.is_dir():
+                raise StorageFailed(f"cannot write in {printable_path(directory)}: it takes no new files") from error
+            raise
 
 
 class Staging:
