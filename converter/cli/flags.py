@@ -202,7 +202,8 @@ def _checked(path: Path, option: str, exists: bool, *, folder: bool) -> Path:
     except OSError as error:
         if not exists and isinstance(error, FileNotFoundError):
             return path
-        raise Usage(f"{from_system(error)} ({option})") from None
+        hint = ": `cosign generate-key-pair` makes one" if option == "--cosign-key" else ""
+        raise Usage(f"{from_system(error)} ({option}{hint})") from None
     if path.is_dir() is not folder:
         raise Usage(f"{path} is {'a file: expected a folder' if folder else 'a folder: expected a file'} ({option})")
     return path

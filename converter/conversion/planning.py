@@ -124,7 +124,8 @@ def refuse_losses(planned: Plan, chosen: SelectedImage, target: str, options: Op
     """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:
-        raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict)")
+        hint = "; --squash or --layered keeps the layers" if "layers" in lost else ""
+        raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict{hint})")
     if options.preserve_digests:
         made = forecast(planned.root).made
         if made is None or made.descriptor.digest != chosen.root.digest:

@@ -135,11 +135,12 @@ class Location:
         if colon and transport in ("docker-daemon", "appc"):
             return cls(transport=transport, path=rest)
         if not colon or transport not in TRANSPORTS:
-            if colon and re.fullmatch(r"[a-z][a-z_-]+", transport):
+            if colon and (re.fullmatch(r"[a-z][a-z_-]+", transport) or transport.lower() in TRANSPORTS):
                 raise _no_transport(transport, text)
             return cls(transport="", path=text)
         if transport == "docker":
-            raise Usage(f'"{text}" lacks its slashes: docker://HOST/REPO[:TAG]')
+            file = f"docker-archive:{rest or 'PATH'} for a file"
+            raise Usage(f'"{text}" lacks its slashes: docker://HOST/REPO[:TAG], or {file}')
         path, name = _split_path(rest)
         if not path:
             raise Usage(f'"{text}" has no path: expected {transport}:PATH')
@@ -192,7 +193,7 @@ def _no_transport(transport: str, text: str) -> Usage:
         return Usage(f"containers-storage: is not supported: {ways}")
     # Many images are called "app".
     others = [one for one in TRANSPORTS if one != "appc"]
-    if close := get_close_matches(transport, others, n=1, cutoff=0.8):
+    if close := get_close_matches(transport.lower(), others, n=1, cutoff=0.8):
         return Usage(f'unknown transport "{transport}": did you mean {close[0]}?')
     if is_name(text):
         places = f"docker://{text} (in a registry) or docker-daemon:{text} (in the Docker Engine)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,10 @@ def disk_errors(path: str | Path, verb: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"{printable_path(path)}: no such file or directory") from None
+        named = printable_path(path)
+        # In the manner of a URL: oci://layout.
+        hint = f" (did you mean {named.lstrip('/')}?)" if re.match("//[^/]", named) else ""
+        raise NotFound(f"{named}: no such file or directory{hint}") from None
     except OSError as error:
         raise disk_error(error, path, verb) from error
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from converter.errors import Invalid, unless_invalid
+from converter.errors import Invalid, NotFound, unless_invalid
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -38,6 +38,8 @@ _OF_MANIFESTS = ("layers", "config", "fslayers", "subject", "blobs")
 def check_layout(medium: Medium, problems: Problems = RAISE_FIRST) -> None:
     """Report a missing ``oci-layout``, and a version other than 1.0.0 (which 1.1 uses as well)."""
     with problems.at(LAYOUT, missing="oci/layout-file"):
+        if medium.size(LAYOUT) is None:
+            raise NotFound(f"no such file: {medium.where} is not an OCI layout")
         version = problems.load_object(medium.read_document(LAYOUT), "oci-layout", LAYOUT).get("imageLayoutVersion")
         if version != "1.0.0":
             raise Invalid(f"imageLayoutVersion {version!r} is not supported (only '1.0.0' is)")

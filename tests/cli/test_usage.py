@@ -70,6 +70,11 @@ from converter.cli.main import main
         pytest.param("inspect a --timeout 0", "--timeout is 0: expected more than 0", id="no time at all"),
         pytest.param("inspect a --timeout x", 'invalid --timeout "x": expected a number', id="no time"),
         pytest.param("verify a --key none.pub", "none.pub: no such file or directory (--key)", id="no such file"),
+        pytest.param(
+            "sign a --cosign-key none.key",
+            "none.key: no such file or directory (--cosign-key: `cosign generate-key-pair` makes one)",
+            id="no key yet",
+        ),
         pytest.param("verify a --key .", ". is a folder: expected a file (--key)", id="a folder"),
         pytest.param("verify a --lookaside f", "f is a file: expected a folder (--lookaside)", id="a file"),
         pytest.param("convert a b --digestfile .", ". is a folder: expected a file (--digestfile)", id="a target"),
@@ -110,6 +115,10 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
         pytest.param(
             "convert rootfs:. oci:/proc/x", "cannot write in /proc: it takes no new files", id="no place at all"
         ),
+        pytest.param("inspect oci://x", "//x: no such file or directory (did you mean x?)", id="a path as a URL"),
+        pytest.param("inspect OCI:x", 'unknown transport "OCI": did you mean oci?', id="capitals"),
+        pytest.param("inspect docker:a.tar", "or docker-archive:a.tar for a file", id="docker for an archive"),
+        pytest.param("inspect oci:.", "oci-layout: no such file: . is not an OCI layout", id="a folder as a layout"),
         pytest.param("inspect oci:x --tls-verify=maybe", 'invalid --tls-verify "maybe": expected true or', id="maybe"),
     ],
 )

@@ -58,7 +58,7 @@ class DaemonSink(DockerArchiveSink):
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
-            with within(f"the Docker Engine at {self._engine.host}"):
+            with within(f"docker-daemon:{self._reference}"):
                 super().__exit__(kind, *rest)
         finally:
             self._engine.close()

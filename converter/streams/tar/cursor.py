@@ -60,7 +60,9 @@ class Cursor:
         offset = self.offset
         taken = b"".join(self.views(size))
         if len(taken) < size:
-            raise Invalid(f"unexpected end of {what}: expected {size} bytes at byte {offset}, found {len(taken)}")
+            raise Invalid(
+                f"unexpected end of {what}: expected {size} bytes at byte {offset}, found {len(taken)}: it is cut off"
+            )
         return taken
 
     def header(self) -> bytes:
@@ -70,7 +72,9 @@ class Cursor:
             return head
         if head.strip(b"\0"):
             start = self.offset - len(head)
-            raise Invalid(f"unexpected end of header: expected {SIZE} bytes at byte {start}, found {len(head)}")
+            raise Invalid(
+                f"unexpected end of header: expected {SIZE} bytes at byte {start}, found {len(head)}: it is cut off"
+            )
         self.tail = head
         return b""
 

@@ -225,7 +225,9 @@ def test_global_records_hold_until_they_are_changed_and_their_own_win() -> None:
 
 DAMAGED = [
     pytest.param(
-        PLAIN[:400], "unexpected end of header: expected 512 bytes at byte 0, found 400", id="a header that ends early"
+        PLAIN[:400],
+        "unexpected end of header: expected 512 bytes at byte 0, found 400: it is cut off",
+        id="a header that ends early",
     ),
     pytest.param(
         PLAIN[:1] + b"x" + PLAIN[2:], "checksum mismatch: expected 3811, computed 3931", id="a wrong checksum"
