@@ -75,6 +75,8 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "ID", target.image_id
     kinds = Counter(layer.relation for layer in target.layers)
     yield "layers", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
+    if target.signatures:
+        yield "signed", ", ".join(dict.fromkeys(one["kind"] for one in target.signatures))
     for path in _needed(target):
         yield "needs", path
     if target.size and not (dry_run and target.digest is None):

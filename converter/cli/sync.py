@@ -190,7 +190,8 @@ def _row(one: Outcome) -> str:
 
 def _digests(one: Outcome) -> str:
     """The digest that an image had and the one that it has now, and why they differ."""
-    why = f" (changed by {', '.join(one.changed_by)})" if one.changed_by else ""
+    how = "differs" if one.state == "there" else "changed"  # nothing is changed if it is there
+    why = f" ({how} by {', '.join(one.changed_by)})" if one.changed_by else ""
     return f"  {brief(one.source_digest)} → {brief(one.digest) if one.digest else 'not known yet'}{why}"
 
 
@@ -199,4 +200,5 @@ def _sum(summary: Summary) -> str:
 
     counts = [f"{number} {WORDS[state]}" for state, number in summary.counts.items() if number]
     images = count(len(summary.outcomes), "image")
-    return f"{images}: {', '.join(counts) or 'nothing to do'}; {size(summary.fetched)} fetched, {summary.seconds:.1f} s"
+    fetched = f"{size(summary.fetched)} fetched, " if summary.fetched else ""
+    return f"{images}: {', '.join(counts) or 'nothing to do'}; {fetched}{summary.seconds:.1f} s"

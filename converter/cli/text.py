@@ -120,11 +120,13 @@ def _short_where(text: str, columns: int) -> str:
 
 
 def _folded(parts: Sequence[Part], columns: int, indent: int) -> Iterator[list[Part]]:
-    """Coloured text as lines that end between words; a word stays whole, even if it is too long."""
+    """Coloured text as lines that end between words; a word stays whole, even if it is too long, and an arrow stays
+    before what it points at.
+    """
     line: list[Part] = []
     length = 0
     for text, colour in parts:
-        for word in re.findall(r" *[^ ]+| +", text):
+        for word in re.findall(r" *→ [^ ]+| *[^ ]+| +", text):
             if length > indent and length + len(word.rstrip()) > columns:
                 yield line
                 line, length, word = [(" " * indent, "")], indent, word.lstrip()

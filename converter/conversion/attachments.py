@@ -117,8 +117,8 @@ def split_by_subject(
             left.append(one)
     if not left:
         return tuple(kept), ()
-    what = "attachment speaks" if len(left) == 1 else "attachments speak"
-    reason = f"{len(left)} {what} of a digest that the target does not have"
+    what = "attachment (a signature or the like) is" if len(left) == 1 else "attachments (signatures or the like) are"
+    reason = f"{len(left)} {what} about the original image, which has another digest"
     return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
 
 

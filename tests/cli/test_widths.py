@@ -83,6 +83,7 @@ def test_no_digest_is_broken(images: Path, monkeypatch: pytest.MonkeyPatch, comm
     lines = screen.lines()
     assert lines
     for line in lines:
+        assert not line.endswith("→"), line
         assert len(line) <= columns or not (WHOLE.search(line) or SHORT.search(line)), line
 
 
@@ -127,6 +128,8 @@ def test_an_image_that_changes_is_told_with_both_digests(images: Path, capsys: p
     told = capsys.readouterr().out.splitlines()
     (digests,) = (line for line in told if line.endswith("(changed by compression)"))
     assert len(WHOLE.findall(digests)) == 2
+    main(["sync", "oci:long", "oci:out2", "--compress", "none"])
+    assert "(differs by compression)" in capsys.readouterr().out, "nothing is changed by what is there already"
 
 
 def test_the_terminal_is_asked_how_wide_it_is(images: Path) -> None:
