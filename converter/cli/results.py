@@ -79,6 +79,9 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "signed", ", ".join(dict.fromkeys(one["kind"] for one in target.signatures))
     for path in _needed(target):
         yield "needs", path
+    beside = None if dry_run else origin_beside(target.destination, target.media_type)
+    if beside is not None and beside.exists():
+        yield "also", f"{beside}: keep it beside {beside.name.removesuffix('.origin')}"
     if target.size and not (dry_run and target.digest is None):
         yield "size", size(target.size)
 
@@ -92,6 +95,18 @@ def _needed(target: TargetResult) -> Iterator[str]:
 
         path = Path(Location.parse(target.destination).path)
         yield from (str(below_path(path, other)) for other in others)
+
+
+def origin_beside(reference: str, media_type: str) -> Path | None:
+    """The file beside an ACI that keeps what was signed, whether or not it is there; None if there is no place."""
+    from converter.model import media_types as types
+    from converter.model.reference import STDIN, STDOUT, Location
+    from converter.stores.aci_file import origin_path
+
+    place = Location.parse(reference)
+    if media_type != types.ACI or place.transport not in ("", "aci") or place.path in (*STDIN, *STDOUT):
+        return None
+    return origin_path(Path(place.path))
 
 
 def _named(target: TargetResult) -> str:

@@ -17,6 +17,7 @@ from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, 
 from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
+from converter.cli.results import origin_beside
 from converter.cli.signers import content_trust_option, read_files_below, read_option_file
 from converter.cli.text import GREEN, RED, YELLOW, show, show_error, show_json
 from converter.errors import Usage
@@ -163,6 +164,9 @@ def command(
     if not judgement.ok:
         for fact in judgement.unmet:
             show_error(f"{reference}: {fact}", colour=RED)
+        beside = origin_beside(reference, judgement.root.media_type)
+        if not judgement.verdicts and beside is not None and not beside.exists():
+            show_error(f"{reference}: no {beside.name} beside it, where a converted image keeps what was signed")
         return 1
     return 0
 

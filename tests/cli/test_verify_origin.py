@@ -41,6 +41,16 @@ def test_what_does_not_hold(asked: list[str], converted: Path, capsys: pytest.Ca
     assert "verified" not in capsys.readouterr().out
 
 
+def test_the_record_is_to_be_kept_beside_the_aci(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    aci, key = tmp_path / "app.aci", tmp_path / "k.pub"
+    key.write_bytes(public_pem(ecdsa()))
+    assert main(["convert", origins.oci(tmp_path / "source"), f"aci:{aci}"]) == 0
+    assert f"  also   {aci}.origin: keep it beside app.aci" in capsys.readouterr().out.splitlines()
+    aci.rename(tmp_path / "moved.aci")
+    assert main(["verify", f"aci:{tmp_path}/moved.aci", "--key", str(key)]) == 1
+    assert "no moved.aci.origin beside it, where" in capsys.readouterr().err
+
+
 def test_no_record_is_written_where_nobody_wants_one(tmp_path: Path) -> None:
     source = origins.oci(tmp_path / "source")
     assert main(["convert", "--quiet", "--origin", "never", source, f"aci:{tmp_path}/app.aci"]) == 0
