@@ -81,7 +81,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             rows = list(map(difference, found))
             told = {"equal": not rows, "differences": [asdict(one) for one in rows]}
             write_reports(told, "difference", (first, second), rows, trees)
-        show_result(found)
+        show_result(found, first, second)
         return DIFFERENT if found else EQUAL
 
 
@@ -102,7 +102,7 @@ def _tree(image: Image) -> Node:
     return usage([partial(uncompressed_layer, layer) for layer in image.layers]).root
 
 
-def show_result(found: Records) -> None:
+def show_result(found: Records, first: str, second: str) -> None:
     """Print the differences, as JSON or as text."""
     if flags().json and found:
         print('{\n  "equal": false,\n  "differences": [')
@@ -112,6 +112,9 @@ def show_result(found: Records) -> None:
     elif flags().json:
         show_json({"equal": True, "differences": []})
     elif not flags().quiet:
+        if found:
+            show(f"- {first}", colour=RED)
+            show(f"+ {second}", colour=GREEN)
         show_differences(map(difference, found))
 
 

@@ -55,6 +55,8 @@ def test_what_differs_for_people(here: Path, capsys: pytest.CaptureFixture[str])
     put(store, add_image(store, tars=[tar({"a": None, "c": b""})], name=""), "two")
     assert main(["diff", "oci:in:one", "oci:in:two"]) == 1
     assert capsys.readouterr().out.splitlines() == [
+        "- oci:in:one",
+        "+ oci:in:two",
         "/",
         "  ~ a: type file → directory",
         "  - b\\x1b[2J (file)",
@@ -91,7 +93,7 @@ def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys:
         ),
     )
     assert main(["diff", *ends]) == 1
-    told = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr().out.splitlines()[2:]
     assert told[:3] == ["/etc/", "  ~ a: size 2.0 KiB → 3.0 KiB; content", "  + new (file)"]
     assert told[3] == "/usr/"
     assert told[4].startswith("  ~ c: mode 0755 → 0700; mtime ")
