@@ -10,7 +10,7 @@ import click
 
 from converter.cli.environment import input_files
 from converter.cli.flags import FilePath, FolderPath, combine_options, hidden_option, hidden_values
-from converter.errors import LimitExceeded, Usage, from_system
+from converter.errors import LimitExceeded, Usage, from_system, within
 from converter.model.limits import current_limits
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def wanted_from_options() -> Wanted | None:
         return None
     from converter.verification.wanted import Wanted
 
-    return Wanted(policy=read_option_file(path), read=read_option_file)
+    return Wanted(policy=read_policy(path), read=read_option_file)
 
 
 def read_option_file(path: str | Path) -> bytes:
@@ -94,6 +94,16 @@ def read_option_file(path: str | Path) -> bytes:
         raise from_system(error) from None
     if len(data) > most:
         raise LimitExceeded(f"{path}: more than {most} bytes (limit: document)")
+    return data
+
+
+def read_policy(path: Path) -> bytes:
+    """Read a policy.json; raises Invalid, by the name of the file, if it is none."""
+    from converter.trust.policy import Policy
+
+    data = read_option_file(path)
+    with within(str(path)):
+        Policy.parse(data)
     return data
 
 

@@ -18,7 +18,7 @@ from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.profile import scope, scope_options
 from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.results import origin_beside
-from converter.cli.signers import content_trust_option, read_files_below, read_option_file
+from converter.cli.signers import content_trust_option, read_files_below, read_option_file, read_policy
 from converter.cli.text import GREEN, RED, YELLOW, show, show_error, show_json
 from converter.errors import Usage
 from converter.model.reference import Location
@@ -100,7 +100,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @click.option(
     "--policy",
     type=File,
-    callback=lambda _context, _option, path: path and read_option_file(path),
+    callback=lambda _context, _option, path: path and read_policy(path),
     help="A skopeo policy.json that must be met.",
 )
 @click.option("--identity", default="", metavar="NAME", help="The name that must be signed. Default: the image's own.")

@@ -60,6 +60,7 @@ def test_json(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["--key", "cosign.pub", "--at", "noon"], 2, 'invalid time "noon"', id="a time that is none"),
         pytest.param(["--key", "/dev/zero"], 1, "bytes (limit: document)", id="a key without end"),
         pytest.param(["--policy", "/dev/zero"], 1, "bytes (limit: document)", id="a policy without end"),
+        pytest.param(["--policy", "cosign.pub"], 1, "cosign.pub: invalid JSON", id="a policy that is none"),
         pytest.param(["--key", "missing.pub"], 2, "missing.pub", id="a file that is not there"),
     ],
 )
