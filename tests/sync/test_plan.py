@@ -116,7 +116,7 @@ def test_repositories_that_would_get_the_same_name_are_refused(ours: FakeRegistr
     for name in ("a/app", "b/app"):
         ours[name].tags["1"] = ""
 
-    with pytest.raises(Usage, match="use other names"):
+    with pytest.raises(Usage, match=r"use other names \(--rename .\{repository\}.\)"):
         of_registry(ours, "", "{name}")
 
 

@@ -52,10 +52,12 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
 
 def _one_name(first: Location, second: Location, destination: Location) -> str:
     """The error for two sources that would get the same name; it says what would distinguish them."""
+    names = [SourceName.of(one, name_at(one)) for one in (first, second)]
     way = "a rename for each in a sync file"
-    if first.kind.access == second.kind.access == "registry":
-        hosts = {ImageName.parse(one.path).host for one in (first, second)}
-        way = f"--rename '{'{host}/{repository}' if len(hosts) > 1 else '{repository}'}'"
+    if len({one.host for one in names}) > 1 and all(one.host for one in names):
+        way = "--rename '{host}/{repository}'"
+    elif len({one.repository for one in names}) > 1:
+        way = "--rename '{repository}'"
     return f"{first} and {second} would both become {destination}: use other names ({way})"
 
 
