@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.errors import Unsupported, Usage
+from converter.errors import LossRefused, Unsupported, Usage
 from converter.formats import runtime
 from converter.formats.accounts import GROUP, PASSWD, Accounts, process_user
 from converter.formats.runtime import Flattened, runtime_config
@@ -223,6 +223,10 @@ def test_a_conversion_makes_a_bundle_a_directory_and_a_tar(tmp_path: Path) -> No
     assert [target.format for target in result.targets] == ["runtime"] * 3
     assert result.targets[1].digest == result.targets[2].digest
     assert result.targets[1].image_id is None
+    assert [loss.field for loss in result.targets[0].losses] == ["healthcheck"]
+    assert {"entrypoint", "cmd"} <= {loss.field for loss in result.targets[1].losses}
+    with pytest.raises(LossRefused, match=r"cannot hold .*cmd"):
+        converter.convert(source, f"rootfs:{tmp_path}/strict", strict=True)
     assert json.loads((tmp_path / "b/config.json").read_bytes())["process"]["args"] == ["/bin/app", "--serve"]
     for tree in ("b/rootfs", "r"):
         assert (tmp_path / tree / "etc/name").read_bytes() == b"two"
