@@ -29,7 +29,7 @@ from converter.plan import Copy, Node, Verbatim, Write
 from converter.ports import Fetch
 
 name = "docker-v1"
-whole = ""
+single_file_name = ""
 
 EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4")
 """The empty gzipped tar that represents a step that changed no file."""
