@@ -198,7 +198,7 @@ def test_an_engine_has_a_name(text: str, engine_is: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["compress", "decompress", "read_ahead", "verify", "blocks", "detect", "workers"],
+    ["compress", "decompress", "read_ahead", "meter", "blocks", "detect", "workers"],
     ids=lambda name: f"{name}",
 )
 def test_importing_a_stage_imports_no_codec(module: str) -> None:
