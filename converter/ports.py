@@ -35,7 +35,7 @@ class Writer(Protocol):
         """
         ...
 
-    def losses(self, item: Item, settings: Settings, /) -> Iterable[Loss]:
+    def losses(self, item: Item, accepts: frozenset[str], settings: Settings, /) -> Iterable[Loss]:
         """What ``encode`` would omit or keep elsewhere, once per field."""
         ...
 

@@ -12,7 +12,7 @@ from converter.conversion.dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signatures import Carried
-from converter.conversion.targets import becomes_oci, format_for, name_for, not_in_a_tree, not_loaded_by_docker
+from converter.conversion.targets import becomes_oci, format_for, name_for, not_loaded_by_docker
 from converter.errors import LossRefused, within
 from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
@@ -82,9 +82,7 @@ def plan_target(
             chosen, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
         )
         more = (*carried.losses, *(origin.losses(destination) if due else ()), *chosen.unread)
-        lost = tuple(target.losses(item, chosen.settings)) if back is None else ()
-        told = {loss.field for loss in lost}
-        lost += tuple(loss for loss in not_in_a_tree(destination, item) if loss.field not in told)
+        lost = tuple(target.losses(item, sink.accepts, chosen.settings)) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *not_loaded_by_docker(destination, item)))
         refuse_losses(planned, chosen, target.name, options)
         return PlannedTarget(

@@ -18,19 +18,6 @@ from converter.ports import Writer
 from converter.stores import files_written
 
 V1 = "docker-v1"
-
-_STARTED_BY = (
-    "user",
-    "exposed_ports",
-    "env",
-    "entrypoint",
-    "cmd",
-    "volumes",
-    "working_dir",
-    "labels",
-    "stop_signal",
-)
-"""What of a configuration a bundle has, and a root file system alone has not."""
 """Docker's manifests of schema 1."""
 
 
@@ -118,14 +105,6 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
         layers = "1 layer is" if away == 1 else f"{away} layers are"
         reason = f"{layers} only at a URL, from which docker load fetches nothing (from a registry: --download-foreign)"
         yield Loss(field="layers", reason=reason, kept="LayerSources")
-
-
-def not_in_a_tree(destination: Location, item: Item) -> Iterator[Loss]:
-    """How a container is started, as far as the image says so: a root file system alone has no place for it."""
-    if destination.transport == "rootfs" and isinstance(item, Image):
-        for field in _STARTED_BY:
-            if getattr(item.config, field):
-                yield Loss(field=field, reason="a root file system has none; a bundle has")
 
 
 def shown_format(destination: Location, chosen: Writer) -> str:

@@ -49,7 +49,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
-def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
+def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI can express and Docker cannot, and the losses noted by the image's own format, once per field."""
     original = item.original
     if original is not None and original.format == name:

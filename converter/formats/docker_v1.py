@@ -126,7 +126,7 @@ def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) 
     )
 
 
-def losses(_item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
+def losses(_item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterable[Loss]:
     """Nothing: an item that would lose anything is not encoded at all."""
     return ()
 

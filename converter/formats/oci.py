@@ -41,7 +41,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
-def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterator[Loss]:
+def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI has no place for: the CPU features of a Docker list, and the losses noted by the image's own format."""
     if isinstance(item, Index) and any(
         "features" in (row.get("platform") or {}) for row in index.original_rows(item, "docker")

@@ -36,6 +36,20 @@ COMMANDING = (
 """Annotations that control crun, runc, Kata and gVisor: an image must not set them (conversion.md, "Annotations")."""
 
 
+CONFIGURED = (
+    "user",
+    "exposed_ports",
+    "env",
+    "entrypoint",
+    "cmd",
+    "volumes",
+    "working_dir",
+    "labels",
+    "stop_signal",
+)
+"""What of a configuration a bundle has, and a root file system alone has not."""
+
+
 @frozen
 class Flattened:
     """The rewrite of all layers into one tree; learns the accounts in it."""
@@ -70,14 +84,21 @@ class _Config:
         return dump_json(runtime_config(self.image, made[0].facts))
 
 
-def losses(item: Item, _settings: Settings = DEFAULTS) -> Iterable[Loss]:
-    """What a runtime's configuration cannot or must not express. That files have no history is not reported."""
+def losses(item: Item, accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterable[Loss]:
+    """What a runtime's configuration cannot or must not express, and all of it where the target takes none.
+
+    That files have no history is not reported.
+    """
     if not isinstance(item, Image):
         return
     if item.config.healthcheck:
         yield Loss(field="healthcheck", reason="a runtime checks no health")
     unsafe = sorted(label for label in item.config.labels if label.startswith(COMMANDING))
-    if unsafe:
+    if types.RUNTIME_CONFIG not in accepts:
+        for field in CONFIGURED:
+            if getattr(item.config, field):
+                yield Loss(field=field, reason="a root file system has none; a bundle has")
+    elif unsafe:
         yield Loss(field="labels", reason=f"a runtime would obey {', '.join(map(ascii, unsafe))}")
     for loss in losses_elsewhere(item, name):
         held = item.notes.confinement.losses.get(loss.field, loss)

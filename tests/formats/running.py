@@ -13,6 +13,9 @@ from converter.plan import Made, Node
 from converter.streams.workers import Workers
 from tests.builders.memory import MemorySink, MemoryStore
 
+BUNDLE = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
+"""What a target takes that holds a bundle."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:

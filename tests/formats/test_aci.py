@@ -243,7 +243,7 @@ def on_arm(image: Image) -> Image:
 
 
 def fields(image: Image, target: Writer = oci) -> dict[str, str]:
-    return {loss.field: loss.kept for loss in target.losses(image, DEFAULTS)}
+    return {loss.field: loss.kept for loss in target.losses(image, frozenset(), DEFAULTS)}
 
 
 def test_what_another_format_cannot_hold_is_told() -> None:

@@ -12,6 +12,7 @@ from converter.model.content import LayerFacts, known_bytes
 from converter.model.image import CAPABILITIES
 from tests.builders.acis import aci as an_aci
 from tests.builders.acis import manifest
+from tests.formats.running import BUNDLE
 
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
 WITHOUT_CHOWN = [one for one in CAPABILITIES if one != "CAP_CHOWN"]
@@ -104,7 +105,7 @@ def test_a_bundle_holds_what_a_runtime_has_a_word_for() -> None:
     }
     image = aci.decode(an_aci(manifest(app=app)), lambda _: known_bytes(b"", ""))
 
-    assert [loss.field for loss in runtime.losses(image)] == []
+    assert [loss.field for loss in runtime.losses(image, BUNDLE)] == []
     assert len([*oci.losses(image)]) == 3
     config = runtime_config(image, LayerFacts())
     assert config["process"]["user"] == {"uid": 1000, "gid": 1000, "additionalGids": [5, 6]}
@@ -119,6 +120,6 @@ def test_what_a_runtime_has_no_word_for_is_told_alone() -> None:
     app = {"exec": ["/bin/app"], "user": "0", "group": "0", "isolators": isolators}
     image = aci.decode(an_aci(manifest(app=app)), lambda _: known_bytes(b"", ""))
 
-    (loss,) = runtime.losses(image)
+    (loss,) = runtime.losses(image, BUNDLE)
     assert (loss.field, loss.kept) == ("app.isolators", "")
     assert loss.reason == "other formats have no word for it (os/linux/oom-score-adj)"

@@ -156,7 +156,7 @@ def test_steps_without_a_layer_keep_their_places() -> None:
 
 
 def test_layers_that_stay_are_no_loss() -> None:
-    fields = {loss.field for loss in aci_format.losses(docker_image(*LAYERS), LAYERED)}
+    fields = {loss.field for loss in aci_format.losses(docker_image(*LAYERS), frozenset(), LAYERED)}
     assert fields == {"history"}
 
 

@@ -24,6 +24,7 @@ from converter.streams.squash import Flatten
 from tests.builders import LAYERS, add_image
 from tests.builders.disk import stored
 from tests.builders.memory import MemoryStore
+from tests.formats.running import BUNDLE
 from tests.strategies.tar import File, archive
 
 LINUX = Platform(os="linux", architecture="arm64", variant="v8")
@@ -181,12 +182,14 @@ def test_annotations_are_those_of_the_specification_and_labels_win() -> None:
         "org.opencontainers.image.exposedPorts": "80/tcp,53/udp",
         "team": "blue",
     }
-    assert list(runtime.losses(image)) == [Loss(field="labels", reason="a runtime would obey 'run.oci.handler'")]
+    assert list(runtime.losses(image, BUNDLE)) == [
+        Loss(field="labels", reason="a runtime would obey 'run.oci.handler'")
+    ]
 
 
 def test_what_is_lost_is_told_once() -> None:
     image = Image(platform=LINUX, config=RunConfig(healthcheck={"Test": ["NONE"]}))
-    assert [loss.field for loss in runtime.losses(image)] == ["healthcheck"]
+    assert [loss.field for loss in runtime.losses(image, BUNDLE)] == ["healthcheck"]
     assert list(runtime.losses(Index())) == []
 
 
@@ -196,13 +199,13 @@ def test_a_plan_is_a_tree_and_where_it_is_wanted_a_configuration() -> None:
     assert isinstance(rootfs, Make)
     assert isinstance(rootfs.content, Derived)
     assert rootfs.content.rewrite == Flatten(), "nobody looks for accounts"
-    bundle = runtime.encode(image, frozenset((types.ROOTFS, types.RUNTIME_CONFIG)))
+    bundle = runtime.encode(image, BUNDLE)
     assert isinstance(bundle, Write)
     assert isinstance(bundle.inputs[0], Make)
 
 
 def test_what_cannot_be_written_is_refused() -> None:
-    accepts = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
+    accepts = BUNDLE
     root = known_bytes(b"{}", types.OCI_MANIFEST)
     for item in (Index(), Artifact(original=Original(format="oci", manifest=root))):
         with pytest.raises(Unsupported, match=r"cannot write a root file system"):

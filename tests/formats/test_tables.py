@@ -17,10 +17,10 @@ from converter.model.settings import DEFAULTS
 def test_a_writer_reports_what_is_lost_outside_the_format_that_was_read(name: str) -> None:
     loss = Loss(field="members", reason="only an ACI has them")
     image = Image(platform=Platform(os="linux", architecture="amd64"), notes=Notes(losses=(loss,)))
-    assert loss in formats.writer(name).losses(image, DEFAULTS)
+    assert loss in formats.writer(name).losses(image, frozenset(), DEFAULTS)
     waiting = replace(image, notes=Notes(depends_on=("base",)))
     with pytest.raises(NotFound, match="base"):
-        list(formats.writer(name).losses(waiting, DEFAULTS))
+        list(formats.writer(name).losses(waiting, frozenset(), DEFAULTS))
 
 
 @pytest.mark.parametrize("name", formats.WRITERS)

@@ -81,7 +81,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
 
 
-def losses(item: Item, settings: Settings = DEFAULTS) -> Iterator[Loss]:
+def losses(item: Item, _accepts: frozenset[str] = frozenset(), settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
     image = single_image(item, single_file_name)
     base = baseline_of(image)
