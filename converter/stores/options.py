@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -68,15 +68,36 @@ class StoreOptions:
     mount_from: tuple[str, ...] = ()
     holders: Holders | None = None
     hosts: Hosts | None = None
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     devices: bool = False
     hints: bool = True
-    report: Report = silent
+    report: Report = field(default=silent, compare=False)
     problems: Problems = field(default=RAISE_FIRST, compare=False, repr=False)
     overwrite: bool = False
     mirror: bool = False
     delegated: bool = False
     inputs: Inputs = field(default_factory=Inputs, repr=False, compare=False)
+
+    @property
+    def home(self) -> Path:
+        """The home directory of whoever runs the program."""
+        return Path(self.environment.get("HOME") or "/nonexistent")
+
+    def for_hosts(self) -> StoreOptions:
+        """The same without what does not concern how hosts are spoken to: where these are equal, connections are
+        shared.
+        """
+        return replace(
+            self,
+            docker_host="",
+            epoch=0,
+            mount_from=(),
+            holders=None,
+            devices=False,
+            hints=False,
+            overwrite=False,
+            mirror=False,
+        )
 
     def overwriting(self, kind: Kind = "") -> Overwriting:
         """What a file that is to hold ``kind`` may replace."""

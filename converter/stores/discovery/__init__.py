@@ -18,7 +18,6 @@ from converter.stores.discovery.templates import Endpoint
 from converter.stores.discovery.web import Web
 from converter.stores.disk import disk_error
 from converter.stores.options import StoreOptions
-from converter.stores.registry.access import access_of
 from converter.stores.registry.urls import refuse_link_local
 from converter.stores.source import WrappedSource
 from converter.streams.blocks import closing, read_blocks
@@ -34,7 +33,7 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
     """
     app = AppName.parse(location.path)
     folder = tempfile.TemporaryDirectory(prefix="transship-")
-    web = Web(access_of(options))
+    web = Web(options)
     try:
         completed = app.completed()
         path = Path(folder.name, "image.aci")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError, NotFound
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Discovered, read_page
-from converter.stores.registry.access import Access
+from converter.stores.hosts import Hosts
+from converter.stores.options import StoreOptions
 from converter.stores.registry.client import refusal_error
 from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class Web:
-    """Speaks https to any host, and http if ``Access`` waives TLS; sends no credentials."""
+    """Speaks https to any host, and http if ``options`` waive TLS; sends no credentials."""
 
-    def __init__(self, access: Access) -> None:
-        self.access = access
-        self.patience = RetryPolicy(access.retries)
-        self._wire = Wire(access)
+    def __init__(self, options: StoreOptions) -> None:
+        self._options = options
+        self.patience = RetryPolicy(options.retries)
+        self._wire = Wire(options, Hosts())
 
     def close(self) -> None:
         self._wire.close()
@@ -49,12 +50,12 @@ class Web:
                 if found.endpoints:
                     return found
                 said.append(f"{display_url(url)} has no ac-discovery tag that fits")
-        how = " over HTTPS (--tls-verify=false allows HTTP)" if self.access.tls_verify else ""
+        how = " over HTTPS (--tls-verify=false allows HTTP)" if self._options.tls_verify else ""
         raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(said))[:1000]}')
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
-        page = read_whole(self.blocks(url), self.access.limits.document, f"from {display_url(url)}")
+        page = read_whole(self.blocks(url), self._options.limits.document, f"from {display_url(url)}")
         return page.decode("utf-8", "replace")
 
     def blocks(self, url: str) -> Iterator[Block]:
@@ -71,7 +72,7 @@ class Web:
             raise refusal_error(request, response, b"")
 
     def _schemes(self) -> tuple[str, ...]:
-        return ("https",) if self.access.tls_verify else ("https", "http")
+        return ("https",) if self._options.tls_verify else ("https", "http")
 
     def may_fetch(self, url: str) -> bool:
         """Whether a URL named by a page may be requested."""

@@ -9,7 +9,6 @@ from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
-from converter.stores.registry.access import Access, access_of
 from converter.stores.registry.client import Client
 from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
@@ -25,16 +24,16 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     below ``docker://HOST/PREFIX/``; makes no request yet. Raises Invalid.
     """
     if location.is_registry:
-        return _all_of(location, access_of(options))
-    return RegistrySource(ImageName.parse(location.path), access_of(options), hints=options.hints)
+        return _all_of(location, options)
+    return RegistrySource(ImageName.parse(location.path), options)
 
 
-def _all_of(location: Location, access: Access) -> NameListing:
+def _all_of(location: Location, options: StoreOptions) -> NameListing:
     below = ImageName.parse(f"{location.path}x")
     prefix = below.repository.removesuffix("x")
 
     def listed() -> tuple[str, ...]:
-        client = Client.of(replace(below, repository=""), access)
+        client = Client.of(replace(below, repository=""), options)
         try:
             found = [name for name in list_repositories(client) if name.startswith(prefix)]
         finally:
@@ -46,7 +45,7 @@ def _all_of(location: Location, access: Access) -> NameListing:
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
     """The same, for writing."""
-    return RegistrySink(ImageName.parse(location.path), access_of(options), options.mount_from, options.holders)
+    return RegistrySink(ImageName.parse(location.path), options)
 
 
 def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
@@ -54,7 +53,7 @@ def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
     repository = ImageName.parse(name)
     if repository.tag or repository.digest:
         raise Usage(f'"{name}" has a tag or a digest: expected the name of a repository, HOST/REPO')
-    client = Client.of(repository, access_of(options or StoreOptions()))
+    client = Client.of(repository, options or StoreOptions())
     try:
         yield from list_tags(client)
     finally:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from converter.errors import Denied, Invalid
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.stores.registry.access import Credentials
+from converter.stores.registry.credentials import Credentials
 from converter.stores.registry.urls import display_url, redirect_target
 from converter.stores.registry.wire import Request
 

@@ -7,31 +7,40 @@ from pathlib import Path
 
 from converter.errors import Invalid, NotFound
 from converter.stores.disk import disk_error
-from converter.stores.registry.access import Access
+from converter.stores.options import StoreOptions
 
 
-def folder_of(host: str, port: int, access: Access) -> Path | None:
+def cert_dirs(home: Path) -> tuple[Path, ...]:
+    """Where container tools keep certificates by host, in their order (containers-certs.d(5))."""
+    return (
+        home / ".config/containers/certs.d",
+        Path("/etc/containers/certs.d"),
+        Path("/etc/docker/certs.d"),
+    )
+
+
+def folder_of(host: str, port: int, options: StoreOptions) -> Path | None:
     """The folder of ``HOST:PORT``, or of ``HOST`` if the port is 443: the first that exists.
 
     IPv6 addresses are in brackets there, as in references.
     """
-    if access.cert_dir is not None:
-        if not access.cert_dir.is_dir():
-            raise NotFound(f"{access.cert_dir}: no such directory (--cert-dir)")
-        return access.cert_dir
+    if options.cert_dir is not None:
+        if not options.cert_dir.is_dir():
+            raise NotFound(f"{options.cert_dir}: no such directory (--cert-dir)")
+        return options.cert_dir
     host = f"[{host}]" if ":" in host else host
     names = [f"{host}:{port}", *([host] if port == 443 else [])]
-    folders = (folder / name for folder in access.cert_dirs for name in names)
+    folders = (folder / name for folder in cert_dirs(options.home) for name in names)
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
-def context_for(host: str, port: int, access: Access) -> ssl.SSLContext:
+def context_for(host: str, port: int, options: StoreOptions) -> ssl.SSLContext:
     """The TLS context for a host.
 
     ``*.crt`` are authorities in addition to the system's; ``X.cert`` with ``X.key`` is shown to the host. Raises
     Invalid if one of a pair is missing or a file cannot be loaded.
     """
-    if access.tls_verify:
+    if options.tls_verify:
         context = ssl.create_default_context()
         # Set by default since Python 3.13, but many private authorities' certificates lack what it requires.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -40,7 +49,7 @@ def context_for(host: str, port: int, access: Access) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    folder = folder_of(host, port, access)
+    folder = folder_of(host, port, options)
     if folder is None:
         return context
     try:

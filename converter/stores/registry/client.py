@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.client import responses
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,8 @@ from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
+from converter.stores.options import StoreOptions
 from converter.stores.registry import credentials
-from converter.stores.registry.access import Access, Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
 from converter.stores.registry.urls import display_url, origin_of, purpose, redirect_target
 from converter.stores.registry.wire import Request, Wire, connection_error
@@ -62,29 +61,31 @@ class Client:
     """
 
     @classmethod
-    def of(cls, name: ImageName, access: Access, *, push: bool = False) -> Client:
+    def of(cls, name: ImageName, options: StoreOptions, *, push: bool = False) -> Client:
         """The run's shared client for the repository; a new one if there is no run."""
 
         def made() -> Client:
-            return cls(name.host, name.repository, access, push=push)
+            return cls(name.host, name.repository, options, push=push)
 
-        return access.hosts.shared((cls, name.host, name.repository, access, push), made) if access.hosts else made()
+        if options.hosts is None:
+            return made()
+        return options.hosts.shared((cls, name.host, name.repository, options.for_hosts(), push), made)
 
-    def __init__(self, host: str, repository: str, access: Access, *, push: bool) -> None:
+    def __init__(self, host: str, repository: str, options: StoreOptions, *, push: bool) -> None:
         """``push`` requests write access."""
         self.host = host
         self.repository = repository
         self._push = push
-        self.access = access
-        self.hosts = access.hosts or Hosts(report=access.report)
-        self._alone = access.hosts is None
+        self.options = options
+        self.hosts = options.hosts or Hosts(report=options.report)
+        self._alone = options.hosts is None
         self.gate = self.hosts.gate(host, push=push)
-        self.patience = self.hosts.patience(host, access.retries)
-        self._wire = Wire.of(replace(access, hosts=self.hosts))
+        self.patience = self.hosts.patience(host, options.retries)
+        self._wire = Wire.of(options, self.hosts)
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
-        self._scheme = "https" if access.tls_verify else ""
-        self._found: tuple[Credentials | None] | None = None
+        self._scheme = "https" if options.tls_verify else ""
+        self._found: tuple[credentials.Credentials | None] | None = None
         self._auth: Authorizer | None = None
         self._at_root: tuple[Challenge, ...] | None = None
         resource = f"repository:{repository}:{'pull,push' if push else 'pull'}" if repository else "registry:catalog:*"
@@ -176,7 +177,7 @@ class Client:
 
         try:
             parts = response.stream(64 * KIB, decode_content=False)
-            data = read_whole(parts, self.access.limits.document, f"from {display_url(url)}")
+            data = read_whole(parts, self.options.limits.document, f"from {display_url(url)}")
             response.release_conn()
         except LimitExceeded:
             response.close()
@@ -185,12 +186,12 @@ class Client:
             raise connection_error(error, url) from error
         return data
 
-    def _credentials(self) -> Credentials | None:
+    def _credentials(self) -> credentials.Credentials | None:
         if self._found is None:
-            self._found = (credentials.find_credentials(self.host, self.repository, self.access),)
+            self._found = (credentials.find_credentials(self.host, self.repository, self.options),)
         return self._found[0]
 
-    def _renewed(self) -> Credentials | None:
+    def _renewed(self) -> credentials.Credentials | None:
         self._found = None
         return self._credentials()
 
@@ -236,8 +237,8 @@ class Client:
         return Denied(f"{fact} ({_error_text(response.status, text)})")
 
     def _way_to_log_in(self) -> str:
-        if self.access.delegated:
-            places = ", ".join(map(str, self.access.auth_files))
+        if self.options.delegated:
+            places = ", ".join(map(str, credentials.auth_files(self.options)))
             return f"`podman login {self.host}` on this worker, which has none in {places}"
         return f"--creds, --authfile, or `podman login {self.host}`"
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
 from converter.model.document import load_object
+from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.reference import DEFAULT_HOST
 from converter.stores.disk import disk_error
-from converter.stores.registry.access import Access, Credentials
+from converter.stores.options import StoreOptions
 
 HUB_KEY = "https://index.docker.io/v1/"
 """The key for Docker Hub in Docker's configuration."""
@@ -26,24 +28,61 @@ _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HELPER_SECONDS = 60
 
 
-def find_credentials(host: str, repository: str, access: Access) -> Credentials | None:
+@frozen
+class Credentials:
+    """Credentials for a registry; secrets never appear in the repr."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    """Obtains tokens by OAuth 2 (distribution: docs/spec/auth/oauth.md), instead of a password."""
+
+    registry_token: str = field(default="", repr=False)
+    """Serves as the bearer token itself."""
+
+    source: str = field(default="", compare=False)
+    """The file or the helper that had them, for messages; empty if the caller gave them."""
+
+
+def find_credentials(host: str, repository: str, options: StoreOptions) -> Credentials | None:
     """The credentials for ``host/repository``; None means anonymous.
 
     Given credentials win; then each auth file in order: its ``credHelpers``, its ``auths``, its ``credsStore``, each
     for the repository first, then for the namespaces above it, then for the host. Raises Invalid for a broken file,
     Denied if a helper fails.
     """
-    if access.anonymous:
+    if options.anonymous:
         return None
-    if access.credentials is not None:
-        return access.credentials
-    for path in access.auth_files:
-        document = _read(path, must_exist=access.auth_file_named)
+    if options.token:
+        return Credentials(registry_token=options.token)
+    if options.credentials is not None:
+        username, password = options.credentials
+        return Credentials(username=username, password=password)
+    for path in auth_files(options):
+        document = _read(path, must_exist=options.authfile is not None)
         with within(str(path)):
-            found = found_in(document, credential_keys(host, repository), access.helper_path)
+            found = found_in(document, credential_keys(host, repository), options.environment.get("PATH"))
         if found is not None:
             return replace(found, source=f"{found.source} ({path})" if found.source else str(path))
     return None
+
+
+def auth_files(options: StoreOptions) -> tuple[Path, ...]:
+    """Where container tools keep credentials, in their order (containers-auth.json(5)); a named file excludes the
+    others.
+    """
+    environment = options.environment
+    named = options.authfile or environment.get("REGISTRY_AUTH_FILE")
+    if named:
+        return (Path(named),)
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    config = environment.get("XDG_CONFIG_HOME")
+    docker = environment.get("DOCKER_CONFIG")
+    return (
+        Path(runtime, "containers/auth.json") if runtime else Path(f"/run/containers/{os.getuid()}/auth.json"),
+        (Path(config) if config else options.home / ".config") / "containers/auth.json",
+        (Path(docker) if docker else options.home / ".docker") / "config.json",
+    )
 
 
 def credential_keys(host: str, repository: str) -> tuple[str, ...]:

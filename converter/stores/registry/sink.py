@@ -22,9 +22,8 @@ from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.reference import ImageName
-from converter.stores.options import Holders
+from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
-from converter.stores.registry.access import Access
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.source import reference_in
@@ -44,18 +43,14 @@ class RegistrySink:
     def __init__(
         self,
         name: ImageName,
-        access: Access,
-        mount_from: tuple[str, ...],
-        holders: Holders | None,
+        options: StoreOptions,
     ) -> None:
-        """``mount_from`` are repositories of the same registry whose blobs may be mounted without a transfer;
-        ``holders`` remembers others. What this run saw in this repository is not asked for.
-        """
+        """What this run saw in this repository is not asked for."""
         self.accepts: frozenset[str] = frozenset()
         self._name = name
-        self._mount_from = mount_from
-        self._holders = holders
-        self._client = Client.of(name, access, push=True)
+        self._mount_from = options.mount_from
+        self._holders = options.holders
+        self._client = Client.of(name, options, push=True)
         self._documents = Documents(self._client)
         self._lock = threading.Lock()
         # Documents and blobs are stored separately: the same bytes may be in one store and not in the other.
@@ -159,7 +154,7 @@ class RegistrySink:
         return False
 
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
-        data = read_whole(blocks, self._client.access.limits.document, "of a document")
+        data = read_whole(blocks, self._client.options.limits.document, "of a document")
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)

@@ -11,8 +11,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
 from converter.model.reference import ImageName
+from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
-from converter.stores.registry.access import Access
 from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.download import download_blob
@@ -33,11 +33,10 @@ class RegistrySource(BaseSource):
 
     local = False
 
-    def __init__(self, name: ImageName, access: Access, *, hints: bool) -> None:
-        """With ``hints``, the error for a missing tag lists existing ones."""
+    def __init__(self, name: ImageName, options: StoreOptions) -> None:
         self._name = name.tagged()
-        self._hints = hints
-        self._client = Client.of(name, access)
+        self._hints = options.hints
+        self._client = Client.of(name, options)
         self._documents = Documents(self._client)
 
     def close(self) -> None:
@@ -66,8 +65,8 @@ class RegistrySource(BaseSource):
             raise NotFound(f'no tag "{wanted}" in {self._name.name}{there}') from error
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """Documents come from the manifests endpoint, other blobs from the blobs endpoint; foreign layers as ``Access``
-        says.
+        """Documents come from the manifests endpoint, other blobs from the blobs endpoint; foreign layers as
+        ``download_foreign`` says.
         """
         if descriptor.data is not None and descriptor.size == len(descriptor.data):
             return Known(descriptor, blocks_of(descriptor.data))
@@ -77,7 +76,7 @@ class RegistrySource(BaseSource):
         if held is not None:
             return Known(descriptor.sized(len(held[1])), blocks_of(held[1]))
         if descriptor.urls and not is_there(self._client, descriptor):
-            if not self._client.access.download_foreign:
+            if not self._client.options.download_foreign:
                 return foreign_layer(descriptor, self._name.name)
             return Known(descriptor, lambda: self._foreign(descriptor))
         if descriptor.size < 0:

@@ -54,7 +54,7 @@ def upload_blob(client: Client, blocks: Blocks, expected: Descriptor | None, beg
     If the upload must start again, ``blocks`` are iterated over again; those of an iterator are kept in a temporary
     file. Raises what they raise, and then leaves nothing in the registry.
     """
-    replay = Replay(blocks, "" if expected else "sha256", keep=client.access.chunk is not None or expected is None)
+    replay = Replay(blocks, "" if expected else "sha256", keep=client.options.chunk is not None or expected is None)
     job = _Job(client, replay, expected, begun)
     try:
         digest = job.run()
@@ -98,7 +98,7 @@ class _Job:
         self._replay = replay
         self._expected = expected
         self._session = begun
-        self._chunk = client.access.chunk
+        self._chunk = client.options.chunk
 
     def run(self) -> Digest:
         failures = best = 0
@@ -140,7 +140,7 @@ class _Job:
         if self._chunk is None:
             return SMALL_PARTS[0] if status in _NOT_WHOLE else None
         # A part size chosen by the caller stays.
-        own = self._client.access.chunk is None
+        own = self._client.options.chunk is None
         return SMALL_PARTS[1] if own and status == _TOO_LARGE and self._chunk > SMALL_PARTS[1] else None
 
     def _in_parts(self, session: Session) -> Digest:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from converter.errors import LimitExceeded, Unreachable, Unsupported
 from converter.model.frozen import frozen
 from converter.stores.hosts import Hosts
-from converter.stores.registry.access import Access
+from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import context_for
 from converter.stores.registry.connections import bounded_pools
 from converter.stores.registry.urls import Origin, bypasses_proxy, display_url, origin_of, redirect_target
@@ -66,14 +66,13 @@ class Wire:
     """
 
     @classmethod
-    def of(cls, access: Access) -> Wire:
-        """The Wire of the run that ``access`` belongs to, whose ``hosts`` close it."""
-        assert access.hosts is not None
-        return access.hosts.shared((cls, access), lambda: cls(access))
+    def of(cls, options: StoreOptions, hosts: Hosts) -> Wire:
+        """The Wire of a run, whose ``hosts`` close it."""
+        return hosts.shared((cls, options.for_hosts()), lambda: cls(options, hosts))
 
-    def __init__(self, access: Access) -> None:
-        self.access = access
-        self._hosts = access.hosts or Hosts()
+    def __init__(self, options: StoreOptions, hosts: Hosts) -> None:
+        self._options = options
+        self._hosts = hosts
         self._pools: dict[Origin, PoolManager] = {}
         self._reached: set[Origin] = set()
         self._lock = threading.Lock()
@@ -93,7 +92,7 @@ class Wire:
         redirects or headers. Any status counts as success here.
         """
         home, url = origin_of(request.url), request.url
-        for _ in range(self.access.limits.redirects + 1):
+        for _ in range(self._options.limits.redirects + 1):
             headers = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **request.headers}
             if authorization and origin_of(url) == home:
                 headers["Authorization"] = authorization
@@ -106,7 +105,7 @@ class Wire:
             response.drain_conn()
             response.release_conn()
             url = redirect_target(url, location)
-        most = self.access.limits.redirects
+        most = self._options.limits.redirects
         raise LimitExceeded(f"more than {most} redirects, the last one to {display_url(url)} (limit: redirects)")
 
     def _send(self, request: Request) -> BaseHTTPResponse:
@@ -137,7 +136,7 @@ class Wire:
         left = self._hosts.left()
         if left is not None:
             return Timeout(total=left)
-        seconds = self.access.timeout
+        seconds = self._options.timeout
         return Timeout(connect=seconds, read=seconds * (DIGESTION if method in ("PUT", "PATCH") else 1))
 
     def _pool(self, url: str) -> PoolManager:
@@ -153,13 +152,14 @@ class Wire:
         from urllib3.exceptions import InsecureRequestWarning
 
         scheme, host, port = origin
-        context = context_for(host, port, self.access) if scheme == "https" else None
-        if not self.access.tls_verify:
+        context = context_for(host, port, self._options) if scheme == "https" else None
+        if not self._options.tls_verify:
             # The user asked for this; otherwise every request would print a warning to standard error.
             disable_warnings(InsecureRequestWarning)
-        most = max(self.access.connections, 2 * self._hosts.most)
-        proxy = self.access.proxies.get(scheme)
-        if proxy and not bypasses_proxy(host, self.access.proxies.get("no", "")):
+        most = max(self._options.jobs + 4, 2 * self._hosts.most)
+        proxies = proxies_of(self._options.environment)
+        proxy = proxies.get(scheme)
+        if proxy and not bypasses_proxy(host, proxies.get("no", "")):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
@@ -171,17 +171,27 @@ class Wire:
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
         else:
             manager = PoolManager(maxsize=most, ssl_context=context)
-        manager.pool_classes_by_scheme = bounded_pools(self.access.limits.headers, self._hosts.connected)
+        manager.pool_classes_by_scheme = bounded_pools(self._options.limits.headers, self._hosts.connected)
         return manager
 
     def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:
         size = sum(len(name) + len(value) + 4 for name, value in response.headers.iteritems())
-        most = self.access.limits.headers
+        most = self._options.limits.headers
         if size > most:
             response.close()
             raise LimitExceeded(
                 f"{display_url(url)}: {size} bytes of headers: at most {most} are allowed (limit: headers)"
             )
+
+
+def proxies_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``, in either case, as ``http``, ``https`` and ``no``."""
+    found = {}
+    for scheme in ("http", "https", "no"):
+        value = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme}_proxy".upper())
+        if value:
+            found[scheme] = value
+    return found
 
 
 def _may_follow(request: Request, status: int) -> bool:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from converter.errors import Denied, Invalid, Unsupported
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
-from converter.stores.registry.access import Credentials
 from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
+from converter.stores.registry.credentials import Credentials
 from converter.stores.registry.wire import Request
 from tests.stores.registry.fake import FakeRegistry, Fault, Refuse, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, pull, push, seed, source_of

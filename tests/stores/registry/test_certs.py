@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import shutil
 import ssl
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from converter.errors import Invalid, NotFound
-from converter.stores.registry.access import Access, cert_dirs
-from converter.stores.registry.certs import context_for, folder_of
+from converter.stores.options import StoreOptions
+from converter.stores.registry import certs
+from converter.stores.registry.certs import cert_dirs, context_for, folder_of
 from tests.stores.certificates import issue
 
 
@@ -23,13 +23,13 @@ def made(tmp_path: Path) -> Path:
 
 
 def test_certificates_are_loaded(made: Path) -> None:
-    context = context_for("reg.test", 443, Access(cert_dir=made))
+    context = context_for("reg.test", 443, StoreOptions(cert_dir=made))
     assert any(("commonName", "x") in part for one in context.get_ca_certs() for part in one["subject"])
     assert context.verify_mode == ssl.CERT_REQUIRED
 
 
 def test_nobody_is_checked_where_the_user_says_so(made: Path) -> None:
-    context = context_for("reg.test", 443, Access(cert_dir=made, tls_verify=False))
+    context = context_for("reg.test", 443, StoreOptions(cert_dir=made, tls_verify=False))
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_NONE, False)
 
 
@@ -46,11 +46,15 @@ def test_nobody_is_checked_where_the_user_says_so(made: Path) -> None:
         pytest.param(["a/[fe80::2]"], "fe80::2", 443, "a/[fe80::2]", id="the same, with the port of https"),
     ],
 )
-def test_the_folder_of_a_host(tmp_path: Path, folders: list[str], host: str, port: int, found: str | None) -> None:
+def test_the_folder_of_a_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str], host: str, port: int, found: str | None
+) -> None:
     for name in folders:
         (tmp_path / name).mkdir(parents=True)
-    access = Access(cert_dirs=(tmp_path / "a", tmp_path / "b"))
-    assert folder_of(host, port, access) == (None if found is None else tmp_path / found)
+    monkeypatch.setattr(certs, "cert_dirs", lambda home: (home / "a", home / "b"))
+    assert folder_of(host, port, StoreOptions(environment={"HOME": str(tmp_path)})) == (
+        None if found is None else tmp_path / found
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,13 +74,13 @@ def test_certificates_are_refused(made: Path, break_it: object, text: str) -> No
     assert callable(break_it)
     break_it(made)
     with pytest.raises(Invalid, match=text):
-        context_for("reg.test", 443, Access(cert_dir=made))
+        context_for("reg.test", 443, StoreOptions(cert_dir=made))
 
 
 def test_a_folder_that_is_named_must_be_there(tmp_path: Path) -> None:
-    access = replace(Access(), cert_dir=tmp_path / "missing")
+    options = StoreOptions(cert_dir=tmp_path / "missing")
     with pytest.raises(NotFound):
-        context_for("reg.test", 443, access)
+        context_for("reg.test", 443, options)
 
 
 def test_where_the_field_keeps_certificates() -> None:

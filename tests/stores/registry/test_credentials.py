@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,7 @@ import pytest
 
 from converter.errors import Denied, Invalid, NotFound
 from converter.stores.options import StoreOptions
-from converter.stores.registry.access import Access, Credentials, access_of, auth_files
-from converter.stores.registry.credentials import find_credentials
+from converter.stores.registry.credentials import Credentials, auth_files, find_credentials
 
 HUB = "https://index.docker.io/v1/"
 
@@ -43,13 +43,12 @@ def helpers(tmp_path: Path) -> str:
 
 
 def look(tmp_path: Path, path: str, *documents: dict[str, Any] | str, name: str = "reg.test:5000/a/b") -> Any:
-    files = []
-    for number, document in enumerate(documents):
-        file = tmp_path / f"auth{number}.json"
-        file.write_text(document if isinstance(document, str) else json.dumps(document))
-        files.append(file)
+    environment = {"PATH": path, "XDG_RUNTIME_DIR": str(tmp_path / "none"), "HOME": str(tmp_path)}
+    for document, file in zip(documents, (".config/containers/auth.json", ".docker/config.json"), strict=False):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(document if isinstance(document, str) else json.dumps(document))
     host, _, repository = name.partition("/")
-    return find_credentials(host, repository, Access(auth_files=(tmp_path / "missing.json", *files), helper_path=path))
+    return find_credentials(host, repository, StoreOptions(environment=environment))
 
 
 @pytest.mark.parametrize(
@@ -182,16 +181,16 @@ def test_credentials_cannot_be_read(
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
-        find_credentials("reg.test", "a", access_of(StoreOptions(authfile=tmp_path / "missing")))
+        find_credentials("reg.test", "a", StoreOptions(authfile=tmp_path / "missing"))
 
 
 def test_given_credentials_win() -> None:
-    assert find_credentials("reg.test", "a", access_of(StoreOptions(credentials=("u", "p")))) == user("u")
+    assert find_credentials("reg.test", "a", StoreOptions(credentials=("u", "p"))) == user("u")
 
 
 def test_the_anonymous_look_for_none(tmp_path: Path) -> None:
     options = StoreOptions(anonymous=True, authfile=tmp_path / "missing")
-    assert find_credentials("reg.test", "a", access_of(options)) is None
+    assert find_credentials("reg.test", "a", options) is None
 
 
 @pytest.mark.parametrize(
@@ -207,10 +206,15 @@ def test_the_anonymous_look_for_none(tmp_path: Path) -> None:
         ),
         pytest.param(
             {},
-            ["/run/containers/7/auth.json", "/home/.config/containers/auth.json", "/home/.docker/config.json"],
+            [
+                f"/run/containers/{os.getuid()}/auth.json",
+                "/home/.config/containers/auth.json",
+                "/home/.docker/config.json",
+            ],
             id="what holds where nothing is said",
         ),
     ],
 )
 def test_files_are_looked_at_in_order(environment: dict[str, str], files: list[str]) -> None:
-    assert [str(path) for path in auth_files(environment, Path("/home"), 7)] == files
+    options = StoreOptions(environment={"HOME": "/home", **environment})
+    assert [str(path) for path in auth_files(options)] == files
