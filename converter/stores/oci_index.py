@@ -151,6 +151,24 @@ def render_index(old: bytes | None, added: Iterable[Descriptor], limits: Limits 
     return made
 
 
+def moved_names(old: bytes | None, new: bytes, limits: Limits | None = None) -> Iterator[tuple[str, int]]:
+    """The names of images that mean another image in the new index, with the position that the one before has there."""
+    if old is None or old == new:
+        return
+    before, after = (index_entries(read_index(data, limits)) for data in (old, new))
+    now = {name: entry.digest for entry in after if (name := _whole_name(entry))}
+    for entry in before:
+        if now.get(_whole_name(entry), entry.digest) != entry.digest and attached_to(entry) is None:
+            position = next(number for number, one in enumerate(after) if one.digest == entry.digest)
+            yield entry.annotations.get(REF_NAME) or entry.annotations[FULL_NAME], position
+
+
+def _whole_name(entry: Descriptor) -> str:
+    """The name of an entry in full, or its tag if it has no other."""
+    short = entry.annotations.get(REF_NAME, "")
+    return entry.annotations.get(FULL_NAME) or full_name(short) or short
+
+
 def _parsed(old: bytes | None, limits: Limits | None) -> tuple[dict[str, Any], _Rows]:
     if old is None:
         return {"schemaVersion": 2, "mediaType": types.OCI_INDEX}, _Rows([])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from converter.errors import ConverterError, NotFound
+from converter.events import Warned
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, blocks_of, foreign_layer
 from converter.model.descriptor import Descriptor
@@ -52,7 +53,14 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
 
         file = OutFile(path, options.overwriting("oci-archive"))
         return OciSink(TarTarget(file, options.epoch), options.limits, ordered=True)
-    return OciSink(LayoutTarget(path), options.limits)
+    target = LayoutTarget(path)
+
+    def tell(name: str, position: int) -> None:
+        shown = f"oci:{target.shown}"
+        options.report(Warned(f"the image that was {shown}:{name} before is {shown}:@{position} now"))
+
+    # A mirror moves names all the time: that is what it is for.
+    return OciSink(target, options.limits, moved=None if options.mirror else tell)
 
 
 def written(location: Location) -> dict[Path, Kind]:
@@ -213,15 +221,26 @@ class Additions:
 
 
 class OciSink:
-    """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one."""
+    """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one, and ``moved`` hears
+    the name and the position of that image.
+    """
 
     accepts: frozenset[str] = frozenset()
 
-    def __init__(self, target: MediumTarget, limits: Limits, *, ordered: bool = False) -> None:
+    def __init__(
+        self,
+        target: MediumTarget,
+        limits: Limits,
+        *,
+        ordered: bool = False,
+        moved: Callable[[str, int], None] | None = None,
+    ) -> None:
         self.ordered = ordered
         self._target = target
         self._limits = limits
+        self._tell_moved = moved
         self._added = Additions()
+        self._moved: tuple[tuple[str, int], ...] = ()
 
     def __enter__(self) -> Self:
         self._target.begin()
@@ -230,6 +249,9 @@ class OciSink:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._target.commit(self._documents)
+            if self._tell_moved is not None:
+                for name, position in self._moved:
+                    self._tell_moved(name, position)
         else:
             self._target.abort()
 
@@ -246,4 +268,7 @@ class OciSink:
         self._added.attach(attachment)
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
-        return {LAYOUT: LAYOUT_CONTENT, INDEX: oci_index.render_index(old, self._added.entries, self._limits)}
+        index = oci_index.render_index(old, self._added.entries, self._limits)
+        if self._tell_moved is not None:
+            self._moved = tuple(oci_index.moved_names(old, index, self._limits))
+        return {LAYOUT: LAYOUT_CONTENT, INDEX: index}

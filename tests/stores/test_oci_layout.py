@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, StorageFailed
+from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.model.reference import REF_NAME, Location
-from converter.stores import open_source
+from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.oci_index import render_index
 from converter.stores.oci_layout import attachments_by_subject
 from tests.builders import add_image
@@ -80,6 +81,39 @@ def test_a_name_moves_however_it_is_spelled(store: MemoryStore, one: Descriptor,
     copy(store, one, sink_at("oci", layout), "docker.io/library/app:1")
     copy(store, two, sink_at("oci", layout), "app:1")
     assert names_of(layout) == [{}, {REF: "app:1", FULL: "docker.io/library/app:1"}]
+
+
+@pytest.mark.parametrize(
+    "before, after, mirror, told",
+    [
+        pytest.param("latest", "latest", False, ["the image that was {}:latest before is {}:@0 now"], id="a tag"),
+        pytest.param(
+            "docker.io/library/app:1",
+            "app:1",
+            False,
+            ["the image that was {}:docker.io/library/app:1 before is {}:@0 now"],
+            id="a name in another spelling",
+        ),
+        pytest.param("a", "b", False, [], id="another name"),
+        pytest.param("", "a", False, [], id="an image without a name stays as it is"),
+        pytest.param("latest", "latest", True, [], id="a mirror moves names all the time"),
+    ],
+)
+def test_a_name_that_moves_is_told(
+    before: str,
+    after: str,
+    mirror: bool,
+    told: list[str],
+    store: MemoryStore,
+    one: Descriptor,
+    two: Descriptor,
+    layout: Path,
+) -> None:
+    events: list[Event] = []
+    options = StoreOptions(mirror=mirror, report=events.append)
+    for root, name in ((one, before), (two, after), (two, after)):
+        copy(store, root, open_sink(Location(transport="oci", path=str(layout)), options), name)
+    assert events == [Warned(text.replace("{}", f"oci:{layout}")) for text in told]
 
 
 def test_an_image_may_have_two_names(store: MemoryStore, one: Descriptor, layout: Path) -> None:
