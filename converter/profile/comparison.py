@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from converter.comparison import Difference, changed_members, changed_properties, type_name
-from converter.errors import Invalid, Unsupported
+from converter.errors import Invalid, Unsupported, within
 from converter.profile import mtree
 from converter.profile.contents import UNDESCRIBED, Contents
 from converter.profile.mtree import File
@@ -59,7 +60,7 @@ def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
 def _trees(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iterator[Difference]:
     """The differences between two texts, by path. A line that both have need not be parsed."""
     covers, unlike = contents.scope.covers(), frozenset(map(mtree.first_word, _unlike(profile, contents)))
-    stated, there = _Text(lines), _Text(contents.lines())
+    stated, there = _Text(lines, profile.where), _Text(contents.lines())
     while stated or there:
         if stated.line == there.line and stated.line.split(b" ", 1)[0] not in unlike:
             stated.advance()
@@ -82,7 +83,9 @@ def _trees(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iter
 class _Text:
     """A canonical text at one of its lines, which is parsed when it is looked into; false after the last."""
 
-    def __init__(self, lines: Iterable[bytes]) -> None:
+    def __init__(self, lines: Iterable[bytes], where: str = "") -> None:
+        """``where`` is what an error begins with; empty for a text that was made here."""
+        self._where = where
         self._lines = mtree.numbered(lines)
         self._last: bytes | None = None
         self.advance()
@@ -107,15 +110,19 @@ class _Text:
     @property
     def _entry(self) -> tuple[File, frozenset[bytes]]:
         if self._parsed is None:
-            self._parsed = mtree.parse_line(self._number, self.line)
-            path = self._parsed[0].path
-            if self._last is not None and path <= self._last:
-                raise Invalid(
-                    f"profile, line {self._number}: {_shown(path)} comes after {_shown(self._last)}: "
-                    "the paths must be sorted by their bytes"
-                )
-            self._last = path
+            with within(self._where) if self._where else nullcontext():
+                self._parsed = self._read()
         return self._parsed
+
+    def _read(self) -> tuple[File, frozenset[bytes]]:
+        file, told = mtree.parse_line(self._number, self.line)
+        if self._last is not None and file.path <= self._last:
+            raise Invalid(
+                f"not a profile, in line {self._number}: {_shown(file.path)} comes after {_shown(self._last)}: "
+                "the paths must be sorted by their bytes"
+            )
+        self._last = file.path
+        return file, told
 
 
 def _file(one: File, other: File, told: frozenset[bytes], *, times: bool) -> Iterator[Difference]:

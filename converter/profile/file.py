@@ -14,6 +14,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.profile import statement
 from converter.profile.contents import Scope, digest_of
+from converter.profile.mtree import check_start
 from converter.profile.statement import Profile
 from converter.stores.disk import disk_errors, open_regular
 from converter.trust.signature import ATTESTATION, Signature
@@ -52,7 +53,8 @@ def load_profile(path: Path, scope: Scope, trusted: Trusted | None = None) -> Fo
             if trusted is not None:
                 raise Untrusted("an mtree text carries no signature: sign it with `profile --sign-by`")
             lines = Lines(path)
-            return Found(profile=Profile(digest=digest_of(lines), lines=lines, scope=scope))
+            check_start(lines)
+            return Found(profile=Profile(digest=digest_of(lines), lines=lines, scope=scope, where=str(path)))
         data = _read(path)
         document = _parsed(data)
         if "payload" not in document:

@@ -73,6 +73,14 @@ def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     return ((number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith(b"#"))
 
 
+def check_start(lines: Iterable[bytes]) -> None:
+    """Raise Invalid for a text of another kind, which its first line about a file shows."""
+    first = next(numbered(lines), None)
+    if first is None:
+        raise Invalid("not a profile: it states no file")
+    parse_line(*first)
+
+
 def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
     """The file of a line with a full path, and the keywords stated for it; ``number`` is the line's.
 

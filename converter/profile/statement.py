@@ -35,7 +35,8 @@ Attributes = Mapping[bytes, Mapping[bytes, bytes]]
 @frozen
 class Profile:
     """What an image contains. ``lines`` is the canonical text, None if only its digest is stated. ``attributes`` and
-    ``config`` are None if they are not stated, and then not compared.
+    ``config`` are None if they are not stated, and then not compared. ``where`` is the file with the text, for
+    messages.
     """
 
     digest: Digest
@@ -43,6 +44,7 @@ class Profile:
     scope: Scope
     attributes: Attributes | None = None
     config: Mapping[str, Any] | None = None
+    where: str = ""
 
 
 def make_statement(
@@ -84,7 +86,9 @@ def without_text(statement: Mapping[str, Any]) -> dict[str, Any]:
 def read(document: Mapping[str, Any]) -> Profile:
     """The profile in a statement. Raises Invalid if it is another statement, or if its parts contradict each other."""
     if document.get("_type") != TYPE or document.get("predicateType") != PREDICATE:
-        raise Invalid(f"not a profile: a statement of the type {document.get('predicateType')!r}")
+        kind = document.get("predicateType")
+        other = f"a statement of the type {kind}" if isinstance(kind, str) else "JSON, but no statement"
+        raise Invalid(f"not a profile: {other} (`transship profile --json` makes one)")
     try:
         predicate = document["predicate"]
         form = predicate["serialization"]

@@ -227,6 +227,34 @@ def test_a_statement_whose_parts_contradict_each_other_is_refused(cli: Cli, tmp_
     assert "digest mismatch" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "made, told",
+    [
+        pytest.param(lambda _: "root:x:0:0\n", "not a profile, in line 1: ", id="another text"),
+        pytest.param(lambda text: f"{text}./zz type=no\n", "not a profile, in line 11: ", id="one that breaks off"),
+        pytest.param(
+            lambda text: f"{text}./zz type=dir\n./za type=dir\n",
+            "not a profile, in line 12: /za comes after /zz: the paths must be sorted",
+            id="no order",
+        ),
+        pytest.param(lambda _: "", "not a profile: it states no file", id="nothing"),
+        pytest.param(lambda _: '{"imageLayoutVersion": "1.0.0"}', "not a profile: JSON, but no statement", id="JSON"),
+        pytest.param(
+            lambda _: '{"predicateType": "https://spdx.dev/Document"}',
+            "not a profile: a statement of the type https://spdx.dev/Document (`transship profile --json`",
+            id="an SBOM",
+        ),
+    ],
+)
+def test_a_file_that_is_no_profile_is_named(
+    made: Callable[[str], str], told: str, cli: Cli, tmp_path: Path, tree: Path
+) -> None:
+    (tmp_path / "p").write_text(made(cli("profile", f"rootfs:{tree}").stdout))
+    done = cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p")
+    assert done.code == 2
+    assert done.stderr.startswith(f"transship: {tmp_path}/p: {told}")
+
+
 def test_a_statement_without_its_text_still_says_whether_the_content_is_the_same(
     cli: Cli, tmp_path: Path, tree: Path
 ) -> None:
