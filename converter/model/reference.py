@@ -196,7 +196,7 @@ def _no_transport(transport: str, text: str) -> Usage:
     if close := get_close_matches(transport.lower(), others, n=1, cutoff=0.8):
         return Usage(f'unknown transport "{transport}": did you mean {close[0]}?')
     if is_name(text):
-        places = f"docker://{text} (in a registry) or docker-daemon:{text} (in the Docker Engine)"
+        places = f"docker://{text} (a registry), docker-daemon:{text} (the Docker Engine) or oci:{text} (a layout)"
         return Usage(f'unknown transport "{transport}": say {places}')
     known = f"one of: {', '.join(TRANSPORTS)}"
     return Usage(f'unknown transport "{transport}" ({known})')

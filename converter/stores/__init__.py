@@ -85,7 +85,11 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
 
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
-    sink: Sink = _module(SINKS, location, "written").open_sink(location, options or StoreOptions())
+    module = _module(SINKS, location, "written")
+    if location.kind.access == "path" and location.path.startswith("//"):
+        shorter, rooted = (replace(location, path=f"{start}{location.path.lstrip('/')}") for start in ("", "/"))
+        raise Usage(f"{location} begins like a URL: say {shorter}, or {rooted} for a path from the root")
+    sink: Sink = module.open_sink(location, options or StoreOptions())
     return sink
 
 

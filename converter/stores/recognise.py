@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from converter.errors import ConverterError, Invalid, NotFound, within
@@ -93,22 +94,25 @@ def _opened(text: str) -> int:
     try:
         return open_bytes(Path(text))
     except NotFound as error:
-        file, colon, name = text.partition(":")
-        if colon and Path(file).exists():
-            raise NotFound(f"{error.fact} (an image in {file}: docker-archive:{file}:{name})") from None
+        meant = Location.parse(f"oci:{text}")
+        if meant.name and (transport := transport_at(meant.path, StoreOptions())):
+            raise NotFound(f"{error.fact} (an image in {meant.path}: {replace(meant, transport=transport)})") from None
         if is_name(text) and not text.startswith(".") and not text.endswith(_SUFFIXES):
             raise NotFound(f"{error.fact} (an image in a registry: docker://{text})") from None
         raise
 
 
 def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
+    is_directory = isinstance(medium, DirectoryMedium)
     try:
         if medium.size(manifest_json.NAME) is not None or repositories.is_there(medium):
+            medium.where = f"docker-archive:{medium.where}"  # as a name of an image can be added to it
             return DockerArchive(medium, options.limits, options.problems)
         if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):
+            medium.where = f"oci:{medium.where}" if is_directory else f"oci-archive:{medium.where}"
             return OciLayout(medium, options.limits, options.problems)
         fact = f"{medium.where} is not an image of a known kind: expected a layout, an archive or an ACI"
-        if isinstance(medium, DirectoryMedium):
+        if is_directory:
             fact += " (a directory of images, for `transship sync`: dir:PATH or aci:PATH)"
         raise Invalid(fact)
     except BaseException:

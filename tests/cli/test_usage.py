@@ -103,7 +103,11 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
 @pytest.mark.parametrize(
     "line, told",
     [
-        pytest.param("convert app:1 oci:x", "docker://app:1 (in a registry) or docker-daemon:app:1 (in", id="a name"),
+        pytest.param(
+            "convert app:1 oci:x",
+            "docker://app:1 (a registry), docker-daemon:app:1 (the Docker Engine) or oci:app:1",
+            id="a name",
+        ),
         pytest.param("convert http://r.example/a:1 oci:x", "docker://r.example/a:1 --tls-verify=false", id="a URL"),
         pytest.param("convert oci:x -", "say docker-archive:-, oci-archive:- or aci:-", id="a bare dash"),
         pytest.param("inspect oci:x@sha256:abc", 'invalid sha256 digest "abc": expected 64', id="half a digest"),
@@ -116,6 +120,10 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
             "convert rootfs:. oci:/proc/x", "cannot write in /proc: it takes no new files", id="no place at all"
         ),
         pytest.param("inspect oci://x", "//x: no such file or directory (did you mean x?)", id="a path as a URL"),
+        pytest.param(
+            "convert rootfs:. oci://x", "begins like a URL: say oci:x, or oci:/x for a path", id="a URL to write"
+        ),
+        pytest.param("convert rootfs:. dir:///x --dry-run", "say dir:x, or dir:/x for a path from", id="three slashes"),
         pytest.param("inspect OCI:x", 'unknown transport "OCI": did you mean oci?', id="capitals"),
         pytest.param("inspect docker:a.tar", "or docker-archive:a.tar for a file", id="docker for an archive"),
         pytest.param("inspect oci:.", "oci-layout: no such file: . is not an OCI layout", id="a folder as a layout"),

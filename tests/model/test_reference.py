@@ -78,7 +78,7 @@ def test_locations(typed: str, transport: str, path: str, name: str) -> None:
         pytest.param("", "expected TRANSPORT:LOCATION", id="nothing"),
         pytest.param(
             "nope:x",
-            '^unknown transport "nope": say docker://nope:x \\(in a registry\\) or docker-daemon:nope:x ',
+            r'^unknown transport "nope": say docker://nope:x \(a registry\), docker-daemon:nope:x ',
             id="a transport that there is not",
         ),
         pytest.param(

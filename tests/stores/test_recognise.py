@@ -104,6 +104,9 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         pytest.param(
             "there.tar:app:1", r"an image in there\.tar: docker-archive:there\.tar:app:1\)", id="an image in an archive"
         ),
+        pytest.param("./layout:@0", r"an image in \./layout: oci:\./layout:@0\)", id="an image in a layout"),
+        pytest.param("there.oci:app", r"an image in there\.oci: oci-archive:there\.oci:app\)", id="one in its tar"),
+        pytest.param(f"layout@sha256:{'0' * 64}", r"oci:layout@sha256:0{64}\)", id="one by its digest"),
     ],
 )
 def test_what_is_not_there_is_perhaps_meant_otherwise(
@@ -111,6 +114,9 @@ def test_what_is_not_there_is_perhaps_meant_otherwise(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_tar(tmp_path / "there.tar", classic())
+    for kind in ON_DISK:
+        if kind.name in ("oci", "oci-archive"):
+            write(kind, tmp_path / {"oci": "layout", "oci-archive": "there.oci"}[kind.name])
     with pytest.raises(NotFound, match=meant):
         open_source(Location.parse(typed))
 
