@@ -77,8 +77,8 @@ def maker_of(
         return key, key.fingerprint
     found = certificates()
     if not found:
-        names = ", ".join(key.source or key.fingerprint for key in trusted.keys)
-        fact = f"signature was made by none of the keys ({names})"
+        names = " or ".join(key.source or key.fingerprint for key in trusted.keys)
+        fact = f"signature was not made by {names}"
         raise Untrusted(fact if trusted.keys else "signature by a key that was not given (--key)")
     leaf, *sent = found
     if trusted.logs:

@@ -129,7 +129,7 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
         question = replace(question, signatures=(*question.signatures, *more))
         trusted = wanted.trusted(question.own_name)
         verdicts, signed = _own_verdicts(question, wanted, trusted)
-        unmet = [_missing(source, verdicts) for source in wanted.sources() if source not in signed]
+        unmet = [*_missing([source for source in wanted.sources() if source not in signed], verdicts)]
         if policy is not None:
             under, problems = policies.judge_policy(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
@@ -218,10 +218,18 @@ def _counts(signature: Signature, wanted: Wanted) -> bool:
     return signature.kind != kinds.ATTESTATION or ATTESTATION in wanted.require
 
 
-def _missing(source: str, verdicts: list[SignatureVerdict]) -> str:
+def _missing(sources: Sequence[str], verdicts: list[SignatureVerdict]) -> Iterator[str]:
+    """A fact for each source that has not signed; one for all of them if nobody has."""
+    if sources and not verdicts:
+        yield f"not signed: no signature by {' or '.join(sources)}"
+    else:
+        yield from (_why_not_signed(source, verdicts) for source in sources)
+
+
+def _why_not_signed(source: str, verdicts: list[SignatureVerdict]) -> str:
     reasons = list(dict.fromkeys(one.reason for one in verdicts if not one.ok))
     if len(reasons) == 1:
-        return f"{source}: {reasons[0]}"
+        return reasons[0] if source in reasons[0] else f"{source}: {reasons[0]}"
     if any(one.ok and one.key == source for one in verdicts):
         return f"no signature by {source}, only attestations (--require attestation accepts them)"
     if not reasons:

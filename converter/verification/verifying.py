@@ -66,4 +66,6 @@ def _judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     if found.steps:
         return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
     missing = ("no valid origin record (--require origin)",) if asked_for else ()
-    return replace(judgement, unmet=(*found.problems, *judgement.unmet, *missing))
+    # An image with a record was not signed itself: only why the record does not count is news.
+    own = judgement.unmet if judgement.verdicts or not found.problems else ()
+    return replace(judgement, unmet=(*found.problems, *own, *missing))

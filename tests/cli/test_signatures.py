@@ -53,7 +53,9 @@ def test_json(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "arguments, status, fact",
     [
-        pytest.param(["--key", "cosign.pub"], 1, "no signature by --key", id="nobody signed"),
+        pytest.param(
+            ["--key", "cosign.pub"], 1, "out: not signed: no signature by --key cosign.pub\n", id="nobody signed"
+        ),
         pytest.param([], 2, "no key", id="nobody is trusted"),
         pytest.param(["--key", "gpg.pub"], 1, "no public key", id="a key of another kind"),
         pytest.param(["--keyring", "cosign.pub"], 1, "no OpenPGP certificate", id="a keyring of another kind"),
@@ -77,6 +79,18 @@ def test_what_does_not_hold(
     err = capsys.readouterr().err
     assert fact in err
     assert "Traceback" not in err
+
+
+def test_another_key_is_told_once(keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = layout(tmp_path / "out")
+    other = tmp_path / "other.pub"
+    other.write_bytes(public_pem(ecdsa(1)))
+    assert main(["sign", reference, "--cosign-key", f"{keys}/cosign.key", "--identity", NAME]) == 0
+    capsys.readouterr()
+    assert main(["verify", reference, "--key", str(other), "--identity", NAME]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == f"transship: {reference}: signature was not made by --key {other}\n"
+    assert shown.out.endswith(".sig)\n")
 
 
 def test_a_key_is_needed(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ from tests.trust.making import NAME
 LAYER, AGAIN, GIVES = "which was signed", "made again from the image", "which the signed image gives"
 MISSING, NAMES = "record lacks the layer", "for the name"
 STAYS = "does not make a file that stays"
-KEY_IS_ANOTHER, UNSIGNED = "none of the keys", ": no signature by"
+KEY_IS_ANOTHER, UNSIGNED = "signature was not made by --key", ": no signature by"
 MADE_OF_LAYERS = (*OF_DOCKER, V1, ACI_OCI, SQUASHED)
 ZLIB_1 = '{"by":"zlib","level":1,"header":"","check":0,"zeros":0}'
 
@@ -509,7 +509,7 @@ RECORDS = (
     attack(
         "no compressor is said to have packed it", records.packed_by("{}"), on(OF_ACI, "packing: not a record of how")
     ),
-    attack("the key is not the one that is asked for", records.other_keys, on((OCI_OCI, OCI_ACI), "none of the keys")),
+    attack("the key is not the one that is asked for", records.other_keys, on((OCI_OCI, OCI_ACI), KEY_IS_ANOTHER)),
 )
 
 ATTACKS = (*FILES, *TARS, *DOCUMENTS, *RECORDS)

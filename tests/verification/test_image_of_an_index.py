@@ -65,8 +65,8 @@ def test_an_index_without_that_platform(signed_alone: str, tmp_path: Path) -> No
     "wanted, unmet",
     [
         pytest.param(ARM, (), id="the one that is"),
-        pytest.param(AMD, ("no signature by --key k",), id="another"),
-        pytest.param(BOTH, ("no signature by --key k",), id="all of them"),
+        pytest.param(AMD, ("not signed: no signature by --key k",), id="another"),
+        pytest.param(BOTH, ("not signed: no signature by --key k",), id="all of them"),
     ],
 )
 def test_an_image_may_be_signed_alone(wanted: Wanted, unmet: tuple[str, ...], signed_alone: str) -> None:

@@ -90,7 +90,7 @@ def test_somebody_has_to_be_trusted(signed: str) -> None:
 
 def test_an_image_that_nobody_signed(tmp_path: Path) -> None:
     report = verify(layout(tmp_path / "plain"), wanted())
-    assert report.unmet == ("no signature by --key k",)
+    assert report.unmet == ("not signed: no signature by --key k",)
 
 
 def test_a_twin_with_another_manifest(tmp_path: Path) -> None:
