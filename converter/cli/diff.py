@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     """Compare two images: their flattened file trees (type, mode, owner, times, links, devices, extended attributes,
     content), and how their containers are started.
 
-    Layers, history and annotations are not compared. Paths that differ only in their times are counted; --json lists
+    Layers, history and annotations are not compared. Paths of which only the time is another are counted; --json lists
     them too. Exit status 0: equal; 1: different; 2: could not tell.
     """
     flags().failed = UNKNOWN
@@ -74,14 +74,17 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             reading(second, options, aci_paths) as b,
             progress(quiet=flags().quiet) as report,
         ):
-            for one in differences(a, b, platform, report, ignore):  # printed once all are known
-                found.add(json.dumps((one.path, one.what, one.a, one.b)).encode())
+            # Printed once all are known.
+            rows = (
+                json.dumps((one.path, one.what, one.a, one.b)) for one in differences(a, b, platform, report, ignore)
+            )
+            places = [found.add(row.encode()) for row in rows]
             trees = _trees(a, b, platform) if wants_page() else {}
         if reports():
-            rows = list(map(difference, found))
-            told = {"equal": not rows, "differences": [asdict(one) for one in rows]}
-            write_reports(told, "difference", (first, second), rows, trees)
-        show_result(found, first, second)
+            each = list(map(difference, found))
+            told = {"equal": not each, "differences": [asdict(one) for one in each]}
+            write_reports(told, "difference", (first, second), each, trees)
+        show_result(found, places, first, second, ignore)
         return DIFFERENT if found else EQUAL
 
 
@@ -102,8 +105,8 @@ def _tree(image: Image) -> Node:
     return usage([partial(uncompressed_layer, layer) for layer in image.layers]).root
 
 
-def show_result(found: Records, first: str, second: str) -> None:
-    """Print the differences, as JSON or as text."""
+def show_result(found: Records, places: Sequence[int], first: str, second: str, ignore: Sequence[str]) -> None:
+    """Print the differences, which are at these places, as JSON or as text."""
     if flags().json and found:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
@@ -115,32 +118,55 @@ def show_result(found: Records, first: str, second: str) -> None:
         if found:
             show(f"- {first}", colour=RED)
             show(f"+ {second}", colour=GREEN)
-        show_differences(map(difference, found))
+            show_differences(by_directory(found, places))
+        else:
+            but = f" ({', '.join(dict.fromkeys(ignore))} ignored)" if ignore else ""
+            show(f"equal: the same files and configuration{but}", colour=BOLD)
+
+
+def by_directory(found: Records, places: Iterable[int]) -> Iterator[Difference]:
+    """The differences at these places, those in a directory together, before those in the directories within it."""
+    folders: dict[str, list[int]] = {}
+    for place in places:
+        folders.setdefault(_split(difference(found[place]).path)[0], []).append(place)
+    for _, within in sorted(folders.items()):
+        yield from (difference(found[place]) for place in within)
+
+
+def _split(path: str) -> tuple[str, str]:
+    """The directory of a path, with a slash at its end, and the name in it; no directory for what is no file."""
+    folder, slash, name = path.rpartition("/")
+    return (folder + slash, name) if path.startswith("/") or ":/" in path else ("", path)
 
 
 def show_differences(found: Iterable[Difference]) -> None:
-    """Print the differences by directory, one line a path; paths that differ in time alone are counted."""
-    counts = dict.fromkeys(("added", "removed", "changed", "in time alone"), 0)
+    """Print the differences by directory, one line a path; paths of which only the time is another are counted."""
+    counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
     place = ""
     for path, rows in itertools.groupby(found, lambda one: one.path):
         told = list(rows)
         if [one.what for one in told] == ["mtime"]:
-            counts["in time alone"] += 1
+            counts[TIME_ONLY] += 1
             continue
-        folder, slash, name = path.rpartition("/")
-        if slash and folder + slash != place:
-            place = folder + slash
+        folder, name = _split(path)
+        if folder and folder != place:
+            place = folder
             show(place, colour=BOLD)
         sign, colour = _sign(told)
         counts[_KINDS[sign]] += 1
-        lead = f"  {sign} {name}" if slash else path
-        if sign == "~" or not slash:
+        lead = f"  {sign} {name}" if folder else path
+        if sign == "~" or not folder:
+            told.sort(key=lambda one: one.what == "mtime")
             show(f"{lead}: {'; '.join(map(changed, told))}", colour=colour)
         else:
             show(f"{lead} ({told[0].a or told[0].b})", colour=colour)
     counted = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-    show(counted or "equal", colour=BOLD)
+    alone = counts[TIME_ONLY] == sum(counts.values())
+    show(counted + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
 
+
+TIME_ONLY = "with only another time"
+"""The word for paths of which nothing else differs."""
 
 _KINDS = {"+": "added", "-": "removed", "~": "changed"}
 

@@ -24,7 +24,7 @@ def differ(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, di
 def test_an_image_equals_itself(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert differ("oci:in:app", "oci:in:app", capsys=capsys) == (0, {"equal": True, "differences": []})
     assert main(["diff", "oci:in:app", "oci:in:app"]) == 0
-    assert capsys.readouterr().out == "equal\n"
+    assert capsys.readouterr().out == "equal: the same files and configuration\n"
 
 
 def test_compression_and_layers_do_not_matter(layout: MemoryStore, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +82,7 @@ def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys:
             File("usr", "dir", mode=0o755),
             File("usr/c", data=b"x", mode=0o755),
             File("usr/old", data=b"x"),
+            File("sbin", "dir"),
         ),
         (
             File("etc", "dir", mode=0o755, mtime=5),
@@ -90,19 +91,29 @@ def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys:
             File("etc/new", data=b"x"),
             File("usr", "dir", mode=0o755),
             File("usr/c", data=b"x", mode=0o700, mtime=3),
+            File("srv", "dir"),
         ),
     )
     assert main(["diff", *ends]) == 1
     told = capsys.readouterr().out.splitlines()[2:]
-    assert told[:3] == ["/etc/", "  ~ a: size 2.0 KiB → 3.0 KiB; content", "  + new (file)"]
-    assert told[3] == "/usr/"
-    assert told[4].startswith("  ~ c: mode 0755 → 0700; mtime ")
-    assert told[5:] == ["  - old (file)", "1 added, 1 removed, 2 changed, 2 in time alone"]
+    assert told[:3] == ["/", "  - sbin (directory)", "  + srv (directory)"]
+    assert told[3:6] == ["/etc/", "  ~ a: size 2.0 KiB → 3.0 KiB; content", "  + new (file)"]
+    assert told[6] == "/usr/"
+    assert told[7].startswith("  ~ c: mode 0755 → 0700; mtime ")
+    assert told[8:] == ["  - old (file)", "2 added, 2 removed, 2 changed, 2 with only another time"]
     assert main(["diff", *ends, "--ignore", "mtime", "--ignore", "mode"]) == 1
     told = capsys.readouterr().out.splitlines()
-    assert told[-1] == "1 added, 1 removed, 1 changed"
+    assert told[-1] == "2 added, 2 removed, 1 changed"
     _, document = differ(*ends, capsys=capsys)
     assert {row["path"] for row in document["differences"] if row["what"] == "mtime"} == {"/etc", "/etc/b", "/usr/c"}
+
+
+def test_times_alone_say_how_to_leave_them_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = trees((File("a", mtime=1),), (File("a", mtime=2),))
+    assert main(["diff", *ends]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == ["1 with only another time (--ignore mtime leaves it out)"]
+    assert main(["diff", *ends, "--ignore", "mtime"]) == 0
+    assert capsys.readouterr().out == "equal: the same files and configuration (mtime ignored)\n"
 
 
 @pytest.mark.parametrize(

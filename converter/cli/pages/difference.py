@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from converter.cli.diff import TIME_ONLY
 from converter.cli.pages.files import encoded
 from converter.errors import count
 from converter.pages import data, render
@@ -39,7 +40,7 @@ def page(
 ) -> str:
     """The whole page; without ``trees`` it has no maps."""
     trees = trees or {}
-    counts = dict.fromkeys(("added", "removed", "changed", "in time alone"), 0)
+    counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
     config: list[Difference] = []
     rows: list[tuple[str, str, list[Difference]]] = []
     _colour(trees)
@@ -51,7 +52,7 @@ def page(
         kind = kind_of(told)
         counts[kind] += 1
         _mark(trees, path, kind)
-        if kind != "in time alone" and len(rows) < MOST:
+        if kind != TIME_ONLY and len(rows) < MOST:
             rows.append((path, kind, told))
     return render(
         "difference.html.j2",
@@ -77,7 +78,7 @@ def kind_of(rows: Sequence[Difference]) -> str:
     """Whether a path was added, removed or changed."""
     if rows[0].what == "entry":
         return "removed" if rows[0].b is None else "added"
-    return "in time alone" if [one.what for one in rows] == ["mtime"] else "changed"
+    return TIME_ONLY if [one.what for one in rows] == ["mtime"] else "changed"
 
 
 def title(counts: dict[str, int], config: int) -> str:
@@ -85,7 +86,7 @@ def title(counts: dict[str, int], config: int) -> str:
     paths = sum(counts.values())
     if not paths and not config:
         return "Equal"
-    alone = " in time alone" if paths == counts["in time alone"] else ""
+    alone = " only in time" if paths == counts[TIME_ONLY] else ""
     told = f"{count(paths, 'path')} differ{'s' if paths == 1 else ''}{alone}" if paths else "The files are equal"
     settings = "setting differs" if config == 1 else "settings differ"
     return f"{told}, {config} {settings}" if config else f"{told}, the configuration is equal"
@@ -122,6 +123,6 @@ def _mark(trees: Trees, path: str, kind: str) -> None:
     platform, _, below = path.partition(":/") if not path.startswith("/") else ("", "", path.lstrip("/"))
     for tree in trees.get(platform, ()):
         node = find_node(tree, os.fsencode(below))
-        if node is not None and kind != "in time alone":
+        if node is not None and kind != TIME_ONLY:
             for _, file in files_below(node) if kind != "changed" or node.children is None else ():
                 file.layer = DIFFERS if kind == "changed" else ALONE
