@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from converter.cli.command import Group
 from converter.cli.environment import cache_folder, size_option
 from converter.cli.flags import common, flags
 from converter.cli.text import show, show_json
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from converter.cache.blobs import CachedBlob
 
 
-@click.group("cache", invoke_without_command=True)
+@click.group("cache", cls=Group, invoke_without_command=True)
 @click.pass_context
 @common
 def command(context: click.Context) -> int:
@@ -59,9 +60,7 @@ def ls() -> None:
 
 
 @command.command("prune")
-@click.option(
-    "--keep", metavar="SIZE", callback=size_option, help="Keep as many of the most recently used blobs as fit."
-)
+@click.option("--keep", metavar="SIZE", callback=size_option, help="Keep the most recently used blobs that fit.")
 @common
 def prune(keep: int | None) -> None:
     """Remove everything, or, with --keep, the blobs that do not fit."""

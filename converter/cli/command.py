@@ -63,8 +63,40 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1024 * 1024
 
 
-class Command(click.Command):
-    """A command whose options are grouped in its help and, before it runs, checked to have an effect."""
+class Helped(click.Command):
+    """A command whose options are grouped in its help."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One screen: what it does, in a sentence, and the common options, a line for each; or all of it."""
+        if ctx.meta.get(ALL):
+            super().format_help(ctx, formatter)
+            return
+        self.format_usage(ctx, formatter)
+        own = COMMANDS.get(ctx.command_path.partition(" ")[2])
+        formatter.write(f"\n  {own[1] if own else self.get_short_help_str(_WIDTH - 4)}\n")
+        self.format_below(ctx, formatter)
+        formatter.write("\n")
+        for group, options in _grouped(self.get_params(ctx)):
+            common = [one for one in options if _name(one) not in RARE]
+            for number, (names, text) in enumerate(_rows(ctx, common)):
+                line = f"{'' if number else group:<{_GROUP}} {names:<{_NAMES}} {text}"
+                formatter.write(line[:_WIDTH].rstrip() + "\n")
+        formatter.write(f"\nAll options, with examples: {ctx.command_path} --help-all\n")
+
+    def format_below(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands of a group."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands of a group, and all options, by their own groups."""
+        self.format_below(ctx, formatter)
+        for group, options in _grouped(self.get_params(ctx)):
+            rows = [record for one in options if (record := one.get_help_record(ctx)) is not None]
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
+class Command(Helped):
+    """One whose options are checked to have an effect before it runs."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; raises Usage for an option that would be ignored."""
@@ -73,27 +105,15 @@ class Command(click.Command):
         check_options(ctx)
         return super().invoke(ctx)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One screen: what it does, in a sentence, and the common options, a line for each; or all of it."""
-        if ctx.meta.get(ALL):
-            super().format_help(ctx, formatter)
-            return
-        self.format_usage(ctx, formatter)
-        text = COMMANDS[ctx.info_name][1] if ctx.info_name in COMMANDS else self.get_short_help_str(_WIDTH - 4)
-        formatter.write(f"\n  {text}\n\n")
-        for group, options in _grouped(self.get_params(ctx)):
-            common = [one for one in options if _name(one) not in RARE]
-            for number, (names, text) in enumerate(_rows(ctx, common)):
-                line = f"{'' if number else group:<{_GROUP}} {names:<{_NAMES}} {text}"
-                formatter.write(line[:_WIDTH].rstrip() + "\n")
-        formatter.write(f"\nAll options, with examples: {ctx.command_path} --help-all\n")
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """All options, by group."""
-        for group, options in _grouped(self.get_params(ctx)):
-            rows = [record for one in options if (record := one.get_help_record(ctx)) is not None]
-            with formatter.section(group):
-                formatter.write_dl(rows)
+class Group(Helped, click.Group):
+    """A group of commands."""
+
+    command_class = Helped
+
+    def format_below(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands, before the options, which all of them have."""
+        self.format_commands(ctx, formatter)
 
 
 class LayerCommand(Command):
