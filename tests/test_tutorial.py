@@ -38,5 +38,5 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
         assert done.returncode == ("# exit status 1" in line), f"{line}\n{done.stdout}{done.stderr}"
         told += done.stdout
     assert "hello from a container" in told
-    assert "\nequal\n" in told
+    assert "\nequal: " in told
     assert "/etc/motd: content" in told

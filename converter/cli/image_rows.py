@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from converter.cli.instructions import instruction, instructions
+from converter.cli.results import format_words
 from converter.cli.text import brief, room
 from converter.errors import count
 from converter.formats import own_name
@@ -70,11 +72,22 @@ def _identity(opened: OpenedReference) -> Rows:
     if name := name_of(opened):
         yield "name", name
     if item.original is not None:
-        yield "format", item.original.format
-        yield "media type", item.original.manifest.descriptor.media_type
+        media_type = item.original.manifest.descriptor.media_type
+        yield "format", format_words("docker" if _is_of_docker(opened) else item.original.format, media_type)
+        yield "media type", media_type
     yield "digest", str(opened.root.digest)
     if image_id := image_id_of(opened):
         yield "image ID", image_id
+
+
+def _is_of_docker(opened: OpenedReference) -> bool:
+    """Whether ``docker load`` reads it, or ``docker save`` wrote it, whatever manifest it has."""
+    location = opened.location
+    if not location.transport:
+        from converter.stores.recognise import transport_of
+
+        location = replace(location, transport=transport_of(opened.source, location.path))
+    return location.kind.docker_unpacks
 
 
 def name_of(opened: OpenedReference) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.environment import input_files
-from converter.cli.flags import FilePath, combine_options, hidden_option, hidden_values
+from converter.cli.flags import FilePath, combine_options, flags, hidden_option, hidden_values
 from converter.errors import Usage
 from converter.model.reference import Location
 from converter.streams import Blocks
@@ -63,7 +63,7 @@ def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False
     """
     if not reports():
         return
-    from converter.cli.text import json_text
+    from converter.cli.text import json_text, show_error
 
     for path in reports():
         if _is_page(path):
@@ -71,6 +71,8 @@ def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False
         else:
             text = json_text(document) + "\n"
         write_output(path, text, overwrite=_overwrites(overwrite))
+        if not flags().quiet:
+            show_error(f"wrote the report {path}")
 
 
 def _overwrites(overwrite: bool) -> bool:

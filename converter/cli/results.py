@@ -65,7 +65,7 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
 
 def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
     """Labels, so short that a digest beside them fits on 80 columns, and values."""
-    yield "format", f"{target.format} ({target.media_type})"
+    yield "format", f"{format_words(target.format, target.media_type)} ({target.media_type})"
     yield "digest", str(target.digest or "known once it is written")
     if target.preserved:
         yield "source", "the same digest"
@@ -84,6 +84,11 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "also", f"{beside}: keep it beside {beside.name.removesuffix('.origin')}"
     if target.size and not (dry_run and target.digest is None):
         yield "size", size(target.size)
+
+
+def format_words(name: str, media_type: str) -> str:
+    """A format; what Docker loads may have a manifest of OCI, with the digest that the image has elsewhere."""
+    return "docker, OCI manifest" if name == "docker" and ".oci." in media_type else name
 
 
 def _needed(target: TargetResult) -> Iterator[str]:

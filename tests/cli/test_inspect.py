@@ -68,6 +68,18 @@ def test_the_text_of_an_image(layout: MemoryStore, capsys: pytest.CaptureFixture
     assert "ENV (no layer)" in told
 
 
+@pytest.mark.parametrize("reference", ["docker-archive:app.tar", "app.tar"])
+def test_what_docker_loads_has_the_format_that_convert_says(
+    reference: str, layout: MemoryStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", "oci:in:app", "docker-archive:app.tar"]) == 0
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    assert f"  format docker, OCI manifest ({kind})" in capsys.readouterr().out.splitlines()
+    told = inspected(reference, capsys).splitlines()
+    assert "  format      docker, OCI manifest" in told
+    assert f"  media type  {kind}" in told
+
+
 @pytest.mark.parametrize(
     "created, text, shown",
     [

@@ -71,7 +71,9 @@ def test_an_interrupted_run_prints_its_summary_and_writes_its_reports(
     assert main(["sync", "oci:in", "oci:out", *reports]) == 130
     told = capsys.readouterr()
     assert "2 images: 1 done, 1 not started" in told.out
-    assert told.err == "transship: interrupted\n"
+    assert told.err == "".join(
+        f"transship: {line}\n" for line in ("wrote the report x.json", "wrote the report x.html", "interrupted")
+    )
     document = json.loads((here / "x.json").read_text())
     assert (document["written"], document["unstarted"], document["images"]) == (1, 1, 2)
     assert [one["state"] for one in document["outcomes"]] == ["written", "unstarted"]

@@ -74,6 +74,13 @@ def test_an_image_whose_layers_cannot_be_read_says_why(here: Path, capsys: pytes
     assert "warning: files could not be read" in capsys.readouterr().err
 
 
+def test_a_report_says_where_it_is(image: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", image, "--report", "r.html"]) == 0
+    assert capsys.readouterr().err == "transship: wrote the report r.html\n"
+    assert main(["inspect", image, "--report", "r.html", "--overwrite", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_an_aci_has_no_stored_layers(image: str) -> None:
     assert main(["convert", image, "aci:app.aci", "--quiet"]) == 0
 
