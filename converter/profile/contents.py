@@ -16,7 +16,6 @@ from converter.streams import Block
 from converter.streams.spool import Spool
 from converter.streams.tar import fields
 from converter.streams.tar.node import Node, decode_node
-from converter.streams.tar.records import Records
 
 if TYPE_CHECKING:
     from converter.streams.tar.listing import TreeListing
@@ -39,9 +38,6 @@ UNDESCRIBED = Node(type=fields.DIR, mode=0o755, uid=0, gid=0, mtime_ns=0)
 
 _AT_ONCE = 500
 """The lines that are joined before they are written."""
-
-_PLACE = 8
-"""Bytes of a number that follows a path."""
 
 
 @frozen
@@ -130,20 +126,17 @@ class Contents:
 
 
 def of_layers(listing: TreeListing, scope: Scope) -> Contents:
-    """The contents of an image, of whose files memory holds the paths only."""
+    """The contents of an image. Memory holds one short record for each file while they are sorted."""
     covers = scope.covers()
-    with Records() as records:
-        order = [
-            row.path + b"\0" + records.add(row.record).to_bytes(_PLACE, "big") for row in listing if covers(row.path)
-        ]
-        order.sort()
-        return Contents(_sorted(order, records, times=scope.times), scope)
+    # No path has a NUL, and no byte is less: the records are in the order of their paths.
+    order = sorted(row.path + b"\0" + row.record for row in listing if covers(row.path))
+    return Contents(_lines(order, times=scope.times), scope)
 
 
-def _sorted(order: list[bytes], records: Records, *, times: bool) -> Iterator[Line]:
+def _lines(order: list[bytes], *, times: bool) -> Iterator[Line]:
     for one in order:
-        record = records[int.from_bytes(one[-_PLACE:], "big")]
-        yield line_of(File(one[: -_PLACE - 1], decode_node(record) if record else UNDESCRIBED), times=times)
+        path, _, record = one.partition(b"\0")
+        yield line_of(File(path, decode_node(record) if record else UNDESCRIBED), times=times)
 
 
 def line_of(file: File, *, times: bool) -> Line:

@@ -78,7 +78,7 @@ def test_it_counts_for_an_aci_that_depends_on_others(cli: Cli, tmp_path: Path, k
     (tmp_path / "elsewhere").mkdir()
     below.rename(tmp_path / "elsewhere" / below.name)
     lost = cli("verify", *checks)
-    assert (lost.code, "--aci-path says where to look" in lost.stdout) == (1, True)
+    assert (lost.code, "--aci-path says where to look" in lost.stderr) == (1, True)
     assert cli("verify", *checks, "--aci-path", tmp_path / "elsewhere").code == 0
 
 
