@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound, within
 from converter.model.content import Open
-from converter.model.limits import current_limits
 from converter.streams import Block
 from converter.streams.tar import fields
 from converter.streams.tar.effective_entries import EffectiveEntries
@@ -48,7 +47,7 @@ class _Layer:
         self.emptied: set[bytes] = set()
         self._winners = EffectiveEntries(held)
         numbered: dict[int, tuple[bytes, Entry]] = {}
-        with closing(scan_entries(opened(), held.limits, held)) as source:
+        with closing(scan_entries(opened(), held)) as source:
             for ordinal, entry in enumerate(source):
                 path = require_contained(entry.name)
                 if entry.type not in fields.FILES:
@@ -74,7 +73,7 @@ class Files:
 
     def __init__(self, layers: Sequence[Open]) -> None:
         self._layers = layers
-        self._held = Budget(current_limits())
+        self._held = Budget()
         self._read: list[_Layer] = []
         """Those that have been read, the top one first."""
 
@@ -195,8 +194,8 @@ class Files:
     def _content(self, path: bytes, number: int) -> Iterator[Block]:
         """The content of an entry, from its layer, which is read again."""
         wanted = self._read[len(self._layers) - 1 - number].entries[path].own
-        held = Budget(current_limits())
-        with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), held.limits, held)) as source:
+        held = Budget()
+        with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), held)) as source:
             for entry in source:
                 if require_contained(entry.name) == path and entry.own == wanted:
                     yield from file_content(entry, held.limits.holes)

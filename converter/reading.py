@@ -90,7 +90,9 @@ class _Reopened(WrappedSource):
         return self._again(known.descriptor) if self.closed else known.raw()
 
     def _again(self, descriptor: Descriptor) -> Iterator[bytes | memoryview]:
-        with open_source(self._location, self._options) as source:
-            source.resolve(self._location.name)  # a Docker archive learns its blobs' digests here
-            with closing(source.fetch(descriptor).raw()) as blocks:
-                yield from blocks
+        with ExitStack() as files:
+            with enforce_limits(self._options.limits):
+                source = files.enter_context(open_source(self._location, self._options))
+                source.resolve(self._location.name)  # a Docker archive learns its blobs' digests here
+                blocks = files.enter_context(closing(source.fetch(descriptor).raw()))
+            yield from blocks

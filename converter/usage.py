@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from converter.errors import within
 from converter.model.content import Open
-from converter.model.limits import current_limits
 from converter.streams.tar import fields
 from converter.streams.tar.names import Budget, require_contained
 from converter.streams.tar.scan import scan_entries
@@ -90,7 +89,7 @@ class Usage:
 
 def usage(layers: Sequence[Open]) -> Usage:
     """Read every layer once, base first. Raises what scanning a layer raises."""
-    found, budget = Usage(), Budget(current_limits())
+    found, budget = Usage(), Budget()
     for number, layer in enumerate(layers):
         with within(f"layer[{number}]"):
             applied = _Layer(found)
@@ -135,7 +134,7 @@ def _read(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_
     gone: list[bytes] = []
     emptied: list[bytes] = []
     found: list[_Found] = []
-    with closing(scan_entries(layer(), budget.limits, budget)) as source:
+    with closing(scan_entries(layer(), budget)) as source:
         for entry in source:
             path = require_contained(entry.name)
             if not path or entry.type not in fields.FILES:

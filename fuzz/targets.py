@@ -152,7 +152,7 @@ def _limit(text: str) -> Limits:
 
 def recipes(data: bytes) -> None:
     """What says how an ACI is made again."""
-    Recipe.parse(data.decode("latin-1"), LIMITS)
+    Recipe.parse(data.decode("latin-1"))
 
 
 def jws(data: bytes) -> None:

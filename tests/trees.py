@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from converter.model.content import Open
-from converter.model.limits import Limits
 from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.node import Node, decode_node
 from converter.streams.tar.tree import list_tree
@@ -19,12 +18,12 @@ class Named(NamedTuple):
     names: tuple[bytes, ...] = ()
 
 
-def tree(layers: Sequence[Open], limits: Limits | None = None) -> dict[bytes, Named]:
+def tree(layers: Sequence[Open]) -> dict[bytes, Named]:
     """The files that ``layers``, base first, make, by clean name; the root is ``b""``.
 
     A directory that no entry describes is left out: its attributes are up to the reader of the archive.
     """
-    with list_tree(layers, limits) as found:
+    with list_tree(layers) as found:
         return described(found)
 
 

@@ -11,7 +11,7 @@ from converter.errors import ConverterError, DigestMismatch, LimitExceeded, NotF
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 
 Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
@@ -94,17 +94,17 @@ class Known:
         """
         return verified_blocks(self.raw(), self.descriptor.digest, self.descriptor.size)
 
-    def read(self, limits: Limits | None = None) -> bytes:
+    def read(self) -> bytes:
         """The whole document in memory; raises LimitExceeded if it is larger than a document may be."""
-        most = (limits or current_limits()).document
+        most = current_limits().document
         if self.descriptor.size > most:
             fact = f"document of {self.descriptor.size} bytes: at most {most} are allowed (limit: document)"
             raise LimitExceeded(fact)
         return b"".join(self.blocks())
 
-    def pinned(self, limits: Limits | None = None) -> Known:
+    def pinned(self) -> Known:
         """The same document, read once and kept in memory."""
-        return Known(self.descriptor, blocks_of(self.read(limits)))
+        return Known(self.descriptor, blocks_of(self.read()))
 
 
 def known_bytes(data: bytes, media_type: str) -> Known:

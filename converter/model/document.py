@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 
 T = TypeVar("T")
 INT64 = range(-(2**63), 2**63)
@@ -45,23 +45,23 @@ class Reading:
     floats: bool = False
 
 
-def load_json(data: bytes, limits: Limits | None = None) -> Any:
+def load_json(data: bytes) -> Any:
     """Parse one JSON document.
 
     Raises Invalid for a duplicate key, a number outside 64 bits, NaN, bytes that are not UTF-8, or data after the
     document; LimitExceeded for a document that is too large or too deep. An unpaired surrogate, which could not be
     written again, becomes U+FFFD, as in Go.
     """
-    reading = read_json(data, limits)
+    reading = read_json(data)
     for problem in reading.problems:
         where = f" at {problem.path}" if problem.path else ""
         raise (LimitExceeded if problem.rule in _LIMITS else Invalid)(problem.fact + where)
     return without_surrogates(reading.value) if has_surrogates(data) else reading.value
 
 
-def load_object(data: bytes, limits: Limits | None = None) -> dict[str, Any]:
+def load_object(data: bytes) -> dict[str, Any]:
     """Parse a document whose root must be an object; raises as ``load_json`` does."""
-    return expect_type(load_json(data, limits), dict)
+    return expect_type(load_json(data), dict)
 
 
 def has_surrogates(data: bytes) -> bool:
@@ -80,12 +80,12 @@ def without_surrogates(value: Any) -> Any:
     return value
 
 
-def read_json(data: bytes, limits: Limits | None = None) -> Reading:
+def read_json(data: bytes) -> Reading:
     """Parse one JSON document and report every problem in its text, not only the first; raises nothing.
 
     ``complete`` is false if the text could not be parsed to its end; ``value`` is then meaningless.
     """
-    limits = limits or current_limits()
+    limits = current_limits()
     if len(data) > limits.document:
         fact = f"document of {len(data)} bytes: at most {limits.document} are allowed (limit: document)"
         return Reading(None, (Problem("json/size", "", fact),), complete=False)

@@ -7,7 +7,6 @@ from typing import Any
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
 from converter.model.document import expect_type, load_json
 from converter.model.frozen import frozen
-from converter.model.limits import Limits
 
 UNREADABLE = "image/unreadable"
 """The rule for what no other rule explains."""
@@ -20,15 +19,15 @@ class Problems:
     validation that is broken.
     """
 
-    def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
+    def load(self, data: bytes, kind: str, place: str) -> Any:
         """The value of a JSON document; ``kind`` is that of its schema, which only a validator looks at."""
         del kind
         with within(place):
-            return load_json(data, limits)
+            return load_json(data)
 
-    def load_object(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> dict[str, Any]:
+    def load_object(self, data: bytes, kind: str, place: str) -> dict[str, Any]:
         """The same of a document that is an object; empty if it is not, which is a problem."""
-        value = self.load(data, kind, place, limits)
+        value = self.load(data, kind, place)
         with self.at(place):
             return expect_type(value, dict)
         return {}

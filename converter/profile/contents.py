@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from converter.model.closing import ClosedOnExit
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
@@ -67,7 +68,7 @@ Line = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]
 """The path of a file, its line in the text, and its extended attributes, sorted by name."""
 
 
-class Contents:
+class Contents(ClosedOnExit):
     """The canonical text of a tree, kept on disk, and its digest. A context manager, which deletes the text.
 
     ``attributes`` are the extended attributes of the files that have some, by path. ``scope`` may be narrowed by what
@@ -86,10 +87,7 @@ class Contents:
             self._text.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._text.close()
 
     def _write(self, lines: Iterable[Line]) -> None:

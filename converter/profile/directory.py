@@ -17,10 +17,11 @@ from hashlib import sha256
 from heapq import merge
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
 from converter import system
 from converter.errors import Invalid, LimitExceeded
+from converter.model.closing import ClosedOnExit
 from converter.model.limits import KIB, MIB, current_limits
 from converter.profile.contents import Contents, Line, Scope, line_of
 from converter.profile.mtree import File
@@ -83,7 +84,7 @@ def _in_order(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
         yield line
 
 
-class _Helper:
+class _Helper(ClosedOnExit):
     """A copy of this process that reads its share of the files. A context manager, which ends it.
 
     ``mounts`` are what it has left out, once its lines have come.
@@ -98,10 +99,7 @@ class _Helper:
         os.close(writing)
         self._pipe = os.fdopen(reading, "rb")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._pipe.close()
         os.kill(self._process, signal.SIGKILL)
         os.waitpid(self._process, 0)

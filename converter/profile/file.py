@@ -11,7 +11,7 @@ from converter.errors import Invalid, Unsupported, Untrusted, within
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.limits import current_limits
+from converter.model.limits import current_limits, enforce_limits
 from converter.profile import statement
 from converter.profile.contents import Scope, digest_of
 from converter.profile.mtree import check_start
@@ -97,14 +97,16 @@ def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
 
     if trusted is None:
         return Found(profile=statement.read(_parsed(dsse.open_envelope(_parsed(signature.data))[1])))
-    signed = dsse.signed_payload(signature, trusted, replace(current_limits(), document=len(signature.data)))
+    with enforce_limits(replace(current_limits(), document=len(signature.data))):
+        signed = dsse.signed_payload(signature, trusted)
     if signed.kind != dsse.STATEMENT:
         raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {dsse.STATEMENT}')
     return Found(profile=statement.read(_parsed(signed.data)), signers=((signed.key.source, signed.signer),))
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    return load_object(data, replace(current_limits(), document=len(data)))
+    with enforce_limits(replace(current_limits(), document=len(data))):
+        return load_object(data)
 
 
 def _is_json(path: Path) -> bool:

@@ -17,7 +17,6 @@ from converter.model.document import (
     read_json,
     without_surrogates,
 )
-from converter.model.limits import Limits
 from converter.schema import aci_checks, aci_rules, docker, oci, text
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import PROFILES, Finding, Rule, Strictness, Tolerated, is_tolerated
@@ -29,9 +28,7 @@ MOST = 1000
 """Findings that are reported of one document; more would help nobody."""
 
 
-def check_document(
-    data: bytes, kind: str, profile: Strictness = "compat", limits: Limits | None = None
-) -> tuple[Finding, ...]:
+def check_document(data: bytes, kind: str, profile: Strictness = "compat") -> tuple[Finding, ...]:
     """Everything wrong with a document of a kind, in no particular order; () if nothing is.
 
     ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications; a document is
@@ -40,7 +37,7 @@ def check_document(
     check_kind(kind)
     if profile not in PROFILES:
         raise Usage(f'unknown profile "{profile}" (one of: {", ".join(PROFILES)})')
-    found = list(islice(_unique(_findings(read_json(data, limits), data, kind, profile)), MOST + 1))
+    found = list(islice(_unique(_findings(read_json(data), data, kind, profile)), MOST + 1))
     if len(found) > MOST:
         rest = f"more than {MOST} findings: the rest is left out"
         found[MOST] = Finding("", "json/too-many-findings", rest, text.SPEC)

@@ -173,11 +173,11 @@ class Server:
             return refusal(405, "UNSUPPORTED", "this registry is read-only", {"Allow": "GET, HEAD"})
         if request.query.get("ac-discovery") == "1":
             return appc_pages.discovery_page(request)
-        if request.path == "/":
-            from converter.serving.page import page
-
-            return page(request, self._registry)
         with enforce_limits(self._limits):
+            if request.path == "/":
+                from converter.serving.page import page
+
+                return page(request, self._registry)
             return appc_pages.serve_aci(request, self._registry) or self._registry.answer(request)
 
 

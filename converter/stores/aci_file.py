@@ -22,7 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
 from converter.stores.disk import disk_errors, regular_size, walk_directory, write_behind
@@ -41,9 +41,9 @@ from converter.streams.meter import digest_and_size
 _STORED = re.compile(r"sha512-[0-9a-f]{64}")
 
 
-def open_source(location: Location, options: StoreOptions) -> AciFile:
+def open_source(location: Location, _options: StoreOptions) -> AciFile:
     """Read an ACI; ``-`` is standard input."""
-    return AciFile(Path(location.path), options.limits)
+    return AciFile(Path(location.path))
 
 
 def open_sink(location: Location, options: StoreOptions) -> AciSink:
@@ -79,11 +79,10 @@ def images_below(path: str) -> list[str]:
 class AciFile(SingleSource):
     """The single image of a file, whose content is not examined here."""
 
-    def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
+    def __init__(self, path: Path, source: int | None = None) -> None:
         """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
         self.path = path
         self.where = display_name(path)
-        self._limits = limits or current_limits()
         self._fd = open_bytes(path) if source is None else source
 
     def close(self) -> None:
@@ -123,7 +122,7 @@ class AciFile(SingleSource):
         size = regular_size(path)
         if descriptor.media_type != types.ACI or str(self.path) in STDIN or size is None:
             return None
-        medium = DirectoryMedium(path.parent, self._limits)
+        medium = DirectoryMedium(path.parent)
         return Known(descriptor.sized(size), partial(medium.open, path.name))
 
     @cached_property
@@ -132,7 +131,7 @@ class AciFile(SingleSource):
         with disk_errors(self.path, "read"):
             size = os.fstat(self._fd).st_size
         # Checked before reading: a sparse file may claim a terabyte.
-        self._limits.require("layer", size, "bytes")
+        current_limits().require("layer", size, "bytes")
         return size
 
     @cached_property
@@ -146,7 +145,7 @@ class AciFile(SingleSource):
         path = signature_path(self.path)
         if str(self.path) in STDIN or regular_size(path) is None:
             return None
-        data = DirectoryMedium(path.parent, self._limits).read_document(path.name)
+        data = DirectoryMedium(path.parent).read_document(path.name)
         return Descriptor.of(data, types.PGP_SIGNATURE), data
 
     @cached_property
@@ -155,7 +154,7 @@ class AciFile(SingleSource):
         if str(self.path) in STDIN or regular_size(path) is None:
             return None
         with within(path.name):
-            return OciLayout(TarMedium(path, self._limits), self._limits)
+            return OciLayout(TarMedium(path))
 
     def _blocks(self, size: int) -> Blocks:
         return file_blocks(self._fd, 0, size, COPY_BLOCK)
@@ -183,7 +182,6 @@ class AciSink:
     def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
         self._path = path
         self._options = options or StoreOptions()
-        self._limits = self._options.limits
         self._parts: dict[Digest, Part] = {}
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
@@ -289,12 +287,10 @@ class AciSink:
                         size = os.fstat(part.file.fd).st_size
                     expected = Descriptor(media_type=part.media_type, digest=digest, size=size)
                     target.take(file_blocks(part.file.fd, 0, size, COPY_BLOCK), expected)
-            index = oci_index.render_index(None, self._beside.entries, self._limits)
-            documents = {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index}
-        except BaseException:
+            index = oci_index.render_index(None, self._beside.entries)
+            target.commit(lambda _: {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index})
+        finally:
             target.abort()
-            raise
-        target.commit(lambda _: documents)
 
     def _file(self) -> OutFile:
         return OutFile(self._path, self._options.overwriting("aci"))

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
@@ -21,7 +20,6 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
-from converter.model.limits import Limits
 from converter.model.members import lenient_member
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
@@ -33,6 +31,7 @@ from converter.stores.media.swapped_directory import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Inputs
+from converter.stores.sink import TargetSink
 from converter.stores.source import SingleSource
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
@@ -55,7 +54,7 @@ def images_below(path: str) -> list[str]:
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
     """The one image of a directory."""
-    return DirectoryImage(Path(location.path), options.limits, options.problems)
+    return DirectoryImage(Path(location.path), options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
@@ -73,18 +72,17 @@ def is_image(path: Path) -> bool:
 class DirectoryImage(SingleSource):
     """Reads a directory. A missing ``version`` is accepted: old tools wrote none."""
 
-    def __init__(self, path: Path, limits: Limits, problems: Problems = RAISE_FIRST) -> None:
+    def __init__(self, path: Path, problems: Problems = RAISE_FIRST) -> None:
         """Reports a missing manifest, and another version."""
-        self._medium = DirectoryMedium(path, limits)
+        self._medium = DirectoryMedium(path)
         self.where = self._medium.where
-        self._limits = limits
         if self._medium.size(VERSION) is not None and not is_image(path):
             wanted = VERSION_CONTENT.decode().strip()
             problems.report(Invalid(f"unknown version (expected {wanted!r})"), VERSION, "dir/version")
         data, media_type = b"", ""
         with problems.at(MANIFEST):
             data = self._medium.read_document(MANIFEST)
-            media_type = _media_type(data, limits)
+            media_type = _media_type(data)
         self._root = Descriptor.of(data, media_type)
         self._named = {self._root.digest: MANIFEST}
 
@@ -112,10 +110,8 @@ class DirectoryImage(SingleSource):
         entries: tuple[Descriptor, ...] = ()
         if self._medium.size(ATTACHMENTS) is not None:
             data = self._medium.read_document(ATTACHMENTS)
-            entries = oci_index.index_entries(
-                oci_index.read_index(data, self._limits, place=ATTACHMENTS), place=ATTACHMENTS
-            )
-        return LayoutReferrers(entries, lambda entry: self.fetch(entry).read(self._limits))
+            entries = oci_index.index_entries(oci_index.read_index(data, place=ATTACHMENTS), place=ATTACHMENTS)
+        return LayoutReferrers(entries, lambda entry: self.fetch(entry).read())
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, str]) -> Known:
@@ -133,34 +129,23 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, st
     raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 
-def _media_type(data: bytes, limits: Limits) -> str:
+def _media_type(data: bytes) -> str:
     """The media type that a manifest states; if empty, its content must tell."""
-    return lenient_member(load_object(data, limits), "mediaType", str)
+    return lenient_member(load_object(data), "mediaType", str)
 
 
-class DirectorySink:
+class DirectorySink(TargetSink[SwappedDirectory]):
     """Writes a directory with one image or index. Any number of threads may ``put``."""
 
     accepts: frozenset[str] = frozenset()
     ordered = False
 
     def __init__(self, path: Path, inputs: Inputs | None = None) -> None:
-        self._target = SwappedDirectory(path, is_image, _OURS, inputs)
+        super().__init__(SwappedDirectory(path, is_image, _OURS, inputs))
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
         self._signed: list[Attachment] = []
         self._listed = Additions()
-
-    def __enter__(self) -> Self:
-        self._target.begin()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._commit()
-        finally:
-            self._target.abort()
 
     def has(self, descriptor: Descriptor) -> bool:
         return descriptor.digest in self._names

@@ -15,7 +15,7 @@ from converter.model.limits import MIB
 from converter.streams.blocks import write_all
 from converter.system import begin_writing
 
-READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 """With these flags, opening a FIFO or a device does not wait for a peer."""
 
 
@@ -46,6 +46,18 @@ def disk_errors(path: str | Path, verb: str) -> Iterator[None]:
 def disk_error(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     """The error that the system reported for ``path``, as a fact."""
     return StorageFailed(f"cannot {verb} {printable_path(path)}: {system_words(error)}")
+
+
+@contextmanager
+def opened(path: str | bytes | Path, flags: int = os.O_RDONLY, *, dir_fd: int | None = None) -> Iterator[int]:
+    """A file descriptor of a file or directory, closed at the end; a file that is made has the mode 0666 less the
+    umask. Raises OSError.
+    """
+    fd = os.open(path, flags, 0o666, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def open_regular(path: Path) -> int:
@@ -100,42 +112,32 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a new file, synced before this returns unless not ``durable``, when a later ``sync_tree`` syncs it with
     others; its mode is 0666 less the umask.
     """
-    with disk_errors(path, "write"):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            write_all(fd, data)
-            if durable:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
+    with disk_errors(path, "write"), opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
+        write_all(fd, data)
+        if durable:
+            os.fsync(fd)
 
 
 def sync_file_system(path: Path) -> None:
     """Make all files of a directory's file system durable: one call for any number of files. Raises OSError."""
     import ctypes
 
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with opened(path, os.O_DIRECTORY) as fd:
         syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
         if syncfs is None:
             os.sync()
         elif syncfs(fd) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(fd)
 
 
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable, if the file system supports that."""
-    with disk_errors(path, "write"):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with disk_errors(path, "write"), opened(path, os.O_DIRECTORY) as fd:
         try:
             os.fsync(fd)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
                 raise
-        finally:
-            os.close(fd)
 
 
 def sync_files(path: Path) -> None:
@@ -145,12 +147,8 @@ def sync_files(path: Path) -> None:
     """
     for directory, _, names in walk_directory(path):
         for name in names:
-            with disk_errors(directory, "write"):
-                fd = os.open(Path(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+            with disk_errors(directory, "write"), opened(Path(directory, name), os.O_NOFOLLOW) as fd:
+                os.fsync(fd)
 
 
 def sync_tree(path: Path) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
 from converter.events import Report, Warned, silent
+from converter.model.closing import ClosedOnExit
 from converter.model.reference import is_of_attachment
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Connection(Protocol):
         ...
 
 
-class Hosts:
+class Hosts(ClosedOnExit):
     """Shared by a run, and closed at its end; at most ``most`` requests are in flight to a host, 0 means no limit.
 
     Reads and writes are limited separately: an upload waits for the download that feeds it, and under a common limit
@@ -99,12 +100,6 @@ class Hosts:
         self._stopped = threading.Event()
         self._until = float("inf")
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the shared objects."""

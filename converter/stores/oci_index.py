@@ -16,7 +16,6 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json, go_key
-from converter.model.limits import Limits
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
@@ -45,14 +44,12 @@ def check_layout(medium: Medium, problems: Problems = RAISE_FIRST) -> None:
             raise Invalid(f"imageLayoutVersion {version!r} is not supported (only '1.0.0' is)")
 
 
-def read_index(
-    data: bytes, limits: Limits | None, problems: Problems = RAISE_FIRST, place: str = INDEX
-) -> dict[str, Any]:
+def read_index(data: bytes, problems: Problems = RAISE_FIRST, place: str = INDEX) -> dict[str, Any]:
     """Parse ``index.json``; reports that it is no index, or could be read as something else as well.
 
     ``manifests`` is an array, or null: Docker writes that for an archive whose images are only in ``manifest.json``.
     """
-    index = problems.load_object(data, "oci-index", place, limits)
+    index = problems.load_object(data, "oci-index", place)
     with problems.at(place):
         if index.get("schemaVersion") != 2:
             raise Invalid(f"schemaVersion is {index.get('schemaVersion')!r}, not 2")
@@ -139,9 +136,9 @@ def full_name(name: str) -> str:
     return full_reference(name)
 
 
-def render_index(old: bytes | None, added: Iterable[Descriptor], limits: Limits | None = None) -> bytes:
+def render_index(old: bytes | None, added: Iterable[Descriptor]) -> bytes:
     """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes."""
-    index, rows = _last.taken(old) or _parsed(old, limits)
+    index, rows = _last.taken(old) or _parsed(old)
     before = [dict(row) for row in rows.all()]
     for entry in added:
         _place(rows, entry)
@@ -151,11 +148,11 @@ def render_index(old: bytes | None, added: Iterable[Descriptor], limits: Limits 
     return made
 
 
-def moved_names(old: bytes | None, new: bytes, limits: Limits | None = None) -> Iterator[tuple[str, int]]:
+def moved_names(old: bytes | None, new: bytes) -> Iterator[tuple[str, int]]:
     """The names of images that mean another image in the new index, with the position that the one before has there."""
     if old is None or old == new:
         return
-    before, after = (index_entries(read_index(data, limits)) for data in (old, new))
+    before, after = (index_entries(read_index(data)) for data in (old, new))
     now = {name: entry.digest for entry in after if (name := _whole_name(entry))}
     for entry in before:
         if now.get(_whole_name(entry), entry.digest) != entry.digest and attached_to(entry) is None:
@@ -169,10 +166,10 @@ def _whole_name(entry: Descriptor) -> str:
     return entry.annotations.get(FULL_NAME) or full_name(short) or short
 
 
-def _parsed(old: bytes | None, limits: Limits | None) -> tuple[dict[str, Any], _Rows]:
+def _parsed(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
     if old is None:
         return {"schemaVersion": 2, "mediaType": types.OCI_INDEX}, _Rows([])
-    index = read_index(old, limits)
+    index = read_index(old)
     index_entries(index)
     return index, _Rows(index.get("manifests") or [])
 

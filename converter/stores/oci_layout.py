@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from converter.errors import ConverterError, NotFound
 from converter.events import Warned
@@ -18,7 +18,6 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
-from converter.model.limits import Limits
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
@@ -29,6 +28,7 @@ from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
+from converter.stores.sink import TargetSink
 from converter.stores.source import BaseSource
 
 FetchDocument = Callable[[Descriptor], bytes]
@@ -40,8 +40,8 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
     if location.transport == "oci-archive":
         from converter.stores.media.archive import TarMedium
 
-        return OciLayout(TarMedium(path, options.limits), options.limits, options.problems)
-    return OciLayout(DirectoryMedium(path, options.limits), options.limits, options.problems)
+        return OciLayout(TarMedium(path), options.problems)
+    return OciLayout(DirectoryMedium(path), options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> OciSink:
@@ -52,7 +52,7 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
         from converter.stores.media.tar_target import TarTarget
 
         file = OutFile(path, options.overwriting("oci-archive"))
-        return OciSink(TarTarget(file, options.epoch), options.limits, ordered=True)
+        return OciSink(TarTarget(file, options.epoch), ordered=True)
     target = LayoutTarget(path)
 
     def tell(name: str, position: int) -> None:
@@ -60,7 +60,7 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
         options.report(Warned(f"the image that was {shown}:{name} before is {shown}:@{position} now"))
 
     # A mirror moves names all the time: that is what it is for.
-    return OciSink(target, options.limits, moved=None if options.mirror else tell)
+    return OciSink(target, moved=None if options.mirror else tell)
 
 
 def written(location: Location) -> dict[Path, Kind]:
@@ -71,7 +71,7 @@ def written(location: Location) -> dict[Path, Kind]:
 class OciLayout(BaseSource):
     """The images of a layout. Blobs are found by digest, and verified when read."""
 
-    def __init__(self, medium: Medium, limits: Limits, problems: Problems = RAISE_FIRST) -> None:
+    def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
         """Reports a missing file, and what is not a layout of version 1.0.0. Leaving the source closes the medium."""
         self.medium = medium
         self.index: dict[str, Any] = {}
@@ -79,9 +79,9 @@ class OciLayout(BaseSource):
         try:
             oci_index.check_layout(medium, problems)
             with problems.at(INDEX, missing="oci/layout-index"):
-                self.index = oci_index.read_index(medium.read_document(INDEX), limits, problems)
+                self.index = oci_index.read_index(medium.read_document(INDEX), problems)
             self.entries = oci_index.index_entries(self.index, problems)
-            self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read(limits))
+            self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read())
         except BaseException:
             medium.close()
             raise
@@ -220,7 +220,7 @@ class Additions:
         self.add(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else None)
 
 
-class OciSink:
+class OciSink(TargetSink[MediumTarget]):
     """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one, and ``moved`` hears
     the name and the position of that image.
     """
@@ -228,32 +228,13 @@ class OciSink:
     accepts: frozenset[str] = frozenset()
 
     def __init__(
-        self,
-        target: MediumTarget,
-        limits: Limits,
-        *,
-        ordered: bool = False,
-        moved: Callable[[str, int], None] | None = None,
+        self, target: MediumTarget, *, ordered: bool = False, moved: Callable[[str, int], None] | None = None
     ) -> None:
+        super().__init__(target)
         self.ordered = ordered
-        self._target = target
-        self._limits = limits
         self._tell_moved = moved
         self._added = Additions()
         self._moved: tuple[tuple[str, int], ...] = ()
-
-    def __enter__(self) -> Self:
-        self._target.begin()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._target.commit(self._documents)
-            if self._tell_moved is not None:
-                for name, position in self._moved:
-                    self._tell_moved(name, position)
-        else:
-            self._target.abort()
 
     def has(self, descriptor: Descriptor) -> bool:
         return self._target.has(descriptor.digest, descriptor.size)
@@ -267,8 +248,14 @@ class OciSink:
     def attach(self, attachment: Attachment) -> None:
         self._added.attach(attachment)
 
-    def _documents(self, old: bytes | None) -> dict[str, bytes]:
-        index = oci_index.render_index(old, self._added.entries, self._limits)
+    def _commit(self) -> None:
+        self._target.commit(self._documents)
         if self._tell_moved is not None:
-            self._moved = tuple(oci_index.moved_names(old, index, self._limits))
+            for name, position in self._moved:
+                self._tell_moved(name, position)
+
+    def _documents(self, old: bytes | None) -> dict[str, bytes]:
+        index = oci_index.render_index(old, self._added.entries)
+        if self._tell_moved is not None:
+            self._moved = tuple(oci_index.moved_names(old, index))
         return {LAYOUT: LAYOUT_CONTENT, INDEX: index}

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from converter.errors import ConverterError, Invalid, NotFound, within
-from converter.model.limits import Limits
 from converter.model.reference import Location, is_name
 from converter.ports import Source
 from converter.stores import aci_file, oci_index
@@ -41,21 +40,21 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     """A layout or an archive of one, a ``dir:`` image, a ``docker save`` archive, or an ACI; raises Invalid for the
     rest. A file whose name ends in ``.aci`` is an ACI, so that its own reader says what is wrong with it.
     """
-    path, limits = Path(location.path), options.limits
+    path = Path(location.path)
     if path.is_dir():
         if is_image(path):
-            return DirectoryImage(path, limits, options.problems)
-        return _layout_or_saved(DirectoryMedium(path, limits), options)
+            return DirectoryImage(path, options.problems)
+        return _layout_or_saved(DirectoryMedium(path), options)
     file = _opened(location.path)
     try:
         with within(display_name(path)):
-            aci = path.suffix == ".aci" or _starts_as_aci(file, limits)
+            aci = path.suffix == ".aci" or _starts_as_aci(file)
     except BaseException:
         os.close(file)
         raise
     if aci:
-        return AciFile(path, limits, file)
-    return _layout_or_saved(TarMedium(path, limits, file), options)
+        return AciFile(path, file)
+    return _layout_or_saved(TarMedium(path, file), options)
 
 
 def beside(location: Location) -> tuple[Path, ...]:
@@ -107,10 +106,10 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
     try:
         if medium.size(manifest_json.NAME) is not None or repositories.is_there(medium):
             medium.where = f"docker-archive:{medium.where}"  # as a name of an image can be added to it
-            return DockerArchive(medium, options.limits, options.problems)
+            return DockerArchive(medium, options.problems)
         if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):
             medium.where = f"oci:{medium.where}" if is_directory else f"oci-archive:{medium.where}"
-            return OciLayout(medium, options.limits, options.problems)
+            return OciLayout(medium, options.problems)
         fact = f"{medium.where} is not an image of a known kind: expected a layout, an archive or an ACI"
         if is_directory:
             fact += " (a directory of images, for `transship sync`: dir:PATH or aci:PATH)"
@@ -129,11 +128,11 @@ def _has_manifest(path: Path) -> bool:
     return False
 
 
-def _starts_as_aci(file: int, limits: Limits) -> bool:
+def _starts_as_aci(file: int) -> bool:
     """Whether the first entry is one that only an ACI has: ``manifest``, or something in ``rootfs``."""
     blocks = file_blocks(file, 0, os.fstat(file).st_size, COPY_BLOCK)
-    _, tar = decompress_any(blocks, limits)
+    _, tar = decompress_any(blocks)
     with closing(tar) as source:
         # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
-        entry = next(iter(Scanner(Cursor(source), limits)), None)
+        entry = next(iter(Scanner(Cursor(source))), None)
     return entry is not None and entry.name.split(b"/")[0] in (MANIFEST, ROOTFS)

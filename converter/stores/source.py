@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from converter.errors import NotFound
+from converter.model.closing import ClosedOnExit
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -16,7 +17,7 @@ from converter.ports import Source
 from converter.stores.catalogue import Catalogue, CatalogueEntry
 
 
-class BaseSource:
+class BaseSource(ClosedOnExit):
     """A source on this machine that holds nothing open, and that loses nothing."""
 
     local: bool = True
@@ -25,12 +26,6 @@ class BaseSource:
     @property
     def losses(self) -> tuple[Loss, ...]:
         return ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close what is open; may be called again."""

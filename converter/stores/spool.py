@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from typing import Self
 
+from converter.model.closing import ClosedOnExit
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -21,7 +21,7 @@ MOST = 4 * GIB
 """Bytes kept on disk for later images. A blob in use is never dropped."""
 
 
-class BlobSpool:
+class BlobSpool(ClosedOnExit):
     """Any number of threads may read; a blob is fetched whole, and verified, before any of it is passed on.
 
     ``fetched`` counts the bytes that came from sources.
@@ -31,12 +31,6 @@ class BlobSpool:
         self._held: ResourcePool[Digest, _Held] = ResourcePool(most)
         self._lock = threading.Lock()
         self.fetched = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the disk space: the files are unnamed."""

@@ -22,7 +22,7 @@ What it leaves over is copied, and thousands of tiny streams in one file must no
 """
 
 
-def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> Iterator[Block]:
+def decompress(blocks: Blocks, codec: Codec) -> Iterator[Block]:
     """The unpacked bytes, in blocks of 256 KiB to about 1 MiB; ``tar`` is passed through.
 
     Concatenated streams are read as one, and zeros after the last gzip, bzip2 or xz stream are padding. Raises Invalid
@@ -32,10 +32,10 @@ def decompress(blocks: Blocks, codec: Codec, limits: Limits | None = None) -> It
     """
     if codec == "openpgp":
         raise Unsupported("the image is encrypted with OpenPGP: decrypt it first with `gpg --decrypt`")
-    return _decompressed(blocks, codec, limits or current_limits())
+    return _decompressed(blocks, codec, current_limits())
 
 
-def decompress_any(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec, Iterator[Block]]:
+def decompress_any(blocks: Blocks) -> tuple[Codec, Iterator[Block]]:
     """The codec of a stream, and its bytes unpacked. Raises Invalid if it is neither packed nor a tar.
 
     Nothing at all is a tar without entries, whose end many leave out.
@@ -44,7 +44,7 @@ def decompress_any(blocks: Blocks, limits: Limits | None = None) -> tuple[Codec,
     codec = detect_codec(head) if head else "tar"
     if codec is None:
         raise Invalid(f"data that starts with {start_of(head)} is not a tar, nor a compressed one")
-    return codec, decompress(whole, codec, limits)
+    return codec, decompress(whole, codec)
 
 
 def _decompressed(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:

@@ -14,13 +14,14 @@ import subprocess
 import zlib
 from binascii import Error as HexError
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import replace
 from threading import Thread
 from typing import Any, Protocol
 
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
-from converter.model.limits import KIB, MIB, Limits
+from converter.model.limits import KIB, MIB
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, peek, trailing_zeros
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
@@ -98,7 +99,7 @@ class Packer(Protocol):
     def flush(self) -> bytes: ...
 
 
-def find_compressor(packed: Callable[[], Blocks], workers: Workers, limits: Limits | None = None) -> str | None:
+def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | None:
     """How a stream was packed, as text; None if no known compressor gives the same bytes.
 
     ``packed`` opens the stream; it is read several times.
@@ -112,7 +113,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers, limits: Limi
         return None
 
     def plain() -> Iterator[Block]:
-        return decompress(packed(), codec, limits)
+        return decompress(packed(), codec)
 
     sample, rest = peek(plain(), TRIED)
     _close(rest)
@@ -279,7 +280,7 @@ def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
             except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that reads
                 errors.append(error)
 
-        feeder = Thread(target=feed, name="gzip", daemon=True)
+        feeder = Thread(target=copy_context().run, args=(feed,), name="gzip", daemon=True)
         feeder.start()
         try:
             process.stdout.read(10)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 from converter.errors import StorageFailed, system_words
+from converter.model.closing import ClosedOnExit
 from converter.model.limits import MIB
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, file_blocks, write_all
@@ -17,7 +17,7 @@ IN_MEMORY = 1 * MIB
 """Bytes that a spool keeps in memory, unless its user says otherwise."""
 
 
-class Spool:
+class Spool(ClosedOnExit):
     """Append-only bytes that can be read from any offset; ``size`` is how many there are.
 
     Beyond ``in_memory`` bytes, by default ``IN_MEMORY``, all of them go to an unnamed file. Raises StorageFailed, as an
@@ -29,12 +29,6 @@ class Spool:
         self._in_memory = IN_MEMORY if in_memory is None else in_memory
         self._memory = bytearray()
         self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def append(self, data: Block) -> int:
         """Append bytes; returns how many."""

@@ -11,7 +11,6 @@ from contextlib import closing
 from converter.errors import Unsupported, within
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, current_limits
 from converter.streams import Block
 from converter.streams.blocks import join_blocks
 from converter.streams.content import Superseded
@@ -55,13 +54,12 @@ def squash(
     return join_blocks(run.output(root, after))
 
 
-def find_superseded(layers: Sequence[Open], limits: Limits | None = None) -> Replaced:
+def find_superseded(layers: Sequence[Open]) -> Replaced:
     """What Superseded would report of ``layers``. Reads all of them to the end."""
-    limits = limits or current_limits()
     found = set()
     for layer, opened in enumerate(layers):
-        with within(f"layer[{layer}]"), closing(scan_entries(opened(), limits)) as source:
-            found |= _find_superseded_in(layer, EffectiveEntries(Budget(limits)), enumerate(source))
+        with within(f"layer[{layer}]"), closing(scan_entries(opened())) as source:
+            found |= _find_superseded_in(layer, EffectiveEntries(Budget()), enumerate(source))
     return frozenset(found)
 
 
@@ -104,8 +102,7 @@ class _Squash:
         self._prefix = prefix
         self._keep = keep
         self._replaced = replaced
-        self._limits = current_limits()
-        self._held = Budget(self._limits)
+        self._held = Budget()
         self._cover = HiddenPaths()
         self._links = Links(self._written, self._held, dangling=dangling)
         self._rooted = False
@@ -128,7 +125,7 @@ class _Squash:
         gone: list[bytes] = []
         emptied: list[bytes] = []
         listed: list[bytes] = []
-        with closing(scan_entries(self._layers[layer](), self._limits, self._held)) as source:
+        with closing(scan_entries(self._layers[layer](), self._held)) as source:
             numbered = enumerate(source)
             for ordinal, entry in numbered:
                 path, kind = entry.name, entry.type
@@ -187,7 +184,7 @@ class _Squash:
         """Read the names in the rest of all layers, so that starting again once is enough."""
         found = {*self._replaced, *((layer, other) for other in replaced)}
         found |= _find_superseded_in(layer, winners, rest)
-        return Superseded(path, frozenset(found) | find_superseded(self._layers[:layer], self._limits))
+        return Superseded(path, frozenset(found) | find_superseded(self._layers[:layer]))
 
 
 def _own_blocks(entry: Entry) -> bytes:

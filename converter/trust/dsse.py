@@ -10,7 +10,6 @@ from converter.errors import Invalid, Untrusted
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.limits import Limits
 from converter.model.members import decode_base64, lenient_member, member_or_empty, object_list, required_member
 from converter.trust.cosign import find_maker, note_on_log
 from converter.trust.keys import Key
@@ -48,9 +47,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     return replace(verdict, reason=join_notes(verdict.reason, note_on_log(signature, trusted)))
 
 
-def signed_payload(signature: Signature, trusted: Trusted, limits: Limits | None = None) -> Payload:
+def signed_payload(signature: Signature, trusted: Trusted) -> Payload:
     """What is in an envelope that a trusted key signed. Raises Untrusted if none did, Invalid."""
-    kind, payload, signatures = open_envelope(load_object(signature.data, limits))
+    kind, payload, signatures = open_envelope(load_object(signature.data))
     problem: Untrusted | None = None
     for raw in signatures:
         try:

@@ -77,7 +77,7 @@ def validate_image(
 
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
-    blobs = BlobReader(findings, options.limits, report, local=location.transport != "docker")
+    blobs = BlobReader(findings, report, local=location.transport != "docker")
     with enforce_limits(options.limits):
         kind = examine(location, replace(options, problems=findings), blobs)
     return Verdict(kind=kind, findings=findings.all())
@@ -93,7 +93,7 @@ def validate_source(
 
     findings = Findings(profile)
     with enforce_limits(limits):
-        kind = examine_source(source, name, BlobReader(findings, limits, report, local=source.local))
+        kind = examine_source(source, name, BlobReader(findings, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())
 
 

@@ -38,7 +38,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
     if plain is None:
         return
     tell = finding_reporter(findings, ARCHIVE)
-    contents = AciEntries(tell, blobs.limits)
+    contents = AciEntries(tell)
     links: list[tuple[bytes, bytes]] = []
     manifests: list[bytes] = []
 
@@ -52,7 +52,7 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
     complete = False
     try:
         with closing(read_ahead(plain)) as blocks:
-            complete = scan_tar(blocks, tell, visit, blobs.limits)
+            complete = scan_tar(blocks, tell, visit)
     except StreamFailed as failed:
         findings.report(failed.error, ARCHIVE, _FORMAT)
     if complete:
@@ -61,11 +61,11 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
             if not contents.files.get(target, False):
                 tell("aci/archive-link", name, f"the target {quoted_name(target)} is not a file of the image")
     for data in manifests:
-        _manifest(data, findings, blobs)
+        _manifest(data, findings)
 
 
-def _manifest(data: bytes, findings: Findings, blobs: BlobReader) -> None:
-    if (kind := lenient_member(read_json(data, blobs.limits).value, "acKind", str)) == "PodManifest":
+def _manifest(data: bytes, findings: Findings) -> None:
+    if (kind := lenient_member(read_json(data).value, "acKind", str)) == "PodManifest":
         findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:
-        findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.profile, blobs.limits))
+        findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.profile))

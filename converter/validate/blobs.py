@@ -12,7 +12,7 @@ from converter.model.content import Open
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest, new_hasher
 from converter.model.frozen import frozen
-from converter.model.limits import MIB, Limits
+from converter.model.limits import MIB, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
@@ -112,28 +112,27 @@ class Passing:
 class BlobReader:
     """Reads blobs for one validation. Every method reports what is wrong with the blob and with claims about it."""
 
-    def __init__(self, findings: Findings, limits: Limits, report: Report = silent, *, local: bool = True) -> None:
+    def __init__(self, findings: Findings, report: Report = silent, *, local: bool = True) -> None:
         """``local`` says that blobs are finite, whatever their descriptors claim."""
         self.findings = findings
-        self.limits = limits
         self._report = report
         self._local = local
-        self._waiting = Budget(limits)
-        self._tree = Budget(limits)
+        self._waiting = Budget()
+        self._tree = Budget()
 
     def image(self) -> None:
         """Start another image: the entries of its layers are counted anew."""
-        self._tree = Budget(self.limits)
+        self._tree = Budget()
 
     def document(self, raw: Open, claim: DescriptorClaim) -> bytes | None:
         """Read a small blob; None if it cannot be read."""
         kept: list[Block] = []
-        with self.reading(raw, claim.path, claim, most=self.limits.document) as passing:
+        with self.reading(raw, claim.path, claim, most=current_limits().document) as passing:
             kept.extend(passing)
         if passing.failed:
             return None
-        if passing.size > self.limits.document:
-            fact = f"more than {self.limits.document} bytes in a document (limit: document)"
+        if passing.size > current_limits().document:
+            fact = f"more than {current_limits().document} bytes in a document (limit: document)"
             self.findings.add("image/limit", claim.path, fact)
             return None
         return b"".join(kept)
@@ -164,16 +163,14 @@ class BlobReader:
             return SeenLayer(entries=entries)
         hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
         meter = None if hashed_already else Meter(algorithm)
-        plain = wrap_stream_errors(decompress(whole, codec, self.limits))
+        plain = wrap_stream_errors(decompress(whole, codec))
         if codec != "tar":
             plain = read_ahead(plain)
         if meter is not None:
             plain = metered(plain, meter)
         try:
             with closing(plain) as blocks:
-                complete = scan_tar(
-                    blocks, finding_reporter(self.findings, place), entries.visit, self.limits, self._tree
-                )
+                complete = scan_tar(blocks, finding_reporter(self.findings, place), entries.visit, self._tree)
                 for _ in blocks:
                     pass
             complete = complete and entries.finish()

@@ -7,7 +7,6 @@ from typing import Any
 
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unsupported
 from converter.model.document import read_json
-from converter.model.limits import Limits
 from converter.model.problems import UNREADABLE, Problems
 from converter.schema import Finding, Strictness, check_document
 from converter.validate.rules import BY_NAME
@@ -53,10 +52,10 @@ class Findings(Problems):
             path = path_of_member(place, one.path)
             self._keep(Finding(_whole(path), one.rule, _whole(one.message), one.spec, one.severity))
 
-    def load(self, data: bytes, kind: str, place: str, limits: Limits | None = None) -> Any:
+    def load(self, data: bytes, kind: str, place: str) -> Any:
         """The value of a document, as far as it is JSON; adds the findings about it."""
-        self.add_all(place, check_document(data, kind, self.profile, limits))
-        return read_json(data, limits).value
+        self.add_all(place, check_document(data, kind, self.profile))
+        return read_json(data).value
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""

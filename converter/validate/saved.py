@@ -63,7 +63,7 @@ class SavedCheck:
         chosen = [
             top for top, names in self._archive.chains if not name or full_reference(name) in map(full_reference, names)
         ]
-        chains = Chains(self._medium, self._blobs.limits, self._findings)
+        chains = Chains(self._medium, self._findings)
         for top in chosen:
             self._blobs.image()
             files = [f"{layer}/layer.tar" for layer in reversed(list(chains.of(top)))]
@@ -82,7 +82,7 @@ class SavedCheck:
         document: Mapping[str, Any] = {}
         if data is not None:
             self._config_name(row.config, data, claim)
-            value = read_json(data, self._blobs.limits).value
+            value = read_json(data).value
             document = value if isinstance(value, dict) else {}
             if not seen:
                 self._walk.config(data, str(number), "docker")
@@ -163,7 +163,7 @@ class SavedCheck:
                     path = path_of_member(_MANIFEST, f"/{number}/RepoTags/{place}")
                     self._findings.add("docker/archive-tag-repeated", path, fact)
         rule = "docker/archive-repositories"
-        names = repositories.read_names(self._medium, self._blobs.limits, self._findings, rule)
+        names = repositories.read_names(self._medium, self._findings, rule)
         if names is None:
             return
         listed = {full_reference(name) for name, _ in names}

@@ -14,6 +14,7 @@ from converter.model.descriptor import Descriptor, platform_from_json
 from converter.model.digest import Digest
 from converter.model.document import read_json
 from converter.model.image import REFERENCE
+from converter.model.limits import current_limits
 from converter.model.members import lenient_member
 from converter.model.platform import Platform
 from converter.ports import Fetch
@@ -61,7 +62,7 @@ class ImageWalk:
 
         ``place`` is the image's, ``claim`` the descriptor's path.
         """
-        limit = self._blobs.limits.index_depth
+        limit = current_limits().index_depth
         if depth > limit:
             fact = f"indexes are {depth} deep: at most {limit} are allowed (limit: index_depth)"
             self._findings.add("image/limit", claim, fact)
@@ -116,11 +117,11 @@ class ImageWalk:
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
-        found: Iterable[Finding] = check_document(data, kind, self._findings.profile, self._blobs.limits)
+        found: Iterable[Finding] = check_document(data, kind, self._findings.profile)
         if self._findings.profile == "compat":
             found = findings_in_image(found)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
-        value = read_json(data, self._blobs.limits).value
+        value = read_json(data).value
         return value if isinstance(value, dict) else {}
 
     def _said(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:

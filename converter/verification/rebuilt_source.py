@@ -59,7 +59,6 @@ class OriginalSource:
         self._files = files
         self._workers = workers
         self._spools: dict[Digest, SpooledStream] = {}
-        self._limits = current_limits()
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +127,8 @@ class OriginalSource:
             return layer
         assert isinstance(layer.content, Known)
         # What was signed states the layer's compressed size; the tar may not exceed what that allows.
-        most = min(self._limits.layer, max(RATIO_FROM, self._limits.ratio * layer.content.descriptor.size))
+        limits = current_limits()
+        most = min(limits.layer, max(RATIO_FROM, limits.ratio * layer.content.descriptor.size))
         if not 0 <= row.size <= most:
             raise LimitExceeded(f"record states a layer of {row.size} bytes: at most {most} are allowed (limit: ratio)")
         descriptor = Descriptor(media_type=types.OCI_LAYER, digest=layer.diff_id, size=row.size)
@@ -140,16 +140,16 @@ class OriginalSource:
         def lend(offset: int, size: int) -> Blocks:
             return self._spool(target).piece(offset, size)
 
-        return apply_delta(decompress_any(recipe.blocks(), self._limits)[1], lend)
+        return apply_delta(decompress_any(recipe.blocks())[1], lend)
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:
             if digest == self._root.digest:
-                tar: Blocks = decompress_any(read_ahead(self._fetch(self._root).blocks()), self._limits)[1]
+                tar: Blocks = decompress_any(read_ahead(self._fetch(self._root).blocks()))[1]
             elif digest in self._layers:
                 tar = uncompressed_layer(Layer(content=self._layers[digest]))
             elif self._root.media_type in types.SINGLE_FILE_TYPES:  # one that it depends on
-                tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()), self._limits)[1]
+                tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()))[1]
             else:
                 raise Invalid(f"record names the layer {digest}, which the image does not have")
             self._spools[digest] = self._spooled(tar)

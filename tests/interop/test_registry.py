@@ -22,9 +22,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.ports import Sink
-from converter.stores import open_sink, open_source
+from converter.stores import names, open_sink, open_source
 from converter.stores.options import StoreOptions
-from converter.stores.registry import tags
 from tests.interop import registries, services
 from tests.interop.fault_proxy import FaultProxy
 from tests.interop.images import Layout
@@ -131,7 +130,7 @@ def attestation(sink: Sink, subject: Descriptor) -> dict[str, Any]:
 def test_tags_are_listed(registry: Registry, small_oci: Layout) -> None:
     for tag in ("a", "b", "c"):
         copy(small_oci.reference, at(registry, f"tags:{tag}"))
-    assert sorted(tags(f"{registry.host}/tags", PLAIN)) == ["a", "b", "c"]
+    assert sorted(names(f"docker://{registry.host}/tags", PLAIN)) == ["a", "b", "c"]
 
 
 def test_all_of_a_registry_is_moved(registry: Registry, small_oci: Layout, tmp_path: Path) -> None:
@@ -213,7 +212,7 @@ def test_a_wrong_byte_is_refused_and_nothing_is_tagged(registry: Registry, small
                 copy(at(registry, "wrong:1"), f"docker://{proxy.host}/never:1")
             assert not [path for method, path in proxy.requests if method == "PUT" and "/manifests/" in path]
         with pytest.raises(NotFound):
-            list(tags(f"{registry.host}/never", PLAIN))
+            names(f"docker://{registry.host}/never", PLAIN)
     finally:
         stored.write_bytes(original)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.document import dump_json, json_pointer, load_json, load_object, read_json, type_name
-from converter.model.limits import Limits
+from converter.model.limits import Limits, enforce_limits
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_all_faults_are_named_with_their_places() -> None:
 
 
 def test_limits_can_be_given() -> None:
-    with pytest.raises(LimitExceeded, match="document of 3 bytes: at most 2"):
-        load_json(b"[1]", Limits(document=2))
+    with enforce_limits(Limits(document=2)), pytest.raises(LimitExceeded, match="document of 3 bytes: at most 2"):
+        load_json(b"[1]")
 
 
 def test_a_document_may_have_to_be_an_object() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from converter.errors import Usage
-from converter.model.limits import Limits
+from converter.model.limits import Limits, enforce_limits
 from converter.schema import KINDS, Finding, check_document, document_rules, guess_kind, is_valid
 from converter.schema.compiled import AT_ONCE
 from converter.schema.finding import Rule
@@ -121,7 +121,8 @@ def test_faults_of_the_text(data: bytes, expected: list[tuple[str, str, str]]) -
 
 
 def test_a_document_larger_than_the_limit_is_not_read() -> None:
-    assert found(b" " * 11, "oci-layout", limits=Limits(document=10)) == [("error", "json/size", "")]
+    with enforce_limits(Limits(document=10)):
+        assert found(b" " * 11, "oci-layout") == [("error", "json/size", "")]
 
 
 def test_pointers_escape_what_rfc_6901_says() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from converter.errors import Invalid, LimitExceeded, StorageFailed
 from converter.events import Event, Warned
-from converter.model.limits import DEFAULT
+from converter.model.limits import Limits, enforce_limits
 from converter.stores import StoreOptions
 from converter.stores.rootfs.attributes import ROOTLESS, Attributes, Setter, owner_message
 from converter.streams.tar.fields import CHAR, SYMLINK
@@ -240,10 +240,6 @@ def test_a_tree_deeper_than_any_path_is_made_and_taken_away(tmp_path: Path) -> N
     assert left(tmp_path) == ["target"]
 
 
-def test_limits_of_the_options_hold(tmp_path: Path) -> None:
-    with pytest.raises(LimitExceeded, match="entries"):
-        unpack(
-            tmp_path / "target",
-            archive([File("a"), File("b"), File("c")]),
-            options=StoreOptions(limits=replace(DEFAULT, entries=2)),
-        )
+def test_limits_hold(tmp_path: Path) -> None:
+    with enforce_limits(Limits(entries=2)), pytest.raises(LimitExceeded, match="entries"):
+        unpack(tmp_path / "target", archive([File("a"), File("b"), File("c")]))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import KIB, MIB, Limits
+from converter.model.limits import KIB, MIB, Limits, enforce_limits
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.decompress import decompress, decompress_any
@@ -135,14 +135,15 @@ def test_a_flipped_bit_never_gives_other_bytes(codec: Codec) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_bytes_beyond_the_limit_are_refused(codec: Codec) -> None:
-    with pytest.raises(LimitExceeded, match=r"when decompressed \(limit: layer\)"):
-        list(decompress([PACK[codec](bytes(2 * MIB))], codec, Limits(layer=MIB)))
-    assert sum(map(len, decompress([PACK[codec](bytes(MIB))], codec, Limits(layer=MIB)))) == MIB
+    with enforce_limits(Limits(layer=MIB)):
+        with pytest.raises(LimitExceeded, match=r"when decompressed \(limit: layer\)"):
+            list(decompress([PACK[codec](bytes(2 * MIB))], codec))
+        assert sum(map(len, decompress([PACK[codec](bytes(MIB))], codec))) == MIB
 
 
 def test_a_tar_is_bounded_too() -> None:
-    with pytest.raises(LimitExceeded, match="limit: layer"):
-        list(decompress([bytes(2 * MIB)], "tar", Limits(layer=MIB)))
+    with enforce_limits(Limits(layer=MIB)), pytest.raises(LimitExceeded, match="limit: layer"):
+        list(decompress([bytes(2 * MIB)], "tar"))
 
 
 def bomb(codec: Codec) -> Iterator[Block]:
@@ -164,8 +165,8 @@ def bomb(codec: Codec) -> Iterator[Block]:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_bomb_is_refused_early(codec: Codec) -> None:
-    with pytest.raises(LimitExceeded, match=r"times as many \(limit: ratio\)"):
-        for _ in decompress(bomb(codec), codec, Limits(ratio=900)):
+    with enforce_limits(Limits(ratio=900)), pytest.raises(LimitExceeded, match=r"times as many \(limit: ratio\)"):
+        for _ in decompress(bomb(codec), codec):
             pass
 
 
@@ -192,16 +193,17 @@ def test_windows_that_are_taken_by_default(codec: Codec, packed: bytes, taken: b
 
 def test_a_zstd_window_beyond_the_limit_is_refused() -> None:
     packed = looking_back(27)
-    assert b"".join(decompress([packed], "zstd", Limits(window=128 * MIB))) == b"data"
-    with pytest.raises(LimitExceeded, match="limit: window"):
-        list(decompress([packed], "zstd", Limits(window=64 * MIB)))
+    with enforce_limits(Limits(window=128 * MIB)):
+        assert b"".join(decompress([packed], "zstd")) == b"data"
+    with enforce_limits(Limits(window=64 * MIB)), pytest.raises(LimitExceeded, match="limit: window"):
+        list(decompress([packed], "zstd"))
 
 
 def test_an_xz_dictionary_beyond_the_limit_is_refused() -> None:
     packed = lzma.compress(b"data", preset=9)
     assert b"".join(decompress([packed], "xz")) == b"data"
-    with pytest.raises(LimitExceeded, match="limit: window"):
-        list(decompress([packed], "xz", Limits(window=16 * MIB)))
+    with enforce_limits(Limits(window=16 * MIB)), pytest.raises(LimitExceeded, match="limit: window"):
+        list(decompress([packed], "xz"))
 
 
 def test_a_reserved_zstd_block_is_refused() -> None:

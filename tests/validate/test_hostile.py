@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from converter.model.limits import DEFAULT
 from converter.schema import PROFILES
 from converter.validate import validate_image
 from converter.validate.blobs import BlobReader
@@ -100,6 +99,6 @@ def judged(reference: str) -> None:
 def test_any_bytes_are_a_layer_or_are_none(pieces: list[bytes]) -> None:
     findings = Findings("strict")
 
-    layer = BlobReader(findings, DEFAULT).layer(lambda: [piece for piece in pieces if piece], "layer", None)
+    layer = BlobReader(findings).layer(lambda: [piece for piece in pieces if piece], "layer", None)
 
     assert layer.complete or findings.invalid

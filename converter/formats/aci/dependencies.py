@@ -231,7 +231,7 @@ def narrow_whitelist(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | 
     if not whitelist:
         return keep
     paths: set[bytes] = set()
-    held = Budget(current_limits())
+    held = Budget()
     for text in whitelist:
         path = names.clean_name(text.encode())
         names.check_name_length(path, held.limits)

@@ -24,7 +24,7 @@ class LayerPaths:
     """The paths of one layer, and those that it removes from the layers below."""
 
     def __init__(self) -> None:
-        self._held = Budget(current_limits())
+        self._held = Budget()
         self._winners = EffectiveEntries(self._held)
         self._gone: set[bytes] = set()
         self._emptied: set[bytes] = set()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, NotFound
+from converter.model.limits import current_limits
 from converter.stores.discovery.names import AppName
 from converter.stores.discovery.templates import Discovered, read_page
 from converter.stores.hosts import Hosts
@@ -55,7 +56,7 @@ class Web:
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
-        page = read_whole(self.blocks(url), self._options.limits.document, f"from {display_url(url)}")
+        page = read_whole(self.blocks(url), current_limits().document, f"from {display_url(url)}")
         return page.decode("utf-8", "replace")
 
     def blocks(self, url: str) -> Iterator[Block]:

@@ -25,14 +25,14 @@ __all__ = ["DockerArchive", "DockerArchiveSink", "open_sink", "open_source", "wr
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
     """Read a tar, possibly compressed or from standard input, or a directory into which one was unpacked."""
     path = Path(location.path)
-    medium: Medium = DirectoryMedium(path, options.limits) if path.is_dir() else TarMedium(path, options.limits)
-    return DockerArchive(medium, options.limits, options.problems)
+    medium: Medium = DirectoryMedium(path) if path.is_dir() else TarMedium(path)
+    return DockerArchive(medium, options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
     """Write a new archive."""
     file = OutFile(Path(location.path), options.overwriting("docker-archive"))
-    return DockerArchiveSink(TarTarget(file, options.epoch), options.limits)
+    return DockerArchiveSink(TarTarget(file, options.epoch))
 
 
 def written(location: Location) -> dict[Path, Kind]:

@@ -8,7 +8,6 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Open, blocks_of
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.model.limits import DEFAULT, Limits
 from converter.stores.media import Medium
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, Codec, detect_codec
@@ -26,7 +25,6 @@ class ArchiveBlobs:
     """The blobs found so far; they are verified only when read."""
 
     medium: Medium
-    limits: Limits = DEFAULT
     _held: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
     _types: dict[Digest, str] = field(default_factory=dict)
 
@@ -73,7 +71,7 @@ class ArchiveBlobs:
         """Add the uncompressed content of a file, which is read once for its size: a manifest must state it."""
 
         def unpacked() -> Blocks:
-            return decompress(self.medium.open(name), codec, self.limits)
+            return decompress(self.medium.open(name), codec)
 
         meter = digest_and_size(unpacked())
         digest = diff_id or meter.digest()

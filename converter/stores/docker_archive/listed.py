@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import field
 
-from converter.errors import LimitExceeded, NotFound
+from converter.errors import NotFound
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.limits import Limits
+from converter.model.limits import current_limits
 from converter.ports import Fetch
 from converter.stores import oci_index
 from converter.stores.catalogue import full_reference
@@ -57,7 +57,7 @@ class Listed:
         return max(found, key=suits).manifest if (found := self.by_config.get(config)) else None
 
 
-def read_listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> Listed:
+def read_listed(entries: Iterable[Descriptor], fetch: Fetch) -> Listed:
     """Read every manifest that is present. Raises Invalid for one that is broken or does not match its digest.
 
     An index that lacks images (the Engine saves such) is not an image itself, but the images present keep their
@@ -65,7 +65,7 @@ def read_listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> 
     """
     found = Listed()
     for entry in entries:
-        below = list(_manifests(entry, fetch, limits, set()))
+        below = list(_manifests(entry, fetch, set()))
         single = entry.media_type not in types.INDEXES
         names = frozenset(map(full_reference, oci_index.catalogue_entry(entry).aliases)) if single else frozenset()
         for manifest, config, layers in below:
@@ -78,25 +78,24 @@ def read_listed(entries: Iterable[Descriptor], fetch: Fetch, limits: Limits) -> 
     return found
 
 
-def _manifests(entry: Descriptor, fetch: Fetch, limits: Limits, seen: set[Digest], depth: int = 0) -> Iterator[Row]:
+def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Row]:
     """Every image manifest at or below an entry, except attestations and documents of other types.
 
     Each of them is read once, however often indexes name it; ``seen`` holds those read already.
     """
-    if depth > limits.index_depth:
-        raise LimitExceeded(f"indexes nested {depth} deep: at most {limits.index_depth} (limit: index_depth)")
+    current_limits().require("index_depth", depth, "indexes within each other")
     attestation = entry.platform is not None and not entry.platform.known
     if attestation or entry.digest in seen or entry.media_type not in types.INDEXES | types.MANIFESTS:
         return
     seen.add(entry.digest)
     try:
-        document = load_object(fetch(entry).read(limits), limits)
+        document = load_object(fetch(entry).read())
     except NotFound:
         yield entry, None, []
         return
     if entry.media_type in types.INDEXES:
         for child in descriptors(document, "manifests"):
-            yield from _manifests(child, fetch, limits, seen, depth + 1)
+            yield from _manifests(child, fetch, seen, depth + 1)
         return
     config = Descriptor.from_json(document.get("config"))
     layers = descriptors(document, "layers")

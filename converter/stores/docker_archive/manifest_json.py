@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import as_known, dump_json, expect_type, load_object
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 from converter.model.members import member_or_empty, required_member, text_list
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores.disk import printable_path
@@ -40,13 +40,11 @@ class SavedImage:
     sources: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
-def read_rows(data: bytes, limits: Limits | None = None, problems: Problems = RAISE_FIRST) -> tuple[SavedImage, ...]:
+def read_rows(data: bytes, problems: Problems = RAISE_FIRST) -> tuple[SavedImage, ...]:
     """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
     with problems.at(NAME):
-        rows = expect_type(problems.load(data, "docker-archive-manifest", NAME, limits), list)
-        return tuple(
-            _row(row, f"{NAME}#/{number}", limits or current_limits(), problems) for number, row in enumerate(rows)
-        )
+        rows = expect_type(problems.load(data, "docker-archive-manifest", NAME), list)
+        return tuple(_row(row, f"{NAME}#/{number}", problems) for number, row in enumerate(rows))
     return ()
 
 
@@ -69,7 +67,7 @@ def assemble(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     """
     config = config_of(blobs, saved)
     with within(printable_path(saved.config)):
-        diff_ids = _diff_ids(blobs.medium.read_document(saved.config), blobs.limits)
+        diff_ids = _diff_ids(blobs.medium.read_document(saved.config))
         if len(saved.layers) != len(diff_ids):
             raise Invalid(f"{len(saved.layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")
     layers = []
@@ -100,16 +98,13 @@ def _layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descriptor |
     return blobs.add_layer(name, claimed_digest(name), diff_id)
 
 
-def _diff_ids(data: bytes, limits: Limits) -> list[Digest]:
+def _diff_ids(data: bytes) -> list[Digest]:
     # An image from scratch may have none; the Engine then writes null.
     with within("rootfs"):
-        return [
-            Digest.parse(one)
-            for one in text_list(required_member(load_object(data, limits), "rootfs", dict), "diff_ids")
-        ]
+        return [Digest.parse(one) for one in text_list(required_member(load_object(data), "rootfs", dict), "diff_ids")]
 
 
-def _row(value: Any, place: str, limits: Limits, problems: Problems) -> SavedImage:
+def _row(value: Any, place: str, problems: Problems) -> SavedImage:
     row: dict[str, Any] = {}
     config, layers, tags = "", tuple[str, ...](), tuple[str, ...]()
     sources: dict[str, Descriptor] = {}
@@ -120,7 +115,7 @@ def _row(value: Any, place: str, limits: Limits, problems: Problems) -> SavedIma
             raise Invalid("expected the name of a file, found an empty string", "Config")
     with problems.at(place):
         layers = text_list(row, "Layers")
-        limits.require("layers", len(layers), "layers")
+        current_limits().require("layers", len(layers), "layers")
     with problems.at(place):
         tags = text_list(row, "RepoTags")
     with problems.at(place), within("LayerSources"):

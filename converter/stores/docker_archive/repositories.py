@@ -13,7 +13,7 @@ from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, expect_type, load_object
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 from converter.model.members import member_or_empty
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
@@ -29,16 +29,15 @@ _RULE = "docker/archive-chain"
 class Chains:
     """The layers of an archive, each of which names its parent. What is wrong is reported once, and ends a chain."""
 
-    def __init__(self, medium: Medium, limits: Limits | None = None, problems: Problems = RAISE_FIRST) -> None:
+    def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
         self._medium = medium
-        self._limits = limits or current_limits()
         self._problems = problems
         self._parents: dict[str, str | None] = {}
 
     def images(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """The images by the ID of their newest layer, with their names; unnamed ones come last."""
         named: dict[str, list[str]] = {}
-        for name, top in read_names(self._medium, self._limits, self._problems) or ():
+        for name, top in read_names(self._medium, self._problems) or ():
             named.setdefault(top, []).append(name)
         found = list(_layers(self._medium))
         parents = {self._parent(layer) for layer in found}
@@ -72,7 +71,7 @@ class Chains:
         if layer not in self._parents:
             self._parents[layer] = None
             with self._problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
-                self._parents[layer] = _stated(layer, load_object(_document(self._medium, layer), self._limits))
+                self._parents[layer] = _stated(layer, load_object(_document(self._medium, layer)))
         return self._parents[layer]
 
     def _require_next(self, layer: str, seen: set[str]) -> None:
@@ -80,16 +79,16 @@ class Chains:
             raise Invalid(f"invalid layer ID {printable_path(layer[:100])!r} (expected 64 lower-case hex digits)")
         if layer in seen:
             raise Invalid(f"layer {layer} is its own ancestor")
-        self._limits.require("layers", len(seen) + 1, "layers")
+        current_limits().require("layers", len(seen) + 1, "layers")
 
 
 def read_names(
-    medium: Medium, limits: Limits | None = None, problems: Problems = RAISE_FIRST, rule: str = UNREADABLE
+    medium: Medium, problems: Problems = RAISE_FIRST, rule: str = UNREADABLE
 ) -> tuple[tuple[str, str], ...] | None:
     """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""
     with problems.at(NAME, rule):
         if medium.size(NAME) is not None:
-            return tuple(_names(load_object(medium.read_document(NAME), limits)))
+            return tuple(_names(load_object(medium.read_document(NAME))))
     return None
 
 
@@ -105,11 +104,11 @@ def _layers(medium: Medium) -> Iterator[str]:
 def assemble(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:
     """The manifest of an image, whose layers are read and hashed. Raises Invalid if they form no chain, NotFound."""
     layers, history, architecture = [], [], ""
-    for layer in Chains(blobs.medium, blobs.limits).of(top):
+    for layer in Chains(blobs.medium).of(top):
         with within(layer):
             blob = blobs.add_layer(f"{layer}/layer.tar")
             data = _document(blobs.medium, layer)
-            architecture = architecture or str(load_object(data, blobs.limits).get("architecture") or "")
+            architecture = architecture or str(load_object(data).get("architecture") or "")
         layers.append({"blobSum": str(blob.digest)})
         history.append({"v1Compatibility": data.decode()})
     repository, _, tag = names[0].rpartition(":") if names else ("", "", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
@@ -17,7 +17,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
-from converter.model.limits import Limits
+from converter.model.limits import current_limits
 from converter.model.members import lenient_member
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
@@ -25,6 +25,7 @@ from converter.stores import oci_index
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import MediumTarget, blob_name
 from converter.stores.oci_layout import Additions
+from converter.stores.sink import TargetSink
 from converter.streams import Block
 from converter.streams.blocks import peek
 from converter.streams.detect import HEAD, Codec, detect_codec
@@ -45,34 +46,18 @@ class ManifestRow:
     tags: list[str] = field(default_factory=list)
 
 
-class DockerArchiveSink:
+class DockerArchiveSink(TargetSink[MediumTarget]):
     """One archive with any number of images. Calls must not overlap."""
 
     accepts = DOCUMENTS | LAYERS | {types.OCI_EMPTY}
     ordered = True
 
-    def __init__(self, target: MediumTarget, limits: Limits) -> None:
-        self._target = target
-        self._limits = limits
+    def __init__(self, target: MediumTarget) -> None:
+        super().__init__(target)
         self._documents: dict[Digest, bytes] = {}
         self._codecs: dict[Digest, Codec | None] = {}
         self._named: list[tuple[str, Descriptor]] = []
         self._added = Additions()
-
-    def __enter__(self) -> Self:
-        self._target.begin()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._target.abort()
-            return
-        try:
-            documents = self._rendered()
-        except BaseException:
-            self._target.abort()
-            raise
-        self._target.commit(lambda _: documents)
 
     def has(self, descriptor: Descriptor) -> bool:
         return self._target.has(descriptor.digest, descriptor.size)
@@ -83,9 +68,9 @@ class DockerArchiveSink:
         if media_type in LAYERS:
             head, blocks = peek(blocks, HEAD)
         if media_type in DOCUMENTS:
-            blocks = _tee(blocks, kept, self._limits.document)
+            blocks = _tee(blocks, kept, current_limits().document)
         made = self._target.take(blocks, expected)
-        if media_type in DOCUMENTS and made.size <= self._limits.document:
+        if media_type in DOCUMENTS and made.size <= current_limits().document:
             self._documents[made.digest] = b"".join(kept)
         if media_type in LAYERS:
             self._codecs[made.digest] = detect_codec(head)
@@ -108,6 +93,10 @@ class DockerArchiveSink:
         """List the attachment in ``index.json`` only, which the Engine ignores and others read."""
         self._added.attach(attachment)
 
+    def _commit(self) -> None:
+        documents = self._rendered()
+        self._target.commit(lambda _: documents)
+
     def _rendered(self) -> dict[str, bytes]:
         rows: dict[Digest, ManifestRow] = {}
         for name, root in self._named:
@@ -128,15 +117,15 @@ class DockerArchiveSink:
             manifest_json.NAME: dump_json(table),
             repositories.NAME: dump_json(tops),
             oci_index.LAYOUT: oci_index.LAYOUT_CONTENT,
-            oci_index.INDEX: oci_index.render_index(None, self._added.entries, self._limits),
+            oci_index.INDEX: oci_index.render_index(None, self._added.entries),
         }
 
     def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, ManifestRow]]:
         """The images at or below a root, in order; only images for a platform belong in the table."""
         data = self._documents.get(root.digest)
-        if data is None or depth > self._limits.index_depth:
+        if data is None or depth > current_limits().index_depth:
             return
-        document = load_object(data, self._limits)
+        document = load_object(data)
         if root.media_type in types.INDEXES:
             for child in document.get("manifests") or ():
                 yield from self._rows(Descriptor.from_json(child), depth + 1)
@@ -176,7 +165,7 @@ class DockerArchiveSink:
         data = self._documents.get(config)
         if data is None:
             raise Invalid(f"the config {config} of a manifest is missing")
-        rootfs = lenient_member(load_object(data, self._limits), "rootfs", dict)
+        rootfs = lenient_member(load_object(data), "rootfs", dict)
         return [str(one) for one in lenient_member(rootfs, "diff_ids", list)]
 
 

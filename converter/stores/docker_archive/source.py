@@ -14,7 +14,6 @@ from converter.model.digest import Digest
 from converter.model.document import read_json
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.limits import Limits
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, CatalogueEntry, full_reference
@@ -41,12 +40,11 @@ class DockerArchive(BaseSource):
 
     unpacked = True
 
-    def __init__(self, medium: Medium, limits: Limits, problems: Problems = RAISE_FIRST) -> None:
+    def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
         """Reports what is wrong with its tables of contents. Leaving the source closes the medium."""
         self.medium = medium
-        self._limits = limits
         self._problems = problems
-        self._blobs = ArchiveBlobs(medium, limits)
+        self._blobs = ArchiveBlobs(medium)
         self._made: dict[Digest, Descriptor] = {}
         self.rows: tuple[SavedImage, ...] | None = None
         """The rows of ``manifest.json``; None if there is none."""
@@ -56,10 +54,10 @@ class DockerArchive(BaseSource):
         """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
         try:
             if (data := self._document(manifest_json.NAME)) is not None:
-                self.rows = manifest_json.read_rows(data, limits, problems)
+                self.rows = manifest_json.read_rows(data, problems)
             self.layout = self._as_layout()
             if self.rows is None and not (self.layout and self.layout.entries):
-                self.chains = Chains(medium, limits, problems).images()
+                self.chains = Chains(medium, problems).images()
                 if not self.chains:
                     fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
                     problems.report(NotFound(fact), "")
@@ -112,11 +110,11 @@ class DockerArchive(BaseSource):
         if data is None:
             return None
         if self.rows is not None:
-            index = read_json(data, self._limits).value
+            index = read_json(data).value
             empty = isinstance(index, dict) and not index.get("manifests")
             if empty or self.medium.size(oci_index.LAYOUT) is None:
                 return None
-        return OciLayout(self.medium, self._limits, self._problems)
+        return OciLayout(self.medium, self._problems)
 
     @cached_property
     def _contents(self) -> ArchiveImages:
@@ -129,7 +127,7 @@ class DockerArchive(BaseSource):
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         entries = () if self.layout is None else self.layout.entries
         images = [entry for entry in entries if not self._is_attached(entry)]
-        index = read_listed(images, lambda entry: fetch_blob(self.medium, entry), self._limits)
+        index = read_listed(images, lambda entry: fetch_blob(self.medium, entry))
         roots: dict[Digest, Callable[[], Descriptor]] = {}
         stand_ins = [self._stand_in(row, index, roots) for row in rows]
         members = {stand_in.digest for stand_in in stand_ins}

@@ -35,9 +35,9 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         fd = spool.spool_blocks(engine.save(location.path))
     finally:
         engine.close()
-    medium = TarMedium(Path(location.path), options.limits, fd)
+    medium = TarMedium(Path(location.path), fd)
     medium.where = f"the Docker Engine at {engine.host}"
-    return DockerArchive(medium, options.limits, options.problems)
+    return DockerArchive(medium, options.problems)
 
 
 def open_sink(location: Location, options: StoreOptions) -> DaemonSink:
@@ -45,14 +45,14 @@ def open_sink(location: Location, options: StoreOptions) -> DaemonSink:
     reference = ImageName.parse(location.path)
     if reference.digest is not None:
         raise Usage(f"cannot load docker-daemon:{location.path} under a digest: expected docker-daemon:REPO[:TAG]")
-    return DaemonSink(reference, engine_of(options), options)
+    return DaemonSink(reference, engine_of(options))
 
 
 class DaemonSink(DockerArchiveSink):
     """An archive that the Engine loads when the sink commits, all of it or nothing."""
 
-    def __init__(self, reference: ImageName, engine: Engine, options: StoreOptions) -> None:
-        super().__init__(TarTarget(EngineFile(engine)), options.limits)
+    def __init__(self, reference: ImageName, engine: Engine) -> None:
+        super().__init__(TarTarget(EngineFile(engine)))
         self._reference = reference
         self._engine = engine
 

@@ -65,8 +65,8 @@ Documents = Callable[[bytes | None], Mapping[str, bytes]]
 
 
 class MediumTarget(Protocol):
-    """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents. Call ``begin`` first, then ``commit`` or ``abort``
-    last.
+    """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents. Call ``begin`` first, and ``abort`` last,
+    whether there was a ``commit`` or not.
     """
 
     def begin(self) -> None:

@@ -8,10 +8,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from converter.errors import Invalid, LimitExceeded, NotFound, within
+from converter.errors import Invalid, NotFound, within
 from converter.model.content import Blocks
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 from converter.model.reference import STDIN
 from converter.stores.disk import READ, disk_errors, printable_path
 from converter.streams import spool
@@ -35,17 +35,16 @@ class Span:
 class TarMedium:
     """The regular files of a tar, whose file stays open. If two entries share a name, the last one counts."""
 
-    def __init__(self, path: Path, limits: Limits | None = None, source: int | None = None) -> None:
+    def __init__(self, path: Path, source: int | None = None) -> None:
         """``-`` is standard input. A compressed archive, or one from a pipe, is spooled to an unlinked file first.
 
         ``source`` is the file if it is open already; the medium closes it. Raises NotFound, StorageFailed, and Invalid
         if it is not a tar.
         """
         self.where = display_name(path)
-        self._limits = limits or current_limits()
         file = open_bytes(path) if source is None else source
         with within(self.where):
-            self._fd = open_tar(file, limits)
+            self._fd = open_tar(file)
         try:
             with within(self.where):
                 self._index()
@@ -89,7 +88,7 @@ class TarMedium:
         self._links: dict[str, str] = {}
         self._twice: dict[str, list[Span]] = {}
         with os.fdopen(os.dup(self._fd), "rb", buffering=0) as file:
-            scanner = Scanner(FileCursor(file), self._limits)
+            scanner = Scanner(FileCursor(file))
             for entry in scanner:
                 name = entry.name.decode("utf-8", "surrogateescape")
                 if entry.type == fields.FILE:
@@ -123,10 +122,7 @@ class TarMedium:
         return span
 
     def _document(self, name: str, span: Span) -> bytes:
-        if span.size > self._limits.document:
-            raise LimitExceeded(
-                f"{name}: {span.size} bytes: at most {self._limits.document} are allowed (limit: document)"
-            )
+        current_limits().require("document", span.size, f"bytes in {name}")
         return b"".join(file_blocks(self._fd, span.offset, span.size))
 
 
@@ -135,7 +131,7 @@ def display_name(path: Path) -> str:
     return "standard input" if str(path) in STDIN else printable_path(path)
 
 
-def open_tar(source: int, limits: Limits | None = None) -> int:
+def open_tar(source: int) -> int:
     """A file descriptor of a tar: ``source`` itself if it is one, otherwise a spool, and ``source`` is closed.
 
     Raises Invalid if it is neither a tar nor a compressed one.
@@ -148,7 +144,7 @@ def open_tar(source: int, limits: Limits | None = None) -> int:
         if codec is None:
             what = f"data that starts with {start_of(head)}" if head else "an empty file"
             raise Invalid(f"{what} is not a tar, nor a compressed one")
-        target = spool.spool_blocks(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec, limits))
+        target = spool.spool_blocks(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec))
     except BaseException:
         os.close(source)
         raise

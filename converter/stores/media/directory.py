@@ -7,29 +7,24 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from converter.errors import Invalid, LimitExceeded, NotFound
+from converter.errors import Invalid, NotFound
 from converter.model.content import Blocks
-from converter.model.limits import Limits, current_limits
-from converter.stores.disk import READ, disk_errors, open_regular, printable_path, regular_size, walk_directory
+from converter.model.limits import current_limits
+from converter.stores.disk import READ, disk_errors, open_regular, opened, printable_path, regular_size, walk_directory
 from converter.streams.blocks import file_blocks
 
 
 class DirectoryMedium:
     """The regular files below a directory. Symlinks are followed: their targets are verified like any other content."""
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         """Raises NotFound if the path does not exist, Invalid if it is not a directory."""
         self.where = printable_path(path)
         self._path = path
-        self._limits = limits or current_limits()
-        with disk_errors(path, "read"):
-            # Opened, not just examined, so that an unreadable directory is refused here, by name.
-            fd = os.open(path, READ)
-            try:
-                if not stat.S_ISDIR(os.fstat(fd).st_mode):
-                    raise Invalid(f"{self.where} is not a directory")
-            finally:
-                os.close(fd)
+        # Opened, not just examined, so that an unreadable directory is refused here, by name.
+        with disk_errors(path, "read"), opened(path, READ) as fd:
+            if not stat.S_ISDIR(os.fstat(fd).st_mode):
+                raise Invalid(f"{self.where} is not a directory")
 
     def names(self) -> list[str]:
         """The names of all files, sorted, without temporaries, which begin with a dot."""
@@ -53,9 +48,7 @@ class DirectoryMedium:
         return self._inside(name)
 
     def read_document(self, name: str) -> bytes:
-        size = self.size(name) or 0
-        if size > self._limits.document:
-            raise LimitExceeded(f"{name}: {size} bytes: at most {self._limits.document} are allowed (limit: document)")
+        current_limits().require("document", self.size(name) or 0, f"bytes in {name}")
         return b"".join(self.open(name))
 
     def close(self) -> None:

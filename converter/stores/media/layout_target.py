@@ -64,15 +64,12 @@ class LayoutTarget(Staging):
         return made
 
     def commit(self, documents: Documents) -> None:
-        try:
-            with disk_errors(self.path, "write"):
-                for digest in self._relied:
-                    if regular_size(self.path / blob_name(digest)) is None:
-                        raise StorageFailed(f"{digest} was removed from {self.shown} while it was written")
-                if not self._appears(documents):
-                    self._merge(documents)
-        finally:
-            self.abort()
+        with disk_errors(self.path, "write"):
+            for digest in self._relied:
+                if regular_size(self.path / blob_name(digest)) is None:
+                    raise StorageFailed(f"{digest} was removed from {self.shown} while it was written")
+            if not self._appears(documents):
+                self._merge(documents)
 
     def _is_layout(self) -> bool:
         """Whether a layout with an index is there; raises Invalid for anything else but an empty directory."""

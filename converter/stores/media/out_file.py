@@ -95,7 +95,7 @@ class OutFile:
 
     def _copy_out(self) -> None:
         number = open_file_number(self._path)
-        out = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY) if number is None else os.dup(number)
+        out = os.open(self._path, os.O_WRONLY | os.O_NOCTTY) if number is None else os.dup(number)
         try:
             for block in file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK):
                 write_all(out, block)

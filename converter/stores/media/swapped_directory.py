@@ -78,7 +78,6 @@ class SwappedDirectory(Staging):
             if not self.renamed() and not self._exchanged():
                 self._move(last)
             sync_directory(self.path.parent)
-        self.abort()
 
     def _empty(self) -> bool:
         if not self.path.exists():

@@ -63,13 +63,9 @@ class TarTarget:
         self._close_entry(header, name, len(data))
 
     def commit(self, documents: Documents) -> None:
-        try:
-            for name, data in documents(None).items():
-                self.write(name, data)
-            self._write(bytes(2 * SIZE))
-        except BaseException:
-            self.abort()
-            raise
+        for name, data in documents(None).items():
+            self.write(name, data)
+        self._write(bytes(2 * SIZE))
         self._out.commit()
 
     def abort(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from converter.errors import StorageFailed
-from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, printable_path
+from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, opened, printable_path
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
@@ -152,7 +152,7 @@ def _open_locked(path: Path, flags: int) -> Temporary | None:
     """Open and lock the named file; None if a cleaner removed it first. Raises OSError, after removing it."""
     made = Temporary(path, -1)
     try:
-        made.fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
+        made.fd = os.open(path, flags, 0o666)
         if _lock_new(path, made.fd):
             return made
     except BaseException:
@@ -192,7 +192,7 @@ def lock_directory(directory: Path) -> Iterator[None]:
     there.
     """
     with disk_errors(directory, "lock"):
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(directory, os.O_DIRECTORY)
     try:
         _lock(fd, wait=True)
         yield
@@ -214,14 +214,11 @@ def remove_path(path: Path) -> None:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
+    with opened(path, os.O_NOFOLLOW | os.O_NONBLOCK) as fd:
         status = os.fstat(fd)
         usual = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
         if usual and status.st_uid == os.geteuid() and _lock(fd) == "held":
             remove_path(path)
-    finally:
-        os.close(fd)
 
 
 def _lock_new(path: Path, fd: int) -> bool:

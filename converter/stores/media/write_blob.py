@@ -50,7 +50,7 @@ def write_blob_file(path: Path, target: Path, blocks: Blocks, expected: Descript
     linked = isinstance(blocks, RereadableBlocks) and blocks.file is not None and _share_blocks(blocks.file, path)
     with disk_errors(target, "write"):
         mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        fd = os.open(path, mode | os.O_CLOEXEC, 0o666)
+        fd = os.open(path, mode, 0o666)
 
     def write(block: Block) -> None:
         if not linked:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
@@ -13,10 +11,9 @@ from converter.stores.registry.client import Client
 from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
 from converter.stores.registry.tags import list_repositories
-from converter.stores.registry.tags import list_tags as list_tags
 from converter.stores.source import NameListing
 
-__all__ = ["open_sink", "open_source", "tags"]
+__all__ = ["open_sink", "open_source"]
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
@@ -46,15 +43,3 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
 def open_sink(location: Location, options: StoreOptions) -> Sink:
     """The same, for writing."""
     return RegistrySink(ImageName.parse(location.path), options)
-
-
-def tags(name: str, options: StoreOptions | None = None) -> Iterator[str]:
-    """The tags of ``HOST/REPO``, in the registry's order. Raises Usage if the name has a tag or a digest."""
-    repository = ImageName.parse(name)
-    if repository.tag or repository.digest:
-        raise Usage(f'"{name}" has a tag or a digest: expected the name of a repository, HOST/REPO')
-    client = Client.of(repository, options or StoreOptions())
-    try:
-        yield from list_tags(client)
-    finally:
-        client.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
 from converter.model.frozen import frozen
-from converter.model.limits import KIB
+from converter.model.limits import KIB, current_limits
 from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
@@ -177,7 +177,7 @@ class Client:
 
         try:
             parts = response.stream(64 * KIB, decode_content=False)
-            data = read_whole(parts, self.options.limits.document, f"from {display_url(url)}")
+            data = read_whole(parts, current_limits().document, f"from {display_url(url)}")
             response.release_conn()
         except LimitExceeded:
             response.close()

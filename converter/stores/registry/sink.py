@@ -21,6 +21,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
+from converter.model.limits import current_limits
 from converter.model.reference import ImageName
 from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
@@ -154,7 +155,7 @@ class RegistrySink:
         return False
 
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
-        data = read_whole(blocks, self._client.options.limits.document, "of a document")
+        data = read_whole(blocks, current_limits().document, "of a document")
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)

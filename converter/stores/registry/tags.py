@@ -43,7 +43,7 @@ def list_repositories(client: Client) -> Iterator[str]:
 def _listed_names(client: Client, path: str, member: str) -> Iterator[str]:
     for page in list_pages(client, client.url(f"{path}?n={PAGE}")):
         with within(display_url(page.url)):
-            names = text_list(load_object(page.body, client.options.limits), member)
+            names = text_list(load_object(page.body), member)
         yield from names
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from converter.errors import LimitExceeded, Unreachable, Unsupported
 from converter.model.frozen import frozen
+from converter.model.limits import current_limits
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import context_for
@@ -92,7 +93,7 @@ class Wire:
         redirects or headers. Any status counts as success here.
         """
         home, url = origin_of(request.url), request.url
-        for _ in range(self._options.limits.redirects + 1):
+        for _ in range(current_limits().redirects + 1):
             headers = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **request.headers}
             if authorization and origin_of(url) == home:
                 headers["Authorization"] = authorization
@@ -105,7 +106,7 @@ class Wire:
             response.drain_conn()
             response.release_conn()
             url = redirect_target(url, location)
-        most = self._options.limits.redirects
+        most = current_limits().redirects
         raise LimitExceeded(f"more than {most} redirects, the last one to {display_url(url)} (limit: redirects)")
 
     def _send(self, request: Request) -> BaseHTTPResponse:
@@ -171,12 +172,12 @@ class Wire:
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
         else:
             manager = PoolManager(maxsize=most, ssl_context=context)
-        manager.pool_classes_by_scheme = bounded_pools(self._options.limits.headers, self._hosts.connected)
+        manager.pool_classes_by_scheme = bounded_pools(current_limits().headers, self._hosts.connected)
         return manager
 
     def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:
         size = sum(len(name) + len(value) + 4 for name, value in response.headers.iteritems())
-        most = self._options.limits.headers
+        most = current_limits().headers
         if size > most:
             response.close()
             raise LimitExceeded(

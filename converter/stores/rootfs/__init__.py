@@ -12,7 +12,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
 
 
-def open_source(location: Location, options: StoreOptions) -> Source:
+def open_source(location: Location, _options: StoreOptions) -> Source:
     """``rootfs:PATH`` is a directory, or a tar (``-``: standard input); ``bundle:PATH`` is a directory with ``rootfs``
     and ``config.json`` in it.
     """
@@ -24,10 +24,10 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         from converter.stores.rootfs import bundle_config
         from converter.stores.rootfs.bundle import ROOTFS
 
-        config, platform = bundle_config.read(path, here, options.limits)
+        config, platform = bundle_config.read(path, here)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
     with disk_errors(path, "read"):
-        tree = Tree(path) if path.is_dir() else TarTree(path, options.limits)
+        tree = Tree(path) if path.is_dir() else TarTree(path)
     return RootfsSource(tree, {}, here)
 
 

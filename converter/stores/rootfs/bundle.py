@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
 
 from converter.errors import Invalid
 from converter.events import Warned
@@ -12,13 +11,12 @@ from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
-from converter.model.image import Attachment
 from converter.stores.disk import disk_errors, names_in, write_file
 from converter.stores.media.temporary import remove_path
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.rootless import is_limited, is_root, rootless_config
 from converter.stores.rootfs.staged_directory import StagedDirectory
-from converter.stores.rootfs.tar_sink import no_place_for, only_one
+from converter.stores.rootfs.tar_sink import OneRootSink
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.meter import Meter, metered
 
@@ -26,47 +24,31 @@ ROOTFS, CONFIG = "rootfs", "config.json"
 """The names in a bundle."""
 
 
-class RootfsSink:
+class RootfsSink(OneRootSink[StagedDirectory]):
     """Unpacks one tar into a directory, which appears all at once."""
 
-    accepts = frozenset((types.ROOTFS,))
-    ordered = True
-
     def __init__(self, path: Path, options: StoreOptions) -> None:
-        self._place = StagedDirectory(path)
+        super().__init__(StagedDirectory(path))
         self._options = options
         self._tree: Unpacked | None = None
-        self._made: Descriptor | None = None
-
-    def __enter__(self) -> Self:
-        self._place.begin()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
-                if self._tree is None:
-                    raise Invalid("no image was written to the root file system")
-                self._commit(self._tree)
-                self._report(self._tree)
+            super().__exit__(kind)
         finally:
             if self._tree is not None:
                 self._tree.close()
-            self._place.abort()
-
-    def has(self, descriptor: Descriptor) -> bool:
-        return self._made is not None and descriptor.digest == self._made.digest
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Unpack the tar; the result has the tar's digest. Raises Unsupported for a second tar."""
         del expected
-        only_one(self._made, media_type, self.accepts)
+        self._require_first(media_type)
         meter = Meter()
         root = self._make_root()
-        with disk_errors(self._place.shown, "write"):
-            tree = Unpacked(root, self._place.shown, self._options, privileged=os.geteuid() == 0)
+        with disk_errors(self._target.shown, "write"):
+            tree = Unpacked(root, self._target.shown, self._options, privileged=os.geteuid() == 0)
         try:
-            with self._place.syncing():
+            with self._target.syncing():
                 tree.fill(metered(blocks, meter))
         except BaseException:
             tree.close()
@@ -76,23 +58,22 @@ class RootfsSink:
         self._made = Descriptor(media_type=media_type, digest=meter.digest(), size=meter.size)
         return self._made
 
-    def name(self, name: str, root: Descriptor) -> None:
-        """Do nothing: there is no place for a name."""
-
-    def attach(self, attachment: Attachment) -> None:
-        """Raise Unsupported: nothing here would say what it refers to."""
-        raise no_place_for(attachment)
-
     def _make_root(self) -> Path:
-        return self._place.staged
+        return self._target.staged
 
     def _empty(self, root: Path) -> None:
-        with disk_errors(self._place.shown, "write"):
+        with disk_errors(self._target.shown, "write"):
             for below in root.iterdir():
                 remove_path(below)
 
-    def _commit(self, tree: Unpacked) -> None:
-        place = self._place
+    def _commit(self) -> None:
+        if self._tree is None:
+            raise Invalid("no image was written to the root file system")
+        self._show(self._tree)
+        self._report(self._tree)
+
+    def _show(self, tree: Unpacked) -> None:
+        place = self._target
         with disk_errors(place.shown, "write"):
             if place.inside:
                 for name in names_in(place.staged):
@@ -118,7 +99,7 @@ class RootfsSink:
             self._tell(f"{what}: {count} {REASONS.get(what, 'could not be kept here')}")
 
     def _tell(self, fact: str) -> None:
-        self._options.report(Warned(f"{self._place.shown}: {fact}"))
+        self._options.report(Warned(f"{self._target.shown}: {fact}"))
 
 
 REASONS = {DEVICES: "became empty files, for only root makes nodes, and only where they are asked for (--devices)"}
@@ -142,7 +123,7 @@ class BundleSink(RootfsSink):
         if media_type != types.RUNTIME_CONFIG:
             return super().put(blocks, media_type, expected)
         data = self._ours(b"".join(blocks))
-        write_file(self._place.staged / CONFIG, data)
+        write_file(self._target.staged / CONFIG, data)
         self._config = Descriptor.of(data, media_type)
         return self._config
 
@@ -158,15 +139,15 @@ class BundleSink(RootfsSink):
         return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
     def _make_root(self) -> Path:
-        root = self._place.staged / ROOTFS
-        with disk_errors(self._place.shown, "write"):
+        root = self._target.staged / ROOTFS
+        with disk_errors(self._target.shown, "write"):
             root.mkdir(mode=0o700, exist_ok=True)
         return root
 
-    def _commit(self, tree: Unpacked) -> None:
+    def _show(self, tree: Unpacked) -> None:
         if self._config is None:
             raise Invalid("no configuration was written to the bundle")
-        place = self._place
+        place = self._target
         with disk_errors(place.shown, "write"):
             if place.inside:
                 place.move(ROOTFS)

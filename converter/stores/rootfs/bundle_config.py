@@ -10,7 +10,6 @@ from typing import Any
 
 from converter.errors import within
 from converter.model.document import load_object
-from converter.model.limits import Limits
 from converter.model.members import member_or_empty, text_list, text_map
 from converter.model.platform import Platform
 from converter.stores.media.directory import DirectoryMedium
@@ -31,13 +30,13 @@ _DERIVED = (
 """What other members of an image's configuration say; the rest of the annotations are its labels."""
 
 
-def read(bundle: Path, here: Platform, limits: Limits) -> tuple[dict[str, Any], Platform]:
+def read(bundle: Path, here: Platform) -> tuple[dict[str, Any], Platform]:
     """The members of an image configuration, and the platform: that of the annotations, else ``here``.
 
     Raises Invalid where a member has another type than the specification says, NotFound, StorageFailed.
     """
     with within(NAME):
-        config = load_object(DirectoryMedium(bundle, limits).read_document(NAME), limits)
+        config = load_object(DirectoryMedium(bundle).read_document(NAME))
         process = member_or_empty(config, "process", dict)
         annotations = text_map(config, "annotations")
         env, command = text_list(process, "env"), text_list(process, "args")

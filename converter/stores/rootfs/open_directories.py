@@ -13,7 +13,7 @@ from converter.errors import Invalid
 from converter.stores.rootfs.attributes import Attributes
 from converter.streams.tar.names import quoted_name, require_contained
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 MOST_OPEN = 64
 
 

@@ -19,7 +19,6 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json
 from converter.model.image import Loss
-from converter.model.limits import Limits
 from converter.model.platform import Platform
 from converter.stores.disk import printable_path
 from converter.stores.rootfs.directory_as_layer import DirectoryLayer
@@ -145,15 +144,14 @@ class Tree:
 class TarTree(Tree):
     """Files in a tar, perhaps compressed, which is taken as it is."""
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path) -> None:
         from converter.stores.media.archive import display_name, open_bytes, open_tar
 
         self.directory = None
         self.where = display_name(path)
-        self._limits = limits
         file = open_bytes(path)
         with within(self.where):
-            self._fd = open_tar(file, limits)
+            self._fd = open_tar(file)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -168,7 +166,7 @@ class TarTree(Tree):
         from converter.streams.tar.scan import scan_entries
 
         with closing(blocks) as source:
-            for entry in scan_entries(source, self._limits):
+            for entry in scan_entries(source):
                 if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
                     name = printable_path(os.fsdecode(entry.name))
                     raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")

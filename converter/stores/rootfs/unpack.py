@@ -12,7 +12,8 @@ from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.content import Blocks
-from converter.stores.disk import disk_error
+from converter.model.limits import current_limits
+from converter.stores.disk import disk_error, opened
 from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.stores.rootfs.open_directories import DIRECTORY, OpenDirectories
@@ -23,7 +24,7 @@ from converter.streams.tar.names import Budget, clean_name, quoted_name, require
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions, real_size
 
-NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 DEVICES = "device nodes"
 UNDESCRIBED = Attributes(mode=0o755)
 """For a directory without an entry: its owner and time are unknown."""
@@ -36,14 +37,13 @@ class Unpacked:
         """``where`` is the tree's name for people. Raises OSError."""
         self._root = root
         self._where = where
-        self._limits = options.limits
         self.privileged = privileged
         self._devices = options.devices and privileged
         self._setter = Setter(privileged=privileged)
         self._directories: dict[bytes, Attributes | None] = {}
         """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
-        self._held = Budget(options.limits)
+        self._held = Budget()
         self._below = OpenDirectories(root)
 
     @property
@@ -66,7 +66,7 @@ class Unpacked:
         Raises Invalid for an entry that would be outside, exists already, or is below something other than a directory;
         StorageFailed; and what ``blocks`` raises.
         """
-        for entry in scan_entries(blocks, self._limits):
+        for entry in scan_entries(blocks):
             try:
                 self._make(entry)
             except FileExistsError:
@@ -93,11 +93,8 @@ class Unpacked:
 
     def finish_root(self, root: Path) -> None:
         """Set the attributes of the root, wherever it is now; the last step."""
-        fd = os.open(root, DIRECTORY)
-        try:
+        with opened(root, DIRECTORY) as fd:
             self._setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED, new=False)
-        finally:
-            os.close(fd)
 
     def _make(self, entry: Entry) -> None:
         path, kind = require_contained(entry.name), entry.type
@@ -150,10 +147,9 @@ class Unpacked:
 
     def _write_sparse(self, fd: int, entry: Entry) -> None:
         size = real_size(entry)
-        if size > self._limits.layer:
-            raise LimitExceeded(
-                f"sparse file {quoted_name(entry.name)}: {size} bytes: at most {self._limits.layer} (limit: layer)"
-            )
+        most = current_limits().layer
+        if size > most:
+            raise LimitExceeded(f"sparse file {quoted_name(entry.name)}: {size} bytes: at most {most} (limit: layer)")
         for offset, piece in data_regions(entry):
             os.lseek(fd, offset, os.SEEK_SET)
             write_all(fd, piece)

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, join_blocks, peek
 from converter.streams.decompress import decompress_any
@@ -42,9 +42,9 @@ def raise_problem(rule: str, name: bytes | None, fact: str) -> None:
 class AciEntries:
     """The entries of an ACI, checked one after the other."""
 
-    def __init__(self, tell: ReportProblem = raise_problem, limits: Limits | None = None) -> None:
+    def __init__(self, tell: ReportProblem = raise_problem) -> None:
         self._tell = tell
-        self._most = (limits or current_limits()).document
+        self._most = current_limits().document
         self.files: dict[bytes, bool] = {}
         """For each path whether it is not a directory."""
 
@@ -121,7 +121,7 @@ def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: ReportN
     unless it would be too large or would not work. ``reserved`` is called with the names of files that a layer's reader
     takes for whiteouts; without it, they raise Unsupported. Raises Invalid if the archive violates the rules for ACIs.
     """
-    return join_blocks(_unpack(blocks, note, reserved, current_limits()))
+    return join_blocks(_unpack(blocks, note, reserved))
 
 
 def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]:
@@ -130,18 +130,15 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
     Raises Invalid if these, or the ``manifest``, do not match. The caller must check by the image ID that it is the
     same ACI.
     """
-    limits = current_limits()
-    read = Recipe.parse(recipe, limits)
-    return join_blocks(read.ending.trimmed(_rebuild(blocks, read, manifest, limits)))
+    read = Recipe.parse(recipe)
+    return join_blocks(read.ending.trimmed(_rebuild(blocks, read, manifest)))
 
 
-def _unpack(
-    blocks: Blocks, note: Callable[[str], None], reserved: ReportName | None, limits: Limits
-) -> Iterator[Block]:
+def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: ReportName | None) -> Iterator[Block]:
     recipe = Recipe()
-    contents = AciEntries(limits=limits)
+    contents = AciEntries()
     with closing(blocks) as source:
-        scanner = Scanner(Cursor(source), limits)
+        scanner = Scanner(Cursor(source))
         globals_before = b""
         ordinal = 0
         rebuildable = True
@@ -200,10 +197,10 @@ def _report_reserved(name: bytes, reserved: ReportName | None) -> None:
     reserved(name)
 
 
-def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) -> Iterator[Block]:
-    inserted = _manifest_entry(recipe, manifest, limits)
+def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]:
+    inserted = _manifest_entry(recipe, manifest)
     ordinal = 0
-    for entry in scan_entries(blocks, limits):
+    for entry in scan_entries(blocks):
         moved = b""
         if ordinal == recipe.place:
             yield inserted.raw + manifest + recipe.fill
@@ -224,9 +221,9 @@ def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes, limits: Limits) ->
     yield from recipe.ending.blocks()
 
 
-def _manifest_entry(recipe: Recipe, manifest: bytes, limits: Limits) -> Entry:
+def _manifest_entry(recipe: Recipe, manifest: bytes) -> Entry:
     """The manifest's entry as the recipe has it; raises Invalid if it does not fit this manifest."""
-    found = list(scan_entries([recipe.manifest, manifest, padding_bytes(len(manifest))], limits))
+    found = list(scan_entries([recipe.manifest, manifest, padding_bytes(len(manifest))]))
     if (
         len(found) != 1
         or (found[0].name, found[0].type, found[0].size) != (MANIFEST, FILE, len(manifest))

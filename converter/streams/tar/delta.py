@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from converter.errors import Invalid
-from converter.model.limits import MIB, Limits, current_limits
+from converter.model.limits import MIB
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, join_blocks
 from converter.streams.spool import Spool
@@ -47,11 +47,11 @@ class FileIndex:
         self._named: dict[bytes, tuple[int, int]] = {}
 
     @classmethod
-    def of(cls, blocks: Blocks, limits: Limits | None = None) -> FileIndex:
+    def of(cls, blocks: Blocks) -> FileIndex:
         """Read a whole tar."""
         found = cls()
         with closing(blocks) as source:
-            scanner = Scanner(Cursor(source), limits)
+            scanner = Scanner(Cursor(source))
             for entry in scanner:
                 if entry.size >= LEAST:
                     offset = scanner.cursor.offset
@@ -75,7 +75,7 @@ class FileIndex:
 
 def make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[Block]:
     """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
-    return join_blocks(_make_delta(blocks, files, lend, current_limits()))
+    return join_blocks(_make_delta(blocks, files, lend))
 
 
 def apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
@@ -106,11 +106,11 @@ class _Literal:
         self._held.clear()
 
 
-def _make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange, limits: Limits) -> Iterator[Block]:
+def _make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[Block]:
     yield MAGIC
     literal = _Literal()
     with closing(blocks) as source:
-        scanner = Scanner(Cursor(source), limits)
+        scanner = Scanner(Cursor(source))
         for entry in scanner:
             yield from literal.add(entry.raw)
             if entry.size >= LEAST:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from converter.errors import Invalid, LimitExceeded, printable
-from converter.model.limits import Limits
+from converter.model.limits import Limits, current_limits
 from converter.streams.tar.fields import FILES
 
 MANIFEST, ROOTFS = b"manifest", b"rootfs"
@@ -52,7 +52,7 @@ def check_name_length(name: bytes, limits: Limits) -> None:
 class Budget:
     """Counts what readers keep in memory, over all tars whose names are kept together."""
 
-    limits: Limits
+    limits: Limits = field(default_factory=current_limits)
     entries: int = 0
     """Entries in the tars that have been read."""
     names: int = 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
-from converter.model.limits import GIB, KIB, Limits
+from converter.model.limits import GIB, KIB, current_limits
 from converter.streams import Block, Blocks
 
 MOST = 512 * KIB
@@ -109,7 +109,7 @@ class Recipe:
         return text if len(text) <= MOST else None
 
     @classmethod
-    def parse(cls, text: str, limits: Limits) -> Recipe:
+    def parse(cls, text: str) -> Recipe:
         """Read a recipe; raises Invalid or LimitExceeded if it is malformed."""
         if len(text) > MOST:
             raise LimitExceeded(f"recipe has {len(text)} characters: at most {MOST} are allowed")
@@ -130,7 +130,7 @@ class Recipe:
         if ending.missing and (ending.zeros or ending.tail):
             raise Invalid('recipe: "missing" contradicts "zeros" and "tail"')
         return cls(
-            place=_count(document, "place", limits.entries),
+            place=_count(document, "place", current_limits().entries),
             manifest=_decode_headers(document.get("manifest")),
             fill=_decode_headers(document.get("fill")),
             headers=_read_headers(headers),

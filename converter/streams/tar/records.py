@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
 
+from converter.model.closing import ClosedOnExit
 from converter.streams.spool import Spool
 
 _WINDOW = 4096
 _LENGTH = 4
 
 
-class Records:
+class Records(ClosedOnExit):
     """Records, each identified by its place; add all first, then read them, ideally in the order of their places.
 
     Raises StorageFailed if there is no room for them.
@@ -24,12 +24,6 @@ class Records:
         self.end = 0
         """The place of the next record."""
         self._count = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Delete the temporary file."""

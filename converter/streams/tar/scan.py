@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Generator, Iterator
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar import names
@@ -39,9 +39,7 @@ _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def scan_entries(
-    blocks: Blocks, limits: Limits | None = None, held: Budget | None = None
-) -> Generator[Entry, None, None]:
+def scan_entries(blocks: Blocks, held: Budget | None = None) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, even past the end-of-archive blocks.
 
     ``held`` counts over several archives whose names are kept together.
@@ -50,7 +48,7 @@ def scan_entries(
     not accessed are not checked.
     """
     with closing(blocks) as source:
-        scanner = Scanner(Cursor(source), limits, held)
+        scanner = Scanner(Cursor(source), held)
         yield from scanner
         for _ in scanner.trailing():
             pass
@@ -59,10 +57,10 @@ def scan_entries(
 class Scanner:
     """An iterator over the entries that can also return what follows the last one."""
 
-    def __init__(self, cursor: Cursor, limits: Limits | None = None, held: Budget | None = None) -> None:
+    def __init__(self, cursor: Cursor, held: Budget | None = None) -> None:
         self.cursor = cursor
-        self._limits = limits = limits or current_limits()
-        self._held = held or Budget(limits)
+        self._limits = limits = current_limits()
+        self._held = held or Budget()
         self._prelude = ExtendedHeaders(cursor, limits)
         self._end = b""
 

@@ -12,7 +12,6 @@ from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, Unsupported, within
 from converter.model.content import Open
-from converter.model.limits import Limits, current_limits
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK
 from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, with_length
@@ -84,18 +83,17 @@ class _Dir:
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
 
-def list_tree(layers: Sequence[Open], limits: Limits | None = None) -> TreeListing:
+def list_tree(layers: Sequence[Open]) -> TreeListing:
     """The files that ``layers``, base first, make; the caller closes the listing.
 
     Each layer is opened once, and file contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
     does, Invalid for a hard link to nothing, and StorageFailed.
     """
-    limits = limits or current_limits()
-    held = Budget(limits)
+    held = Budget()
     with Records() as records:
         state = _State(held, records)
         for number, opened in enumerate(layers):
-            with within(f"layer[{number}]"), closing(scan_entries(opened(), limits, held)) as source:
+            with within(f"layer[{number}]"), closing(scan_entries(opened(), held)) as source:
                 state.apply(number, source)
         return state.flattened()
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound, Unreachable, Unsupported, Usage
+from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json
 from converter.model.image import Attachment
-from converter.model.limits import Limits
-from converter.stores.registry import tags
+from converter.model.limits import Limits, enforce_limits
 from tests.stores.registry.fake import Cut, FakeRegistry, Flip, Refuse, digest_of, first
 from tests.stores.registry.pushing import CONFIG, PLAIN, data, manifest, pull, push, put, seed, sink_of, source_of
 
@@ -156,8 +155,7 @@ def test_a_document_is_refused(
     registry: FakeRegistry, body: bytes, headers: dict[str, str], error: type[Exception], text: str
 ) -> None:
     registry.fault = first(9, Refuse(status=200, body=body, headers=headers), path="manifests")
-    options = replace(PLAIN, limits=Limits(document=4096))
-    with source_of(registry, options=options) as source, pytest.raises(error, match=text):
+    with enforce_limits(Limits(document=4096)), source_of(registry) as source, pytest.raises(error, match=text):
         source.resolve("")
 
 
@@ -329,7 +327,8 @@ def test_tags_come_in_pages(registry: FakeRegistry) -> None:
     names = [f"v{number:03}" for number in range(250)]
     registry["app"].tags.update(dict.fromkeys(names, str(root.digest)))
     registry.page = 100
-    assert list(tags(f"{registry.host}/app", PLAIN)) == ["1", *names]
+    with source_of(registry, "app") as source:
+        assert source.names() == ("1", *names)
     assert len(registry.seen("GET", "tags")) == 3
 
 
@@ -348,8 +347,8 @@ def test_tags_come_in_pages(registry: FakeRegistry) -> None:
 )
 def test_tags_cannot_be_listed(registry: FakeRegistry, fault: Refuse, error: type[Exception]) -> None:
     registry.fault = first(99, fault, path="tags")
-    with pytest.raises(error):
-        list(tags(f"{registry.host}/app", PLAIN))
+    with source_of(registry, "app") as source, pytest.raises(error):
+        source.names()
 
 
 @pytest.mark.parametrize(
@@ -372,8 +371,3 @@ def test_the_repositories_of_a_registry_are_listed(registry: FakeRegistry, path:
             source.resolve("")
         with pytest.raises(NotFound, match="blob unknown"):
             source.fetch(Descriptor(media_type="", digest=digest, size=-1))
-
-
-def test_tags_are_those_of_a_repository() -> None:
-    with pytest.raises(Usage):
-        next(tags("reg.test/app:1"))

@@ -14,7 +14,6 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
-from converter.stores.registry import tags
 from converter.stores.registry.auth import Challenge, best_challenge
 from converter.stores.registry.urls import redirect_target
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
@@ -171,7 +170,8 @@ def test_a_link_to_the_next_page(registry: FakeRegistry, link: str) -> None:
         return Refuse(status=200, body=body, headers=headers)
 
     registry.fault = answer
-    assert list(tags(f"{registry.host}/app", PLAIN)) == ["a", "b"]
+    with source_of(registry, "app") as source:
+        assert source.names() == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,8 @@ def test_a_link_to_the_next_page(registry: FakeRegistry, link: str) -> None:
 )
 def test_a_list_of_tags(registry: FakeRegistry, page: bytes, found: list[str]) -> None:
     registry.fault = lambda one: Refuse(status=200, body=page)
-    assert list(tags(f"{registry.host}/app", PLAIN)) == found
+    with source_of(registry, "app") as source:
+        assert list(source.names()) == found
 
 
 BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {"realm": "https://host/token"})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import DEFAULT, Limits
+from converter.model.limits import Limits, enforce_limits
 from converter.streams import Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor, FileCursor
@@ -96,8 +96,8 @@ def field(head: bytes, start: int, value: bytes) -> bytes:
     return with_checksum(head[:start] + value + head[start + len(value) :])
 
 
-def only(data: bytes, limits: Limits = DEFAULT) -> Entry:
-    (entry,) = scan_entries([data], limits)
+def only(data: bytes) -> Entry:
+    (entry,) = scan_entries([data])
     return entry
 
 
@@ -320,8 +320,8 @@ LIMITS = [
 
 @pytest.mark.parametrize("data, limits, name", LIMITS)
 def test_limits_are_named(data: bytes, limits: Limits, name: str) -> None:
-    with pytest.raises(LimitExceeded, match=f"limit: {name}"):
-        list(scan_entries([data], limits))
+    with enforce_limits(limits), pytest.raises(LimitExceeded, match=f"limit: {name}"):
+        list(scan_entries([data]))
 
 
 def test_global_records_in_force_are_bounded() -> None:
