@@ -45,7 +45,7 @@ from converter.streams.tar.recipe import Recipe
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions
 from converter.streams.tar.tree import list_tree
-from converter.trust import libtrust, notation_chain, openpgp_message, rekor
+from converter.trust import libtrust, notation, openpgp_message, rekor
 from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem, public_key, subject_of
 from converter.trust.check import ONE_VERDICT, check_one
 from converter.trust.cose import Sign1
@@ -231,7 +231,7 @@ def certificates(data: bytes) -> None:
         with suppress(ConverterError):
             public_key(one)
     with suppress(ConverterError):
-        notation_chain.check_chain(chain, "ES256")
+        notation.check_chain(chain, "ES256")
     Roots.load(data, "signer@example.com").check(chain[0], chain[1:], AT)
 
 

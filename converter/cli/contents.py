@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from converter.cli.instructions import instructions
+from converter.cli.image_rows import instructions
 from converter.errors import ConverterError
 from converter.events import Report
 from converter.model.content import Known, Layer

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from converter.errors import LimitExceeded
 from converter.model.limits import Limits
-from converter.streams.compressed_input import Feed
+from converter.streams.decompress import Feed
 from converter.streams.detect import ZSTD_MAGIC, ZSTD_SKIPPABLE
 
 BLOCKS_AT_ONCE = 8

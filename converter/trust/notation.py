@@ -6,7 +6,9 @@ certificate has to be valid at the time that the caller states.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, Untrusted
@@ -15,10 +17,10 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.members import require_only, required_member
-from converter.trust import cose, notation_chain
-from converter.trust.certificates import load_der, load_x5c, subject_of
+from converter.trust import cose
+from converter.trust.certificates import extension_of, is_issued_by, load_der, load_x5c, public_key, subject_of
 from converter.trust.keys import jws_matches
-from converter.trust.libraries import x509
+from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.times import expiry_of, format_time
 from converter.trust.trusted import Subject, Trusted, require_at_most
@@ -50,7 +52,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     if not envelope.chain:
         raise Invalid("the signature has no certificate (x5c)")
     require_at_most(envelope.chain, "certificates", "certificates")
-    notation_chain.check_chain(envelope.chain, envelope.algorithm)
+    check_chain(envelope.chain, envelope.algorithm)
     key = trusted.certified(envelope.chain[0], envelope.chain[1:])
     if not jws_matches(key, envelope.algorithm, envelope.signature, envelope.signed):
         raise Untrusted(f'signature was not made by the key of "{subject_of(envelope.chain[0])}"')
@@ -132,3 +134,70 @@ def _from_cose(data: bytes) -> Envelope:
         signature=envelope.signature,
         chain=[load_der(one) for one in envelope.chain],
     )
+
+
+_RSA = {2048: "PS256", 3072: "PS384", 4096: "PS512"}
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_ONLY_TO_SIGN = ("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
+
+
+def check_chain(chain: Sequence[x509.Certificate], algorithm: str) -> None:
+    """Check a chain, the signer first and the root last (signature-specification.md, "Certificate Requirements").
+
+    This applies to every chain, whoever vouches for it; ``certificates`` checks whether a trusted root does. Raises
+    Invalid, also if ``algorithm`` is not the key's.
+    """
+    for child, parent in pairwise(chain):
+        if not is_issued_by(child, parent):
+            raise Invalid(f'chain of certificates: "{subject_of(parent)}" has not signed the one before it')
+    if not is_issued_by(chain[-1], chain[-1]):
+        raise Invalid(f'chain of certificates ends with "{subject_of(chain[-1])}", which is not a root')
+    _check_signer(chain[0])
+    for one in chain[1:]:
+        _check_ca(one)
+    wanted = _algorithm(chain[0])
+    if algorithm != wanted:
+        raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the signer\'s key: expected {wanted}')
+
+
+def _check_signer(certificate: x509.Certificate) -> None:
+
+    who = subject_of(certificate)
+    constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
+    if constraints is not None and constraints.value.ca:
+        raise Invalid(f'signature by "{who}", which is a CA and not a signer')
+    if usage is None or not usage.critical or not usage.value.digital_signature:
+        raise Invalid(f'certificate of "{who}": expected a critical key usage digitalSignature')
+    if any(getattr(usage.value, name) for name in _ONLY_TO_SIGN):
+        raise Invalid(f'certificate of "{who}": its key may do more than sign')
+    purposes = extension_of(certificate, x509.ExtendedKeyUsage)
+    purpose = x509.oid.ExtendedKeyUsageOID
+    others = {
+        purpose.ANY_EXTENDED_KEY_USAGE,
+        purpose.SERVER_AUTH,
+        purpose.CLIENT_AUTH,
+        purpose.EMAIL_PROTECTION,
+        purpose.TIME_STAMPING,
+    }
+    if purposes is not None and others & set(purposes.value):
+        raise Invalid(f'certificate of "{who}" is for other purposes than code signing, too')
+
+
+def _check_ca(certificate: x509.Certificate) -> None:
+
+    who = subject_of(certificate)
+    constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
+    if constraints is None or not constraints.critical or not constraints.value.ca:
+        raise Invalid(f'certificate of "{who}": expected critical basic constraints of a CA')
+    if usage is None or not usage.critical or not usage.value.key_cert_sign:
+        raise Invalid(f'certificate of "{who}": expected a critical key usage keyCertSign')
+
+
+def _algorithm(certificate: x509.Certificate) -> str:
+
+    key = public_key(certificate)
+    if isinstance(key, rsa.RSAPublicKey):
+        return _RSA.get(key.key_size, f"a key of {' or '.join(map(str, _RSA))} bits")
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _CURVES.get(key.curve.name, f"a key on {' or '.join(_CURVES)}")
+    return "a key of RSA or ECDSA"

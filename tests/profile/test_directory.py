@@ -14,7 +14,7 @@ from converter.profile import directory
 from converter.profile.contents import Contents, Scope, of_layers
 from converter.profile.directory import of_directory
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
-from converter.stores.rootfs.directory_as_layer import DirectoryLayer
+from converter.stores.rootfs.source import DirectoryLayer
 from converter.stores.rootfs.walk import BY_PATH, DirectoryWalk, content
 from converter.streams.tar.tree import list_tree
 

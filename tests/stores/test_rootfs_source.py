@@ -20,7 +20,7 @@ from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.image import Image
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
-from converter.stores.rootfs.directory_as_layer import DirectoryLayer
+from converter.stores.rootfs.source import DirectoryLayer
 from tests.stores.copying import contents, source_at
 
 ROOT = os.geteuid() == 0

@@ -1,7 +1,7 @@
 import pytest
 
 from converter.errors import Invalid
-from converter.streams.compressed_input import Feed
+from converter.streams.decompress import Feed
 
 
 def test_a_feed_is_a_file_to_a_library() -> None:

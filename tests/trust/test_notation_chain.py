@@ -11,7 +11,7 @@ from cryptography.x509 import Certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid
-from converter.trust import notation_chain
+from converter.trust.notation import check_chain
 from converter.trust.private_keys import PrivateKey
 from tests.trust.making import Chain, certificate, ecdsa, ed25519_key
 
@@ -19,11 +19,11 @@ Take = Callable[[Chain], list[Certificate]]
 
 
 def test_a_chain_in_order() -> None:
-    notation_chain.check_chain(Chain().sent, "ES256")
+    check_chain(Chain().sent, "ES256")
 
 
 def test_a_signer_who_is_a_root() -> None:
-    notation_chain.check_chain([certificate("Alone", ecdsa())], "ES256")
+    check_chain([certificate("Alone", ecdsa())], "ES256")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_signer_who_is_a_root() -> None:
 )
 def test_another_order(take: Take, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
-        notation_chain.check_chain(take(Chain()), "ES256")
+        check_chain(take(Chain()), "ES256")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_another_order(take: Take, reason: str) -> None:
 )
 def test_a_signer_for_more(leaf: dict[str, Any], reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
-        notation_chain.check_chain(Chain(**leaf).sent, "ES256")
+        check_chain(Chain(**leaf).sent, "ES256")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_signer_for_more(leaf: dict[str, Any], reason: str) -> None:
 def test_the_algorithm_goes_with_the_key(key: Any, algorithm: str, good: bool) -> None:
     chain = Chain(PrivateKey(key)).sent
     if good:
-        notation_chain.check_chain(chain, algorithm)
+        check_chain(chain, algorithm)
     else:
         with pytest.raises(Invalid, match="does not go with the signer's key"):
-            notation_chain.check_chain(chain, algorithm)
+            check_chain(chain, algorithm)

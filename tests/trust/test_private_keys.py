@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from converter.errors import Invalid, LimitExceeded, Untrusted
-from converter.trust import secretbox
-from converter.trust.private_keys import PrivateKey
+from converter.trust.private_keys import PrivateKey, open_box
 from tests.trust.making import ecdsa, ed25519_key, rsa_key
 
 # What NaCl's own tests use (tests/secretbox.c): the first key, nonce and message of "Cryptography in NaCl".
@@ -34,7 +33,7 @@ BOX = bytes.fromhex(
 
 
 def test_the_box_of_nacl() -> None:
-    assert secretbox.open_box(BOX, NONCE, KEY) == MESSAGE
+    assert open_box(BOX, NONCE, KEY) == MESSAGE
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
@@ -42,7 +41,7 @@ def test_a_box_that_was_touched(place: int) -> None:
     box = bytearray(BOX)
     box[place] ^= 1
     with pytest.raises(Untrusted):
-        secretbox.open_box(bytes(box), NONCE, KEY)
+        open_box(bytes(box), NONCE, KEY)
 
 
 @pytest.mark.parametrize("key", [ecdsa(), rsa_key(), ed25519_key()], ids=["ECDSA", "RSA", "Ed25519"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -18,10 +19,9 @@ from converter.conversion.run import run_job as run_job
 from converter.conversion.shared import Shared
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.outcome import Outcome, Summary
-from converter.conversion.sync.progress import SyncProgress
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import CalledOff, ConverterError, Invalid, from_system
-from converter.events import Event, Failed, Report, silent
+from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, silent
 from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
@@ -171,3 +171,55 @@ def _require_room(place: Location) -> None:
     if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
         told = f"{place} is not empty, and its files do not tell from which image they are"
         raise Invalid(f"{told}: remove them to have it written again")
+
+
+class SyncProgress:
+    """The progress of one run; its ``report`` may be called by any thread."""
+
+    def __init__(self, report: Report, images: int) -> None:
+        self.report = report
+        report(Planned(0, images))
+
+    @contextmanager
+    def image(self, name: str, also: Report) -> Iterator[Report]:
+        """A report for one image; ``also`` gets every event first, and may end the image by raising."""
+        image = _Image(name, self.report, also)
+        over = True
+        try:
+            yield image.hear
+        except CalledOff:
+            over = False
+            raise
+        finally:
+            if over:
+                self.report(Finished(name, 0))
+
+
+class _Image:
+    def __init__(self, name: str, report: Report, also: Report) -> None:
+        self._name = name
+        self._report = report
+        self._also = also
+        self._read: Counter[str] = Counter()
+        self._size = 0
+
+    def hear(self, event: Event) -> None:
+        self._also(event)
+        match event:
+            case Planned():
+                # Attachments are planned when the image is written.
+                self._size += event.size
+                self._report(Started(self._name, self._size))
+                self._report(Planned(event.size, 0))
+            case Moved():
+                self._read[event.name] += event.size
+                self._report(Moved(self._name, event.size))
+            case Finished():
+                # What was already there, or was made earlier, counts as read.
+                rest = event.size - self._read[event.name]
+                if rest > 0:
+                    self._report(Moved(self._name, rest))
+            case Started():
+                pass
+            case _:
+                self._report(event)

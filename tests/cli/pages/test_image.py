@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from converter.cli.instructions import instruction
+from converter.cli.image_rows import instruction
 from converter.cli.main import main
 from converter.cli.pages.files import encoded
 from converter.errors import printable
