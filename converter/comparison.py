@@ -69,17 +69,17 @@ def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
     for path, one, other in _paired(a, b):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
-        told = partial(Difference, path="/" + _text(path))
+        differs = partial(Difference, path="/" + _text(path))
         if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
             for what, of_a, of_b in changed_properties(decode_node(one.record), decode_node(other.record)):
-                yield told(what=what, a=of_a, b=of_b)
+                yield differs(what=what, a=of_a, b=of_b)
             if one.names != other.names:
-                yield told(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
+                yield differs(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
         elif any(row is not None and row.record for row in (one, other)):
             # Otherwise it is a directory without an entry, which exists only because something lies in it.
             type_a, type_b = _type(one), _type(other)
             if type_a != type_b:
-                yield told(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
+                yield differs(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
 
 
 def _paired(a: TreeListing, b: TreeListing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
@@ -140,8 +140,8 @@ def _xattrs(node: Node) -> dict[str, str]:
 
 def _names(count: int, first: tuple[bytes, ...]) -> list[str]:
     """All names of a file, or the first ones and the number of the others."""
-    told = ["/" + _text(name) for name in first]
-    return told if count <= len(told) else [*told, f"and {count - len(told)} more"]
+    names = ["/" + _text(name) for name in first]
+    return names if count <= len(names) else [*names, f"and {count - len(names)} more"]
 
 
 _PROPERTIES: Mapping[str, Callable[[Node], Any]] = {

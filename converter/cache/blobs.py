@@ -14,11 +14,11 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.ports import Source
-from converter.stores.disk import open_regular
+from converter.stores.disk import read_regular
 from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
 from converter.stores.source import WrappedSource
 from converter.streams import Block
-from converter.streams.blocks import closing, file_blocks, write_all
+from converter.streams.blocks import closing, write_all
 
 Keep = Callable[[Digest], None]
 """Keeps the blocks that have passed, under this digest."""
@@ -47,10 +47,10 @@ class BlobFolder:
     def find(self, descriptor: Descriptor) -> Known | None:
         """The blob, if present and intact: it is verified first, so that damage here never fails a conversion."""
         path = self._folder / descriptor.digest.algorithm / descriptor.digest.encoded
-        known = Known(descriptor, partial(_blocks, path))
+        known = Known(descriptor, partial(read_regular, path))
         try:
             size = path.stat().st_size
-            known = Known(descriptor.sized(size), partial(_blocks, path))
+            known = Known(descriptor.sized(size), partial(read_regular, path))
             for _ in known.blocks():
                 pass
             os.utime(path)
@@ -149,11 +149,3 @@ class _Part:
         if self._file is not None:
             self._file.remove()
             self._file = None
-
-
-def _blocks(path: Path) -> Iterator[Block]:
-    fd = open_regular(path)
-    try:
-        yield from file_blocks(fd, 0, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)

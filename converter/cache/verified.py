@@ -96,7 +96,7 @@ class VerifiedCache:
 
     def learn(self, digest: Digest, diff_id: Digest) -> None:
         """Remember the diff_id computed from the bytes with this digest."""
-        self._learn("diff_ids", str(digest), told=(str(diff_id),))
+        self._learn("diff_ids", str(digest), fact=(str(diff_id),))
 
     def packed(self, source: Digest, how: str) -> Made | None:
         """The result of unpacking a blob and packing it again in this way; its media type is left to the plan."""
@@ -109,8 +109,8 @@ class VerifiedCache:
     def learn_packed(self, source: Digest, how: str, made: Made) -> None:
         """Remember what the bytes with this digest were packed into."""
         if made.diff_id is not None:
-            told = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
-            self._learn("packed", str(source), how, told=told)
+            fact = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
+            self._learn("packed", str(source), how, fact=fact)
 
     def holders(self, host: str, digest: Digest) -> tuple[str, ...]:
         """The repositories that may have a blob: those that this run saw, then the one that earlier runs knew last."""
@@ -122,7 +122,7 @@ class VerifiedCache:
         self.saw(host, digest, repository)
         # A repository that the blob could be mounted from will serve the next one as well.
         if sent or self._find("holders", host, str(digest)) is None:
-            self._learn("holders", host, str(digest), told=(repository,))
+            self._learn("holders", host, str(digest), fact=(repository,))
 
     def seen(self, place: str, digest: Digest) -> tuple[str, ...]:
         """The repositories of a registry in which this run saw the blob, the latest first."""
@@ -140,7 +140,7 @@ class VerifiedCache:
 
     def learn_sound(self, digest: Digest, kind: str) -> None:
         """Remember that a document is valid."""
-        self._learn("sound", str(digest), kind, told=(rules_edition(),))
+        self._learn("sound", str(digest), kind, fact=(rules_edition(),))
 
     @contextmanager
     def turn(self, digest: Digest) -> Iterator[None]:
@@ -162,8 +162,8 @@ class VerifiedCache:
     def _find(self, table: str, *key: str) -> Fact | None:
         return self._known.get((table, *key))
 
-    def _learn(self, table: str, *key: str, told: Fact) -> None:
-        self._known[table, *key] = told
+    def _learn(self, table: str, *key: str, fact: Fact) -> None:
+        self._known[table, *key] = fact
 
 
 class Cache(VerifiedCache):
@@ -214,10 +214,10 @@ class Cache(VerifiedCache):
                 found = self._row(_FIND[table], *key)
         return found
 
-    def _learn(self, table: str, *key: str, told: Fact) -> None:
+    def _learn(self, table: str, *key: str, fact: Fact) -> None:
         with self._lock:
-            super()._learn(table, *key, told=told)
-            self._new.setdefault(table, []).append((*key, *told))
+            super()._learn(table, *key, fact=fact)
+            self._new.setdefault(table, []).append((*key, *fact))
 
     def counts(self) -> dict[str, int]:
         """The number of rows in each table."""

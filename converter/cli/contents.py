@@ -60,8 +60,8 @@ def blob_of(layer: Layer) -> dict[str, Any]:
     if not isinstance(content, Known):
         return {}
     descriptor = content.descriptor
-    told = {"digest": str(descriptor.digest), "media_type": descriptor.media_type}
-    return told | ({"size": descriptor.size} if descriptor.size >= 0 else {})
+    members = {"digest": str(descriptor.digest), "media_type": descriptor.media_type}
+    return members | ({"size": descriptor.size} if descriptor.size >= 0 else {})
 
 
 def contents(opened: OpenedReference, report: Report) -> Contents | None:

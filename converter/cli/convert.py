@@ -122,9 +122,9 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
 
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
-    told = {name: value for name, value in chosen.items() if value is not None}
-    told |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
-    options = Options(**told, store=store_from_options("src"), target_store=store_from_options("dest"))
+    values = {name: value for name, value in chosen.items() if value is not None}
+    values |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
+    options = Options(**values, store=store_from_options("src"), target_store=store_from_options("dest"))
     if digestfile is not None:
         check_writable([digestfile], overwrite=options.overwrite)
     check_reports(overwrite=options.overwrite)

@@ -82,8 +82,8 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             trees = _trees(a, b, platform) if wants_page() else {}
         if reports():
             each = list(map(difference, found))
-            told = {"equal": not each, "differences": [asdict(one) for one in each]}
-            write_reports(told, "difference", (first, second), each, trees)
+            document = {"equal": not each, "differences": [asdict(one) for one in each]}
+            write_reports(document, "difference", (first, second), each, trees)
         show_result(found, places, first, second, ignore)
         return DIFFERENT if found else EQUAL
 
@@ -144,22 +144,22 @@ def show_differences(found: Iterable[Difference]) -> None:
     counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
     place = ""
     for path, rows in itertools.groupby(found, lambda one: one.path):
-        told = list(rows)
-        if [one.what for one in told] == ["mtime"]:
+        changes = list(rows)
+        if [one.what for one in changes] == ["mtime"]:
             counts[TIME_ONLY] += 1
             continue
         folder, name = _split(path)
         if folder and folder != place:
             place = folder
             show(place, colour=BOLD)
-        sign, colour = _sign(told)
+        sign, colour = _sign(changes)
         counts[_KINDS[sign]] += 1
         lead = f"  {sign} {name}" if folder else path
         if sign == "~" or not folder:
-            told.sort(key=lambda one: one.what == "mtime")
-            show(f"{lead}: {'; '.join(map(changed, told))}", colour=colour)
+            changes.sort(key=lambda one: one.what == "mtime")
+            show(f"{lead}: {'; '.join(map(changed, changes))}", colour=colour)
         else:
-            show(f"{lead} ({told[0].a or told[0].b})", colour=colour)
+            show(f"{lead} ({changes[0].a or changes[0].b})", colour=colour)
     counted = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
     alone = counts[TIME_ONLY] == sum(counts.values())
     show(counted + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)

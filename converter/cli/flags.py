@@ -126,11 +126,11 @@ class OneOf(_Choice):
             return super().convert(value, param, ctx)
         from difflib import get_close_matches
 
-        told = f'unknown {_name(param, ctx)} "{value}"'
+        fact = f'unknown {_name(param, ctx)} "{value}"'
         image = [one for one in self.choices if one == f"{value}-image"]
         if close := image or get_close_matches(str(value), self.choices, n=1, cutoff=0.8):
-            raise Usage(f"{told}: did you mean {close[0]}?")
-        raise Usage(f"{told} (one of: {', '.join(self.choices)})")
+            raise Usage(f"{fact}: did you mean {close[0]}?")
+        raise Usage(f"{fact} (one of: {', '.join(self.choices)})")
 
 
 class WholeNumber(click.IntRange):

@@ -181,8 +181,8 @@ def layer_rows(image: Image, contents: Contents | None = None) -> Rows:
         yield "", _content(layer.content, made_by)
         if usage:
             use = usage.layers[number]
-            told = f"{count(use.added, 'file')} added, {use.replaced} replaced, {use.deleted} deleted"
-            yield "", f"  {told}; {size(use.wasted)} wasted"
+            counts = f"{count(use.added, 'file')} added, {use.replaced} replaced, {use.deleted} deleted"
+            yield "", f"  {counts}; {size(use.wasted)} wasted"
 
 
 def _content(content: Content, made_by: str = "") -> str:

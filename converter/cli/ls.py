@@ -95,18 +95,18 @@ TYPES = {
 
 def row(file: File, files: Files) -> str:
     """Type, mode, owner, size, time and layer of a file, in columns."""
-    told = described(file, files)
+    row = described(file, files)
     kind = "d" if file.entry is None else KINDS[file.entry.type]
-    mode = stat.filemode(told["mode"]).replace("?", kind, 1)
-    shown = size(told["size"]) if kind == "-" else ""
-    time = told["mtime"][:16].replace("T", " ")
-    return f"{mode} {told['uid']:>5}:{told['gid']:<5} {shown:>10}  {time:16}  layer {told['layer']:<3} "
+    mode = stat.filemode(row["mode"]).replace("?", kind, 1)
+    shown = size(row["size"]) if kind == "-" else ""
+    time = row["mtime"][:16].replace("T", " ")
+    return f"{mode} {row['uid']:>5}:{row['gid']:<5} {shown:>10}  {time:16}  layer {row['layer']:<3} "
 
 
 def target_of(file: File) -> str:
     """An arrow and the target of a symbolic link; empty for anything else."""
-    told = file.entry.linkname if file.entry is not None and file.entry.type == b"2" else b""
-    return f" -> {os.fsdecode(told)}" if told else ""
+    target = file.entry.linkname if file.entry is not None and file.entry.type == b"2" else b""
+    return f" -> {os.fsdecode(target)}" if target else ""
 
 
 def colour_of(file: File) -> str:
@@ -128,7 +128,7 @@ def described(file: File, files: Files) -> dict[str, Any]:
             "mtime": "",
             "layer": file.layer,
         }
-    told = {
+    row = {
         "path": "/" + os.fsdecode(file.path),
         "type": TYPES[KINDS[entry.type]],
         "mode": entry.mode,
@@ -139,8 +139,8 @@ def described(file: File, files: Files) -> dict[str, Any]:
         "layer": file.layer,
     }
     if entry.linkname:
-        told["target" if entry.type == b"2" else "hard_link"] = os.fsdecode(entry.linkname)
-    return told
+        row["target" if entry.type == b"2" else "hard_link"] = os.fsdecode(entry.linkname)
+    return row
 
 
 def time_of(nanoseconds: int) -> str:

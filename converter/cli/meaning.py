@@ -139,8 +139,8 @@ def check_places(context: click.Context, sources: Iterable[str], targets: Collec
 
 def _where(place: Place, *, has_target: bool) -> str:
     ends = [("a source", place.source), ("a destination", place.target)] if has_target else [("", place.source)]
-    told = [f"{end} {_listed(there)}".strip() for end, there in ends if there]
-    return f" (it takes {(' and ' if place.both else ' or ').join(told)})" if told else ""
+    offers = [f"{end} {_listed(there)}".strip() for end, there in ends if there]
+    return f" (it takes {(' and ' if place.both else ' or ').join(offers)})" if offers else ""
 
 
 def _listed(transports: Iterable[str]) -> str:

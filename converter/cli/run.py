@@ -33,10 +33,10 @@ class Stopped(KeyboardInterrupt):
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status; nothing is raised."""
     flags = Flags()
-    heard: list[Stopped] = []
+    signals: list[Stopped] = []
     try:
         reconfigure()  # flushes buffered output
-        with stop_on_signals(heard):
+        with stop_on_signals(signals):
             status = _invoke(arguments, flags)
             if sys.stdout is not None:
                 # Flushed here, where a full disk is still reported as an error.
@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
         # A signal counts as the cause even if a class or module being created turned it into another error.
-        status, text = exit_status_of(heard[0] if heard else error, flags)
+        status, text = exit_status_of(signals[0] if signals else error, flags)
         if text:
             show_error(text, colour=RED)
         return status
@@ -110,12 +110,12 @@ def exit_status_of(error: BaseException, flags: Flags) -> tuple[int, str]:
 
 
 @contextmanager
-def stop_on_signals(heard: list[Stopped]) -> Iterator[None]:
+def stop_on_signals(signals: list[Stopped]) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP unwind the program; what nohup or a shell's ``&`` ignores stays ignored."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        heard.append(Stopped(number))
-        raise heard[-1]
+        signals.append(Stopped(number))
+        raise signals[-1]
 
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

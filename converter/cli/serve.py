@@ -153,9 +153,9 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     }
     if (size := chosen.pop("store_size")) is not None:
         settings["store_size"] = size
-    told = {name: value for name, value in chosen.items() if value is not None}
-    told["platforms"] = told.get("platforms") or ALL_PLATFORMS
-    options = Options(**told, wanted=wanted_from_options(), store=store_from_options())
+    values = {name: value for name, value in chosen.items() if value is not None}
+    values["platforms"] = values.get("platforms") or ALL_PLATFORMS
+    options = Options(**values, wanted=wanted_from_options(), store=store_from_options())
     entries = list(_entries(sources, configs, options, rename))
     server = Server(entries, Settings(**settings), options, log=_logger(), report=warner())
     try:

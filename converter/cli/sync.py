@@ -84,14 +84,14 @@ def command(
     helpers = _cluster(scheduler) if scheduler else None
     running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}
     rename = chosen.pop("rename")
-    told = {name: value for name, value in chosen.items() if value is not None}
-    told |= {
+    values = {name: value for name, value in chosen.items() if value is not None}
+    values |= {
         "signing": signing_from_options(),
         "wanted": wanted_from_options(),
         "store": store_from_options("src"),
         "target_store": store_from_options("dest"),
     }
-    entries = _entries(source, destination, Options(**told), rename)
+    entries = _entries(source, destination, Options(**values), rename)
     check_reports(overwrite=overwrite)
     ended: list[Summary] = []
     try:

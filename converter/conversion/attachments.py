@@ -55,7 +55,7 @@ class FoundAttachments:
 
 
 @within(TRAIL)
-def find_attachments(source: ReferrerListing, subjects: Iterable[Digest], depth: int = MAX_DEPTH) -> FoundAttachments:
+def find_attachments(source: ReferrerListing, subjects: Iterable[Digest]) -> FoundAttachments:
     """Everything that refers to the subjects, directly or indirectly, each once.
 
     A listing that fails is an error, not a loss, because nobody can tell what would be lost.
@@ -63,7 +63,7 @@ def find_attachments(source: ReferrerListing, subjects: Iterable[Digest], depth:
     found: dict[tuple[Digest, Digest], PlannedAttachment] = {}
     losses: dict[Digest, Loss] = {}
     waiting = list(subjects)
-    for _ in range(depth):
+    for _ in range(MAX_DEPTH):
         fresh = []
         for subject in waiting:
             for attachment in source.attachments(subject):

@@ -59,24 +59,24 @@ def options_from(keywords: Keywords) -> Options:
 
     Raises TypeError for an unknown keyword or a value of the wrong type, Usage for a meaningless value.
     """
-    told: dict[str, Any] = dict(keywords)
-    _check(told)
-    if isinstance(told.get("compress"), str):
-        told["compress"] = Compression.parse(told["compress"])
-    if "platforms" in told:
-        told["platforms"] = tuple(map(str, _several(told["platforms"])))
-    if "changes" in told:
-        told["changes"] = check_instructions(_several(told["changes"]))
-    if "aci_paths" in told:
-        told["aci_paths"] = tuple(map(Path, _several(told["aci_paths"])))
-    if told.get("cache") is not None:
-        told["cache"] = Path(told["cache"])
-    return Options(**told)
+    values: dict[str, Any] = dict(keywords)
+    _check(values)
+    if isinstance(values.get("compress"), str):
+        values["compress"] = Compression.parse(values["compress"])
+    if "platforms" in values:
+        values["platforms"] = tuple(map(str, _several(values["platforms"])))
+    if "changes" in values:
+        values["changes"] = check_instructions(_several(values["changes"]))
+    if "aci_paths" in values:
+        values["aci_paths"] = tuple(map(Path, _several(values["aci_paths"])))
+    if values.get("cache") is not None:
+        values["cache"] = Path(values["cache"])
+    return Options(**values)
 
 
-def _check(told: Mapping[str, Any]) -> None:
+def _check(values: Mapping[str, Any]) -> None:
     hints = get_type_hints(Keywords)
-    for name, value in told.items():
+    for name, value in values.items():
         if name not in hints:
             raise TypeError(f'unknown keyword "{name}" (one of: {", ".join(hints)})')
         hint = hints[name]
@@ -86,8 +86,8 @@ def _check(told: Mapping[str, Any]) -> None:
             raise TypeError(f"{name} is {value!r}: expected {expected}")
         if isinstance(value, int) and value < 0:
             raise Usage(f"{name} is {value}: expected 0 or more")
-    if told.get("origin", ALWAYS) not in MODES:
-        raise Usage(f'unknown origin "{told["origin"]}" (one of: {", ".join(MODES)})')
+    if values.get("origin", ALWAYS) not in MODES:
+        raise Usage(f'unknown origin "{values["origin"]}" (one of: {", ".join(MODES)})')
 
 
 def _several(value: Any) -> Iterable[Any]:

@@ -101,20 +101,22 @@ class _Making:
     def layers(self) -> Iterator[LayerOrigin]:
         """The layers of the target, and the layers that any of them was merged from."""
         for layer in self._after.layers():
-            leaf, row = layer.leaf, layer_result(layer)
-            told = LayerOrigin(relation=row.relation, source=row.source, target=row.target, diff_id=row.diff_id)
+            leaf, became = layer.leaf, layer_result(layer)
+            row = LayerOrigin(
+                relation=became.relation, source=became.source, target=became.target, diff_id=became.diff_id
+            )
             if isinstance(leaf, Copy):
-                yield told
+                yield row
                 continue
             content = leaf.derived(tuple(one.done for one in layer.inputs))
             if any(one.descriptor.media_type in types.SINGLE_FILE_TYPES for one in source_blobs(content)):
-                yield self._unpacked(content, told, layer.done.facts.recipe)
+                yield self._unpacked(content, row, layer.done.facts.recipe)
             elif content.rewrite is not None:
-                yield from self._put_together(content, told)
+                yield from self._put_together(content, row)
             else:
-                yield self._recompressed(known_layers(content), told, anchored=leaf.diff_id is not None)
+                yield self._recompressed(known_layers(content), row, anchored=leaf.diff_id is not None)
 
-    def _unpacked(self, content: Derived, told: LayerOrigin, text: str) -> LayerOrigin:
+    def _unpacked(self, content: Derived, row: LayerOrigin, text: str) -> LayerOrigin:
         """A whole image is rebuilt from its layer, by its recipe, and the way its file was compressed; if that fails,
         the record carries the image.
         """
@@ -126,30 +128,30 @@ class _Making:
         if packing is None:
             for root in roots:
                 self._add(root, origin.IMAGE)
-            return told
-        told = replace(told, packing=packing, size=roots[0].descriptor.size)
+            return row
+        row = replace(row, packing=packing, size=roots[0].descriptor.size)
         if plain:
-            return told
+            return row
         manifest = self._add(known_bytes(formats.document_in(roots[0]), origin.EVIDENCE), "manifest of the image")
         recipe = self._add(known_bytes(text.encode(), origin.EVIDENCE), "recipe")
-        return replace(told, recipe=recipe, manifest=manifest)
+        return replace(row, recipe=recipe, manifest=manifest)
 
-    def _recompressed(self, layers: Sequence[Layer], told: LayerOrigin, *, anchored: bool) -> LayerOrigin:
+    def _recompressed(self, layers: Sequence[Layer], row: LayerOrigin, *, anchored: bool) -> LayerOrigin:
         """Carry a layer whose digest is not signed; carry one whose blob is needed unless it can be packed again."""
         if anchored and not self._converted:
-            return told
+            return row
         content = layers[0].content
         assert isinstance(content, Known)
         packing = find_packing(content.blocks, self._workers) if anchored else None
         if packing is None:
             self._carry(layers)
-            return told
-        return replace(told, packing=packing)
+            return row
+        return replace(row, packing=packing)
 
-    def _put_together(self, content: Derived, told: LayerOrigin) -> Iterator[LayerOrigin]:
+    def _put_together(self, content: Derived, row: LayerOrigin) -> Iterator[LayerOrigin]:
         """The layers that were merged into one: each is rebuilt from it with a recipe if its diff_id was signed."""
         found: list[tuple[FileIndex, ReadRange]] = []
-        yield told
+        yield row
         for layer in known_layers(content):
             assert isinstance(layer.content, Known)
             source = layer.content.descriptor.digest
@@ -164,9 +166,9 @@ class _Making:
                 self._carry([layer])
                 continue
             yield LayerOrigin(
-                relation=told.relation,
+                relation=row.relation,
                 source=source,
-                target=told.target,
+                target=row.target,
                 diff_id=layer.diff_id,
                 recipe=self._add(recipe, "recipe"),
                 size=size,
@@ -189,11 +191,11 @@ class _Making:
 
         return FileIndex.of(kept()), partial(file_blocks, fd)
 
-    def _recipe(self, layer: Layer, files: FileIndex, lend: ReadRange) -> tuple[Known, int]:
+    def _recipe(self, layer: Layer, files: FileIndex, read: ReadRange) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""
         passed = Meter()
         tar = metered(uncompressed_layer(layer), passed)
-        content = self._spooled(pack_small(make_delta(tar, files, lend)))
+        content = self._spooled(pack_small(make_delta(tar, files, read)))
         return content, passed.size
 
     def _temporary(self) -> int:

@@ -60,7 +60,7 @@ class Assignment:
         if self.leaf is None:
             how = sha256(repr(self.job.options).encode()).hexdigest()
             return f"image-{self.root}-{how}-{self.job.destination}"
-        host, repository = place_of(self.job)
+        host, repository = written_place(self.job)
         layer = isinstance(self.leaf, Copy) and self.leaf.find_diff_id
         how = self.how or ("layer" if layer else "blob")
         return f"move-{blob_of(self.leaf).descriptor.digest}-{how}-{host}/{repository if self.apart else ''}"
@@ -116,7 +116,7 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
             result, _ = Threads(sink, shared.workers, running).make(leaf, ())
-    return RemoteAnswer(made=(_without_facts(result),), repository=place_of(job)[1])
+    return RemoteAnswer(made=(_without_facts(result),), repository=written_place(job)[1])
 
 
 def _without_facts(made: Made) -> Made:
@@ -153,7 +153,7 @@ class RemoteMaker:
 
     def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
         self._job = portable_job(job)
-        self._place, self._repository = place_of(job)
+        self._place, self._repository = written_place(job)
         self._sink = sink
         self._shared = shared
         self._report = report
@@ -230,7 +230,7 @@ def _packing(leaf: Leaf) -> str:
     return how[1] if how else ""
 
 
-def place_of(job: Job) -> tuple[str, str]:
+def written_place(job: Job) -> tuple[str, str]:
     """The registry and repository that a job writes to, or the path of the layout and an empty text."""
     if job.destination.kind.access != "registry":
         return job.destination.path, ""

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from converter.conversion.attachments import PlannedAttachment
+from converter.conversion.target_attachments import file_attachment, manifest_attachment
 from converter.errors import ConverterError, Invalid
-from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
-from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Attachment, Image, Index, Item
+from converter.model.image import Image, Index, Item
 from converter.model.reference import Location
-from converter.plan import Copy, Evaluated, Node, Write
+from converter.plan import Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import artifact, dsse
 from converter.trust.evidence import SIGSTORE_FILE, parse_sigstore_file
@@ -70,22 +69,16 @@ def statement_attachments(
         by_place.setdefault(one.place, []).append(one.envelope)
     for place, envelopes in by_place.items():
         subject = image_at(tree, place)
-        told = artifact.statement_annotations(PROFILE)
+        annotations = artifact.statement_annotations(PROFILE)
         if destination.attached == "directory":
             for data in envelopes:
-                content = known_bytes(artifact.sigstore_file(data, told, dsse.ENVELOPE), types.DIR_SIGNATURE)
-                node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
-                yield PlannedAttachment(Attachment(subject=subject.digest, descriptor=content.descriptor), node)
+                yield file_attachment(subject.digest, artifact.sigstore_file(data, annotations, dsse.ENVELOPE))
             continue
         there = before.get(place, ())
-        fresh = [(data, told) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
+        fresh = [(data, annotations) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
         if fresh:
             made = artifact.cosign_image(fresh, there, dsse.ENVELOPE)
-            tag = artifact.tag_of(subject.digest, dsse.ENVELOPE)
-            descriptor = made.original.manifest.descriptor
-            yield PlannedAttachment(
-                Attachment(subject=subject.digest, descriptor=descriptor, tag=tag), plan_artifact(made)
-            )
+            yield manifest_attachment(made, subject.digest, artifact.tag_of(subject.digest, dsse.ENVELOPE))
 
 
 def image_at(tree: Evaluated, place: int) -> Descriptor:

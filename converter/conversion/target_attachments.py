@@ -53,7 +53,7 @@ def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachmen
                 data = fetch(layer).read()
                 if layer.media_type == cosign.PAYLOAD:
                     data = artifact.sigstore_file(data, layer.annotations)
-                yield _file(one.attachment.subject, data)
+                yield file_attachment(one.attachment.subject, data)
 
 
 def _as_manifests(
@@ -70,13 +70,13 @@ def _as_manifests(
             payload, annotations, media_type = evidence.parse_sigstore_file(data)
             shared.setdefault((subject, media_type), []).append((payload, annotations))
         else:
-            yield _manifest(artifact.simple_signing(data, subjects[subject]), subject, "")
+            yield manifest_attachment(artifact.simple_signing(data, subjects[subject]), subject, "")
     for (subject, media_type), signatures in shared.items():
         made = artifact.cosign_image(signatures, media_type=media_type)
-        yield _manifest(made, subject, artifact.tag_of(subject, media_type))
+        yield manifest_attachment(made, subject, artifact.tag_of(subject, media_type))
 
 
-def _file(subject: Digest, data: bytes) -> PlannedAttachment:
+def file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:
     content = known_bytes(data, types.DIR_SIGNATURE)
     return PlannedAttachment(
         attachment=Attachment(subject=subject, descriptor=content.descriptor),
@@ -84,7 +84,7 @@ def _file(subject: Digest, data: bytes) -> PlannedAttachment:
     )
 
 
-def _manifest(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
+def manifest_attachment(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
     descriptor = made.original.manifest.descriptor
     return PlannedAttachment(
         attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=plan_artifact(made)

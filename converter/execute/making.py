@@ -48,20 +48,20 @@ def make_layer(
 ) -> Made:
     """Make a layer from its inputs and put it into the target."""
     facts = LayerFacts()
-    told = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
+    known = leaf.diff_id is not None and leaf.diff_id.algorithm == content.algorithm
     # Of a plain tar, the digest that the target computes anyway is the diff_id.
     same = content.compression.codec == "none" and content.algorithm == "sha256"
 
     def packed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
         blocks = opens[0]()
-        passing = blocks if told else read_ahead(blocks if same else metered(blocks, meter))
+        passing = blocks if known else read_ahead(blocks if same else metered(blocks, meter))
         return put(compress(passing, content.compression, workers), content), meter
 
     (descriptor, meter), _ = read_layers((Layer(content=content, diff_id=leaf.diff_id),), packed, facts, opened)
     if facts.warning:
         report(Warned(facts.warning))
-    diff_id = leaf.diff_id if told else descriptor.digest if same else meter.digest()
+    diff_id = leaf.diff_id if known else descriptor.digest if same else meter.digest()
     return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
 
 

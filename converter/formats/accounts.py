@@ -41,19 +41,19 @@ class Accounts:
 
     def watched(self, blocks: Blocks) -> Iterator[Block]:
         """Pass on the entries of a tar; the accounts are complete once the iteration has reached its end."""
-        return join_blocks(chain(self.heard(blocks), (END,)))
+        return join_blocks(chain(self.watched_entries(blocks), (END,)))
 
-    def heard(self, blocks: Blocks) -> Iterator[Block]:
+    def watched_entries(self, blocks: Blocks) -> Iterator[Block]:
         """The same, without the end-of-archive blocks."""
         with closing(blocks) as source:
             for entry in scan_entries(source):
-                yield from self.hear(entry)
+                yield from self.watch(entry)
 
-    def hear(self, entry: Entry) -> Iterator[Block]:
+    def watch(self, entry: Entry) -> Iterator[Block]:
         """Pass on one entry."""
         yield entry.raw
         if entry.name.endswith((b"passwd", b"group")):
-            yield from self._heard(entry, entry.name.removeprefix(self._prefix))
+            yield from self._read_account(entry, entry.name.removeprefix(self._prefix))
         else:
             yield from entry.body
 
@@ -65,7 +65,7 @@ class Accounts:
             path = self._links[path]
         return self._texts.get(path, b"").decode("utf-8", "surrogateescape")
 
-    def _heard(self, entry: Entry, name: bytes) -> Blocks:
+    def _read_account(self, entry: Entry, name: bytes) -> Blocks:
         known = name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
         if known and entry.type == SYMLINK:
             self._links[name] = _resolve_link(parent_name(name), entry.linkname)

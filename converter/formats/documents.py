@@ -44,10 +44,10 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
     data = known.read()
     require_valid(data, kind)
     document = load_object(data)
-    said, told = document.get("mediaType"), known.descriptor.media_type
+    said, listed = document.get("mediaType"), known.descriptor.media_type
     # In this order: a configuration may have a member of that name, of any type.
-    if (told in types.MANIFESTS and said in types.INDEXES) or (told in types.INDEXES and said in types.MANIFESTS):
-        raise Invalid(f"mediaType is {said}: the descriptor says {told}")
+    if (listed in types.MANIFESTS and said in types.INDEXES) or (listed in types.INDEXES and said in types.MANIFESTS):
+        raise Invalid(f"mediaType is {said}: the descriptor says {listed}")
     return document
 
 

@@ -42,8 +42,10 @@ class Digest:
 
     @classmethod
     def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
-        """The digest of bytes in memory."""
-        return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
+        """The digest of bytes in memory; raises Unsupported if it cannot be computed."""
+        hasher = new_hasher(algorithm)
+        hasher.update(data)
+        return cls(algorithm, hasher.hexdigest())
 
     def hasher(self) -> Hasher:
         """A fresh hash of this algorithm; raises Unsupported if it cannot be computed."""

@@ -80,14 +80,14 @@ class Limits:
     def parse(cls, texts: Iterable[str]) -> Limits:
         """Read ``NAME=VALUE`` texts, each value with an optional suffix K, M or G (times 1024 each). Raises Usage."""
         known = {one.name for one in fields(cls)}
-        told: dict[str, int] = {}
+        values: dict[str, int] = {}
         for text in texts:
             name, _, value = text.partition("=")
             name = name.replace("-", "_")
             if name not in known:
                 raise Usage(f'unknown limit "{name}" (one of: {", ".join(sorted(known))})')
-            told[name] = parse_size(value, f"limit {name}")
-        return cls(**told)
+            values[name] = parse_size(value, f"limit {name}")
+        return cls(**values)
 
     def require(self, name: str, count: int, noun: str) -> None:
         """Raise LimitExceeded if ``count`` exceeds the limit ``name``."""

@@ -75,7 +75,7 @@ def _trees(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iter
             there.advance()
         else:
             pair = _with_attributes(stated.file, there.file, profile, contents)
-            yield from _file(*pair, stated.told, times=profile.scope.times)
+            yield from _file(*pair, stated.keywords, times=profile.scope.times)
             stated.advance()
             there.advance()
 
@@ -99,7 +99,7 @@ class _Text:
         self._parsed: tuple[File, frozenset[bytes]] | None = None
 
     @property
-    def told(self) -> frozenset[bytes]:
+    def keywords(self) -> frozenset[bytes]:
         """The keywords of the line."""
         return self._entry[1]
 
@@ -125,19 +125,19 @@ class _Text:
         return file, told
 
 
-def _file(one: File, other: File, told: frozenset[bytes], *, times: bool) -> Iterator[Difference]:
-    """The differences of two files with the same path, as far as the keywords in ``told`` and ``xattrs`` say."""
+def _file(one: File, other: File, keywords: frozenset[bytes], *, times: bool) -> Iterator[Difference]:
+    """The differences of two files with the same path, as far as the keywords in ``keywords`` and ``xattrs`` say."""
     a, b = one.node, other.node
     if a.type != b.type:
         yield Difference(path=_shown(one.path), what="type", a=type_name(a), b=type_name(b))
         return
     for what, of_a, of_b in changed_properties(a, b):
         if what == "owner":
-            compared = b"uid" in told and b"gid" in told
+            compared = b"uid" in keywords and b"gid" in keywords
         elif what == "mtime":
-            compared = times and b"time" in told
+            compared = times and b"time" in keywords
         else:
-            compared = what == "xattrs" or _KEYWORDS[what] in told
+            compared = what == "xattrs" or _KEYWORDS[what] in keywords
         if compared and not (what == "size" and a.type != fields.FILE):
             yield Difference(path=_shown(one.path), what=what, a=of_a, b=of_b)
 

@@ -93,29 +93,29 @@ def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
 
 
 def _file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
-    name, told = words[0], {}
+    name, keywords = words[0], {}
     for word in words[1:]:
         key, equals, value = word.partition(b"=")
         if not equals or key not in _KNOWN:
             raise ValueError(f"unknown keyword {quoted_name(word)}")
-        told[b"sha256digest" if key == b"sha256" else key] = value
+        keywords[b"sha256digest" if key == b"sha256" else key] = value
     if name != b"." and not name.startswith(b"./"):
         raise ValueError(f"{quoted_name(name)} is not a full path, which begins with ./")
-    if b"type" not in told or told[b"type"] not in _KINDS:
+    if b"type" not in keywords or keywords[b"type"] not in _KINDS:
         raise ValueError("no type that is known")
-    device = told.get(b"device", b"native,0,0").split(b",")
+    device = keywords.get(b"device", b"native,0,0").split(b",")
     node = Node(
-        type=_KINDS[told[b"type"]],
-        mode=int(told.get(b"mode", b"0"), 8),
-        uid=int(told.get(b"uid", b"0")),
-        gid=int(told.get(b"gid", b"0")),
-        mtime_ns=_nanoseconds(told.get(b"time", b"0")),
-        size=int(told.get(b"size", b"0")),
-        linkname=_unescaped(told.get(b"link", b"")),
+        type=_KINDS[keywords[b"type"]],
+        mode=int(keywords.get(b"mode", b"0"), 8),
+        uid=int(keywords.get(b"uid", b"0")),
+        gid=int(keywords.get(b"gid", b"0")),
+        mtime_ns=_nanoseconds(keywords.get(b"time", b"0")),
+        size=int(keywords.get(b"size", b"0")),
+        linkname=_unescaped(keywords.get(b"link", b"")),
         device=(int(device[-2]), int(device[-1])),
-        sha256=bytes.fromhex(told.get(b"sha256digest", b"").decode()),
+        sha256=bytes.fromhex(keywords.get(b"sha256digest", b"").decode()),
     )
-    return File(_unescaped(name[2:]), node), frozenset(told)
+    return File(_unescaped(name[2:]), node), frozenset(keywords)
 
 
 def _nanoseconds(text: bytes) -> int:

@@ -80,7 +80,7 @@ def without_text(statement: Mapping[str, Any]) -> dict[str, Any]:
     predicate = statement["predicate"]
     if len(predicate["content"]) <= BRIEF:
         return dict(statement)
-    return {**statement, "predicate": {name: told for name, told in predicate.items() if name != "content"}}
+    return {**statement, "predicate": {name: value for name, value in predicate.items() if name != "content"}}
 
 
 def read(document: Mapping[str, Any]) -> Profile:

@@ -83,8 +83,8 @@ def actual_kind(document: Any, kind: str) -> str:
     """
     if kind not in KINDS.values() or not isinstance(document, dict):
         return kind
-    told = document.get(kind_member(document))
-    return KINDS.get(told, kind) if isinstance(told, str) else kind
+    stated = document.get(kind_member(document))
+    return KINDS.get(stated, kind) if isinstance(stated, str) else kind
 
 
 def own_members(document: Any, known: Collection[str]) -> Any:

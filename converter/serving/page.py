@@ -81,5 +81,5 @@ def _platforms(root: Descriptor, store: ImageStore) -> Iterator[str]:
     elif isinstance(document.get("config"), dict):
         config = Descriptor.from_json(document["config"])
         if store.has(config) and config.media_type in types.CONFIGS:
-            told = load_object(store.read(config.digest))
-            yield "/".join(str(told[key]) for key in ("os", "architecture", "variant") if told.get(key))
+            platform = load_object(store.read(config.digest))
+            yield "/".join(str(platform[key]) for key in ("os", "architecture", "variant") if platform.get(key))

@@ -35,8 +35,8 @@ class Rates:
         wait = self.wait(_of(request.client))
         if not wait:
             return None
-        told = {"Retry-After": str(math.ceil(wait))}
-        return refusal(429, "TOOMANYREQUESTS", "too many requests from this address: try again later", told)
+        headers = {"Retry-After": str(math.ceil(wait))}
+        return refusal(429, "TOOMANYREQUESTS", "too many requests from this address: try again later", headers)
 
     def wait(self, client: str) -> float:
         """Seconds until this client may ask; 0 if it may now, which counts."""

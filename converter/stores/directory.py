@@ -25,13 +25,12 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.disk import regular_size, walk_directory
-from converter.stores.media import Medium
+from converter.stores.media import Medium, TargetSink
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Inputs
-from converter.stores.sink import TargetSink
 from converter.stores.source import SingleSource
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"

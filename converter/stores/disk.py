@@ -12,7 +12,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed, system_words
 from converter.model.limits import MIB
-from converter.streams.blocks import write_all
+from converter.streams.blocks import file_blocks, write_all
 from converter.system import begin_writing
 
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -71,6 +71,20 @@ def open_regular(path: Path) -> int:
             os.close(fd)
             raise
     return fd
+
+
+def read_regular(path: Path, offset: int = 0, size: int | None = None) -> Iterator[bytes | memoryview]:
+    """A regular file from ``offset``, to its end or ``size`` bytes. Raises as ``open_regular``, and Invalid if it is
+    shorter.
+    """
+    fd = open_regular(path)
+    try:
+        if size is None:
+            with disk_errors(path, "read"):
+                size = max(0, os.fstat(fd).st_size - offset)
+        yield from file_blocks(fd, offset, size)
+    finally:
+        os.close(fd)
 
 
 def regular_size(path: Path) -> int | None:

@@ -14,8 +14,8 @@ from weakref import WeakSet
 
 from converter.errors import CalledOff
 from converter.events import Report, Warned, silent
-from converter.model.closing import ClosedOnExit
 from converter.model.reference import is_of_attachment
+from converter.streams.blocks import ClosedOnExit
 
 if TYPE_CHECKING:
     from converter.stores.retry import Interrupted, RetryPolicy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ASKED = 20
 """How many times in a row a busy host may postpone a request before the request fails."""
 
-LEAST_TOLD = 0.5
+LEAST_REPORTED = 0.5
 """Waits of fewer seconds are not reported."""
 
 STOPPED = "stopped: no more requests are made"
@@ -88,8 +88,8 @@ class Hosts(ClosedOnExit):
         """``report`` is called for each retry."""
         self.most = most
         self.report = report
-        self._last_told: dict[str, float] = {}
-        self.told: Callable[[str, float], None] | None = None
+        self._last_reported: dict[str, float] = {}
+        self.on_back_off: Callable[[str, float], None] | None = None
         """Called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
         self._patience: dict[str, RetryPolicy] = {}
@@ -185,8 +185,8 @@ class Hosts(ClosedOnExit):
                     retries,
                     self._sleep,
                     asked=asked,
-                    told=partial(self._tell, host),
-                    retrying=partial(self._retrying, host),
+                    on_back_off=partial(self._backed_off, host),
+                    on_retry=partial(self._report_retry, host),
                 )
                 patience.hold(self._held.get(host, 0.0) - time.monotonic())
             return self._patience[host]
@@ -198,15 +198,15 @@ class Hosts(ClosedOnExit):
             if host in self._patience:
                 self._patience[host].hold(seconds)
 
-    def _retrying(self, host: str, error: Interrupted, seconds: float, failures: int, most: int) -> None:
+    def _report_retry(self, host: str, error: Interrupted, seconds: float, failures: int, most: int) -> None:
         """Report a wait, unless it is short, and only once for many threads."""
         now = time.monotonic()
         with self._lock:
-            if seconds < LEAST_TOLD or now - self._last_told.get(host, -1.0) < LEAST_TOLD:
+            if seconds < LEAST_REPORTED or now - self._last_reported.get(host, -1.0) < LEAST_REPORTED:
                 return
-            self._last_told[host] = now
+            self._last_reported[host] = now
         self.report(Warned(f"{host}: {error.brief}, retrying in {seconds:.0f} s ({failures} of {most})"))
 
-    def _tell(self, host: str, seconds: float) -> None:
-        if self.told is not None:
-            self.told(host, seconds)
+    def _backed_off(self, host: str, seconds: float) -> None:
+        if self.on_back_off is not None:
+            self.on_back_off(host, seconds)

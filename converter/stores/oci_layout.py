@@ -22,13 +22,12 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue
-from converter.stores.media import Medium, MediumTarget, blob_name
+from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
-from converter.stores.sink import TargetSink
 from converter.stores.source import BaseSource
 
 FetchDocument = Callable[[Descriptor], bytes]

@@ -50,16 +50,16 @@ class RetryPolicy:
         now: Callable[[], float] = time.monotonic,
         *,
         asked: int | None = None,
-        told: Callable[[float], None] | None = None,
-        retrying: Callable[[Interrupted, float, int, int], None] | None = None,
+        on_back_off: Callable[[float], None] | None = None,
+        on_retry: Callable[[Interrupted, float, int, int], None] | None = None,
     ) -> None:
         """``asked`` is how often in a row a request to a busy host is retried; None means like any other.
 
-        If many share a host, one may be unlucky for long. ``told`` is called with the seconds to back off,
-        ``retrying`` before each wait: with the error, the seconds, how often it failed, and how often it may.
+        If many share a host, one may be unlucky for long. ``on_back_off`` is called with the seconds to back off,
+        ``on_retry`` before each wait: with the error, the seconds, how often it failed, and how often it may.
         """
-        self._told = told
-        self._retrying = retrying
+        self._on_back_off = on_back_off
+        self._on_retry = on_retry
         self._retries = retries
         self._asked = retries if asked is None else asked
         self._sleep = sleep
@@ -93,14 +93,14 @@ class RetryPolicy:
         # Jitter, so that threads that were cut off together do not return together.
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
         seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - no secret
-        if self._retrying is not None:
-            self._retrying(error, seconds, failures, most)
+        if self._on_retry is not None:
+            self._on_retry(error, seconds, failures, most)
         if not busy:
             self._sleep(seconds)
             return
         self.hold(seconds)
-        if self._told is not None:
-            self._told(seconds)
+        if self._on_back_off is not None:
+            self._on_back_off(seconds)
         self.wait()
 
     def hold(self, seconds: float) -> None:

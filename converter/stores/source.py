@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from converter.errors import NotFound
-from converter.model.closing import ClosedOnExit
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Loss
 from converter.ports import Source
 from converter.stores.catalogue import Catalogue, CatalogueEntry
+from converter.streams.blocks import ClosedOnExit
 
 
 class BaseSource(ClosedOnExit):

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator
 
-from converter.model.closing import ClosedOnExit
 from converter.model.content import Blocks, Known
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
@@ -15,7 +14,7 @@ from converter.ports import Source
 from converter.stores.resource_pool import ResourcePool
 from converter.stores.source import WrappedSource
 from converter.streams import Block, spool
-from converter.streams.blocks import file_blocks
+from converter.streams.blocks import ClosedOnExit, file_blocks
 
 MOST = 4 * GIB
 """Bytes kept on disk for later images. A blob in use is never dropped."""

@@ -1,17 +1,33 @@
-"""Blocks cut to size, peeked at, read from files: what every stage of a stream needs."""
+"""Blocks cut to size, peeked at, read from files, and closed at the end: what every stage of a stream needs."""
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from converter.errors import Invalid, LimitExceeded, StorageFailed, system_words
 from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.streams import BLOCK, Block, Blocks
+
+
+class ClosedOnExit(ABC):
+    """Leaving it closes it, with or without an error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what it holds."""
+
 
 COPY_BLOCK = 256 * KIB
 """Bytes per read from a pipe or network, and the size to which small blocks are joined."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits, current_limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, join_blocks, peek
 from converter.streams.detect import HEAD, Codec, detect_codec, start_of
+
+if TYPE_CHECKING:
+    from bz2 import BZ2Decompressor
+    from lzma import LZMADecompressor
 
 RATIO_FROM = 64 * MIB
 """Bytes of output from which on the ratio is checked: a short run of zeros may shrink to any ratio."""
@@ -102,21 +106,6 @@ def _gunzip(feed: Feed) -> Iterator[Block]:
         yield data
 
 
-class Unpacker(Protocol):
-    """The decompressors of bz2 and lzma, each for one stream."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
-
-
 def _bunzip2(feed: Feed) -> Iterator[bytes]:
     import bz2
 
@@ -126,13 +115,15 @@ def _bunzip2(feed: Feed) -> Iterator[bytes]:
 def _unxz(feed: Feed, limits: Limits) -> Iterator[bytes]:
     import lzma
 
-    def start() -> Unpacker:
+    def start() -> LZMADecompressor:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.window)
 
     return _streams(feed, start, lzma.LZMAError, limits.window)
 
 
-def _streams(feed: Feed, start: Callable[[], Unpacker], failure: type[Exception], window: int) -> Iterator[bytes]:
+def _streams(
+    feed: Feed, start: Callable[[], BZ2Decompressor | LZMADecompressor], failure: type[Exception], window: int
+) -> Iterator[bytes]:
     """Decompress stream after stream, each with a fresh decompressor, until only zeros are left."""
     rest = bytes(feed.take(SLICE_FIRST))
     while rest:

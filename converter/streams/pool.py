@@ -69,14 +69,14 @@ def run_as_completed(
             thread.start()
         left = len(crew)
         while left:
-            heard = _next_result(news)
-            if heard is None:
+            result = _next_result(news)
+            if result is None:
                 left -= 1
-            elif isinstance(heard, BaseException):
-                errors.append(heard)
-                stop(heard)
+            elif isinstance(result, BaseException):
+                errors.append(result)
+                stop(result)
             elif not errors:
-                yield heard
+                yield result
     except BaseException as error:
         errors.insert(0, error)
         stop(error)

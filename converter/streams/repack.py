@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
@@ -89,14 +89,6 @@ class Packing:
         if not 0 <= read.zeros <= BLOCK:
             raise Invalid(f"packing: {read.zeros} zeros at the end: 0 to {BLOCK} are allowed")
         return read
-
-
-class Packer(Protocol):
-    """A compressor of the standard library."""
-
-    def compress(self, data: Block, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
 
 
 def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | None:
@@ -194,7 +186,7 @@ def _may_begin_with(packing: Packing, sample: bytes, head: bytes) -> bool:
     return made[:size] == head[:size]
 
 
-def _packer(packing: Packing) -> Packer:
+def _packer(packing: Packing) -> zlib._Compress | bz2.BZ2Compressor | lzma.LZMACompressor:
     if packing.by == ZLIB:
         return zlib.compressobj(packing.level, zlib.DEFLATED, -zlib.MAX_WBITS)
     if packing.by == BZIP2:

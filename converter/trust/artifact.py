@@ -50,7 +50,7 @@ def cosign_image(
     With envelopes as ``media_type``, it is one of attestations.
     """
     blobs = [known_bytes(payload, media_type) for payload, _ in signatures]
-    layers = [*before, *(Descriptor.of(data, media_type, annotations=dict(told)) for data, told in signatures)]
+    layers = [*before, *(Descriptor.of(data, media_type, annotations=dict(notes)) for data, notes in signatures)]
     config = {
         "architecture": "",
         "created": _NEVER,

@@ -180,8 +180,8 @@ def _covers(pattern: str, hostname: str) -> bool:
 
 def _names_issuer(certificate: x509.Certificate, issuer: str) -> bool:
     """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
-    told = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
-    older, newer = told.get(_SIGSTORE + "1"), told.get(_SIGSTORE + "8")
+    values = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
+    older, newer = values.get(_SIGSTORE + "1"), values.get(_SIGSTORE + "8")
     text = issuer.encode()
     return {older, newer} != {None} and older in (None, text) and newer in (None, _utf8_string(text))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from converter.errors import Invalid
 from converter.model import pretty_jws
-from converter.model.digest import Digest, new_hasher
+from converter.model.digest import Digest
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.members import optional_member, require_only, required_member
@@ -62,9 +62,7 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
 
     Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
     """
-    hasher = new_hasher(digest.algorithm)
-    hasher.update(pretty_jws.signed_payload(manifest))
-    return hasher.hexdigest() == digest.encoded
+    return Digest.of(pretty_jws.signed_payload(manifest), digest.algorithm) == digest
 
 
 def _check_optional(found: dict[str, object]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from converter.errors import Invalid, Unsupported, Untrusted
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
+from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.members import require_only, required_member
@@ -100,9 +101,7 @@ def _check_target(payload: bytes, found: Subject) -> None:
             f'signature of a manifest with {target.size} bytes and type "{target.media_type[:80]}": '
             f"expected {len(found.manifest)} bytes, {here.media_type}"
         )
-    hasher = target.digest.hasher()
-    hasher.update(found.manifest)
-    if hasher.hexdigest() != target.digest.encoded:
+    if Digest.of(found.manifest, target.digest.algorithm) != target.digest:
         raise Untrusted(f"signature of another manifest: expected {here.digest}, found {target.digest}")
 
 

@@ -145,9 +145,9 @@ def _is_record(said: Mapping[str, Any]) -> bool:
 def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     """Read a record of the image ``subject``; raises Untrusted if it is of another image, and Invalid."""
     said = load_object(fetch(descriptor).read())
-    told = Descriptor.from_json(said.get("subject"))
-    if (told.digest, told.size, told.media_type) != (subject.digest, subject.size, subject.media_type):
-        raise Untrusted(f"origin record of another image: expected {subject.digest}, found {told.digest}")
+    stated = Descriptor.from_json(said.get("subject"))
+    if (stated.digest, stated.size, stated.media_type) != (subject.digest, subject.size, subject.media_type):
+        raise Untrusted(f"origin record of another image: expected {subject.digest}, found {stated.digest}")
     _at_most(required_member(said, "layers", list), "layers")
     parts = {one.digest: one for one in descriptors(said, "layers")}
     text = fetch(Descriptor.from_json(said.get("config"))).read()
@@ -184,10 +184,10 @@ def _read_attachment(row: Mapping[str, Any]) -> Attachment:
 
 
 def _layer(one: LayerOrigin) -> dict[str, Any]:
-    told = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
-    told |= {"manifest": one.manifest}
+    digests = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
+    digests |= {"manifest": one.manifest}
     row: dict[str, Any] = {"relation": one.relation}
-    row |= {key: str(value) for key, value in told.items() if value is not None}
+    row |= {key: str(value) for key, value in digests.items() if value is not None}
     row |= {"size": one.size} if one.size >= 0 else {}
     return row | ({"packing": one.packing} if one.packing else {})
 

@@ -147,10 +147,10 @@ def _check(body: dict[str, Any], what: Logged) -> None:
         raise Untrusted("is for another signature")
 
 
-def _check_digest(told: dict[str, Any], data: bytes) -> None:
-    if required_member(told, "algorithm", str) != "sha256":
-        raise Invalid(f'unsupported digest algorithm "{told["algorithm"][:20]}": expected sha256')
-    if required_member(told, "value", str) != hashlib.sha256(data).hexdigest():
+def _check_digest(hashed: dict[str, Any], data: bytes) -> None:
+    if required_member(hashed, "algorithm", str) != "sha256":
+        raise Invalid(f'unsupported digest algorithm "{hashed["algorithm"][:20]}": expected sha256')
+    if required_member(hashed, "value", str) != hashlib.sha256(data).hexdigest():
         raise Untrusted("is for another payload")
 
 

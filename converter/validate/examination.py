@@ -85,9 +85,9 @@ def _attached(attachment: Attachment, place: str, walk: ImageWalk, findings: Fin
     walk.item(descriptor, place, place)
     seen = walk.seen.get(descriptor.digest)
     subject = None if seen is None else seen.document.get("subject")
-    told = subject.get("digest") if isinstance(subject, dict) else None
-    if seen is not None and told != str(attachment.subject) and (subject is not None or not attachment.tag):
-        fact = f"subject is {str(told)[:150]}: expected {attachment.subject}, to which it is attached"
+    stated = subject.get("digest") if isinstance(subject, dict) else None
+    if seen is not None and stated != str(attachment.subject) and (subject is not None or not attachment.tag):
+        fact = f"subject is {str(stated)[:150]}: expected {attachment.subject}, to which it is attached"
         findings.add("image/referrer", f"{place}/manifest", fact)
 
 

@@ -79,14 +79,14 @@ class LayoutCheck:
     def _attached(self, entries: list[Descriptor | None]) -> None:
         """Compare the subject that an attachment's name states with the one in its document."""
         for number, entry in enumerate(entries):
-            told = None if entry is None else oci_index.attached_to(entry)
+            named = None if entry is None else oci_index.attached_to(entry)
             seen = None if entry is None else self._walk.seen.get(entry.digest)
-            if told is None or seen is None or "subject" not in seen.document:
+            if named is None or seen is None or "subject" not in seen.document:
                 continue
             subject = unless_invalid(Descriptor.from_json, seen.document["subject"])
-            if subject is not None and subject.digest != told:
+            if subject is not None and subject.digest != named:
                 path = f"manifests/{number}/manifest#/subject/digest"
-                fact = f"subject is {subject.digest}: the attachment's name says {told}"
+                fact = f"subject is {subject.digest}: the attachment's name says {named}"
                 self._findings.add("image/referrer", path, fact)
 
     def _unnamed(self) -> None:

@@ -131,10 +131,10 @@ class SavedCheck:
                 raise NotFound(f'no file "{name[:200]}" in {self._medium.where}')
             if name not in self._layers:
                 promised = _claimed(name)
-                told = None
+                named = None
                 if promised is not None:
-                    told = DescriptorClaim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
-                self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, told)
+                    named = DescriptorClaim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
+                self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, named)
         return self._layers.get(name)
 
     def _sources(self, row: SavedImage, config: Mapping[str, Any], number: int) -> None:

@@ -264,17 +264,17 @@ class ImageWalk:
             fact = f'mediaType is "{descriptor.media_type}": the subject is of type "{seen.descriptor.media_type}"'
             self._findings.add("image/subject", f"{claim}/mediaType", fact)
 
-    def _platform(self, told: Platform | None, config: Mapping[str, Any], place: str) -> None:
-        if told is None or not told.known:
+    def _platform(self, listed: Platform | None, config: Mapping[str, Any], place: str) -> None:
+        if listed is None or not listed.known:
             return
         stated = unless_invalid(platform_from_json, config)
         if stated is None:
             return
-        own, listed = stated.normalised(), told.normalised()
-        same = (listed.os, listed.architecture) == (own.os, own.architecture)
-        variants = bool(told.variant) and bool(config.get("variant")) and listed.variant != own.variant
+        own, theirs = stated.normalised(), listed.normalised()
+        same = (theirs.os, theirs.architecture) == (own.os, own.architecture)
+        variants = bool(listed.variant) and bool(config.get("variant")) and theirs.variant != own.variant
         if not same or variants:
-            fact = f"the configuration is for {own}: the index says {listed}"
+            fact = f"the configuration is for {own}: the index says {theirs}"
             self._findings.add("image/platform", path_below(place, "config"), fact)
 
 

@@ -149,8 +149,8 @@ def _header(said: Said | None) -> str:
     """What a header says, for display; None is that of a directory that is only implied by an entry in it."""
     if said is None:
         return "no entry"
-    told = " and ".join(f"{key.decode('ascii', 'backslashreplace')} {quoted_name(value)}" for key, value in said)
-    return f"an entry with {told}" if told else "an entry without names and labels"
+    members = " and ".join(f"{key.decode('ascii', 'backslashreplace')} {quoted_name(value)}" for key, value in said)
+    return f"an entry with {members}" if members else "an entry without names and labels"
 
 
 def require_same(what: str, got: Any, want: Any) -> None:

@@ -247,8 +247,8 @@ def _about_file(verdict: SignatureVerdict, question: Question, wanted: Wanted) -
         return verdict
     name, version = question.own_name, question.own_version
     if wanted.identity and not wanted.map_identity and not _is_called(wanted.identity, name, version):
-        told = f"{name}:{version}" if version else name
-        fact = f'signature is for the name "{told}": expected "{wanted.identity}" (--identity)'
+        own = f"{name}:{version}" if version else name
+        fact = f'signature is for the name "{own}": expected "{wanted.identity}" (--identity)'
         return replace(verdict, ok=False, identity=name, reason=fact)
     return replace(verdict, identity=name)
 

@@ -89,8 +89,8 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
     open_ends = tuple(_unsigned_settings(original, item, node))
     if not isinstance(node, Write):
         found = _whole_images(original, node)
-        beneath = () if original.record.settings.layered else _dependencies(target)
-        return replace(found, platform=platform, uncovered=(*found.uncovered, *beneath, *open_ends))
+        uncovered = () if original.record.settings.layered else _dependencies(target)
+        return replace(found, platform=platform, uncovered=(*found.uncovered, *uncovered, *open_ends))
     made: dict[Leaf, Made] = {}
     rows: list[LayerProof] = []
     for number, (leaf, layer) in enumerate(_pairs(node, target)):
@@ -119,9 +119,9 @@ def _check_platforms(index: Index, item: Item, read: Read) -> None:
     listed = {row.digest: row.platform for row in rows if row.platform is not None}
     for image in images_of(item):
         assert image.original is not None
-        told = listed.get(image.original.manifest.descriptor.digest)
-        if told and (told.os, told.architecture) != (image.platform.os, image.platform.architecture):
-            raise Untrusted(f"the image is for {image.platform}: the index lists it for {told}")
+        listed_for = listed.get(image.original.manifest.descriptor.digest)
+        if listed_for and (listed_for.os, listed_for.architecture) != (image.platform.os, image.platform.architecture):
+            raise Untrusted(f"the image is for {image.platform}: the index lists it for {listed_for}")
 
 
 def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:

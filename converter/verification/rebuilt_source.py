@@ -137,10 +137,10 @@ class OriginalSource:
     def _by_recipe(self, recipe: Known, target: Digest) -> Blocks:
         """A tar, rebuilt from that of a blob of the target."""
 
-        def lend(offset: int, size: int) -> Blocks:
+        def read(offset: int, size: int) -> Blocks:
             return self._spool(target).piece(offset, size)
 
-        return apply_delta(decompress_any(recipe.blocks())[1], lend)
+        return apply_delta(decompress_any(recipe.blocks())[1], read)
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:

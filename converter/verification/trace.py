@@ -166,9 +166,9 @@ class _Tracing:
         if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or wanted is None:
             return
         item = formats.item_reader(original.fetch)(signed)
-        told = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
-        if told is not None and (told.name != wanted.name or (told.tag and wanted.tag and told.tag != wanted.tag)):
-            raise Untrusted(f'signature is for the name "{told}": expected "{wanted}" (--identity)')
+        named = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
+        if named is not None and (named.name != wanted.name or (named.tag and wanted.tag and named.tag != wanted.tag)):
+            raise Untrusted(f'signature is for the name "{named}": expected "{wanted}" (--identity)')
 
 
 class _Dependencies:

@@ -380,7 +380,7 @@ def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, their
 def test_whoever_is_asked_to_wait_tells_the_others() -> None:
     told: list[tuple[str, float]] = []
     hosts = Hosts(2)
-    hosts.told = lambda host, seconds: told.append((host, seconds))
+    hosts.on_back_off = lambda host, seconds: told.append((host, seconds))
     with FakeRegistry() as registry:
         serve(registry, *many(1, base=1, own=1))
         refused = iter([Refuse(status=429, headers={"Retry-After": "0"})])

@@ -45,15 +45,15 @@ def page(
     rows: list[tuple[str, str, list[Difference]]] = []
     _colour(trees)
     for path, grouped in itertools.groupby(found, lambda one: one.path):
-        told = list(grouped)
+        here = list(grouped)
         if not path.startswith("/") and ":/" not in path:
-            config += told
+            config += here
             continue
-        kind = kind_of(told)
+        kind = kind_of(here)
         counts[kind] += 1
         _mark(trees, path, kind)
         if kind != TIME_ONLY and len(rows) < MOST:
-            rows.append((path, kind, told))
+            rows.append((path, kind, here))
     return render(
         "difference.html.j2",
         references=references,
@@ -87,9 +87,9 @@ def title(counts: dict[str, int], config: int) -> str:
     if not paths and not config:
         return "Equal"
     alone = " only in time" if paths == counts[TIME_ONLY] else ""
-    told = f"{count(paths, 'path')} differ{'s' if paths == 1 else ''}{alone}" if paths else "The files are equal"
+    files = f"{count(paths, 'path')} differ{'s' if paths == 1 else ''}{alone}" if paths else "The files are equal"
     settings = "setting differs" if config == 1 else "settings differ"
-    return f"{told}, {config} {settings}" if config else f"{told}, the configuration is equal"
+    return f"{files}, {config} {settings}" if config else f"{files}, the configuration is equal"
 
 
 def folders(trees: Trees) -> list[tuple[str, int, int]]:

@@ -126,5 +126,5 @@ def _kind(item: Item) -> str:
 
 def _node(what: str, descriptor: Descriptor, about: Sequence[str] = ()) -> Node:
     known = [size(descriptor.size)] if descriptor.size >= 0 else []
-    told = [one for one in (*about, *known, descriptor.media_type) if one]
-    return {"what": what, "digest": str(descriptor.digest), "about": told, "below": []}
+    notes = [one for one in (*about, *known, descriptor.media_type) if one]
+    return {"what": what, "digest": str(descriptor.digest), "about": notes, "below": []}

@@ -36,12 +36,12 @@ def title(summary: Summary) -> str:
     counts = summary.counts
     whole = len(summary.outcomes)
     images = count(whole, "image")
-    told = [f"{counts[state]} {WORDS[state]}" for state in ("there", "failed", "unstarted") if counts[state]]
+    others = [f"{counts[state]} {WORDS[state]}" for state in ("there", "failed", "unstarted") if counts[state]]
     for state in ("planned", "written"):
         if counts[state] or (state == "written" and summary.failed):
             verb = WORDS[state]
             first = f"{images} {verb}" if counts[state] == whole else f"{counts[state]} of {images} {verb}"
-            return ", ".join([first, *told])
+            return ", ".join([first, *others])
     if not whole:
         return "No images to copy"
     return f"{'The image was' if whole == 1 else f'All {images} were'} already there"

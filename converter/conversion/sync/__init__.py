@@ -103,7 +103,7 @@ def _run(
     todo: list[Job | Unlisted],
     shared: Shared,
     run: Run,
-    telling: SyncProgress,
+    progress: SyncProgress,
     hosts: Hosts,
     *,
     found: dict[int, Outcome],
@@ -114,11 +114,11 @@ def _run(
 
     def one(task: tuple[int, Job | Unlisted]) -> None:
         number, job = task
-        outcome = _outcome(job, shared, telling, wanted)
+        outcome = _outcome(job, shared, progress, wanted)
         if outcome is not None:
             found[number] = outcome  # at once: after an interruption nobody asks
         if outcome is not None and outcome.state == "failed":
-            telling.report(Failed(f"{outcome.source}: {outcome.error}"))
+            progress.report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
                 stopping.set()
 
@@ -134,7 +134,7 @@ def _run(
             shared.memory.save()
 
 
-def _outcome(job: Job | Unlisted, shared: Shared, telling: SyncProgress, wanted: Report) -> Outcome | None:
+def _outcome(job: Job | Unlisted, shared: Shared, progress: SyncProgress, wanted: Report) -> Outcome | None:
     """Run a job and return its outcome, whose time is its own, not its waiting; None if it was called off."""
     if isinstance(job, Unlisted):
         return Outcome.failed(job.source, None, job.error)
@@ -144,7 +144,7 @@ def _outcome(job: Job | Unlisted, shared: Shared, telling: SyncProgress, wanted:
         return time.monotonic() - began - shared.waited(job)
 
     try:
-        with telling.image(job.name, wanted) as report:
+        with progress.image(job.name, wanted) as report:
             _require_room(job.destination)
             (done,) = run_job(job, shared, report)
         return Outcome.of(job, done, seconds())
@@ -169,8 +169,8 @@ def _until_stopped(stopping: threading.Event) -> Report:
 def _require_room(place: Location) -> None:
     """Raises Invalid if a root directory or bundle is not empty: its files do not tell which image they are."""
     if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
-        told = f"{place} is not empty, and its files do not tell from which image they are"
-        raise Invalid(f"{told}: remove them to have it written again")
+        fact = f"{place} is not empty, and its files do not tell from which image they are"
+        raise Invalid(f"{fact}: remove them to have it written again")
 
 
 class SyncProgress:
@@ -186,7 +186,7 @@ class SyncProgress:
         image = _Image(name, self.report, also)
         over = True
         try:
-            yield image.hear
+            yield image.report
         except CalledOff:
             over = False
             raise
@@ -203,7 +203,7 @@ class _Image:
         self._read: Counter[str] = Counter()
         self._size = 0
 
-    def hear(self, event: Event) -> None:
+    def report(self, event: Event) -> None:
         self._also(event)
         match event:
             case Planned():

@@ -72,13 +72,13 @@ class Cluster:
         threads = sum(self._client.nthreads().values())
         self.images = min(max(4, 2 * threads), MOST_IMAGES)
         self._client.subscribe_topic(TOPIC, self._hear)
-        self._hosts.told = lambda host, seconds: self._holds.put((host, seconds))
+        self._hosts.on_back_off = lambda host, seconds: self._holds.put((host, seconds))
         self._reporter.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave the cluster. Running tasks end by themselves."""
-        self._hosts.told = None
+        self._hosts.on_back_off = None
         self._client.unsubscribe_topic(TOPIC)
         self._holds.put(None)
         self._reporter.join()
@@ -91,8 +91,8 @@ class Cluster:
             # The run may have been stopped while this task waited.
             report(Moved("", 0))
             self._inboxes[key] = inbox
-            told = (assignment, self._environment, self._hosts.most, program_version())
-            future = self._client.submit(run_assignment, *told, key=key, priority=assignment.size)
+            arguments = (assignment, self._environment, self._hosts.most, program_version())
+            future = self._client.submit(run_assignment, *arguments, key=key, priority=assignment.size)
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
                 answer: RemoteAnswer | ConverterError = self._answer(future, inbox, report)
@@ -140,13 +140,13 @@ class Cluster:
 
     def _hear(self, message: tuple[float, Any]) -> None:
         """Handle a worker's message; called in the event loop of Dask's client, which must not be blocked."""
-        _, told = message
-        name, *fields = told["event"]
+        _, sent = message
+        name, *fields = sent["event"]
         if name == HELD:
             self._hosts.hold(*fields)
             self._holds.put(tuple(fields))
             return
-        inbox = self._inboxes.get(told["key"])
+        inbox = self._inboxes.get(sent["key"])
         if inbox is not None:
             inbox.put(event_of(name, *fields))
 
@@ -180,13 +180,13 @@ def require_same(found: Mapping[str, Any]) -> None:
     """
     here = found["client"]["packages"]
     machines = {"the scheduler": found["scheduler"]["packages"]}
-    machines |= {f"the worker {name}": told["packages"] for name, told in found["workers"].items()}
+    machines |= {f"the worker {name}": information["packages"] for name, information in found["workers"].items()}
     for machine, there in machines.items():
         for name in SAME:
             expected, version = _version(name, here), _version(name, there)
             if version != expected and not (version is None and machine == "the scheduler"):
-                told = f"{name} {version}" if version else f"no {name}"
-                raise Unsupported(f"{machine} has {told}: expected {expected}, as here")
+                has = f"{name} {version}" if version else f"no {name}"
+                raise Unsupported(f"{machine} has {has}: expected {expected}, as here")
 
 
 def require_same_program(found: Mapping[str, str]) -> None:

@@ -105,9 +105,9 @@ def read_sync_file(
 def _defaults(value: Mapping[str, Any], options: Options, to: Location | None, rename: str) -> dict[str, Any]:
     """The file's defaults that the command does not override."""
     unsaid = Options()
-    told = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(unsaid, name)}
-    told |= {member for member, given in (("to", to), ("rename", rename)) if given}
-    return {key: given for key, given in (value.get("defaults") or {}).items() if key not in told}
+    given = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(unsaid, name)}
+    given |= {member for member, said in (("to", to), ("rename", rename)) if said}
+    return {key: said for key, said in (value.get("defaults") or {}).items() if key not in given}
 
 
 @frozen(kw_only=False)
@@ -174,18 +174,18 @@ class _Reading:
             )
 
     def _options(self, said: Mapping[str, Any]) -> Options:
-        told: dict[str, Any] = {name: said[key] for key, name in _OWN.items() if key in said}
+        values: dict[str, Any] = {name: said[key] for key, name in _OWN.items() if key in said}
         if "format" in said:
-            told["to"] = said["format"]
+            values["to"] = said["format"]
         if "compress" in said:
-            told["compress"] = Compression.parse(said["compress"])
+            values["compress"] = Compression.parse(said["compress"])
         if "platform" in said:
             platforms = _list(said["platform"])
-            told["platforms"] = (
+            values["platforms"] = (
                 platforms if platforms == ALL_PLATFORMS else tuple(str(Platform.parse(one)) for one in platforms)
             )
         if "sign" in said:
-            told["signing"] = self.signing(_list(said["sign"]))
+            values["signing"] = self.signing(_list(said["sign"]))
         store = self.options.store
         if "credentials" in said:
             pair = said["credentials"]
@@ -195,7 +195,7 @@ class _Reading:
         if "cert-dir" in said:
             store = replace(store, cert_dir=Path(said["cert-dir"]))
         # What a file says about a source does not apply to its destinations.
-        return replace(self.options, store=store, target_store=self.options.writing, **told)
+        return replace(self.options, store=store, target_store=self.options.writing, **values)
 
     @contextmanager
     def _at(self, path: yaml_text.Path) -> Iterator[None]:
@@ -242,9 +242,9 @@ def _validate(found: yaml_text.Document) -> None:
         path = tuple(error.instance_path)
         faults.append(_fault(found, path, error))
     if faults:
-        told = [f"line {line}: {fact}" for line, fact in sorted(set(faults))]
-        more = [f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else []
-        raise Invalid("; ".join([*told[:SHOWN], *more]))
+        lines = [f"line {line}: {fact}" for line, fact in sorted(set(faults))]
+        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        raise Invalid("; ".join([*lines[:SHOWN], *more]))
 
 
 def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs.ValidationError) -> tuple[int, str]:

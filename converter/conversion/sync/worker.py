@@ -60,7 +60,7 @@ def run_assignment(
         tell(type(event).__name__, *astuple(event))
 
     hosts.report = send
-    hosts.told = lambda host, seconds: tell(HELD, host, seconds)
+    hosts.on_back_off = lambda host, seconds: tell(HELD, host, seconds)
     if wanted == program_version():
         crew = crew_of(worker.state.nthreads)
         answer = do_assignment(assignment, environment(), hosts, send, crew)

@@ -67,7 +67,7 @@ def record_paths(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Itera
         for ordinal, entry in enumerate(scan_entries(source)):
             if entry.type in fields.FILES:
                 paths.add(entry.name, ordinal, entry.type == fields.DIR)
-            yield from accounts.hear(entry)
+            yield from accounts.watch(entry)
     yield END
 
 

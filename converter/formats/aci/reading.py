@@ -45,7 +45,7 @@ class AciFacts:
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
     """The image without its layers and its original, with a history fitted to the number of layers."""
     kept = KeptAnnotations(manifest.annotations)
-    platform, told = _platform(manifest, kept)
+    platform, basis = _platform(manifest, kept)
     config = _config(manifest, kept, owners or {})
     annotations = manifest.annotations
     return Image(
@@ -58,10 +58,10 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
         foreign=_foreign(manifest, kept),
         notes=Notes(
             name=reference_to(manifest),
-            platform=told,
+            platform=basis,
             depends_on=tuple(map(str, manifest.dependencies)),
             confinement=confinement_of(manifest.app or {}),
-            losses=tuple(_losses(manifest, kept, config, told)),
+            losses=tuple(_losses(manifest, kept, config, basis)),
         ),
     )
 
@@ -190,14 +190,14 @@ def _foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
     return {"aci": facts, "docker": UnknownMembers(docker)} if docker else {"aci": facts}
 
 
-def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, told: str) -> Iterator[Loss]:
+def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
     """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 
     def row(field: str, reason: str) -> Loss:
         return Loss(field=field, reason=reason, kept=kept)
 
-    if told == "assumed":
+    if basis == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
     app = manifest.app or {}
     known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.rest) or {}).get("config") or {})

@@ -100,7 +100,7 @@ class PackAci:
 
     def _grouped(self, packed: Blocks, facts: LayerFacts) -> Iterator[Block]:
         accounts = Accounts(PREFIX)
-        yield from accounts.heard(packed)
+        yield from accounts.watched_entries(packed)
         note_accounts(accounts, facts)
         document = with_groups(self.document, self.groupless, facts)
         yield file_entry(MANIFEST, render_manifest(document), self.epoch)
@@ -149,15 +149,15 @@ def file_entry(name: bytes, data: bytes, epoch: int) -> bytes:
     return make_header(name=name, size=len(data), mtime_ns=epoch * 1_000_000_000) + data + padding_bytes(len(data))
 
 
-def report_root_header(blocks: Blocks, hear: Callable[[bytes], None]) -> Iterator[Block]:
-    """Pass on the entries of a layer; call ``hear`` with the header of its root, as an ACI has it.
+def report_root_header(blocks: Blocks, report: Callable[[bytes], None]) -> Iterator[Block]:
+    """Pass on the entries of a layer; call ``report`` with the header of its root, as an ACI has it.
 
     An ACI must have an entry for its root; a layer need not, and then the root keeps the owner and times from below.
     """
     with closing(blocks) as source:
         for found in scan_entries(source):
             if found.name == b"" and found.type == fields.DIR:
-                hear(
+                report(
                     make_header(
                         name=ROOTFS,
                         type=fields.DIR,

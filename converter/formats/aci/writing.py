@@ -124,8 +124,8 @@ def _platform(draft: Draft, image: Image) -> None:
     for key in ("arch", "os"):
         draft.labels.pop(key, None)
     draft.labels |= labels
-    back, told = platform_of(labels)
-    if not told and back == image.platform:
+    back, basis = platform_of(labels)
+    if not basis and back == image.platform:
         draft.keep(keys.PLATFORM, "")
         return
     reason = ""
@@ -154,8 +154,8 @@ def _user(draft: Draft, config: RunConfig) -> None:
         draft.keep(keys.USER, config.user)
     else:
         converted = draft.fresh or KeptAnnotations(draft.annotations).converted
-        told = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
-        draft.keep(keys.USER, "" if told == config.user else config.user)
+        there = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
+        draft.keep(keys.USER, "" if there == config.user else config.user)
 
 
 def _env(draft: Draft, config: RunConfig) -> None:
@@ -241,9 +241,9 @@ def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
     isolators, used = words.isolators(run)
     if isolators and draft.fresh:
         draft.member("isolators", isolators)
-    told = [key for key, value in rest.items() if value and key != "config"]
-    told += [key for key, value in run.items() if value and key not in used]
-    reason = f"an ACI has no {', '.join(sorted(told))}" if told else ""
+    unknown = [key for key, value in rest.items() if value and key != "config"]
+    unknown += [key for key, value in run.items() if value and key not in used]
+    reason = f"an ACI has no {', '.join(sorted(unknown))}" if unknown else ""
     draft.keep_json(keys.CONFIG, rest or None, "config", reason)
 
 

@@ -115,19 +115,19 @@ def _check(path: Path, app: AppName) -> None:
         manifest = load_object(manifest_in(read_blocks(file)))
     if manifest.get("name") != app.name:
         raise Invalid(f'the image found is named "{str(manifest.get("name"))[:200]}": expected "{app.name}"')
-    told = {}
+    labels = {}
     for label in manifest.get("labels") or ():
         if isinstance(label, dict):
-            told[label.get("name")] = label.get("value")
-    for name, want in app.labels.items():
-        if name not in told:
-            raise Invalid(f'the image found has no label "{name}": expected "{want}"')
-        if told[name] != want:
-            raise Invalid(f'the image found has the label {name}="{str(told[name])[:200]}": expected "{want}"')
+            labels[label.get("name")] = label.get("value")
+    for name, expected in app.labels.items():
+        if name not in labels:
+            raise Invalid(f'the image found has no label "{name}": expected "{expected}"')
+        if labels[name] != expected:
+            raise Invalid(f'the image found has the label {name}="{str(labels[name])[:200]}": expected "{expected}"')
     completed = app.completed().labels
     for name in ("os", "arch"):
-        if told.get(name, completed[name]) != completed[name]:
-            raise Invalid(f'the image found is for {name} "{str(told[name])[:200]}": expected "{completed[name]}"')
+        if labels.get(name, completed[name]) != completed[name]:
+            raise Invalid(f'the image found is for {name} "{str(labels[name])[:200]}": expected "{completed[name]}"')
 
 
 class Web:

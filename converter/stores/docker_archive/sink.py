@@ -23,9 +23,8 @@ from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
 from converter.stores import oci_index
 from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.media import MediumTarget, blob_name
+from converter.stores.media import MediumTarget, TargetSink, blob_name
 from converter.stores.oci_layout import Additions
-from converter.stores.sink import TargetSink
 from converter.streams import Block
 from converter.streams.blocks import peek
 from converter.streams.detect import HEAD, Codec, detect_codec

@@ -1,13 +1,14 @@
 """The medium of a store: a directory, or a tar of one, with the same names and bytes.
 
-A medium is read; a target is written, and shows nothing before the commit.
+A medium is read; a target is written by a sink, and shows nothing before the commit.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, Self, TypeVar
 
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
@@ -96,3 +97,36 @@ class MediumTarget(Protocol):
 def blob_name(digest: Digest) -> str:
     """The path of a blob in a layout (image-spec 1.1.1, image-layout.md, "Blobs")."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
+class Target(Protocol):
+    """What is filled between ``begin`` and ``abort``, which does nothing after a commit."""
+
+    def begin(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+T = TypeVar("T", bound=Target)
+
+
+class TargetSink(ABC, Generic[T]):
+    """A sink of one target."""
+
+    def __init__(self, target: T) -> None:
+        self._target = target
+
+    def __enter__(self) -> Self:
+        self._target.begin()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._commit()
+        finally:
+            self._target.abort()
+
+    @abstractmethod
+    def _commit(self) -> None:
+        """Make visible what was written, all at once."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
-from converter.stores.disk import READ, disk_errors, open_regular, opened, printable_path, regular_size, walk_directory
-from converter.streams.blocks import file_blocks
+from converter.stores.disk import READ, disk_errors, opened, printable_path, read_regular, regular_size, walk_directory
 
 
 class DirectoryMedium:
@@ -42,7 +40,7 @@ class DirectoryMedium:
         path = self._inside(name)
         if regular_size(path) is None:
             raise NotFound(f"no file {name} in {self.where}")
-        return self._blocks(path, offset, size)
+        return read_regular(path, offset, size)
 
     def file(self, name: str) -> Path | None:
         return self._inside(name)
@@ -53,17 +51,6 @@ class DirectoryMedium:
 
     def close(self) -> None:
         """Nothing is open."""
-
-    @staticmethod
-    def _blocks(path: Path, offset: int, size: int | None) -> Iterator[bytes | memoryview]:
-        fd = open_regular(path)
-        try:
-            if size is None:
-                with disk_errors(path, "read"):
-                    size = max(0, os.fstat(fd).st_size - offset)
-            yield from file_blocks(fd, offset, size)
-        finally:
-            os.close(fd)
 
     def _inside(self, name: str) -> Path:
         if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):

@@ -6,7 +6,7 @@ from converter.errors import Denied, DigestMismatch, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest, new_hasher
+from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.wire import Request
@@ -84,9 +84,9 @@ class Documents:
 
 def media_type_of(answer: Response) -> str:
     """The document's media type according to the registry, else according to its content."""
-    told = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if told in WANTED:
-        return told
+    stated = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+    if stated in WANTED:
+        return stated
     return types.identify(load_object(answer.body))
 
 
@@ -102,18 +102,16 @@ def _check_stated(answer: Response, data: bytes, media_type: str) -> None:
     header = answer.headers.get("Docker-Content-Digest")
     if not header:
         return
-    told = Digest.parse(header.strip())
+    stated = Digest.parse(header.strip())
     try:
-        found = _digest(data, media_type, told.algorithm)
+        found = _digest(data, media_type, stated.algorithm)
     except Unsupported:
         # By another algorithm than ours, which clients may ignore (distribution-spec, "Digest Header").
         return
-    if found != told:
-        raise DigestMismatch(f"digest mismatch: expected {told} (Docker-Content-Digest), computed {found}")
+    if found != stated:
+        raise DigestMismatch(f"digest mismatch: expected {stated} (Docker-Content-Digest), computed {found}")
 
 
 def _digest(data: bytes, media_type: str, algorithm: str) -> Digest:
     signed = pretty_jws.signed_payload(data) if media_type in SCHEMA1 else data
-    hasher = new_hasher(algorithm)
-    hasher.update(signed)
-    return Digest(algorithm, hasher.hexdigest())
+    return Digest.of(signed, algorithm)

@@ -174,9 +174,9 @@ class _Job:
         headers = {**_OCTETS, "Content-Length": str(size)}
         body = blocks if size else b"".join(blocks)
         answer = self._send(Request("PUT", url, headers, body, expect=(200, 201, 204)))
-        told = answer.headers.get("Docker-Content-Digest")
-        if told and told.startswith(f"{digest.algorithm}:") and told != str(digest):
-            raise DigestMismatch(f"digest mismatch: expected {digest}, stored by the registry as {told[:140]}")
+        stated = answer.headers.get("Docker-Content-Digest")
+        if stated and stated.startswith(f"{digest.algorithm}:") and stated != str(digest):
+            raise DigestMismatch(f"digest mismatch: expected {digest}, stored by the registry as {stated[:140]}")
         self._session = None
         return digest
 
@@ -244,8 +244,8 @@ def blob_size(client: Client, digest: Digest) -> int | None:
 
 def least_part(headers: Mapping[str, str]) -> int:
     """The smallest part in bytes that the registry accepts; 0 if not stated."""
-    told = headers.get("OCI-Chunk-Min-Length") or ""
-    return int(told) if _LENGTH.fullmatch(told) else 0
+    stated = headers.get("OCI-Chunk-Min-Length") or ""
+    return int(stated) if _LENGTH.fullmatch(stated) else 0
 
 
 def offset_of(headers: Mapping[str, str]) -> int | None:

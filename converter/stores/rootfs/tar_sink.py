@@ -10,10 +10,10 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.stores.disk import disk_errors
+from converter.stores.media import T, TargetSink
 from converter.stores.media.out_file import OutFile
 from converter.stores.media.write_blob import write_blob
 from converter.stores.overwriting import NOTHING, Overwriting
-from converter.stores.sink import T, TargetSink
 from converter.streams.blocks import write_all
 
 

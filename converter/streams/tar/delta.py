@@ -73,14 +73,14 @@ class FileIndex:
         return self._named.get(name, (0, 0))
 
 
-def make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[Block]:
-    """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``lend`` reads."""
-    return join_blocks(_make_delta(blocks, files, lend))
+def make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[Block]:
+    """The recipe for the tar ``blocks`` in terms of the tar whose files are ``files`` and which ``read`` reads."""
+    return join_blocks(_make_delta(blocks, files, read))
 
 
-def apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
+def apply_delta(recipe: Blocks, read: ReadRange) -> Iterator[Block]:
     """The tar that a recipe describes. Raises Invalid for a malformed recipe."""
-    return join_blocks(_apply_delta(recipe, lend))
+    return join_blocks(_apply_delta(recipe, read))
 
 
 class _Literal:
@@ -106,7 +106,7 @@ class _Literal:
         self._held.clear()
 
 
-def _make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[Block]:
+def _make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[Block]:
     yield MAGIC
     literal = _Literal()
     with closing(blocks) as source:
@@ -124,7 +124,7 @@ def _make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[B
                         yield from literal.flush()
                         yield _PIECE + _PLACE.pack(place, entry.size)
                     else:
-                        yield from _differences(held, literal, *files.like(entry.name), lend)
+                        yield from _differences(held, literal, *files.like(entry.name), read)
             for view in entry.body:
                 yield from literal.add(view)
         literal.cut(scanner.cursor.missing)
@@ -134,13 +134,13 @@ def _make_delta(blocks: Blocks, files: FileIndex, lend: ReadRange) -> Iterator[B
     yield _END
 
 
-def _differences(held: Spool, literal: _Literal, start: int, size: int, lend: ReadRange) -> Iterator[Block]:
+def _differences(held: Spool, literal: _Literal, start: int, size: int, read: ReadRange) -> Iterator[Block]:
     """A file that the other tar lacks, as differences from its ``size`` bytes at ``start`` if these are shorter."""
     at = 0
     while data := held.read(at, DELTA_MOST if size else BLOCK):
         around = _around(len(data))
         first = min(max(at - around, 0), size)
-        other = b"".join(map(bytes, lend(start + first, min(at + len(data) + around, size) - first)))
+        other = b"".join(map(bytes, read(start + first, min(at + len(data) + around, size) - first)))
         frame = make_difference(data, other) if other else None
         if frame is None:
             yield from literal.add(data)
@@ -154,7 +154,7 @@ def _around(size: int) -> int:
     return min(AROUND, AROUND_TIMES * size)
 
 
-def _apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
+def _apply_delta(recipe: Blocks, read: ReadRange) -> Iterator[Block]:
     with closing(recipe) as source:
         cursor = Cursor(source)
         if cursor.take(len(MAGIC), "recipe") != MAGIC:
@@ -169,7 +169,7 @@ def _apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
                 offset, size = _PLACE.unpack(cursor.take(_PLACE.size, "recipe"))
                 if not size:
                     raise Invalid("recipe: piece of 0 bytes")
-                yield from lend(offset, size)
+                yield from read(offset, size)
             elif step == _DELTA:
                 offset, there, size, length = _DIFFERENCE.unpack(cursor.take(_DIFFERENCE.size, "recipe"))
                 if not (length < size <= DELTA_MOST and 0 < there <= size + 2 * _around(size)):
@@ -177,7 +177,7 @@ def _apply_delta(recipe: Blocks, lend: ReadRange) -> Iterator[Block]:
                         f"recipe: difference of {length} bytes, from {there} to {size} bytes, is out of range"
                     )
                 frame = cursor.take(length, "recipe")
-                yield apply_difference(frame, b"".join(map(bytes, lend(offset, there))), size)
+                yield apply_difference(frame, b"".join(map(bytes, read(offset, there))), size)
             else:
                 raise Invalid(f"recipe: unknown step {quoted_name(step)}")
         if any(len(block) for block in cursor.rest()):
@@ -208,10 +208,10 @@ def apply_difference(frame: bytes, other: bytes, size: int) -> bytes:
     from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdDecompressor, ZstdError, frame_content_size
 
     try:
-        told = frame_content_size(frame)
-        if told == size:  # otherwise no memory is reserved
+        stated = frame_content_size(frame)
+        if stated == size:  # otherwise no memory is reserved
             dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
             return ZstdDecompressor(dict_data=dictionary).decompress(frame, allow_extra_data=False)
     except ZstdError:
         raise Invalid("recipe: difference is not a valid zstd frame") from None
-    raise Invalid(f"recipe: difference makes {told} bytes: expected {size}")
+    raise Invalid(f"recipe: difference makes {stated} bytes: expected {size}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.model.closing import ClosedOnExit
+from converter.streams.blocks import ClosedOnExit
 from converter.streams.spool import Spool
 
 _WINDOW = 4096

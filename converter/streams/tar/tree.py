@@ -41,7 +41,7 @@ class _Inode:
     count: int = 0
     digest: bytes = b""
     first: bytes = b""
-    told: int = -1
+    names_at: int = -1
     """Where the listing keeps its names."""
 
     def end(self) -> _Inode:
@@ -176,10 +176,10 @@ class _State:
             raise Invalid(f"hard link {quoted_name(path)}: its target does not exist")
         if inode.count == 1:
             return Row(path, self._records[inode.place])
-        if inode.told < 0:
-            inode.told = made.add_names(inode.count, inode.first)
+        if inode.names_at < 0:
+            inode.names_at = made.add_names(inode.count, inode.first)
             inode.first = b""
-        return Row(path, self._records[inode.place], inode.digest, inode.told)
+        return Row(path, self._records[inode.place], inode.digest, inode.names_at)
 
     def _walk(self, *, apart: bool = False) -> Iterator[tuple[bytes, _Dir | _Leaf]]:
         """All nodes in order; ``apart`` removes each from the tree once it has been yielded."""

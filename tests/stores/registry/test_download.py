@@ -175,7 +175,7 @@ def test_a_blob_whose_size_nobody_told_gets_it(registry: FakeRegistry) -> None:
 
 
 def test_a_retry_is_told_while_it_is_waited_for(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "LEAST_TOLD", 0.0)
+    monkeypatch.setattr(hosts, "LEAST_REPORTED", 0.0)
     seed(registry, [LAYER])
     registry.fault = first(1, Refuse(status=503), path="/blobs/")
     told: list[Event] = []
