@@ -193,11 +193,11 @@ class Files:
 
     def _content(self, path: bytes, number: int) -> Iterator[Block]:
         """The content of an entry, from its layer, which is read again."""
-        wanted = self._read[len(self._layers) - 1 - number].entries[path].own
+        own = self._read[len(self._layers) - 1 - number].entries[path].own
         held = Budget()
         with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), held)) as source:
             for entry in source:
-                if require_contained(entry.name) == path and entry.own == wanted:
+                if require_contained(entry.name) == path and entry.own == own:
                     yield from file_content(entry, held.limits.holes)
                     return
 

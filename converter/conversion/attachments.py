@@ -97,9 +97,9 @@ def fetch_from_either(other: ReferrerListing, fetch: Fetch) -> Fetch:
 
 def are_listed_in(attached: Iterable[PlannedAttachment], other: ReferrerListing) -> bool:
     """Whether each attachment, by subject and digest, is listed in another place, too."""
-    wanted = {(one.attachment.subject, one.attachment.descriptor.digest) for one in attached}
-    subjects = {subject for subject, _ in wanted}
-    return wanted <= {(subject, one.descriptor.digest) for subject in subjects for one in other.attachments(subject)}
+    expected = {(one.attachment.subject, one.attachment.descriptor.digest) for one in attached}
+    subjects = {subject for subject, _ in expected}
+    return expected <= {(subject, one.descriptor.digest) for subject in subjects for one in other.attachments(subject)}
 
 
 def split_by_subject(

@@ -163,12 +163,12 @@ class Threads:
         if diff_id is not None and diff_id.algorithm != leaf.algorithm:
             diff_id = None
         require_diff_id(leaf, diff_id)
-        wanted = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
+        unknown = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
         file = leaf.content.file if self._running.link else None
-        if wanted:
+        if unknown:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
-        if not there and (file is not None or not wanted):
+        if not there and (file is not None or not unknown):
             blocks = RereadableBlocks(partial(self._read, leaf), file)
             self._sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
@@ -219,7 +219,7 @@ class Threads:
             return self._watched(known, leaf.label)
 
         def put(blocks: Blocks, content: Derived) -> Descriptor:
-            return self._put(self._wanted(blocks), leaf, content)
+            return self._put(self._until_stopped(blocks), leaf, content)
 
         return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
 
@@ -232,23 +232,23 @@ class Threads:
             keep(made.digest)
         return made
 
-    def _put_kept(self, wanted: Descriptor) -> bool:
+    def _put_kept(self, descriptor: Descriptor) -> bool:
         """Put the blob that an earlier run made; returns False if it was not kept."""
         shelf = self._running.memory.blobs
-        kept = shelf.find(wanted) if shelf is not None else None
+        kept = shelf.find(descriptor) if shelf is not None else None
         if kept is None:
             return False
-        self._sink.put(RereadableBlocks(kept.blocks), wanted.media_type, wanted)
+        self._sink.put(RereadableBlocks(kept.blocks), descriptor.media_type, descriptor)
         return True
 
     def _watched(self, known: Known, label: str) -> Iterator[Block]:
         report = self._running.report
         with closing(known.blocks()) as source:
-            for block in self._wanted(source):
+            for block in self._until_stopped(source):
                 report(Moved(label, len(block)))
                 yield block
 
-    def _wanted(self, blocks: Blocks) -> Iterator[Block]:
+    def _until_stopped(self, blocks: Blocks) -> Iterator[Block]:
         """The blocks until another layer fails: checked at both ends, as much may lie between them."""
         with closing(blocks) as source:
             for block in source:

@@ -37,13 +37,13 @@ def find_places(data: bytes, pointers: Iterable[str]) -> Mapping[str, Place]:
 @dataclass(slots=True)
 class _Search:
     text: str
-    wanted: frozenset[str]
+    pointers: frozenset[str]
     found: dict[str, int] = field(default_factory=dict)
     ways: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Collect the paths of the values that contain a wanted one; all others are skipped."""
-        self.ways = frozenset(name[: match.start()] for name in self.wanted for match in re.finditer("/", name))
+        self.ways = frozenset(name[: match.start()] for name in self.pointers for match in re.finditer("/", name))
 
     def skip(self, at: int) -> int:
         match = _SPACE.match(self.text, at)
@@ -51,7 +51,7 @@ class _Search:
 
     def visit(self, at: int, path: str) -> int:
         """Visit the value that begins there; returns where it ends."""
-        if path in self.wanted:
+        if path in self.pointers:
             self.found.setdefault(path, at)
         opened = self.text[at]
         if not path and not self.ways:

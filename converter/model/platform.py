@@ -87,7 +87,7 @@ def only_platform(platforms: Sequence[str]) -> str:
     return platforms[0] if len(platforms) == 1 and tuple(platforms) != ALL_PLATFORMS else ""
 
 
-def choose_platform(wanted: Platform, offered: Iterable[Platform | None]) -> int | None:
+def choose_platform(platform: Platform, offered: Iterable[Platform | None]) -> int | None:
     """The index of the offer that suits best, or None.
 
     The same variant wins, then the nearest lower one; an entry without a variant stands for the lowest. An unknown
@@ -99,21 +99,21 @@ def choose_platform(wanted: Platform, offered: Iterable[Platform | None]) -> int
     """
     best: tuple[int, int] | None = None
     for index, offer in enumerate(offered):
-        rank = None if offer is None else _rank(wanted, offer)
+        rank = None if offer is None else _rank(platform, offer)
         if rank is not None and (best is None or rank > best[0]):
             best = rank, index
     return None if best is None else best[1]
 
 
-def _rank(wanted: Platform, offer: Platform) -> int | None:
+def _rank(platform: Platform, offer: Platform) -> int | None:
     if not (offer.os or offer.architecture):
         return -1
-    want, have = wanted.normalised(), offer.normalised()
+    want, have = platform.normalised(), offer.normalised()
     if (have.os, have.architecture) != (want.os, want.architecture):
         return None
     if want.os_version and have.os_version and want.os_version != have.os_version:
         return None
-    if have.variant == want.variant and bool(offer.variant) == bool(wanted.variant):
+    if have.variant == want.variant and bool(offer.variant) == bool(platform.variant):
         return 1000
     if not offer.variant:
         return 0

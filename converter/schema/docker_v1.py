@@ -62,9 +62,9 @@ def parents(document: Any) -> Iterator[Hit]:
     steps = _steps(document)
     for index, (where, step) in enumerate(steps):
         parent = step.get("parent") or ""
-        wanted = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
-        if parent != wanted and step.get("id") != wanted:
-            yield where, f'parent is "{str(parent)[:80]}": expected "{str(wanted)[:80]}", the id of the next step'
+        below = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
+        if parent != below and step.get("id") != below:
+            yield where, f'parent is "{str(parent)[:80]}": expected "{str(below)[:80]}", the id of the next step'
 
 
 def repeated(document: Any) -> Iterator[Hit]:
@@ -93,9 +93,9 @@ def protected(document: Any) -> Iterator[Hit]:
 
 
 def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
-    for name, (wanted, noun) in _MEMBERS.items():
+    for name, (kind, noun) in _MEMBERS.items():
         value = step.get(name)
-        if name not in {"id", "created"} and value is not None and not isinstance(value, wanted):
+        if name not in {"id", "created"} and value is not None and not isinstance(value, kind):
             yield f"{name}: expected {noun}, found {type_name(value)}"
     run = step.get("container_config")
     command = run.get("Cmd") if isinstance(run, dict) else None

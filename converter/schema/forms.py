@@ -173,11 +173,11 @@ def bad_variable(text: str) -> str:
     return "" if name and equals else f'invalid variable "{text[:100]}": expected NAME=VALUE'
 
 
-def only_types(*wanted: str) -> Callable[[str], str]:
+def only_types(*media_types: str) -> Callable[[str], str]:
     """A function that says why a media type is not among those wanted; empty if it is, or if it is none."""
-    expected = f"one of: {', '.join(wanted)}"
+    expected = f"one of: {', '.join(media_types)}"
     return lambda text: (
-        "" if text in wanted or "/" not in text else f'unsupported media type "{text[:100]}" ({expected})'
+        "" if text in media_types or "/" not in text else f'unsupported media type "{text[:100]}" ({expected})'
     )
 
 

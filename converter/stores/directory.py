@@ -76,8 +76,8 @@ class DirectoryImage(SingleSource):
         self._medium = DirectoryMedium(path)
         self.where = self._medium.where
         if self._medium.size(VERSION) is not None and not is_image(path):
-            wanted = VERSION_CONTENT.decode().strip()
-            problems.report(Invalid(f"unknown version (expected {wanted!r})"), VERSION, "dir/version")
+            expected = VERSION_CONTENT.decode().strip()
+            problems.report(Invalid(f"unknown version (expected {expected!r})"), VERSION, "dir/version")
         data, media_type = b"", ""
         with problems.at(MANIFEST):
             data = self._medium.read_document(MANIFEST)

@@ -240,12 +240,12 @@ def _keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _place(rows: _Rows, entry: Descriptor) -> None:
-    wanted = entry.to_json()
-    names = _names(wanted)
+    row = entry.to_json()
+    names = _names(row)
     same = []
-    for number, value in rows.like(wanted):
+    for number, value in rows.like(row):
         shared = _shared_names(value, names)
-        if value["digest"] == wanted["digest"]:
+        if value["digest"] == row["digest"]:
             same.append((number, value))
         elif shared and (attached := _ATTACHED.fullmatch(names.get(REF_NAME, ""))):
             # Any number of referrers have the tag of the fallback. Of cosign's, the new one takes the place of the old,
@@ -260,9 +260,9 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
     if home is None:
         home = next((number for number, value in same if not _names(value)), None)
     if home is None:
-        rows.add(wanted)
+        rows.add(row)
     else:
-        rows.name(home, wanted["annotations"])
+        rows.name(home, row["annotations"])
 
 
 def _names(value: dict[str, Any]) -> dict[str, str]:
@@ -273,10 +273,10 @@ def _shared_names(value: dict[str, Any], names: dict[str, str]) -> set[str]:
     """The annotations of an entry that state one of these names. Equal tags under different full names do not."""
     own = _names(value)
     short = own.get(REF_NAME, "")
-    full, wanted = own.get(FULL_NAME) or full_name(short), names.get(FULL_NAME)
-    if full and full == wanted:
+    full, other = own.get(FULL_NAME) or full_name(short), names.get(FULL_NAME)
+    if full and full == other:
         return set(own)
-    return {REF_NAME} if short and short == names.get(REF_NAME) and not (full and wanted) else set()
+    return {REF_NAME} if short and short == names.get(REF_NAME) and not (full and other) else set()
 
 
 def _without_keys(value: dict[str, Any], keys: set[str]) -> None:

@@ -152,7 +152,7 @@ class _Squash:
                         yield from entry.body
                     continue
                 gone.append(path)
-                claimed = links.claim(path, layer, lowest) if counts and path in links.wanted else None
+                claimed = links.claim(path, layer, lowest) if counts and path in links.needed else None
                 if kind == LINK:
                     yield from self._link(entry, layer, stays, winners, claimed)
                 elif not stays:
@@ -160,7 +160,7 @@ class _Squash:
                 else:
                     yield self._written(_own_blocks(entry))
                     yield from entry.body
-                    if links.local or links.wanted or claimed:
+                    if links.local or links.needed or claimed:
                         yield from links.shown(path, layer, claimed)
         winners.ordinals.clear()
         cover.descend(layer, gone=gone, emptied=emptied, directories=winners.directories, entries=listed)

@@ -25,15 +25,15 @@ def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
     """
     if tuple(platforms) == ALL_PLATFORMS:
         return read_whole(item, read)
-    wanted = [Platform.parse(text) for text in platforms]
+    asked = [Platform.parse(text) for text in platforms]
     if isinstance(item, Index):
-        return one_platform(item, wanted[0], read) if len(wanted) == 1 else some_platforms(item, wanted, read)
-    if not wanted or not isinstance(item, Image):
+        return one_platform(item, asked[0], read) if len(asked) == 1 else some_platforms(item, asked, read)
+    if not asked or not isinstance(item, Image):
         return item
     if item.notes.platform:
-        known = wanted[0] == item.platform
-        return item if known else replace(item, platform=wanted[0], notes=replace(item.notes, platform="chosen"))
-    if all(choose_platform(one, (item.platform,)) is None for one in wanted):
+        known = asked[0] == item.platform
+        return item if known else replace(item, platform=asked[0], notes=replace(item.notes, platform="chosen"))
+    if all(choose_platform(one, (item.platform,)) is None for one in asked):
         raise NotFound(f"the image is for {item.platform}, not for {' or '.join(platforms)}")
     return item
 
@@ -62,22 +62,22 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     return replace(item, entries=tuple(entries))
 
 
-def one_platform(item: Item, wanted: Platform, read: Read) -> Item:
+def one_platform(item: Item, platform: Platform, read: Read) -> Item:
     """The image of an index that suits a platform best; other items as they are. Raises NotFound."""
     if not isinstance(item, Index):
         return item
     read = _limited(read)
     entries = flatten_index(item, read)
     offers = [_platform(entry, read) for entry in entries]
-    return _read(entries[_best_offer(wanted, offers)], read)
+    return _read(entries[_best_offer(platform, offers)], read)
 
 
-def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
+def some_platforms(item: Index, platforms: Sequence[Platform], read: Read) -> Item:
     """An index of just these platforms and the attestations that refer to them; raises NotFound."""
     read = _limited(read)
     entries = flatten_index(item, read)
     offers = [_platform(entry, read) for entry in entries]
-    chosen = {_best_offer(platform, offers) for platform in wanted}
+    chosen = {_best_offer(platform, offers) for platform in platforms}
     named = {str(entries[number].descriptor.digest) for number in chosen}
     kept = [
         entry
@@ -87,11 +87,11 @@ def some_platforms(item: Index, wanted: Sequence[Platform], read: Read) -> Item:
     return read_whole(replace(item, entries=tuple(kept)), read)
 
 
-def _best_offer(wanted: Platform, offers: Sequence[Platform | None]) -> int:
-    found = choose_platform(wanted, offers)
+def _best_offer(platform: Platform, offers: Sequence[Platform | None]) -> int:
+    found = choose_platform(platform, offers)
     if found is None:
         there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
-        raise NotFound(f"no image for {wanted} in the index (available: {there}); choose with --platform, or all")
+        raise NotFound(f"no image for {platform} in the index (available: {there}); choose with --platform, or all")
     return found
 
 

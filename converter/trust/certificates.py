@@ -238,8 +238,8 @@ def _check_leaf(certificate: x509.Certificate) -> None:
 def _may_sign_code(certificate: x509.Certificate) -> bool:
     """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
     purposes = extension_of(certificate, x509.ExtendedKeyUsage)
-    wanted = {x509.oid.ExtendedKeyUsageOID.CODE_SIGNING, x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    return purposes is None or not wanted.isdisjoint(purposes.value)
+    signing = {x509.oid.ExtendedKeyUsageOID.CODE_SIGNING, x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return purposes is None or not signing.isdisjoint(purposes.value)
 
 
 def _check_critical(certificate: x509.Certificate) -> None:

@@ -37,32 +37,32 @@ class IdentityRule:
         """The same rule for simple signing, a kind of signature whose names always have tags."""
         return replace(self, kind=AS_ASKED) if self.kind == AS_SIGNED else self
 
-    def matches(self, signed: str, wanted: ImageName | None) -> bool:
-        """Whether a signature of the name ``signed`` is one for the image ``wanted`` (None: its name is unknown)."""
+    def matches(self, signed: str, image: ImageName | None) -> bool:
+        """Whether a signature of the name ``signed`` is one for the image ``image`` (None: its name is unknown)."""
         try:
-            return self._matches(ImageName.parse_signed(signed), wanted)
+            return self._matches(ImageName.parse_signed(signed), image)
         except Invalid:
             return False
 
-    def _matches(self, name: ImageName, wanted: ImageName | None) -> bool:
+    def _matches(self, name: ImageName, image: ImageName | None) -> bool:
         if self.kind == ANY:
             return True
         if self.kind == EXACT_REFERENCE:
             return _same(name, ImageName.parse_signed(self.reference))
         if self.kind == EXACT_REPOSITORY:
             return name.name == ImageName.parse_signed(self.reference).name
-        if wanted is None:
+        if image is None:
             return False
         if self.kind == MATCH_REPOSITORY:
-            return name.name == wanted.name
+            return name.name == image.name
         if self.kind == MATCH_EXACT:
-            return _same(name, wanted)
+            return _same(name, image)
         if self.kind == AS_SIGNED and not (name.tag or name.digest):
-            return name.name == wanted.name
+            return name.name == image.name
         if self.kind in (AS_SIGNED, AS_ASKED):
-            bare = not (wanted.tag or wanted.digest or name.tag or name.digest)
-            return name.name == wanted.name if bare else _same_or_by_digest(name, wanted.tagged())
-        return _same_or_by_digest(name, self._remapped(wanted) if self.kind == REMAP else wanted)
+            bare = not (image.tag or image.digest or name.tag or name.digest)
+            return name.name == image.name if bare else _same_or_by_digest(name, image.tagged())
+        return _same_or_by_digest(name, self._remapped(image) if self.kind == REMAP else image)
 
     def _remapped(self, name: ImageName) -> ImageName:
         """The name with its prefix, if whole path components, replaced; raises Invalid if that is not a full name."""
@@ -75,14 +75,14 @@ class IdentityRule:
         return remapped
 
 
-def _same(signed: ImageName, wanted: ImageName) -> bool:
-    if not (signed.tag or signed.digest) or not (wanted.tag or wanted.digest):
+def _same(signed: ImageName, image: ImageName) -> bool:
+    if not (signed.tag or signed.digest) or not (image.tag or image.digest):
         return False
-    return str(signed) == str(wanted)
+    return str(signed) == str(image)
 
 
-def _same_or_by_digest(signed: ImageName, wanted: ImageName) -> bool:
+def _same_or_by_digest(signed: ImageName, image: ImageName) -> bool:
     """Compare names; an image asked for by its digest may have been signed under any tag of its repository."""
     if not (signed.tag or signed.digest):
         return False
-    return signed.name == wanted.name if wanted.digest and not wanted.tag else _same(signed, wanted)
+    return signed.name == image.name if image.digest and not image.tag else _same(signed, image)

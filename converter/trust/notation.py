@@ -154,9 +154,9 @@ def check_chain(chain: Sequence[x509.Certificate], algorithm: str) -> None:
     _check_signer(chain[0])
     for one in chain[1:]:
         _check_ca(one)
-    wanted = _algorithm(chain[0])
-    if algorithm != wanted:
-        raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the signer\'s key: expected {wanted}')
+    fitting = _algorithm(chain[0])
+    if algorithm != fitting:
+        raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the signer\'s key: expected {fitting}')
 
 
 def _check_signer(certificate: x509.Certificate) -> None:

@@ -84,10 +84,10 @@ class Trusted:
     def check_name(self, found: Subject, signed: str) -> str:
         """The note on a good verdict about the name; raises Untrusted if the signed name does not match."""
         if not self.rule.matches(signed, found.name):
-            wanted = self.rule.reference or found.name
-            if wanted is None:
+            expected = self.rule.reference or found.name
+            if expected is None:
                 raise Untrusted(f'signature is for the name "{signed}": say which name the image has with --identity')
-            raise Untrusted(f'signature is for the name "{signed}": expected "{wanted}" (--identity)')
+            raise Untrusted(f'signature is for the name "{signed}": expected "{expected}" (--identity)')
         if self.rule.kind == ANY:
             return "the name is not compared"
         name = ImageName.parse_signed(signed)

@@ -145,7 +145,7 @@ class BlobReader:
     def layer(self, raw: Open, place: str, claim: DescriptorClaim | None, algorithm: str = "sha256") -> SeenLayer:
         """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
         tell = finding_reporter(self.findings, place)
-        order = self.findings.wanted("tar/whiteout-order")
+        order = self.findings.applies("tar/whiteout-order")
         layer = SeenLayer(entries=LayerEntries(tell, order, self._waiting))
         with self.reading(raw, place, claim) as passing:
             layer = self._unpacked(passing, place, layer.entries, algorithm)

@@ -31,7 +31,7 @@ class Findings(Problems):
         self._found: dict[tuple[str, str, str], Finding] = {}
         self._counts: dict[str, int] = {}
 
-    def wanted(self, rule: str) -> bool:
+    def applies(self, rule: str) -> bool:
         """Whether the profile has the rule; if not, it need not be checked."""
         return BY_NAME[rule].severity(self.profile) is not None
 

@@ -184,5 +184,5 @@ def _claimed(name: str) -> str | None:
 def _named(row: SavedImage, number: int, name: str) -> bool:
     if position := POSITION.fullmatch(name):
         return int(position[1]) == number
-    wanted = full_reference(name)
-    return any(name == tag or (wanted and full_reference(tag) == wanted) for tag in row.tags)
+    full = full_reference(name)
+    return any(name == tag or (full and full_reference(tag) == full) for tag in row.tags)

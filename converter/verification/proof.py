@@ -317,25 +317,25 @@ def _whole_image(
 
 def _compare_acis(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
-    wanted, _ = read_derived(content, differing.read_contents)
-    with wanted.files:
+    expected, _ = read_derived(content, differing.read_contents)
+    with expected.files:
         got = differing.read_contents(original.tar(there.digest))
         with got.files:
-            differing.require_same_contents(got, wanted)
+            differing.require_same_contents(got, expected)
     return ("the order of the files in the ACI, and how their headers are written",)
 
 
-def _documents(wanted: Evaluated, converted: Converted) -> tuple[str, ...]:
+def _documents(evaluated: Evaluated, converted: Converted) -> tuple[str, ...]:
     """Compare the target's documents with those that the signed image gives; returns what is not covered."""
-    if wanted.done.descriptor.digest == converted.root.digest:
+    if evaluated.done.descriptor.digest == converted.root.digest:
         return ()
-    data = wanted.data()
+    data = evaluated.data()
     target, document = converted.item, load_object(converted.fetch(converted.root).read())
     if not isinstance(target, Image):
         differing.require_same("index", document, load_object(data))
         return ()
     config = target.original.config if target.original is not None else None
-    made = wanted.inputs[0]
+    made = evaluated.inputs[0]
     if config is not None and config.descriptor.digest != made.done.descriptor.digest:
         differing.require_same("config", load_object(config.read()), load_object(made.data()))
         raise Untrusted(f"config is {config.descriptor.digest}: expected {made.done.descriptor.digest}")

@@ -162,13 +162,15 @@ class _Tracing:
 
     def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
         """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
-        wanted = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
-        if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or wanted is None:
+        expected = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
+        if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or expected is None:
             return
         item = formats.item_reader(original.fetch)(signed)
         named = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
-        if named is not None and (named.name != wanted.name or (named.tag and wanted.tag and named.tag != wanted.tag)):
-            raise Untrusted(f'signature is for the name "{named}": expected "{wanted}" (--identity)')
+        if named is not None and (
+            named.name != expected.name or (named.tag and expected.tag and named.tag != expected.tag)
+        ):
+            raise Untrusted(f'signature is for the name "{named}": expected "{expected}" (--identity)')
 
 
 class _Dependencies:

@@ -110,11 +110,11 @@ def _run(
 ) -> None:
     """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
     stopping = threading.Event()
-    wanted = _until_stopped(stopping)
+    stop_report = _until_stopped(stopping)
 
     def one(task: tuple[int, Job | Unlisted]) -> None:
         number, job = task
-        outcome = _outcome(job, shared, progress, wanted)
+        outcome = _outcome(job, shared, progress, stop_report)
         if outcome is not None:
             found[number] = outcome  # at once: after an interruption nobody asks
         if outcome is not None and outcome.state == "failed":
@@ -134,7 +134,7 @@ def _run(
             shared.memory.save()
 
 
-def _outcome(job: Job | Unlisted, shared: Shared, progress: SyncProgress, wanted: Report) -> Outcome | None:
+def _outcome(job: Job | Unlisted, shared: Shared, progress: SyncProgress, stop_report: Report) -> Outcome | None:
     """Run a job and return its outcome, whose time is its own, not its waiting; None if it was called off."""
     if isinstance(job, Unlisted):
         return Outcome.failed(job.source, None, job.error)
@@ -144,7 +144,7 @@ def _outcome(job: Job | Unlisted, shared: Shared, progress: SyncProgress, wanted
         return time.monotonic() - began - shared.waited(job)
 
     try:
-        with progress.image(job.name, wanted) as report:
+        with progress.image(job.name, stop_report) as report:
             _require_room(job.destination)
             (done,) = run_job(job, shared, report)
         return Outcome.of(job, done, seconds())

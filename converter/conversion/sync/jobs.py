@@ -128,15 +128,15 @@ def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
 
             place = replace(place, transport=transport_of(source, place.path))
     takes = entry.takes or (lambda _name: True)
-    wanted = [name for name in names if takes(name) and not is_of_attachment(name)]
-    unnamed = [name for name in wanted if name.startswith("@")]
-    if unnamed and len(unnamed) < len(wanted) and not saved:
+    chosen = [name for name in names if takes(name) and not is_of_attachment(name)]
+    unnamed = [name for name in chosen if name.startswith("@")]
+    if unnamed and len(unnamed) < len(chosen) and not saved:
         # When a name moves in a layout, the image that had it stays, unnamed. In a docker save archive, all were
         # requested.
-        fact = f"{len(unnamed)} of {len(wanted)} images in {place} have no name and are left out"
+        fact = f"{len(unnamed)} of {len(chosen)} images in {place} have no name and are left out"
         report(Warned(f"{fact}: {place}:{unnamed[0]} is the first of them"))
-        wanted = [name for name in wanted if name not in unnamed]
-    yield from (_at(place, name) for name in wanted)
+        chosen = [name for name in chosen if name not in unnamed]
+    yield from (_at(place, name) for name in chosen)
 
 
 def _is_named(place: Location) -> bool:

@@ -45,9 +45,9 @@ _EVENTS: Mapping[str, Callable[..., Event]] = {
 
 
 def run_assignment(
-    assignment: Assignment, environment: Environment, per_host: int, wanted: str
+    assignment: Assignment, environment: Environment, per_host: int, version: str
 ) -> RemoteAnswer | ConverterError:
-    """Do an assignment on the worker that calls this; its ``program_version()`` must be the one ``wanted``.
+    """Do an assignment on the worker that calls this; its ``program_version()`` must be the one ``version``.
 
     An error is returned, as Dask would log one that is raised. Events are sent to the subscribers of ``TOPIC``.
     """
@@ -61,11 +61,11 @@ def run_assignment(
 
     hosts.report = send
     hosts.on_back_off = lambda host, seconds: tell(HELD, host, seconds)
-    if wanted == program_version():
+    if version == program_version():
         crew = crew_of(worker.state.nthreads)
         answer = do_assignment(assignment, environment(), hosts, send, crew)
     else:
-        answer = Unsupported(f"transship is {program_version()} here: expected {wanted}, as where the run began")
+        answer = Unsupported(f"transship is {program_version()} here: expected {version}, as where the run began")
     if isinstance(answer, ConverterError):
         answer.trail = (f"worker {worker.address}", *answer.trail)
     return answer

@@ -73,8 +73,8 @@ def _covers(prefix: str, name: str) -> bool:
 
 def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
     """The number of labels in a template, and its URLs; None if it has an unknown variable, or lacks ``ext``."""
-    wanted = set(_VARIABLE.findall(template))
-    if not wanted <= {"name", "ext", *app.labels} or "ext" not in wanted:
+    variables = set(_VARIABLE.findall(template))
+    if not variables <= {"name", "ext", *app.labels} or "ext" not in variables:
         return None
     if _BRACES.search(_VARIABLE.sub("", template)):
         return None
@@ -83,7 +83,7 @@ def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
         values = {**app.labels, "name": app.name, "ext": ext}
         return _VARIABLE.sub(lambda match: quote(values[match[1]], safe="/:+~,=@"), template)
 
-    return len(wanted & set(app.labels)), Endpoint(image=filled("aci"), signature=filled("aci.asc"))
+    return len(variables & set(app.labels)), Endpoint(image=filled("aci"), signature=filled("aci.asc"))
 
 
 def _discovery_tags(page: str) -> Iterator[tuple[str, str]]:

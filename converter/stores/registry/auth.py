@@ -127,7 +127,7 @@ class Authorizer:
 
     def _buy(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
         realm = redirect_target(self._url, challenge.parameters.get("realm", ""))
-        wanted = _merged(scopes, challenge.parameters.get("scope", ""))
+        requested = _merged(scopes, challenge.parameters.get("scope", ""))
         asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []
         start = self._now()
         if credentials is not None and credentials.identity_token:
@@ -135,13 +135,13 @@ class Authorizer:
                 ("grant_type", "refresh_token"),
                 *asked,
                 ("client_id", "transship"),
-                ("scope", " ".join(wanted)),
+                ("scope", " ".join(requested)),
                 ("refresh_token", credentials.identity_token),
             ]
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             answer = self._ask(Request("POST", realm, headers, urlencode(form).encode()), None)
         else:
-            asked += [("scope", scope) for scope in wanted]
+            asked += [("scope", scope) for scope in requested]
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
             authorization = None if credentials is None else basic_header(credentials)

@@ -110,15 +110,15 @@ def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
         raise Invalid(f'{path} is not a JSON object: expected one with "auths", as `podman login` writes it') from None
 
 
-def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: str | None) -> Credentials | None:
+def found_in(document: Mapping[str, Any], keys: tuple[str, ...], helper_path: str | None) -> Credentials | None:
     """The credentials of one auth file for the first key that it knows; raises like ``find_credentials``."""
     helpers, auths = lenient_member(document, "credHelpers", dict), lenient_member(document, "auths", dict)
-    for key in wanted:
+    for key in keys:
         for name in _spellings(key):
             if name in helpers:
                 return ask_helper(helpers[name], name, helper_path)
     plain_names = {_host_of(key): key for key in auths if "://" in key}
-    for key in wanted:
+    for key in keys:
         names = [name for one in _spellings(key) for name in (one, plain_names.get(one, one))]
         for name in names:
             found = _entry(auths.get(name), name)
@@ -126,7 +126,7 @@ def found_in(document: Mapping[str, Any], wanted: tuple[str, ...], helper_path: 
                 return found
     store = document.get("credsStore")
     if isinstance(store, str) and store:
-        host = wanted[-1]
+        host = keys[-1]
         return ask_helper(store, HUB_KEY if host in _HUB else host, helper_path)
     return None
 

@@ -66,9 +66,9 @@ class Replay:
             block = self._held(offset) or self._next()
             if block is None:
                 return
-            wanted = block if end is None else memoryview(block)[: end - offset]
-            offset += len(wanted)
-            yield wanted
+            piece = block if end is None else memoryview(block)[: end - offset]
+            offset += len(piece)
+            yield piece
 
     def at_end(self, offset: int) -> bool:
         """Whether nothing follows ``offset``; reads one block further to find out."""

@@ -55,14 +55,14 @@ class RegistrySource(BaseSource):
         A schema 1 manifest has the digest of its bytes here, not that of its payload.
         """
         reference = reference_in(name) if name else self._name
-        wanted = reference.digest or reference.tag or "latest"
+        tag = reference.digest or reference.tag or "latest"
         try:
-            return self._documents.get(wanted)[0]
+            return self._documents.get(tag)[0]
         except Missing as error:
-            if isinstance(wanted, Digest):
+            if isinstance(tag, Digest):
                 raise NotFound("manifest unknown: the registry has none with this digest") from error
             there = f" ({self._what_there_is()})" if self._hints else ""
-            raise NotFound(f'no tag "{wanted}" in {self._name.name}{there}') from error
+            raise NotFound(f'no tag "{tag}" in {self._name.name}{there}') from error
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """Documents come from the manifests endpoint, other blobs from the blobs endpoint; foreign layers as

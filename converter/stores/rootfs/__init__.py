@@ -16,15 +16,14 @@ def open_source(location: Location, _options: StoreOptions) -> Source:
     """``rootfs:PATH`` is a directory, or a tar (``-``: standard input); ``bundle:PATH`` is a directory with ``rootfs``
     and ``config.json`` in it.
     """
-    from converter.stores.rootfs.source import RootfsSource, TarTree, Tree
+    from converter.stores.rootfs.source import RootfsSource, TarTree, Tree, read_bundle_config
 
     path = Path(location.path)
     here = host_platform()
     if location.transport == "bundle":
-        from converter.stores.rootfs import bundle_config
         from converter.stores.rootfs.bundle import ROOTFS
 
-        config, platform = bundle_config.read(path, here)
+        config, platform = read_bundle_config(path, here)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
     with disk_errors(path, "read"):
         tree = Tree(path) if path.is_dir() else TarTree(path)

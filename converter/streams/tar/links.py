@@ -59,7 +59,7 @@ class Links:
         self._spool = Spool()
         self._kept = False
         self._late: dict[tuple[bytes, int], LinkedFile] = {}
-        self.wanted: dict[bytes, dict[int, LinkedFile]] = {}
+        self.needed: dict[bytes, dict[int, LinkedFile]] = {}
         """Files that links wait for, by path and by the layer of the links."""
         self.local: dict[bytes, LinkedFile | bytes] = {}
         """Files of the current layer that are not in the output under their own path: hidden ones, and links.
@@ -73,7 +73,7 @@ class Links:
 
     def claim(self, path: bytes, layer: int, lowest: int) -> LinkedFile | None:
         """The waiters for the file at ``path`` of ``layer``, merged; ``lowest`` is the lowest layer that hides it."""
-        waiting = self.wanted[path]
+        waiting = self.needed[path]
         claimed = None
         for observer in [observer for observer in waiting if layer < observer <= lowest]:
             file = waiting.pop(observer)
@@ -82,7 +82,7 @@ class Links:
             else:
                 claimed.waiting += file.waiting
         if not waiting:
-            del self.wanted[path]
+            del self.needed[path]
         return claimed
 
     def shown(self, path: bytes, layer: int, claimed: LinkedFile | None) -> Iterator[Block]:
@@ -109,7 +109,7 @@ class Links:
         """Handle a hard link; ``here`` says whether its layer has already written, or linked, a file at its target."""
         found = self.local.get(link.target, link.target if here else None)
         if found is None:
-            found = self.wanted.setdefault(link.target, {}).setdefault(layer, LinkedFile())
+            found = self.needed.setdefault(link.target, {}).setdefault(layer, LinkedFile())
         file = _as_linked_file(found)
         if claimed is not None:
             for other in claimed.waiting:
@@ -130,7 +130,7 @@ class Links:
 
         Raises Invalid if they are not.
         """
-        for target, waiting in self.wanted.items():
+        for target, waiting in self.needed.items():
             for layer, file in waiting.items():
                 late = self._late.get((target, layer))
                 for link in file.waiting:
@@ -146,7 +146,7 @@ class Links:
 
     def _note_late(self, path: bytes, layer: int) -> None:
         """Keep the file at ``path`` for earlier links of ``layer``, in case no lower layer has one."""
-        if layer in self.wanted.get(path, ()):
+        if layer in self.needed.get(path, ()):
             file = _as_linked_file(self.local.get(path, path))
             if file.name is not None or file.spooled is not None:
                 self._late[path, layer] = file
