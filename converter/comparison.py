@@ -21,8 +21,8 @@ from converter.streams.tar import fields
 from converter.streams.tar.node import Node, decode_node
 
 if TYPE_CHECKING:
-    from converter.streams.content import Watch
     from converter.streams.tar.listing import Row, TreeListing
+    from converter.streams.uncompressed import Watch
 
 
 @frozen
@@ -58,8 +58,8 @@ def compare_images(
 
 def file_tree(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     """The flattened file tree of an image; the caller closes it."""
-    from converter.streams.content import read_layers
     from converter.streams.tar.tree import list_tree
+    from converter.streams.uncompressed import read_layers
 
     return read_layers(image.layers, list_tree, opened=opened)[0]
 

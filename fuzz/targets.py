@@ -50,12 +50,12 @@ from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem
 from converter.trust.check import ONE_VERDICT, check_one
 from converter.trust.cose import Sign1
 from converter.trust.dsse import open_envelope
-from converter.trust.evidence import signatures_in_blob as find_in_file
 from converter.trust.keys import load_key
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.origin import parse_record
 from converter.trust.policy import Policy
 from converter.trust.signature import Signature
+from converter.trust.stored_signatures import signatures_in_blob as find_in_file
 from converter.trust.trusted import Trusted
 from tests.trust import making
 

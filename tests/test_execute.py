@@ -25,8 +25,8 @@ from converter.model.image import Image
 from converter.model.settings import DEFAULTS
 from converter.plan import Made, Node
 from converter.ports import Format
-from converter.streams.content import uncompressed_layer
 from converter.streams.tar.scan import scan_entries
+from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers
 from converter.transform.layers import recompress_layers, squash_layers
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar

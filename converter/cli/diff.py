@@ -99,7 +99,7 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict
 
 
 def _tree(image: Image) -> Node:
-    from converter.streams.content import uncompressed_layer
+    from converter.streams.uncompressed import uncompressed_layer
     from converter.usage import usage
 
     return usage([partial(uncompressed_layer, layer) for layer in image.layers]).root

@@ -19,7 +19,7 @@ from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.reading import OpenedReference
 
 if TYPE_CHECKING:
-    from converter.cli.contents import Contents
+    from converter.cli.layer_changes import Contents
     from converter.trust.signature import Signature
 
 Rows = Iterator[tuple[str, str]]

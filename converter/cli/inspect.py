@@ -27,7 +27,7 @@ from converter.reading import OpenedReference, reading
 from converter.transform.platforms import select_platforms
 
 if TYPE_CHECKING:
-    from converter.cli.contents import Contents
+    from converter.cli.layer_changes import Contents
     from converter.trust.signature import Signature
 
 EXAMPLES = """\b
@@ -153,7 +153,7 @@ def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]
 
 def read_contents(opened: OpenedReference) -> Contents | None:
     """What the layers do, with a warning if they cannot be read."""
-    from converter.cli.contents import contents
+    from converter.cli.layer_changes import contents
     from converter.cli.progress import progress
 
     share_heap()
@@ -171,7 +171,7 @@ def signatures_of(
     if not attached and not content_trust and opened.root.media_type in {*MANIFESTS, *INDEXES, ACI}:
         return ()  # only a schema 1 manifest embeds signatures
     from converter.trust.content_trust import stored_targets
-    from converter.trust.evidence import find_signatures
+    from converter.trust.stored_signatures import find_signatures
 
     return (
         *find_signatures(attached, opened.source.fetch, manifest_of(opened), opened.root),

@@ -75,7 +75,7 @@ def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) 
     from converter.browse import Files
     from converter.cli.profiled import image_of
     from converter.reading import reading
-    from converter.streams.content import uncompressed_layer
+    from converter.streams.uncompressed import uncompressed_layer
 
     with reading(reference, store_from_options(), aci_paths) as opened, within(reference):
         image = image_of(opened, platform)

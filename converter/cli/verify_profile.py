@@ -74,7 +74,7 @@ def _under_policy(there: Profiled, wanted: Wanted) -> Iterator[Trusted]:
     policy = wanted.read_policy()
     if policy is not None:
         from converter.trust.naming import name_of
-        from converter.verification.policies import trusted_by_requirement
+        from converter.verification.policy_check import trusted_by_requirement
 
         named = there.location.transport not in TREES
         name = name_of(there.location, there.opened.root, wanted.identity) if named else None
@@ -85,14 +85,14 @@ def _candidates(there: Profiled, profile: str, trusted: Trusted | None, scope: S
     """The profile in a file, or all that are attached to the image; raises Untrusted if none is signed as asked."""
     if profile != ATTACHED:
         return (load_profile(Path(profile), scope, trusted),)
-    from converter.trust import evidence
+    from converter.trust import stored_signatures
 
     source, root, image = there.opened.source, there.opened.root, there.image
     own = [image.original.manifest.descriptor.digest] if image.original else []
     digests = dict.fromkeys((root.digest, *own))
     listed = [one for digest in digests for one in source.attachments(digest)]
     found, problems = attached_profiles(
-        evidence.find_signatures(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted
+        stored_signatures.find_signatures(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted
     )
     if not found:
         why = "; ".join(problems) or "nothing is attached that states one; --profile FILE takes it from a file"

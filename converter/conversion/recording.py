@@ -24,10 +24,10 @@ from converter.ports import Fetch
 from converter.streams import Blocks, spool
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
-from converter.streams.content import read_derived, uncompressed_layer
 from converter.streams.meter import Meter, metered
 from converter.streams.repack import find_compressor as find_packing
 from converter.streams.tar.delta import FileIndex, ReadRange, make_delta
+from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.streams.workers import Workers
 from converter.trust import origin
 from converter.trust.origin import LayerOrigin, OriginRecord

@@ -29,7 +29,7 @@ from converter.streams.workers import Workers
 
 if TYPE_CHECKING:
     from converter.conversion.remote import Remote
-    from converter.stores.spool import BlobSpool
+    from converter.stores.blob_spool import BlobSpool
 
 
 KEPT = 8
@@ -87,7 +87,7 @@ class Shared:
             with opened as source:
                 yield source, _cheap
             return
-        from converter.stores.spool import SharedSource
+        from converter.stores.blob_spool import SharedSource
 
         if self.memory.blobs is not None:
             from converter.cache.blobs import CachedSource
@@ -143,7 +143,7 @@ class Shared:
         return self._waited.get(job.destination, 0.0)
 
     def _spooled(self) -> BlobSpool:
-        from converter.stores.spool import MOST, BlobSpool
+        from converter.stores.blob_spool import MOST, BlobSpool
 
         with self._lock:
             if self._spool is None:

@@ -23,8 +23,8 @@ from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source
 
 if TYPE_CHECKING:
+    from converter.conversion.carried_profiles import Statement
     from converter.conversion.job import Options
-    from converter.conversion.restated import Statement
     from converter.conversion.result import Done
     from converter.conversion.selection import SelectedImage
     from converter.signing import Signing
@@ -70,12 +70,12 @@ def dependency_check(wanted: Wanted | None) -> Require | None:
 
 def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> tuple[PlannedAttachment, ...]:
     """The attachments that are not signatures and do not refer to a removed signature."""
-    from converter.trust import evidence
     from converter.trust import signature as kinds
+    from converter.trust import stored_signatures
 
     kept, gone = [], set()
     for one in attached:
-        signatures = evidence.signatures_of_attachment(one.attachment, fetch)
+        signatures = stored_signatures.signatures_of_attachment(one.attachment, fetch)
         if one.attachment.subject in gone or any(each.kind != kinds.ATTESTATION for each in signatures):
             gone.add(one.attachment.descriptor.digest)
         else:
@@ -99,16 +99,16 @@ def carry_attachments(
     """
     if not chosen.attached and not profiles:
         return Carried()
-    from converter.conversion import restated
+    from converter.conversion import carried_profiles
     from converter.conversion.target_attachments import adapted
-    from converter.trust import evidence
+    from converter.trust import stored_signatures
 
     attached, fetch = chosen.attached, chosen.fetch
     subjects = {made.descriptor.digest: made.descriptor for made in there}
     stated: tuple[Statement, ...] = ()
     if destination.attached and not chosen.settings.changes:
         changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
-        stated, whole = restated.find_statements(changed, chosen.item, chosen.root, node, fetch)
+        stated, whole = carried_profiles.find_statements(changed, chosen.item, chosen.root, node, fetch)
         attached = tuple(
             one
             for one in attached
@@ -117,7 +117,9 @@ def carry_attachments(
     held, left = attachments.split_by_subject(attached, subjects, elsewhere)
     kept, placeless = adapted(held, destination, subjects, fetch)
     found: list[Signature] = (
-        [each for one in held for each in evidence.signatures_of_attachment(one.attachment, fetch)] if kept else []
+        [each for one in held for each in stored_signatures.signatures_of_attachment(one.attachment, fetch)]
+        if kept
+        else []
     )
     signatures = tuple(one.to_json() for one in found)
     return Carried(attached=kept, losses=(*left, *placeless), signatures=signatures, stated=stated)
@@ -129,15 +131,15 @@ def restate_profiles(
     """The profiles that go along, as attachments of what was made, beside those that it has at the destination."""
     if not carried.stated:
         return ()
-    from converter.conversion import restated
+    from converter.conversion import carried_profiles
     from converter.trust.dsse import ENVELOPE
 
-    images = {one.place: restated.image_at(tree, one.place) for one in carried.stated}
+    images = {one.place: carried_profiles.image_at(tree, one.place) for one in carried.stated}
     before = {
         place: (*_layers_at(destination, image, store, ENVELOPE), *_carried_layers(carried.attached, image, ENVELOPE))
         for place, image in images.items()
     }
-    return tuple(restated.statement_attachments(carried.stated, destination, tree, before))
+    return tuple(carried_profiles.statement_attachments(carried.stated, destination, tree, before))
 
 
 def show_profiles(attached: Iterable[PlannedAttachment]) -> Shown:

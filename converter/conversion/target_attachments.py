@@ -20,7 +20,7 @@ from converter.model.image import Artifact, Attachment, Loss
 from converter.model.reference import Location
 from converter.plan import Copy
 from converter.ports import Fetch
-from converter.trust import artifact, cosign, evidence
+from converter.trust import artifact, cosign, stored_signatures
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
@@ -66,8 +66,8 @@ def _as_manifests(
             yield _retagged(one)
             continue
         subject, data = one.attachment.subject, fetch(one.attachment.descriptor).read()
-        if data.startswith(evidence.SIGSTORE_FILE):
-            payload, annotations, media_type = evidence.parse_sigstore_file(data)
+        if data.startswith(stored_signatures.SIGSTORE_FILE):
+            payload, annotations, media_type = stored_signatures.parse_sigstore_file(data)
             shared.setdefault((subject, media_type), []).append((payload, annotations))
         else:
             yield manifest_attachment(artifact.simple_signing(data, subjects[subject]), subject, "")

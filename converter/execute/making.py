@@ -13,10 +13,10 @@ from converter.plan import Copy, Made, Make
 from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.compress import compress
-from converter.streams.content import Watch, read_layers
 from converter.streams.decompress import decompress_any
 from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
+from converter.streams.uncompressed import Watch, read_layers
 from converter.streams.workers import Workers
 
 Put = Callable[[Blocks, Derived], Descriptor]

@@ -24,7 +24,7 @@ from converter.schema.forms import (
     of_texts,
     only_types,
 )
-from converter.schema.walk import lists_at, numbers_at, strings_at
+from converter.schema.lookup import lists_at, numbers_at, strings_at
 
 
 def time_form(document: Any) -> Iterator[Hit]:

@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import Invalid, unless_invalid
 from converter.model.document import as_known, go_key, json_pointer, load_object, type_name
 from converter.schema.finding import Hit
-from converter.schema.walk import find_members, lists_at, strings_at
+from converter.schema.lookup import find_members, lists_at, strings_at
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _MEMBERS: dict[str, tuple[type, str]] = {

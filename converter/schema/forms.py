@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from converter.model.digest import GRAMMAR, HEX_LENGTHS
 from converter.model.document import go_key
 from converter.schema.finding import Hit
-from converter.schema.walk import find_members, lists_at, numbers_at, objects_at, strings_at
+from converter.schema.lookup import find_members, lists_at, numbers_at, objects_at, strings_at
 
 T = TypeVar("T")
 Check = Callable[[Any], Iterable[Hit]]

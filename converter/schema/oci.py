@@ -27,7 +27,7 @@ from converter.schema.forms import (
     of_texts,
     only_types,
 )
-from converter.schema.walk import objects_at, strings_at
+from converter.schema.lookup import objects_at, strings_at
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")

@@ -13,7 +13,6 @@ from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams import Block
 from converter.streams.blocks import join_blocks
-from converter.streams.content import Superseded
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
@@ -23,6 +22,7 @@ from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_
 from converter.streams.tar.rename import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
+from converter.streams.uncompressed import Superseded
 from converter.streams.whiteout import is_whiteout, whiteout
 
 

@@ -18,7 +18,7 @@ from converter.model.image import Artifact, Original
 from converter.model.reference import TITLE
 from converter.trust import content_trust as ct
 from converter.trust import cosign, dsse
-from converter.trust.evidence import SIGSTORE_FILE
+from converter.trust.stored_signatures import SIGSTORE_FILE
 
 SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
 """The artifact type of a simple signature."""

@@ -14,9 +14,9 @@ from converter.stores.oci_layout import OciLayout
 from converter.validate import UNKNOWN
 from converter.validate.acis import check_aci
 from converter.validate.blobs import BlobReader
+from converter.validate.docker_archives import SavedCheck
 from converter.validate.findings import Findings
 from converter.validate.layouts import LayoutCheck
-from converter.validate.saved import SavedCheck
 from converter.validate.walk import ImageWalk
 
 

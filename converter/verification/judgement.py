@@ -32,7 +32,7 @@ from converter.trust import signature as kinds
 from converter.trust.check import check_one
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Trusted
-from converter.verification import policies
+from converter.verification import policy_check
 from converter.verification.proof import Proof
 from converter.verification.question import Question, Stored, lookaside_signatures, open_question
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
@@ -134,7 +134,7 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
         verdicts, signed = _own_verdicts(question, wanted, trusted)
         unmet = [*_missing([source for source in wanted.sources() if source not in signed], verdicts)]
         if policy is not None:
-            under, problems = policies.judge_policy(question, policy, wanted, trusted)
+            under, problems = policy_check.judge_policy(question, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
         unmet = [*_broken_facts(question, trusted), *unmet, *_missing_kinds(wanted, verdicts)]
         return Judgement(

@@ -18,7 +18,7 @@ from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import signature_files
 from converter.stores.catalogue import full_reference
-from converter.trust import evidence
+from converter.trust import stored_signatures
 from converter.trust.naming import may_be_full, name_of
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
@@ -67,7 +67,7 @@ def open_question(stored: Stored, identity: str) -> Iterator[Question]:
                 name=None if is_file else name_of(location, root, identity),
                 file=_spooled(known, Path(folder, "image")) if is_file else None,
             ),
-            signatures=evidence.find_signatures(source.attachments(root.digest), source.fetch, manifest, root),
+            signatures=stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root),
             own_name=own_name,
             own_version=own_version,
         )
@@ -80,7 +80,7 @@ def lookaside_signatures(folder: Path, question: Question) -> Iterator[Signature
         return
     digest = question.root.digest
     for path, data in signature_files.read_lookaside(folder, name, digest):
-        yield from evidence.signatures_in_blob(data, str(path), str(digest))
+        yield from stored_signatures.signatures_in_blob(data, str(path), str(digest))
 
 
 def names_in_store(stored: Stored) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from converter.model import media_types as types
 from converter.model.content import Known, Layer, known_bytes
 from converter.model.image import History, Image, Notes, Original, RunConfig
 from converter.model.platform import Platform
-from converter.streams.content import uncompressed_layer
+from converter.streams.uncompressed import uncompressed_layer
 from tests.strategies.tar import File, archive
 
 ROOTFS = File("rootfs", "dir", mode=0o755)

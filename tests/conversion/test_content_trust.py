@@ -11,7 +11,7 @@ import converter
 from converter.errors import Usage
 from converter.model.reference import Location
 from converter.stores import open_source
-from converter.trust import evidence
+from converter.trust import stored_signatures
 from converter.trust.signature import CONTENT_TRUST
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
@@ -41,7 +41,9 @@ def kept(reference: str) -> list[dict[str, bytes]]:
     location = Location.parse(reference)
     with open_source(location) as source:
         top = source.resolve(location.name)
-        found = evidence.find_signatures(source.attachments(top.digest), source.fetch, source.fetch(top).read(), top)
+        found = stored_signatures.find_signatures(
+            source.attachments(top.digest), source.fetch, source.fetch(top).read(), top
+        )
     return [dict(one.files) for one in found if one.kind == CONTENT_TRUST]
 
 

@@ -12,7 +12,7 @@ from converter.errors import LossRefused
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
-from converter.trust import evidence
+from converter.trust import stored_signatures
 from converter.trust.makers import CosignKey, GpgFile
 from converter.trust.signature import Signature
 from converter.verification.verifying import verify
@@ -34,7 +34,7 @@ def signatures(reference: str) -> dict[tuple[str, bytes], Signature]:
     with open_source(location) as source:
         root = source.resolve(location.name)
         manifest = source.fetch(root).read()
-        found = evidence.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)
+        found = stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)
     return {(one.kind, one.payload or one.data): one for one in found}
 
 

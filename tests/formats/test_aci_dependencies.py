@@ -16,7 +16,7 @@ from converter.formats.aci.archive import image_id
 from converter.model import media_types as types
 from converter.model.content import Known, LayerFacts, known_bytes
 from converter.model.image import Dependency, Image
-from converter.streams.content import uncompressed_layer
+from converter.streams.uncompressed import uncompressed_layer
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, tar_of
 from tests.formats.running import run
 from tests.strategies.tar import File

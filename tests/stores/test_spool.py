@@ -11,7 +11,7 @@ from converter.errors import DigestMismatch, StorageFailed
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
-from converter.stores.spool import BlobSpool, SharedSource
+from converter.stores.blob_spool import BlobSpool, SharedSource
 from converter.streams import spool as disk
 from tests.builders.memory import MemorySource, MemoryStore
 

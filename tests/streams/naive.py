@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from converter.streams import Blocks
-from converter.streams.content import Superseded
 from converter.streams.squash import find_superseded, squash
 from converter.streams.tar.names import clean_name
+from converter.streams.uncompressed import Superseded
 from tests.strategies.tar import File
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
 from converter.model import pretty_jws
-from converter.trust import evidence, libtrust
+from converter.trust import libtrust, stored_signatures
 from converter.trust.certificates import Roots
 from converter.trust.check import check_one
 from converter.trust.identity import ANY, IdentityRule
@@ -68,7 +68,7 @@ def signed(
 
 def found(manifest: bytes, name: str | None = NAME) -> tuple[Subject, Signature]:
     about = subject(manifest, name, types.DOCKER_SCHEMA1_SIGNED)
-    (one,) = evidence.embedded_signatures(manifest, about.descriptor)
+    (one,) = stored_signatures.embedded_signatures(manifest, about.descriptor)
     return about, one
 
 

@@ -16,7 +16,7 @@ from converter.pages import data, render
 from converter.usage import files_below
 
 if TYPE_CHECKING:
-    from converter.cli.contents import Contents
+    from converter.cli.layer_changes import Contents
     from converter.reading import OpenedReference
     from converter.trust.signature import Signature
 

@@ -13,7 +13,7 @@ from converter.errors import LimitExceeded
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.trust import artifact, bundle, cosign, dsse, evidence, notation
+from converter.trust import artifact, bundle, cosign, dsse, notation, stored_signatures
 from converter.trust.check import verify_signatures
 from converter.trust.claim import ATOMIC
 from converter.trust.makers import CosignKey
@@ -40,7 +40,7 @@ def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = Tr
         body = {"schemaVersion": 2, "layers": [entry.to_json()]}
         entry = store.add(json.dumps(body).encode(), types.OCI_MANIFEST)
     attachment = Attachment(subject=ROOT.digest, descriptor=entry, tag=tag)
-    signatures = evidence.find_signatures([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
+    signatures = stored_signatures.find_signatures([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
     assert all(one.covers == str(ROOT.digest) for one in signatures)
     return [(one.kind, one.location) for one in signatures]
 
@@ -70,7 +70,7 @@ def test_what_lies_in_a_manifest(data: bytes, media_type: str, tag: str, kind: s
     [
         pytest.param(SIMPLE, types.DIR_SIGNATURE, [("simple-signing", "signature-1")], id="a simple signature"),
         pytest.param(
-            evidence.SIMPLE_FILE + SIMPLE,
+            stored_signatures.SIMPLE_FILE + SIMPLE,
             types.DIR_SIGNATURE,
             [("simple-signing", "signature-1")],
             id="a simple signature that says so",
@@ -99,7 +99,7 @@ def test_the_index_of_referrers_is_looked_into() -> None:
     manifest = store.add(json.dumps({"layers": [layer.to_json()]}).encode(), types.OCI_MANIFEST)
     index = store.add(json.dumps({"manifests": [manifest.to_json()] * 2}).encode(), types.OCI_INDEX)
     attachment = Attachment(subject=ROOT.digest, descriptor=index, tag=f"sha256-{HEX}")
-    signatures = evidence.find_signatures([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
+    signatures = stored_signatures.find_signatures([attachment], MemorySource(store).fetch, MANIFEST, ROOT)
     assert [one.kind for one in signatures] == ["notation", "notation"]
 
 
@@ -117,19 +117,19 @@ def test_a_flood_of_signatures_is_refused(data: bytes, times: int, limit: str) -
     entry = store.add(body, types.OCI_MANIFEST)
     twice = [Attachment(subject=ROOT.digest, descriptor=entry, tag=tag) for tag in "ab"]
     with pytest.raises(LimitExceeded, match=f"limit: {limit}"):
-        evidence.find_signatures(twice, MemorySource(store).fetch, MANIFEST, ROOT)
+        stored_signatures.find_signatures(twice, MemorySource(store).fetch, MANIFEST, ROOT)
 
 
 def test_a_manifest_of_schema_1_has_few_signatures() -> None:
     data = json.dumps({"schemaVersion": 1, "signatures": [{}] * 65}).encode()
     with pytest.raises(LimitExceeded, match="limit: signers"):
-        list(evidence.embedded_signatures(data, Descriptor.of(data, types.DOCKER_SCHEMA1_SIGNED)))
+        list(stored_signatures.embedded_signatures(data, Descriptor.of(data, types.DOCKER_SCHEMA1_SIGNED)))
 
 
 def test_a_manifest_of_schema_1_without_signatures() -> None:
     root = Descriptor.of(b"{}", types.DOCKER_SCHEMA1_SIGNED)
-    assert list(evidence.embedded_signatures(b"{}", root)) == []
-    assert list(evidence.embedded_signatures(b"{", root)) == []
+    assert list(stored_signatures.embedded_signatures(b"{}", root)) == []
+    assert list(stored_signatures.embedded_signatures(b"{", root)) == []
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_broken_stands_in_nobodys_way(data: bytes, tag: str, listed: lis
     store = MemoryStore()
     broken = Attachment(subject=ROOT.digest, descriptor=store.add(data, types.OCI_MANIFEST), tag=tag)
     good = Attachment(subject=ROOT.digest, descriptor=store.add(SIMPLE, types.DIR_SIGNATURE))
-    found = evidence.find_signatures([broken, good], MemorySource(store).fetch, MANIFEST, ROOT)
+    found = stored_signatures.find_signatures([broken, good], MemorySource(store).fetch, MANIFEST, ROOT)
     assert [one.kind for one in found] == [*listed, "simple-signing"]
     verdicts = verify_signatures(
         found, subject(), trusted(ecdsa(), keyrings=[keyring(openpgp())], at=NOW + timedelta(minutes=5))

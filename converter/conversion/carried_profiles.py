@@ -22,8 +22,8 @@ from converter.model.reference import Location
 from converter.plan import Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import artifact, dsse
-from converter.trust.evidence import SIGSTORE_FILE, parse_sigstore_file
 from converter.trust.signature import PROFILE
+from converter.trust.stored_signatures import SIGSTORE_FILE, parse_sigstore_file
 
 ROOT = -1
 """The place of the one image, which is not in an index."""
