@@ -184,7 +184,7 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
     yield f"  digest {judgement.root.digest}", ""
     if judgement.identity:
         yield f"  name   {judgement.identity}", ""
-    yield from (_verdict(one, told=judgement.unmet) for one in judgement.verdicts)
+    yield from (_verdict(one, unmet=judgement.unmet) for one in judgement.verdicts)
     for step in judgement.steps:
         yield f"  origin {step.root.digest} ({step.root.media_type})", ""
         yield from map(_verdict, step.verdicts)
@@ -209,12 +209,12 @@ def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
         yield f"  open   {what}", YELLOW
 
 
-def _verdict(verdict: SignatureVerdict, told: Sequence[str] = ()) -> tuple[str, str]:
-    """One signature; without the reason if that is what is ``told`` at the end."""
+def _verdict(verdict: SignatureVerdict, unmet: Sequence[str] = ()) -> tuple[str, str]:
+    """One signature; without the reason if that is what is ``unmet`` at the end."""
     parts = [f"  {'good' if verdict.ok else 'not good':<6}", f"{verdict.signature.kind} ({verdict.signature.location})"]
     if verdict.signer:
         parts.append(f"by {verdict.signer}")
     if verdict.identity:
         parts.append(f"for {verdict.identity}")
-    reason = "" if any(fact.endswith(verdict.reason) for fact in told) else verdict.reason
+    reason = "" if any(fact.endswith(verdict.reason) for fact in unmet) else verdict.reason
     return " ".join(parts) + (f": {reason}" if reason else ""), GREEN if verdict.ok else YELLOW

@@ -115,14 +115,14 @@ class _Text:
         return self._parsed
 
     def _read(self) -> tuple[File, frozenset[bytes]]:
-        file, told = mtree.parse_line(self._number, self.line)
+        file, keywords = mtree.parse_line(self._number, self.line)
         if self._last is not None and file.path <= self._last:
             raise Invalid(
                 f"not a profile, in line {self._number}: {_shown(file.path)} comes after {_shown(self._last)}: "
                 "the paths must be sorted by their bytes"
             )
         self._last = file.path
-        return file, told
+        return file, keywords
 
 
 def _file(one: File, other: File, keywords: frozenset[bytes], *, times: bool) -> Iterator[Difference]:
