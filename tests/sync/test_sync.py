@@ -15,7 +15,6 @@ from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.content import Compression
 from converter.signing import Signing
 from converter.stores import disk
-from converter.stores.media import directory
 from converter.trust.makers import CosignKey, GpgFile, Maker
 from tests.builders import add_image, many, tar
 from tests.builders.acis import aci_tar, manifest
@@ -41,7 +40,7 @@ def files_read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
         read[path] += 1
         return opened(path)
 
-    monkeypatch.setattr(directory, "open_regular", counted)
+    monkeypatch.setattr(disk, "open_regular", counted)
     return read
 
 
