@@ -136,10 +136,13 @@ def _write(planned: Planned, job: Job, shared: Shared, report: Report) -> list[D
         elif remote.can_take(job):
             return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
     done: list[Done] = []
+    executions = [_execution(sink, targets, job.options, shared, report) for sink, targets in planned]
+    if made is None:
+        for execution, (_, targets) in zip(executions, planned, strict=True):
+            execution.announce([target.plan.root for target in targets])
     with shared.turn(job), ExitStack() as stack:
-        for sink, targets in planned:
+        for execution, (sink, targets) in zip(executions, planned, strict=True):
             stack.enter_context(sink)
-            execution = _execution(sink, targets, job.options, shared, report)
             trees = execution.run([target.plan.root for target in targets], made)
             written = [
                 Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")

@@ -82,6 +82,14 @@ class Execution:
         self._sink = sink
         self._maker = maker
         self._running = running
+        self._announced: set[Leaf] = set()
+
+    def announce(self, roots: Sequence[Node]) -> None:
+        """Report how much there is to do, before ``run`` begins, so that the work of several targets is known at once."""
+        more = [leaf for leaf in leaves_below(*roots) if leaf not in self._announced]
+        self._announced.update(more)
+        if more:
+            self._running.report(Planned(sum(map(input_size, more)), len(more)))
 
     def run(self, roots: Sequence[Node], made: Mapping[Leaf, Made] | None = None) -> list[Evaluated]:
         """Make every root and all that it names, but for leaves that are already ``made``."""
@@ -98,9 +106,8 @@ class Execution:
 
         Raises the first failure, once all threads have stopped.
         """
-        every = leaves_below(*roots)
-        self._running.report(Planned(sum(map(input_size, every)), len(every)))
-        todo = [leaf for leaf in every if not leaf.inputs]
+        self.announce(roots)
+        todo = [leaf for leaf in leaves_below(*roots) if not leaf.inputs]
         if not self._sink.ordered:
             todo.sort(key=input_size, reverse=True)
         made = run_each(self._make, todo, self._maker.at_once(len(todo)), self._maker.stop)

@@ -14,7 +14,7 @@ import converter
 from converter.conversion.keywords import Keywords
 from converter.conversion.targets import check_capacity, check_distinct, name_for
 from converter.errors import ConverterError, LossRefused, NotFound, Usage
-from converter.events import Event, Warned
+from converter.events import Event, Finished, Planned, Warned
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
@@ -22,7 +22,7 @@ from converter.model.platform import Platform
 from converter.model.reference import FULL_NAME, REF_NAME, Location, name_at_source
 from converter.stores import open_source
 from tests.builders import DOCKER, OCI, Dialect, add_image, add_index, tar
-from tests.builders.disk import stored
+from tests.builders.disk import layout, stored
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import classic, write_tar
 from tests.stores.copying import copy, sink_at, source_at
@@ -298,3 +298,15 @@ def test_an_image_taken_from_an_index_has_another_digest(tmp_path: Path) -> None
 def test_a_digest_that_a_target_changes_is_kept_by_others(tmp_path: Path) -> None:
     with pytest.raises(LossRefused, match="would change, by format: docker: or dir: can keep it"):
         converter.convert(docker_image(tmp_path), f"oci:{tmp_path / 'other'}", preserve_digests=True)
+
+
+def test_the_work_of_all_targets_is_known_before_it_begins(tmp_path: Path) -> None:
+    events: list[Event] = []
+    source = layout(tmp_path / "in")
+    converter.convert(
+        source, f"oci:{tmp_path}/one", f"oci:{tmp_path}/two", f"dir:{tmp_path}/three", report=events.append
+    )
+    planned = [place for place, event in enumerate(events) if isinstance(event, Planned)]
+    assert planned == [0, 1, 2]
+    assert sum(event.blobs for event in events if isinstance(event, Planned)) == 6
+    assert sum(isinstance(event, Finished) for event in events) == 6
