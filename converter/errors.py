@@ -118,6 +118,18 @@ def within(part: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def within_part(part: str) -> Iterator[None]:
+    """The same for a part of an image; not for what failed at a host or a disk, whichever part it was about."""
+    try:
+        yield
+    except (Denied, Unreachable, StorageFailed):
+        raise
+    except ConverterError:
+        with within(part):
+            raise
+
+
 def count(number: int, noun: str) -> str:
     """``1 layer``, ``3 layers``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

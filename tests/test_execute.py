@@ -14,7 +14,7 @@ import pytest
 
 from converter import formats
 from converter.cache import VerifiedCache
-from converter.errors import DigestMismatch, Invalid
+from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.events import Event, Finished, Moved, Planned
 from converter.execute import Running, with_threads
 from converter.formats import docker, oci
@@ -151,6 +151,28 @@ def test_damage_is_refused_and_nothing_is_visible(
     ):
         with_threads(sink, workers, Running(jobs=jobs, memory=VerifiedCache())).run([plan])
     assert target == MemoryStore()
+
+
+@pytest.mark.parametrize(
+    "error, shown",
+    [
+        pytest.param(Invalid("broken"), "layer[0]: broken", id="what is in a layer"),
+        pytest.param(Denied("r.example requires a login"), "r.example requires a login", id="a host that refuses"),
+        pytest.param(Unreachable("r.example is down"), "r.example is down", id="a host that does not answer"),
+        pytest.param(StorageFailed("cannot write x"), "cannot write x", id="a disk that is full"),
+    ],
+)
+def test_a_layer_is_named_where_it_is_to_blame(error: ConverterError, shown: str) -> None:
+    store = MemoryStore()
+    add_image(store, tars=LAYERS[:1])
+
+    def fail(event: Event) -> None:
+        if isinstance(event, Moved):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        run(oci.encode(read(store), frozenset()), report=fail)
+    assert str(caught.value) == shown
 
 
 def test_a_diff_id_that_was_verified_once_is_not_computed_again() -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from converter.errors import CalledOff, DigestMismatch, within
+from converter.errors import CalledOff, DigestMismatch, within_part
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
 from converter.model.content import Content, Derived, Known, source_blobs
@@ -85,7 +85,7 @@ class Execution:
         self._announced: set[Leaf] = set()
 
     def announce(self, roots: Sequence[Node]) -> None:
-        """Report how much there is to do, before ``run`` begins, so that the work of several targets is known at once."""
+        """Report how much there is to do, before ``run`` does: the work of several targets is then known at once."""
         more = [leaf for leaf in leaves_below(*roots) if leaf not in self._announced]
         self._announced.update(more)
         if more:
@@ -114,7 +114,7 @@ class Execution:
         return dict(zip(todo, made, strict=True))
 
     def _make(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
-        with within(leaf.label or "blob"):
+        with within_part(leaf.label or "blob"):
             size = input_size(leaf)
             self._running.report(Started(leaf.label, size))
             made, skipped = self._maker.make(leaf, inputs)

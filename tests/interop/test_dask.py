@@ -188,7 +188,7 @@ def test_workers_use_the_credentials_that_they_have(
         options = ("--scheduler", cluster.address, "--keep-going", "--dest-creds", f"{USER}:{PASSWORD}")
 
         assert main([*command, *options]) == 1
-        assert re.search(r"layer\[\d\] > worker tcp://\S+: \S+ requires a login", capsys.readouterr().out)
+        assert re.search(r"worker tcp://\S+: \S+ requires a login", capsys.readouterr().out)
 
         cluster.kill_worker(0)
         cluster.add_worker({"REGISTRY_AUTH_FILE": str(auth)})
