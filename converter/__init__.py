@@ -172,11 +172,10 @@ def convert(
     """
     from converter.conversion import convert as run
     from converter.conversion.keywords import options_from
-    from converter.events import silent
-    from converter.keyword_names import naming_keywords
+    from converter.keyword_names import naming_keywords, reporting_keywords
 
     with naming_keywords():
-        return run(source, destinations, options_from(keywords), report or silent)
+        return run(source, destinations, options_from(keywords), reporting_keywords(report))
 
 
 def sync(
@@ -204,8 +203,7 @@ def sync(
     from converter.conversion.sync import sync as run
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
-    from converter.events import silent
-    from converter.keyword_names import in_python, naming_keywords
+    from converter.keyword_names import in_python, naming_keywords, reporting_keywords
     from converter.model.limits import enforce_limits
     from converter.model.reference import Location
 
@@ -214,7 +212,7 @@ def sync(
     entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=chosen)]
     bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
     with enforce_limits(chosen.store.limits), naming_keywords():
-        summary = run(entries, bounds, report or silent)
+        summary = run(entries, bounds, reporting_keywords(report))
     return replace(summary, outcomes=tuple(replace(one, error=in_python(one.error)) for one in summary.outcomes))
 
 
@@ -246,8 +244,7 @@ def serve(
     from converter.conversion.keywords import options_from
     from converter.conversion.sync.names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
-    from converter.events import silent
-    from converter.keyword_names import naming_keywords
+    from converter.keyword_names import naming_keywords, reporting_keywords
     from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location
     from converter.serving import Server, Settings
@@ -271,7 +268,7 @@ def serve(
     if store_size is not None:
         settings = replace(settings, store_size=store_size)
     with naming_keywords():
-        return Server(entries, settings, chosen, report=report or silent)
+        return Server(entries, settings, chosen, report=reporting_keywords(report))
 
 
 def __getattr__(name: str) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from converter.errors import ConverterError
+from converter.events import Event, Failed, Report, Warned, silent
 
 NAMES = {
     "aci-path": "aci_paths",
@@ -78,6 +80,19 @@ def _keyword(found: re.Match[str]) -> str:
         return found[0]
     text = "" if value is None else f'"{value.strip(_QUOTE)}"'
     return f"{name}={text}"
+
+
+def reporting_keywords(report: Report | None) -> Report:
+    """The report that a caller gave, or none, with keywords in place of options in what it hears."""
+    if report is None:
+        return silent
+
+    def told(event: Event) -> None:
+        if isinstance(event, Warned | Failed):
+            event = replace(event, fact=in_python(event.fact))
+        report(event)
+
+    return told
 
 
 @contextmanager

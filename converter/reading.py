@@ -8,6 +8,7 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import within
+from converter.keyword_names import naming_keywords
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
@@ -78,7 +79,10 @@ def open_image(reference: Reference, store: StoreOptions | None = None) -> Item:
 
 
 class _Reopened(WrappedSource):
-    """A source whose blobs outlive it: once it is ``closed``, each is read from the place opened anew."""
+    """A source whose blobs outlive it: once it is ``closed``, each is read from the place opened anew.
+
+    Only callers from Python read them then, so errors name keywords.
+    """
 
     def __init__(self, location: Location, options: StoreOptions) -> None:
         super().__init__(open_source(location, options))
@@ -90,7 +94,7 @@ class _Reopened(WrappedSource):
         return self._again(known.descriptor) if self.closed else known.raw()
 
     def _again(self, descriptor: Descriptor) -> Iterator[bytes | memoryview]:
-        with ExitStack() as files:
+        with naming_keywords(), ExitStack() as files:
             with enforce_limits(self._options.limits):
                 source = files.enter_context(open_source(self._location, self._options))
                 source.resolve(self._location.name)  # a Docker archive learns its blobs' digests here

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.keyword_names import COMMAND_ONLY, NAMES, SWITCHES, in_python
+from converter.events import Finished, Warned
+from converter.keyword_names import COMMAND_ONLY, NAMES, SWITCHES, in_python, reporting_keywords
+from converter.model.content import Known
 from tests.test_messages import ROOT, texts
 from tests.test_public_names import EXAMPLE
 
@@ -49,6 +51,29 @@ def test_an_error_names_keywords(tmp_path: Path) -> None:
         converter.verify(f"oci:{tmp_path}/two:a", converter.Wanted())
     with pytest.raises(converter.Usage, match="add certificate= and key=, or insecure=True"):
         converter.serve(f"oci:{tmp_path}/two", folder=tmp_path / "kept", listen=("0.0.0.0", 0))
+
+
+def test_an_error_that_comes_later_names_keywords(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = converter.open_image(EXAMPLE)
+    assert isinstance(image, converter.Image)
+    layer = image.layers[0].content
+    assert isinstance(layer, Known)
+
+    def refuse(*_: object) -> None:
+        raise converter.Denied("r.example requires a login: --creds, --authfile")
+
+    monkeypatch.setattr("converter.reading.open_source", refuse)
+    with pytest.raises(converter.Denied, match=r"requires a login: credentials=, authfile=$"):
+        b"".join(map(bytes, layer.blocks()))
+
+
+def test_a_warning_names_keywords() -> None:
+    heard: list[str] = []
+    report = reporting_keywords(lambda event: heard.append(getattr(event, "fact", "")))
+    report(Warned("cannot write x: add --overwrite"))
+    report(Finished("layer[0] --to oci", 1))
+    assert heard == ["cannot write x: add overwrite=True", ""]
+    reporting_keywords(None)(Warned("nobody listens"))
 
 
 def test_two_images_are_compared(tmp_path: Path) -> None:
