@@ -10,7 +10,7 @@ from dataclasses import replace
 from converter.errors import ConverterError
 from converter.events import Event, Failed, Report, Warned, silent
 
-NAMES = {
+KEYWORDS = {
     "aci-path": "aci_paths",
     "authfile": "authfile",
     "cert-dir": "cert_dir",
@@ -57,9 +57,6 @@ SWITCHES = {
 }
 """The same for options without a value, which are true, or false where that is said."""
 
-COMMAND_ONLY = frozenset(("profile", "kind", "list-rules"))
-"""Options of what only the command line does."""
-
 _VALUES = "aci|all|attestation|attached|docker|false|gzip|none|oci|origin|signature|'[^']*'"
 _QUOTE = "'"
 _OPTION = re.compile(rf"(?<![\w`-])--([a-z][a-z-]*)(?:[= ]({_VALUES})(?![\w-]))?")
@@ -72,7 +69,7 @@ def in_python(text: str) -> str:
 
 def _keyword(found: re.Match[str]) -> str:
     option, value = found.groups()
-    name = NAMES.get(option)
+    name = KEYWORDS.get(option)
     if option in SWITCHES:
         rest = found[0][len(option) + 2 :]
         return f"{SWITCHES[option]}={'False' if value == 'false' else f'True{rest}'}"

@@ -7,10 +7,13 @@ import pytest
 
 import converter
 from converter.events import Finished, Warned
-from converter.keyword_names import COMMAND_ONLY, NAMES, SWITCHES, in_python, reporting_keywords
+from converter.keyword_names import KEYWORDS, SWITCHES, in_python, reporting_keywords
 from converter.model.content import Known
 from tests.test_messages import ROOT, texts
 from tests.test_public_names import EXAMPLE
+
+COMMAND_ONLY = frozenset(("profile", "kind", "list-rules"))
+"""Options of what only the command line does."""
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def test_every_option_that_a_message_names_is_known() -> None:
         if "\n" not in text and not text.startswith("--")  # gpg's own
         for option in re.findall(r"(?<![\w`-])--([a-z][a-z-]+)", re.sub(r"`+[^`]*`+", "", text))
     }
-    assert named - {*NAMES, *SWITCHES, *COMMAND_ONLY} == set()
+    assert named - {*KEYWORDS, *SWITCHES, *COMMAND_ONLY} == set()
 
 
 def test_an_error_names_keywords(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ Rows = Iterator[tuple[str, str]]
 LABELS = 14
 """The columns before a value."""
 
-MOST = 200
+LONGEST_VALUE = 200
 """The most characters shown of an annotation or a label."""
 
 
@@ -239,7 +239,7 @@ def _pairs(members: Mapping[str, str]) -> Iterator[str]:
 
 def _cut(value: str) -> str:
     """The start of a value, as some are whole documents; ``--json`` prints them in full."""
-    return value if len(value) <= MOST else f"{value[:MOST]}… ({count(len(value), 'character')})"
+    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}… ({count(len(value), 'character')})"
 
 
 def _column(label: str, values: Iterable[Any]) -> Rows:

@@ -30,7 +30,7 @@ ATTACHED = "attached"
 """Stands for the profiles that are stored with the image, in place of the name of a file."""
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
-MOST = 10_000
+MOST_SHOWN = 10_000
 """The most differences that are shown; all are counted."""
 
 
@@ -118,7 +118,7 @@ def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> Profil
         stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
     contents = there.contents(counted)
     rows = compare_profile(stated, contents, config)
-    shown = tuple(islice(rows, MOST))
+    shown = tuple(islice(rows, MOST_SHOWN))
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
     return ProfileResult(found, shown, len(shown) + sum(1 for _ in rows), counted.ignored, mounts, there.own)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from converter.stores.blob_spool import BlobSpool
 
 
-KEPT = 8
+MOST_OPEN = 8
 """The most stores that stay open for later readers: each may hold a file open."""
 
 
@@ -143,11 +143,11 @@ class Shared:
         return self._waited.get(job.destination, 0.0)
 
     def _spooled(self) -> BlobSpool:
-        from converter.stores.blob_spool import MOST, BlobSpool
+        from converter.stores.blob_spool import MOST_KEPT, BlobSpool
 
         with self._lock:
             if self._spool is None:
-                self._spool = self._kept.enter_context(BlobSpool(MOST if self.many else sys.maxsize))
+                self._spool = self._kept.enter_context(BlobSpool(MOST_KEPT if self.many else sys.maxsize))
             return self._spool
 
     def _opened(self) -> OpenStores:
@@ -172,7 +172,7 @@ class OpenStores:
     """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
 
     def __init__(self) -> None:
-        self._places: ResourcePool[tuple[str, str, Limits], _OpenStore] = ResourcePool(KEPT)
+        self._places: ResourcePool[tuple[str, str, Limits], _OpenStore] = ResourcePool(MOST_OPEN)
         self.close = self._places.close
 
     @contextmanager

@@ -24,7 +24,7 @@ from converter.schema.go_json import Folded, fold, would_fold
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
 RULES: tuple[Rule, ...] = (*json_text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
-MOST = 1000
+MOST_FINDINGS = 1000
 """Findings that are reported of one document; more would help nobody."""
 
 
@@ -37,10 +37,10 @@ def check_document(data: bytes, kind: str, profile: Strictness = "compat") -> tu
     check_kind(kind)
     if profile not in PROFILES:
         raise Usage(f'unknown profile "{profile}" (one of: {", ".join(PROFILES)})')
-    found = list(islice(_unique(_findings(read_json(data), data, kind, profile)), MOST + 1))
-    if len(found) > MOST:
-        rest = f"more than {MOST} findings: the rest is left out"
-        found[MOST] = Finding("", "json/too-many-findings", rest, json_text.SPEC)
+    found = list(islice(_unique(_findings(read_json(data), data, kind, profile)), MOST_FINDINGS + 1))
+    if len(found) > MOST_FINDINGS:
+        rest = f"more than {MOST_FINDINGS} findings: the rest is left out"
+        found[MOST_FINDINGS] = Finding("", "json/too-many-findings", rest, json_text.SPEC)
     return tuple(found)
 
 

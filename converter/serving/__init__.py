@@ -15,7 +15,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
 from converter.serving import appc_pages
 from converter.serving.conversions import AT_ONCE, Conversions, policy_of
-from converter.serving.image_store import MOST, ImageStore
+from converter.serving.image_store import DEFAULT_SIZE, ImageStore
 from converter.serving.rates import Rates
 from converter.serving.registry import Registry
 from converter.serving.responses import TEXT, Request, Response, refusal
@@ -50,7 +50,7 @@ class Settings:
     htpasswd: Path | None = None
     store: Path
     shared: Location | None = None
-    store_size: int = MOST
+    store_size: int = DEFAULT_SIZE
     at_once: int = AT_ONCE
     threads: int = 256
     rate: float = 0.0

@@ -37,7 +37,7 @@ from converter.stores.media.write_blob import write_blob_file
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
-MOST = 20 * GIB
+DEFAULT_SIZE = 20 * GIB
 """Bytes of blobs that are kept unless another number is given."""
 
 RECENT = 60.0

@@ -17,7 +17,7 @@ from converter.serving.registry import Registry
 from converter.serving.responses import HTML, Request, Response
 from converter.verification.proof import PROOF_LEVELS
 
-MOST = 1000
+MOST_IMAGES = 1000
 """The most images on the page."""
 
 
@@ -38,7 +38,7 @@ def page(request: Request, registry: Registry) -> Response:
         secure=request.scheme == "https",
         images=[
             _row(name, tag, job, kept.get((name, tag)), registry.store)
-            for name, tag, job in islice(sorted(listed, key=lambda one: one[:2]), MOST)
+            for name, tag, job in islice(sorted(listed, key=lambda one: one[:2]), MOST_IMAGES)
         ],
         total=len(listed),
         made=len(kept),

@@ -18,7 +18,7 @@ LINGERING = 2.0
 DROPPED = MIB
 """The most bytes that are read from it."""
 
-MOST = 1024
+MOST_CONNECTIONS = 1024
 """The most such connections at a time."""
 
 _BLOCK = 64 * KIB
@@ -71,7 +71,7 @@ class Watch:
             sock.shutdown(socket.SHUT_WR)
             sock.setblocking(False)
             with self._lock:
-                if not self._stopping.is_set() and len(self._closing.get_map()) < MOST:
+                if not self._stopping.is_set() and len(self._closing.get_map()) < MOST_CONNECTIONS:
                     self._closing.register(sock, selectors.EVENT_READ, _Closing(at=time.monotonic()))
                     return
         sock.close()

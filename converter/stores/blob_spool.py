@@ -16,7 +16,7 @@ from converter.stores.source import WrappedSource
 from converter.streams import Block, spool
 from converter.streams.blocks import ClosedOnExit, file_blocks
 
-MOST = 4 * GIB
+MOST_KEPT = 4 * GIB
 """Bytes kept on disk for later images. A blob in use is never dropped."""
 
 
@@ -26,7 +26,7 @@ class BlobSpool(ClosedOnExit):
     ``fetched`` counts the bytes that came from sources.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MOST_KEPT) -> None:
         self._held: ResourcePool[Digest, _Held] = ResourcePool(most)
         self._lock = threading.Lock()
         self.fetched = 0

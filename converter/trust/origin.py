@@ -35,7 +35,7 @@ EVIDENCE = "application/vnd.transship.origin.evidence.v1"
 VERSION = 1
 """The version of the conversion that a record refers to; code for every recorded version has to be kept."""
 
-MOST = 4096
+MOST_ROWS = 4096
 """The most rows of any list in a record."""
 
 IMAGE = "image"
@@ -127,7 +127,7 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
     """The records among the referrers of an image: each is read, since a list may state another type for it."""
     found: dict[Digest, Descriptor] = {}
     for one in attachments:
-        if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST:
+        if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST_ROWS:
             try:
                 said = load_object(fetch(one.descriptor).read())
                 if _is_record(said):
@@ -210,6 +210,6 @@ def _digest(row: Mapping[str, Any], name: str) -> Digest | None:
 
 
 def _at_most(rows: list[T], name: str) -> list[T]:
-    if len(rows) > MOST:
-        raise Invalid(f"expected at most {MOST} rows, found {len(rows)}", name)
+    if len(rows) > MOST_ROWS:
+        raise Invalid(f"expected at most {MOST_ROWS} rows, found {len(rows)}", name)
     return rows

@@ -11,7 +11,7 @@ from converter.model.problems import UNREADABLE, Problems
 from converter.schema import Finding, Strictness, check_document
 from converter.validate.rules import BY_NAME
 
-MOST = 100
+MOST_OF_A_RULE = 100
 """The most findings of one rule about one image; a last finding counts the rest."""
 _LONGEST = 400
 
@@ -38,7 +38,7 @@ class Findings(Problems):
     def add(self, rule: str, place: str, fact: str) -> None:
         """Add a violation of a rule at a place; ``fact`` says what is wrong (docs/messages.md)."""
         count = self._counts.get(rule, 0)
-        if count > MOST:  # a hostile layer breaks one rule a million times
+        if count > MOST_OF_A_RULE:  # a hostile layer breaks one rule a million times
             self._counts[rule] = count + 1
             return
         found = BY_NAME[rule]
@@ -81,9 +81,9 @@ class Findings(Problems):
         """All findings and, for each rule with too many, a count of the rest."""
         rest = []
         for rule, count in self._counts.items():
-            if count > MOST:
+            if count > MOST_OF_A_RULE:
                 last = next(one for one in reversed(self._found.values()) if one.rule == rule)
-                fact = f"{count - MOST} more findings of this rule"
+                fact = f"{count - MOST_OF_A_RULE} more findings of this rule"
                 rest.append(Finding("", rule, fact, last.spec, last.severity))
         return (*self._found.values(), *rest)
 
@@ -92,7 +92,7 @@ class Findings(Problems):
         if key in self._found:
             return
         count = self._counts[finding.rule] = self._counts.get(finding.rule, 0) + 1
-        if count <= MOST:
+        if count <= MOST_OF_A_RULE:
             self._found[key] = finding
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.conversion.shared import KEPT, OpenStores
+from converter.conversion.shared import MOST_OPEN, OpenStores
 from converter.errors import NotFound
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
@@ -29,8 +29,8 @@ def test_who_reads_at_the_same_time_reads_the_same_place(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "others, kept",
     [
-        pytest.param(KEPT - 1, True, id="a few others meanwhile: it is open still"),
-        pytest.param(KEPT, False, id="many others: it is closed, and opened again"),
+        pytest.param(MOST_OPEN - 1, True, id="a few others meanwhile: it is open still"),
+        pytest.param(MOST_OPEN, False, id="many others: it is closed, and opened again"),
     ],
 )
 def test_places_that_nobody_reads_stay_open_but_few(tmp_path: Path, others: int, kept: bool) -> None:

@@ -12,7 +12,7 @@ from converter.pages import render
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult
 
-NAMES = {"aci": "ACI", "docker": "Docker", "oci": "OCI", "rootfs": "a root file system", "bundle": "a bundle"}
+FORMAT_NAMES = {"aci": "ACI", "docker": "Docker", "oci": "OCI", "rootfs": "a root file system", "bundle": "a bundle"}
 
 RELATIONS = {
     "identical": "the same bytes",
@@ -46,7 +46,7 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
 
 def title(result: Result, *, dry_run: bool) -> str:
     """What happened, in a sentence."""
-    formats = " and ".join(dict.fromkeys(NAMES.get(target.format, target.format) for target in result.targets))
+    formats = " and ".join(dict.fromkeys(FORMAT_NAMES.get(target.format, target.format) for target in result.targets))
     fields = count(len({loss.field for loss in result.losses}), "field")
     lost = f"{fields} lost or kept elsewhere" if result.losses else "nothing lost"
     return f"{'Would be converted' if dry_run else 'Converted'} to {formats}, {lost}"

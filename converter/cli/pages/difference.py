@@ -16,7 +16,7 @@ from converter.usage import Node, files_below, find_node
 if TYPE_CHECKING:
     from converter.comparison import Difference
 
-MOST = 2000
+MOST_SHOWN = 2000
 """The most paths on the page; the JSON has all."""
 
 FOLDERS = 100
@@ -28,7 +28,7 @@ BUDGET = 1_700_000
 SAME, DIFFERS, ALONE = range(3)
 """The colours of the maps."""
 
-NAMES = ("A", "B")
+SIDES = ("A", "B")
 
 
 Trees = Mapping[str, Sequence[Node]]
@@ -52,7 +52,7 @@ def page(
         kind = kind_of(here)
         counts[kind] += 1
         _mark(trees, path, kind)
-        if kind != TIME_ONLY and len(rows) < MOST:
+        if kind != TIME_ONLY and len(rows) < MOST_SHOWN:
             rows.append((path, kind, here))
     return render(
         "difference.html.j2",
@@ -67,7 +67,7 @@ def page(
         maps=[
             (
                 platform,
-                [(name, data(encoded(tree, BUDGET // len(trees)))) for name, tree in zip(NAMES, two, strict=True)],
+                [(name, data(encoded(tree, BUDGET // len(trees)))) for name, tree in zip(SIDES, two, strict=True)],
             )
             for platform, two in trees.items()
         ],
@@ -106,7 +106,7 @@ def folders(trees: Trees) -> list[tuple[str, int, int]]:
 
 
 def _maps(two: Sequence[Node], budget: int) -> list[tuple[str, str]]:
-    return [(name, data(encoded(tree, budget))) for name, tree in zip(NAMES, two, strict=True)]
+    return [(name, data(encoded(tree, budget))) for name, tree in zip(SIDES, two, strict=True)]
 
 
 def _shown(platform: str, path: bytes) -> str:

@@ -10,7 +10,7 @@ from converter.errors import count
 from converter.pages import render
 from converter.validate.rules import all_rules
 
-MOST = 2000
+MOST_SHOWN = 2000
 """The most findings of one target on the page; the JSON has all."""
 
 
@@ -41,7 +41,7 @@ def grouped(one: Checked) -> list[dict[str, Any]]:
     """The findings of a target by rule, errors first, then those with most findings."""
     titles = {rule.name: rule.title for rule in all_rules()}
     found: dict[str, dict[str, Any]] = {}
-    for finding in one.findings[:MOST]:
+    for finding in one.findings[:MOST_SHOWN]:
         group = found.setdefault(
             finding.rule,
             {

@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from converter.reading import OpenedReference
 
-NAMES = ("name", "format", "media type", "digest", "image ID", "content", "platform", "OS version", "created", "author")
-IDENTITY = frozenset((*NAMES, "depends on", "artifact", "speaks of", "size"))
+ABOUT = (
+    "name",
+    "format",
+    "media type",
+    "digest",
+    "image ID",
+    "content",
+    "platform",
+    "OS version",
+    "created",
+    "author",
+)
+IDENTITY = frozenset((*ABOUT, "depends on", "artifact", "speaks of", "size"))
 ELSEWHERE = frozenset(("layers", "history", "images", "attached", "blobs"))
 """What has a part of the page of its own."""
 

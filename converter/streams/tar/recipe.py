@@ -14,10 +14,10 @@ from converter.model.frozen import frozen
 from converter.model.limits import GIB, KIB, current_limits
 from converter.streams import Block, Blocks
 
-MOST = 512 * KIB
+LONGEST = 512 * KIB
 """Characters of a recipe, at most. An ACI that would need more cannot be recreated bit for bit."""
 
-MOST_HEADERS = 32 * MOST
+MOST_HEADERS = 32 * LONGEST
 """Bytes of a recipe's headers, at most; in the text their trailing NULs are only counted."""
 
 MOST_ZEROS = 1 * GIB
@@ -36,16 +36,16 @@ class Ending:
 
     @classmethod
     def measured(cls, missing: int, blocks: Blocks) -> Ending:
-        """Read the end of an archive; at most ``MOST`` bytes of garbage are kept, one more than a recipe can hold."""
+        """Read the end of an archive; of garbage, at most ``LONGEST`` bytes are kept, more than a recipe can hold."""
         zeros, tail = 0, b""
         for block in blocks:
             if tail:
-                tail += bytes(block[: MOST - len(tail)])
+                tail += bytes(block[: LONGEST - len(tail)])
                 continue
             data = bytes(block)
             rest = data.lstrip(b"\0")
             zeros += len(data) - len(rest)
-            tail = rest[:MOST]
+            tail = rest[:LONGEST]
         return cls(missing=missing, zeros=zeros, tail=tail)
 
     def blocks(self) -> Iterator[Block]:
@@ -87,13 +87,13 @@ class Recipe:
 
     def add_header(self, ordinal: int, raw: bytes) -> None:
         """Add ``raw``, unless the recipe is already too large to write."""
-        if self._size < MOST:
+        if self._size < LONGEST:
             self.headers[ordinal] = raw
             self._size += len(raw.rstrip(b"\0"))
 
     def text(self) -> str | None:
-        """The recipe as JSON; None if it would exceed ``MOST`` characters."""
-        if self._size >= MOST or self.ending.zeros > MOST_ZEROS:
+        """The recipe as JSON; None if it would exceed ``LONGEST`` characters."""
+        if self._size >= LONGEST or self.ending.zeros > MOST_ZEROS:
             return None
         document = {
             "version": VERSION,
@@ -106,13 +106,13 @@ class Recipe:
             "tail": _encode_headers(self.ending.tail),
         }
         text = json.dumps(document, separators=(",", ":"))
-        return text if len(text) <= MOST else None
+        return text if len(text) <= LONGEST else None
 
     @classmethod
     def parse(cls, text: str) -> Recipe:
         """Read a recipe; raises Invalid or LimitExceeded if it is malformed."""
-        if len(text) > MOST:
-            raise LimitExceeded(f"recipe has {len(text)} characters: at most {MOST} are allowed")
+        if len(text) > LONGEST:
+            raise LimitExceeded(f"recipe has {len(text)} characters: at most {LONGEST} are allowed")
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
@@ -148,7 +148,7 @@ def _decode_headers(text: Any) -> bytes:
     try:
         encoded, _, zeros = text.rpartition("+")
         data = base64.b64decode(encoded, validate=True)
-        if zeros.isascii() and zeros.isdigit() and int(zeros) <= MOST:
+        if zeros.isascii() and zeros.isdigit() and int(zeros) <= LONGEST:
             return data + bytes(int(zeros))
     except (AttributeError, ValueError, binascii.Error):
         pass

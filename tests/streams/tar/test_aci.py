@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from converter.errors import ConverterError, Invalid, Unsupported
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.fields import DIR, LINK, SYMLINK
-from converter.streams.tar.recipe import MOST
+from converter.streams.tar.recipe import LONGEST
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
@@ -181,7 +181,7 @@ def test_a_name_that_a_layer_reserves_is_refused_or_heard() -> None:
 
 def test_a_recipe_that_would_be_too_large_is_none() -> None:
     recipes: list[str] = []
-    list(unpack_aci([manifest() + ROOTFS + END + b"x" * MOST], recipes.append))
+    list(unpack_aci([manifest() + ROOTFS + END + b"x" * LONGEST], recipes.append))
     assert recipes == []
 
 
@@ -213,7 +213,7 @@ LIES = [
     pytest.param(
         changed(headers={str(number): "+524288" for number in range(50)}), "bytes of headers", id="headers of gigabytes"
     ),
-    pytest.param(" " * (MOST + 1), "characters", id="more than a recipe may be"),
+    pytest.param(" " * (LONGEST + 1), "characters", id="more than a recipe may be"),
 ]
 
 
