@@ -101,7 +101,7 @@ def _check_image(
         verdict = validate(reference, profile)
         failure = _failure(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
     except ConverterError as error:
-        failure = _told(error)
+        failure = _message(error)
     else:
         if not failure:
             return verdict
@@ -129,7 +129,7 @@ def _check_document(
         findings = validate(data, actual, profile)
         failure = _failure(f"{name}: {actual}", findings, warnings, ignore)
     except (ConverterError, OSError) as error:
-        failure = _told(error)
+        failure = _message(error)
     else:
         if not failure:
             return findings
@@ -146,7 +146,7 @@ def _read(document: Document) -> tuple[str, bytes]:
     return "document", dump_json(document)
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """What is wrong, in one line: the lines of this package in a traceback help nobody."""
     from converter.errors import from_system
     from converter.keyword_names import in_python

@@ -159,7 +159,7 @@ class _Making:
                 self._carry([layer])
                 continue
             if not found:
-                found.append(read_derived(content, self._lent)[0])
+                found.append(read_derived(content, self._index_merged)[0])
             recipe, size = self._recipe(layer, *found[0])
             packing = find_packing(layer.content.blocks, self._workers) if self._converted else ""
             if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
@@ -180,7 +180,7 @@ class _Making:
             if isinstance(layer.content, Known):
                 self._add(layer.content, "layer")
 
-    def _lent(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
+    def _index_merged(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""
         fd = self._temporary()
 

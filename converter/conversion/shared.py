@@ -80,12 +80,12 @@ class Shared:
         options = source_store(job.options)
         if self.many and _has_many(job.source):
             with self._opened().source(job.source, options) as source:
-                yield source, _cheap
+                yield source, _keep_nothing
             return
         opened = open_source(job.source, options)
         if opened.local:
             with opened as source:
-                yield source, _cheap
+                yield source, _keep_nothing
             return
         from converter.stores.blob_spool import SharedSource
 
@@ -159,7 +159,7 @@ class Shared:
             return self._stores
 
 
-def _cheap() -> None:
+def _keep_nothing() -> None:
     """Reading a blob again costs little."""
 
 

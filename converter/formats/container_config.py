@@ -212,19 +212,19 @@ def _run_config(run: Mapping[str, Any]) -> RunConfig:
         user=member_or_empty(run, "User", str),
         exposed_ports=tuple(member_or_empty(run, "ExposedPorts", dict)),
         env=text_list(run, "Env"),
-        entrypoint=_says_nothing(run, "Entrypoint"),
-        cmd=_says_nothing(run, "Cmd"),
+        entrypoint=_optional_list(run, "Entrypoint"),
+        cmd=_optional_list(run, "Cmd"),
         volumes=tuple(member_or_empty(run, "Volumes", dict)),
         working_dir=member_or_empty(run, "WorkingDir", str),
         labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
         stop_signal=member_or_empty(run, "StopSignal", str),
         healthcheck=member_or_empty(run, "Healthcheck", dict) or None,
-        shell=_says_nothing(run, "Shell"),
-        on_build=_says_nothing(run, "OnBuild"),
+        shell=_optional_list(run, "Shell"),
+        on_build=_optional_list(run, "OnBuild"),
     )
 
 
-def _says_nothing(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+def _optional_list(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     return None if run.get(key) is None else text_list(run, key)
 
 

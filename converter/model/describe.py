@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 def describe(item: Item, attachments: Iterable[Attachment] = ()) -> Document:
     """An item of any kind, which ``kind`` states; ``attachments`` are what refers to it."""
-    return _item(item) | _told(attachments=[attachment(one) for one in attachments])
+    return _item(item) | _without_empty(attachments=[attachment(one) for one in attachments])
 
 
 def _item(item: Item) -> Document:
@@ -37,7 +37,7 @@ def _item(item: Item) -> Document:
 
 def image(item: Image) -> Document:
     """One image; layers and history base first."""
-    return {"kind": "image", "platform": platform(item.platform)} | _told(
+    return {"kind": "image", "platform": platform(item.platform)} | _without_empty(
         created=item.created,
         author=item.author,
         config=config(item.config),
@@ -51,7 +51,7 @@ def image(item: Image) -> Document:
 
 def _foreign(item: Image) -> Document:
     notes = item.notes
-    own = _told(
+    own = _without_empty(
         reference=notes.name,
         platform=notes.platform,
         dependencies=list(notes.depends_on),
@@ -63,14 +63,14 @@ def _foreign(item: Image) -> Document:
 
 def index(item: Index) -> Document:
     """Several images, with the items of its entries where they have been read."""
-    return {"kind": "index", "entries": [entry(one) for one in item.entries]} | _told(
+    return {"kind": "index", "entries": [entry(one) for one in item.entries]} | _without_empty(
         annotations=dict(item.annotations), original=original(item.original)
     )
 
 
 def artifact(item: Artifact) -> Document:
     """Something stored like an image that is not one."""
-    return {"kind": "artifact"} | _told(
+    return {"kind": "artifact"} | _without_empty(
         artifact_type=item.artifact_type,
         subject=str(item.subject) if item.subject else "",
         blobs=[descriptor(blob.descriptor) for blob in item.blobs],
@@ -80,12 +80,12 @@ def artifact(item: Artifact) -> Document:
 
 def entry(item: IndexEntry) -> Document:
     """One entry of an index."""
-    return {"descriptor": descriptor(item.descriptor)} | _told(item=_item(item.item) if item.item else None)
+    return {"descriptor": descriptor(item.descriptor)} | _without_empty(item=_item(item.item) if item.item else None)
 
 
 def layer(item: Layer) -> Document:
     """One layer: what it is, or what it would be made of."""
-    return content(item.content) | _told(
+    return content(item.content) | _without_empty(
         diff_id=str(item.diff_id) if item.diff_id else "", annotations=dict(item.annotations)
     )
 
@@ -102,10 +102,10 @@ def descriptor(item: Descriptor) -> Document:
     """What identifies a blob; ``size`` in bytes, left out if unknown."""
     size = {"size": item.size} if item.size >= 0 else {}
     return (
-        _told(media_type=item.media_type)
+        _without_empty(media_type=item.media_type)
         | {"digest": str(item.digest)}
         | size
-        | _told(
+        | _without_empty(
             urls=list(item.urls),
             annotations=dict(item.annotations),
             platform=platform(item.platform) if item.platform else None,
@@ -118,14 +118,14 @@ def descriptor(item: Descriptor) -> Document:
 
 def platform(item: Platform) -> Document:
     """The platform that the programs run on."""
-    return {"os": item.os, "architecture": item.architecture} | _told(
+    return {"os": item.os, "architecture": item.architecture} | _without_empty(
         variant=item.variant, os_version=item.os_version, os_features=list(item.os_features)
     )
 
 
 def config(item: RunConfig) -> Document:
     """How a container is started. ``entrypoint`` and the like are left out if not stated, but not if empty."""
-    return _told(
+    return _without_empty(
         user=item.user,
         exposed_ports=list(item.exposed_ports),
         env=list(item.env),
@@ -142,7 +142,7 @@ def config(item: RunConfig) -> Document:
 
 def history(item: History) -> Document:
     """One step of a build."""
-    return _told(
+    return _without_empty(
         created=item.created,
         created_by=item.created_by,
         author=item.author,
@@ -155,17 +155,17 @@ def original(item: Original | None) -> Document | None:
     """The documents an image was read from, by name."""
     if item is None:
         return None
-    return {"format": item.format, "manifest": descriptor(item.manifest.descriptor)} | _told(
+    return {"format": item.format, "manifest": descriptor(item.manifest.descriptor)} | _without_empty(
         config=descriptor(item.config.descriptor) if item.config else None
     )
 
 
 def attachment(item: Attachment) -> Document:
     """Something that refers to an image."""
-    return {"subject": str(item.subject), "descriptor": descriptor(item.descriptor)} | _told(tag=item.tag)
+    return {"subject": str(item.subject), "descriptor": descriptor(item.descriptor)} | _without_empty(tag=item.tag)
 
 
-def _told(**members: Any) -> Document:
+def _without_empty(**members: Any) -> Document:
     return {name: value for name, value in members.items() if value}
 
 

@@ -183,7 +183,7 @@ class LayoutReferrers:
     @property
     def subjects(self) -> dict[Digest, Digest]:
         """The entries whose documents have a subject, with that subject."""
-        return self._looked()[1]
+        return self._resolved()[1]
 
     def to(self, subject: Digest) -> Sequence[Attachment]:
         """The entries with that subject, by their documents or by cosign's tags."""
@@ -191,9 +191,9 @@ class LayoutReferrers:
 
     @cached_property
     def _by_subject(self) -> dict[Digest, list[Attachment]]:
-        return attachments_by_subject(*self._looked())
+        return attachments_by_subject(*self._resolved())
 
-    def _looked(self) -> tuple[Sequence[Descriptor], dict[Digest, Digest]]:
+    def _resolved(self) -> tuple[Sequence[Descriptor], dict[Digest, Digest]]:
         """The entries with those that an index of referrers lists, and the subjects that their documents have."""
         # From Python 3.12 on, a cached_property lets every thread compute it.
         with self._lock:

@@ -1,4 +1,4 @@
-"""Finds signatures in an image and among its attachments, by their content rather than their name.
+"""Finds the signatures stored in an image and attached to it, by their content rather than their name.
 
 Nothing is verified here, and nothing is trusted because it was found. What cannot be read is listed as the kind its
 label states, so that ``verify`` refuses it visibly.

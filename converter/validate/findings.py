@@ -61,10 +61,10 @@ class Findings(Problems):
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""
         if not isinstance(error, WRONG):
             raise error
-        if rule not in _UNEXPLAINED or not self._told(place):
+        if rule not in _UNEXPLAINED or not self._has_error(place):
             self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
 
-    def _told(self, place: str) -> bool:
+    def _has_error(self, place: str) -> bool:
         """Whether there is an error at a place or below it."""
         return any(
             one.severity == "error"

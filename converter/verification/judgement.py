@@ -93,7 +93,7 @@ class Judgement:
         """Whether everything wanted holds."""
         return not self.unmet
 
-    def or_of(self, image: Judgement) -> Judgement:
+    def or_image(self, image: Judgement) -> Judgement:
         """The judgement of an image of this index, which counts in its place."""
         unmet = () if image.ok else tuple(dict.fromkeys((*self.unmet, *image.unmet)))
         return replace(image, verdicts=(*self.verdicts, *image.verdicts), unmet=unmet)
@@ -151,7 +151,7 @@ def judge_either(stored: Stored, wanted: Wanted, platform: str) -> Judgement:
     """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image)."""
     judgement = judge(stored, wanted)
     image = image_within(stored, judgement, platform)
-    return judgement if image is None else judgement.or_of(judge(image, wanted.without_signers(judgement.signed)))
+    return judgement if image is None else judgement.or_image(judge(image, wanted.without_signers(judgement.signed)))
 
 
 def image_within(stored: Stored, judgement: Judgement, platform: str) -> Stored | None:

@@ -41,7 +41,7 @@ def judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     judgement = _judge_with_records(stored, wanted)
     image = image_within(stored, judgement, wanted.platform)
     if image is not None:
-        judgement = judgement.or_of(_judge_with_records(image, wanted.without_signers(judgement.signed)))
+        judgement = judgement.or_image(_judge_with_records(image, wanted.without_signers(judgement.signed)))
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]

@@ -71,7 +71,7 @@ class Cluster:
             raise
         threads = sum(self._client.nthreads().values())
         self.images = min(max(4, 2 * threads), MOST_IMAGES)
-        self._client.subscribe_topic(TOPIC, self._hear)
+        self._client.subscribe_topic(TOPIC, self._receive)
         self._hosts.on_back_off = lambda host, seconds: self._holds.put((host, seconds))
         self._reporter.start()
         return self
@@ -138,7 +138,7 @@ class Cluster:
                         self._hosts.patience(host, job.options.store.retries).wait()
             yield
 
-    def _hear(self, message: tuple[float, Any]) -> None:
+    def _receive(self, message: tuple[float, Any]) -> None:
         """Handle a worker's message; called in the event loop of Dask's client, which must not be blocked."""
         _, sent = message
         name, *fields = sent["event"]

@@ -71,12 +71,12 @@ class Authorizer:
         credentials: Callable[[], Credentials | None],
         ask: Ask,
         now: Callable[[], float] = time.monotonic,
-        anew: Callable[[], Credentials | None] | None = None,
+        renewed: Callable[[], Credentials | None] | None = None,
     ) -> None:
-        """``anew`` looks the credentials up again, which may have been renewed since ``credentials`` did."""
+        """``renewed`` looks the credentials up again, which may have been renewed since ``credentials`` did."""
         self._url = origin_url
         self._find = credentials
-        self._anew = anew or credentials
+        self._find_renewed = renewed or credentials
         self._ask = ask
         self._now = now
         self._challenge: Challenge | None = None
@@ -116,16 +116,16 @@ class Authorizer:
         if credentials is not None and credentials.registry_token:
             return f"Bearer {credentials.registry_token}"
         try:
-            token = self._buy(self._challenge, scopes, credentials)
+            token = self._request_token(self._challenge, scopes, credentials)
         except Denied:
-            renewed = self._anew()
+            renewed = self._find_renewed()
             if renewed == credentials:
                 raise
-            token = self._buy(self._challenge, scopes, renewed)
+            token = self._request_token(self._challenge, scopes, renewed)
         self._tokens[scopes] = token
         return f"Bearer {token.value}"
 
-    def _buy(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
+    def _request_token(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
         realm = redirect_target(self._url, challenge.parameters.get("realm", ""))
         requested = _merged(scopes, challenge.parameters.get("scope", ""))
         asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []

@@ -199,7 +199,7 @@ class Client:
         base = self._base()
         with self._lock:
             if self._auth is None:
-                self._auth = Authorizer(base, self._credentials, self._ask, anew=self._renewed)
+                self._auth = Authorizer(base, self._credentials, self._ask, renewed=self._renewed)
             return self._auth
 
     def _ask(self, request: Request, authorization: str | None) -> bytes:
@@ -224,7 +224,7 @@ class Client:
             return error
         used = self._found[0] if self._found else None
         if used is None:
-            fact = f"{self.host} requires a login: {self._way_to_log_in()}"
+            fact = f"{self.host} requires a login: {self._login_hint()}"
         else:
             source = f" from {used.source}" if used.source else ""
             if (accepted and not used.registry_token) or response.status == 403:
@@ -236,7 +236,7 @@ class Client:
                 fact = f"{self.host} rejected {whose}{source}"
         return Denied(f"{fact} ({_error_text(response.status, text)})")
 
-    def _way_to_log_in(self) -> str:
+    def _login_hint(self) -> str:
         if self.options.delegated:
             places = ", ".join(map(str, credentials.auth_files(self.options)))
             return f"`podman login {self.host}` on this worker, which has none in {places}"

@@ -61,7 +61,7 @@ class RegistrySource(BaseSource):
         except Missing as error:
             if isinstance(tag, Digest):
                 raise NotFound("manifest unknown: the registry has none with this digest") from error
-            there = f" ({self._what_there_is()})" if self._hints else ""
+            there = f" ({self._tags_hint()})" if self._hints else ""
             raise NotFound(f'no tag "{tag}" in {self._name.name}{there}') from error
 
     def fetch(self, descriptor: Descriptor) -> Known:
@@ -116,7 +116,7 @@ class RegistrySource(BaseSource):
         assert last is not None
         raise last
 
-    def _what_there_is(self) -> str:
+    def _tags_hint(self) -> str:
         try:
             found = list(islice(list_tags(self._client), _SHOWN + 1))
         except NotFound:

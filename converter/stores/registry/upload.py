@@ -104,11 +104,11 @@ class _Job:
         failures = best = 0
         while True:
             try:
-                return self._go_on()
+                return self._proceed()
             except Interrupted as error:
                 failures += 1
                 self._client.patience.retry(error, failures)
-            done = self._find_out()
+            done = self._ask_progress()
             if done is not None:
                 return done
             if self._session is not None and self._session.offset > best:
@@ -119,7 +119,7 @@ class _Job:
             cancel_upload(self._client, self._session)
             self._session = None
 
-    def _go_on(self) -> Digest:
+    def _proceed(self) -> Digest:
         session = self._session = self._session or begin_upload(self._client)
         expected = self._expected
         try:
@@ -133,7 +133,7 @@ class _Job:
         self.abandon()
         self._chunk = smaller
         self._replay.keep()
-        return self._go_on()
+        return self._proceed()
 
     def _smaller(self, status: int) -> int | None:
         """The part size to try after a refusal; None if there is no smaller one."""
@@ -193,7 +193,7 @@ class _Job:
                 raise Interrupted(error.fact) from error
             raise
 
-    def _find_out(self) -> Digest | None:
+    def _ask_progress(self) -> Digest | None:
         """Ask how far the upload has come after a break; returns the digest if it proves complete."""
         session = self._session
         if session is None:

@@ -215,7 +215,7 @@ class _State:
         if not name:
             raise Invalid('entry "/" is not a directory')
         if name in directory.children:
-            self._lose(path, directory.children[name])
+            self._keep_replaced(path, directory.children[name])
         directory.children[name] = leaf
 
     def _put_directory(self, path: bytes, place: int) -> None:
@@ -223,7 +223,7 @@ class _State:
         directory = parent.children.get(name) if name else parent
         if not isinstance(directory, _Dir):
             if directory is not None:
-                self._lose(path, directory)
+                self._keep_replaced(path, directory)
             directory = parent.children[name] = _Dir(self._layer)
             self._held.add(DIRECTORY)
         directory.layer, directory.place = self._layer, place
@@ -236,7 +236,7 @@ class _State:
             child = directory.children.get(part)
             if not isinstance(child, _Dir):
                 if child is not None:  # a symbolic link, perhaps: never followed
-                    self._lose(b"/".join(above[: number + 1]), child)
+                    self._keep_replaced(b"/".join(above[: number + 1]), child)
                 child = directory.children[part] = _Dir(self._layer)
                 self._held.add(UNDESCRIBED)
             directory = child
@@ -261,7 +261,7 @@ class _State:
             return self._layer if found >= self._begun else -1
         return found.layer
 
-    def _lose(self, path: bytes, found: _Dir | _Leaf) -> None:
+    def _keep_replaced(self, path: bytes, found: _Dir | _Leaf) -> None:
         """Remember the files of what is being replaced."""
         stack = [(path, found)]
         while stack:
