@@ -28,7 +28,7 @@ def main() -> int:
     """Exit 1 where the peer is not there to be measured."""
     options = _arguments()
     if shutil.which("skopeo") is None:
-        print("bench: got no skopeo on PATH, want it as the peer (apt-get install skopeo)", file=sys.stderr)
+        print("bench: skopeo is not on PATH: it is the peer (apt-get install skopeo)", file=sys.stderr)
         return 1
     options.folder.mkdir(parents=True, exist_ok=True)
     for shape in options.images:
@@ -130,7 +130,7 @@ def _arguments() -> argparse.Namespace:
     options.images = options.images or list(TITLES)
     unknown = set(options.images) - set(TITLES)
     if unknown:
-        parser.error(f"got the image {unknown.pop()!r}, want one of {', '.join(TITLES)}")
+        parser.error(f"unknown image {unknown.pop()!r} (one of: {', '.join(TITLES)})")
     return options
 
 

@@ -1,4 +1,4 @@
-"""The figures as a page for people: a table, and a plot that can be read without it."""
+"""The figures as a page for people: tables, and a plot."""
 
 from __future__ import annotations
 
@@ -22,35 +22,39 @@ def page(figures: Sequence[Figure]) -> str:
 INTRODUCTION = (
     "# Benchmarks",
     "",
-    "Written by `bin/bench`: each command ran in turn with the peer's, after one run that does not count.",
-    "Whole-process figures; medians. A ratio below 1 is faster than the peer.",
+    "`bin/bench` writes this page. It runs each command in turn with the same conversion by another program, the peer;",
+    "the first run of both does not count. Figures are medians, of whole processes from start to end. A ratio below 1",
+    "means that transship is faster.",
 )
 
 NOTES = (
     "",
-    "The floor is the time that reading, hashing, inflating, deflating and writing alone would take on these cores,",
-    "measured in the same run, and not less than the largest layer needs for what goes from its first byte to its last",
-    "on one core; it knows neither start-up nor disk.",
+    "**floor**: the time that reading, hashing, inflating, deflating and writing would take by themselves on these",
+    "cores, measured in the same run. Work that one core must do in order, such as hashing the largest layer, sets a",
+    "lower bound to it. Start-up and the disk are not part of it.",
     "",
-    "*size* is our output over the peer's, *of floor* our wall time over the floor. For `docker-archive → aci` the",
-    "peer is skopeo's `docker-archive → oci`, since no other tool writes an ACI from today's archives. pigz packs",
-    "the archive as it is. *again* is measured beside our own first conversion. Ours makes what it wrote durable",
-    "before it shows it; skopeo, umoci and pigz do not. Between registries, Debian's docker-registry at both ends",
-    "works on the same cores; its processor time is not counted.",
+    "- *size* is the size of our output divided by the peer's, and *of floor* our wall time divided by the floor.",
+    "- No other tool writes ACIs from today's archives, so `docker-archive → aci` is compared with skopeo's",
+    "  `docker-archive → oci`.",
+    "- pigz only packs the archive: it neither reads nor writes an image.",
+    "- *again* is compared with our own first conversion.",
+    "- transship syncs what it has written to the disk before it shows it. skopeo, umoci and pigz do not.",
+    "- Between registries, Debian's docker-registry runs at both ends on the same cores. Its processor time is not",
+    "  counted.",
 )
 
 
 def _real(figures: Sequence[Figure]) -> Iterator[str]:
     limits = ", ".join(
-        f"{one.codec} {one.time:.2f} of the time and {one.size:.2f} of the size" for one in TARGETS.values()
+        f"{one.time:.2f} of the time and {one.size:.2f} of the size for {one.codec}" for one in TARGETS.values()
     )
     yield from (
         "",
         "## Real trees",
         "",
-        "Images of real files: wall time, processor time and size divided by skopeo's for the same image,",
-        f"and our peak memory. Targets: {limits},",
-        f"{MEMORY // MIB} MiB of memory; what is beyond its target is **bold**. `bench/trees.py` makes the images.",
+        "Images of real files, made by `bench/trees.py`. Wall time, processor time and size are divided by skopeo's",
+        "for the same image; MiB is our peak memory. A figure that misses its target is **bold**. The targets are",
+        f"{limits}, and {MEMORY // MIB} MiB of memory.",
         "",
         *_conditions(figures),
         "",
@@ -68,15 +72,15 @@ def _real(figures: Sequence[Figure]) -> Iterator[str]:
 
 
 def _beside(figure: Figure, target: Target) -> list[str]:
-    def told(value: str, *, beyond: bool) -> str:
+    def marked(value: str, *, beyond: bool) -> str:
         return f"**{value}**" if beyond else value
 
     cpu = figure.cpu / figure.peer_cpu
     return [
-        told(f"{figure.ratio:.2f}", beyond=figure.ratio > target.time),
-        told(f"{cpu:.2f}", beyond=cpu > target.time),
-        told(f"{figure.size_ratio:.3f}", beyond=figure.size_ratio > target.size),
-        told(f"{figure.rss / MIB:.0f}", beyond=figure.rss > MEMORY),
+        marked(f"{figure.ratio:.2f}", beyond=figure.ratio > target.time),
+        marked(f"{cpu:.2f}", beyond=cpu > target.time),
+        marked(f"{figure.size_ratio:.3f}", beyond=figure.size_ratio > target.size),
+        marked(f"{figure.rss / MIB:.0f}", beyond=figure.rss > MEMORY),
     ]
 
 
@@ -86,11 +90,12 @@ def _generated(figures: Sequence[Figure]) -> Iterator[str]:
         "",
         "## Generated images",
         "",
-        "They show how time grows with size and with the number of files; their sizes say nothing about real trees.",
+        "These show how time grows with the size of an image and with the number of its files. Their content is",
+        "made up, so the sizes of the output say nothing about real images.",
         "",
         *_conditions(figures),
         "",
-        "![wall time as a part of the peer's](benchmarks.svg)",
+        "![wall time divided by the peer's](benchmarks.svg)",
         "",
         f"| {' | '.join((*columns, 'size', 'of floor'))} |",
         "|---" * (len(columns) + 2) + "|",
@@ -102,7 +107,7 @@ def _conditions(figures: Sequence[Figure]) -> Iterator[str]:
     """How they were measured: a line for each of the occasions."""
     for conditions in dict.fromkeys(figure.conditions for figure in figures):
         loads = [figure.load for figure in figures if figure.conditions == conditions and figure.load is not None]
-        busy = f"; the load of the machine was {min(loads):.0f} to {max(loads):.0f}" if loads else ""
+        busy = f"; load {min(loads):.0f} to {max(loads):.0f}" if loads else ""
         yield f"- {conditions}{busy}."
 
 

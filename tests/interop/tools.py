@@ -23,7 +23,7 @@ def need(*programs: str) -> None:
     """
     for program in programs:
         if "/" not in program and program not in PEERS:
-            pytest.fail(f"got the program {program}, want one that tests/interop/peers.py lists")
+            pytest.fail(f"{program} is not listed in tests/interop/peers.py")
         if find(program) is None:
             give_up(f"needs the program {program} (Debian: apt-get install {PEERS[program][0]})")
 
@@ -88,5 +88,5 @@ def run_bytes(
     )
     if done.returncode != status:
         said = (done.stdout[-4000:] + done.stderr[-8000:]).decode(errors="replace")
-        pytest.fail(f"{' '.join(command)}: got exit status {done.returncode}, want {status}\n{said}")
+        pytest.fail(f"{' '.join(command)}: exit status {done.returncode}, expected {status}\n{said}")
     return done.stdout
