@@ -125,7 +125,7 @@ def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
 
 
 @pytest.mark.exhaustive
-def test_any_validator_gives_the_verdicts_that_the_rules_of_the_schemas_foretell() -> None:
+def test_any_validator_gives_the_verdicts_of_the_rules_that_the_schemas_state() -> None:
     stated = {rule["rule"] for rule in json.loads((FIXTURES / "rules.json").read_bytes()) if rule["schema"]}
     disagree = []
     for kind in KINDS:
