@@ -159,8 +159,8 @@ def test_without_root_every_file_is_as_umoci_unpacks_it(image: Layout, place: Pa
         assert ours[name] == replace(wanted, owner=(NOBODY, NOBODY), xattrs=xattrs), name
     assert ours["srv/owned"].xattrs == {"user.rootlesscontainers": "08c08db70110feff03"}
     assert [line.partition(": ")[2] for line in said.splitlines()] == [
-        "the owners of 1 files are in user.rootlesscontainers, for only root gives away",
-        "device nodes: 1 became empty files, for only root makes nodes, and only where they are asked for (--devices)",
+        "the owners of 1 files are in user.rootlesscontainers: only root can set them",
+        "device nodes: 1 became empty files: making them takes root and --devices",
         "extended attributes: 1 could not be kept here",
     ]
     assert not [path for path in place.iterdir() if path.name.startswith(".")]
@@ -173,7 +173,7 @@ def nobodys(small_oci: Layout, place: Path) -> Path:
     run("chown", "-R", f"{NOBODY}:{NOBODY}", place / "layout")
     image = f"oci:{place}/layout:{small_oci.tag}"
     said = run(sys.executable, "-c", AS_NOBODY, image, place / "warm", f"bundle:{place}/bundle")
-    assert "the container runs as root, who is you outside of it" in said
+    assert "the container runs as root, which is you outside of it" in said
     return place / "bundle"
 
 

@@ -107,7 +107,7 @@ def test_a_bundle_is_compared_by_the_process_that_it_starts(cli: Cli, tmp_path: 
     assert 'config: args: expected ["/bin/sh"], actual ["/bin/zsh"]' in done.stdout
 
 
-@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.skipif(not ROOT, reason="only root can change owners")
 def test_a_changed_owner_is_found(cli: Cli, tmp_path: Path, tree: Path) -> None:
     (tmp_path / "p.mtree").write_text(cli("profile", f"rootfs:{tree}").stdout)
     os.chown(tree / "bin/app", 5, 7)

@@ -265,7 +265,7 @@ def test_somebody_who_is_not_root_is_told_what_is_not_kept(tmp_path: Path, monke
     options = StoreOptions(report=heard.append, devices=True)
     unpack(tmp_path / "new/parent/target", data, options=options)
     assert [event.fact.partition("target: ")[2] for event in heard if isinstance(event, Warned)] == [
-        "the owners of 2 files are in user.rootlesscontainers, for only root gives away",
+        "the owners of 2 files are in user.rootlesscontainers: only root can set them",
         "owners of links and pipes: 2 could not be kept here",
     ]
     assert stat.S_IMODE((tmp_path / "new/parent/target").stat().st_mode) == 0o555

@@ -39,7 +39,7 @@ class SwappedDirectory(Staging):
         super().__init__(path)
         self._inputs = inputs or Inputs()
         self._replaceable = replaceable
-        self._ours = ours
+        self._own_names = ours
         self._serial = itertools.count()
 
     def begin(self) -> None:
@@ -50,7 +50,7 @@ class SwappedDirectory(Staging):
             if not self._empty() and not self._replaceable(self.path):
                 raise Invalid(f"{self.shown} is neither empty nor a dir: image")
             for path in map(self.path.joinpath, names_in(self.path) if self.path.exists() else ()):
-                if self._ours.fullmatch(path.name):
+                if self._own_names.fullmatch(path.name):
                     self._inputs.refuse(path, path.stat())
             self.stage()
 
@@ -97,7 +97,7 @@ class SwappedDirectory(Staging):
 
     def _others(self) -> bool:
         """Whether the place has files that are not of an image, which would be removed with the old one."""
-        return not all(self._ours.fullmatch(name) or NAME.fullmatch(name) for name in names_in(self.path))
+        return not all(self._own_names.fullmatch(name) or NAME.fullmatch(name) for name in names_in(self.path))
 
     def _move(self, last: str) -> None:
         if not self._empty() and not self._replaceable(self.path):
@@ -107,5 +107,5 @@ class SwappedDirectory(Staging):
             (self.staged / name).rename(self.path / name)
         sync_directory(self.path)
         for name in names_in(self.path):
-            if name not in names and self._ours.fullmatch(name):
+            if name not in names and self._own_names.fullmatch(name):
                 (self.path / name).unlink()

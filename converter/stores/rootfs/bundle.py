@@ -95,7 +95,7 @@ class RootfsSink(OneRootSink[StagedDirectory]):
     def _report(self, tree: Unpacked) -> None:
         """Report what differs from the image."""
         if tree.recorded:
-            self._tell(f"the owners of {tree.recorded} files are in user.rootlesscontainers, for only root gives away")
+            self._tell(f"the owners of {tree.recorded} files are in user.rootlesscontainers: only root can set them")
         for what, count in sorted(tree.left_out.items()):
             self._tell(f"{what}: {count} {REASONS.get(what, 'could not be kept here')}")
 
@@ -103,7 +103,7 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         self._options.report(Warned(f"{self._target.shown}: {fact}"))
 
 
-REASONS = {DEVICES: "became empty files, for only root makes nodes, and only where they are asked for (--devices)"}
+REASONS = {DEVICES: "became empty files: making them takes root and --devices"}
 
 
 class BundleSink(RootfsSink):
@@ -123,20 +123,20 @@ class BundleSink(RootfsSink):
         """Unpack the tar, or write the configuration, adapted for an ordinary user to one that he can run."""
         if media_type != types.RUNTIME_CONFIG:
             return super().put(blocks, media_type, expected)
-        data = self._ours(b"".join(blocks))
+        data = self._adapted(b"".join(blocks))
         write_file(self._target.staged / CONFIG, data)
         self._config = Descriptor.of(data, media_type)
         return self._config
 
-    def _ours(self, data: bytes) -> bytes:
+    def _adapted(self, data: bytes) -> bytes:
         """The configuration for the user who made the files and will run it."""
         if os.geteuid() == 0:
             return data
         config = load_object(data)
         if not is_root(config):
-            self._tell("the container runs as root, who is you outside of it: an ordinary user is nobody else in one")
+            self._tell("the container runs as root, which is you outside of it: other users take root")
         if is_limited(config):
-            self._tell("memory and processors are not limited, for an ordinary user has no control groups")
+            self._tell("memory and processors are not limited: this takes root")
         return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
     def _make_root(self) -> Path:
