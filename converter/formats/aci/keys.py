@@ -1,4 +1,4 @@
-"""Annotations that keep what a format cannot express, so that converting back restores it.
+"""Names of the annotations that keep what a format cannot express, so that converting back restores it.
 
 Those below ``appc.io/docker/`` that docker2aci writes have its names and its form. A kept value applies only as long as
 it agrees with the manifest: editing the manifest edits the image.
