@@ -40,7 +40,8 @@ Examples:
 def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, int]:
     host, colon, port = value.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise Usage(f'invalid address "{value}": expected HOST:PORT')
+        meant = f" (did you mean 127.0.0.1:{value}?)" if value.isascii() and value.isdigit() else ""
+        raise Usage(f'invalid address "{value}": expected HOST:PORT, with a port up to 65535{meant}')
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as is asked for; without TLS it is refused
 
 
@@ -182,19 +183,28 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
     from converter.model.reference import STDIN, Location
     from converter.serving.served_names import PLACE
 
-    for source in sources:
-        location = Location.parse(source)
+    def check(location: Location) -> None:
         if location.kind.access == "path" and location.path not in STDIN and not Path(location.path).exists():
             raise NotFound(f"{location.path}: no such file or directory")
+
+    for source in sources:
+        location = Location.parse(source)
+        check(location)
         yield sync_file.SyncEntry(source=location, to=PLACE, rename=check_template(rename), options=options)
     for path in configs:
         with within(str(path)):
             for entry in sync_file.read_sync_file(
-                read_option_file(path), options, PLACE, _no_signing, check_template(rename)
+                read_option_file(path), options, PLACE, _no_signing, check_template(rename), unused=_UNUSED
             ):
-                if entry.to != PLACE:
-                    raise Usage(f'{entry.source} has the destination {entry.to}: leave out "to", it is served here')
+                check(entry.source)
                 yield entry
+
+
+_UNUSED = {
+    "to": "images are served, not written",
+    "overwrite": "nothing is replaced",
+}
+"""The members of a sync file that a server refuses, and why."""
 
 
 def _no_signing(_names: object) -> Signing:

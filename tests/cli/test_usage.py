@@ -92,6 +92,15 @@ def test_wrong_usage(
     assert "'" not in shown.err
 
 
+SYNC_FILES = {
+    "oci": "images:\n- from: rootfs:.\n  to: oci:x\n",
+    "all": "defaults:\n  overwrite: true\nimages:\n- from: rootfs:.\n",
+    "sign": "images:\n- from: rootfs:.\n  sign: k\n",
+    "none": "images:\n- from: oci:nosuch\n",
+    "word": "listen: 127.0.0.1:0\nimages:\n- from: rootfs:.\n",
+}
+
+
 def test_a_wrong_value_in_the_environment_is_said_to_be_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +126,23 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
         pytest.param("tags docker://localhost:5000", "`transship tags docker://localhost:5000/` lists", id="a port"),
         pytest.param("serve aci:nosuch", "transship: nosuch: no such file or directory\n", id="nothing to serve"),
         pytest.param(
+            "serve --config oci.yaml", 'oci.yaml > line 3: "to" has no effect here: images are served,', id="a target"
+        ),
+        pytest.param(
+            "serve --config all.yaml", 'all.yaml > line 2: "overwrite" has no effect here: nothing is', id="of all"
+        ),
+        pytest.param(
+            "serve --config sign.yaml", 'sign.yaml > line 2: signing is not possible here: leave out "sign"', id="a key"
+        ),
+        pytest.param("serve --config none.yaml", "none.yaml: nosuch: no such file or directory", id="a missing source"),
+        pytest.param("serve --config word.yaml", "besides defaults and images is a registry", id="an unknown setting"),
+        pytest.param(
+            "serve a --listen 5000", "with a port up to 65535 (did you mean 127.0.0.1:5000?)", id="a port alone"
+        ),
+        pytest.param(
+            "serve a --listen h:99999", "expected HOST:PORT, with a port up to 65535\n", id="too large a port"
+        ),
+        pytest.param(
             "convert rootfs:. oci:/proc/x", "cannot write in /proc: it takes no new files", id="no place at all"
         ),
         pytest.param("inspect oci://x", "//x: no such file or directory (did you mean x?)", id="a path as a URL"),
@@ -134,6 +160,8 @@ def test_a_reference_that_says_too_little_or_too_much(
     line: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    for name, text in SYNC_FILES.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
     assert main(line.split()) in (1, 2)
     shown = capsys.readouterr().err
     assert told in shown

@@ -64,6 +64,8 @@ KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 The others have an effect everywhere; so have those in ``defaults``, which are for whom they concern.
 """
 
+NONE_UNUSED: Mapping[str, str] = {}
+
 SHOWN = 20
 """The most faults of a file that are reported at once."""
 
@@ -84,10 +86,17 @@ class SyncEntry:
 
 
 def read_sync_file(
-    data: bytes, options: Options, to: Location | None, signing: MakeSigning, rename: str = ""
+    data: bytes,
+    options: Options,
+    to: Location | None,
+    signing: MakeSigning,
+    rename: str = "",
+    *,
+    unused: Mapping[str, str] = NONE_UNUSED,
 ) -> list[SyncEntry]:
     """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they apply unless an entry itself
-    says otherwise, and override the file's ``defaults``.
+    says otherwise, and override the file's ``defaults``. ``unused`` are members that the command has no use for, with
+    the reason.
 
     Raises Invalid with every fault and its line, and Usage, also if every entry has another ``to`` than the command's.
     """
@@ -95,7 +104,8 @@ def read_sync_file(
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
-    reading = _Reading(found, _defaults(value, options, to, rename), options, to, signing, rename)
+    reading = _Reading(found, _defaults(value, options, to, rename), options, to, signing, rename, unused)
+    reading.require_used("defaults", own=value.get("defaults") or {})
     entries = [*reading.registries(value), *reading.images(value)]
     if to is not None and entries and all(entry.to != to for entry in entries):
         raise Usage(f'destination {to} has no effect: each image of the file has its own "to"')
@@ -118,6 +128,14 @@ class _Reading:
     to: Location | None
     signing: MakeSigning
     rename: str
+    unused: Mapping[str, str]
+
+    def require_used(self, *path: str | int, own: Mapping[str, Any]) -> None:
+        """Raise Usage for a member that the command has no use for."""
+        for key, why in self.unused.items():
+            if key in own:
+                with self._at((*path, key)):
+                    raise Usage(f'"{key}" has no effect here: {why}')
 
     def registries(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
         for host, said in value.items():
@@ -153,6 +171,7 @@ class _Reading:
         references: Sequence[str] = (),
         takes: Callable[[], Takes] | None = None,
     ) -> SyncEntry:
+        self.require_used(*path[: 1 if path[0] != "images" else 2], own=said)
         with self._at(path):
             own, said = said, {**self.defaults, **said}
             to = Location.parse(said["to"]) if "to" in said else self.to
@@ -261,7 +280,9 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
             expected = " or ".join(kind.as_dict()["types"])
             # A misplaced value there may be a password.
             there = "something else" if "credentials" in path else _kind(error.instance)
-            return found.line(path), f"{where}expected {expected}, found {there}"
+            other = len(path) == 1 and path[0] not in ("defaults", "images")
+            hint = " (a member besides defaults and images is a registry)" if other else ""
+            return found.line(path), f"{where}expected {expected}, found {there}{hint}"
         case "enum":
             return found.line(path), f"{where}unknown value {_quoted(error.instance)} (one of: {', '.join(kind.value)})"
     return found.line(path), f"{where}invalid value {_quoted(error.instance)}" if error.instance else f"{where}no value"
