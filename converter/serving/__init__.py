@@ -145,7 +145,6 @@ class Server:
         ending.join(self._settings.grace)
         self._conversions.close()
         ending.join()
-        self._store.close()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -253,7 +253,7 @@ class Conversions:
         key, name = self.key(job, found), name_of(job)[0]
         if (kept := self.store.bring(key, name)) is not None:
             return kept
-        with self._turns:
+        with self.store.making(key, lambda: self._stopped), self._turns:
             # While this one waited, another server may have made it.
             if (kept := self.store.image(key) or self.store.bring(key, name)) is not None:
                 return kept
@@ -272,7 +272,7 @@ class Conversions:
                 self.seconds += time.monotonic() - began
                 with self._lock:
                     del self._under_way[key]
-        return self.store.add(made, *name_of(job))
+            return self.store.add(made, *name_of(job))
 
     def _converted(self, job: Job, found: Resolved) -> StoredImage:
         sink = ImageStoreSink(self.store, _accepts(job))

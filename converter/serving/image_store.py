@@ -2,21 +2,19 @@
 
 An image's key begins with the policy that it met: one that met another is kept, and not served.
 
-A blob is written aside, verified, made durable, and then renamed; so is the record of an image, after all its blobs. A
-process may be killed at any moment, and any number of them may share the folder. When the folder is full, the least
-recently used blobs are removed; an image that lacks some is converted again.
+A blob is written to a temporary file, verified, made durable, and then renamed; so is the record of an image, after
+all its blobs. A process may be killed at any moment, and any number of them may share the folder. When the folder is
+full, the least recently used blobs are removed; an image that lacks some is converted again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -32,8 +30,9 @@ from converter.model.limits import GIB
 from converter.model.members import member_or_empty, required_member
 from converter.model.reference import is_of_attachment
 from converter.serving.responses import FileBody
-from converter.stores.disk import disk_errors, regular_size, sync_directory, write_file
-from converter.stores.media.write_blob import write_blob_file
+from converter.stores.disk import disk_errors, regular_size, sync_directory, write_behind
+from converter.stores.media.temporary import Temporary, lock, remove_abandoned, temporary_file
+from converter.stores.media.write_blob import write_blob
 from converter.streams import Block
 from converter.streams.blocks import file_blocks
 
@@ -43,7 +42,10 @@ DEFAULT_SIZE = 20 * GIB
 RECENT = 60.0
 """Seconds after which a blob that was asked for may go: a client takes a while from a manifest to the last layer."""
 
-BLOBS, IMAGES, INCOMING, LOCK = "blobs", "images", "incoming", "lock"
+LOCK_INTERVAL = 0.1
+"""Seconds between two attempts to begin what another process is making."""
+
+BLOBS, IMAGES, INCOMING, LOCKS = "blobs", "images", "incoming", "locks"
 
 
 @frozen
@@ -119,15 +121,10 @@ class ImageStore:
         self._tagged: dict[tuple[str, str], tuple[Descriptor, str]] = {}
         self._begun: dict[object, float] = {}
         with disk_errors(folder, "write"):
-            for name in (BLOBS, IMAGES, INCOMING):
+            for name in (BLOBS, IMAGES, INCOMING, LOCKS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
-            self._held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            self._tidy()
+        remove_abandoned(folder / INCOMING)
         self.refresh()
-
-    def close(self) -> None:
-        """Let another process tidy the folder."""
-        os.close(self._held)
 
     def refresh(self, name: str = "") -> None:
         """Read what other processes have made, of a repository at least."""
@@ -215,21 +212,35 @@ class ImageStore:
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         """Take a blob, which verifies itself where it is expected; nothing of it remains if that fails."""
-        part = self.folder / INCOMING / uuid.uuid4().hex
-        made = write_blob_file(part, self.folder, blocks, expected)
-        place = self.path(made.digest)
-        with disk_errors(self.folder, "write"):
-            try:
-                fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                part.rename(place)
-            finally:
-                part.unlink(missing_ok=True)
+        part = temporary_file(self.folder / INCOMING)
+
+        def write(block: Block) -> None:
+            with disk_errors(self.folder, "write"):
+                write_behind(part.fd, block)
+
+        try:
+            made = write_blob(blocks, expected, write)
+            self._keep(part, self.path(made.digest))
+        finally:
+            part.remove()
         return made
+
+    @contextlib.contextmanager
+    def making(self, key: str, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Wait while another process makes the image with that key, unless ``stopped`` says that this one ends.
+
+        On a file system without locks, several may make it, with the same result.
+        """
+        path = self.folder / LOCKS / key
+        with disk_errors(self.folder, "write"):
+            file = path.open("wb")
+        with file:
+            while lock(file.fileno()) == "taken" and not stopped():
+                time.sleep(LOCK_INTERVAL)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def filling(self) -> Iterator[None]:
@@ -268,17 +279,6 @@ class ImageStore:
                 status = path.stat()
                 yield status.st_mtime, status.st_size, path
 
-    def _tidy(self) -> None:
-        """Remove what killed processes left behind, unless another process is at work here."""
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
-            for path in (self.folder / INCOMING).iterdir():
-                path.unlink(missing_ok=True)
-        fcntl.flock(self._held, fcntl.LOCK_SH)
-
     def _load(self, path: Path) -> StoredImage | None:
         """Read a record; one that cannot be read, or that is of another release, counts as none."""
         try:
@@ -292,13 +292,23 @@ class ImageStore:
         return image
 
     def _write(self, image: StoredImage) -> None:
-        part = self.folder / INCOMING / uuid.uuid4().hex
+        part = temporary_file(self.folder / INCOMING)
+        try:
+            with disk_errors(self.folder, "write"):
+                for folder in {self.path(one.digest).parent for one in image.blobs}:
+                    sync_directory(folder)
+                write_behind(part.fd, json.dumps(image.to_json()).encode())
+                self._keep(part, self.folder / IMAGES / f"{image.key}.json")
+                sync_directory(self.folder / IMAGES)
+        finally:
+            part.remove()
+
+    def _keep(self, part: Temporary, place: Path) -> None:
+        """Make a temporary file durable, and give it its name."""
         with disk_errors(self.folder, "write"):
-            for folder in {self.path(one.digest).parent for one in image.blobs}:
-                sync_directory(folder)
-            write_file(part, json.dumps(image.to_json()).encode())
-            part.rename(self.folder / IMAGES / f"{image.key}.json")
-            sync_directory(self.folder / IMAGES)
+            os.fsync(part.fd)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part.path.rename(place)
 
     def _index(self, image: StoredImage) -> None:
         self._images[image.key] = image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Self
@@ -14,7 +14,6 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.serving.image_store import ImageStore, StoredImage
-from converter.streams import Block
 from converter.verification.proof import IDENTICAL
 from converter.verification.question import Stored
 from converter.verification.verifying import judge_with_records
@@ -49,13 +48,10 @@ class StoredSource:
         if not self._store.has(descriptor):
             raise NotFound(f"blob unknown: {descriptor.digest}")
         sized = descriptor.sized(self._store.path(descriptor.digest).stat().st_size)
-        return Known(sized, partial(self._blocks, sized), file=self._store.path(descriptor.digest))
+        return Known(sized, partial(self._store.blocks, sized.digest))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         return [one for one in self._image.attached if one.subject == subject]
-
-    def _blocks(self, descriptor: Descriptor) -> Iterator[Block]:
-        return self._store.blocks(descriptor.digest)
 
 
 def with_proof(store: ImageStore, image: StoredImage, job: Job, root: Descriptor, wanted: Wanted) -> StoredImage:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from converter.model.content import ZSTD
 from converter.verification.wanted import Wanted
 from tests.serving.conftest import Client, Serve
 from tests.stores.copying import source_at
+from tests.stores.registry.fake import FakeRegistry, Request
 from tests.trust.origins import KEY
 
 NOTHING = f"sha256:{'0' * 64}"
@@ -280,6 +282,45 @@ def test_servers_that_share_a_store_serve_what_each_of_them_has_made(serve: Serv
     assert other.ask(f"/v2/in/blobs/{manifest.json['config']['digest']}").status == 200
     assert other.ask(f"/v2/in/manifests/{manifest.digest}").body == manifest.body
     assert other.metric("conversions_total") == 0
+
+
+def test_what_one_server_is_making_others_wait_for(serve: Serve, layout: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stall(request: Request) -> None:
+        if request.method == "GET" and "/blobs/" in request.path:
+            begun.set()
+            go_on.wait(30)
+
+    store = converter.StoreOptions(tls_verify=False)
+    with FakeRegistry() as registry:
+        converter.convert(f"{layout}:app", f"docker://{registry.host}/app:1", store=store)
+        registry.fault = stall
+        source = f"docker://{registry.host}/app"
+        servers = [serve(source, compress=ZSTD, store=store) for _ in range(2)]
+        with ThreadPoolExecutor(2) as pool:
+            try:
+                first = pool.submit(servers[0].ask, "/v2/app/manifests/1")
+                assert begun.wait(30)
+                second = pool.submit(servers[1].ask, "/v2/app/manifests/1")
+                time.sleep(1)
+                under_way = [one.metric("conversions_under_way") for one in servers]
+            finally:
+                go_on.set()
+            assert first.result().body == second.result().body
+        made = [one.metric("conversions_total") for one in servers]
+    assert under_way == [1, 0]
+    assert made == [1, 0]
+
+
+def test_what_a_killed_server_was_writing_is_removed_while_another_is_at_work(
+    serve: Serve, layout: str, tmp_path: Path
+) -> None:
+    serve(layout)
+    left = tmp_path / "store/incoming/.transship-0123456789abcdef"
+    left.write_bytes(b"half")
+    serve(layout)
+    assert not left.exists()
 
 
 def test_what_was_kept_without_a_policy_is_not_served_under_one(serve: Serve, layout: str) -> None:

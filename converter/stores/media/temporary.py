@@ -194,7 +194,7 @@ def lock_directory(directory: Path) -> Iterator[None]:
     with disk_errors(directory, "lock"):
         fd = os.open(directory, os.O_DIRECTORY)
     try:
-        _lock(fd, wait=True)
+        lock(fd, wait=True)
         yield
     finally:
         os.close(fd)
@@ -217,23 +217,23 @@ def _remove_if_abandoned(path: Path) -> None:
     with opened(path, os.O_NOFOLLOW | os.O_NONBLOCK) as fd:
         status = os.fstat(fd)
         usual = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
-        if usual and status.st_uid == os.geteuid() and _lock(fd) == "held":
+        if usual and status.st_uid == os.geteuid() and lock(fd) == "held":
             remove_path(path)
 
 
 def _lock_new(path: Path, fd: int) -> bool:
     """Lock what was just created; False if a cleaner came in between."""
-    lock = _lock(fd)
-    if lock != "held":
-        return lock == "unknown"
+    state = lock(fd)
+    if state != "held":
+        return state == "unknown"
     try:
         return os.path.samestat(path.lstat(), os.fstat(fd))
     except FileNotFoundError:
         return False
 
 
-def _lock(fd: int, *, wait: bool = False) -> Literal["held", "taken", "unknown"]:
-    """Whether the lock is now held, taken by another process, or not supported by the file system."""
+def lock(fd: int, *, wait: bool = False) -> Literal["held", "taken", "unknown"]:
+    """Lock an open file: the lock is now held, taken by another process, or not supported by the file system."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
