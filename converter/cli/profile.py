@@ -97,16 +97,15 @@ def command(
     if output is not None:
         check_writable((output,), overwrite=overwrite)
     with profiled(reference, platform, store_from_options(), aci_paths) as found:
-        if sign_by is None and not flags().json:
-            blocks: Blocks = found.contents(scope()).blocks()
-        else:
+        if sign_by is not None:
             document = found.statement(scope())
-            if sign_by is None:
-                blocks = (json.dumps(document, indent=2).encode() + b"\n",)
-            else:
-                blocks = (envelope(document, sign_by),)
-                if attach:
-                    store_with(found, document, sign_by)
+            blocks: Blocks = (envelope(document, sign_by),)
+            if attach:
+                store_with(found, document, sign_by)
+        elif flags().json:
+            blocks = found.statement_blocks(scope())
+        else:
+            blocks = found.contents(scope()).blocks()
         if output is not None:
             write_blocks(output, blocks, overwrite=overwrite)
         elif not attach:

@@ -19,6 +19,7 @@ from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
 from converter.stores import StoreOptions, open_source
+from converter.streams import Blocks
 from converter.system import cores
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ class Profiled:
         from converter.profile import statement
 
         return statement.make_statement(self.contents(counted), self.config, self._subjects())
+
+    def statement_blocks(self, counted: Scope) -> Blocks:
+        """The statement about it, in JSON."""
+        from converter.profile import statement
+
+        return statement.write_statement(self.contents(counted), self.config, self._subjects())
 
     def _contents(self, counted: Scope) -> Contents:
         with progress(quiet=flags().quiet) as report:

@@ -8,7 +8,8 @@ is started.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from converter.errors import Invalid
@@ -16,6 +17,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.profile.contents import Contents, Scope, digest_of
+from converter.streams import Block
 from converter.trust.signature import PROFILE
 from converter.version import __version__
 
@@ -51,6 +53,24 @@ def make_statement(
     contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]]
 ) -> dict[str, Any]:
     """The statement about a tree and its ``config``; ``subjects`` are the names and digests of the image itself."""
+    return _statement(contents, config, subjects, b"".join(contents.blocks()).decode())
+
+
+def write_statement(
+    contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]]
+) -> Iterator[Block]:
+    """The same statement in JSON, of which memory holds one block at a time."""
+    document = json.dumps(_statement(contents, config, subjects, ""), indent=2)
+    before, _, after = document.rpartition('""')  # the text is the last member of the last member
+    yield f'{before}"'.encode()
+    for block in contents.blocks():
+        yield json.dumps(bytes(block).decode("ascii"))[1:-1].encode()
+    yield f'"{after}\n'.encode()
+
+
+def _statement(
+    contents: Contents, config: Mapping[str, Any], subjects: Iterable[tuple[str, Digest]], text: str
+) -> dict[str, Any]:
     named = [(CONTENT, contents.digest), *subjects]
     attributes = {
         _text(b"/" + path): {_text(name): base64.b64encode(value).decode() for name, value in sorted(rows.items())}
@@ -70,7 +90,7 @@ def make_statement(
             },
             "config": dict(config),
             "attributes": attributes,
-            "content": b"".join(contents.blocks()).decode(),
+            "content": text,
         },
     }
 

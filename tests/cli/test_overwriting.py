@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import converter
 from converter.cli.main import main
 from converter.errors import AlreadyExists, Invalid
-from converter.stores import overwriting
 from converter.stores.overwriting import Overwriting
 from tests.builders.disk import layout
 from tests.trust.making import ecdsa, openpgp
@@ -457,20 +456,21 @@ def test_streams_are_written(redirection: str, target: str, there: Path) -> None
 
 def test_devices_and_pipes_are_written(there: Path) -> None:
     os.mkfifo("pipe")
-    heard: list[bytes] = []
-    reader = threading.Thread(target=lambda: heard.append(Path("pipe").read_bytes()))
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
     reader.start()
     assert main([*FROM_TAR, "docker-archive:pipe"]) == 0
     reader.join()
     assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
-    assert len(heard[0]) == Path("app.tar").stat().st_size
+    assert len(read[0]) == Path("app.tar").stat().st_size
     assert main([*FROM_TAR, "docker-archive:/dev/null"]) == 0
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 def test_a_block_device_is_refused(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status = os.stat_result((stat.S_IFBLK, 1, 1, 1, 0, 0, 0, 0, 0, 0))
-    monkeypatch.setattr(overwriting, "_status", lambda _path, *, follow=True: status)
+    monkeypatch.setattr(Path, "stat", lambda _path, **_: status)
+    monkeypatch.setattr(Path, "lstat", lambda _path: status)
     with pytest.raises(Invalid, match="is a block device"):
         Overwriting(allowed=True).require(Path("disk"))
 

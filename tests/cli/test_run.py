@@ -53,9 +53,9 @@ def command(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
             id="a refusal is one line with its trail",
         ),
         pytest.param(
-            NotFound("got the ref '\x1b]0;x\x07\n', want another"),
+            NotFound("no image named '\x1b]0;x\x07\n'"),
             1,
-            "transship: app:1 > layer[3]: got the ref '\\x1b]0;x\\x07\\n', want another\n",
+            "transship: app:1 > layer[3]: no image named '\\x1b]0;x\\x07\\n'\n",
             id="nothing in it steers the terminal",
         ),
         pytest.param(Usage("both at once"), 2, "transship: app:1 > layer[3]: both at once\n", id="usage is 2"),

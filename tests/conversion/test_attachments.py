@@ -107,7 +107,7 @@ def test_what_lies_elsewhere_is_found_where_a_registry_tells_only_who_reads() ->
 
     def of_registry(descriptor: Descriptor) -> Known:
         def raw() -> Blocks:
-            raise NotFound("got no such blob, want it")
+            raise NotFound("blob unknown")
 
         return Known(descriptor, raw)
 

@@ -114,7 +114,7 @@ def test_a_directory_that_fills_in_the_meantime_is_not_touched(tmp_path: Path) -
 def test_an_error_of_the_source_leaves_nothing_and_another_try_may_follow(tmp_path: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield archive([File("d/f"), File("d", "dir", mode=0)], ending=False)
-        raise NotFound("got no more, want it")
+        raise NotFound("the source has ended")
 
     with sink_at(tmp_path / "target") as sink:
         with pytest.raises(NotFound):
@@ -183,7 +183,7 @@ def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytes
     def broken() -> Iterator[bytes]:
         yield archive([File("f")], ending=False)
         assert started.wait(10)
-        raise NotFound("got no more, want it")
+        raise NotFound("the source has ended")
 
     monkeypatch.setattr(staged_directory, "PAUSE", 0.001)
     monkeypatch.setattr(staged_directory, "sync_file_system", sync)
@@ -242,7 +242,7 @@ def test_a_tar_is_the_bytes_themselves(tmp_path: Path) -> None:
 
 def _failing(data: bytes) -> Iterator[bytes]:
     yield data[:100]
-    raise NotFound("got no more, want it")
+    raise NotFound("the source has ended")
 
 
 def test_a_bundle_is_no_device() -> None:

@@ -173,7 +173,7 @@ def test_an_error_of_the_source_comes_through(text: str) -> None:
 )
 def test_the_usual_tools_read_it(command: list[str], compression: Compression) -> None:
     if shutil.which(command[0]) is None:
-        pytest.fail(f"got no {command[0]}, want it installed (bin/test does)")
+        pytest.fail(f"{command[0]} is not installed (bin/test installs it)")
     packed = pack([DATA], compression)
     assert subprocess.run(command, input=packed, stdout=subprocess.PIPE, check=True).stdout == DATA
 

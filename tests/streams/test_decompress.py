@@ -270,7 +270,7 @@ def test_plain_passes_a_tar_and_refuses_what_is_none() -> None:
 )
 def test_what_the_usual_tools_write_is_read(codec: Codec, command: list[str]) -> None:
     if shutil.which(command[0]) is None:
-        pytest.fail(f"got no {command[0]}, want it installed (bin/test does)")
+        pytest.fail(f"{command[0]} is not installed (bin/test installs it)")
     data = noise(1_500_000)
     packed = subprocess.run([*command, "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
     assert b"".join(decompress(cut(packed, 4096), codec)) == data
