@@ -143,7 +143,8 @@ class Files:
             cover.descend(top, gone=gone, emptied=layer.emptied, directories=layer.directories, entries=listed)
         level = start.count(b"/") + (depth or 0)
         kept = (one for one in found.values() if depth is None or one.path.count(b"/") < level)
-        return sorted(kept, key=lambda one: one.path.split(b"/"))
+        # As if split at slashes: nothing sorts before NUL, and no name has it.
+        return sorted(kept, key=lambda one: one.path.replace(b"/", b"\0"))
 
     def read(self, file: File) -> Iterator[Block]:
         """The content of a regular file. Raises Invalid for another type, NotFound for a hard link to nothing."""

@@ -131,8 +131,8 @@ def within_part(part: str) -> Iterator[None]:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 layer``, ``3 layers``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 layer``, ``3,000 layers``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def printable(text: str) -> str:

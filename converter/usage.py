@@ -1,7 +1,7 @@
 """What each layer of an image adds, replaces, deletes and wastes, and the tree of files that remains.
 
-Wasted are the bytes of files that a layer has and a layer above it replaces or removes, as in dive: they are stored and
-fetched, and no container sees them (image-spec 1.1.1, layer.md, "Applying Changesets").
+Wasted are the bytes of files that a layer has and a layer above it replaces or removes: they are stored and fetched,
+and no container sees them (image-spec 1.1.1, layer.md, "Applying Changesets"). docs/reports.md compares with dive's.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Usage:
 
     @property
     def inefficient(self) -> int:
-        """The bytes of all copies of paths that several layers have: what dive calls inefficient."""
+        """The bytes of all copies of paths that several layers have or delete: what dive calls wasted."""
         return sum(one.size for one in self.repeated.values() if one.copies > 1)
 
     def most_wasted(self, most: int) -> list[tuple[bytes, Repeated]]:

@@ -17,7 +17,7 @@ from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, this_platform_option
-from converter.cli.text import BLUE, show, show_json, show_parts
+from converter.cli.text import BLUE, show_json, show_lines
 from converter.errors import within
 from converter.model.limits import size
 
@@ -61,12 +61,11 @@ def command(
             show_json([described(one, files) for one in found])
             return
         start = len(file.path) + 1 if file.is_directory and file.path else 0
-        for one in found:
-            name = os.fsdecode(one.path[start:])
-            if detailed:
-                show_parts((row(one, files), ""), (name, colour_of(one)), (target_of(one), ""))
-            else:
-                show(name + ("/" if one.is_directory else ""), colour=colour_of(one))
+        named = ((one, os.fsdecode(one.path[start:])) for one in found)
+        if detailed:
+            show_lines(((row(one, files), ""), (name, colour_of(one)), (target_of(one), "")) for one, name in named)
+        else:
+            show_lines(((name + ("/" if one.is_directory else ""), colour_of(one)),) for one, name in named)
 
 
 @contextmanager

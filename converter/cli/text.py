@@ -145,6 +145,16 @@ def _length(parts: Sequence[Part]) -> int:
     return sum(len(text) for text, _ in parts)
 
 
+def show_lines(lines: Iterable[Sequence[Part]]) -> None:
+    """Write many lines to standard output, each as ``show_parts`` does; all at once if it is not a terminal."""
+    if on_terminal(sys.stdout) or coloured(sys.stdout):
+        for parts in lines:
+            show_parts(*parts)
+        return
+    texts = (printable("".join([text for text, _ in parts])) + "\n" for parts in lines)
+    print(end="".join(texts))
+
+
 def _write(stream: TextIO, parts: Iterable[Part]) -> None:
     bright = coloured(stream)
     print("".join(_painted(text, colour if bright else "") for text, colour in parts), file=stream)

@@ -147,7 +147,10 @@ def plan_artifact(artifact: Artifact) -> Node:
         return Copy(content=root, media_type=root.descriptor.media_type)
     return Write(
         media_type=root.descriptor.media_type,
-        inputs=tuple(Copy(content=blob, media_type=blob.descriptor.media_type) for blob in artifact.blobs),
+        inputs=tuple(
+            Copy(content=blob, media_type=blob.descriptor.media_type, label=f"blob[{number}]")
+            for number, blob in enumerate(artifact.blobs)
+        ),
         render=Verbatim(root.read()),
         algorithm=root.descriptor.digest.algorithm,
         carried=True,

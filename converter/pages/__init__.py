@@ -60,7 +60,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": size, "short": short, "cut": cut, "data": data, "share": share, "text": text}
+    made.filters |= {"size": size, "short": short, "cut": cut, "data": data, "text": text}
+    made.filters |= {"share": share, "percent": percent, "seconds": seconds}
     made.globals |= {"count": count}
     return made
 
@@ -89,6 +90,16 @@ def text(value: Any) -> str:
 def share(part: float, whole: float) -> str:
     """A part of a whole as a length in SVG, in percent."""
     return f"{100 * part / whole:.3f}%" if whole else "0%"
+
+
+def percent(change: float, whole: float) -> str:
+    """A change of a whole, in percent, with its sign."""
+    return f"{100 * change / whole:+.1f} %".replace("-", "\N{MINUS SIGN}")
+
+
+def seconds(value: float) -> str:
+    """A short time with its unit."""
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
 
 
 def data(value: Any) -> Markup:

@@ -127,17 +127,33 @@
       return placed;
     };
 
+    const pen = element("canvas").getContext("2d");
+    pen.font = "12px " + getComputedStyle(map).fontFamily;
     const shape = (name, attributes) => {
       const made = document.createElementNS(map.namespaceURI, name);
       for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
       return made;
     };
     const label = (text, x, y, room) => {
-      const fits = Math.floor(room / 6.6);
-      if (fits < 3) return null;
+      if (room < 14) return null;
+      let shown = text.length > 200 ? text.slice(0, 200) + "…" : text;
+      let width = pen.measureText(shown).width;
+      for (let left = shown.length; width > room && left > 1;) {
+        left = Math.min(left - 1, Math.floor(left * room / width));
+        shown = text.slice(0, left) + "…";
+        width = pen.measureText(shown).width;
+      }
+      if (shown.length < 3 && shown !== text) return null;
       const made = shape("text", { x: x + 4, y: y + 14 });
-      made.textContent = text.length > fits ? text.slice(0, fits - 1) + "…" : text;
+      made.textContent = shown;
       return made;
+    };
+
+    /* A directory, and the ones below it as long as each is all that the one above has. */
+    const only = (node) => {
+      const chain = [node];
+      while (isFolder(node) && node[BELOW].length === 1 && isFolder(node[BELOW][0])) chain.push(node = node[BELOW][0]);
+      return chain;
     };
 
     /* How many bytes below a node match what is searched for. */
@@ -169,25 +185,28 @@
       known = width;
       let drawn = 0;
       const cells = (node, ...box) => squarify([...(node[BELOW] || [])].filter((one) => one[SIZE]).sort(bySize), ...box);
-      const place = (parent, node, x, y, w, h, depth) => {
+      const place = (parent, first, x, y, w, h, depth) => {
         if (w < LEAST || h < LEAST || drawn >= MOST) return;
         drawn += 1;
+        const chain = only(first);
+        const node = chain[chain.length - 1];
+        const name = chain.map(called).join("/");
         const folder = isFolder(node);
-        const opened = folder && depth < 3 && w > 40 && h > 40 && node[BELOW].some((one) => one[SIZE]);
+        const opened = folder && (depth < 3 || w * h > width * height / 12) && w > 40 && h > 40 && node[BELOW].some((one) => one[SIZE]);
         const group = shape("g", wanted && !matching.has(node) ? { class: "dim" } : {});
         const title = shape("title", {});
-        title.textContent = called(node) + ", " + bytes(node[SIZE]) + (folder ? "" : from(node));
+        title.textContent = name + ", " + bytes(node[SIZE]) + (folder ? "" : from(node));
         const layer = folder ? most.get(node) : node[LAYER];
         const colour = opened || layer < 0 ? "folder" : "l" + (layer % 8);
         const area = shape("rect", { x, y, width: w, height: h, class: colour });
         group.append(area, title);
-        const name = h > 18 ? label(called(node) + (folder ? "/" : ""), x, y, w - 6) : null;
-        if (name) group.append(name);
+        const shown = h > 18 ? label(name + (folder ? "/" : ""), x, y, w - 6) : null;
+        if (shown) group.append(shown);
         if (folder && depth === 0) {
           area.setAttribute("role", "button");
           area.setAttribute("tabindex", "0");
-          area.setAttribute("aria-label", "Open " + called(node) + ", " + bytes(node[SIZE]));
-          const open = () => go([...trail, node]);
+          area.setAttribute("aria-label", "Open " + name + ", " + bytes(node[SIZE]));
+          const open = () => go([...trail, ...chain]);
           group.setAttribute("class", (group.getAttribute("class") || "") + " open");
           group.addEventListener("click", open);
           area.addEventListener("keydown", (event) => {

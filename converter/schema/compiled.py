@@ -127,7 +127,7 @@ def schema_rules() -> tuple[Rule, ...]:
             if location in NAMED and keyword in _FORMS:
                 title = NAMED[location].title
             else:
-                title = f"What the schema of {kind} says of: {keyword}."
+                title = f"A document of the kind {kind} keeps to its schema: {keyword}."
             kinds = (*found[name].kinds, kind) if name in found else (kind,)
             advised = (location, keyword) in ADVISED
             found[name] = Rule(

@@ -130,7 +130,7 @@ def test_a_label_that_is_a_document_is_cut(here: object, capsys: pytest.CaptureF
     config = {"os": "linux", "architecture": "amd64", "config": {"Labels": {"long": "x" * 5000, "short": "y"}}}
     put(store, add_image(store, config=config, name=""), "app")
     told = inspected("oci:in:app", capsys)
-    assert "x" * 200 + "… (5000 characters)\n" in told
+    assert "x" * 200 + "… (5,000 characters)\n" in told
     assert "short=y\n" in told
     assert main(["inspect", "oci:in:app", "--json"]) == 0
     assert "x" * 5000 in capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.cli.diff import TIME_ONLY
 from converter.cli.pages.files import encoded
@@ -60,7 +60,8 @@ def page(
         command=command,
         title=title(counts, len(config)),
         counts=counts,
-        config=config,
+        config=settings(config),
+        differing=len(config),
         rows=rows,
         left_out=counts["added"] + counts["removed"] + counts["changed"] - len(rows),
         folders=folders(trees),
@@ -92,6 +93,21 @@ def title(counts: dict[str, int], config: int) -> str:
     return f"{files}, {config} {settings}" if config else f"{files}, the configuration is equal"
 
 
+def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
+    """What differs in the configuration, with A's and B's values; of one with members, such as `env`, each member."""
+    rows: list[tuple[str, Any, Any]] = []
+    for one in found:
+        where = [] if one.path == "config" else [one.path]
+        name = " ".join(where if one.what == "entry" else [*where, one.what])
+        if isinstance(one.a, dict) and isinstance(one.b, dict):
+            a, b = one.a, one.b
+            members = (key for key in {**a, **b} if a.get(key) != b.get(key))
+            rows += [(f"{name} {key}", a.get(key), b.get(key)) for key in members]
+        else:
+            rows.append((name, one.a, one.b))
+    return rows
+
+
 def folders(trees: Trees) -> list[tuple[str, int, int]]:
     """The directories whose sizes differ most: the path, and the bytes of all files below it on both sides."""
     sizes: dict[tuple[str, bytes], list[int]] = {}
@@ -103,10 +119,6 @@ def folders(trees: Trees) -> list[tuple[str, int, int]]:
                     sizes.setdefault((platform, path), [0, 0])[side] += node.size
     found = [(_shown(platform, path), a, b) for (platform, path), (a, b) in sizes.items() if a != b]
     return sorted(found, key=lambda row: (-abs(row[1] - row[2]), row[0]))[:FOLDERS]
-
-
-def _maps(two: Sequence[Node], budget: int) -> list[tuple[str, str]]:
-    return [(name, data(encoded(tree, budget))) for name, tree in zip(SIDES, two, strict=True)]
 
 
 def _shown(platform: str, path: bytes) -> str:

@@ -49,6 +49,7 @@ def page(
     """The whole page."""
     stated = (row for row in signature_rows(signatures) if row[0] == "content")
     facts = grouped((*rows(opened, attached), *stated))
+    platforms = _platforms(opened.item)
     used = contents.usage if contents else None
     # An ACI has no layer with a digest of its own.
     layers = [{"digest": "", "size": None} | layer for layer in contents.layers()] if contents else []
@@ -56,7 +57,8 @@ def page(
     return render(
         "image.html.j2",
         reference=opened.reference,
-        identity=[row for row in facts if row[0] in IDENTITY],
+        identity=[row for row in facts if row[0] in IDENTITY] + ([("platforms", platforms)] if platforms else []),
+        platforms=platforms,
         config=[row for row in facts if row[0] not in IDENTITY | ELSEWHERE],
         history=[row[1] for row in facts if row[0] == "history"],
         contents=contents,
@@ -70,6 +72,13 @@ def page(
         signatures=signatures,
         graph=graph(opened, attached),
     )
+
+
+def _platforms(item: Item) -> list[str]:
+    """The platforms that an index has images for; attestations are for none."""
+    entries = item.entries if isinstance(item, Index) else ()
+    known = (entry.descriptor.platform for entry in entries)
+    return [str(platform) for platform in known if platform and platform.os != "unknown"]
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

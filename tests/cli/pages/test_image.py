@@ -13,7 +13,7 @@ from converter.cli.main import main
 from converter.cli.pages.files import encoded
 from converter.errors import printable
 from converter.usage import Node
-from tests.builders import add_image, tar
+from tests.builders import add_image, add_index, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.cli.pages.seen import HOSTILE, check, data
@@ -50,6 +50,27 @@ def test_the_page_says_what_the_json_says(image: str, capsys: pytest.CaptureFixt
     capsys.readouterr()
     assert main(["inspect", image, "--json", "--contents"]) == 0
     assert json.loads(capsys.readouterr().out) == document
+
+
+def test_an_index_has_the_platforms_of_its_images(here: Path) -> None:
+    store = MemoryStore()
+    platforms = ("amd64", "arm64")
+    images = [
+        add_image(store, config={"os": "linux", "architecture": one}, tars=[tar({"a": one.encode()})], name="")
+        for one in platforms
+    ]
+    rows = [
+        {**image.to_json(), "platform": {"os": "linux", "architecture": one}}
+        for image, one in zip(images, platforms, strict=True)
+    ]
+    rows.append({**images[0].to_json(), "platform": {"os": "unknown", "architecture": "unknown"}})
+    put(store, add_index(store, rows), "app")
+
+    page, _ = report("inspect", "oci:in:app")
+
+    text = check(page).text
+    assert "platformslinux/amd64linux/arm64" in text
+    assert "layer, of linux/amd64" in text
 
 
 def test_nothing_from_an_image_does_anything(here: Path) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from converter.cli.main import main
+from converter.cli.pages.difference import settings
 from converter.cli.pages.steps import Step, Stopwatch
+from converter.comparison import Difference
 from converter.events import Event, Finished, Planned, Started
+from converter.pages import percent, seconds
 from tests.builders import add_image, add_index, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
@@ -29,7 +32,7 @@ def written(arguments: list[str]) -> int:
             id="a copy",
         ),
         pytest.param(
-            ["oci:in:app", "oci:out:app", "--compress", "zstd"], ["recompressed P2", "layers before"], id="zstd"
+            ["oci:in:app", "oci:out:app", "--compress", "zstd"], ["recompressed P2", "layers, before"], id="zstd"
         ),
         pytest.param(
             ["oci:in:app", "aci:app.aci"],
@@ -98,6 +101,47 @@ def test_findings(here: Path, text: str, parts: list[str]) -> None:
     seen = check(Path("r.html").read_text())
     for part in (*parts, *(finding["rule"] for finding in target["findings"])):
         assert part in seen.text
+
+
+def test_of_settings_with_members_only_those_that_differ_are_shown() -> None:
+    env = ({"LANG": "C", "PATH": "/bin"}, {"LANG": "de", "PATH": "/bin", "NEW": "1"})
+    found = [
+        Difference(path="config", what="env", a=env[0], b=env[1]),
+        Difference(path="config", what="cmd", a=["a"], b=[]),
+        Difference(path="platform", what="os", a="linux", b="windows"),
+        Difference(path="linux/arm64", what="entry", a="image", b=None),
+    ]
+
+    assert settings(found) == [
+        ("env LANG", "C", "de"),
+        ("env NEW", None, "1"),
+        ("cmd", ["a"], []),
+        ("platform os", "linux", "windows"),
+        ("linux/arm64", "image", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change, whole, shown",
+    [
+        pytest.param(-10, 40, "\N{MINUS SIGN}25.0 %", id="less"),
+        pytest.param(1, 3, "+33.3 %", id="more"),
+    ],
+)
+def test_a_change_in_percent(change: int, whole: int, shown: str) -> None:
+    assert percent(change, whole) == shown
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [
+        pytest.param(0.0004, "0 ms", id="next to nothing"),
+        pytest.param(0.25, "250 ms", id="part of a second"),
+        pytest.param(12.5, "12.50 s", id="seconds"),
+    ],
+)
+def test_a_short_time(value: float, shown: str) -> None:
+    assert seconds(value) == shown
 
 
 def test_many_targets_are_told_together(layout: MemoryStore) -> None:

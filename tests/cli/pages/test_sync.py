@@ -83,7 +83,7 @@ def test_a_page_is_whole_and_asks_for_nothing(whole: Summary) -> None:
 def test_it_says_what_was_done() -> None:
     text = page(summary(outcome(), FAILED))
 
-    for part in ("done", "1.0 KiB", "512 bytes", "-50.0 %", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
+    for part in ("done", "1.0 KiB", "512 bytes", "50.0 %", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
         assert part in text
     assert "2026-11-25 09:30 UTC" in text
 
