@@ -158,7 +158,10 @@ class Files:
                 raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
             entry, layer = target.entry, target.layer
         if entry is None or entry.type != fields.FILE:
-            raise Invalid(f"{quoted_name(b'/' + file.path)} is not a regular file")
+            shown = quoted_name(b"/" + file.path)
+            if file.is_directory:
+                raise Invalid(f"{shown} is a directory (`transship ls` lists it)")
+            raise Invalid(f"{shown} is not a regular file")
         yield from self._content(path, layer)
 
     def size(self, file: File) -> int:

@@ -98,7 +98,7 @@ def test_a_file_is_found_as_a_process_finds_it(layers: Sequence[bytes], path: st
         pytest.param([BASE, file(".wh..wh..opq")], "etc/name", NotFound, "no file", id="in an emptied directory"),
         pytest.param([BASE, file("etc")], "etc/name", NotFound, "not a directory", id="its directory became a file"),
         pytest.param([symlink("a", "b") + symlink("b", "a")], "a", Invalid, "too many symbolic links", id="a circle"),
-        pytest.param([BASE], "etc", Invalid, '"/etc" is not a regular file', id="a directory"),
+        pytest.param([BASE], "etc", Invalid, '"/etc" is a directory .`transship ls` lists it.', id="a directory"),
         pytest.param([link("hard", "nope")], "hard", NotFound, 'hard link "/hard": no file', id="a link to nothing"),
     ],
 )

@@ -21,8 +21,9 @@ from converter.stores.media.directory import DirectoryMedium
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
-from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+from converter.streams.blocks import COPY_BLOCK, closing, file_blocks, peek
 from converter.streams.decompress import decompress_any
+from converter.streams.detect import HEAD, require_tar
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.names import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner
@@ -111,7 +112,9 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
             medium.where = f"oci:{medium.where}" if is_directory else f"oci-archive:{medium.where}"
             return OciLayout(medium, options.problems)
         fact = f"{medium.where} is not an image of a known kind: expected a layout, an archive or an ACI"
-        if is_directory:
+        if not is_directory:
+            fact += f" (the tar of a root file system: rootfs:{medium.where})"
+        else:
             fact += " (a directory of images, for `transship sync`: dir:PATH or aci:PATH)"
         raise Invalid(fact)
     except BaseException:
@@ -131,8 +134,10 @@ def _has_manifest(path: Path) -> bool:
 def _starts_as_aci(file: int) -> bool:
     """Whether the first entry is one that only an ACI has: ``manifest``, or something in ``rootfs``."""
     blocks = file_blocks(file, 0, os.fstat(file).st_size, COPY_BLOCK)
-    _, tar = decompress_any(blocks)
+    codec, tar = decompress_any(blocks)
+    head, tar = peek(tar, HEAD)
     with closing(tar) as source:
+        require_tar(head, codec)
         # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
         entry = next(iter(Scanner(Cursor(source))), None)
     return entry is not None and entry.name.split(b"/")[0] in (MANIFEST, ROOTFS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Literal
 
+from converter.errors import Invalid
+
 Codec = Literal["gzip", "bzip2", "xz", "zstd", "tar", "openpgp"]
 
 HEAD = 512
@@ -75,3 +77,13 @@ def is_openpgp(head: bytes) -> bool:
     # Session keys (public-key: tag 1, symmetric: 3) and protected data (18) start with a version.
     versions = {1: b"\x03\x06", 3: b"\x04\x05\x06", 18: b"\x01\x02"}
     return bool(version) and version in versions.get(tag, b"")
+
+
+def require_tar(head: bytes, codec: Codec) -> None:
+    """Raise Invalid if what was unpacked with ``codec``, and starts with ``head``, is no tar."""
+    inner = detect_codec(head) if any(head) else "tar"
+    if codec == "tar" or inner == "tar":
+        return
+    if inner is None:
+        raise Invalid(f"data that starts with {start_of(head)} is not a tar, below its compression ({codec})")
+    raise Invalid(f"compressed twice ({inner} in {codec}): decompress it once")

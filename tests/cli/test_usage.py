@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
 
 from converter.cli.main import main
+from tests.builders import tar
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,26 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
         pytest.param("tags oci:x:app", "oci:x:app names one image: `transship tags oci:x` lists all", id="an image"),
         pytest.param("tags docker://r.example/a:1", "`transship tags docker://r.example/a` lists all", id="a tag"),
         pytest.param("tags docker://localhost:5000", "`transship tags docker://localhost:5000/` lists", id="a port"),
+        pytest.param(
+            "inspect docker://127.0.0.1:5000",
+            "no repository: docker://127.0.0.1:5000/REPO[:TAG], or",
+            id="a host alone",
+        ),
+        pytest.param("convert rootfs:. docker://localhost", "names no repository: docker://localhost/", id="to a host"),
+        pytest.param(
+            "convert twice.tar.gz oci:x",
+            "twice.tar.gz: compressed twice (gzip in gzip): decompress",
+            id="gzip twice",
+        ),
+        pytest.param(
+            "convert text.gz oci:x",
+            'starts with "hello" is not a tar, below its compression (gzip)',
+            id="a gzip",
+        ),
+        pytest.param("convert tree.tar oci:x", "(the tar of a root file system: rootfs:tree.tar)", id="a plain tar"),
+        pytest.param(
+            "convert cut.tar oci:x", "end of archive at byte 700: 824 bytes of a file are", id="a cut download"
+        ),
         pytest.param("serve aci:nosuch", "transship: nosuch: no such file or directory\n", id="nothing to serve"),
         pytest.param(
             "serve --config oci.yaml", 'oci.yaml > line 3: "to" has no effect here: images are served,', id="a target"
@@ -160,6 +182,14 @@ def test_a_reference_that_says_too_little_or_too_much(
     line: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    plain = tar({"etc/name": b"x" * 1012})
+    for file, data in {
+        "twice.tar.gz": gzip.compress(gzip.compress(plain)),
+        "text.gz": gzip.compress(b"hello"),
+        "tree.tar": plain,
+        "cut.tar": plain[:700],
+    }.items():
+        (tmp_path / file).write_bytes(data)
     for name, text in SYNC_FILES.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     assert main(line.split()) in (1, 2)

@@ -17,7 +17,7 @@ from converter.stores.disk import READ, disk_errors, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect_codec, start_of
+from converter.streams.detect import HEAD, detect_codec, require_tar, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.cursor import FileCursor
 from converter.streams.tar.scan import Scanner
@@ -149,6 +149,11 @@ def open_tar(source: int) -> int:
         os.close(source)
         raise
     os.close(source)
+    try:
+        require_tar(os.pread(target, HEAD, 0), codec)
+    except BaseException:
+        os.close(target)
+        raise
     return target
 
 

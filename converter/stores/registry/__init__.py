@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
@@ -22,7 +24,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     """
     if location.is_registry:
         return _all_of(location, options)
-    return RegistrySource(ImageName.parse(location.path), options)
+    return RegistrySource(_named(location), options)
 
 
 def _all_of(location: Location, options: StoreOptions) -> NameListing:
@@ -42,4 +44,14 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
     """The same, for writing."""
-    return RegistrySink(ImageName.parse(location.path), options)
+    return RegistrySink(_named(location), options)
+
+
+_HOST_ALONE = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?")
+"""What is a host of a registry, though in form an image of Docker Hub with its tag."""
+
+
+def _named(location: Location) -> ImageName:
+    if _HOST_ALONE.fullmatch(location.path):
+        raise Usage(f"{location} names no repository: {location}/REPO[:TAG], or {location}/ for all there are")
+    return ImageName.parse(location.path)

@@ -265,6 +265,8 @@ def refusal_error(request: Request, response: BaseHTTPResponse, body: bytes) -> 
     """The error for an unexpected status, with what the body says (distribution-spec, "Error Codes")."""
     status = response.status
     fact = f"cannot {purpose(request.method, request.url)}: {_error_text(status, body)} ({status})"
+    if status == 405 and request.method == "POST":  # not PUT: some answer so for a tag that may not change
+        fact += ": the registry takes reads alone, as a mirror or one in maintenance does"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"

@@ -217,7 +217,7 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
         return Unreachable(f"{host} speaks plain HTTP; if you trust the network, add --tls-verify=false")
     if isinstance(error, http_errors.SSLError):
-        why = innermost_reason(error)
+        why = re.sub(r" \(_ssl\.c:[0-9]+\)", "", innermost_reason(error))
         if "certificate" not in why:
             return Unreachable(f"TLS with {host} failed: {why}")
         # An alert comes from the other side.

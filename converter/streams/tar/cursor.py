@@ -144,6 +144,9 @@ class FileCursor(Cursor):
 
     def _skip_far(self) -> None:
         if self.offset + self.left > self._size:
+            there = self._size - self.offset
+            self.base, self.position, self.end, self.view = self._size, 0, 0, memoryview(b"")
+            self.left -= there
             raise self.truncated()
         target = min(self.offset + self.left + self.pad, self._size)
         self.missing = self.offset + self.left + self.pad - target

@@ -105,6 +105,12 @@ def test_parts_have_the_size_that_is_wanted(registry: FakeRegistry) -> None:
     ]
 
 
+def test_a_registry_that_only_reads_is_named_so(registry: FakeRegistry) -> None:
+    registry.fault = lambda request: Refuse(status=405) if request.method not in ("GET", "HEAD") else None
+    with pytest.raises(Unreachable, match=r"\(405\): the registry takes reads alone, as a mirror"):
+        put(registry, once())
+
+
 @pytest.mark.parametrize("status", [405, 411, 413, 415, 501])
 def test_a_blob_that_is_not_taken_in_one_request_goes_in_parts(
     registry: FakeRegistry, blocks: Blocks, monkeypatch: pytest.MonkeyPatch, status: int
