@@ -20,6 +20,7 @@ from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
+from converter.errors import count
 from converter.model.image import Image, Index
 from converter.model.limits import size
 
@@ -142,27 +143,54 @@ def _split(path: str) -> tuple[str, str]:
 def show_differences(found: Iterable[Difference]) -> None:
     """Print the differences by directory, one line a path; paths of which only the time is another are counted."""
     counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
-    place = ""
+    place, others = "", 0
     for path, rows in itertools.groupby(found, lambda one: one.path):
         changes = list(rows)
         if [one.what for one in changes] == ["mtime"]:
             counts[TIME_ONLY] += 1
             continue
         folder, name = _split(path)
-        if folder and folder != place:
-            place = folder
+        if (folder or path) != place:
+            place = folder or path
             show(place, colour=BOLD)
+        if not folder:
+            others += len(changes)
+            _show_settings(changes)
+            continue
         sign, colour = _sign(changes)
         counts[_KINDS[sign]] += 1
-        lead = f"  {sign} {name}" if folder else path
-        if sign == "~" or not folder:
+        if sign == "~":
             changes.sort(key=lambda one: one.what == "mtime")
-            show(f"{lead}: {'; '.join(map(changed, changes))}", colour=colour)
+            show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour)
         else:
-            show(f"{lead} ({changes[0].a or changes[0].b})", colour=colour)
-    counted = ", ".join(f"{number} {what}" for what, number in counts.items() if number)
-    alone = counts[TIME_ONLY] == sum(counts.values())
-    show(counted + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
+            show(f"  {sign} {name} ({changes[0].a or changes[0].b})", colour=colour)
+    counted = [f"{number:,} {what}" for what, number in counts.items() if number]
+    alone = len(counted) == 1 and counts[TIME_ONLY] and not others
+    counted += [count(others, "setting")] if others else []
+    show(", ".join(counted) + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
+
+
+def _show_settings(rows: Sequence[Difference]) -> None:
+    """Print what is no file: settings, a line each, or an image that only one of two indexes has."""
+    for name, a, b in settings(rows):
+        sign, colour = ("-", RED) if b is None else ("+", GREEN) if a is None else ("~", YELLOW)
+        both = f"{value(a)} → {value(b)}" if sign == "~" else value(b if a is None else a)
+        show(f"  {sign} {name.removeprefix(rows[0].path + ' ')}: {both}", colour=colour, fold=True)
+
+
+def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
+    """What differs in the configuration, with A's and B's values; of one with members, such as `env`, each member."""
+    rows: list[tuple[str, Any, Any]] = []
+    for one in found:
+        where = [] if one.path == "config" else [one.path]
+        name = " ".join(where if one.what == "entry" else [*where, one.what])
+        if isinstance(one.a, dict) and isinstance(one.b, dict):
+            a, b = one.a, one.b
+            members = (key for key in {**a, **b} if a.get(key) != b.get(key))
+            rows += [(f"{name} {key}", a.get(key), b.get(key)) for key in members]
+        else:
+            rows.append((name, one.a, one.b))
+    return rows
 
 
 TIME_ONLY = "with only another time"
@@ -188,8 +216,6 @@ def difference(row: bytes) -> Difference:
 
 def changed(one: Difference) -> str:
     """A difference of a path that is in both, as text."""
-    if one.what == "entry":
-        return f"only in {'A' if one.b is None else 'B'}"
     if one.what == "content":
         return "content"  # of which the digests say nothing to people
     if one.what == "size":

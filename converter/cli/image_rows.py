@@ -204,14 +204,18 @@ def _content(content: Content, made_by: str = "") -> str:
 def index_rows(index: Index) -> Rows:
     """Each image of an index, with its platform."""
     yield "images", str(len(index.entries))
-    for entry in index.entries:
+    names = [
+        str(one.platform) if one.platform else one.artifact_type or "no platform"
+        for one in (entry.descriptor for entry in index.entries)
+    ]
+    wide = max(map(len, names), default=0)
+    for entry, platform in zip(index.entries, names, strict=True):
         descriptor = entry.descriptor
-        platform = str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
         speaks_of = descriptor.annotations.get(REFERENCE)
         more = f"  attests {speaks_of}" if speaks_of else ""
         if descriptor.platform and descriptor.platform.os_version:
             more = f"  OS version {descriptor.platform.os_version}{more}"
-        yield "", f"{platform:<13}{more}  {descriptor.digest}"
+        yield "", f"{platform:<{wide}}{more}  {descriptor.digest}"
 
 
 def _artifact(artifact: Artifact) -> Rows:

@@ -61,5 +61,5 @@ def test_what_umoci_changes_is_found(small_oci: Layout, tmp_path: Path, capsys: 
     run("umoci", "insert", "--image", f"{changed}:latest", extra, "/extra")
     assert main(["diff", small_oci.reference, f"oci:{changed}:latest"]) == 1
     told = capsys.readouterr().out
-    assert "config: user 1000:1000 → 7:8; env {" in told
+    assert "config\n  ~ user: 1000:1000 → 7:8\n  + env NEW: 1\n" in told
     assert "+ extra (file)" in told

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from converter.cli.diff import TIME_ONLY
+from converter.cli.diff import TIME_ONLY, settings
 from converter.cli.pages.files import encoded
 from converter.errors import count
 from converter.pages import data, render
@@ -91,21 +91,6 @@ def title(counts: dict[str, int], config: int) -> str:
     files = f"{count(paths, 'path')} differ{'s' if paths == 1 else ''}{alone}" if paths else "The files are equal"
     settings = "setting differs" if config == 1 else "settings differ"
     return f"{files}, {config} {settings}" if config else f"{files}, the configuration is equal"
-
-
-def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
-    """What differs in the configuration, with A's and B's values; of one with members, such as `env`, each member."""
-    rows: list[tuple[str, Any, Any]] = []
-    for one in found:
-        where = [] if one.path == "config" else [one.path]
-        name = " ".join(where if one.what == "entry" else [*where, one.what])
-        if isinstance(one.a, dict) and isinstance(one.b, dict):
-            a, b = one.a, one.b
-            members = (key for key in {**a, **b} if a.get(key) != b.get(key))
-            rows += [(f"{name} {key}", a.get(key), b.get(key)) for key in members]
-        else:
-            rows.append((name, one.a, one.b))
-    return rows
 
 
 def folders(trees: Trees) -> list[tuple[str, int, int]]:

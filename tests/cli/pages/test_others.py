@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from converter.cli.diff import settings
 from converter.cli.main import main
-from converter.cli.pages.difference import settings
 from converter.cli.pages.steps import Step, Stopwatch
 from converter.comparison import Difference
 from converter.events import Event, Finished, Planned, Started
