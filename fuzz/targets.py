@@ -32,7 +32,7 @@ from converter.stores.registry.auth import basic_header, parse_challenges, read_
 from converter.stores.registry.credentials import credential_keys as auth_keys
 from converter.stores.registry.credentials import found_in, parse_helper_answer
 from converter.stores.registry.download import first_byte
-from converter.stores.registry.tags import next_link
+from converter.stores.registry.paged_lists import next_link
 from converter.stores.registry.upload import least_part, offset_of
 from converter.stores.registry.urls import resolve_url
 from converter.stores.retry import asked_wait

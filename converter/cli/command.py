@@ -100,7 +100,7 @@ class Command(Helped):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; raises Usage for an option that would be ignored."""
-        from converter.cli.meaning import check_options
+        from converter.cli.option_effects import check_options
 
         check_options(ctx)
         return super().invoke(ctx)

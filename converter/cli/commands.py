@@ -83,7 +83,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Raises Usage, with a suggestion, for an unknown command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from converter.cli.habits import unknown_command
+            from converter.cli.suggestions import unknown_command
 
             raise unknown_command(args, list(COMMANDS))
         return super().resolve_command(ctx, args)

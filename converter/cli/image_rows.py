@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from converter.cli.results import format_words
-from converter.cli.text import brief, room
+from converter.cli.text import columns_left, short_digest
 from converter.errors import count
 from converter.formats import own_name
 from converter.model.content import Content, Known
@@ -191,9 +191,9 @@ def _content(content: Content, made_by: str = "") -> str:
         return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
     descriptor = content.descriptor
     length = size(descriptor.size) if descriptor.size >= 0 else "unknown"
-    start, digest = f"{length:>10}  {_short(descriptor.media_type):<8}  ", brief(descriptor.digest)
+    start, digest = f"{length:>10}  {_short(descriptor.media_type):<8}  ", short_digest(descriptor.digest)
     urls = f"  at {', '.join(descriptor.urls)}" if descriptor.urls else ""
-    left = room(LABELS + len(start) + 2 + len(digest))
+    left = columns_left(LABELS + len(start) + 2 + len(digest))
     if left is None:
         middle = f"{_cut(made_by)}  " if made_by else ""
     else:

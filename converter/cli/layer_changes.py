@@ -91,7 +91,7 @@ def _image(opened: OpenedReference) -> Image | None:
 
 
 def _of_index(opened: OpenedReference, index: Index) -> Image | None:
-    from converter.cli.profiled import image_of
+    from converter.cli.profile_subject import image_of
     from converter.transform.platforms import read_whole
 
     try:

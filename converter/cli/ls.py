@@ -72,7 +72,7 @@ def command(
 def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) -> Iterator[Files]:
     """The files of what a reference names. Raises what reading raises."""
     from converter.browse import Files
-    from converter.cli.profiled import image_of
+    from converter.cli.profile_subject import image_of
     from converter.reading import reading
     from converter.streams.uncompressed import uncompressed_layer
 

@@ -14,7 +14,7 @@ from converter.cli.command import LayerCommand
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import FilePath, combine_options, common, flags, hidden_option, hidden_values
 from converter.cli.image_options import aci_path_option, overwrite_option, this_platform_option
-from converter.cli.profiled import Profiled, profiled
+from converter.cli.profile_subject import Profiled, profiled
 from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import show, show_json
 from converter.errors import Unsupported, Usage

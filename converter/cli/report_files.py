@@ -109,7 +109,7 @@ def write_blocks(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
 
 
 def _rule(overwrite: bool) -> Overwriting:
-    from converter.cli.meaning import SOURCES, references
+    from converter.cli.option_effects import SOURCES, references
     from converter.stores import files_read
     from converter.stores.overwriting import Inputs, Overwriting
 

@@ -16,7 +16,7 @@ from converter.cli.image_options import aci_path_option, image_options, jobs_opt
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_option, write_reports
 from converter.cli.signers import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options
-from converter.cli.text import GREEN, RED, brief, show, show_json, warn
+from converter.cli.text import GREEN, RED, short_digest, show, show_json, warn
 from converter.errors import Unsupported, Usage, count, within
 from converter.model.limits import size
 
@@ -124,7 +124,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
         with within(source):
             entries = sync_file.read_sync_file(data, options, to, _signing, check_template(rename))
         if entries:
-            from converter.cli.meaning import check_places
+            from converter.cli.option_effects import check_places
 
             sources, targets = {one.source.transport for one in entries}, {one.to.transport for one in entries}
             check_places(click.get_current_context(), sources, targets)
@@ -192,7 +192,7 @@ def _digests(one: Outcome) -> str:
     """The digest that an image had and the one that it has now, and why they differ."""
     how = "differs" if one.state == "there" else "changed"  # nothing is changed if it is there
     why = f" ({how} by {', '.join(one.changed_by)})" if one.changed_by else ""
-    return f"  {brief(one.source_digest)} → {brief(one.digest) if one.digest else 'not known yet'}{why}"
+    return f"  {short_digest(one.source_digest)} → {short_digest(one.digest) if one.digest else 'not known yet'}{why}"
 
 
 def _sum(summary: Summary) -> str:

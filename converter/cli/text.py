@@ -79,23 +79,23 @@ def show_parts(*parts: Part, to: TextIO | None = None, fold: bool = False) -> No
     if columns is None or _length(shown) <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
         _write(stream, shown)
         return
-    shown = [(short(text), colour) for text, colour in shown]
+    shown = [(with_short_digests(text), colour) for text, colour in shown]
     for line in _folded(shown, columns, _indent(shown[0][0]) + 2):
         _write(stream, line)
 
 
-def short(text: str) -> str:
+def with_short_digests(text: str) -> str:
     """The text with every digest in it shortened to 12 digits."""
     return DIGEST.sub(r"\1…", text)
 
 
-def brief(digest: object) -> str:
+def short_digest(digest: object) -> str:
     """A digest in a list: its first 12 digits on a terminal, whole where nobody counts the columns."""
     text = str(digest)
-    return text if _columns(sys.stdout) is None else short(text).rpartition(":")[2].rstrip("…")
+    return text if _columns(sys.stdout) is None else with_short_digests(text).rpartition(":")[2].rstrip("…")
 
 
-def room(taken: int) -> int | None:
+def columns_left(taken: int) -> int | None:
     """The columns that a terminal has left in a line of standard output; None: as many as one likes."""
     columns = _columns(sys.stdout)
     return None if columns is None else max(columns - taken, 0)
@@ -116,7 +116,7 @@ def _columns(stream: TextIO | None) -> int | None:
 
 def _short_where(text: str, columns: int) -> str:
     """The text with those words shortened that have a digest and do not fit in a line."""
-    return " ".join(short(word) if len(word) > columns else word for word in text.split(" "))
+    return " ".join(with_short_digests(word) if len(word) > columns else word for word in text.split(" "))
 
 
 def _folded(parts: Sequence[Part], columns: int, indent: int) -> Iterator[list[Part]]:
@@ -172,7 +172,7 @@ def show_json(value: Any, *, to: TextIO | None = None) -> None:
 def show_error(text: str, *, colour: str = "") -> None:
     """Write one line to standard error, shortened to readable length, and on a terminal wrapped between words."""
     if sys.stderr is not None:
-        text = printable(f"transship: {shortened(text)}")
+        text = printable(f"transship: {without_middle(text)}")
         columns = _columns(sys.stderr)
         if columns is None or len(text) <= columns:
             _write(sys.stderr, [(text, colour)])
@@ -181,7 +181,7 @@ def show_error(text: str, *, colour: str = "") -> None:
             _write(sys.stderr, line)
 
 
-def shortened(text: str) -> str:
+def without_middle(text: str) -> str:
     """The text, without its middle if it is long: an image may hold a name of megabytes."""
     left_out = len(text) - LONGEST
     if left_out <= 0:

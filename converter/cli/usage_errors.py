@@ -6,7 +6,7 @@ import re
 
 import click
 
-from converter.cli.habits import option_meant
+from converter.cli.suggestions import option_meant
 
 _EXTRA = re.compile(r"\w+ unexpected extra arguments? \((.*)\)", re.DOTALL)
 _COMMAND = re.compile(r"no such command '(.*?)'\.?(?: did you mean '(.*?)'\?)?", re.DOTALL | re.IGNORECASE)

@@ -10,10 +10,10 @@ import click
 
 from converter.cli.command import Command
 from converter.cli.environment import store_from_options, store_options
+from converter.cli.finding_formats import FORMATS, Checked, json_of, report
 from converter.cli.flags import OneOf, common, flags
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, write_reports
-from converter.cli.reports import FORMATS, Checked, json_of, report
 from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from converter.cli.environment import store_from_options
 from converter.cli.flags import flags
 from converter.cli.profile import ignored_paths
-from converter.cli.profiled import TREES, Profiled, owner_without_rights, profiled
+from converter.cli.profile_subject import TREES, Profiled, owner_without_rights, profiled
 from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Untrusted, Usage, count

@@ -119,7 +119,7 @@ def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]
 def _is_profile(envelope: bytes) -> bool:
     """Whether an envelope states a profile; nothing in it is verified."""
     try:
-        said: dict[str, Any] = load_object(envelope)
-        return dsse.predicate_of(dsse.open_envelope(said)[1]) == PROFILE
+        document: dict[str, Any] = load_object(envelope)
+        return dsse.predicate_of(dsse.open_envelope(document)[1]) == PROFILE
     except Invalid:
         return False

@@ -42,14 +42,14 @@ def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, worke
     making = _Making(before, after, files, workers)
     layers = tuple(making.layers())
     making.documents()
-    said = OriginRecord(
+    record = OriginRecord(
         root=before.root,
         settings=before.settings,
         name=before.called,
         attachments=tuple(making.attachments()),
         layers=layers,
     )
-    config = known_bytes(origin.record_config(said), origin.DOCUMENT)
+    config = known_bytes(origin.record_config(record), origin.DOCUMENT)
     parts = [origin.part_descriptor(content, title) for content, title in making.parts.values()]
     data = origin.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in making.parts.values()))
@@ -253,7 +253,7 @@ def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int, seen: set[tuple[Dig
         return
     content = content.pinned()
     yield content
-    said = load_object(content.read())
-    rows = [said["config"]] if said.get("config") else []
-    for row in (*rows, *(said.get("layers") or ()), *(said.get("manifests") or ())):
+    document = load_object(content.read())
+    rows = [document["config"]] if document.get("config") else []
+    for row in (*rows, *(document.get("layers") or ()), *(document.get("manifests") or ())):
         yield from _blobs(Descriptor.from_json(row), fetch, depth + 1, seen)

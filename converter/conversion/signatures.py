@@ -53,7 +53,7 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
     If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
     """
     if wanted is not None:
-        from converter.verification.question import Stored
+        from converter.verification.unverified import Stored
         from converter.verification.verifying import judge_with_records
 
         with within(str(location)):
@@ -159,7 +159,7 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
     from converter.verification.judgement import judge
-    from converter.verification.question import Stored
+    from converter.verification.unverified import Stored
     from converter.verification.wanted import SIGNATURE, Wanted
 
     keys, keyrings = [], []

@@ -44,10 +44,12 @@ def read_document(known: Known, kind: str) -> dict[str, Any]:
     data = known.read()
     require_valid(data, kind)
     document = load_object(data)
-    said, listed = document.get("mediaType"), known.descriptor.media_type
+    stated, listed = document.get("mediaType"), known.descriptor.media_type
     # In this order: a configuration may have a member of that name, of any type.
-    if (listed in types.MANIFESTS and said in types.INDEXES) or (listed in types.INDEXES and said in types.MANIFESTS):
-        raise Invalid(f"mediaType is {said}: the descriptor says {listed}")
+    if (listed in types.MANIFESTS and stated in types.INDEXES) or (
+        listed in types.INDEXES and stated in types.MANIFESTS
+    ):
+        raise Invalid(f"mediaType is {stated}: the descriptor says {listed}")
     return document
 
 

@@ -88,8 +88,8 @@ DOCKER_LAYERS = frozenset((DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, D
 
 def identify(document: Mapping[str, Any]) -> str:
     """The media type of a root document: the one it states, or else the one its members imply. Raises Invalid."""
-    if said := lenient_member(document, "mediaType", str):
-        return said
+    if stated := lenient_member(document, "mediaType", str):
+        return stated
     if document.get("schemaVersion") == 1:
         return DOCKER_SCHEMA1_SIGNED if "signatures" in document else DOCKER_SCHEMA1
     if "manifests" in document:

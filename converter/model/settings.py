@@ -45,15 +45,15 @@ class Settings:
         return found | ({"changes": list(self.changes)} if self.changes else {})
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Self:
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
         """The settings in an origin record; raises Invalid."""
         return cls(
-            platforms=text_list(said, "platforms"),
-            squash=said.get("squash") is True,
-            layered=said.get("layered") is True,
-            rkt_dev_links=said.get("devLinks") is True,
-            epoch=required_member(said, "epoch", int),
-            changes=text_list(said, "changes"),
+            platforms=text_list(record, "platforms"),
+            squash=record.get("squash") is True,
+            layered=record.get("layered") is True,
+            rkt_dev_links=record.get("devLinks") is True,
+            epoch=required_member(record, "epoch", int),
+            changes=text_list(record, "changes"),
         )
 
     @property

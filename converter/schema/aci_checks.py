@@ -10,8 +10,8 @@ from typing import Any
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import go_key
 from converter.schema.finding import Hit
-from converter.schema.forms import is_web_url
 from converter.schema.lookup import lists_at, objects_at, strings_at
+from converter.schema.shared_checks import is_web_url
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 ISOLATORS = frozenset(

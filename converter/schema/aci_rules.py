@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.schema import aci_checks as aci
 from converter.schema.finding import Rule
-from converter.schema.forms import (
+from converter.schema.shared_checks import (
     find_faults,
     go_time_form,
     no_time,

@@ -9,7 +9,8 @@ from typing import Any
 from converter.model import media_types as types
 from converter.schema import docker_v1
 from converter.schema.finding import Hit, Rule
-from converter.schema.forms import (
+from converter.schema.lookup import lists_at, numbers_at, strings_at
+from converter.schema.shared_checks import (
     ambiguous_members,
     bad_diff_id,
     bad_digest,
@@ -24,7 +25,6 @@ from converter.schema.forms import (
     of_texts,
     only_types,
 )
-from converter.schema.lookup import lists_at, numbers_at, strings_at
 
 
 def time_form(document: Any) -> Iterator[Hit]:

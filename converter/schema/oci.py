@@ -12,7 +12,8 @@ from typing import Any
 from converter.model import media_types as types
 from converter.model.digest import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
-from converter.schema.forms import (
+from converter.schema.lookup import objects_at, strings_at
+from converter.schema.shared_checks import (
     ambiguous_members,
     bad_diff_id,
     bad_digest,
@@ -27,7 +28,6 @@ from converter.schema.forms import (
     of_texts,
     only_types,
 )
-from converter.schema.lookup import objects_at, strings_at
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")

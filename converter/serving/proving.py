@@ -15,7 +15,7 @@ from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.serving.image_store import ImageStore, StoredImage
 from converter.verification.proof import IDENTICAL
-from converter.verification.question import Stored
+from converter.verification.unverified import Stored
 from converter.verification.verifying import judge_with_records
 from converter.verification.wanted import Wanted
 

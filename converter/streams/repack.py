@@ -74,13 +74,13 @@ class Packing:
     def parse(cls, text: str) -> Packing:
         """Read a packing; raises Invalid."""
         try:
-            said: Any = json.loads(text[: 4 * HEADER_MOST])
+            members: Any = json.loads(text[: 4 * HEADER_MOST])
             read = cls(
-                by=str(said["by"]),
-                level=int(said["level"]),
-                header=bytes.fromhex(said["header"]),
-                check=int(said["check"]),
-                zeros=int(said["zeros"]),
+                by=str(members["by"]),
+                level=int(members["level"]),
+                header=bytes.fromhex(members["header"]),
+                check=int(members["check"]),
+                zeros=int(members["zeros"]),
             )
         except (ValueError, TypeError, KeyError, HexError, RecursionError):
             raise Invalid("packing: not a record of how a file was compressed") from None

@@ -67,9 +67,9 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
 
 def _check_optional(found: dict[str, object]) -> None:
     """Raises Invalid for members that containers/image cannot read: null counts as absent, a time has 64 bits."""
-    said = {name: value for name, value in found.items() if value is not None}
-    optional_member(said, "creator", str)
-    timestamp = said.get("timestamp", 0)
+    stated = {name: value for name, value in found.items() if value is not None}
+    optional_member(stated, "creator", str)
+    timestamp = stated.get("timestamp", 0)
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
         raise Invalid("optional.timestamp: expected a whole number of seconds since 1970")
     if not -(2**63) <= float(timestamp) < 2**63:

@@ -127,8 +127,8 @@ class GpgUser:
         except subprocess.TimeoutExpired:
             raise Untrusted("gpg did not sign in time") from None
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise Untrusted(f"gpg cannot sign: {said[-1] if said else f'exit status {done.returncode}'}")
+            output = done.stderr.decode(errors="replace").strip().splitlines()
+            raise Untrusted(f"gpg cannot sign: {output[-1] if output else f'exit status {done.returncode}'}")
         return done.stdout
 
 

@@ -129,8 +129,8 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
     for one in attachments:
         if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST_ROWS:
             try:
-                said = load_object(fetch(one.descriptor).read())
-                if _is_record(said):
+                document = load_object(fetch(one.descriptor).read())
+                if _is_record(document):
                     found.setdefault(one.descriptor.digest, one.descriptor)
             except ConverterError:
                 # What cannot be read is not a record; if one was required, its absence is reported anyway.
@@ -138,35 +138,38 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
     return tuple(found.values())
 
 
-def _is_record(said: Mapping[str, Any]) -> bool:
-    return said.get("artifactType") == ARTIFACT or lenient_member(said, "config", dict).get("mediaType") == DOCUMENT
+def _is_record(document: Mapping[str, Any]) -> bool:
+    return (
+        document.get("artifactType") == ARTIFACT
+        or lenient_member(document, "config", dict).get("mediaType") == DOCUMENT
+    )
 
 
 def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
     """Read a record of the image ``subject``; raises Untrusted if it is of another image, and Invalid."""
-    said = load_object(fetch(descriptor).read())
-    stated = Descriptor.from_json(said.get("subject"))
+    document = load_object(fetch(descriptor).read())
+    stated = Descriptor.from_json(document.get("subject"))
     if (stated.digest, stated.size, stated.media_type) != (subject.digest, subject.size, subject.media_type):
         raise Untrusted(f"origin record of another image: expected {subject.digest}, found {stated.digest}")
-    _at_most(required_member(said, "layers", list), "layers")
-    parts = {one.digest: one for one in descriptors(said, "layers")}
-    text = fetch(Descriptor.from_json(said.get("config"))).read()
+    _at_most(required_member(document, "layers", list), "layers")
+    parts = {one.digest: one for one in descriptors(document, "layers")}
+    text = fetch(Descriptor.from_json(document.get("config"))).read()
     return Evidence(record=parse_record(text), descriptor=descriptor, parts=parts)
 
 
 def parse_record(data: bytes) -> OriginRecord:
     """Read the config of a record; raises Invalid."""
-    said = load_object(data)
-    if required_member(said, "version", int) != VERSION:
-        raise Invalid(f"unsupported version {said['version']} of an origin record: expected {VERSION}")
-    settings = required_member(said, "settings", dict)
+    record = load_object(data)
+    if required_member(record, "version", int) != VERSION:
+        raise Invalid(f"unsupported version {record['version']} of an origin record: expected {VERSION}")
+    settings = required_member(record, "settings", dict)
     _at_most(required_member(settings, "platforms", list), "platforms")
     return OriginRecord(
-        root=Descriptor.from_json(said.get("root")),
+        root=Descriptor.from_json(record.get("root")),
         settings=Settings.from_json(settings),
         name=required_member(settings, "called", str),
-        attachments=tuple(map(_read_attachment, _at_most(object_list(said, "attachments"), "attachments"))),
-        layers=tuple(map(_read_layer, _at_most(object_list(said, "layers"), "layers"))),
+        attachments=tuple(map(_read_attachment, _at_most(object_list(record, "attachments"), "attachments"))),
+        layers=tuple(map(_read_layer, _at_most(object_list(record, "layers"), "layers"))),
     )
 
 

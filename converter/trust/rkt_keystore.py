@@ -23,7 +23,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 class Keystore:
     """Prefixes (empty for everything), fingerprints and keys (None for a revoked one); later rows override."""
 
-    said: tuple[tuple[str, str, Keyring | None], ...]
+    rows: tuple[tuple[str, str, Keyring | None], ...]
 
     @classmethod
     def load(cls, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> Keystore:
@@ -31,18 +31,18 @@ class Keystore:
 
         Raises Invalid for a file whose name is not the fingerprint of its key.
         """
-        said = []
+        rows = []
         for source, files in folders:
             for path, data in sorted(files.items()):
                 place = _place(path)
                 if place is not None:
                     with within(source), within(path):
-                        said.append((*place, _key(data, place[1], source) if data else None))
-        return cls(tuple(sorted(said, key=lambda one: one[0] != "")))
+                        rows.append((*place, _key(data, place[1], source) if data else None))
+        return cls(tuple(sorted(rows, key=lambda one: one[0] != "")))
 
     def for_name(self, name: str) -> tuple[Keyring, ...]:
         """The keys that may sign the image of that name (an AC Identifier, without a version)."""
-        trusted = {fingerprint: ring for prefix, fingerprint, ring in self.said if _covers(prefix, name)}
+        trusted = {fingerprint: ring for prefix, fingerprint, ring in self.rows if _covers(prefix, name)}
         return tuple(ring for ring in trusted.values() if ring is not None)
 
 

@@ -125,10 +125,10 @@ class ImageWalk:
         return value if isinstance(value, dict) else {}
 
     def _said(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
-        said = document.get("mediaType")
-        if isinstance(said, str) and said and descriptor.media_type and said != descriptor.media_type:
-            fact = f'mediaType is "{said[:100]}": the descriptor says "{descriptor.media_type}"'
-            alike = any({said, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
+        stated = document.get("mediaType")
+        if isinstance(stated, str) and stated and descriptor.media_type and stated != descriptor.media_type:
+            fact = f'mediaType is "{stated[:100]}": the descriptor says "{descriptor.media_type}"'
+            alike = any({stated, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
             rule = "image/media-type-dialect" if alike else "image/media-type"
             self._findings.add(rule, path_of_member(place, "/mediaType"), fact)
 
@@ -171,17 +171,19 @@ class ImageWalk:
                 part = "config" if number == 0 else f"layers/{number - 1}"
                 self._opaque(blob, path_of_member(here, f"/{part}"), path_below(place, part))
             return
-        said = {} if described is None else self._config(described, path_of_member(here, "/config"), place, dialect)
-        diff_ids = diff_ids_of(said)
+        read_config = (
+            {} if described is None else self._config(described, path_of_member(here, "/config"), place, dialect)
+        )
+        diff_ids = diff_ids_of(read_config)
         self._blobs.image()
         read_layers = []
         for number, layer in enumerate(layers):
             claim, inside = path_of_member(here, f"/layers/{number}"), path_below(place, f"layers/{number}")
             algorithm = _algorithm(diff_ids, number)
             read_layers.append(None if layer is None else self._layer(layer, claim, inside, algorithm))
-        if said:
-            self.image(said, read_layers, place)
-            self._platform(root.platform, said, place)
+        if read_config:
+            self.image(read_config, read_layers, place)
+            self._platform(root.platform, read_config, place)
 
     def image(self, config: Mapping[str, Any], layers: Sequence[SeenLayer | None], place: str) -> None:
         """Check a configuration against its layers, base first; None for a layer that could not be read."""

@@ -34,11 +34,11 @@ from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Trusted
 from converter.verification import policy_check
 from converter.verification.proof import Proof
-from converter.verification.question import Question, Stored, lookaside_signatures, open_question
+from converter.verification.unverified import Stored, Unverified, lookaside_signatures, open_unverified
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
-_TOLD = 3
-"""The most reasons listed in one message."""
+SHOWN = 3
+"""The most reasons or differences listed in one message."""
 
 
 @frozen
@@ -125,22 +125,22 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
     """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
-    with open_question(stored, wanted.identity) as question, ExitStack() as files:
-        subject = replace(question.subject, content=ProfileCheck(stored, files, wanted.find).check)
-        question = replace(question, subject=subject)
-        more = [one for folder in wanted.lookasides for one in lookaside_signatures(folder, question)]
-        question = replace(question, signatures=(*question.signatures, *more))
-        trusted = wanted.trusted(question.own_name)
-        verdicts, signed = _own_verdicts(question, wanted, trusted)
+    with open_unverified(stored, wanted.identity) as image, ExitStack() as files:
+        subject = replace(image.subject, content=ProfileCheck(stored, files, wanted.find).check)
+        image = replace(image, subject=subject)
+        more = [one for folder in wanted.lookasides for one in lookaside_signatures(folder, image)]
+        image = replace(image, signatures=(*image.signatures, *more))
+        trusted = wanted.trusted(image.own_name)
+        verdicts, signed = _own_verdicts(image, wanted, trusted)
         unmet = [*_missing([source for source in wanted.sources() if source not in signed], verdicts)]
         if policy is not None:
-            under, problems = policy_check.judge_policy(question, policy, wanted, trusted)
+            under, problems = policy_check.judge_policy(image, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
-        unmet = [*_broken_facts(question, trusted), *unmet, *_missing_kinds(wanted, verdicts)]
+        unmet = [*_broken_facts(image, trusted), *unmet, *_missing_kinds(wanted, verdicts)]
         return Judgement(
             reference=str(stored.location),
-            root=question.root,
-            identity=question.own_name or str(question.subject.name or ""),
+            root=image.root,
+            identity=image.own_name or str(image.subject.name or ""),
             verdicts=tuple(verdicts),
             unmet=tuple(unmet),
             signed=signed,
@@ -180,26 +180,24 @@ def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
     return item
 
 
-def _own_verdicts(
-    question: Question, wanted: Wanted, trusted: Trusted
-) -> tuple[list[SignatureVerdict], frozenset[str]]:
+def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[list[SignatureVerdict], frozenset[str]]:
     """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
         return [], frozenset()
-    signatures = [*question.signatures, *content_trust.stored_targets(wanted.content_trust, str(question.root.digest))]
+    signatures = [*image.signatures, *content_trust.stored_targets(wanted.content_trust, str(image.root.digest))]
     verdicts = [
-        _about_file(one, question, wanted)
+        _about_file(one, image, wanted)
         for signature in signatures
-        for one in check_one(signature, question.subject, trusted)
+        for one in check_one(signature, image.subject, trusted)
     ]
     return verdicts, wanted.signed | {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
 
 
-def _broken_facts(question: Question, trusted: Trusted) -> Iterator[str]:
+def _broken_facts(image: Unverified, trusted: Trusted) -> Iterator[str]:
     """A fact for each embedded signature that shows the manifest to be changed: then nothing can vouch for it."""
-    for signature in question.signatures:
+    for signature in image.signatures:
         if signature.kind == kinds.LIBTRUST:
-            for one in check_one(signature, question.subject, trusted):
+            for one in check_one(signature, image.subject, trusted):
                 if one.broken:
                     yield f"the signature within the manifest does not match: {one.reason}"
 
@@ -237,15 +235,15 @@ def _why_not_signed(source: str, verdicts: list[SignatureVerdict]) -> str:
         return f"no signature by {source}, only attestations (--require attestation accepts them)"
     if not reasons:
         return f"no signature by {source}"
-    more = f"; and {len(reasons) - _TOLD} more reasons" if len(reasons) > _TOLD else ""
-    return f"no valid signature by {source} ({'; '.join(reasons[:_TOLD])}{more})"
+    more = f"; and {len(reasons) - SHOWN} more reasons" if len(reasons) > SHOWN else ""
+    return f"no valid signature by {source} ({'; '.join(reasons[:SHOWN])}{more})"
 
 
-def _about_file(verdict: SignatureVerdict, question: Question, wanted: Wanted) -> SignatureVerdict:
+def _about_file(verdict: SignatureVerdict, image: Unverified, wanted: Wanted) -> SignatureVerdict:
     """The verdict on an ACI with its name checked: a signature over the file covers the name and version within."""
     if verdict.signature.kind != kinds.DETACHED or not verdict.ok:
         return verdict
-    name, version = question.own_name, question.own_version
+    name, version = image.own_name, image.own_version
     if wanted.identity and not wanted.map_identity and not _is_called(wanted.identity, name, version):
         own = f"{name}:{version}" if version else name
         fact = f'signature is for the name "{own}": expected "{wanted.identity}" (--identity)'
@@ -267,10 +265,6 @@ def _is_called(wanted: str, name: str, version: str) -> bool:
     return any(one == name and (not version or not other or other == version) for one, other in pairs)
 
 
-_TOLD = 3
-"""The most differences listed in a message."""
-
-
 class ProfileCheck:
     """Whether an image has the content that a signed profile states, which holds in any format and for any digest.
 
@@ -284,18 +278,18 @@ class ProfileCheck:
         self._files = files
         self._read: dict[Scope, Contents] = {}
 
-    def check(self, said: Mapping[str, Any]) -> str:
+    def check(self, predicate: Mapping[str, Any]) -> str:
         """Compare the content with a statement whose signature is verified; returns a note. Raises Untrusted if they
         differ.
         """
-        stated = statement.read(said)
+        stated = statement.read(predicate)
         found = [
             f"{one.path}: {one.what}"
             for one in compare_profile(stated, self._contents(stated.scope), comparison.run_config(self._image.config))
         ]
         if found:
-            more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
-            raise Untrusted(f"the profile states another content: {', '.join(found[:_TOLD])}{more}")
+            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            raise Untrusted(f"the profile states another content: {', '.join(found[:SHOWN])}{more}")
         further = [path for path in stated.scope.ignored if path not in IGNORED_BY_DEFAULT]
         return f"the same content, without {', '.join(further)}" if further else "the same content"
 

@@ -19,7 +19,7 @@ from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
 from converter.trust.policy_requirements import Authority, Requirement
 from converter.trust.signature import SignatureVerdict
 from converter.trust.trusted import Trusted
-from converter.verification.question import Question, absolute_path, policy_transport
+from converter.verification.unverified import Unverified, absolute_path, policy_transport
 from converter.verification.wanted import ATTESTATION, Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
@@ -28,10 +28,10 @@ _LOGGED = (kinds.COSIGN,)
 
 
 def judge_policy(
-    question: Question, policy: Policy, wanted: Wanted, trusted: Trusted
+    image: Unverified, policy: Policy, wanted: Wanted, trusted: Trusted
 ) -> tuple[list[SignatureVerdict], list[str]]:
     """The verdicts under every requirement that applies, and a fact for each that is not met."""
-    requirements = _applying(question.location, question.subject.name, policy, wanted)
+    requirements = _applying(image.location, image.subject.name, policy, wanted)
     verdicts: list[SignatureVerdict] = []
     unmet: list[str] = []
     for place, requirement in enumerate(requirements):
@@ -42,10 +42,10 @@ def judge_policy(
             unmet.append(f"nothing can meet {where}: {requirement.unmet}")
         elif requirement.kind != rules.ACCEPT:
             more = (kinds.ATTESTATION,) if ATTESTATION in wanted.require and requirement.kind == rules.SIGSTORE else ()
-            found = _checked(requirement, question, trusted, where, more)
+            found = _checked(requirement, image, trusted, where, more)
             verdicts += found
             if not any(one.ok for one in found):
-                others = sorted({one.kind for one in question.signatures}) if not found else ()
+                others = sorted({one.kind for one in image.signatures}) if not found else ()
                 but = f" ({', '.join(others)} does not count for it)" if others else ""
                 unmet.append(f"no signature meets {where}{but}")
     return verdicts, unmet
@@ -73,12 +73,12 @@ def _applying(location: Location, name: ImageName | None, policy: Policy, wanted
 
 
 def _checked(
-    requirement: Requirement, question: Question, trusted: Trusted, where: str, more: tuple[str, ...]
+    requirement: Requirement, image: Unverified, trusted: Trusted, where: str, more: tuple[str, ...]
 ) -> tuple[SignatureVerdict, ...]:
     known = (*(_LOGGED if requirement.logs else _KINDS[requirement.kind]), *more)
-    signatures = [one for one in question.signatures if one.kind in known]
-    name = question.subject.name
-    subject = replace(question.subject, name=name.tagged() if name else None)
+    signatures = [one for one in image.signatures if one.kind in known]
+    name = image.subject.name
+    subject = replace(image.subject, name=name.tagged() if name else None)
     return tuple(
         map(_require_one_signature, verify_signatures(signatures, subject, _trusted_by(requirement, trusted, where)))
     )

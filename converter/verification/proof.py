@@ -30,7 +30,7 @@ from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.transform import as_in, encode_item, transform
 from converter.transform.layers import codec_of
 from converter.transform.platforms import Read, flatten_index, select_platforms
-from converter.verification import differing
+from converter.verification import same_content
 from converter.verification.rebuilt_source import Converted, OriginalSource
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
@@ -317,11 +317,11 @@ def _whole_image(
 
 def _compare_acis(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
-    expected, _ = read_derived(content, differing.read_contents)
+    expected, _ = read_derived(content, same_content.read_contents)
     with expected.files:
-        got = differing.read_contents(original.tar(there.digest))
+        got = same_content.read_contents(original.tar(there.digest))
         with got.files:
-            differing.require_same_contents(got, expected)
+            same_content.require_same_contents(got, expected)
     return ("the order of the files in the ACI, and how their headers are written",)
 
 
@@ -332,14 +332,14 @@ def _documents(evaluated: Evaluated, converted: Converted) -> tuple[str, ...]:
     data = evaluated.data()
     target, document = converted.item, load_object(converted.fetch(converted.root).read())
     if not isinstance(target, Image):
-        differing.require_same("index", document, load_object(data))
+        same_content.require_same("index", document, load_object(data))
         return ()
     config = target.original.config if target.original is not None else None
     made = evaluated.inputs[0]
     if config is not None and config.descriptor.digest != made.done.descriptor.digest:
-        differing.require_same("config", load_object(config.read()), load_object(made.data()))
+        same_content.require_same("config", load_object(config.read()), load_object(made.data()))
         raise Untrusted(f"config is {config.descriptor.digest}: expected {made.done.descriptor.digest}")
-    return differing.require_same_manifest(document, load_object(data))
+    return same_content.require_same_manifest(document, load_object(data))
 
 
 def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:

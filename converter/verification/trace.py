@@ -31,8 +31,8 @@ from converter.trust.signature import SignatureVerdict
 from converter.verification import proof
 from converter.verification.judgement import Judgement, TracedConversion, judge, judge_either, of_platform
 from converter.verification.proof import Proof
-from converter.verification.question import Stored
 from converter.verification.rebuilt_source import Converted, OriginalSource
+from converter.verification.unverified import Stored
 from converter.verification.wanted import Wanted
 
 MAX_DEPTH = 8

@@ -9,8 +9,8 @@ from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.stores import StoreOptions, open_source
 from converter.verification.judgement import Judgement, has_good, image_within, judge
-from converter.verification.question import Stored, names_in_store
 from converter.verification.trace import prove_signed_at, trace
+from converter.verification.unverified import Stored, names_in_store
 from converter.verification.wanted import ORIGIN, SIGNATURE, Wanted
 
 

@@ -81,7 +81,7 @@ def test_the_names_of_the_commands_are_known_without_importing_them(
     arguments: list[str], environment: dict[str, str]
 ) -> None:
     modules = imported(*arguments, **environment)
-    assert of_this_program(modules) - {"converter.cli.habits"} == {
+    assert of_this_program(modules) - {"converter.cli.suggestions"} == {
         "converter",
         "converter.cli",
         "converter.cli.commands",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from converter.cli.reports import Checked
+from converter.cli.finding_formats import Checked
 from converter.errors import count
 from converter.pages import render
 from converter.validate.rules import all_rules

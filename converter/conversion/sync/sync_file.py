@@ -114,10 +114,10 @@ def read_sync_file(
 
 def _defaults(value: Mapping[str, Any], options: Options, to: Location | None, rename: str) -> dict[str, Any]:
     """The file's defaults that the command does not override."""
-    unsaid = Options()
-    given = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(unsaid, name)}
-    given |= {member for member, said in (("to", to), ("rename", rename)) if said}
-    return {key: said for key, said in (value.get("defaults") or {}).items() if key not in given}
+    defaults = Options()
+    given = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(defaults, name)}
+    given |= {member for member, text in (("to", to), ("rename", rename)) if text}
+    return {key: default for key, default in (value.get("defaults") or {}).items() if key not in given}
 
 
 @frozen(kw_only=False)
@@ -138,43 +138,43 @@ class _Reading:
                     raise Usage(f'"{key}" has no effect here: {why}')
 
     def registries(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
-        for host, said in value.items():
+        for host, members in value.items():
             if host in ("defaults", "images"):
                 continue
-            for name, references in (said.get("images") or {}).items():
-                yield self._entry((host, "images", name), f"docker://{host}/{name}", said, references or ())
-            for name, pattern in (said.get("images-by-tag-regex") or {}).items():
+            for name, references in (members.get("images") or {}).items():
+                yield self._entry((host, "images", name), f"docker://{host}/{name}", members, references or ())
+            for name, pattern in (members.get("images-by-tag-regex") or {}).items():
                 path = (host, "images-by-tag-regex", name)
-                yield self._entry(path, f"docker://{host}/{name}", said, takes=partial(_matches, pattern))
-            for name, versions in (said.get("images-by-semver") or {}).items():
+                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_matches, pattern))
+            for name, versions in (members.get("images-by-semver") or {}).items():
                 path = (host, "images-by-semver", name)
-                yield self._entry(path, f"docker://{host}/{name}", said, takes=partial(_within, versions))
+                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_within, versions))
 
     def images(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
-        for index, said in enumerate(value.get("images") or ()):
+        for index, members in enumerate(value.get("images") or ()):
             filters: list[Callable[[], Takes]] = []
-            if "tag-regex" in said:
-                filters.append(partial(_matches, said["tag-regex"]))
-            if "semver" in said:
-                filters.append(partial(_within, said["semver"]))
+            if "tag-regex" in members:
+                filters.append(partial(_matches, members["tag-regex"]))
+            if "semver" in members:
+                filters.append(partial(_within, members["semver"]))
             with self._at(("images", index)):
-                if len(filters) + ("tags" in said) > 1:
+                if len(filters) + ("tags" in members) > 1:
                     raise Usage("tags, tag-regex and semver cannot be used together: choose one")
             takes = filters[0] if filters else None
-            yield self._entry(("images", index), said["from"], said, said.get("tags", ()), takes)
+            yield self._entry(("images", index), members["from"], members, members.get("tags", ()), takes)
 
     def _entry(
         self,
         path: yaml_text.Path,
         source: str,
-        said: Mapping[str, Any],
+        members: Mapping[str, Any],
         references: Sequence[str] = (),
         takes: Callable[[], Takes] | None = None,
     ) -> SyncEntry:
         self.require_used(*path[: 1 if path[0] != "images" else 2], own=said)
         with self._at(path):
-            own, said = said, {**self.defaults, **said}
-            to = Location.parse(said["to"]) if "to" in said else self.to
+            own, members = members, {**self.defaults, **members}
+            to = Location.parse(members["to"]) if "to" in members else self.to
             if to is None:
                 raise Usage('no destination: add "to" here or in defaults, or name one on the command line')
             location = Location.parse(source)
@@ -188,31 +188,31 @@ class _Reading:
                 references=tuple(references),
                 takes=takes() if takes else None,
                 to=to,
-                rename=check_template(said.get("rename", self.rename)),
-                options=self._options(said),
+                rename=check_template(members.get("rename", self.rename)),
+                options=self._options(members),
             )
 
-    def _options(self, said: Mapping[str, Any]) -> Options:
-        values: dict[str, Any] = {name: said[key] for key, name in _OWN.items() if key in said}
-        if "format" in said:
-            values["to"] = said["format"]
-        if "compress" in said:
-            values["compress"] = Compression.parse(said["compress"])
-        if "platform" in said:
-            platforms = _list(said["platform"])
+    def _options(self, members: Mapping[str, Any]) -> Options:
+        values: dict[str, Any] = {name: members[key] for key, name in _OWN.items() if key in members}
+        if "format" in members:
+            values["to"] = members["format"]
+        if "compress" in members:
+            values["compress"] = Compression.parse(members["compress"])
+        if "platform" in members:
+            platforms = _list(members["platform"])
             values["platforms"] = (
                 platforms if platforms == ALL_PLATFORMS else tuple(str(Platform.parse(one)) for one in platforms)
             )
-        if "sign" in said:
-            values["signing"] = self.signing(_list(said["sign"]))
+        if "sign" in members:
+            values["signing"] = self.signing(_list(members["sign"]))
         store = self.options.store
-        if "credentials" in said:
-            pair = said["credentials"]
+        if "credentials" in members:
+            pair = members["credentials"]
             store = replace(store, credentials=(pair["username"], pair["password"]), anonymous=False)
-        if "tls-verify" in said:
-            store = replace(store, tls_verify=said["tls-verify"])
-        if "cert-dir" in said:
-            store = replace(store, cert_dir=Path(said["cert-dir"]))
+        if "tls-verify" in members:
+            store = replace(store, tls_verify=members["tls-verify"])
+        if "cert-dir" in members:
+            store = replace(store, cert_dir=Path(members["cert-dir"]))
         # What a file says about a source does not apply to its destinations.
         return replace(self.options, store=store, target_store=self.options.writing, **values)
 
@@ -250,9 +250,10 @@ def _name_flags(value: Any) -> None:
     if not isinstance(value, dict):
         return
     images = value.get("images")
-    for said in (*value.values(), *(images if isinstance(images, list) else ())):
-        if isinstance(said, dict):
-            said |= {name: _WORDS.get(str(said[name]).lower(), said[name]) for name in _FLAGS if name in said}
+    for members in (*value.values(), *(images if isinstance(images, list) else ())):
+        if isinstance(members, dict):
+            flags = {name: members[name] for name in _FLAGS if name in members}
+            members |= {name: _WORDS.get(str(value).lower(), value) for name, value in flags.items()}
 
 
 def _validate(found: yaml_text.Document) -> None:

@@ -20,9 +20,9 @@ def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
 
     That is in annotations, which are empty where it is unknown.
     """
-    said = image.notes.name
-    reference = said if _names_a_repository(said) else _reference(image)
-    name, version = identifier_and_version(reference) if reference else _of_layout(image, said)
+    noted = image.notes.name
+    reference = noted if _names_a_repository(noted) else _reference(image)
+    name, version = identifier_and_version(reference) if reference else _of_layout(image, noted)
     parsed = unless_invalid(ImageName.parse, reference)
     original, schema1 = image.original, image.kept(Schema1)
     config = original.config.descriptor.digest if original is not None and original.config is not None else None
@@ -39,12 +39,12 @@ def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
     )
 
 
-def _of_layout(image: Image, said: str) -> tuple[str, str]:
+def _of_layout(image: Image, name: str) -> tuple[str, str]:
     """The name and version of an image known only by a layout's short name, which is a tag, as most are, or a name.
 
     If it has a title as well, it is a tag.
     """
-    short = said or image.annotations.get(REF_NAME, "")
+    short = name or image.annotations.get(REF_NAME, "")
     title = sanitised_identifier(image.annotations.get(TITLE, ""))
     return (title, short) if title or _VERSION.fullmatch(short) else (sanitised_identifier(short), "")
 

@@ -146,20 +146,20 @@ class Web:
 
         Raises NotFound with the failure of each page if no page has an endpoint.
         """
-        said = []
+        failures = []
         for place in app.places():
             for scheme in self._schemes():
                 url = f"{scheme}://{place}?ac-discovery=1"
                 try:
                     found = read_page(self.text(url), app)
                 except ConverterError as error:
-                    said.append(error.fact)
+                    failures.append(error.fact)
                     continue
                 if found.endpoints:
                     return found
-                said.append(f"{display_url(url)} has no ac-discovery tag that fits")
+                failures.append(f"{display_url(url)} has no ac-discovery tag that fits")
         how = " over HTTPS (--tls-verify=false allows HTTP)" if self._options.tls_verify else ""
-        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(said))[:1000]}')
+        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(failures))[:1000]}')
 
     def text(self, url: str) -> str:
         """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""

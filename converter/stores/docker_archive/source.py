@@ -19,7 +19,7 @@ from converter.stores import oci_index
 from converter.stores.catalogue import Catalogue, CatalogueEntry, full_reference
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.blobs import ArchiveBlobs
-from converter.stores.docker_archive.listed import CompleteIndex, Listed, read_listed
+from converter.stores.docker_archive.index_json import CompleteIndex, Listed, read_listed
 from converter.stores.docker_archive.manifest_json import SavedImage
 from converter.stores.docker_archive.repositories import Chains
 from converter.stores.media import Medium

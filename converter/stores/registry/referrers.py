@@ -18,7 +18,7 @@ from converter.model.image import Attachment
 from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.documents import Documents
-from converter.stores.registry.tags import list_pages
+from converter.stores.registry.paged_lists import list_pages
 from converter.streams.pool import run_each
 
 COSIGN = ("sig", "att", "sbom")

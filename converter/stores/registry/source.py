@@ -16,7 +16,7 @@ from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.download import download_blob
-from converter.stores.registry.tags import list_tags
+from converter.stores.registry.paged_lists import list_tags
 from converter.stores.registry.upload import blob_size, is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.stores.source import BaseSource

@@ -11,7 +11,7 @@ import pytest
 
 from converter.cli.commands import COMMANDS, transship
 from converter.cli.main import main
-from converter.cli.meaning import APART, PLACES, WITH
+from converter.cli.option_effects import APART, PLACES, WITH
 from converter.conversion.sync.sync_file import KEYS
 from converter.model.transport import TRANSPORTS
 from tests.builders.memory import MemoryStore

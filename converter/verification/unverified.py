@@ -1,4 +1,4 @@
-"""Reads what there is to verify: a stored image, its name and its signatures, none of them verified yet."""
+"""An image that is to be verified: its documents, its name and its signatures, none of them verified yet."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stored:
 
 
 @frozen
-class Question:
+class Unverified:
     """An image to verify. ``own_name`` and ``own_version`` are from an ACI's manifest; empty for other formats."""
 
     location: Location
@@ -46,7 +46,7 @@ class Question:
 
 
 @contextmanager
-def open_question(stored: Stored, identity: str) -> Iterator[Question]:
+def open_unverified(stored: Stored, identity: str) -> Iterator[Unverified]:
     """Find the signatures of an image; temporary files that they need exist until the context is left.
 
     ``identity`` is its name, if the caller gives one. Raises what reading raises.
@@ -58,7 +58,7 @@ def open_question(stored: Stored, identity: str) -> Iterator[Question]:
     manifest = b"" if is_file else known.read()
     own_name, own_version = formats.own_name(formats.decode(known, source.fetch)) if is_file else ("", "")
     with TemporaryDirectory(prefix="transship-") as folder:
-        yield Question(
+        yield Unverified(
             location=location,
             root=root,
             subject=Subject(
@@ -73,12 +73,12 @@ def open_question(stored: Stored, identity: str) -> Iterator[Question]:
         )
 
 
-def lookaside_signatures(folder: Path, question: Question) -> Iterator[Signature]:
+def lookaside_signatures(folder: Path, image: Unverified) -> Iterator[Signature]:
     """The simple signatures of the image in a lookaside, under the name that its own store gives it."""
-    name = name_of(question.location, question.root) or question.subject.name
+    name = name_of(image.location, image.root) or image.subject.name
     if name is None:
         return
-    digest = question.root.digest
+    digest = image.root.digest
     for path, data in signature_files.read_lookaside(folder, name, digest):
         yield from stored_signatures.signatures_in_blob(data, str(path), str(digest))
 

@@ -1,4 +1,4 @@
-"""Small grammars shared by the rules of several families."""
+"""Checks that the rules of several families share, and how checks are made of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content of an archive's ``index.json``: indexes that are complete, and the manifest of each config."""
+"""``index.json`` of an archive: indexes that are complete, and the manifest of each config."""
 
 from __future__ import annotations
 

@@ -34,10 +34,12 @@ STEERING = (
 rebuilt: a later conversion would pass off what they say as signed."""
 
 
-_TOLD = frozenset((b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"atime", b"ctime", b"uname", b"gname"))
+_IN_THE_TREE = frozenset(
+    (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"atime", b"ctime", b"uname", b"gname")
+)
 """PAX records that a file tree already reflects, or that no extractor obeys."""
 
-Said = tuple[tuple[bytes, bytes], ...]
+HeaderFields = tuple[tuple[bytes, bytes], ...]
 
 
 @frozen
@@ -48,24 +50,24 @@ class AciContents:
     """
 
     files: TreeListing
-    said: Mapping[bytes, Said]
+    headers: Mapping[bytes, HeaderFields]
     manifest: bytes
 
 
 def read_contents(blocks: Blocks) -> AciContents:
     """Read the tar of an ACI; raises Invalid if two readers may see different content in it."""
     manifest: list[bytes] = []
-    said: dict[bytes, Said] = {}
+    headers: dict[bytes, HeaderFields] = {}
 
     def watched() -> Iterator[bytes | memoryview]:
         with closing(blocks) as source:
             scanner = Scanner(Cursor(source))
             for entry in scanner:
                 name = entry.name
-                if name in said:
+                if name in headers:
                     raise Invalid(f"entry {quoted_name(name)} occurs twice")
                 _check_headers(entry)
-                said[name] = _headers_of(entry)
+                headers[name] = _headers_of(entry)
                 yield entry.raw
                 if name == MANIFEST:
                     manifest.append(_small(entry))
@@ -78,11 +80,11 @@ def read_contents(blocks: Blocks) -> AciContents:
                 yield rest
 
     files = list_tree([watched])
-    if lost := said.keys() - {row.path for row in files if row.record}:
+    if lost := headers.keys() - {row.path for row in files if row.record}:
         files.close()
         # A runtime may see what a tree omits: a whiteout is a plain file to it, and a replaced link exists for a while.
         raise Invalid(f"entry {quoted_name(min(lost))} does not make a file that stays")
-    return AciContents(files=files, said=said, manifest=b"".join(manifest))
+    return AciContents(files=files, headers=headers, manifest=b"".join(manifest))
 
 
 def _check_headers(entry: Entry) -> None:
@@ -115,13 +117,13 @@ def _kinds(records: bytes) -> Iterator[bytes]:
         records = records[SIZE + size + padding_size(size) :]
 
 
-def _headers_of(entry: Entry) -> Said:
+def _headers_of(entry: Entry) -> HeaderFields:
     """What an extractor may apply and a tree does not hold: owner names, ACLs, labels."""
     owners = ((b"uname", entry.uname), (b"gname", entry.gname))
     records = (
         (key, value)
         for key, value in entry.pax.items()
-        if key not in _TOLD and not key.startswith((XATTR, b"GNU.sparse."))
+        if key not in _IN_THE_TREE and not key.startswith((XATTR, b"GNU.sparse."))
     )
     return tuple(sorted((*(one for one in owners if one[1]), *records)))
 
@@ -132,37 +134,37 @@ def _small(entry: Entry) -> bytes:
     return b"".join(entry.payload)
 
 
-def require_same_contents(got: AciContents, want: AciContents) -> None:
+def require_same_contents(found: AciContents, expected: AciContents) -> None:
     """Raises Untrusted with the first difference between the ACIs."""
-    if got.manifest != want.manifest:
-        require_same("manifest", load_object(got.manifest), load_object(want.manifest))
-    for difference in compare_trees(got.files, want.files):
+    if found.manifest != expected.manifest:
+        require_same("manifest", load_object(found.manifest), load_object(expected.manifest))
+    for difference in compare_trees(found.files, expected.files):
         path = difference.path.removeprefix("/rootfs") or "/"
         raise Untrusted(f"{path}: {difference.what}: {_differ(difference.a, difference.b)}")
-    for name in sorted(got.said.keys() | want.said.keys()):
-        if (one := got.said.get(name)) != (other := want.said.get(name)):
+    for name in sorted(found.headers.keys() | expected.headers.keys()):
+        if (one := found.headers.get(name)) != (other := expected.headers.get(name)):
             path = "/" + name.removeprefix(ROOTFS).removeprefix(b"/").decode("utf-8", "surrogateescape")
             raise Untrusted(f"{path}: expected {_header(other)}, found {_header(one)}")
 
 
-def _header(said: Said | None) -> str:
+def _header(headers: HeaderFields | None) -> str:
     """What a header says, for display; None is that of a directory that is only implied by an entry in it."""
-    if said is None:
+    if headers is None:
         return "no entry"
-    members = " and ".join(f"{key.decode('ascii', 'backslashreplace')} {quoted_name(value)}" for key, value in said)
+    members = " and ".join(f"{key.decode('ascii', 'backslashreplace')} {quoted_name(value)}" for key, value in headers)
     return f"an entry with {members}" if members else "an entry without names and labels"
 
 
-def require_same(what: str, got: Any, want: Any) -> None:
+def require_same(what: str, found: Any, expected: Any) -> None:
     """Raises Untrusted with the first member of a document that differs."""
-    for path, one, other in differing_members(got, want):
+    for path, one, other in differing_members(found, expected):
         raise Untrusted(f"{what}: {path or '/'}: {_differ(one, other)}")
 
 
-def require_same_manifest(got: Mapping[str, Any], want: Mapping[str, Any]) -> tuple[str, ...]:
+def require_same_manifest(found: Mapping[str, Any], expected: Mapping[str, Any]) -> tuple[str, ...]:
     """The differing annotations, which nothing vouches for, as facts; raises Untrusted for any other difference."""
     uncovered = []
-    for path, one, other in differing_members(got, want):
+    for path, one, other in differing_members(found, expected):
         parts = path.split("/")[1:]
         if "annotations" not in parts:
             raise Untrusted(f"manifest: {path}: {_differ(one, other)}")
@@ -177,16 +179,16 @@ def require_same_manifest(got: Mapping[str, Any], want: Mapping[str, Any]) -> tu
     return tuple(uncovered)
 
 
-def differing_members(got: Any, want: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def differing_members(found: Any, expected: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The smallest members in which two documents differ: their JSON pointer, and both values (None: nothing)."""
-    if isinstance(got, dict) and isinstance(want, dict):
-        for key in dict.fromkeys((*want, *got)):
-            yield from differing_members(got.get(key), want.get(key), path + json_pointer(key))
-    elif isinstance(got, list) and isinstance(want, list) and len(got) == len(want):
-        for place, (one, other) in enumerate(zip(got, want, strict=True)):
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in dict.fromkeys((*expected, *found)):
+            yield from differing_members(found.get(key), expected.get(key), path + json_pointer(key))
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for place, (one, other) in enumerate(zip(found, expected, strict=True)):
             yield from differing_members(one, other, f"{path}/{place}")
-    elif got != want:
-        yield path, got, want
+    elif found != expected:
+        yield path, found, expected
 
 
 def _differ(found: Any, expected: Any) -> str:

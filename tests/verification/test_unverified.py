@@ -9,7 +9,7 @@ import pytest
 from converter.errors import DigestMismatch
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
-from converter.verification.question import Stored, open_question
+from converter.verification.unverified import Stored, open_unverified
 from tests.trust import origins
 
 
@@ -19,13 +19,13 @@ def test_a_file_that_has_become_another_is_not_taken_at_the_second_signature_eit
     location = Location.parse(f"aci:{path}")
     with (
         open_source(location, StoreOptions()) as source,
-        open_question(Stored(source, location, source.resolve("")), "") as question,
+        open_unverified(Stored(source, location, source.resolve("")), "") as image,
         path.open("r+b") as file,
     ):
         file.seek(4)
         file.write(b"race")  # the time in the header of gzip: the archive stays whole
         file.flush()
-        assert question.subject.file is not None
+        assert image.subject.file is not None
         for _ in range(2):
             with pytest.raises(DigestMismatch):
-                question.subject.file()
+                image.subject.file()

@@ -1,5 +1,6 @@
-"""Lists that come in pages: tags, and referrers of an image (distribution-spec, Content Discovery; RFC 8288); and the
-repositories of a registry (distribution: docs/spec/api.md, "Listing Repositories").
+"""Lists that come in pages: tags, referrers of an image, repositories (distribution-spec, Content Discovery; RFC 8288).
+
+How repositories are listed is in distribution's docs/spec/api.md, "Listing Repositories".
 """
 
 from __future__ import annotations
@@ -69,4 +70,4 @@ def next_link(header: str) -> str | None:
     either.
     """
     found = _LINK.findall(header)
-    return next((url for url, said in found if _NEXT.search(said) or not _REL.search(said)), None)
+    return next((url for url, parameters in found if _NEXT.search(parameters) or not _REL.search(parameters)), None)
