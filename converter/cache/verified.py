@@ -119,7 +119,7 @@ class VerifiedCache:
 
     def holds(self, host: str, digest: Digest, repository: str, *, sent: bool) -> None:
         """Remember a repository that has the blob; ``sent``: since it was put there just now."""
-        self.saw(host, digest, repository)
+        self.learn_place(host, digest, repository)
         # A repository that the blob could be mounted from will serve the next one as well.
         if sent or self._find("holders", host, str(digest)) is None:
             self._learn("holders", host, str(digest), fact=(repository,))
@@ -128,17 +128,17 @@ class VerifiedCache:
         """The repositories of a registry in which this run saw the blob, the latest first."""
         return self._seen.get((place, digest), ())
 
-    def saw(self, place: str, digest: Digest, repository: str) -> None:
+    def learn_place(self, place: str, digest: Digest, repository: str) -> None:
         """Note that a repository has a blob; a layout counts as a place with one unnamed repository."""
         with self._turns:
             others = (one for one in self._seen.get((place, digest), ()) if one != repository)
             self._seen[place, digest] = (repository, *others)[:_TRIES]
 
-    def is_sound(self, digest: Digest, kind: str) -> bool:
+    def is_valid_document(self, digest: Digest, kind: str) -> bool:
         """Whether the document was found valid under the current rules."""
         return self._find("sound", str(digest), kind) == (rules_edition(),)
 
-    def learn_sound(self, digest: Digest, kind: str) -> None:
+    def learn_valid(self, digest: Digest, kind: str) -> None:
         """Remember that a document is valid."""
         self._learn("sound", str(digest), kind, fact=(rules_edition(),))
 

@@ -101,9 +101,9 @@ class _Making:
     def layers(self) -> Iterator[LayerOrigin]:
         """The layers of the target, and the layers that any of them was merged from."""
         for layer in self._after.layers():
-            leaf, became = layer.leaf, layer_result(layer)
+            leaf, result = layer.leaf, layer_result(layer)
             row = LayerOrigin(
-                relation=became.relation, source=became.source, target=became.target, diff_id=became.diff_id
+                relation=result.relation, source=result.source, target=result.target, diff_id=result.diff_id
             )
             if isinstance(leaf, Copy):
                 yield row
@@ -112,9 +112,9 @@ class _Making:
             if any(one.descriptor.media_type in types.SINGLE_FILE_TYPES for one in source_blobs(content)):
                 yield self._unpacked(content, row, layer.done.facts.recipe)
             elif content.rewrite is not None:
-                yield from self._put_together(content, row)
+                yield from self._composed(content, row)
             else:
-                yield self._recompressed(known_layers(content), row, anchored=leaf.diff_id is not None)
+                yield self._recompressed(known_layers(content), row, has_diff_id=leaf.diff_id is not None)
 
     def _unpacked(self, content: Derived, row: LayerOrigin, text: str) -> LayerOrigin:
         """A whole image is rebuilt from its layer, by its recipe, and the way its file was compressed; if that fails,
@@ -136,19 +136,19 @@ class _Making:
         recipe = self._add(known_bytes(text.encode(), origin.EVIDENCE), "recipe")
         return replace(row, recipe=recipe, manifest=manifest)
 
-    def _recompressed(self, layers: Sequence[Layer], row: LayerOrigin, *, anchored: bool) -> LayerOrigin:
+    def _recompressed(self, layers: Sequence[Layer], row: LayerOrigin, *, has_diff_id: bool) -> LayerOrigin:
         """Carry a layer whose digest is not signed; carry one whose blob is needed unless it can be packed again."""
-        if anchored and not self._converted:
+        if has_diff_id and not self._converted:
             return row
         content = layers[0].content
         assert isinstance(content, Known)
-        packing = find_packing(content.blocks, self._workers) if anchored else None
+        packing = find_packing(content.blocks, self._workers) if has_diff_id else None
         if packing is None:
             self._carry(layers)
             return row
         return replace(row, packing=packing)
 
-    def _put_together(self, content: Derived, row: LayerOrigin) -> Iterator[LayerOrigin]:
+    def _composed(self, content: Derived, row: LayerOrigin) -> Iterator[LayerOrigin]:
         """The layers that were merged into one: each is rebuilt from it with a recipe if its diff_id was signed."""
         found: list[tuple[FileIndex, ReadRange]] = []
         yield row

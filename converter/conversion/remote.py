@@ -191,7 +191,7 @@ class RemoteMaker:
         answer = remote.run(asked, self._report)
         (made,) = answer.made
         remember_leaf(memory, leaf, made)
-        memory.saw(self._place, made.descriptor.digest, answer.repository)
+        memory.learn_place(self._place, made.descriptor.digest, answer.repository)
         return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
 
 

@@ -27,7 +27,7 @@ from converter.streams.workers import Workers
 Planned = Sequence[tuple[Sink, Sequence[PlannedTarget]]]
 """Every destination, and what is to be written there."""
 
-DISTANT = 4
+FAR_COPIES = 4
 """Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
 first copies, which are inflated on the way, stay below 100 MB of memory.
 """
@@ -120,7 +120,7 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     if job.destination.kind.access == "registry":
         where = ImageName.parse(job.destination.path)
         for layer in done.tree.layers():
-            shared.memory.saw(where.host, layer.done.descriptor.digest, where.repository)
+            shared.memory.learn_place(where.host, layer.done.descriptor.digest, where.repository)
     return True
 
 
@@ -160,7 +160,7 @@ def _execution(
     distant = not shared.many and any(target.distant for target in targets)
     running = Running(
         jobs=options.threads,
-        copies=options.jobs or DISTANT if distant else options.threads,
+        copies=options.jobs or FAR_COPIES if distant else options.threads,
         memory=shared.memory,
         report=report,
         link=options.link,

@@ -100,9 +100,9 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
         return
     if next(images_of(item), None) is None:
         yield Loss(field="artifact", reason=f"docker load does not find {item}", kept="index.json")
-    away = sum(layer.absent for image in images_of(item) for layer in image.layers)
-    if away:
-        layers = "1 layer is" if away == 1 else f"{away} layers are"
+    absent = sum(layer.absent for image in images_of(item) for layer in image.layers)
+    if absent:
+        layers = "1 layer is" if absent == 1 else f"{absent} layers are"
         reason = f"{layers} only at a URL, from which docker load fetches nothing (from a registry: --download-foreign)"
         yield Loss(field="layers", reason=reason, kept="LayerSources")
 

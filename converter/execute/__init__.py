@@ -231,18 +231,18 @@ class Threads:
         return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
-        expected, shelf = _uncompressed_descriptor(leaf, content), self._running.memory.blobs
-        if shelf is None or repacking_key(content) is None:
+        expected, cached = _uncompressed_descriptor(leaf, content), self._running.memory.blobs
+        if cached is None or repacking_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
-        with shelf.keeping(blocks) as (passing, keep):
+        with cached.keeping(blocks) as (passing, keep):
             made = self._sink.put(passing, leaf.media_type, expected)
             keep(made.digest)
         return made
 
     def _put_kept(self, descriptor: Descriptor) -> bool:
         """Put the blob that an earlier run made; returns False if it was not kept."""
-        shelf = self._running.memory.blobs
-        kept = shelf.find(descriptor) if shelf is not None else None
+        cached = self._running.memory.blobs
+        kept = cached.find(descriptor) if cached is not None else None
         if kept is None:
             return False
         self._sink.put(RereadableBlocks(kept.blocks), descriptor.media_type, descriptor)

@@ -17,9 +17,9 @@ from converter.model.document import load_object
 class SoundDocuments(Protocol):
     """The documents already found to be sound, in earlier runs or in this one."""
 
-    def is_sound(self, digest: Digest, kind: str) -> bool: ...
+    def is_valid_document(self, digest: Digest, kind: str) -> bool: ...
 
-    def learn_sound(self, digest: Digest, kind: str) -> None: ...
+    def learn_valid(self, digest: Digest, kind: str) -> None: ...
 
 
 _REMEMBERED: ContextVar[SoundDocuments | None] = ContextVar("sound documents", default=None)
@@ -64,7 +64,7 @@ def require_written(data: bytes, media_type: str) -> None:
 def require_valid(data: bytes, kind: str) -> None:
     """Raise Invalid with a document's first error and the number of further ones."""
     remembered, digest = _REMEMBERED.get(), Digest.of(data)
-    if remembered is not None and remembered.is_sound(digest, kind):
+    if remembered is not None and remembered.is_valid_document(digest, kind):
         return
     from converter.schema import blocking_findings, check_document
 
@@ -75,4 +75,4 @@ def require_valid(data: bytes, kind: str) -> None:
         place = f"{first.path}: " if first.path else ""
         raise Invalid(f"{place}{first.message}{rest}")
     if remembered is not None:
-        remembered.learn_sound(digest, kind)
+        remembered.learn_valid(digest, kind)

@@ -139,8 +139,8 @@ def expand_fallback(entries: Iterable[Descriptor], read: FetchDocument) -> Itera
     """The entries; instead of an index with the tag of the fallback, which regclient writes, what it lists."""
     for entry in entries:
         below: tuple[Descriptor, ...] = (entry,)
-        speaks = oci_index.shares_its_tag(entry) and oci_index.attached_to(entry) != entry.digest
-        if speaks and entry.media_type == types.OCI_INDEX:
+        attached = oci_index.shares_its_tag(entry) and oci_index.attached_to(entry) != entry.digest
+        if attached and entry.media_type == types.OCI_INDEX:
             with suppress(ConverterError):
                 index = load_object(read(entry))
                 below = oci_index.index_entries(index) if index.get("subject") is None else below

@@ -74,7 +74,7 @@ class RetryPolicy:
         if seconds > 0:
             self._sleep(seconds)
 
-    def persist(self, once: Callable[[], T]) -> T:
+    def retrying(self, once: Callable[[], T]) -> T:
         """What ``once`` returns, called until it is not Interrupted; raises the last error if there is no next try."""
         failures = 0
         while True:

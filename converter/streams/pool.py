@@ -46,10 +46,10 @@ def run_as_completed(
 ) -> Generator[tuple[int, R], None, None]:
     """Each result, with the number of its task, as soon as it is available."""
     waiting, lock = enumerate(tasks), Lock()
-    news: SimpleQueue[tuple[int, R] | BaseException | None] = SimpleQueue()
+    results: SimpleQueue[tuple[int, R] | BaseException | None] = SimpleQueue()
     errors: list[BaseException] = []
 
-    def labour() -> None:
+    def run_tasks() -> None:
         try:
             while not errors:
                 with lock:
@@ -57,19 +57,19 @@ def run_as_completed(
                 if following is None:
                     return
                 number, task = following
-                news.put((number, work(task)))
+                results.put((number, work(task)))
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
-            news.put(error)
+            results.put(error)
         finally:
-            news.put(None)
+            results.put(None)
 
-    crew = [Thread(target=copy_context().run, args=(labour,), name="crew", daemon=True) for _ in range(threads)]
+    started = [Thread(target=copy_context().run, args=(run_tasks,), name="tasks", daemon=True) for _ in range(threads)]
     try:
-        for thread in crew:
+        for thread in started:
             thread.start()
-        left = len(crew)
+        left = len(started)
         while left:
-            result = _next_result(news)
+            result = _next_result(results)
             if result is None:
                 left -= 1
             elif isinstance(result, BaseException):
@@ -80,25 +80,25 @@ def run_as_completed(
     except BaseException as error:
         errors.insert(0, error)
         stop(error)
-        _join(crew, GRACE if isinstance(error, KeyboardInterrupt) else None)
+        _join(started, GRACE if isinstance(error, KeyboardInterrupt) else None)
         raise
-    _join(crew)
+    _join(started)
     if errors:
         raise errors[0]
 
 
-def _next_result(news: SimpleQueue[T]) -> T:
+def _next_result(results: SimpleQueue[T]) -> T:
     while True:
         try:
-            return news.get(timeout=GLANCE)
+            return results.get(timeout=GLANCE)
         except Empty:
             continue
 
 
-def _join(crew: Sequence[Thread], seconds: float | None = None) -> None:
+def _join(started: Sequence[Thread], seconds: float | None = None) -> None:
     """Wait for all threads to end, up to ``seconds`` in total."""
     until = None if seconds is None else time.monotonic() + seconds
-    for thread in crew:
+    for thread in started:
         if thread.ident is None:  # Control-C came before it was started
             continue
         thread.join(None if until is None else max(0.0, until - time.monotonic()))

@@ -64,13 +64,13 @@ def find_superseded(layers: Sequence[Open]) -> Replaced:
 
 
 def _find_superseded_in(
-    layer: int, winners: EffectiveEntries, source: Iterator[tuple[int, Entry]]
+    layer: int, effective: EffectiveEntries, source: Iterator[tuple[int, Entry]]
 ) -> set[tuple[int, int]]:
     found = set()
     for ordinal, entry in source:
         path = entry.name
         if entry.type in FILES and not (b".wh." in path and whiteout(path)):
-            found |= {(layer, other) for other in winners.add(path, parent_name(path), ordinal, entry.type == DIR)}
+            found |= {(layer, other) for other in effective.add(path, parent_name(path), ordinal, entry.type == DIR)}
     return found
 
 
@@ -121,7 +121,7 @@ class _Squash:
             self._links.close()
 
     def _layer(self, layer: int) -> Iterator[Block]:
-        cover, links, winners = self._cover, self._links, EffectiveEntries(self._held)
+        cover, links, effective = self._cover, self._links, EffectiveEntries(self._held)
         gone: list[bytes] = []
         emptied: list[bytes] = []
         listed: list[bytes] = []
@@ -138,9 +138,9 @@ class _Squash:
                 if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
                     continue
                 above = path.rpartition(b"/")[0]
-                replaced = winners.add(path, above, ordinal, directory)
+                replaced = effective.add(path, above, ordinal, directory)
                 if replaced and not self._replaced.issuperset((layer, other) for other in replaced):
-                    raise self._superseded(layer, path, replaced, winners, numbered)
+                    raise self._superseded(layer, path, replaced, effective, numbered)
                 lowest = cover.lowest(path, above, directory)
                 counts = (layer, ordinal) not in self._replaced
                 stays = counts and lowest == NO_LAYER and (self._keep is None or path in self._keep[directory])
@@ -154,7 +154,7 @@ class _Squash:
                 gone.append(path)
                 claimed = links.claim(path, layer, lowest) if counts and path in links.needed else None
                 if kind == LINK:
-                    yield from self._link(entry, layer, stays, winners, claimed)
+                    yield from self._link(entry, layer, stays, effective, claimed)
                 elif not stays:
                     yield from links.hidden(path, layer, _own_blocks(entry), entry.body, claimed)
                 else:
@@ -162,15 +162,15 @@ class _Squash:
                     yield from entry.body
                     if links.local or links.needed or claimed:
                         yield from links.shown(path, layer, claimed)
-        winners.ordinals.clear()
-        cover.descend(layer, gone=gone, emptied=emptied, directories=winners.directories, entries=listed)
+        effective.ordinals.clear()
+        cover.descend(layer, gone=gone, emptied=emptied, directories=effective.directories, entries=listed)
         links.descend()
 
     def _link(
-        self, entry: Entry, layer: int, stays: bool, winners: EffectiveEntries, claimed: LinkedFile | None
+        self, entry: Entry, layer: int, stays: bool, effective: EffectiveEntries, claimed: LinkedFile | None
     ) -> Iterator[Block]:
         target = require_contained(clean_name(entry.linkname))
-        here = winners.is_file(target) and target != entry.name
+        here = effective.is_file(target) and target != entry.name
         return self._links.link(
             Link(entry.name, _own_blocks(entry), target), layer, stays=stays, here=here, claimed=claimed
         )
@@ -179,11 +179,16 @@ class _Squash:
         return add_prefix(own, self._prefix) if self._prefix else own
 
     def _superseded(
-        self, layer: int, path: bytes, replaced: list[int], winners: EffectiveEntries, rest: Iterator[tuple[int, Entry]]
+        self,
+        layer: int,
+        path: bytes,
+        replaced: list[int],
+        effective: EffectiveEntries,
+        rest: Iterator[tuple[int, Entry]],
     ) -> Superseded:
         """Read the names in the rest of all layers, so that starting again once is enough."""
         found = {*self._replaced, *((layer, other) for other in replaced)}
-        found |= _find_superseded_in(layer, winners, rest)
+        found |= _find_superseded_in(layer, effective, rest)
         return Superseded(path, frozenset(found) | find_superseded(self._layers[:layer]))
 
 

@@ -24,13 +24,16 @@ def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
         cache.learn_packed(BLOB, "gzip level 2", MADE)
         cache.holds("host", BLOB, "old", sent=True)
         cache.holds("host", BLOB, "new", sent=True)
-        cache.learn_sound(BLOB, "oci-manifest")
+        cache.learn_valid(BLOB, "oci-manifest")
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
     with Cache(tmp_path / "new") as cache:
         assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
         assert cache.packed(BLOB, "gzip level 1") is None
         assert (cache.holders("host", BLOB), cache.holders("other", BLOB)) == (("new",), ())
-        assert (cache.is_sound(BLOB, "oci-manifest"), cache.is_sound(BLOB, "oci-config")) == (True, False)
+        assert (cache.is_valid_document(BLOB, "oci-manifest"), cache.is_valid_document(BLOB, "oci-config")) == (
+            True,
+            False,
+        )
         assert cache.counts() == {"diff_ids": 1, "packed": 1, "holders": 1, "sound": 1}
 
 
@@ -44,10 +47,10 @@ def test_it_can_forget(tmp_path: Path) -> None:
 
 def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Cache(tmp_path) as cache:
-        cache.learn_sound(BLOB, "oci-manifest")
+        cache.learn_valid(BLOB, "oci-manifest")
     monkeypatch.setattr(verified, "rules_edition", lambda: "another")
     with Cache(tmp_path) as cache:
-        assert not cache.is_sound(BLOB, "oci-manifest")
+        assert not cache.is_valid_document(BLOB, "oci-manifest")
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def run_assignment(
     hosts.report = send
     hosts.on_back_off = lambda host, seconds: tell(HELD, host, seconds)
     if version == program_version():
-        crew = crew_of(worker.state.nthreads)
-        answer = do_assignment(assignment, environment(), hosts, send, crew)
+        workers = worker_threads(worker.state.nthreads)
+        answer = do_assignment(assignment, environment(), hosts, send, workers)
     else:
         answer = Unsupported(f"transship is {program_version()} here: expected {version}, as where the run began")
     if isinstance(answer, ConverterError):
@@ -111,7 +111,7 @@ def hosts_of(per_host: int) -> Hosts:
 
 
 @cache
-def crew_of(threads: int) -> Workers:
+def worker_threads(threads: int) -> Workers:
     """The compressors for all tasks of this worker, on as many threads as Dask gave it; a single task may use all."""
     return Workers(threads)
 

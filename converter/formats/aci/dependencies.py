@@ -36,9 +36,9 @@ def read_candidates(images: Iterable[Known]) -> Candidates:
     return [(parse_manifest(read_manifest(known)), known) for known in images]
 
 
-def best_candidate(shelf: Candidates, dependency: Dependency) -> Known | None:
+def best_candidate(candidates: Candidates, dependency: Dependency) -> Known | None:
     """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels."""
-    named = [(manifest, root) for manifest, root in shelf if manifest.name == dependency.name]
+    named = [(manifest, root) for manifest, root in candidates if manifest.name == dependency.name]
     if dependency.image_id:
         found = (root for _, root in named if len(named) == 1 or _has_id(root, dependency.image_id))
     else:

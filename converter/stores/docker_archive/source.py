@@ -85,7 +85,7 @@ class DockerArchive(BaseSource):
             return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
         return root
 
-    def _listed_or_not(self, asked: Descriptor) -> Known:
+    def _fetch_listed(self, asked: Descriptor) -> Known:
         """What has that digest: a root that is only assembled on demand, or a blob."""
         roots = map(self.resolve, self.names())
         return self.fetch(next((root for root in roots if root.digest == asked.digest), asked))
@@ -132,15 +132,15 @@ class DockerArchive(BaseSource):
         stand_ins = [self._stand_in(row, index, roots) for row in rows]
         members = {stand_in.digest for stand_in in stand_ins}
         offers = []
-        spoken_for: set[tuple[Digest, str]] = set()
+        named_elsewhere: set[tuple[Digest, str]] = set()
         for group in index.groups:
             offer = _group_offer(group, rows, stand_ins)
             offers.append(offer)
             roots[offer.root.digest] = _always(group.root)
-            spoken_for |= {(one, name) for one in group.manifests for name in (*offer.names, "")}
+            named_elsewhere |= {(one, name) for one in group.manifests for name in (*offer.names, "")}
         for row, stand_in in zip(rows, stand_ins, strict=True):
-            tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in spoken_for)
-            if tags or (stand_in.digest, "") not in spoken_for:
+            tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in named_elsewhere)
+            if tags or (stand_in.digest, "") not in named_elsewhere:
                 offers.append(CatalogueEntry(root=stand_in, names=tags))
         for entry in index.singles:
             if entry.digest not in members:
@@ -151,7 +151,7 @@ class DockerArchive(BaseSource):
         positions = (*stand_ins, *others) if rows else entries
         roots |= {entry.digest: _always(entry) for entry in entries if entry.digest not in roots}
         return ArchiveImages(
-            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
+            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._fetch_listed),
             roots,
         )
 
@@ -174,14 +174,14 @@ class DockerArchive(BaseSource):
             offers.append(CatalogueEntry(root=stand_in, names=names))
         positions = tuple(offer.root for offer in offers)
         return ArchiveImages(
-            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._listed_or_not),
+            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._fetch_listed),
             roots,
         )
 
     def _is_attached(self, entry: Descriptor) -> bool:
         named = bool(oci_index.catalogue_entry(entry).names)
-        spoken = self.layout is not None and entry.digest in self.layout.attached.subjects
-        return oci_index.attached_to(entry) is not None or (not named and spoken)
+        is_subject = self.layout is not None and entry.digest in self.layout.attached.subjects
+        return oci_index.attached_to(entry) is not None or (not named and is_subject)
 
 
 def _always(root: Descriptor) -> Callable[[], Descriptor]:

@@ -105,7 +105,7 @@ class Client:
 
         Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other unexpected status.
         """
-        return self.patience.persist(lambda: self.once(request))
+        return self.patience.retrying(lambda: self.once(request))
 
     def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
@@ -140,8 +140,8 @@ class Client:
                 self._found = None
             if not (offered and self._authorizer().renew(offered, scopes, sent)):
                 if home and origin_of(response.url or request.url) == origin_of(request.url):
-                    bought = sent is not None and sent.startswith("Bearer ")
-                    raise self._refusal(request, response, text, accepted=bought)
+                    with_token = sent is not None and sent.startswith("Bearer ")
+                    raise self._refusal(request, response, text, accepted=with_token)
                 raise refusal_error(request, response, text)
             if request.streams:
                 raise Interrupted(f"the login expired during the upload ({response.status} for {request})")
@@ -210,7 +210,7 @@ class Client:
                 raise self._refusal(request, response, text)
             return text
 
-        return self.patience.persist(once)
+        return self.patience.retrying(once)
 
     def _refusal(
         self, request: Request, response: BaseHTTPResponse, text: bytes, *, accepted: bool = False

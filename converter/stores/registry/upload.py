@@ -48,14 +48,16 @@ class Session:
     least: int = 0
 
 
-def upload_blob(client: Client, blocks: Blocks, expected: Descriptor | None, begun: Session | None) -> Descriptor:
+def upload_blob(
+    client: Client, blocks: Blocks, expected: Descriptor | None, open_session: Session | None
+) -> Descriptor:
     """Upload a blob; returns its descriptor (the media type is that of ``expected``).
 
     If the upload must start again, ``blocks`` are iterated over again; those of an iterator are kept in a temporary
     file. Raises what they raise, and then leaves nothing in the registry.
     """
     replay = Replay(blocks, "" if expected else "sha256", keep=client.options.chunk is not None or expected is None)
-    job = _Job(client, replay, expected, begun)
+    job = _Job(client, replay, expected, open_session)
     try:
         digest = job.run()
     except BaseException as error:
@@ -93,11 +95,13 @@ def cancel_upload(client: Client, session: Session) -> None:
 
 
 class _Job:
-    def __init__(self, client: Client, replay: Replay, expected: Descriptor | None, begun: Session | None) -> None:
+    def __init__(
+        self, client: Client, replay: Replay, expected: Descriptor | None, open_session: Session | None
+    ) -> None:
         self._client = client
         self._replay = replay
         self._expected = expected
-        self._session = begun
+        self._session = open_session
         self._chunk = client.options.chunk
 
     def run(self) -> Digest:

@@ -26,7 +26,7 @@ _TOO_MANY = re.compile(r"more than \d+ (bytes of )?headers")
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 
-DIGESTION = 10
+UPLOAD_FACTOR = 10
 """The factor by which the timeout is longer for the response to an upload: before answering, a registry may reread a
 whole blob from slow storage to hash it.
 """
@@ -138,7 +138,7 @@ class Wire:
         if left is not None:
             return Timeout(total=left)
         seconds = self._options.timeout
-        return Timeout(connect=seconds, read=seconds * (DIGESTION if method in ("PUT", "PATCH") else 1))
+        return Timeout(connect=seconds, read=seconds * (UPLOAD_FACTOR if method in ("PUT", "PATCH") else 1))
 
     def _pool(self, url: str) -> PoolManager:
         origin = origin_of(url)

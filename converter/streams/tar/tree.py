@@ -116,14 +116,14 @@ class _State:
     def apply(self, layer: int, source: Iterator[Entry]) -> None:
         """Apply entries in order; whiteouts, which hide only lower layers, are applied last, wherever they are."""
         self._layer, self._begun, self._lost = layer, self._records.end, {}
-        whited: set[bytes] = set()
+        hidden: set[bytes] = set()
         late: list[tuple[_Inode, bytes]] = []
         for entry in source:
             path = require_contained(entry.name)
             if entry.type not in FILES:
                 if entry.type not in {b"V", b"N"}:
                     raise Unsupported(f"entry {quoted_name(path)}: unsupported type {quoted_name(entry.type)}")
-            elif b".wh." in path and is_whiteout(path, whited.add, lambda directory: whited.add(directory + b"/")):
+            elif b".wh." in path and is_whiteout(path, hidden.add, lambda directory: hidden.add(directory + b"/")):
                 continue
             elif entry.type == LINK:
                 target = require_contained(clean_name(entry.linkname))
@@ -141,7 +141,7 @@ class _State:
             found = self._file(target)
             if found is not None and found.end() is not inode:
                 inode.leads_to = found.end()
-        self._remove(whited)
+        self._remove(hidden)
 
     def flattened(self) -> TreeListing:
         """The tree as a listing; the tree is consumed."""
@@ -271,10 +271,10 @@ class _State:
             else:
                 self._lost[path] = found
 
-    def _remove(self, whited: set[bytes]) -> None:
+    def _remove(self, hidden: set[bytes]) -> None:
         """Remove what lower layers have at these paths and below; for a path that ends in ``/``, only below."""
         emptied: set[bytes] = set()
-        for path in sorted(whited):
+        for path in sorted(hidden):
             place = path.rstrip(b"/")
             above = place
             while above and above not in emptied:
