@@ -46,7 +46,17 @@ class Medium(Protocol):
         ...
 
 
-class Output(Protocol):
+class Target(Protocol):
+    """What is filled between ``begin`` and ``abort``, which leaves its place as it was unless there was a commit."""
+
+    def begin(self) -> None:
+        """Start writing. Raises Invalid if what is there must not be overwritten, NotFound, StorageFailed."""
+        ...
+
+    def abort(self) -> None: ...
+
+
+class Output(Target, Protocol):
     """A file that is written through ``fd`` between ``begin`` and ``commit``, which shows it whole, or ``abort``."""
 
     shown: str
@@ -54,25 +64,15 @@ class Output(Protocol):
 
     fd: int
 
-    def begin(self) -> None: ...
-
     def commit(self) -> None: ...
-
-    def abort(self) -> None: ...
 
 
 Documents = Callable[[bytes | None], Mapping[str, bytes]]
 """The files besides the blobs, in order, given the existing ``index.json`` (None if there is none)."""
 
 
-class MediumTarget(Protocol):
-    """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents. Call ``begin`` first, and ``abort`` last,
-    whether there was a ``commit`` or not.
-    """
-
-    def begin(self) -> None:
-        """Start writing. Raises Invalid if what is there must not be overwritten, NotFound, StorageFailed."""
-        ...
+class MediumTarget(Target, Protocol):
+    """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents."""
 
     def has(self, digest: Digest, size: int) -> bool:
         """Whether a blob of that size (-1: any) is present; its bytes are not read."""
@@ -89,22 +89,10 @@ class MediumTarget(Protocol):
         """Make everything visible at once, and durable."""
         ...
 
-    def abort(self) -> None:
-        """Leave the place as it was. Does nothing after a commit."""
-        ...
-
 
 def blob_name(digest: Digest) -> str:
     """The path of a blob in a layout (image-spec 1.1.1, image-layout.md, "Blobs")."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"
-
-
-class Target(Protocol):
-    """What is filled between ``begin`` and ``abort``, which does nothing after a commit."""
-
-    def begin(self) -> None: ...
-
-    def abort(self) -> None: ...
 
 
 T = TypeVar("T", bound=Target)
