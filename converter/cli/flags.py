@@ -177,33 +177,28 @@ class Truth(click.types.BoolParamType):
 class FilePath(click.Path):
     """The path of a file; ``exists``: one that is there."""
 
-    def __init__(self, *, exists: bool = False) -> None:
-        super().__init__(path_type=Path, exists=exists, dir_okay=False)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Raises Usage for a directory, or if there is nothing."""
-        return _checked(Path(value), _name(param, ctx), self.exists, folder=False)
-
-
-class FolderPath(click.Path):
-    """The path of a folder; ``exists``: one that is there."""
+    folder = False
 
     def __init__(self, *, exists: bool = False) -> None:
-        super().__init__(path_type=Path, exists=exists, file_okay=False)
+        super().__init__(path_type=Path, exists=exists, file_okay=not self.folder, dir_okay=self.folder)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Raises Usage for a file, or if there is nothing."""
-        return _checked(Path(value), _name(param, ctx), self.exists, folder=True)
+        """Raises Usage if there is nothing, or something of another kind."""
+        path, option = Path(value), _name(param, ctx)
+        try:
+            path.stat()
+        except OSError as error:
+            if not self.exists and isinstance(error, FileNotFoundError):
+                return path
+            hint = ": `cosign generate-key-pair` makes one" if option == "--cosign-key" else ""
+            raise Usage(f"{from_system(error)} ({option}{hint})") from None
+        if path.is_dir() is not self.folder:
+            wrong = "a file: expected a folder" if self.folder else "a folder: expected a file"
+            raise Usage(f"{path} is {wrong} ({option})")
+        return path
 
 
-def _checked(path: Path, option: str, exists: bool, *, folder: bool) -> Path:
-    try:
-        path.stat()
-    except OSError as error:
-        if not exists and isinstance(error, FileNotFoundError):
-            return path
-        hint = ": `cosign generate-key-pair` makes one" if option == "--cosign-key" else ""
-        raise Usage(f"{from_system(error)} ({option}{hint})") from None
-    if path.is_dir() is not folder:
-        raise Usage(f"{path} is {'a file: expected a folder' if folder else 'a folder: expected a file'} ({option})")
-    return path
+class FolderPath(FilePath):
+    """The same of a folder."""
+
+    folder = True
