@@ -160,7 +160,7 @@ def test_without_root_every_file_is_as_umoci_unpacks_it(image: Layout, place: Pa
     assert ours["srv/owned"].xattrs == {"user.rootlesscontainers": "08c08db70110feff03"}
     assert [line.partition(": ")[2] for line in said.splitlines()] == [
         "the owners of 1 files are in user.rootlesscontainers: only root can set them",
-        "device nodes: 1 became empty files: making them takes root and --devices",
+        "device nodes: 1 became empty files: making them takes root and devices=True",
         "extended attributes: 1 could not be kept here",
     ]
     assert not [path for path in place.iterdir() if path.name.startswith(".")]
