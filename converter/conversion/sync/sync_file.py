@@ -171,7 +171,7 @@ class _Reading:
         references: Sequence[str] = (),
         takes: Callable[[], Takes] | None = None,
     ) -> SyncEntry:
-        self.require_used(*path[: 1 if path[0] != "images" else 2], own=said)
+        self.require_used(*path[: 1 if path[0] != "images" else 2], own=members)
         with self._at(path):
             own, members = members, {**self.defaults, **members}
             to = Location.parse(members["to"]) if "to" in members else self.to
