@@ -207,7 +207,7 @@ def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
     assert told == f"   unknown  no media type  {Digest.of(b'')}  at https://x"
     row = Descriptor.of(b"", types.OCI_MANIFEST, annotations={"vnd.docker.reference.digest": "sha256:1"})
     told = list(index_rows(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
-    assert told == f"no platform    attests sha256:1  {row.digest}"
+    assert told == f"no platform  attests sha256:1  {row.digest}"
 
 
 def test_images_of_one_platform_differ_in_the_version_of_their_system() -> None:
