@@ -56,7 +56,6 @@ _REASONS: Mapping[int, str] = {
     429: "Too Many Requests",
     502: "Bad Gateway",
     503: "Service Unavailable",
-    504: "Gateway Timeout",
 }
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 

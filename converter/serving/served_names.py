@@ -76,11 +76,14 @@ class Catalogue:
         self._list()
 
     def job(self, name: str, tag: str, host: str = "") -> Job:
-        """The image with that name and tag; ``host`` is the registry that a mirror is asked for. Raises NotFound."""
+        """The image with that name and tag; ``host`` is the registry that a mirror is asked for. Raises NotFound, or
+        why a source that may have it could not be listed.
+        """
         if (found := self._named(name).get(tag)) is not None:
             return found
         for registry in self._asked(host):
             return registry.job(name, tag)
+        self._require_listed()
         raise NotFound(f'manifest unknown: "{name}:{tag}"')
 
     def by_digest(self, name: str, digest: Digest, host: str = "") -> Iterator[Job]:
@@ -88,6 +91,7 @@ class Catalogue:
         yield from self._named(name).values()
         for registry in self._asked(host):
             yield registry.job(name, str(digest))
+        self._require_listed()
 
     def tags(self, name: str, host: str = "") -> list[str]:
         """The tags of a repository, sorted. Raises NotFound if there is none of that name."""
@@ -98,6 +102,7 @@ class Catalogue:
                 with within(str(place)), open_source(place, source_store(registry.entry.options)) as source:
                     found |= {tag for tag in source.names() if not is_of_attachment(tag)}
         if not found:
+            self._require_listed()
             raise NotFound(f'name unknown: "{name}"')
         return sorted(found)
 
@@ -118,6 +123,11 @@ class Catalogue:
         """The images that were listed, by name and tag."""
         self._refresh()
         return self._listed
+
+    def _require_listed(self) -> None:
+        """Raise why a source could not be listed: what is not known may be there."""
+        for one in self.failures:
+            raise type(one.error)(one.error.fact, *one.error.trail)
 
     def _asked(self, host: str) -> Sequence[Registry]:
         """The registries that may have a repository: the one that is meant, if it is here, else all."""

@@ -361,3 +361,12 @@ def test_a_source_that_fails_is_named_and_serves_again_later(serve: Serve, layou
     answer = client.ask("/v2/in/manifests/app")
     assert (answer.status, answer.code) == (502, "UNAVAILABLE")
     assert "refused" in answer.json["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("path", ["manifests/1", f"manifests/{NOTHING}", "tags/list"])
+def test_what_a_source_may_have_that_could_not_be_listed_is_not_called_unknown(serve: Serve, path: str) -> None:
+    store = converter.StoreOptions(tls_verify=False, retries=0)
+    client = serve("docker://127.0.0.1:1/app", store=store)
+    answer = client.ask(f"/v2/app/{path}")
+    assert (answer.status, answer.code) == (502, "UNAVAILABLE")
+    assert "refused" in answer.json["errors"][0]["message"]
