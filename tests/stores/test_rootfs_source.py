@@ -21,6 +21,7 @@ from converter.model import media_types as types
 from converter.model.image import Image
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.stores.rootfs.source import DirectoryLayer
+from tests.builders import tar
 from tests.stores.copying import contents, source_at
 
 ROOT = os.geteuid() == 0
@@ -307,3 +308,23 @@ def test_what_an_image_was_unpacked_to_is_that_image(tmp_path: Path, tree: Path)
         assert isinstance(a, Image)
         assert isinstance(b, Image)
         assert [one for one in compare_images(a, b) if one.path != "config"] == []
+
+
+@pytest.mark.parametrize(
+    "names, transport",
+    [
+        pytest.param(("manifest.json", "repositories"), "docker-archive", id="what docker save writes"),
+        pytest.param(("./oci-layout", "./index.json"), "oci-archive", id="a layout"),
+        pytest.param(("manifest", "rootfs/bin/app"), "aci", id="an ACI"),
+        pytest.param(("manifest", "bin/app"), "", id="a root file system with a file of that name"),
+        pytest.param(("bin/app", "usr/oci-layout"), "", id="a root file system"),
+    ],
+)
+def test_an_image_that_is_taken_for_a_root_file_system_is_told(
+    names: tuple[str, ...], transport: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.tar").write_bytes(tar(dict.fromkeys(names, b"")))
+    with source_at("rootfs", tmp_path / "a.tar") as source:
+        told = [str(loss) for loss in source.losses]
+    wanted = f"files: {tmp_path}/a.tar is itself an image, which {transport}:PATH converts; kept in the layer, packed"
+    assert [text.startswith(wanted) for text in told] == ([True] if transport else [])

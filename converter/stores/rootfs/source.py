@@ -267,6 +267,7 @@ class TarTree(Tree):
         from converter.stores.media.archive import display_name, open_bytes, open_tar
 
         self.directory = None
+        self._marks: set[bytes] = set()
         self.where = display_name(path)
         file = open_bytes(path)
         with within(self.where):
@@ -286,6 +287,8 @@ class TarTree(Tree):
 
         with closing(blocks) as source:
             for entry in scan_entries(source):
+                if (top := entry.name.removeprefix(b"./").partition(b"/")[0]) in _MARKS:
+                    self._marks.add(top)
                 if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
                     name = printable_path(os.fsdecode(entry.name))
                     raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")
@@ -294,4 +297,15 @@ class TarTree(Tree):
         yield from self.blocks()
 
     def losses(self) -> tuple[Loss, ...]:
-        return ()
+        """Nothing but the image that the tar is, which was most likely meant."""
+        kind = next((_MARKS[mark] for mark in _MARKS if mark in self._marks), "")
+        if not kind or (kind == "aci" and self._marks != _OF_ACI):
+            return ()
+        reason = f"{self.where} is itself an image, which {kind}:PATH converts"
+        return (Loss(field="files", reason=reason, kept="the layer, packed as they are"),)
+
+
+_MARKS = {b"manifest.json": "docker-archive", b"oci-layout": "oci-archive", b"manifest": "aci", b"rootfs": "aci"}
+"""What is at the top of an archive of an image."""
+
+_OF_ACI = {b"manifest", b"rootfs"}
