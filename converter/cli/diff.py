@@ -161,7 +161,7 @@ def show_differences(found: Iterable[Difference]) -> None:
         counts[_KINDS[sign]] += 1
         if sign == "~":
             changes.sort(key=lambda one: one.what == "mtime")
-            show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour)
+            show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour, fold=True)
         else:
             show(f"  {sign} {name} ({changes[0].a or changes[0].b})", colour=colour)
     counted = [f"{number:,} {what}" for what, number in counts.items() if number]
@@ -220,7 +220,13 @@ def changed(one: Difference) -> str:
         return "content"  # of which the digests say nothing to people
     if one.what == "size":
         return f"size {size(one.a)} → {size(one.b)}"
+    if one.what == "mtime" and one.a[:_SECONDS] != one.b[:_SECONDS]:
+        return f"mtime {one.a[:_SECONDS]}Z → {one.b[:_SECONDS]}Z"
     return f"{one.what} {value(one.a)} → {value(one.b)}"
+
+
+_SECONDS = len("2024-05-06T07:08:09")
+"""The length of a time to the second; the rest is shown only where nothing else differs."""
 
 
 def value(member: Any) -> str:
