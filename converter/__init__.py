@@ -248,7 +248,7 @@ def serve(
     from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location
     from converter.serving import Server, Settings
-    from converter.serving.served_names import PLACE
+    from converter.serving.catalogue import PLACE
 
     chosen = options_from(keywords)
     chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL_PLATFORMS)

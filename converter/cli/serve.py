@@ -181,7 +181,7 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.names import check_template
     from converter.model.reference import STDIN, Location
-    from converter.serving.served_names import PLACE
+    from converter.serving.catalogue import PLACE
 
     def check(location: Location) -> None:
         if location.kind.access == "path" and location.path not in STDIN and not Path(location.path).exists():

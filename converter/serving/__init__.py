@@ -14,12 +14,12 @@ from converter.events import Report, Warned, silent
 from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
 from converter.serving import appc_pages
+from converter.serving.catalogue import Catalogue
 from converter.serving.conversions import AT_ONCE, Conversions, policy_of
 from converter.serving.image_store import DEFAULT_SIZE, ImageStore
-from converter.serving.rates import Rates
+from converter.serving.rate_limit import RateLimit
 from converter.serving.registry import Registry
 from converter.serving.responses import TEXT, Request, Response, refusal
-from converter.serving.served_names import Catalogue
 
 if TYPE_CHECKING:
     from converter.conversion.sync.sync_file import SyncEntry
@@ -80,7 +80,7 @@ class Server:
         self._limits = (options or Options()).store.limits
         self._gates: list[Callable[[Request], Response | None]] = []
         if settings.rate:
-            self._gates.append(Rates(settings.rate).refuse)
+            self._gates.append(RateLimit(settings.rate).refuse)
         if settings.htpasswd is not None:
             from converter.serving.htpasswd import Htpasswd
 
@@ -154,11 +154,11 @@ class Server:
 
     def _answer(self, request: Request) -> Response:
         try:
-            return self._found(request)
+            return self._route(request)
         except OSError as error:
             return refusal(503, "UNAVAILABLE", str(from_system(error)))
 
-    def _found(self, request: Request) -> Response:
+    def _route(self, request: Request) -> Response:
         if request.path == "/healthz":
             return Response(kind=TEXT, body=b"ok\n")
         for refuse in self._gates:

@@ -112,12 +112,12 @@ class Conversions:
         self._waiting = threading.BoundedSemaphore(waiting)
         self._turns = threading.BoundedSemaphore(at_once)
         self._resolved: OrderedDict[tuple[Location, str], Resolved] = OrderedDict()
-        self._foreseen: OrderedDict[str, Descriptor | None] = OrderedDict()
+        self._forecasts: OrderedDict[str, Descriptor | None] = OrderedDict()
         self._under_way: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._resolving: Singleflight[Resolved] = Singleflight()
         self._converting: Singleflight[StoredImage] = Singleflight()
-        self._foreseeing: Singleflight[Descriptor | None] = Singleflight()
+        self._forecasting: Singleflight[Descriptor | None] = Singleflight()
         self._hosts = Hosts(PER_HOST)
         self._workers = Workers(options.threads)
         self._stopped = False
@@ -145,15 +145,15 @@ class Conversions:
             kept = self._awaited(self._converting, key, lambda: self._made(job, found))
         return kept if kept.names.get(name) else self.store.add(kept, name, tag)
 
-    def foreseen(self, job: Job) -> Descriptor | None:
+    def forecast(self, job: Job) -> Descriptor | None:
         """What the image of a job will be, as far as that is known without converting it."""
         key = self.key(job, self._found(job))
         if (kept := self.store.image(key)) is not None:
             return kept.root
-        if key not in self._foreseen:
-            made = self._awaited(self._foreseeing, key, lambda: self._forecast(job))
-            self._remember(self._foreseen, key, made)
-        return self._foreseen.get(key)
+        if key not in self._forecasts:
+            made = self._awaited(self._forecasting, key, lambda: self._dry_run(job))
+            self._remember(self._forecasts, key, made)
+        return self._forecasts.get(key)
 
     def with_digest(self, job: Job, digest: Digest) -> StoredImage | None:
         """The image of a job as the source has it, or as it is served, if either has that digest."""
@@ -162,12 +162,12 @@ class Conversions:
             if self._found(original).root.digest == digest:
                 kept = self.image(original)
                 return kept if kept.root.digest == digest else None
-            found = self.foreseen(job)
+            found = self.forecast(job)
             return self.image(job) if found is not None and found.digest == digest else None
         except (NotFound, LossRefused, Unsupported, Usage):
             return None
 
-    def again(self, job: Job, key: str) -> StoredImage:
+    def remake(self, job: Job, key: str) -> StoredImage:
         """Make an image anew that lacks a blob; raises NotFound if its source has another now."""
         for one in (job, unchanged_job(job), without_policy(job)):
             if _made_from(self.key(one, self._found(one))) == _made_from(key):
@@ -286,7 +286,7 @@ class Conversions:
 
         return with_proof(self.store, made, job, root, job.options.wanted)
 
-    def _forecast(self, job: Job) -> Descriptor | None:
+    def _dry_run(self, job: Job) -> Descriptor | None:
         dry = replace(job, options=replace(job.options, dry_run=True))
         (done,) = self._run(dry, ImageStoreSink(self.store, _accepts(job)))
         return None if done.tree.made is None else done.tree.made.descriptor

@@ -14,10 +14,10 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
 from converter.model.reference import COMPONENT, is_of_attachment
+from converter.serving.catalogue import Catalogue
 from converter.serving.conversions import Conversions, without_policy
 from converter.serving.image_store import ImageStore, StoredImage
 from converter.serving.responses import Refused, Request, Response, of_error, of_json, refusal
-from converter.serving.served_names import Catalogue
 
 PAGE = 1000
 """The most tags or names in one answer."""
@@ -80,8 +80,8 @@ class Registry:
         job = self.catalogue.job(name, reference, request.query.get("ns", ""))
         if of_attachment:
             job = without_policy(job)
-        if request.method == "HEAD" and (foreseen := self.conversions.foreseen(job)) is not None:
-            return _described(foreseen)
+        if request.method == "HEAD" and (forecast := self.conversions.forecast(job)) is not None:
+            return _described(forecast)
         return self.served(self.conversions.image(job).root, request)
 
     def blob(self, request: Request, parts: dict[str, str]) -> Response:
@@ -113,7 +113,7 @@ class Registry:
         if (found := self._member(name, subject)) is not None:
             with suppress(ConverterError, Refused):
                 # What was attached since it was made is served with it from now on.
-                self._make_again(name, found[1])
+                self._remake(name, found[1])
         wanted = request.query.get("artifactType", "")
         rows = []
         for one in self.store.referrers(name, subject):
@@ -183,15 +183,15 @@ class Registry:
         except NotFound:
             if not name:
                 raise
-            self._make_again(name, key)
+            self._remake(name, key)
             body = self.store.open(descriptor.digest)
         return Response(kind=described.kind, headers=described.headers, body=body)
 
-    def _make_again(self, name: str, key: str) -> None:
+    def _remake(self, name: str, key: str) -> None:
         kept = next(one for one in self.store.images() if one.key == key)
         tag = kept.names[name]
         jobs = self.catalogue.by_digest(name, Digest.parse(tag)) if ":" in tag else [self.catalogue.job(name, tag)]
-        self.conversions.again(next(iter(jobs)), key)
+        self.conversions.remake(next(iter(jobs)), key)
 
 
 _BYTES = "application/octet-stream"

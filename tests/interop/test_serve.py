@@ -17,8 +17,8 @@ from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, Settings
+from converter.serving.catalogue import PLACE
 from converter.serving.http import LogEntry
-from converter.serving.served_names import PLACE
 from tests.interop import services
 from tests.interop.images import Layout
 from tests.interop.processes import Registry

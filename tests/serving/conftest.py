@@ -18,8 +18,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, Settings
+from converter.serving.catalogue import PLACE
 from converter.serving.http import LogEntry
-from converter.serving.served_names import PLACE
 from converter.stores import open_sink
 from tests.builders import add_image, add_index
 from tests.builders.memory import MemoryStore

@@ -17,7 +17,7 @@ from converter.errors import Invalid, NotFound, Usage
 from converter.serving import Server, Settings
 from converter.serving.htpasswd import Htpasswd
 from converter.serving.http import Bounds, Listener
-from converter.serving.rates import Rates
+from converter.serving.rate_limit import RateLimit
 from converter.serving.responses import FileBody, Request, Response
 from tests.serving.conftest import Serve
 from tests.stores.certificates import issue
@@ -287,7 +287,7 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_back(serve: Serve, la
 )
 def test_rates(asked: list[tuple[str, float]], waits: list[float]) -> None:
     now = 0.0
-    rates = Rates(2.0, clients=2, clock=lambda: now)
+    rates = RateLimit(2.0, clients=2, clock=lambda: now)
     found = []
     for client, now in asked:  # noqa: B007 - it is the clock
         found.append(rates.wait(client))
@@ -305,7 +305,7 @@ def test_rates(asked: list[tuple[str, float]], waits: list[float]) -> None:
     ],
 )
 def test_whose_requests_are_counted_together(one: str, other: str, same: bool) -> None:
-    rates = Rates(0.1)
+    rates = RateLimit(0.1)
     answers = [rates.refuse(Request(method="GET", path="/", client=client)) for client in (one, other)]
     assert [answer is None for answer in answers] == [True, not same]
 

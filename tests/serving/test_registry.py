@@ -76,7 +76,7 @@ def test_a_digest_of_the_source_names_what_the_source_has(serve: Serve, layout: 
     assert digest_of(as_it_was[str(root.digest)]) == str(root.digest)
 
 
-def test_a_tag_is_foreseen_without_a_conversion_where_nothing_has_to_be_made(serve: Serve, layout: str) -> None:
+def test_a_tag_is_forecast_without_a_conversion_where_nothing_has_to_be_made(serve: Serve, layout: str) -> None:
     client = serve(layout)
     head = client.ask("/v2/in/manifests/app", "HEAD")
     assert (head.status, head.body) == (200, b"")

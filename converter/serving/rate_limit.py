@@ -18,7 +18,7 @@ CLIENTS = 10_000
 """The most clients that are distinguished; of more, those that asked last."""
 
 
-class Rates:
+class RateLimit:
     """The clients that asked lately, and when each of them is back within its rate (the cell rate algorithm).
 
     A client is an address, or a network of IPv6 (/64), which is what one machine may have.
