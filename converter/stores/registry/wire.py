@@ -21,6 +21,8 @@ from converter.stores.registry.urls import Origin, bypasses_proxy, display_url, 
 from converter.stores.retry import Interrupted
 from converter.version import __version__
 
+_INCOMPLETE = re.compile(r"IncompleteRead\(([0-9]+) bytes read.*\)")
+"""How Python and urllib3 say that an answer ended too early."""
 _TOO_MANY = re.compile(r"more than \d+ (bytes of )?headers")
 
 if TYPE_CHECKING:
@@ -251,4 +253,6 @@ def innermost_reason(error: BaseException) -> str:
             break
         inner = nested
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    if incomplete := _INCOMPLETE.fullmatch(text):
+        return f"after {incomplete[1]} bytes"
     return " ".join(str(text).rpartition(": ")[2].rpartition("] ")[2].split())[:200].lower()

@@ -57,7 +57,7 @@ def test_a_registry_without_ranges_sends_all_again(registry: FakeRegistry) -> No
             r"cannot get blob .*: internal server error \(500\)",
             id="an error",
         ),
-        pytest.param(Cut(after=0), Unreachable, "broke off", id="a connection that always breaks"),
+        pytest.param(Cut(after=0), Unreachable, "broke off: after 0 bytes", id="a connection that always breaks"),
         pytest.param(Stall(seconds=0.4), Unreachable, "timeout", id="silence"),
         pytest.param(Refuse(status=404), NotFound, r"cannot get blob .*: not found \(404\)", id="nothing there"),
         pytest.param(Refuse(status=403), Denied, r"requires a login: .* \(forbidden\)", id="no right"),
