@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -119,6 +119,13 @@ class BlobReader:
         self._local = local
         self._waiting = Budget()
         self._tree = Budget()
+        self._planned: set[Digest] = set()
+
+    def plan(self, blobs: Iterable[Descriptor]) -> None:
+        """Report what will be read of an image before it begins, or the first blob would be all there is to do."""
+        more = {one.digest: max(0, one.size) for one in blobs if one.digest not in self._planned}
+        self._planned |= more.keys()
+        self._report(Planned(sum(more.values()), len(more)))
 
     def image(self) -> None:
         """Start another image: the entries of its layers are counted anew."""
@@ -197,7 +204,8 @@ class BlobReader:
         if size >= 0:
             bound = size + SURPLUS if self._local else size
             most = bound if most is None else min(bound, most)
-        self._report(Planned(max(0, size), 1))
+        if claim is None or claim.descriptor.digest not in self._planned:
+            self._report(Planned(max(0, size), 1))
         self._report(Started(place, size))
         with closing(_opened(raw)) as blocks:
             passing = Passing(blocks, lambda count: self._report(Moved(place, count)), self._algorithm(claim), most)

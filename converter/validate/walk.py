@@ -166,6 +166,7 @@ class ImageWalk:
         config = document.get("config")
         layers = [self.descriptor(row, path_of_member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
         described = None if config is None else self.descriptor(config, path_of_member(here, "/config"))
+        self._blobs.plan(one for one in (described, *layers) if one is not None and one.digest not in self.read)
         if _artifact(document, root, described, layers, dialect):
             for number, blob in enumerate((described, *layers)):
                 part = "config" if number == 0 else f"layers/{number - 1}"

@@ -448,6 +448,17 @@ def test_who_watches_is_told_how_far_the_reading_has_come() -> None:
     assert [type(event) for event in events if isinstance(event, Started | Finished)][-2:] == [Started, Finished]
 
 
+def test_all_blobs_of_a_manifest_are_planned_before_the_first_is_read() -> None:
+    events: list[Event] = []
+
+    validate_image(f"oci-archive:{FIXTURES / 'oci-image/valid-packed-layers.tar'}", report=events.append)
+
+    planned = [(number, event.blobs) for number, event in enumerate(events) if isinstance(event, Planned)]
+    begun = [number for number, event in enumerate(events) if isinstance(event, Started)]
+    assert [blobs for _, blobs in planned] == [1, len(begun) - 1]
+    assert begun[0] < planned[1][0] < begun[1]
+
+
 def test_the_limits_of_the_store_hold() -> None:
     small = StoreOptions(limits=Limits(document=100))
 
