@@ -187,7 +187,8 @@ def packed(body: bytes, kind: int) -> bytes:
     if kind == 1:
         compressor = zlib.compressobj(wbits=-15)
         return b"\xa3\x01" + compressor.compress(body) + compressor.flush()
-    return b"\xa3" + bytes([kind]) + {0: body, 2: zlib.compress(body), 3: bz2.compress(body)}[kind]
+    compressed = zlib.compress(body) if kind == 2 else bz2.compress(body) if kind == 3 else body
+    return b"\xa3" + bytes([kind]) + compressed
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3])
@@ -262,15 +263,19 @@ ANNOUNCED = b"\xc4\x0d\x03\x00\x08\x16" + b"\x11" * 8 + b"\x01"
         pytest.param(ANNOUNCED * 200_000, LimitExceeded, id="signatures announced without end"),
         pytest.param(ANNOUNCED + b"\xfc\x01x" * 500_000, LimitExceeded, id="packets without end"),
         pytest.param(ANNOUNCED + packed(ANNOUNCED * 200_000, 2), Invalid, id="packets without end, packed within"),
-        pytest.param(
-            ANNOUNCED + packed(b"\x88" * (100 * DEFAULT.document), 2), Invalid, id="a bomb within its signatures"
-        ),
     ],
 )
 def test_what_the_library_would_take_hours_or_gigabytes_for(data: bytes, error: type[Exception]) -> None:
     assert is_signed_message(data)
     with pytest.raises(error):
         openpgp.signatures_in(data)
+
+
+def test_a_bomb_within_its_signatures() -> None:
+    bomb = ANNOUNCED + packed(b"\x88" * (100 * DEFAULT.document), 2)
+    assert is_signed_message(bomb)
+    with pytest.raises(Invalid):
+        openpgp.signatures_in(bomb)
 
 
 def test_what_it_looks_like() -> None:
