@@ -1,9 +1,11 @@
-"""What all tests share: how hypothesis looks for counterexamples."""
+"""What all tests share: how hypothesis looks for counterexamples, and which files come first."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No deadline: the machine may be busy, and coverage slows all. On CI the same examples every time, so that a red run
@@ -16,3 +18,21 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("transship")
+
+LONG = ("packaging", "interop", "exhaustive")
+"""Marks of tests that take their time."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with such tests first: a worker that came to one last would keep the others waiting for it.
+
+    Coverage, which doubles their time, is that of the others.
+    """
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((place for place, name in enumerate(LONG) if item.get_closest_marker(name)), len(LONG))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+        if rank < len(LONG):
+            item.add_marker("no_cover")
+    items.sort(key=lambda item: ranks[item.path])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,7 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder."""
     for item in items:
-        if HERE in item.path.parents:
+        if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.interop)
 
 
@@ -34,12 +36,6 @@ def small_oci(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 def awkward_oci(small_oci: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The small image with hard links into lower layers and whiteouts below a file, which overlay2 cannot load."""
     return images.awkward_image(tmp_path_factory.mktemp("awkward"), small_oci)
-
-
-@pytest.fixture(scope="session")
-def debian_oci(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """The same over a real Debian root, 80 MB; takes half a minute, so let few tests use it."""
-    return images.debian_image(tmp_path_factory.mktemp("debian"))
 
 
 @pytest.fixture(scope="session")
@@ -67,15 +63,19 @@ def small_saved(small_archive: Path, dockerd: Dockerd) -> Path:
 
 
 @pytest.fixture(scope="session")
-def debian_archive(debian_oci: Layout) -> Path:
-    """The Debian image as skopeo's docker-archive, named ``sample:latest``."""
-    return copied(debian_oci, "docker-archive", "skopeo.tar", ":sample:latest")
-
-
-@pytest.fixture(scope="session")
-def debian_saved(debian_archive: Path, dockerd: Dockerd) -> Path:
-    """The Debian image as a real ``docker save`` writes it."""
-    return saved(debian_archive, dockerd)
+def debian_saved(tmp_path_factory: pytest.TempPathFactory, dockerd: Dockerd) -> Path:
+    """The same over a real Debian root, 80 MB, by ``docker save``; takes most of a minute, so one worker makes it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "debian.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = folder / "debian.tar"
+        if not path.exists():
+            image = images.debian_image(tmp_path_factory.mktemp("debian"))
+            archive = copied(image, "docker-archive", "skopeo.tar", ":sample:latest")
+            saved(archive, dockerd).rename(path)
+    return path
 
 
 @pytest.fixture(scope="session")
