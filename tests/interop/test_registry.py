@@ -22,7 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.reference import Location
 from converter.ports import Sink
-from converter.stores import names, open_sink, open_source
+from converter.stores import names, open_sink, open_source, retry
 from converter.stores.options import StoreOptions
 from tests.interop import registries, services
 from tests.interop.fault_proxy import FaultProxy
@@ -156,7 +156,10 @@ def test_layers_are_mounted_within_a_registry(registry: Registry, small_oci: Lay
         assert proxy.up == 2 * manifest, "the manifest goes by digest and by tag, blobs do not go at all"
 
 
-def test_two_hundred_blobs_arrive_where_every_tenth_request_is_cut(registry: Registry) -> None:
+def test_two_hundred_blobs_arrive_where_every_tenth_request_is_cut(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.01)
     blobs = [known_bytes(bytes(f"{number:9}", "ascii") * 4000, types.OCI_LAYER) for number in range(200)]
     size = 36_000
     with FaultProxy(registry.host, lambda number, *_: 12_000 if number % 10 == 0 else None) as proxy:
