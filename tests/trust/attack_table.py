@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from tests.trust.attacked import refused
 from tests.trust.attacks import ATTACKS
@@ -23,7 +23,7 @@ def shown(reason: str) -> str:
     reason = re.sub(r"broken gzip stream \(.*\) within", "broken gzip stream within", reason)
     reason = re.sub(r"read [0-9]+", "read …", reason)
     reason = re.sub(r"at byte [0-9]+", "at byte …", reason)
-    return re.sub(r"/tmp/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
+    return re.sub(rf"{re.escape(gettempdir())}/[^ :]+/", "", reason).replace("|", "\\|").partition("; ")[0]
 
 
 def table() -> str:
