@@ -89,7 +89,7 @@ def containerd(folder: Path) -> Iterator[Path]:
     """Containerd with everything below `folder`; the path of its socket; stopped at the end."""
     need("containerd", "ctr")
     need_root()
-    address = folder / "containerd.sock"
+    address = folder / "c.sock"  # short, since it takes no more than 104 bytes with the folder and .ttrpc
     config = folder / "containerd.toml"
     config.write_text(
         f'version = 2\nroot = "{folder}/root"\nstate = "{folder}/state"\n'
