@@ -332,7 +332,7 @@ def test_a_key_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
 
 def test_a_signature_that_is_still_to_be_made(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     name = gpg.key("future", at="20500101T000000")
-    gpg.sign(app, name, options=("--faked-system-time", "20500601T000000"))
+    gpg.sign(app, name, options=("--faked-system-time", "20500601T000000!"))
     keys = gpg.export(tmp_path / "keys", name)
     refused(app, keys, "did not exist at")
     refused(app, keys, "made at 2050-06-01T00:00:00Z, after 20", "--at", "2050-07-01T00:00:00Z")
