@@ -25,14 +25,9 @@ LONG = ("packaging", "interop", "exhaustive")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with such tests first: a worker that came to one last would keep the others waiting for it.
-
-    Coverage, which doubles their time, is that of the others.
-    """
+    """Put files with such tests first: a worker that came to one last would keep the others waiting for it."""
     ranks: dict[Path, int] = {}
     for item in items:
-        rank = next((place for place, name in enumerate(LONG) if item.get_closest_marker(name)), len(LONG))
-        ranks[item.path] = min(rank, ranks.get(item.path, rank))
-        if rank < len(LONG):
-            item.add_marker("no_cover")
+        marks = [place for place, name in enumerate(LONG) if item.get_closest_marker(name)]
+        ranks[item.path] = min(*marks, len(LONG), ranks.get(item.path, len(LONG)))
     items.sort(key=lambda item: ranks[item.path])

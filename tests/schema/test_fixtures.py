@@ -124,6 +124,7 @@ def test_each_rule_that_is_an_error_decides_alone_over_a_document() -> None:
         assert errors - found - inseparable <= set(), profile
 
 
+@pytest.mark.no_cover  # It runs no line that others do not, and measuring doubles its time.
 @pytest.mark.exhaustive
 def test_any_validator_gives_the_verdicts_of_the_rules_that_the_schemas_state() -> None:
     stated = {rule["rule"] for rule in json.loads((FIXTURES / "rules.json").read_bytes()) if rule["schema"]}
@@ -151,6 +152,7 @@ def _rust(kind: str) -> jsonschema_rs.Validator:
 WRONG: tuple[Any, ...] = (None, True, 5, 1.5, "x", [], {}, [[]], [None], {"name": []}, {"a": {}})
 
 
+@pytest.mark.no_cover  # Likewise.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> None:
