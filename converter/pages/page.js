@@ -215,8 +215,8 @@
         }
         parent.append(group);
         if (!opened) return;
-        /* What is too small to be drawn shows as one area. */
-        const rest = most.get(node) < 0 ? "folder" : "l" + (most.get(node) % 8);
+        /* What is too small to be drawn shows as one area, which would shine through what a search dims. */
+        const rest = wanted || most.get(node) < 0 ? "folder" : "l" + (most.get(node) % 8);
         if (w > 6 && h > 24) group.append(shape("rect", { x: x + 2, y: y + 19, width: w - 4, height: h - 21, class: rest }));
         for (const [child, ...box] of cells(node, x + 2, y + 19, w - 4, h - 21)) place(group, child, ...box, depth + 1);
       };
