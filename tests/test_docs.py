@@ -70,3 +70,19 @@ def test_the_page_for_scripts_names_every_member(
         found |= set(document[member][0])
     unnamed = {"targets", "size_before", "size_after", "seconds", "began", "fetched"}
     assert found - unnamed - row(line.partition(" ")[0]) == set()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=str(page.relative_to(DOCS.parent)))
+        for page in sorted([*DOCS.parent.glob("*.md"), *DOCS.rglob("*.md")])
+    ],
+)
+def test_a_list_follows_an_empty_line(page: Path) -> None:
+    """MkDocs joins the items of any other with the text above them."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for paragraph in re.split(r"\n\s*\n", prose):
+        first, *rest = paragraph.strip("\n").split("\n")
+        if not re.match(r"- |\d+\. |\s|\|", first):
+            assert not [line for line in rest if re.match(r"- |1\. ", line)], first
