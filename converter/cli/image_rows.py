@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from converter.cli.results import format_words
@@ -17,6 +16,7 @@ from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index,
 from converter.model.limits import size
 from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.reading import OpenedReference
+from converter.stores import recognised
 
 if TYPE_CHECKING:
     from converter.cli.layer_changes import Contents
@@ -81,12 +81,7 @@ def _identity(opened: OpenedReference) -> Rows:
 
 def _is_of_docker(opened: OpenedReference) -> bool:
     """Whether ``docker load`` reads it, or ``docker save`` wrote it, whatever manifest it has."""
-    location = opened.location
-    if not location.transport:
-        from converter.stores.recognise import transport_of
-
-        location = replace(location, transport=transport_of(opened.source, location.path))
-    return location.kind.docker_unpacks
+    return recognised(opened.location, opened.source).kind.docker_unpacks
 
 
 def name_of(opened: OpenedReference) -> str:

@@ -20,7 +20,7 @@ from converter.model.image import Loss
 from converter.model.reference import Location
 from converter.plan import Evaluated, Made, Node
 from converter.ports import Fetch, Sink, Source
-from converter.stores import StoreOptions, open_source
+from converter.stores import StoreOptions, open_source, recognised
 
 if TYPE_CHECKING:
     from converter.conversion.carried_profiles import Statement
@@ -57,7 +57,8 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
         from converter.verification.verifying import judge_with_records
 
         with within(str(location)):
-            judge_with_records(Stored(source, location, root), replace(wanted, platform=platform)).require()
+            stored = Stored(source, recognised(location, source), root)
+            judge_with_records(stored, replace(wanted, platform=platform)).require()
 
 
 def dependency_check(wanted: Wanted | None) -> Require | None:

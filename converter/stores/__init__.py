@@ -83,6 +83,15 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     return source
 
 
+def recognised(location: Location, source: Source) -> Location:
+    """The location with its transport, which a bare path does not name: the one that ``source`` reads it as."""
+    if location.transport:
+        return location
+    from converter.stores.recognise import transport_of
+
+    return replace(location, transport=transport_of(source, location.path))
+
+
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
     module = _module(SINKS, location, "written")

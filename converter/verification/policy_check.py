@@ -19,7 +19,7 @@ from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
 from converter.trust.policy_requirements import Authority, Requirement
 from converter.trust.signature import SignatureVerdict
 from converter.trust.trusted import Trusted
-from converter.verification.unverified import Unverified, absolute_path, policy_transport
+from converter.verification.unverified import Unverified, absolute_path
 from converter.verification.wanted import ATTESTATION, Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
@@ -67,9 +67,10 @@ def trusted_by_requirement(
 
 
 def _applying(location: Location, name: ImageName | None, policy: Policy, wanted: Wanted) -> tuple[Requirement, ...]:
-    transport = policy_transport(location)
+    if not location.transport:
+        raise Untrusted(f"{location}: a policy applies to images whose transport is known")
     with within("policy"):
-        return policy.requirements(transport, _scopes(location, name, transport), wanted.read or _none)
+        return policy.requirements(location.transport, _scopes(location, name), wanted.read or _none)
 
 
 def _checked(
@@ -118,11 +119,11 @@ def _roots(authority: Authority, where: str) -> Roots:
     )
 
 
-def _scopes(location: Location, name: ImageName | None, transport: str) -> Iterator[str]:
+def _scopes(location: Location, name: ImageName | None) -> Iterator[str]:
     if location.kind.holds == "name" and name is not None:
         return scopes_of(name.tagged())
-    if transport in PATHS:
-        tag = location.name if transport != "dir" else ""
+    if location.transport in PATHS:
+        tag = location.name if location.transport != "dir" else ""
         return path_scopes(absolute_path(location), tag)
     return iter(())
 

@@ -92,11 +92,6 @@ def names_in_store(stored: Stored) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(full_reference, names))))
 
 
-def policy_transport(location: Location) -> str:
-    """The name of the transport in policy.json."""
-    return location.transport or ("dir" if Path(location.path).is_dir() else "docker-archive")
-
-
 def absolute_path(location: Location) -> str:
     """The path as in policy.json: absolute and without symlinks."""
     return os.path.realpath(location.path)

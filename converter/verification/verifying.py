@@ -7,7 +7,7 @@ from dataclasses import replace
 from converter.errors import ConverterError, within
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
-from converter.stores import StoreOptions, open_source
+from converter.stores import StoreOptions, open_source, recognised
 from converter.verification.judgement import Judgement, has_good, image_within, judge
 from converter.verification.trace import prove_signed_at, trace
 from converter.verification.unverified import Stored, names_in_store
@@ -22,7 +22,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
     wanted.check()
     location, options = Location.parse(reference), store or StoreOptions()
     with enforce_limits(options.limits), open_source(location, options) as source, within(str(reference)):
-        stored = Stored(source, location, source.resolve(location.name))
+        stored = Stored(source, recognised(location, source), source.resolve(location.name))
         judgement = judge_with_records(stored, wanted)
         if not any(one.ok and not one.by_content for one in judgement.verdicts) or not judgement.ok or judgement.steps:
             return judgement

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,32 @@ FILES = {"/ring": RING[1], "/key": KEY[1], "/other": OTHER_KEY[1], "/others": OT
 def test_a_policy(signed: str, rows: list[dict[str, Any]], ok: bool) -> None:
     report = verify(signed, wanted(keys=(), policy=policy(*rows), read=FILES.__getitem__))
     assert report.ok is ok, report.unmet
+
+
+@pytest.mark.parametrize(
+    "transport, path",
+    [
+        pytest.param("oci", "layout", id="a layout"),
+        pytest.param("oci-archive", "layout.tar", id="an archive of a layout"),
+        pytest.param("dir", "dir", id="a directory of skopeo's"),
+        pytest.param("docker-archive", "saved.tar", id="an archive of docker save"),
+        pytest.param("aci", "app.aci", id="an ACI"),
+    ],
+)
+def test_a_policy_applies_to_a_bare_path_as_to_its_transport(transport: str, path: str, tmp_path: Path) -> None:
+    image = layout(tmp_path / "made")
+    converter.convert(image, f"{transport}:{tmp_path / path}")
+    reject, accept = [{"type": "reject"}], [{"type": "insecureAcceptAnything"}]
+    for own, others in ((reject, accept), (accept, reject)):
+        rules = json.dumps({"default": others, "transports": {transport: {"": own}}}).encode()
+        asked = wanted(keys=(), policy=rules)
+        assert verify(str(tmp_path / path), asked).ok is (own == accept)
+        convert = partial(converter.convert, str(tmp_path / path), f"oci:{tmp_path / own[0]['type']}", wanted=asked)
+        if own == accept:
+            convert()
+        else:
+            with pytest.raises(Untrusted):
+                convert()
 
 
 def test_a_policy_that_takes_anything_is_not_all_that_was_asked(signed: str, tmp_path: Path) -> None:

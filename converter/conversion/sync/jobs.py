@@ -15,7 +15,7 @@ from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_of_attachment
-from converter.stores import images_below, open_source
+from converter.stores import images_below, open_source, recognised
 
 
 @frozen
@@ -123,10 +123,7 @@ def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
     with within(str(place)), open_source(place, source_store(entry.options)) as source:
         names = source.names()
         saved = source.unpacked
-        if not place.transport:
-            from converter.stores.recognise import transport_of
-
-            place = replace(place, transport=transport_of(source, place.path))
+        place = recognised(place, source)
     takes = entry.takes or (lambda _name: True)
     chosen = [name for name in names if takes(name) and not is_of_attachment(name)]
     unnamed = [name for name in chosen if name.startswith("@")]
