@@ -44,7 +44,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
             return manifest.plan_artifact(item)
         raise Unsupported(f"a Docker manifest cannot hold {item}: add --to oci")
     if isinstance(item, Image):
-        return manifest.encode(item, DIALECT, accepts)
+        return manifest.encode(item, DIALECT, accepts, settings.compress)
     kept = item if index.was_read_as(item, name) else replace(item, entries=tuple(_images(item)))
     return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 

@@ -14,7 +14,7 @@ from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
-from converter.model.content import GZIP, Derived, Known, Layer
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json, load_object
@@ -124,12 +124,15 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
     )
 
 
-def encode(image: Image, dialect: Dialect, accepts: frozenset[str]) -> Node:
-    """Plan a manifest of this dialect; layers are base first."""
+def encode(image: Image, dialect: Dialect, accepts: frozenset[str], asked: Compression | None = None) -> Node:
+    """Plan a manifest of this dialect; layers are base first. ``asked`` is the compression that the caller asked for.
+
+    Raises Unsupported if the target cannot hold that.
+    """
     before = (written_by(image.original, dialect.name) or {}).get("layers") or []
     listed = frozenset(row["digest"] for row in before)
     dialect = replace(dialect, kept=frozenset(row["mediaType"] for row in before))
-    layers = tuple(_acceptable(layer, listed, dialect, accepts) for layer in image.layers)
+    layers = tuple(_acceptable(layer, listed, dialect, accepts, asked) for layer in image.layers)
     nodes = tuple(_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers))
     present = tuple(node for node in nodes if node is not None)
     return Write(
@@ -200,8 +203,11 @@ def _artifact(
     )
 
 
-def _acceptable(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> Layer:
-    """The layer in a compression that the target accepts; one that it does not accept becomes gzip.
+def _acceptable(
+    layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str], asked: Compression | None
+) -> Layer:
+    """The layer in a compression that the target accepts; one that it does not accept becomes gzip, unless another is
+    ``asked`` for.
 
     ``listed`` are the digests in the manifest being rewritten, which may keep what it had.
     """
@@ -211,7 +217,8 @@ def _acceptable(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts:
         return layer
     if _is_accepted(_media_type(layer, dialect), dialect, accepts):
         return layer
-    return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
+    compression = GZIP if asked in (None, KEEP) else asked
+    return replace(layer, content=Derived(inputs=(layer,), compression=compression))
 
 
 def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:

@@ -37,7 +37,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     if isinstance(item, Artifact):
         return manifest.plan_artifact(item)
     if isinstance(item, Image):
-        return manifest.encode(item, DIALECT, accepts)
+        return manifest.encode(item, DIALECT, accepts, settings.compress)
     return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 

@@ -264,9 +264,12 @@ def test_a_docker_image_stays_one_where_nothing_needs_oci(tmp_path: Path, option
     assert done.targets[0].media_type == types.DOCKER_MANIFEST
 
 
-def test_docker_that_is_asked_for_explicitly_is_not_given_zstd(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["gzip", "zstd"])
+def test_docker_that_is_asked_for_explicitly_is_not_given_zstd(tmp_path: Path, before: str) -> None:
+    image = f"oci:{tmp_path / 'layout'}"
+    converter.convert(docker_image(tmp_path), image, compress=before)
     with pytest.raises(ConverterError, match=r'cannot hold zstd layers: use to="oci" or compress="gzip"$'):
-        converter.convert(docker_image(tmp_path), f"dir:{tmp_path / 'out'}", to="docker", compress="zstd")
+        converter.convert(image, f"dir:{tmp_path / 'out'}", to="docker", compress="zstd")
 
 
 @pytest.mark.parametrize(
