@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from converter.errors import ConverterError, Usage
 from converter.model.frozen import frozen
 from converter.model.reference import Location
-from converter.model.transport import TRANSPORTS
+from converter.model.transport import reference_start, transports_where
 
 if TYPE_CHECKING:
     import click
@@ -33,11 +33,16 @@ class Place:
     both: bool = False
 
 
-_NETWORK = ("docker", "appc")
-_WEB = Place(_NETWORK, ("docker",), "it is for a registry")
-_ACI_BELOW = Place(("aci", "appc", BARE), ("aci",), "only an ACI has dependencies")
-_TREE = ("rootfs", "bundle")
-_WRITTEN = tuple(name for name, kind in TRANSPORTS.items() if kind.formats and name not in _TREE)
+_REGISTRY = transports_where(lambda kind: kind.access == "registry")
+_NETWORK = transports_where(lambda kind: kind.over_network)
+_REMOTE = transports_where(lambda kind: kind.access != "path")
+_REMOTE_WRITTEN = transports_where(lambda kind: kind.access != "path" and kind.is_written)
+_FROM_ACI = (*transports_where(lambda kind: kind.has_acis), BARE)
+_TO_ACI = transports_where(lambda kind: kind.has_acis and kind.is_written)
+_BLOB_FILES = transports_where(lambda kind: kind.has_blob_files)
+_TREE = transports_where(lambda kind: kind.is_tree)
+_WRITTEN = transports_where(lambda kind: kind.is_written)
+_WEB = Place(_NETWORK, _REGISTRY, "it is for a registry")
 
 PLACES: Mapping[str, Place] = {
     "--authfile": _WEB,
@@ -46,21 +51,21 @@ PLACES: Mapping[str, Place] = {
     "--cert-dir": _WEB,
     "--tls-verify": _WEB,
     "--retries": _WEB,
-    "--timeout": Place((*_NETWORK, "docker-daemon"), ("docker", "docker-daemon"), "it is for a registry or an Engine"),
+    "--timeout": Place(_REMOTE, _REMOTE_WRITTEN, "it is for a registry or an Engine"),
     "--src-creds": Place(_NETWORK, (), "the source is no registry"),
     "--src-cert-dir": Place(_NETWORK, (), "the source is no registry"),
     "--src-tls-verify": Place(_NETWORK, (), "the source is no registry"),
-    "--dest-creds": Place((), ("docker",), "no destination is a registry"),
-    "--dest-cert-dir": Place((), ("docker",), "no destination is a registry"),
-    "--dest-tls-verify": Place((), ("docker",), "no destination is a registry"),
+    "--dest-creds": Place((), _REGISTRY, "no destination is a registry"),
+    "--dest-cert-dir": Place((), _REGISTRY, "no destination is a registry"),
+    "--dest-tls-verify": Place((), _REGISTRY, "no destination is a registry"),
     "--devices": Place((), _TREE, "only rootfs: and bundle: have device nodes"),
-    "--layered": Place((), ("aci",), "only aci: can be one file a layer"),
-    "--rkt-dev-links": Place((), ("aci",), "only an ACI has them"),
+    "--layered": Place((), _TO_ACI, "only aci: can be one file a layer"),
+    "--rkt-dev-links": Place((), _TO_ACI, "only an ACI has them"),
     "--compress": Place((), _WRITTEN, "a tree has no layers"),
-    "--aci-path": _ACI_BELOW,
-    "--download-foreign": Place(("docker",), (), "only a registry tells where foreign layers are"),
-    "--trust-store": Place(("aci", "appc", BARE), (), "rkt's keys are for an ACI"),
-    "--link": Place(("oci", "dir", BARE), ("oci", "dir"), "only oci: and dir: have files to share", both=True),
+    "--aci-path": Place(_FROM_ACI, _TO_ACI, "only an ACI has dependencies"),
+    "--download-foreign": Place(_REGISTRY, (), "only a registry tells where foreign layers are"),
+    "--trust-store": Place(_FROM_ACI, (), "rkt's keys are for an ACI"),
+    "--link": Place((*_BLOB_FILES, BARE), _BLOB_FILES, "only oci: and dir: have files to share", both=True),
 }
 
 APART: Mapping[str, tuple[tuple[str, str, str], ...]] = {
@@ -121,7 +126,7 @@ def check_options(context: click.Context) -> None:
     if sources is None or context.params.get("configs"):
         return  # a file names them
     if command == "serve":
-        targets = ["docker"]  # what is served is a registry
+        targets = [*_REGISTRY]  # what is served is one
     check_places(context, sources, targets or ())
 
 
@@ -144,7 +149,7 @@ def _where(place: Place, *, has_target: bool) -> str:
 
 
 def _listed(transports: Iterable[str]) -> str:
-    return " or ".join("docker://" if one == "docker" else f"{one}:" if one else "a path" for one in transports)
+    return " or ".join(reference_start(one) or "a path" for one in transports)
 
 
 def _stated_options(context: click.Context) -> set[str]:

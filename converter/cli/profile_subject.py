@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from converter.reading import OpenedReference
     from converter.stores.rootfs.source import RootfsSource
 
-TREES = ("rootfs", "bundle")
-
 
 class Profiled:
     """An image, or a deployed tree. Its contents are read once for each scope.
@@ -76,7 +74,7 @@ class Profiled:
         """How a container of it is started."""
         from converter.comparison import run_config
 
-        if self.location.transport not in TREES:
+        if not self.location.kind.is_tree:
             return run_config(self.image.config)
         from converter.formats.container_config import from_json
 
@@ -109,7 +107,7 @@ class Profiled:
     @property
     def directory(self) -> Path | None:
         """Where the files are, if they are in a directory."""
-        return self._tree.directory if self.location.transport in TREES else None
+        return self._tree.directory if self.location.kind.is_tree else None
 
     @property
     def _tree(self) -> RootfsSource:

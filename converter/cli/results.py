@@ -109,7 +109,7 @@ def origin_beside(reference: str, media_type: str) -> Path | None:
     from converter.stores.aci_file import origin_path
 
     place = Location.parse(reference)
-    if media_type != types.ACI or place.transport not in ("", "aci") or place.path in (*STDIN, *STDOUT):
+    if media_type != types.ACI or (place.transport and place.attached != "beside") or place.path in (*STDIN, *STDOUT):
         return None
     return origin_path(Path(place.path))
 

@@ -39,11 +39,12 @@ def _check(reference: str) -> None:
     from converter.model.reference import ImageName, Location
 
     place = Location.parse(reference)
+    in_registry = place.kind.access == "registry"
     host, _, port = place.path.partition(":")
-    if place.transport == "docker" and port.isdecimal() and "/" not in host and ("." in host or host == "localhost"):
+    if in_registry and port.isdecimal() and "/" not in host and ("." in host or host == "localhost"):
         raise Usage(f"{reference} lacks a slash at its end: `transship tags {reference}/` lists the repositories")
     whole = replace(place, name="")
-    if place.transport == "docker" and not place.is_registry:
+    if in_registry and not place.is_registry:
         repository = ImageName.parse(place.path)
         if repository.tag or repository.digest:
             whole = replace(place, path=place.path.removesuffix(f":{repository.tag}").partition("@")[0])

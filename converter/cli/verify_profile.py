@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from converter.cli.environment import store_from_options
 from converter.cli.flags import flags
 from converter.cli.profile import ignored_paths
-from converter.cli.profile_subject import TREES, Profiled, owner_without_rights, profiled
+from converter.cli.profile_subject import Profiled, owner_without_rights, profiled
 from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Untrusted, Usage, count
@@ -76,7 +76,7 @@ def _under_policy(there: Profiled, wanted: Wanted) -> Iterator[Trusted]:
         from converter.trust.naming import name_of
         from converter.verification.policy_check import trusted_by_requirement
 
-        named = there.location.transport not in TREES
+        named = not there.location.kind.is_tree
         name = name_of(there.location, there.opened.root, wanted.identity) if named else None
         yield from trusted_by_requirement(there.location, name, policy, wanted, wanted.trusted(""))
 
@@ -111,10 +111,10 @@ def _closest(there: Profiled, candidates: Sequence[Found], further: tuple[str, .
 def _compared(there: Profiled, found: Found, further: tuple[str, ...]) -> ProfileResult:
     stated = found.profile
     counted = replace(stated.scope, ignored=tuple(sorted({*stated.scope.ignored, *further})))
-    transport = there.location.transport
+    kind = there.location.kind
     # A directory or a tar does not say how its container is started.
-    config: Mapping[str, Any] | None = None if transport == "rootfs" else there.config
-    if transport == "bundle" and stated.config is not None:
+    config: Mapping[str, Any] | None = None if kind.is_tree and not kind.is_bundle else there.config
+    if kind.is_bundle and stated.config is not None:
         stated, config = replace(stated, config=as_process(stated.config)), as_process(there.config)
     contents = there.contents(counted)
     rows = compare_profile(stated, contents, config)

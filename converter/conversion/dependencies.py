@@ -55,7 +55,7 @@ class Library:
         found = self._fitting(dependency, self._given)
         if found is None and dependency.pinned:
             found = self._fitting(dependency, self._beside)
-        if found is None and self._image.transport == "appc":
+        if found is None and self._image.kind.access == "discovery":
             found = self._discovered(dependency)
         if found is not None and self._require is not None and not dependency.pinned:
             location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
@@ -88,7 +88,7 @@ class Library:
         """The ACIs that a layered image was written with: the user did not choose these files, so only a pinned image
         ID may select one.
         """
-        if self._image.transport not in ("", "aci"):
+        if self._image.transport and self._image.kind.attached != "beside":
             return {}
         from converter.stores.aci_file import paths_below
 
@@ -117,7 +117,7 @@ class Library:
             return None
 
     def _open(self, location: Location) -> Known:
-        if location.transport == "aci":
+        if location.kind.access == "path":
             self._options.inputs.add(location.path)
         source = self._files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))
@@ -126,9 +126,9 @@ class Library:
 
 def name_at(source: Location) -> str:
     """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
-    if source.transport == "appc":
+    if source.kind.access == "discovery":
         return source.path.partition(",")[0]
-    if source.transport != "aci" or source.path == "-":
+    if not source.kind.has_acis or source.path == "-":
         return source.name
     return names_in(Path(source.path))[1]
 

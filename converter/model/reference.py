@@ -14,7 +14,7 @@ from converter.errors import Invalid, Usage, unless_invalid
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
-from converter.model.transport import TRANSPORTS, Transport
+from converter.model.transport import TRANSPORTS, Transport, reference_start
 
 Reference = str | PathLike[str]
 """What callers pass: TRANSPORT:LOCATION or a bare path as str, or a path object, which may contain any colons."""
@@ -130,21 +130,22 @@ class Location:
         transport, colon, rest = text.partition(":")
         if not text:
             raise Usage("the reference is empty: expected TRANSPORT:LOCATION, as in oci:app:latest")
-        if colon and transport == "docker" and rest.startswith("//"):
-            return cls(transport="docker", path=rest[2:])
-        if colon and transport in ("docker-daemon", "appc"):
-            return cls(transport=transport, path=rest)
-        if not colon or transport not in TRANSPORTS:
+        kind = TRANSPORTS.get(transport) if colon else None
+        if kind is None:
             if colon and (re.fullmatch(r"[a-z][a-z_-]+", transport) or transport.lower() in TRANSPORTS):
                 raise _no_transport(transport, text)
             return cls(transport="", path=text)
-        if transport == "docker":
+        if kind.access == "registry":
+            if rest.startswith("//"):
+                return cls(transport=transport, path=rest[2:])
             file = f"docker-archive:{rest or 'PATH'} for a file"
             raise Usage(f'"{text}" lacks its slashes: docker://HOST/REPO[:TAG], or {file}')
+        if kind.access in ("engine", "discovery"):
+            return cls(transport=transport, path=rest)
         path, name = _split_path(rest)
         if not path:
             raise Usage(f'"{text}" has no path: expected {transport}:PATH')
-        if TRANSPORTS[transport].path_only:
+        if kind.path_only:
             return cls(transport=transport, path=rest)
         return cls(transport=transport, path=path, name=name)
 
@@ -169,9 +170,7 @@ class Location:
         return "" if self.piped else self.kind.attached
 
     def __str__(self) -> str:
-        if self.transport == "docker":
-            return f"docker://{self.path}"
-        start = f"{self.transport}:" if self.transport else ""
+        start = reference_start(self.transport)
         by_digest = self.name.startswith("@") and ":" in self.name
         return f"{start}{self.path}{':' if self.name and not by_digest else ''}{self.name}"
 

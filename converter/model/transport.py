@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from converter.model.frozen import frozen
@@ -34,6 +34,41 @@ class Transport:
     loaded: bool = False
 
     @property
+    def is_tree(self) -> bool:
+        """Whether it has the files of one container, ready to be run: no layers, no format, no names."""
+        return self.formats == ("runtime",)
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether it is a tree that says how a container of it is started."""
+        return self.is_tree and self.folder
+
+    @property
+    def is_written(self) -> bool:
+        """Whether images can be written there, with layers in one of ``formats``."""
+        return bool(self.formats) and not self.is_tree
+
+    @property
+    def has_acis(self) -> bool:
+        """Whether an image read from there is an ACI, which may depend on others."""
+        return self.formats == ("aci",) or self.access == "discovery"
+
+    @property
+    def over_network(self) -> bool:
+        """Whether it is reached over HTTP, with what that needs: credentials, certificates, retries."""
+        return self.access in ("registry", "discovery")
+
+    @property
+    def lists_images(self) -> bool:
+        """Whether there can be several images, under names or in what is below a directory."""
+        return not self.is_tree and self.access != "discovery"
+
+    @property
+    def has_blob_files(self) -> bool:
+        """Whether each blob is a file of its own, which others on the same file system can share."""
+        return self.folder and not self.is_tree
+
+    @property
     def adds_blobs(self) -> bool:
         """Whether blobs can be put before an image names them, and signatures added to an image that is there."""
         return self.grows and self.attached == "manifests"
@@ -60,6 +95,18 @@ TRANSPORTS: Mapping[str, Transport] = {
     "rootfs": Transport(formats=("runtime",), path_only=True, ending=""),
     "bundle": Transport(formats=("runtime",), path_only=True, ending="", folder=True),
 }
+
+
+def transports_where(fits: Callable[[Transport], bool]) -> tuple[str, ...]:
+    """The names of the transports that have a property."""
+    return tuple(name for name, kind in TRANSPORTS.items() if fits(kind))
+
+
+def reference_start(transport: str) -> str:
+    """What references of a transport begin with: ``docker://``, ``oci:``; nothing for a bare path."""
+    slashes = "//" if transport and TRANSPORTS[transport].access == "registry" else ""
+    return f"{transport}:{slashes}" if transport else ""
+
 
 IMAGES = tuple({name: None for kind in TRANSPORTS.values() for name in kind.formats if name != "runtime"})
 """The formats of images, as opposed to the input of runtimes."""

@@ -341,7 +341,7 @@ def without_policy(job: Job) -> Job:
 def name_of(job: Job) -> tuple[str, str]:
     """The repository and the tag, or the digest, under which a job is served."""
     path = job.destination.path
-    name = ImageName.parse(path.removesuffix(".aci") if job.destination.transport == "aci" else path).tagged()
+    name = ImageName.parse(path.removesuffix(".aci") if job.destination.kind.has_acis else path).tagged()
     return name.repository, name.tag or str(name.digest)
 
 
@@ -367,12 +367,12 @@ def _attached(source: Source, root: Descriptor) -> str:
 
 
 def _accepts(job: Job) -> frozenset[str]:
-    return frozenset((types.ACI, types.PGP_SIGNATURE)) if job.destination.transport == "aci" else frozenset()
+    return frozenset((types.ACI, types.PGP_SIGNATURE)) if job.destination.kind.has_acis else frozenset()
 
 
 def _state(job: Job) -> tuple[tuple[int, ...], ...]:
     """What changes when the files of a source do; empty for one that is not on this machine."""
-    if job.source.transport in ("docker", "docker-daemon", "appc"):
+    if job.source.kind.access != "path":
         return ()
     found = []
     inside = (Path(job.source.path, name) for name in ("index.json", "manifest.json"))

@@ -49,7 +49,7 @@ class SharedStore(ImageStore):
         report: Report,
     ) -> None:
         """``place`` is ``docker://HOST/REPO``. Raises Usage for anything else."""
-        if place.transport != "docker" or place.is_registry or not _is_repository(place.path):
+        if place.kind.access != "registry" or place.is_registry or not _is_repository(place.path):
             raise Usage(f"invalid store {place}: expected a folder, or docker://HOST/REPO")
         self._place, self._options, self._report = place, replace(options, hints=False), report
         super().__init__(folder, most, policies)

@@ -45,9 +45,6 @@ SOURCES: Mapping[str, str] = {"": "recognise", "appc": "discovery", **_BOTH_WAYS
 SINKS: Mapping[str, str] = _BOTH_WAYS
 """Transport → the module below this one that writes it."""
 
-_LOCAL = frozenset(("dir", "docker-archive", "oci", "oci-archive"))
-"""The transports that read what is there when they open it."""
-
 
 def names(reference: Reference, store: StoreOptions | None = None) -> tuple[str, ...]:
     """The names of the images in a store: the tags of a repository, the repositories of a registry, the images of an
@@ -74,7 +71,8 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     try:
         source: Source = _module(SOURCES, location, "read").open_source(location, options)
     except (NotFound, Invalid) as error:
-        if location.transport in _LOCAL and location.path not in STDIN:
+        kind = location.kind  # an ACI and a tree are only read later
+        if kind.access == "path" and kind.keeps_roots and location.path not in STDIN:
             from converter.stores.recognise import transport_at
 
             meant = transport_at(location.path, replace(options, problems=RAISE_FIRST))
@@ -117,7 +115,7 @@ def files_read(location: Location) -> Iterator[str | PathLike[str]]:
     """The files and directories that reading a location reads, as far as they are known before it is opened."""
     if location.kind.access != "path":
         return
-    yield Rootfs(location.path) if location.kind.formats == ("runtime",) else location.path
+    yield Rootfs(location.path) if location.kind.is_tree else location.path
     module = import_module(f"converter.stores.{SOURCES[location.transport]}")
     yield from module.beside(location) if hasattr(module, "beside") else ()
 

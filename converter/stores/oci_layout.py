@@ -36,7 +36,7 @@ FetchDocument = Callable[[Descriptor], bytes]
 def open_source(location: Location, options: StoreOptions) -> OciLayout:
     """``oci:`` reads a directory; ``oci-archive:`` a tar, possibly compressed or from standard input."""
     path = Path(location.path)
-    if location.transport == "oci-archive":
+    if not location.kind.folder:
         from converter.stores.media.archive import TarMedium
 
         return OciLayout(TarMedium(path), options.problems)
@@ -46,7 +46,7 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
 def open_sink(location: Location, options: StoreOptions) -> OciSink:
     """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar."""
     path = Path(location.path)
-    if location.transport == "oci-archive":
+    if not location.kind.folder:
         from converter.stores.media.out_file import OutFile
         from converter.stores.media.tar_target import TarTarget
 
@@ -64,7 +64,7 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
 
 def written(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold; a layout is added to."""
-    return {Path(location.path): "oci-archive"} if location.transport == "oci-archive" else {}
+    return {} if location.kind.folder else {Path(location.path): "oci-archive"}
 
 
 class OciLayout(BaseSource):

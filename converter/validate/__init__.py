@@ -77,7 +77,7 @@ def validate_image(
 
     location, options = Location.parse(reference), store or StoreOptions()
     findings = Findings(profile)
-    blobs = BlobReader(findings, report, local=location.transport != "docker")
+    blobs = BlobReader(findings, report, local=location.kind.access != "registry")
     with enforce_limits(options.limits):
         kind = examine(location, replace(options, problems=findings), blobs)
     return Verdict(kind=kind, findings=findings.all())

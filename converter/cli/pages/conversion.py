@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from converter.cli.pages.steps import Step
 from converter.errors import count
 from converter.pages import render
+from converter.verification.proof import CONFIG, IDENTICAL, REBUILT
 
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult
 
-FORMAT_NAMES = {"aci": "ACI", "docker": "Docker", "oci": "OCI", "rootfs": "a root file system", "bundle": "a bundle"}
+FORMAT_NAMES = {"aci": "ACI", "docker": "Docker", "oci": "OCI", "runtime": "a root file system"}
+"""The formats in the title; in a bundle, the root file system has a ``config.json``."""
 
 RELATIONS = {
     "identical": "the same bytes",
@@ -21,8 +23,8 @@ RELATIONS = {
     "squashed": "the files of several layers in one",
 }
 
-LAYER_PROOFS = {"identical": "P1", "recompressed": "P2", "retarred": "P4", "squashed": "P4"}
-"""How `verify` proves a layer to be what was signed (docs/signatures.md); P4 is P5 if the record carries the source."""
+LAYER_LEVELS = {"identical": IDENTICAL, "recompressed": CONFIG, "retarred": REBUILT, "squashed": REBUILT}
+"""The level at which `verify` proves a layer to be what was signed: REBUILT is CARRIED if the record has the source."""
 
 STEPS = 60
 """The most steps in the plot, the longest."""
@@ -38,7 +40,7 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
         dry_run=dry_run,
         targets=[(target, before(target), longest(target)) for target in result.targets],
         relations=RELATIONS,
-        levels=LAYER_PROOFS,
+        levels=LAYER_LEVELS,
         steps=[step for step in steps if step in longest_steps],
         left_out=max(0, len(steps) - STEPS),
     )

@@ -168,7 +168,7 @@ def _until_stopped(stopping: threading.Event) -> Report:
 
 def _require_room(place: Location) -> None:
     """Raises Invalid if a root directory or bundle is not empty: its files do not tell which image they are."""
-    if "runtime" in place.kind.formats and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
+    if place.kind.is_tree and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
         fact = f"{place} is not empty, and its files do not tell from which image they are"
         raise Invalid(f"{fact}: remove them to have it written again")
 

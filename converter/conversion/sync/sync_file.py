@@ -22,7 +22,7 @@ from converter.model.document import type_name
 from converter.model.frozen import frozen
 from converter.model.platform import ALL_PLATFORMS, Platform
 from converter.model.reference import ImageName, Location
-from converter.model.transport import TRANSPORTS
+from converter.model.transport import transports_where
 from converter.schema.compiled import make_validator
 from converter.schema.kinds import schema_file as schema_document
 
@@ -45,19 +45,17 @@ _FLAGS = ("tls-verify", *_OWN)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""
 
-_REGISTRIES, _CHOICES = ("docker", "appc"), ("tags", "tag-regex", "semver")
-_TREES = ("rootfs", "bundle")
-_WRITTEN = tuple(name for name, kind in TRANSPORTS.items() if kind.formats and name not in _TREES)
+_CHOICES = ("tags", "tag-regex", "semver")
+_NETWORK = transports_where(lambda kind: kind.over_network)
+_WRITTEN = transports_where(lambda kind: kind.is_written)
 
 KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
-    "credentials": (_REGISTRIES, (), "it is for a source in a registry"),
-    "tls-verify": (_REGISTRIES, (), "it is for a source in a registry"),
-    "cert-dir": (_REGISTRIES, (), "it is for a source in a registry"),
+    "credentials": (_NETWORK, (), "it is for a source in a registry"),
+    "tls-verify": (_NETWORK, (), "it is for a source in a registry"),
+    "cert-dir": (_NETWORK, (), "it is for a source in a registry"),
     "compress": ((), _WRITTEN, "a tree has no layers"),
     "format": ((), _WRITTEN, "a tree has no format"),
-    **dict.fromkeys(
-        _CHOICES, (("", *(name for name in TRANSPORTS if name not in (*_TREES, "appc"))), (), "the source is one image")
-    ),
+    **dict.fromkeys(_CHOICES, (("", *transports_where(lambda kind: kind.lists_images)), (), "the source is one image")),
 }
 """Members of an image → the transports of ``from`` and of ``to`` where they have an effect, and why not elsewhere.
 

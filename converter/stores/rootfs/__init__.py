@@ -20,7 +20,7 @@ def open_source(location: Location, _options: StoreOptions) -> Source:
 
     path = Path(location.path)
     here = host_platform()
-    if location.transport == "bundle":
+    if location.kind.is_bundle:
         from converter.stores.rootfs.bundle import ROOTFS
 
         config, platform = read_bundle_config(path, here)
@@ -38,7 +38,7 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     from converter.stores.rootfs.tar_sink import FlatSink
 
     path = Path(location.path)
-    if location.transport == "bundle":
+    if location.kind.is_bundle:
         return BundleSink(path, options)
     return FlatSink(path, options.overwriting()) if _is_flat(path) else RootfsSink(path, options)
 
@@ -46,7 +46,7 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
 def written(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold."""
     path = Path(location.path)
-    return {path: ""} if location.transport == "rootfs" and _is_flat(path) else {}
+    return {path: ""} if not location.kind.is_bundle and _is_flat(path) else {}
 
 
 def _is_flat(path: Path) -> bool:

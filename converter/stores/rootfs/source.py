@@ -298,14 +298,14 @@ class TarTree(Tree):
 
     def losses(self) -> tuple[Loss, ...]:
         """Nothing but the image that the tar is, which was most likely meant."""
-        kind = next((_MARKS[mark] for mark in _MARKS if mark in self._marks), "")
-        if not kind or (kind == "aci" and self._marks != _OF_ACI):
+        kind = next((kind for kind, marks in _MARKS_OF.items() if marks <= self._marks), "")
+        if not kind:
             return ()
         reason = f"{self.where} is itself an image, which {kind}:PATH converts"
         return (Loss(field="files", reason=reason, kept="the layer, packed as they are"),)
 
 
-_MARKS = {b"manifest.json": "docker-archive", b"oci-layout": "oci-archive", b"manifest": "aci", b"rootfs": "aci"}
-"""What is at the top of an archive of an image."""
+_MARKS_OF = {"docker-archive": {b"manifest.json"}, "oci-archive": {b"oci-layout"}, "aci": {b"manifest", b"rootfs"}}
+"""What is at the top of an archive of an image, by the transport that reads it."""
 
-_OF_ACI = {b"manifest", b"rootfs"}
+_MARKS = frozenset().union(*_MARKS_OF.values())
