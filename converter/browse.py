@@ -21,6 +21,9 @@ from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
 from converter.streams.whiteout import is_whiteout
 
+MOST_DEEP = 1 << 62
+"""More than the parts of any path."""
+
 MOST_LINKS = 40
 """Symbolic links followed on the way to one file, as in Linux."""
 
@@ -123,16 +126,17 @@ class Files:
         found: dict[bytes, File] = {}
         cover = HiddenPaths()
         start = directory + b"/" if directory else b""
+        level = start.count(b"/") + depth if depth is not None else MOST_DEEP
         for number, layer in self._each():
             top = len(self._layers) - 1 - number
             for path, entry in layer.entries.items():
-                if not path.startswith(start) or path == directory:
+                if not path.startswith(start) or path.count(b"/") >= level or path == directory:
                     continue
                 is_directory = entry.type == fields.DIR
                 if not number or cover.lowest(path, parent_name(path), is_directory) == NO_LAYER:
                     found[path] = File(path, entry, top)
             for path in layer.directories:
-                new = path.startswith(start) and path not in found and path != directory
+                new = path.startswith(start) and path.count(b"/") < level and path not in found and path != directory
                 if new and (not number or cover.lowest(path, parent_name(path), directory=True) == NO_LAYER):
                     found[path] = File(path, None, top)
             if not top or layer.hides(directory + b"/.") or directory in layer.emptied:
@@ -141,10 +145,8 @@ class Files:
             listed = [path for path, one in layer.entries.items() if one.type == fields.DIR]
             gone = [*layer.gone, *files]
             cover.descend(top, gone=gone, emptied=layer.emptied, directories=layer.directories, entries=listed)
-        level = start.count(b"/") + (depth or 0)
-        kept = (one for one in found.values() if depth is None or one.path.count(b"/") < level)
         # As if split at slashes: nothing sorts before NUL, and no name has it.
-        return sorted(kept, key=lambda one: one.path.replace(b"/", b"\0"))
+        return sorted(found.values(), key=lambda one: one.path.replace(b"/", b"\0"))
 
     def read(self, file: File) -> Iterator[Block]:
         """The content of a regular file. Raises Invalid for another type, NotFound for a hard link to nothing."""

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +142,7 @@ def described(file: File, files: Files) -> dict[str, Any]:
     return row
 
 
+@lru_cache(4096)
 def time_of(nanoseconds: int) -> str:
     """A time in RFC 3339, to the second; empty if no calendar has it."""
     try:
