@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 
 from tests.interop.browser import browser
-from tests.interop.images import debian_image
+from tests.interop.images import DEBIAN_OPTIONS, MIRROR
+from tests.interop.tools import need, run
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs/pictures"
@@ -29,7 +30,9 @@ def main(reference: str | None) -> None:
     """Make all pictures, of this image or of one that is built for it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        reference = reference or debian_image(folder / "image").reference
+        if reference is None:
+            reference = example_image(folder)
+            os.chdir(folder)
         report = folder / "report.html"
         transship(["inspect", reference, "--report", str(report), "--quiet"])
         with browser(folder) as chromium:
@@ -40,6 +43,33 @@ def main(reference: str | None) -> None:
             chromium.picture(PICTURES / "report-phone.png", height=1180)
         shown = on_terminal(["inspect", reference, "--contents"])
         (PICTURES / "terminal.svg").write_text(svg(f"transship inspect {reference} --contents", shown))
+
+
+DOCKERFILE = """\
+FROM scratch
+ADD base.tar /
+RUN apt-get update && apt-get install -y --no-install-recommends curl
+COPY app.sh /srv/app/app.sh
+RUN rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+USER 1000
+CMD ["sh", "/srv/app/app.sh"]
+"""
+"""An image as people build it: what the third layer removes stays in the second. It needs root, and Debian's mirror."""
+
+
+def example_image(folder: Path) -> str:
+    """Build that image with buildah; returns its reference, as seen from the folder."""
+    need("mmdebstrap", "buildah")
+    context = folder / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    (context / "app.sh").write_text("curl --version\n")
+    run("mmdebstrap", "--quiet", "--variant=minbase", *DEBIAN_OPTIONS, "stable", context / "base.tar", MIRROR)
+    storage = ("--storage-driver", "vfs", "--root", folder / "store", "--runroot", folder / "run")
+    # As little as possible of what a sandbox may not allow.
+    how = ("--isolation", "chroot", "--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
+    run("buildah", *storage, "bud", *how, "--layers", "--tag", f"oci:{folder}/app:example/app:1", context)
+    return "oci:app"
 
 
 def transship(arguments: list[str]) -> None:
