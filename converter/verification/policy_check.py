@@ -123,8 +123,7 @@ def _scopes(location: Location, name: ImageName | None) -> Iterator[str]:
     if location.kind.holds == "name" and name is not None:
         return scopes_of(name.tagged())
     if location.transport in PATHS:
-        tag = location.name if location.transport != "dir" else ""
-        return path_scopes(absolute_path(location), tag)
+        return path_scopes(absolute_path(location), "" if location.kind.path_only else location.name)
     return iter(())
 
 

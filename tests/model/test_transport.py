@@ -26,7 +26,6 @@ BY_NAME = {
     "stores/recognise.py": "it says by which transport an image without one can be read",
     "stores/rootfs/source.py": "it says by which transport a tar can be read that was taken for files",
     "trust/policy.py": "policy.json has these names, and rules of its own for each",
-    "verification/policy_check.py": "policy.json has these names, and rules of its own for each",
 }
 """The files that may go by name, and why."""
 
