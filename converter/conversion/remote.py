@@ -33,7 +33,7 @@ from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions
 from converter.stores.overwriting import Inputs, Rootfs
 
-AT_ONCE = 6
+LEAVES_AT_ONCE = 6
 """The most leaves of one image made elsewhere at the same time; they share the request slots of its registries."""
 
 
@@ -144,7 +144,7 @@ def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) 
 
 def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report) -> dict[Leaf, Made]:
     """Have other machines make every leaf of a plan, each blob only once for all images of a run."""
-    running = Running(jobs=AT_ONCE, memory=shared.memory, report=report)
+    running = Running(jobs=LEAVES_AT_ONCE, memory=shared.memory, report=report)
     return Execution(sink, RemoteMaker(job, sink, shared, report), running).make_leaves([root])
 
 
@@ -160,7 +160,7 @@ class RemoteMaker:
 
     def at_once(self, leaves: int) -> int:
         """As in Maker."""
-        return min(AT_ONCE, leaves)
+        return min(LEAVES_AT_ONCE, leaves)
 
     def stop(self, error: BaseException) -> None:
         """As in Maker. Tasks on other machines are not stopped."""

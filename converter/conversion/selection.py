@@ -1,4 +1,4 @@
-"""The images of a source to convert, read as far as the options require, with their attachments."""
+"""The images of a source to convert, with their attachments, read once they are signed as required."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Content: bytes known by their digest, bytes still to be made, and how both are compressed."""
+"""A Layer and its content: bytes known by their digest (Known), or still to be made (Derived) by a Rewrite."""
 
 from __future__ import annotations
 

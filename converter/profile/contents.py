@@ -37,7 +37,7 @@ IGNORED_BY_DEFAULT = (
 UNDESCRIBED = Node(type=fields.DIR, mode=0o755, uid=0, gid=0, mtime_ns=0)
 """A directory that no layer describes, as unpackers make it."""
 
-_AT_ONCE = 500
+_LINES_AT_ONCE = 500
 """The lines that are joined before they are written."""
 
 
@@ -96,7 +96,7 @@ class Contents(ClosedOnExit):
             waiting.append(line)
             if attributes:
                 self.attributes[path] = dict(attributes)
-            if len(waiting) == _AT_ONCE:
+            if len(waiting) == _LINES_AT_ONCE:
                 self._append(b"".join(waiting))
                 waiting.clear()
         self._append(b"".join(waiting))

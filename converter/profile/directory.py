@@ -32,7 +32,7 @@ from converter.streams.tar.node import Node
 
 BLOCK = 128 * KIB
 """Bytes read at once: what a processor still has at hand when it hashes them."""
-AT_ONCE = 100
+LINES_AT_ONCE = 100
 """The lines that a helper sends together."""
 MOST_HELPERS = 8
 
@@ -111,7 +111,7 @@ class _Helper(ClosedOnExit):
             lines, size, self.mounts = marshal.loads(self._pipe.read(length))  # noqa: S302 - from a copy of this process
             moved(size)
             yield from lines
-            if len(lines) < AT_ONCE:
+            if len(lines) < LINES_AT_ONCE:
                 return
         raise _Stopped
 
@@ -123,12 +123,12 @@ def _help(walk: DirectoryWalk, writing: int, *, times: bool) -> NoReturn:
         with os.fdopen(writing, "wb") as pipe:
             lines = _lines(walk, sizes.append, times=times)
             while True:
-                some = list(islice(lines, AT_ONCE))
+                some = list(islice(lines, LINES_AT_ONCE))
                 data = marshal.dumps((some, sum(sizes), list(walk.mounts)))
                 pipe.write(len(data).to_bytes(_LENGTH, "big") + data)
                 pipe.flush()
                 sizes.clear()
-                if len(some) < AT_ONCE:
+                if len(some) < LINES_AT_ONCE:
                     break
     finally:
         os._exit(0)

@@ -46,7 +46,7 @@ ADVISED = {("oci-manifest.json#/properties/layers", "minItems")}
 """What the reference requires and the text only recommends: a warning under strict."""
 
 
-AT_ONCE = 20_000
+VALUES_AT_ONCE = 20_000
 """Most values of a document whose violations are all reported: the validator collects them before it yields the first,
 and each takes some kilobytes.
 """
@@ -57,7 +57,7 @@ def schema_violations(value: Any, kind: str, profile: Strictness) -> Iterator[Fi
     validator = _validator(kind)
     if validator.is_valid(value):
         return
-    if _has_more_values(value, AT_ONCE):
+    if _has_more_values(value, VALUES_AT_ONCE):
         yield from _first(value, kind, profile)
         return
     ill_formed = set()
@@ -100,7 +100,7 @@ def _first(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
             validator.validate(value)
         except jsonschema_rs.ValidationError as error:
             found = _finding(error, kind, profile)
-            rest = f"in a document of more than {AT_ONCE} values, only the first fault is reported"
+            rest = f"in a document of more than {VALUES_AT_ONCE} values, only the first fault is reported"
             yield found
             yield Finding("", "json/too-many-findings", rest, SPEC, found.severity)
             return

@@ -1,4 +1,4 @@
-"""What can be wrong with a document as JSON, regardless of its meaning (RFC 8259)."""
+"""The rules ``json/…``: syntax, UTF-8, numbers, keys, depth and size, whatever a document means (RFC 8259)."""
 
 from __future__ import annotations
 

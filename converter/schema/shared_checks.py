@@ -1,4 +1,4 @@
-"""Checks that the rules of several families share, and how checks are made of them."""
+"""Checks that several families share, of times, digests, histories, ports, media types and URLs; how they are made."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
 from converter.serving import appc_pages
 from converter.serving.catalogue import Catalogue
-from converter.serving.conversions import AT_ONCE, Conversions, policy_of
+from converter.serving.conversions import CONVERSIONS_AT_ONCE, Conversions, policy_of
 from converter.serving.image_store import DEFAULT_SIZE, ImageStore
 from converter.serving.rate_limit import RateLimit
 from converter.serving.registry import Registry
@@ -51,7 +51,7 @@ class Settings:
     store: Path
     shared: Location | None = None
     store_size: int = DEFAULT_SIZE
-    at_once: int = AT_ONCE
+    at_once: int = CONVERSIONS_AT_ONCE
     threads: int = 256
     rate: float = 0.0
     grace: float = 30.0

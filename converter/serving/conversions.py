@@ -48,7 +48,7 @@ LATE = 60.0
 PLATFORMS = 16
 """The most images of an index of which that is looked for."""
 
-AT_ONCE = 2
+CONVERSIONS_AT_ONCE = 2
 """Conversions at a time."""
 
 PER_HOST = 6
@@ -99,7 +99,13 @@ class Conversions:
     """Converts images of the catalogue into the store; a context manager whose end calls off what is under way."""
 
     def __init__(
-        self, store: ImageStore, options: Options, *, at_once: int = AT_ONCE, waiting: int = 48, report: Report = silent
+        self,
+        store: ImageStore,
+        options: Options,
+        *,
+        at_once: int = CONVERSIONS_AT_ONCE,
+        waiting: int = 48,
+        report: Report = silent,
     ) -> None:
         """``options`` say how many threads to use, and where results are remembered. More than ``waiting`` requests
         that have to wait are refused.

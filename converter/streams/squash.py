@@ -17,10 +17,10 @@ from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILES, LINK
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
-from converter.streams.tar.links import Link, LinkedFile, Links
 from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.rename import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.squash_links import Link, LinkedFile, Links
 from converter.streams.tar.write import END
 from converter.streams.uncompressed import Superseded
 from converter.streams.whiteout import is_whiteout, whiteout

@@ -9,7 +9,7 @@ from operator import itemgetter
 from converter.streams.tar.names import parent_name
 from converter.validate.entries import LayerEntries
 
-AT_ONCE = 100_000
+PATHS_AT_ONCE = 100_000
 """Paths and links resolved in one pass over the names of all layers, so that the time grows with the sum of names and
 links, not with their product.
 """
@@ -41,7 +41,7 @@ def _batches(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set[
             while target:
                 target = parent_name(target)
                 asked.add(hash(target))
-            if len(links) + len(asked) > AT_ONCE:
+            if len(links) + len(asked) > PATHS_AT_ONCE:
                 yield links, asked
                 links, asked = [], set()
     if links:

@@ -14,7 +14,7 @@ from converter.streams.tar.entry import Entry
 from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_name, type_in_words
 from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 
-PACKED_AT_ONCE = 256
+LINKS_PACKED_AT_ONCE = 256
 """The number of links compressed at once: a call costs more than compressing one link."""
 
 _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
@@ -33,7 +33,7 @@ class PendingLinks:
     def add(self, name: bytes, target: bytes) -> None:
         """Raises LimitExceeded."""
         self._plain.append(b"%b\0%b\0" % (name, target))
-        if len(self._plain) == PACKED_AT_ONCE:
+        if len(self._plain) == LINKS_PACKED_AT_ONCE:
             self._pack()
 
     def finish(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from converter.cli.commands import ABOUT, REFERENCES
 from converter.model.transport import TRANSPORTS, reference_start, transports_where
 
 ROOT = Path(__file__).resolve().parents[2] / "converter"
@@ -83,6 +85,11 @@ def test_only_a_few_files_go_by_the_names_of_transports() -> None:
     found = {str(path.relative_to(ROOT)): there for path in ROOT.rglob("*.py") if (there := [*lines(path.read_text())])}
     assert {name: there for name, there in found.items() if name not in BY_NAME} == {}
     assert {*BY_NAME} - {*found} == set(), "what no longer does so needs no reason"
+
+
+@pytest.mark.parametrize("text", [pytest.param(ABOUT, id="all of it"), pytest.param(REFERENCES, id="one screen")])
+def test_the_help_names_every_transport(text: str) -> None:
+    assert [name for name in TRANSPORTS if not re.search(rf"(?<![\w-]){reference_start(name)}", text)] == []
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def with_large_files(tree: Path) -> None:
 
 
 def with_many(tree: Path) -> None:
-    for number in range(3 * directory.AT_ONCE):
+    for number in range(3 * directory.LINES_AT_ONCE):
         write(tree / f"d{number % 7}/f{number}", b"%d" % number)
 
 

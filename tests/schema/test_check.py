@@ -10,7 +10,7 @@ import pytest
 from converter.errors import Usage
 from converter.model.limits import Limits, enforce_limits
 from converter.schema import KINDS, Finding, check_document, document_rules, guess_kind, is_valid
-from converter.schema.compiled import AT_ONCE
+from converter.schema.compiled import VALUES_AT_ONCE
 from converter.schema.finding import Rule
 from converter.validate import validate_document
 
@@ -37,7 +37,7 @@ def test_all_that_is_wrong_is_said_not_the_first() -> None:
     ]
 
 
-WHITELIST = [f"/file{number}" for number in range(AT_ONCE)]
+WHITELIST = [f"/file{number}" for number in range(VALUES_AT_ONCE)]
 ACI = {"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/app"}
 WITHOUT_EXEC = {**ACI, "app": {"user": "0", "group": "0"}}
 REST = "json/too-many-findings"
@@ -47,7 +47,7 @@ REST = "json/too-many-findings"
     "document, kind, expected",
     [
         pytest.param(
-            {**MANIFEST, "layers": [{}] * AT_ONCE},
+            {**MANIFEST, "layers": [{}] * VALUES_AT_ONCE},
             "oci-manifest",
             [("error", "schema/oci-manifest/required", "/layers/0"), ("error", REST, "")],
             id="the first of very many errors is told",
@@ -55,7 +55,7 @@ REST = "json/too-many-findings"
         pytest.param(
             {**WITHOUT_EXEC, "pathWhitelist": [*WHITELIST, 1]},
             "aci-image-manifest",
-            [("error", "schema/aci-image-manifest/type", f"/pathWhitelist/{AT_ONCE}"), ("error", REST, "")],
+            [("error", "schema/aci-image-manifest/type", f"/pathWhitelist/{VALUES_AT_ONCE}"), ("error", REST, "")],
             id="an error comes before a warning",
         ),
         pytest.param(

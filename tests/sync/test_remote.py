@@ -73,7 +73,7 @@ class Nearby:
 def test_the_largest_layers_of_an_image_are_begun_first(
     ours: FakeRegistry, theirs: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converter.conversion.remote.AT_ONCE", 1)
+    monkeypatch.setattr("converter.conversion.remote.LEAVES_AT_ONCE", 1)
     store = MemoryStore()
     sizes = (1_000, 50_000, 8_000, 20_000)
     noise = [tar({f"file{size}": random.Random(size).randbytes(size)}) for size in sizes]

@@ -1,6 +1,6 @@
-"""The medium of a store: a directory, or a tar of one, with the same names and bytes.
+"""Protocols of what stores read (Medium) and write (Target): a directory or a tar.
 
-A medium is read; a target is written by a sink, and shows nothing before the commit.
+Both have the same names and bytes. A target shows nothing before the commit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A directory that appears at once and may replace an existing one of its kind: the two are exchanged in one step."""
+"""The directory of a ``dir:`` image: it appears at once, and may replace one of its kind, in one exchange of both."""
 
 from __future__ import annotations
 

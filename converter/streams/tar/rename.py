@@ -1,7 +1,7 @@
-"""Changes the names in an entry's header blocks with minimal edits: dialect, numbers and unknown fields stay.
+"""Edits an entry's header blocks: changes its names, or merges global PAX records into its own.
 
-``strip_prefix`` and ``add_prefix`` undo each other for nearly every header. A caller that must be sure compares the
-bytes.
+Edits are minimal: dialect, numbers and unknown fields stay. ``strip_prefix`` and ``add_prefix`` undo each other for
+nearly every header. A caller that must be sure compares the bytes.
 """
 
 from __future__ import annotations

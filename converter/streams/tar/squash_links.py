@@ -1,4 +1,4 @@
-"""Hard links across layers that are visited from the top down: a link that stays must keep its content.
+"""Hard links while layers are squashed, from the top down: a link that stays must keep its content.
 
 A link names a path; it links the file that its own layer has there by then, or else the one in lower layers. So a link
 waits until that file is read. If the file stays, the link follows it. If something above hides it, the first link to it
