@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from converter.errors import ConverterError, NotFound, Usage
+from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.model import media_types as types
 from converter.model.reference import Location
 from converter.stores import open_sink, open_source
@@ -16,7 +17,7 @@ from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage
 from converter.stores.docker_archive import DockerArchive
 from converter.stores.oci_layout import OciLayout
-from tests.builders import tar
+from tests.builders import disk, tar
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import classic, old, write_tar
 from tests.stores.copying import source_at
@@ -55,6 +56,17 @@ def test_another_transport_is_told_which_one_reads_it(kind: Kind, other: str, tm
         write(kind, tmp_path / "target")
     with pytest.raises(ConverterError, match=rf"\(try {kind.name}:\S+\)"):
         source_at(other, tmp_path / "target")
+
+
+@pytest.mark.parametrize(
+    "transport, make", [pytest.param("aci", disk.aci, id="ACIs"), pytest.param("dir", disk.directory, id="directories")]
+)
+def test_a_folder_of_images_is_told_from_one(transport: str, make: Callable[[Path], str], tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ("a.aci", "b.aci"):
+        make(tmp_path / "images" / name)
+    with pytest.raises(Invalid, match=rf"folder of 2 images: name one, such as {transport}:\S+images/a.aci"):
+        source_at(transport, tmp_path / "images")
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress])
