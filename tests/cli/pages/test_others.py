@@ -39,6 +39,7 @@ def written(arguments: list[str]) -> int:
             ["Converted to ACI", "lost or kept elsewhere", "squashed", "2 layers become one", "nowhere"],
             id="an ACI",
         ),
+        pytest.param(["oci:in:app", "rootfs:tree"], ["Converted to a root file system", "squashed P4"], id="a tree"),
         pytest.param(
             ["oci:in:app", "oci:out:app", "--compress", "zstd", "--dry-run"],
             ["Would be converted to OCI", "known once it is written", "not known yet"],
