@@ -397,7 +397,7 @@ def test_a_file_that_comes_into_being_meanwhile_stays(there: Path) -> None:
     def report(_: object) -> None:
         Path("new.tar").write_text("Years of work.\n")
 
-    with pytest.raises(AlreadyExists, match=r"new\.tar (has come into being meanwhile|already exists)"):
+    with pytest.raises(AlreadyExists, match=r"new\.tar already exists"):
         converter.convert("oci:layout", "docker-archive:new.tar", report=report)
     assert Path("new.tar").read_text() == "Years of work.\n"
 

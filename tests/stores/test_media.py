@@ -7,23 +7,28 @@ import os
 import subprocess
 import sys
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, StorageFailed
+from converter.errors import AlreadyExists, ConverterError, Invalid, LimitExceeded, NotFound, StorageFailed
 from converter.model.limits import Limits, enforce_limits
 from converter.stores import disk
 from converter.stores.media import Medium, temporary
 from converter.stores.media.archive import TarMedium
 from converter.stores.media.directory import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
+from converter.stores.media.out_file import write_new
 from converter.stores.media.tar_target import _header
 from converter.stores.media.temporary import remove_abandoned, temporary_directory, temporary_file
+from converter.stores.overwriting import Overwriting
 from tests.builders import add_image
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import Link, write_tar
 from tests.stores.copying import contents, copy, files, sink_at, source_at
+
+THEIRS = b"-----BEGIN PGP SIGNATURE-----\n"
 
 
 @pytest.fixture(params=["directory", "tar"])
@@ -226,3 +231,28 @@ def test_what_a_signal_has_left_is_removed_when_the_program_ends(tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False)
     assert b"KeyboardInterrupt" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["done"]
+
+
+@pytest.mark.parametrize(
+    "overwriting, left",
+    [
+        pytest.param(Overwriting(allowed=True), b"ours", id="replaced with --overwrite"),
+        pytest.param(Overwriting(mirrored="signature"), b"ours", id="replaced if it is of the kind that is mirrored"),
+        pytest.param(Overwriting(mirrored="aci"), THEIRS, id="kept if it is of another kind"),
+        pytest.param(Overwriting(), THEIRS, id="kept without --overwrite"),
+    ],
+)
+def test_a_file_that_another_program_makes_at_the_last_moment_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwriting: Overwriting, left: bytes
+) -> None:
+    place, link = tmp_path / "app.asc", os.link
+
+    def link_second(source: Path, target: Path) -> None:
+        target.write_bytes(THEIRS)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", link_second)
+    with nullcontext() if left == b"ours" else pytest.raises(AlreadyExists, match="already exists"):
+        write_new(place, [b"ours"], overwriting)
+    assert place.read_bytes() == left
+    assert [*tmp_path.iterdir()] == [place]

@@ -6,7 +6,6 @@ import errno
 import os
 from pathlib import Path
 
-from converter.errors import AlreadyExists
 from converter.model.reference import STDOUT
 from converter.stores.disk import disk_errors, printable_path, sync_directory
 from converter.stores.media.temporary import Temporary, temporary_file
@@ -86,8 +85,7 @@ class OutFile:
         try:
             os.link(temporary, place)
         except FileExistsError:
-            fact = f"{printable_path(place)} has come into being meanwhile: choose another name, or add --overwrite"
-            raise AlreadyExists(fact) from None
+            self._appear(temporary, place)  # another program was faster; may its file be replaced?
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
