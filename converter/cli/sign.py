@@ -12,20 +12,26 @@ from converter.cli.command import Command
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import FilePath, FolderPath, common, flags
 from converter.cli.image_options import overwrite_option
-from converter.cli.signers import cosign_maker, gpg_maker
+from converter.cli.signers import cosign_maker, gpg_maker, maker_of
 from converter.cli.text import show, show_json
 from converter.errors import Usage
 
 EXAMPLES = """\b
 Examples:
-  transship sign docker://registry.example/app:1 --cosign-key cosign.key
-  transship sign dir:app --gpg-key me@example.org --identity registry.example/app:1
-  transship sign aci:app.aci --gpg-key secret.asc
+  transship sign docker://registry.example/app:1 --sign-by cosign.key
+  transship sign dir:app --sign-by me@example.org --identity registry.example/app:1
+  transship sign aci:app.aci --sign-by secret.asc
 """
 
 
 @click.command("sign", cls=Command, epilog=EXAMPLES)
 @click.argument("reference", metavar="REF")
+@click.option(
+    "--sign-by",
+    multiple=True,
+    metavar="FILE|ID",
+    help="Sign with a private key (PEM), an OpenPGP key, or one in your gpg, found out from the key (repeatable).",
+)
 @click.option(
     "--cosign-key",
     "cosign_keys",
@@ -51,17 +57,19 @@ Examples:
 @overwrite_option
 @store_options
 @common
-def command(reference: str, cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, ...], **where: Any) -> None:
+def command(
+    reference: str, sign_by: tuple[str, ...], cosign_keys: tuple[Path, ...], gpg_keys: tuple[str, ...], **where: Any
+) -> None:
     """Sign the image REF. The image does not change, and existing signatures are kept.
 
-    In a registry or a layout, the signature is stored where cosign looks (--cosign-key), or refers to the image
-    (--gpg-key); in dir: it is signature-N, next to an ACI the file NAME.aci.asc. For archives use convert --sign-by.
+    In a registry or a layout, the signature is stored where cosign looks (cosign's key), or refers to the image
+    (OpenPGP); in dir: it is signature-N, next to an ACI the file NAME.aci.asc. For archives use convert --sign-by.
     """
     from converter.signing import Signing, sign
 
-    makers = (*map(cosign_maker, cosign_keys), *map(gpg_maker, gpg_keys))
+    makers = (*map(maker_of, sign_by), *map(cosign_maker, cosign_keys), *map(gpg_maker, gpg_keys))
     if not makers:
-        raise Usage("no key to sign with: add --cosign-key or --gpg-key")
+        raise Usage("no key to sign with: add --sign-by")
     signing = Signing(makers=makers, identity=where["identity"])
     options = replace(store_from_options(), overwrite=where["overwrite"])
     signed = sign(reference, signing, where["destination"], where["lookaside"], options)

@@ -194,7 +194,7 @@ def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
     if judgement.level:
         yield f"  level  {judgement.level}", ""
     if judgement.ok:
-        yield "verified", GREEN
+        yield ("verified", GREEN) if judgement.is_signed else ("accepted: the policy requires no signature", YELLOW)
 
 
 def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
@@ -211,7 +211,7 @@ def _proof(proof: Proof) -> Iterator[tuple[str, str]]:
 
 def _verdict(verdict: SignatureVerdict, unmet: Sequence[str] = ()) -> tuple[str, str]:
     """One signature; without the reason if that is what is ``unmet`` at the end."""
-    parts = [f"  {'good' if verdict.ok else 'not good':<6}", f"{verdict.signature.kind} ({verdict.signature.location})"]
+    parts = [f"  {verdict.word:<6}", f"{verdict.signature.kind} ({verdict.signature.location})"]
     if verdict.signer:
         parts.append(f"by {verdict.signer}")
     if verdict.identity:

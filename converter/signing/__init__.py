@@ -239,7 +239,7 @@ def _sign_to_lookaside(lookaside: Path, maker: Maker, subject: SigningSubject) -
 def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
     """Sign an ACI: the file as stored. Only signatures, which are kept, may already be in the signature's place."""
     if isinstance(maker, CosignKey):
-        raise Unsupported("an ACI is signed with an OpenPGP key: add --gpg-key")
+        raise Unsupported("an ACI is signed with an OpenPGP key: add one with --sign-by")
     path = Path(target.path)
     if (target.transport and target.attached != "beside") or not path.is_file():
         raise NotFound(f"{target} is not the file of an ACI: a signature is put beside one")

@@ -10,7 +10,7 @@ from converter.trust import bundle, content_trust, cosign, dsse, libtrust, notat
 from converter.trust import signature as kinds
 from converter.trust.claim import ATOMIC, Claim
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted
+from converter.trust.trusted import Subject, Trusted, Unchecked
 
 ONE_VERDICT = {
     kinds.LIBTRUST: libtrust.verify,
@@ -39,7 +39,8 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
         return (_verify(signature, found, trusted),)
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
-        return (SignatureVerdict(signature=signature, ok=False, broken=broken, reason=str(error)),)
+        unchecked = isinstance(error, Unchecked)
+        return (SignatureVerdict(signature=signature, ok=False, broken=broken, unchecked=unchecked, reason=str(error)),)
 
 
 def _verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:

@@ -16,7 +16,7 @@ from converter.trust.keys import Key, signature_matches
 from converter.trust.libraries import x509
 from converter.trust.rekor import Logged
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, join_notes, require_at_most
+from converter.trust.trusted import Subject, Trusted, Unchecked, join_notes, require_at_most
 
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
@@ -77,9 +77,10 @@ def maker_of(
         return key, key.fingerprint
     found = certificates()
     if not found:
+        if not trusted.keys:
+            raise Unchecked("signature by a key that was not given (--key)")
         names = " or ".join(key.source or key.fingerprint for key in trusted.keys)
-        fact = f"signature was not made by {names}"
-        raise Untrusted(fact if trusted.keys else "signature by a key that was not given (--key)")
+        raise Untrusted(f"signature was not made by {names}")
     leaf, *sent = found
     if trusted.logs:
         trusted = replace(trusted, at=time_logged(replace(what, maker=der_of(leaf)), trusted))

@@ -21,7 +21,7 @@ from converter.trust.openpgp_message import (
     unwrapped_message,
 )
 from converter.trust.times import format_time
-from converter.trust.trusted import Trusted, require_at_most
+from converter.trust.trusted import Trusted, Unchecked, require_at_most
 
 if TYPE_CHECKING:
     from converter.trust.openpgp_keys import Keyring
@@ -174,7 +174,7 @@ def _candidates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = Fa
     """The certificates that contain the key which, according to the signature, made it."""
     issuer = _issuer(found)
     if not trusted.keyrings:
-        raise Untrusted(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
+        raise Unchecked(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
     several = [one for keyring in trusted.keyrings for one in keyring.certificates if _has(one, issuer)]
     if not several and not missing_ok:
         raise Untrusted(f"signature by {issuer or 'an unnamed key'}, which is not in {_sources(trusted.keyrings)}")

@@ -52,7 +52,7 @@ class SignatureVerdict:
     fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the kind
     has none. ``reason`` says why the signature is not accepted or, if it is, adds a note. ``broken``: the signature is
     embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
-    ``by_content``: what was signed is the image's content, not its bytes.
+    ``by_content``: what was signed is the image's content, not its bytes. ``unchecked``: no key was given for its kind.
     """
 
     signature: Signature
@@ -63,6 +63,12 @@ class SignatureVerdict:
     reason: str = ""
     broken: bool = False
     by_content: bool = False
+    unchecked: bool = False
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word or two."""
+        return "good" if self.ok else "not checked" if self.unchecked else "not good"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``verify --json``."""

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class Unchecked(Untrusted):
+    """Nothing was given that could check a signature: it may be good."""
+
+
 @frozen
 class Subject:
     """The image that signatures are about: its root document as bytes, unparsed.
@@ -66,7 +70,7 @@ class Trusted:
     def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
         if not self.roots:
-            raise Untrusted(f'no root was given for the certificate of "{subject_of(leaf)}" (--certificate-chain)')
+            raise Unchecked(f'no root was given for the certificate of "{subject_of(leaf)}" (--certificate-chain)')
         problem: Untrusted | None = None
         for one in self.roots:
             try:
@@ -91,7 +95,7 @@ class Trusted:
         if self.rule.kind == ANY:
             return "the name is not compared"
         name = ImageName.parse_signed(signed)
-        return "" if name.tag or name.digest else "no tag is signed"
+        return "" if name.tag or name.digest else "the name without a tag is signed"
 
     def check_nameless(self) -> str:
         """The note on a good verdict on a signature without a name; raises Untrusted if a name is required."""

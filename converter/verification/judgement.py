@@ -93,6 +93,11 @@ class Judgement:
         """Whether everything wanted holds."""
         return not self.unmet
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether a signature counts; if everything wanted holds without one, a policy accepts any image."""
+        return bool(self.steps) or any(one.ok for one in self.verdicts)
+
     def or_image(self, image: Judgement) -> Judgement:
         """The judgement of an image of this index, which counts in its place."""
         unmet = () if image.ok else tuple(dict.fromkeys((*self.unmet, *image.unmet)))

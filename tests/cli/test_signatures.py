@@ -26,9 +26,16 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_sign_and_verify(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--cosign-key", "--gpg-key"), id="the kind of each key is said"),
+        pytest.param(("--sign-by", "--sign-by"), id="the kind of each key is found out"),
+    ],
+)
+def test_sign_and_verify(options: tuple[str, str], keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reference = layout(keys / "out")
-    assert main(["sign", reference, "--cosign-key", f"{keys}/cosign.key", "--gpg-key", f"{keys}/gpg.key"]) == 0
+    assert main(["sign", reference, options[0], f"{keys}/cosign.key", options[1], f"{keys}/gpg.key"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[2].partition(" (")[0] for line in told] == ["cosign", "simple-signing"]
     assert main(["verify", reference, "--key", f"{keys}/cosign.pub", "--keyring", f"{keys}/gpg.pub"]) == 0
@@ -95,7 +102,7 @@ def test_another_key_is_told_once(keys: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_a_key_is_needed(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sign", layout(keys / "out")]) == 2
-    assert "add --cosign-key or --gpg-key" in capsys.readouterr().err
+    assert "add --sign-by" in capsys.readouterr().err
 
 
 def test_a_conversion_may_sign_and_ask(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +115,39 @@ def test_a_conversion_may_sign_and_ask(keys: Path, capsys: pytest.CaptureFixture
     signers = ["--sign-by", f"{keys}/cosign.key", "--sign-by", f"{keys}/gpg.key"]
     assert main(["convert", source, out, "--policy", str(accepted), *signers]) == 0
     assert main(["verify", out, "--key", f"{keys}/cosign.pub", "--keyring", f"{keys}/gpg.pub"]) == 0
+
+
+def test_what_needs_no_signature_is_accepted_not_verified(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (keys / "accept.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+    page = keys / "verify.html"
+    options = ["--policy", f"{keys}/accept.json", "--report", f"{page}"]
+    assert main(["verify", layout(keys / "plain"), *options]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "accepted: the policy requires no signature"
+    assert "<h1>Accepted without a signature: " in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "options, unchecked",
+    [
+        pytest.param(["--key", "cosign.pub"], "simple-signing", id="OpenPGP without a keyring"),
+        pytest.param(["--keyring", "gpg.pub"], "cosign", id="cosign's without a key"),
+    ],
+)
+def test_what_no_key_was_given_for_is_not_checked(
+    options: list[str],
+    unchecked: str,
+    keys: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(keys)
+    reference = layout(keys / "out")
+    assert main(["sign", reference, "--sign-by", "cosign.key", "--sign-by", "gpg.key"]) == 0
+    capsys.readouterr()
+    assert main(["verify", reference, *options]) == 0
+    out = capsys.readouterr().out
+    assert f"  not checked {unchecked} (" in out
+    assert "not good" not in out
 
 
 def test_a_key_may_come_through_a_pipe(keys: Path) -> None:

@@ -33,10 +33,15 @@ from tests.builders import tar
         pytest.param(
             "convert a -o b", "convert: unknown option -o: the destination is the argument DEST (see", id="an output"
         ),
+        pytest.param(
+            "serve a --src-tls-verify false",
+            "serve: unknown option --src-tls-verify: did you mean --tls-verify? (see",
+            id="an option for one of two ends, where there is one",
+        ),
         pytest.param("serve --port 1", "serve: unknown option --port: did you mean --listen? (see", id="a port"),
         pytest.param(
             "sign a --key k",
-            "sign: unknown option --key: did you mean --cosign-key or --gpg-key? (see",
+            "sign: unknown option --key: did you mean --sign-by? (see",
             id="a secret key",
         ),
         pytest.param(

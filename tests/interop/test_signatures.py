@@ -66,7 +66,7 @@ def test_we_accept_what_cosign_signs(pushed: Pushed, cosign: Cosign) -> None:
     cosign.sign(pushed.by_digest)
     told = pushed.verify("--key", cosign.public)
     assert [one["kind"] for one in told["signatures"]] == ["cosign"]
-    assert told["signatures"][0]["reason"] == "no tag is signed"
+    assert told["signatures"][0]["reason"] == "the name without a tag is signed"
     assert not pushed.verify("--key", cosign.public, "--identity", f"{pushed.name}-other:1", status=1)["verified"]
 
 

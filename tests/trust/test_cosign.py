@@ -52,7 +52,7 @@ def test_a_good_signature(key: PrivateKey) -> None:
 
 def test_a_name_without_a_tag_leaves_the_tag_open() -> None:
     verdict = cosign.verify(signature(what=claim(name="registry.example/app")), subject(), trusted(ecdsa()))
-    assert verdict.reason == "no tag is signed"
+    assert verdict.reason == "the name without a tag is signed"
 
 
 def test_any_name_will_do_where_the_caller_says_so() -> None:
