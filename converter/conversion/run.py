@@ -14,7 +14,7 @@ from converter.conversion.selection import SelectedImage, library_of, select_ima
 from converter.conversion.shared import Shared
 from converter.conversion.signatures import Shown
 from converter.conversion.targets import check_capacity
-from converter.errors import AlreadyExists, Denied, Invalid, NotFound, within
+from converter.errors import AlreadyExists, Denied, Invalid, NotFound, within, within_part
 from converter.events import Report, Warned
 from converter.execute import Execution, Running, known_results, with_threads
 from converter.model import media_types as types
@@ -54,7 +54,8 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
         planned: list[tuple[Sink, list[PlannedTarget]]] = []
         for destination in job.destinations:
             sink = shared.sink(job, destination, report)
-            targets = [plan_target(destination, sink, one, options, library, files=stack) for one in images]
+            with within_part(str(job.source)):
+                targets = [plan_target(destination, sink, one, options, library, files=stack) for one in images]
             for remark in dict.fromkeys(target.remark for target in targets if target.remark and not shared.many):
                 report(Warned(f"{destination}: {remark}"))
             planned.append((sink, targets))
@@ -143,7 +144,8 @@ def _write(planned: Planned, job: Job, shared: Shared, report: Report) -> list[D
     with shared.turn(job), ExitStack() as stack:
         for execution, (sink, targets) in zip(executions, planned, strict=True):
             stack.enter_context(sink)
-            trees = execution.run([target.plan.root for target in targets], made)
+            with within_part(str(job.source)):
+                trees = execution.run([target.plan.root for target in targets], made)
             written = [
                 Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
                 for target, tree in zip(targets, trees, strict=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.builders.memory import MemoryStore
 
 DIGEST = Digest.of(b"root")
 LAYER = Digest.of(b"layer")
+IMAGES = Path(__file__).parents[2] / "fixtures/images"
 
 
 @pytest.fixture
@@ -324,6 +326,28 @@ def test_a_refusal_is_one_line_and_writes_nothing(layout: MemoryStore, capsys: p
     assert told.err.startswith('transship: oci:in:nix: no image named "nix" in ')
     assert told.err.count("\n") == 1
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    "broken, part, fact",
+    [
+        pytest.param("layer-is-another", "layer[1]", "digest mismatch", id="a layer, when it is copied"),
+        pytest.param(
+            "digest-of-an-unknown-algorithm", "layer[0]", "unsupported digest", id="a layer, when it is planned"
+        ),
+        pytest.param("config-digest-is-no-sha256", "/config/digest", "invalid sha256 digest", id="a manifest"),
+    ],
+)
+def test_an_error_names_the_image_and_then_its_part(
+    broken: str, part: str, fact: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source,) = IMAGES.glob(f"*/{broken}.tar")
+    transport = {"docker-image": "docker-archive", "oci-image": "oci-archive"}[source.parent.name]
+
+    assert main(["convert", f"{transport}:{source}", "oci:out", "--quiet"]) == 1
+
+    said = capsys.readouterr().err
+    assert re.match(rf"transship: {transport}:{re.escape(str(source))}(:| > ){re.escape(part)}.*{fact}", said), said
 
 
 def test_a_platform_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
