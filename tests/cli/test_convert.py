@@ -347,7 +347,7 @@ def test_an_error_names_the_image_and_then_its_part(
     assert main(["convert", f"{transport}:{source}", "oci:out", "--quiet"]) == 1
 
     said = capsys.readouterr().err
-    assert re.match(rf"transship: {transport}:{re.escape(str(source))}(:| > ){re.escape(part)}.*{fact}", said), said
+    assert re.match(rf"transship: {transport}:{re.escape(str(source))}(: | > ){re.escape(part)}.*{fact}", said), said
 
 
 def test_a_platform_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
