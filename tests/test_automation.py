@@ -79,6 +79,14 @@ def test_the_action_validates_several_targets_and_annotates(here: Path) -> None:
     assert "::error file=broken.json" in bad.stdout
 
 
+def test_the_action_is_told_the_kind_of_a_document(here: Path) -> None:
+    (here / "any.json").write_text("{}")
+    untold = step("Validate", here, validate="any.json")
+    assert "cannot tell the kind of the document" in untold.stdout
+    told = step("Validate", here, validate="any.json", kind="oci-manifest")
+    assert "schema/oci-manifest/required" in told.stdout
+
+
 def test_the_action_converts_and_tells_the_digest(here: Path) -> None:
     done = step(
         "Convert",

@@ -9,9 +9,10 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, show, show_json, show_parts
-from converter.errors import count, printable
+from converter.errors import ConverterError, count, printable
 from converter.model.frozen import frozen
 from converter.model.json_positions import Place
+from converter.model.reference import Location
 from converter.schema import Finding, is_valid
 from converter.validate.rules import all_rules
 from converter.version import __version__
@@ -30,6 +31,15 @@ class Checked:
     def valid(self) -> bool:
         """Whether the findings are warnings at most."""
         return is_valid(self.findings)
+
+    @property
+    def file(self) -> str:
+        """The target as services show files: without transport and name if it is at a path."""
+        try:
+            place = Location.parse(self.target)
+        except ConverterError:
+            return self.target
+        return place.path if place.kind.access == "path" else self.target
 
 
 def report(checked: Sequence[Checked], form: str, *, quiet: bool = False) -> None:
@@ -106,7 +116,7 @@ def _github(checked: Sequence[Checked]) -> None:
         for finding in one.findings:
             place = one.places.get(finding.path)
             line = f",line={place.line},col={place.column}" if place else ""
-            where = f"file={_property(one.target)}{line},title={_property(finding.rule)}"
+            where = f"file={_property(one.file)}{line},title={_property(finding.rule)}"
             text = f"{finding.path or '/'}: {finding.message} [{finding.spec}]"
             show(f"::{finding.severity} {where}::{_message(text)}")
 
@@ -139,7 +149,7 @@ def _sarif(checked: Sequence[Checked]) -> None:
 
 
 def _result(one: Checked, finding: Finding) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(one.target, safe="/:@._-")}}
+    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(one.file, safe="/:@._-")}}
     if place := one.places.get(finding.path):
         physical["region"] = {"startLine": place.line, "startColumn": place.column}
     return {

@@ -116,7 +116,7 @@ def _of_no_kind(data: bytes) -> Invalid:
     problems = document.read_json(data).problems
     if problems:
         return Invalid(f"neither an image nor a JSON document: {problems[0].fact}")
-    return Invalid("cannot tell the kind of the document: add --kind")
+    return Invalid("cannot tell the kind of the document: add --kind (`transship schema` lists the kinds)")
 
 
 def _reference(target: str, kind: str | None) -> str:

@@ -13,8 +13,9 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
+from converter.cli.finding_formats import Checked, report
 from converter.cli.run import run
-from converter.schema import KINDS, bundled_schema, schema_of
+from converter.schema import KINDS, Finding, bundled_schema, schema_of
 from converter.validate import all_rules
 
 ROOT = Path(__file__).parent.parent.parent
@@ -291,6 +292,30 @@ def test_each_format_tells_of_images(form: str, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "manifests/0/manifest#/layers/0/size" in out
     assert "image/blob-size" in out
+
+
+@pytest.mark.parametrize(
+    "target, file",
+    [
+        pytest.param("app.tar", "app.tar", id="a bare path"),
+        pytest.param("docker-archive:saved/c.tar", "saved/c.tar", id="a path behind a transport"),
+        pytest.param("oci:layout:app:1", "layout", id="a path before a name"),
+        pytest.param("docker://registry.example/app:1", "docker://registry.example/app:1", id="a registry has no file"),
+        pytest.param("-", "-", id="standard input"),
+    ],
+)
+def test_services_are_told_the_file_that_they_can_place(
+    target: str, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding(rule="image/unreadable", severity="error", path="", message="gone", spec="none")
+    checked = [Checked(target=target, kind="unknown", findings=(finding,))]
+
+    report(checked, "github")
+    assert f"::error file={file.replace(':', '%3A')},title=" in capsys.readouterr().out
+
+    report(checked, "sarif")
+    (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == file
 
 
 def test_sarif_describes_the_rules_of_images(capsys: pytest.CaptureFixture[str]) -> None:
