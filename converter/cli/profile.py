@@ -33,7 +33,11 @@ _GROUP = "scope"
 scope_options = combine_options(
     hidden_option(_GROUP, "--times", is_flag=True, help="Include modification times."),
     hidden_option(
-        _GROUP, "--ignore", multiple=True, metavar="PATH", help="Leave out a path and all below it (repeatable)."
+        _GROUP,
+        "--ignore",
+        multiple=True,
+        metavar="PATH",
+        help="Leave out a path and all below it; of /, only the directory itself (repeatable).",
     ),
     hidden_option(
         _GROUP,
