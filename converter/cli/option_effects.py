@@ -64,7 +64,6 @@ PLACES: Mapping[str, Place] = {
     "--compress": Place((), _WRITTEN, "a tree has no layers"),
     "--aci-path": Place(_FROM_ACI, _TO_ACI, "only an ACI has dependencies"),
     "--download-foreign": Place(_REGISTRY, (), "only a registry tells where foreign layers are"),
-    "--trust-store": Place(_FROM_ACI, (), "rkt's keys are for an ACI"),
     "--link": Place((*_BLOB_FILES, BARE), _BLOB_FILES, "only oci: and dir: have files to share", both=True),
 }
 

@@ -87,7 +87,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     type=Folder,
     multiple=True,
     callback=_named_folders,
-    help="OpenPGP keys in rkt's layout, for an ACI (repeatable).",
+    help="OpenPGP keys in rkt's layout, for an ACI or what it became (repeatable).",
 )
 @content_trust_option
 @click.option(

@@ -48,13 +48,16 @@ class Policy:
                 list(parse_requirements(rows, lambda _: b""))
         return policy
 
-    def requirements(self, transport: str, scopes: Iterator[str], read: Read) -> tuple[Requirement, ...]:
-        """Those of the first of ``scopes``, most specific first, that has any, else the default. Reads their files."""
+    def scope(self, transport: str, scopes: Iterator[str]) -> str | None:
+        """The first of ``scopes``, most specific first, that has requirements; None if only the default applies."""
         own = self.transports.get(transport, {})
-        for scope in (*scopes, ""):
-            if scope in own:
-                return tuple(parse_requirements(own[scope], read))
-        return tuple(parse_requirements(self.default, read))
+        return next((scope for scope in (*scopes, "") if scope in own), None)
+
+    def requirements(self, transport: str, scopes: Iterator[str], read: Read) -> tuple[Requirement, ...]:
+        """Those of the scope that applies, else the default. Reads the files that they name."""
+        scope = self.scope(transport, scopes)
+        rows = self.default if scope is None else self.transports[transport][scope]
+        return tuple(parse_requirements(rows, read))
 
     def _lists(self) -> Iterator[tuple[str, Any]]:
         yield "default", self.default

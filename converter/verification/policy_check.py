@@ -37,7 +37,7 @@ def judge_policy(
     for place, requirement in enumerate(requirements):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
         if requirement.kind == rules.REJECT:
-            unmet.append(f"{where} rejects the image")
+            unmet.append(f"{where} rejects the image ({_scope_applied(image, policy)})")
         elif requirement.unmet:
             unmet.append(f"nothing can meet {where}: {requirement.unmet}")
         elif requirement.kind != rules.ACCEPT:
@@ -46,8 +46,8 @@ def judge_policy(
             verdicts += found
             if not any(one.ok for one in found):
                 others = sorted({one.kind for one in image.signatures}) if not found else ()
-                but = f" ({', '.join(others)} does not count for it)" if others else ""
-                unmet.append(f"no signature meets {where}{but}")
+                but = f"; {', '.join(others)} does not count for it" if others else ""
+                unmet.append(f"no signature meets {where} ({_scope_applied(image, policy)}{but})")
     return verdicts, unmet
 
 
@@ -71,6 +71,13 @@ def _applying(location: Location, name: ImageName | None, policy: Policy, wanted
         raise Untrusted(f"{location}: a policy applies to images whose transport is known")
     with within("policy"):
         return policy.requirements(location.transport, _scopes(location, name), wanted.read or _none)
+
+
+def _scope_applied(image: Unverified, policy: Policy) -> str:
+    """Where in the policy its requirements are, which otherwise is a guess."""
+    location = image.location
+    scope = policy.scope(location.transport, _scopes(location, image.subject.name))
+    return f"default: no scope for {location}" if scope is None else f'scope "{scope}" of {location.transport}'
 
 
 def _checked(

@@ -132,7 +132,7 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize("option", [one for one in PLACES if one != "--trust-store"])
+@pytest.mark.parametrize("option", [*PLACES])
 def test_an_option_that_would_have_no_effect_is_refused(
     option: str, layout: MemoryStore, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,14 +174,19 @@ def test_rkts_store(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store.mkdir(parents=True)
     (store / certificate.fingerprint).write_text(str(certificate))
     assert main(["verify", reference, "--trust-store", str(store.parent)]) == 0
+    converted = f"oci:{keys}/converted:registry.example/team/app:1"
+    assert main(["convert", reference, converted]) == 0
+    of_what_it_was = ["--trust-store", str(store.parent), "--identity", "registry.example/app"]
+    assert main(["verify", converted, *of_what_it_was]) == 0
     (store / certificate.fingerprint).write_text("")
     assert main(["verify", reference, "--trust-store", str(store.parent)]) == 1
+    assert main(["verify", converted, *of_what_it_was]) == 1
     assert "Traceback" not in capsys.readouterr().err
     policy = keys / "policy.json"
     signed_by = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": f"{keys}/gpg.pub"}
     policy.write_text(json.dumps({"default": [signed_by]}))
     assert main(["verify", reference, "--policy", str(policy)]) == 1
-    assert "(openpgp does not count for it)" in capsys.readouterr().err
+    assert f"(default: no scope for {reference}; openpgp does not count for it)" in capsys.readouterr().err
 
 
 def test_documents_beside_an_image(keys: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -263,6 +264,33 @@ def test_a_policy_applies_to_a_bare_path_as_to_its_transport(transport: str, pat
         else:
             with pytest.raises(Untrusted):
                 convert()
+
+
+@pytest.mark.parametrize(
+    "scopes, applied",
+    [
+        pytest.param({}, "default: no scope for {}", id="the default"),
+        pytest.param({"aci": {"": [{"type": "reject"}]}}, 'scope "" of aci', id="the empty scope"),
+    ],
+)
+def test_who_is_rejected_reads_which_scope_applied(scopes: dict[str, Any], applied: str, tmp_path: Path) -> None:
+    reference = aci(tmp_path / "app.aci")
+    rules = json.dumps({"default": [{"type": "reject"}], "transports": scopes}).encode()
+    (fact,) = verify(reference, wanted(keys=(), policy=rules)).unmet
+    assert fact == f"the policy's requirement[0] (reject) rejects the image ({applied.format(reference)})"
+
+
+def test_the_policy_for_acis_in_the_docs_accepts_an_aci_made_from_what_a_vendor_signed(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/signatures.md").read_text()
+    (rules,) = (one for one in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if '"transports"' in one)
+    image = layout(tmp_path / "made")
+    asked = wanted(keys=(), policy=rules.encode(), read={"/etc/vendor/cosign.pub": KEY[1]}.__getitem__)
+    converter.convert(image, f"aci:{tmp_path}/unsigned.aci")
+    assert not verify(f"aci:{tmp_path}/unsigned.aci", asked).ok
+    sign(image, Signing(makers=(COSIGN,), identity=NAME))
+    converter.convert(image, f"aci:{tmp_path}/signed.aci")
+    assert verify(f"aci:{tmp_path}/signed.aci", asked).ok
+    assert not verify(image, asked).ok
 
 
 def test_a_policy_that_takes_anything_is_not_all_that_was_asked(signed: str, tmp_path: Path) -> None:
