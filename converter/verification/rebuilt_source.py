@@ -26,11 +26,11 @@ from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
+from converter.streams.spooled_stream import SpooledStream
 from converter.streams.tar.delta import apply_delta
 from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers
 from converter.trust.origin import IMAGE, Evidence, LayerOrigin, OriginRecord
-from converter.verification.spooled_stream import SpooledStream
 
 
 @frozen
