@@ -25,6 +25,7 @@ from converter.system import cores
 if TYPE_CHECKING:
     from converter.reading import OpenedReference
     from converter.stores.rootfs.source import RootfsSource
+    from converter.verification.unverified import Stored
 
 
 class Profiled:
@@ -63,6 +64,13 @@ class Profiled:
         from converter.reading import opened_from
 
         return opened_from(self.source, self.reference, self.store, self._files, self._aci_paths)
+
+    @property
+    def stored(self) -> Stored:
+        """The same, as verification takes it."""
+        from converter.verification.unverified import Stored
+
+        return Stored(self.source, self.location, self.opened.root)
 
     @cached_property
     def image(self) -> Image:

@@ -117,7 +117,7 @@ def read(document: Mapping[str, Any]) -> Profile:
         (stated,) = (one["digest"] for one in document["subject"] if one["name"] == CONTENT)
         digest = Digest.parse(f"sha256:{stated['sha256']}")
         content = predicate.get("content")
-        scope = Scope(ignored=tuple(form["ignore_paths"]), times=bool(form["times"]))
+        scope = Scope(ignored=tuple(sorted({*form["ignore_paths"]})), times=bool(form["times"]))
         lines = None if content is None else tuple(content.encode().splitlines(keepends=True))
         found = Profile(
             digest=digest,

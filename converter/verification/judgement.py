@@ -1,19 +1,20 @@
-"""Whether an image is signed as required: its own signatures, without the records of what it was converted from.
+"""``judge`` says whether an image is signed as required, and ``Judgement`` has what it found and why.
 
+It looks at the image's own signatures; ``trace`` follows the records of what an image was converted from.
 The order matters: bytes are checked against their digests, signatures are verified over bytes, and only what is signed
 is parsed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
+from functools import partial
 from typing import Any
 
-from converter import comparison, formats
-from converter.errors import ConverterError, Untrusted
+from converter import formats
+from converter.errors import Untrusted
 from converter.model import media_types as types
 from converter.model.appc import identifier_and_version
 from converter.model.descriptor import Descriptor
@@ -22,10 +23,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import is_name
-from converter.ports import Fetch, Finder
-from converter.profile import statement
-from converter.profile.comparison import compare_profile
-from converter.profile.contents import IGNORED_BY_DEFAULT, Contents, Scope, of_layers
+from converter.ports import Fetch
 from converter.transform.platforms import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
@@ -33,12 +31,13 @@ from converter.trust.check import check_one
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Trusted
 from converter.verification import policy_check
+from converter.verification.profile_check import StoredContent, note_on_content
 from converter.verification.proof import Proof
 from converter.verification.unverified import Stored, Unverified, lookaside_signatures, open_unverified
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
 SHOWN = 3
-"""The most reasons or differences listed in one message."""
+"""The most reasons listed in one message."""
 
 
 @frozen
@@ -131,7 +130,7 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
     wanted.check()
     policy = wanted.read_policy()
     with open_unverified(stored, wanted.identity) as image, ExitStack() as files:
-        subject = replace(image.subject, content=ProfileCheck(stored, files, wanted.find).check)
+        subject = replace(image.subject, content=partial(note_on_content, StoredContent(stored, files, wanted.find)))
         image = replace(image, subject=subject)
         more = [one for folder in wanted.lookasides for one in lookaside_signatures(folder, image)]
         image = replace(image, signatures=(*image.signatures, *more))
@@ -268,49 +267,3 @@ def _is_called(wanted: str, name: str, version: str) -> bool:
         else (name_and_version,)
     )
     return any(one == name and (not version or not other or other == version) for one, other in pairs)
-
-
-class ProfileCheck:
-    """Whether an image has the content that a signed profile states, which holds in any format and for any digest.
-
-    The image is read when the first statement asks for it, once for each scope.
-    ``files`` deletes what is kept of it; ``find`` finds the ACIs that the image depends on.
-    """
-
-    def __init__(self, stored: Stored, files: ExitStack, find: Finder | None) -> None:
-        self._stored = stored
-        self._find = find or (lambda _: None)
-        self._files = files
-        self._read: dict[Scope, Contents] = {}
-
-    def check(self, predicate: Mapping[str, Any]) -> str:
-        """Compare the content with a statement whose signature is verified; returns a note. Raises Untrusted if they
-        differ.
-        """
-        stated = statement.read(predicate)
-        found = [
-            f"{one.path}: {one.what}"
-            for one in compare_profile(stated, self._contents(stated.scope), comparison.run_config(self._image.config))
-        ]
-        if found:
-            more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-            raise Untrusted(f"the profile states another content: {', '.join(found[:SHOWN])}{more}")
-        further = [path for path in stated.scope.ignored if path not in IGNORED_BY_DEFAULT]
-        return f"the same content, without {', '.join(further)}" if further else "the same content"
-
-    @cached_property
-    def _image(self) -> Image:
-        fetch, root = self._stored.source.fetch, self._stored.root
-        item = formats.decode(formats.with_media_type(fetch(root)), fetch)
-        if not isinstance(item, Image):
-            raise Untrusted("a profile speaks of one image: choose it with --platform")
-        try:
-            return formats.resolve_dependencies(item, self._find)
-        except ConverterError as error:
-            raise Untrusted(f"the content is not all here: {error} (--aci-path says where to look)") from None
-
-    def _contents(self, scope: Scope) -> Contents:
-        if scope not in self._read:
-            with comparison.file_tree(self._image) as listing:
-                self._read[scope] = self._files.enter_context(of_layers(listing, scope))
-        return self._read[scope]

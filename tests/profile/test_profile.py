@@ -269,6 +269,15 @@ def test_a_statement_without_its_text_still_says_whether_the_content_is_the_same
     assert "/: content digest: expected" in done.stdout
 
 
+def test_the_order_of_the_ignored_paths_in_a_statement_means_nothing(cli: Cli, tmp_path: Path, tree: Path) -> None:
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
+    document = json.loads(cli("profile", f"oci:{tmp_path}/l", "--json").stdout)
+    del document["predicate"]["content"]
+    document["predicate"]["serialization"]["ignore_paths"].reverse()
+    (tmp_path / "p.json").write_text(json.dumps(document))
+    assert cli("verify", f"rootfs:{tree}", "--profile", tmp_path / "p.json").code == 0
+
+
 def test_a_directory_is_called_by_its_content_alone(cli: Cli, tree: Path) -> None:
     (subject,) = json.loads(cli("profile", f"rootfs:{tree}", "--json").stdout)["subject"]
     assert subject["name"] == "content"
