@@ -18,7 +18,7 @@ from converter.model.image import Image
 from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
-from converter.stores import StoreOptions, open_source
+from converter.stores import StoreOptions, open_source, recognised
 from converter.streams import Blocks
 from converter.system import cores
 
@@ -43,14 +43,15 @@ class Profiled:
         files: ExitStack,
     ) -> None:
         self.reference = reference
-        self.location = Location.parse(reference)
         self.store = options
         self.own: int | None = None
         self._platform = platform
         self._aci_paths = aci_paths
         self._files = files
         self._read: dict[Scope, Contents] = {}
-        self.source = files.enter_context(open_source(self.location, options))
+        location = Location.parse(reference)
+        self.source = files.enter_context(open_source(location, options))
+        self.location = recognised(location, self.source)
 
     def contents(self, counted: Scope) -> Contents:
         """The files in that scope, without what is mounted over them. Raises what reading raises."""

@@ -187,3 +187,16 @@ def test_a_policy_says_who_has_to_have_signed(
     if requirement["type"] == "sigstoreSigned":
         assert (cli("verify", converted, "--policy", "policy.json", *REQUIRED).code == 0) == (code == 0)
         assert cli("verify", converted, "--policy", "policy.json").code == 1
+
+
+def test_a_policy_applies_to_a_bare_path_as_to_the_transport_it_is(
+    cli: Cli, tmp_path: Path, image: str, keys: Keys
+) -> None:
+    converter.convert(image, f"oci-archive:{tmp_path}/a.tar", origin="never")
+    signed = {"type": "sigstoreSigned", "keyPath": str(keys[1])}
+    policy = tmp_path / "policy.json"
+    checked = ("verify", tmp_path / "a.tar", "--profile", "attached", "--policy", policy)
+    for transport, code in (("oci-archive", 0), ("docker-archive", 2)):
+        rules = {"default": [{"type": "reject"}], "transports": {transport: {"": [signed]}}}
+        policy.write_text(json.dumps(rules))
+        assert cli(*checked).code == code
