@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,17 @@ def test_an_input_with_shell_in_it_is_a_name(here: Path) -> None:
     done = step("Convert", here, source="$(touch owned)`touch owned`;touch owned", destinations="oci:x")
     assert done.returncode == 1
     assert not (here / "owned").exists()
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="no jq")
+@pytest.mark.parametrize("name", ["app.tar", "a # b: 'c'.tar"])
+def test_a_sync_file_is_made_of_a_folder_whatever_its_files_are_called(name: str, here: Path) -> None:
+    (recipe,) = re.findall(r"^jq .*$", (ROOT / "docs/sync.md").read_text(), re.MULTILINE)
+    (here / "saved").mkdir()
+    saved(here / "saved" / name)
+    assert run(recipe, here).returncode == 0
+    done = run("transship sync sync.yaml oci:mirror", here)
+    assert done.returncode == 0, done.stderr
 
 
 def snippet(member: str) -> dict[str, Any]:

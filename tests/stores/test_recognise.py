@@ -69,6 +69,12 @@ def test_a_folder_of_images_is_told_from_one(transport: str, make: Callable[[Pat
         source_at(transport, tmp_path / "images")
 
 
+def test_a_folder_of_archives_is_for_a_sync_file(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", classic())
+    with pytest.raises(NotFound, match="list each in a file for `transship sync`"):
+        source_at("docker-archive", tmp_path)
+
+
 @pytest.mark.parametrize("packed", [bytes, gzip.compress])
 @pytest.mark.parametrize(
     "first", [{"manifest": b"{}"}, {"rootfs": None}, {"./rootfs/bin": b""}, {"./manifest": b"{}", "rootfs": None}]

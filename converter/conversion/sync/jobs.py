@@ -53,7 +53,7 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
 def _one_name(first: Location, second: Location, destination: Location) -> str:
     """The error for two sources that would get the same name; it says what would distinguish them."""
     names = [SourceName.of(one, name_at(one)) for one in (first, second)]
-    way = "a rename for each in a sync file"
+    way = "a rename for each in a sync file, such as other:{tag}"
     if len({one.host for one in names}) > 1 and all(one.host for one in names):
         way = "--rename '{host}/{repository}'"
     elif len({one.repository for one in names}) > 1:
