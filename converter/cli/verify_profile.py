@@ -14,7 +14,7 @@ from converter.cli.profile_subject import owner_without_rights, profiled
 from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Usage, count
-from converter.profile.contents import Scope
+from converter.profile.contents import ENGINES_ROOT_MODE, Scope
 from converter.verification.profile_check import ProfileResult, check_profile
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def show_result(reference: str, result: ProfileResult) -> None:
         "ignored": list(result.ignored),
         "mounts": list(result.mounts),
         "owners_compared": result.own is None,
+        "root_mode_compared": not result.engines_root,
         "equal": not result.total,
         "count": result.total,
         "differences": [_renamed(asdict(one)) for one in result.differences],
@@ -73,6 +74,8 @@ def show_result(reference: str, result: ProfileResult) -> None:
         show(f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", colour=YELLOW)
     if result.own is not None:
         show(f"owners not compared: what belongs to user {result.own} counts as root's", colour=YELLOW)
+    if result.engines_root:
+        show(f"mode of / not compared: it is {ENGINES_ROOT_MODE}, as podman makes it", colour=YELLOW)
     for one in result.differences:
         show(f"{one.path}: {describe_difference(one)}")
     if result.total > len(result.differences):

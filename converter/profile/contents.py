@@ -34,6 +34,9 @@ IGNORED_BY_DEFAULT = (
 )
 """What container engines put into a tree when they run it."""
 
+ENGINES_ROOT_MODE = "0555"
+"""What the root of a deployed tree has in podman's overlay storage, whatever the image says."""
+
 UNDESCRIBED = Node(type=fields.DIR, mode=0o755, uid=0, gid=0, mtime_ns=0)
 """A directory that no layer describes, as unpackers make it."""
 

@@ -25,7 +25,7 @@ from converter.model.reference import Location
 from converter.ports import Finder
 from converter.profile import statement
 from converter.profile.comparison import as_process, compare_profile
-from converter.profile.contents import IGNORED_BY_DEFAULT, Contents, Scope, of_layers
+from converter.profile.contents import ENGINES_ROOT_MODE, IGNORED_BY_DEFAULT, Contents, Scope, of_layers
 from converter.profile.file import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class ProfileResult:
 
     Paths in ``ignored`` were left out because the profile or the caller says so, those in ``mounts`` because another
     file system lies over them. ``own`` is as of ``ActualContent``. The configuration was not compared if the profile
-    states none, or if there is none, as in a directory.
+    states none, or if there is none, as in a directory. The mode of an ``engines_root`` was not compared, which differs
+    from the profile's as an engine makes it differ.
     """
 
     found: Found
@@ -79,6 +80,7 @@ class ProfileResult:
     ignored: tuple[str, ...]
     mounts: tuple[str, ...]
     own: int | None = None
+    engines_root: bool = False
 
 
 def check_profile(
@@ -199,6 +201,13 @@ def _compared(actual: ActualContent, found: Found, ignored: tuple[str, ...] = ()
         stated, config = replace(stated, config=as_process(stated.config)), as_process(actual.config)
     contents = actual.contents(counted)
     rows = compare_profile(stated, contents, config)
-    kept = tuple(islice(rows, MOST_KEPT))
+    first = tuple(islice(rows, MOST_KEPT))
+    by_engine = kind.is_tree and {*IGNORED_BY_DEFAULT} <= {*stated.scope.ignored}
+    kept = tuple(one for one in first if not (by_engine and _is_engines_root(one)))
+    total = len(kept) + sum(1 for _ in rows)
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
-    return ProfileResult(found, kept, len(kept) + sum(1 for _ in rows), counted.ignored, mounts, actual.own)
+    return ProfileResult(found, kept, total, counted.ignored, mounts, actual.own, engines_root=kept != first)
+
+
+def _is_engines_root(one: Difference) -> bool:
+    return (one.path, one.what, one.b) == ("/", "mode", ENGINES_ROOT_MODE)

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -108,10 +108,12 @@ class Podman:
     """podman with storage of its own."""
 
     folder: Path
+    driver: str = "vfs"
+    """One whose containers need no mount: each command may see other mounts than the one before (``ONE_CGROUP``)."""
 
     def run(self, *arguments: str | Path, stdin: bytes = b"") -> bytes:
         """What podman writes."""
-        places = ("--root", self.folder / "r", "--runroot", self.folder / "rr", "--storage-driver", "vfs")
+        places = ("--root", self.folder / "r", "--runroot", self.folder / "rr", "--storage-driver", self.driver)
         program, *wrapped = (*ONE_CGROUP, "podman") if HYBRID.exists() else ("podman",)
         return run_bytes(program, *wrapped, *places, *arguments, stdin=stdin, env={"HOME": str(self.folder)})
 
@@ -153,6 +155,17 @@ def test_it_holds_for_a_running_container_and_what_podman_exports_of_it(
     podman.run("load", "--quiet", "--input", tmp_path / "back.tar")
     command = ("run", "--rm", "--network=none", "--cgroups=disabled", "back.example/app:1", "/bin/sh", "-c")
     assert podman.run(*command, "echo $GREETING; pwd") == b"hello\n/srv\n"
+
+
+def test_it_holds_for_a_running_container_whose_root_has_the_mode_that_overlay_gives_it(
+    vendor: Vendor, podman: Podman
+) -> None:
+    with replace(podman, driver="overlay").running(Path(vendor.image.split(":")[1])) as (_, process):
+        root = Path(f"/proc/{process}/root")
+        assert stat.S_IMODE(root.stat().st_mode) == 0o555
+        assert "mode of / not compared" in vendor.holds_for(f"rootfs:{root}")
+        root.chmod(0o777)
+        assert "/: mode: expected 0755, actual 0777\n1 difference\n" in vendor.holds_for(f"rootfs:{root}", status=1)
 
 
 def converted(exported: bytes, destination: str) -> None:

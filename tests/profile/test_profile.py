@@ -139,6 +139,31 @@ def test_what_an_engine_puts_into_a_container_does_not_count_unless_asked(cli: C
     assert done.stdout.count("not in the profile") == 4
 
 
+@pytest.mark.parametrize(
+    "made, place, mode, code",
+    [
+        pytest.param((), "rootfs:{}/tree", 0o555, 0, id="the mode that podman gives it does not count"),
+        pytest.param((), "rootfs:{}/tree", 0o777, 1, id="any other mode counts"),
+        pytest.param(("--no-default-ignore",), "rootfs:{}/tree", 0o555, 1, id="every mode counts if all has to"),
+        pytest.param((), "oci:{}/changed", 0o555, 1, id="every mode counts in an image"),
+    ],
+)
+def test_the_mode_of_the_root(
+    cli: Cli, tmp_path: Path, tree: Path, made: tuple[str, ...], place: str, mode: int, code: int
+) -> None:
+    reference = place.format(tmp_path)
+    tree.chmod(0o755)
+    (tmp_path / "p.json").write_text(cli("profile", f"rootfs:{tree}", "--json", *made).stdout)
+    tree.chmod(mode)
+    converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/changed")
+    done = cli("verify", reference, "--profile", tmp_path / "p.json")
+    assert done.code == code
+    assert (f"/: mode: expected 0755, actual {mode:04o}" in done.stdout) == bool(code)
+    assert ("mode of / not compared" in done.stdout) == (not code)
+    told = json.loads(cli("verify", reference, "--profile", tmp_path / "p.json", "--json").stdout)
+    assert (told["root_mode_compared"], told["count"]) == (bool(code), code)
+
+
 def test_times_count_only_when_asked(cli: Cli, tmp_path: Path, tree: Path) -> None:
     plain, timed = tmp_path / "plain.json", tmp_path / "timed.json"
     converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
