@@ -25,6 +25,7 @@ __all__ = [
     "names",
     "open_sink",
     "open_source",
+    "recognised",
     "require_new",
 ]
 

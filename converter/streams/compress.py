@@ -41,7 +41,7 @@ ZSTD_NEAR_FRAME, ZSTD_FRAME = 2 * BLOCK, 5 * BLOCK
 """Bytes packed per frame. Every reader accepts consecutive frames, as pzstd and zstd:chunked write them."""
 ZSTD_NEAR_SETTINGS, ZSTD_SETTINGS = {"window_log": 18}, {"window_log": 23}
 """8 MiB are what every reader must be able to look back (RFC 8878, 3.1.1.1.2)."""
-ZSTD_DEFAULT_SETTINGS = {"chain_log": 14, "hash_log": 18}
+ZSTD_DEFAULT_TABLES = {"chain_log": 14, "hash_log": 18}
 """Many long matches are remembered, and few short ones: smaller than with the library's own (docs/decisions/0012)."""
 
 SMALL_LEVEL, SMALL_WINDOW = 9, 21
@@ -170,7 +170,7 @@ def _zstd_settings(level: int) -> tuple[int, dict[str, int]]:
     if level <= ZSTD_NEAR:
         return ZSTD_NEAR_FRAME, ZSTD_NEAR_SETTINGS
     if level == DEFAULT_LEVELS["zstd"]:
-        return ZSTD_FRAME, ZSTD_SETTINGS | ZSTD_DEFAULT_SETTINGS
+        return ZSTD_FRAME, ZSTD_SETTINGS | ZSTD_DEFAULT_TABLES
     return ZSTD_FRAME, ZSTD_SETTINGS
 
 
