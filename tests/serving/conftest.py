@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import pytest
 
+import converter
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.descriptor import Descriptor
@@ -20,10 +22,11 @@ from converter.model.reference import Location
 from converter.serving import Server, Settings
 from converter.serving.catalogue import PLACE
 from converter.serving.http import LogEntry
-from converter.stores import open_sink
+from converter.stores import StoreOptions, open_sink
 from tests.builders import add_image, add_index
 from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
+from tests.stores.registry.fake import FakeRegistry, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,38 @@ def layout(tmp_path: Path) -> str:
         rows.append(root.to_json() | {"platform": {"os": "linux", "architecture": architecture}})
     put(store, add_index(store, rows), "multi", tmp_path / "in")
     return f"oci:{tmp_path}/in"
+
+
+PLAIN_HTTP = StoreOptions(tls_verify=False)
+
+
+class Stalled:
+    """A repository whose registry does not send blobs until ``go_on`` is set, at the latest when the context ends."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self.repository = f"docker://{registry.host}/app"
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def fault(self, request: Request) -> None:
+        if request.method == "GET" and "/blobs/" in request.path:
+            self.begun.set()
+            self.go_on.wait(30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_on.set()
+
+
+@pytest.fixture
+def stalled(layout: str) -> Iterator[Stalled]:
+    """The image ``app`` as ``1`` in a registry that waits."""
+    with FakeRegistry() as registry:
+        found = Stalled(registry)
+        converter.convert(f"{layout}:app", f"{found.repository}:1", store=PLAIN_HTTP)
+        registry.fault = found.fault
+        yield found
 
 
 def put(store: MemoryStore, root: Descriptor, name: str, path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +26,7 @@ from tests.builders import add_image
 from tests.builders.acis import aci, manifest
 from tests.builders.memory import MemoryStore
 from tests.cli.pages.seen import check
-from tests.serving.conftest import Serve, put
-from tests.stores.registry.fake import FakeRegistry, Request
+from tests.serving.conftest import PLAIN_HTTP, Serve, Stalled, put
 from tests.trust.origins import KEY
 
 NAME = {"type": "exactReference", "dockerReference": "registry.example/app:1"}
@@ -66,30 +64,17 @@ def test_the_page_says_who_has_signed_and_what_proves_it(serve: Serve, layout: s
         assert f"{level} SHA256:" in text
 
 
-def test_the_page_says_what_is_under_way(serve: Serve, layout: str) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def stall(request: Request) -> None:
-        if request.method == "GET" and "/blobs/" in request.path:
-            begun.set()
-            go_on.wait(30)
-
-    store = converter.StoreOptions(tls_verify=False)
-    with FakeRegistry() as registry:
-        converter.convert(f"{layout}:app", f"docker://{registry.host}/app:1", store=store)
-        registry.fault = stall
-        client = serve(f"docker://{registry.host}/app", compress=ZSTD, store=store)
-        with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(client.ask, "/v2/app/manifests/1")
-            try:
-                assert begun.wait(30)
-                text = check(client.ask("/").body.decode()).text
-                assert "Conversions under way" in text
-                assert text.count(f"{registry.host}/app:1") > 1
-            finally:
-                go_on.set()
-            assert asked.result().status == 200
-        assert "Conversions under way" not in client.ask("/").body.decode()
+def test_the_page_says_what_is_under_way(serve: Serve, stalled: Stalled) -> None:
+    client = serve(stalled.repository, compress=ZSTD, store=PLAIN_HTTP)
+    with ThreadPoolExecutor(1) as pool, stalled:
+        asked = pool.submit(client.ask, "/v2/app/manifests/1")
+        assert stalled.begun.wait(30)
+        text = check(client.ask("/").body.decode()).text
+        assert "Conversions under way" in text
+        assert text.count(f"{stalled.repository}:1") > 1
+        stalled.go_on.set()
+        assert asked.result().status == 200
+    assert "Conversions under way" not in client.ask("/").body.decode()
 
 
 def test_the_page_escapes_what_clients_and_images_are_called(serve: Serve, tmp_path: Path) -> None:

@@ -16,9 +16,8 @@ import converter
 from converter.model import media_types as types
 from converter.model.content import ZSTD
 from converter.verification.wanted import Wanted
-from tests.serving.conftest import Client, Serve
+from tests.serving.conftest import PLAIN_HTTP, Client, Serve, Stalled
 from tests.stores.copying import source_at
-from tests.stores.registry.fake import FakeRegistry, Request
 from tests.trust.origins import KEY
 
 NOTHING = f"sha256:{'0' * 64}"
@@ -284,31 +283,17 @@ def test_servers_that_share_a_store_serve_what_each_of_them_has_made(serve: Serv
     assert other.metric("conversions_total") == 0
 
 
-def test_what_one_server_is_making_others_wait_for(serve: Serve, layout: str) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def stall(request: Request) -> None:
-        if request.method == "GET" and "/blobs/" in request.path:
-            begun.set()
-            go_on.wait(30)
-
-    store = converter.StoreOptions(tls_verify=False)
-    with FakeRegistry() as registry:
-        converter.convert(f"{layout}:app", f"docker://{registry.host}/app:1", store=store)
-        registry.fault = stall
-        source = f"docker://{registry.host}/app"
-        servers = [serve(source, compress=ZSTD, store=store) for _ in range(2)]
-        with ThreadPoolExecutor(2) as pool:
-            try:
-                first = pool.submit(servers[0].ask, "/v2/app/manifests/1")
-                assert begun.wait(30)
-                second = pool.submit(servers[1].ask, "/v2/app/manifests/1")
-                time.sleep(1)
-                under_way = [one.metric("conversions_under_way") for one in servers]
-            finally:
-                go_on.set()
-            assert first.result().body == second.result().body
-        made = [one.metric("conversions_total") for one in servers]
+def test_what_one_server_is_making_others_wait_for(serve: Serve, stalled: Stalled) -> None:
+    servers = [serve(stalled.repository, compress=ZSTD, store=PLAIN_HTTP) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool, stalled:
+        first = pool.submit(servers[0].ask, "/v2/app/manifests/1")
+        assert stalled.begun.wait(30)
+        second = pool.submit(servers[1].ask, "/v2/app/manifests/1")
+        time.sleep(1)
+        under_way = [one.metric("conversions_under_way") for one in servers]
+        stalled.go_on.set()
+        assert first.result().body == second.result().body
+    made = [one.metric("conversions_total") for one in servers]
     assert under_way == [1, 0]
     assert made == [1, 0]
 
