@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from types import ModuleType
 
-from converter.errors import Invalid, NotFound, Usage, count, within
+from converter.errors import Invalid, NotFound, Usage, within
 from converter.model.limits import enforce_limits
 from converter.model.problems import RAISE_FIRST
 from converter.model.reference import STDIN, Location, Reference, is_name
@@ -78,9 +78,6 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
 
             meant = transport_at(location.path, replace(options, problems=RAISE_FIRST))
             error.fact += f" (try {meant}:{location.path})" if meant not in ("", location.transport) else ""
-        if below := _images_in_folder(location):
-            fact = f"{location.path} is a folder of {count(len(below), 'image')}"
-            raise Invalid(f"{fact}: name one, such as {location.transport}:{below[0]}") from None
         raise
     return source
 
@@ -132,13 +129,6 @@ def images_below(location: Location) -> Iterable[str]:
     module = import_module(f"converter.stores.{SOURCES[location.transport]}")
     found: Iterable[str] = module.images_below(location.path) if hasattr(module, "images_below") else ()
     return found
-
-
-def _images_in_folder(location: Location) -> list[str]:
-    try:
-        return [path for path in images_below(location) if path != location.path]
-    except NotFound:
-        return []
 
 
 def require_new(location: Location, options: StoreOptions) -> None:

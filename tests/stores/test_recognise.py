@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +57,11 @@ def test_another_transport_is_told_which_one_reads_it(kind: Kind, other: str, tm
         source_at(other, tmp_path / "target")
 
 
-@pytest.mark.parametrize(
-    "transport, make", [pytest.param("aci", disk.aci, id="ACIs"), pytest.param("dir", disk.directory, id="directories")]
-)
-def test_a_folder_of_images_is_told_from_one(transport: str, make: Callable[[Path], str], tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    for name in ("a.aci", "b.aci"):
-        make(tmp_path / "images" / name)
-    with pytest.raises(Invalid, match=rf"folder of 2 images: name one, such as {transport}:\S+images/a.aci"):
-        source_at(transport, tmp_path / "images")
-
-
-def test_a_folder_of_archives_is_for_a_sync_file(tmp_path: Path) -> None:
-    write_tar(tmp_path / "a.tar", classic())
-    with pytest.raises(NotFound, match="list each in a file for `transship sync`"):
-        source_at("docker-archive", tmp_path)
+@pytest.mark.parametrize("transport", ["aci", "oci-archive"])
+def test_a_folder_is_no_file(transport: str, tmp_path: Path) -> None:
+    disk.aci(tmp_path / "a.aci")
+    with pytest.raises(Invalid, match="is a directory: name a file in it, or copy all of them with `transship sync`"):
+        source_at(transport, tmp_path)
 
 
 @pytest.mark.parametrize("packed", [bytes, gzip.compress])

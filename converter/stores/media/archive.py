@@ -160,14 +160,18 @@ def open_tar(source: int) -> int:
 def open_bytes(path: Path) -> int:
     """A seekable file descriptor: of a regular file, or of a spool of standard input.
 
-    Raises Invalid for a FIFO or a device: only ``-`` waits for another process to write.
+    Raises Invalid for a directory, a FIFO or a device: only ``-`` waits for another process to write.
     """
     with disk_errors(path, "read"):
         source = os.dup(0) if str(path) in STDIN else os.open(path, READ)
         try:
-            regular = stat.S_ISREG(os.fstat(source).st_mode)
+            mode = os.fstat(source).st_mode
+            regular = stat.S_ISREG(mode)
             if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
                 return source
+            if stat.S_ISDIR(mode):
+                way = "name a file in it, or copy all of them with `transship sync`"
+                raise Invalid(f"{printable_path(path)} is a directory: {way}")
             if str(path) not in STDIN:
                 raise Invalid(f"{printable_path(path)} is not a regular file (standard input is -)")
             target = spool.spool_blocks(_piped(source))
