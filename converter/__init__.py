@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from converter.model.limits import Limits
     from converter.model.platform import Platform
     from converter.model.reference import Reference
-    from converter.reading import open_image
+    from converter.opened_reference import open_image
     from converter.schema import Finding
     from converter.serving import Server
     from converter.signing import Signed, Signing, sign
@@ -133,7 +133,7 @@ _HOMES = {
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult"),
     "converter.comparison": ("Difference",),
     "converter.differences": ("diff",),
-    "converter.reading": ("open_image",),
+    "converter.opened_reference": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.content": ("Compression", "Known", "Layer"),
     "converter.model.descriptor": ("Descriptor",),
@@ -201,7 +201,7 @@ def sync(
     from converter.conversion.keywords import options_from
     from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
-    from converter.conversion.sync.names import check_template
+    from converter.conversion.sync.destination_names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.keyword_names import in_python, naming_keywords, reporting_keywords
     from converter.model.limits import enforce_limits
@@ -242,7 +242,7 @@ def serve(
     from pathlib import Path
 
     from converter.conversion.keywords import options_from
-    from converter.conversion.sync.names import check_template
+    from converter.conversion.sync.destination_names import check_template
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.keyword_names import naming_keywords, reporting_keywords
     from converter.model.platform import ALL_PLATFORMS

@@ -15,7 +15,7 @@ from converter.model.content import Blocks, Known, source_blobs
 from converter.model.image import Artifact, Image, Index, Item, images_of
 from converter.model.limits import enforce_limits
 from converter.model.reference import Reference
-from converter.reading import OpenedReference, reading
+from converter.opened_reference import OpenedReference, reading
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import closing
 from converter.transform.platforms import one_platform, read_whole, select_platforms

@@ -22,8 +22,8 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.image import Attachment, Image
 from converter.model.reference import Location
+from converter.opened_reference import open_image
 from converter.ports import Sink
-from converter.reading import open_image
 from converter.stores import open_sink, open_source
 from converter.trust.dsse import STATEMENT
 from converter.version import __version__

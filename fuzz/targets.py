@@ -12,7 +12,7 @@ from converter import formats
 from converter.conversion import Options
 from converter.conversion.sync import sync_file as sync
 from converter.errors import ConverterError, NotFound
-from converter.formats.aci.manifest import parse_manifest
+from converter.formats.aci.image_manifest import parse_manifest
 from converter.formats.aci.reading import to_image
 from converter.model import appc
 from converter.model import media_types as types
@@ -27,7 +27,7 @@ from converter.model.reference import TITLE, ImageName, Location
 from converter.schema import KINDS, check_document
 from converter.signing import Signing
 from converter.stores.discovery import templates
-from converter.stores.discovery.names import AppName
+from converter.stores.discovery.app_name import AppName
 from converter.stores.registry.auth import basic_header, parse_challenges, read_token
 from converter.stores.registry.credentials import credential_keys as auth_keys
 from converter.stores.registry.credentials import found_in, parse_helper_answer
@@ -52,7 +52,7 @@ from converter.trust.cose import Sign1
 from converter.trust.dsse import open_envelope
 from converter.trust.keys import load_key
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.origin import parse_record
+from converter.trust.origin_record import parse_record
 from converter.trust.policy import Policy
 from converter.trust.signature import Signature
 from converter.trust.stored_signatures import signatures_in_blob as find_in_file

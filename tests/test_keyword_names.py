@@ -65,7 +65,7 @@ def test_an_error_that_comes_later_names_keywords(monkeypatch: pytest.MonkeyPatc
     def refuse(*_: object) -> None:
         raise converter.Denied("r.example requires a login: --creds, --authfile")
 
-    monkeypatch.setattr("converter.reading.open_source", refuse)
+    monkeypatch.setattr("converter.opened_reference.open_source", refuse)
     with pytest.raises(converter.Denied, match=r"requires a login: credentials=, authfile=$"):
         b"".join(map(bytes, layer.blocks()))
 

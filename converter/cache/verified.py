@@ -18,7 +18,7 @@ from converter.plan import Made
 from converter.version import __version__
 
 if TYPE_CHECKING:
-    from converter.cache.blobs import BlobFolder
+    from converter.cache.blob_folder import BlobFolder
 
 FILE = "blobs.sqlite3"
 FOLDER = "blobs"
@@ -175,7 +175,7 @@ class Cache(VerifiedCache):
     def __init__(self, folder: Path, most: int = 0) -> None:
         super().__init__()
         if most:
-            from converter.cache.blobs import BlobFolder
+            from converter.cache.blob_folder import BlobFolder
 
             self.blobs = BlobFolder(folder / FOLDER, most)
         self._path = folder / FILE

@@ -16,7 +16,7 @@ from converter.errors import Usage, count
 from converter.model.limits import size
 
 if TYPE_CHECKING:
-    from converter.cache.blobs import CachedBlob
+    from converter.cache.blob_folder import CachedBlob
 
 
 @click.group("cache", cls=Group, invoke_without_command=True)
@@ -42,7 +42,7 @@ def ls() -> None:
     Digests are counted; blobs are listed, the least recently used first.
     """
     from converter.cache import FOLDER, Cache
-    from converter.cache.blobs import BlobFolder
+    from converter.cache.blob_folder import BlobFolder
 
     folder = _folder()
     with Cache(folder) as cache:
@@ -65,7 +65,7 @@ def ls() -> None:
 def prune(keep: int | None) -> None:
     """Remove everything, or, with --keep, the blobs that do not fit."""
     from converter.cache import FOLDER, Cache
-    from converter.cache.blobs import BlobFolder
+    from converter.cache.blob_folder import BlobFolder
 
     folder = _folder()
     removed = BlobFolder(folder / FOLDER, keep or 0).trim()

@@ -26,7 +26,7 @@ from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.comparison import Difference
-    from converter.reading import OpenedReference
+    from converter.opened_reference import OpenedReference
     from converter.streams.tar.records import Records
     from converter.usage import Node
 
@@ -65,7 +65,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     flags().failed = UNKNOWN
     check_reports()
     from converter.differences import differences
-    from converter.reading import reading
+    from converter.opened_reference import reading
     from converter.streams.tar.records import Records
 
     options = store_from_options()

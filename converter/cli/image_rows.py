@@ -15,7 +15,7 @@ from converter.model.content import Content, Known
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig
 from converter.model.limits import size
 from converter.model.reference import REF_NAME, Location, name_at_source
-from converter.reading import OpenedReference
+from converter.opened_reference import OpenedReference
 from converter.stores import recognised
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _annotations(item: Item) -> Mapping[str, str]:
         return {}
     if not is_aci(item):
         return item.annotations
-    from converter.formats.aci.keys import MANIFEST
+    from converter.formats.aci.annotation_names import MANIFEST
 
     return {key: value for key, value in item.annotations.items() if key != MANIFEST}
 

@@ -23,7 +23,7 @@ from converter.formats import document_in
 from converter.model.describe import describe
 from converter.model.image import Attachment, Image, Index, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
-from converter.reading import OpenedReference, reading
+from converter.opened_reference import OpenedReference, reading
 from converter.transform.platforms import select_platforms
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Index, images_of
 
 if TYPE_CHECKING:
-    from converter.reading import OpenedReference
+    from converter.opened_reference import OpenedReference
     from converter.usage import Usage
 
 PATHS = 1000

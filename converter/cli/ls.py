@@ -73,7 +73,7 @@ def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) 
     """The files of what a reference names. Raises what reading raises."""
     from converter.browse import Files
     from converter.cli.profile_subject import image_of
-    from converter.reading import reading
+    from converter.opened_reference import reading
     from converter.streams.uncompressed import uncompressed_layer
 
     with reading(reference, store_from_options(), aci_paths) as opened, within(reference):

@@ -23,7 +23,7 @@ from converter.streams import Blocks
 from converter.system import cores
 
 if TYPE_CHECKING:
-    from converter.reading import OpenedReference
+    from converter.opened_reference import OpenedReference
     from converter.stores.rootfs.source import RootfsSource
     from converter.verification.unverified import Stored
 
@@ -62,7 +62,7 @@ class Profiled:
     @cached_property
     def opened(self) -> OpenedReference:
         """The image's documents; for a directory, all files are read to know its digest."""
-        from converter.reading import opened_from
+        from converter.opened_reference import opened_from
 
         return opened_from(self.source, self.reference, self.store, self._files, self._aci_paths)
 
@@ -179,7 +179,7 @@ def owner_without_rights(directory: Path | None) -> int | None:
 
 
 def _of_directory(root: Path, counted: Scope, report: Report, own: int | None) -> Contents:
-    from converter.profile.directory import of_directory
+    from converter.profile.directory_contents import of_directory
 
     report(Planned(0, 1))
     report(Started("files", -1))

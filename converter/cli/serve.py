@@ -179,7 +179,7 @@ def _folder() -> Path:
 
 def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
     from converter.conversion.sync import sync_file
-    from converter.conversion.sync.names import check_template
+    from converter.conversion.sync.destination_names import check_template
     from converter.model.reference import STDIN, Location
     from converter.serving.catalogue import PLACE
 

@@ -115,7 +115,7 @@ def _tell(summary: Summary, *, overwrite: bool) -> None:
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[SyncEntry]:
     from converter.conversion.sync import sync_file
-    from converter.conversion.sync.names import check_template
+    from converter.conversion.sync.destination_names import check_template
     from converter.model.reference import Location
 
     to = Location.parse(destination) if destination else None

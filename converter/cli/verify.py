@@ -24,7 +24,7 @@ from converter.errors import Usage
 from converter.model.reference import Location
 
 if TYPE_CHECKING:
-    from converter.conversion.dependencies import Library
+    from converter.conversion.find_dependencies import Library
     from converter.trust.signature import SignatureVerdict
     from converter.verification.judgement import Judgement
     from converter.verification.proof import Proof
@@ -173,7 +173,7 @@ def command(
 
 def _library(reference: str, aci_paths: tuple[Path, ...], files: ExitStack) -> Library:
     """What an ACI may depend on."""
-    from converter.conversion.dependencies import Library
+    from converter.conversion.find_dependencies import Library
 
     return Library(aci_paths, files, store_from_options(), image=Location.parse(reference))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from converter.cache import Cache, VerifiedCache
 from converter.conversion.job import Job, Options, files_read, protect_inputs, with_hosts
 from converter.conversion.result import LayerResult, Result, TargetResult
-from converter.conversion.run import run_job
+from converter.conversion.run_job import run_job
 from converter.conversion.shared import Shared
 from converter.conversion.targets import check_distinct
 from converter.errors import Usage

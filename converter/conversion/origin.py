@@ -48,11 +48,11 @@ def is_signed(chosen: SelectedImage) -> bool:
     """Whether the image, or the one it was converted from, is signed."""
     if not chosen.attached and chosen.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False
-    from converter.trust import origin, stored_signatures
+    from converter.trust import origin_record, stored_signatures
 
     if any(stored_signatures.signatures_of_attachment(one.attachment, chosen.fetch) for one in chosen.attached):
         return True
-    if origin.find_records((one.attachment for one in chosen.attached), chosen.fetch):
+    if origin_record.find_records((one.attachment for one in chosen.attached), chosen.fetch):
         return True
     if chosen.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False

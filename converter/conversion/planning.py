@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from converter import formats
 from converter.conversion import origin, signatures
-from converter.conversion.dependencies import Library
+from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signatures import Carried

@@ -1,4 +1,4 @@
-"""Makes the origin record of a conversion (its format is described in ``converter.trust.origin``)."""
+"""Makes the origin record of a conversion (its format is described in ``converter.trust.origin_record``)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from converter.streams.repack import find_compressor as find_packing
 from converter.streams.tar.delta import FileIndex, ReadRange, make_delta
 from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.streams.workers import Workers
-from converter.trust import origin
-from converter.trust.origin import LayerOrigin, OriginRecord
+from converter.trust import origin_record
+from converter.trust.origin_record import LayerOrigin, OriginRecord
 
 MAX_DEPTH = 8
 SMALL = 64 * KIB
@@ -49,14 +49,14 @@ def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, worke
         attachments=tuple(making.attachments()),
         layers=layers,
     )
-    config = known_bytes(origin.record_config(record), origin.DOCUMENT)
-    parts = [origin.part_descriptor(content, title) for content, title in making.parts.values()]
-    data = origin.manifest(config.descriptor, parts, after.done.descriptor)
+    config = known_bytes(origin_record.record_config(record), origin_record.DOCUMENT)
+    parts = [origin_record.part_descriptor(content, title) for content, title in making.parts.values()]
+    data = origin_record.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in making.parts.values()))
     return PlannedAttachment(
         attachment=Attachment(
             subject=after.done.descriptor.digest,
-            descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin.ARTIFACT),
+            descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin_record.ARTIFACT),
         ),
         node=Write(
             media_type=types.OCI_MANIFEST,
@@ -76,7 +76,7 @@ class _Making:
         self._workers = workers
         self.parts: dict[Digest, tuple[Known, str]] = {}
         # An earlier original is rebuilt from this image's blobs, so these are needed exactly, not just by diff_id.
-        self._converted = bool(origin.find_records((one.attachment for one in before.attached), before.fetch))
+        self._converted = bool(origin_record.find_records((one.attachment for one in before.attached), before.fetch))
 
     def documents(self) -> None:
         """Add the original's documents, byte for byte."""
@@ -127,13 +127,15 @@ class _Making:
         packing = find_packing(roots[0].blocks, self._workers) if again else None
         if packing is None:
             for root in roots:
-                self._add(root, origin.IMAGE)
+                self._add(root, origin_record.IMAGE)
             return row
         row = replace(row, packing=packing, size=roots[0].descriptor.size)
         if plain:
             return row
-        manifest = self._add(known_bytes(formats.document_in(roots[0]), origin.EVIDENCE), "manifest of the image")
-        recipe = self._add(known_bytes(text.encode(), origin.EVIDENCE), "recipe")
+        manifest = self._add(
+            known_bytes(formats.document_in(roots[0]), origin_record.EVIDENCE), "manifest of the image"
+        )
+        recipe = self._add(known_bytes(text.encode(), origin_record.EVIDENCE), "recipe")
         return replace(row, recipe=recipe, manifest=manifest)
 
     def _recompressed(self, layers: Sequence[Layer], row: LayerOrigin, *, has_diff_id: bool) -> LayerOrigin:
@@ -207,13 +209,13 @@ class _Making:
         meter = Meter()
         fd = spool.spool_blocks(metered(blocks, meter))
         self._files.callback(os.close, fd)
-        descriptor = Descriptor(media_type=origin.EVIDENCE, digest=meter.digest(), size=meter.size)
+        descriptor = Descriptor(media_type=origin_record.EVIDENCE, digest=meter.digest(), size=meter.size)
         return Known(descriptor, partial(file_blocks, fd, 0, meter.size))
 
     def _add(self, content: Known, title: str) -> Digest:
         digest = content.descriptor.digest
         if digest not in self.parts:
-            evidence_of = Known(content.descriptor.retyped(origin.EVIDENCE), content.blocks)
+            evidence_of = Known(content.descriptor.retyped(origin_record.EVIDENCE), content.blocks)
             self.parts[digest] = evidence_of, title
         return digest
 

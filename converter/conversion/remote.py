@@ -10,7 +10,7 @@ from typing import Protocol
 
 from converter.conversion.job import Job, files_read, protect_inputs, target_store
 from converter.conversion.planning import PlannedTarget
-from converter.conversion.run import run_job
+from converter.conversion.run_job import run_job
 from converter.conversion.shared import Shared
 from converter.errors import Unsupported, within
 from converter.events import Report, silent

@@ -9,7 +9,7 @@ from converter.conversion import attachments
 from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
 from converter.formats.aci.archive import image_id, read_manifest
-from converter.formats.aci.manifest import parse_manifest
+from converter.formats.aci.image_manifest import parse_manifest
 from converter.formats.aci.rewrites import ExamineAci, RebuildAci
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
@@ -18,7 +18,7 @@ from converter.ports import Finder
 from converter.streams.meter import digest_and_size
 from converter.streams.uncompressed import read_derived
 from converter.streams.workers import Workers
-from converter.trust import origin
+from converter.trust import origin_record
 from converter.verification import proof
 from converter.verification.rebuilt_source import Converted, OriginalSource
 
@@ -38,9 +38,9 @@ def restore_aci(
     rebuilt = isinstance(plan.content.rewrite, RebuildAci)
     if not rebuilt and finder is None:
         return None
-    for descriptor in origin.find_records((one.attachment for one in before.attached), before.fetch):
+    for descriptor in origin_record.find_records((one.attachment for one in before.attached), before.fetch):
         with suppress(ConverterError):
-            found = origin.read_record(descriptor, before.fetch, before.root)
+            found = origin_record.read_record(descriptor, before.fetch, before.root)
             if found.record.root.media_type == types.ACI:
                 workers = files.enter_context(Workers(jobs))
                 here = Converted(root=before.root, item=before.item, fetch=before.fetch)

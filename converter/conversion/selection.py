@@ -9,7 +9,7 @@ from dataclasses import field, replace
 from converter import formats
 from converter.conversion import attachments, signatures
 from converter.conversion.attachments import FoundAttachments, PlannedAttachment, ReferrerListing
-from converter.conversion.dependencies import Library
+from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage

@@ -90,7 +90,7 @@ class Shared:
         from converter.stores.blob_spool import SharedSource
 
         if self.memory.blobs is not None:
-            from converter.cache.blobs import CachedSource
+            from converter.cache.blob_folder import CachedSource
 
             opened = CachedSource(opened, self.memory.blobs)
         with SharedSource(opened, self._spooled(), holding=self.many) as shared:

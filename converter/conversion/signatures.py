@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.conversion import attachments
 from converter.conversion.attachments import PlannedAttachment
-from converter.conversion.dependencies import Require
+from converter.conversion.find_dependencies import Require
 from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor

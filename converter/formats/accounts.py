@@ -15,8 +15,8 @@ from converter.model.limits import MIB
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, join_blocks
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry_names import clean_name, parent_name
 from converter.streams.tar.fields import FILE, LINK, SYMLINK
-from converter.streams.tar.names import clean_name, parent_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 

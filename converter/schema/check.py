@@ -17,13 +17,13 @@ from converter.model.document import (
     read_json,
     without_surrogates,
 )
-from converter.schema import aci_checks, aci_rules, docker, json_text, oci
+from converter.schema import aci_checks, aci_rules, docker_rules, json_rules, oci_rules
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import PROFILES, Finding, Rule, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold, would_fold
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
-RULES: tuple[Rule, ...] = (*json_text.RULES, *oci.RULES, *docker.RULES, *aci_rules.RULES)
+RULES: tuple[Rule, ...] = (*json_rules.RULES, *oci_rules.RULES, *docker_rules.RULES, *aci_rules.RULES)
 MOST_FINDINGS = 1000
 """Findings that are reported of one document; more would help nobody."""
 
@@ -40,7 +40,7 @@ def check_document(data: bytes, kind: str, profile: Strictness = "compat") -> tu
     found = list(islice(_unique(_findings(read_json(data), data, kind, profile)), MOST_FINDINGS + 1))
     if len(found) > MOST_FINDINGS:
         rest = f"more than {MOST_FINDINGS} findings: the rest is left out"
-        found[MOST_FINDINGS] = Finding("", "json/too-many-findings", rest, json_text.SPEC)
+        found[MOST_FINDINGS] = Finding("", "json/too-many-findings", rest, json_rules.SPEC)
     return tuple(found)
 
 
@@ -57,7 +57,7 @@ def is_valid(findings: Iterable[Finding]) -> bool:
 
 def _findings(reading: Reading, data: bytes, kind: str, profile: Strictness) -> Iterator[Finding]:
     for problem in reading.problems:
-        yield Finding(problem.path, problem.rule, problem.fact, json_text.BY_NAME[problem.rule].spec)
+        yield Finding(problem.path, problem.rule, problem.fact, json_rules.BY_NAME[problem.rule].spec)
     if not reading.complete:
         return
     value = reading.value
@@ -95,7 +95,7 @@ def _by_rules(folded: Folded, kind: str, profile: Strictness) -> Iterator[Findin
 
 
 def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Strictness) -> Iterator[Finding]:
-    value = json_text.plain_json(folded.value) if odd_numbers else folded.value
+    value = json_rules.plain_json(folded.value) if odd_numbers else folded.value
     for finding in schema_violations(value, kind, profile):
         path = folded.original(finding.path)
         written = _at(folded.value, finding.path) if odd_numbers else None
@@ -121,7 +121,7 @@ def _spelling(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
 
 
 def _text_finding(name: str, path: str, fact: str, profile: Strictness) -> Iterator[Finding]:
-    rule = json_text.BY_NAME[name]
+    rule = json_rules.BY_NAME[name]
     severity = rule.severity(profile)
     if severity is not None:
         yield Finding(path, name, fact, rule.spec, severity)

@@ -10,7 +10,7 @@ from converter.model.document import json_pointer, type_name
 from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Rule, Severity, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Subschema, resolve_ref
-from converter.schema.json_text import SPEC
+from converter.schema.json_rules import SPEC
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file
 
 if TYPE_CHECKING:

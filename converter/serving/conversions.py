@@ -17,7 +17,7 @@ from converter.cache import Cache, VerifiedCache
 from converter.conversion import Options, signatures
 from converter.conversion.job import Job, source_store, with_hosts
 from converter.conversion.result import Done
-from converter.conversion.run import run_job
+from converter.conversion.run_job import run_job
 from converter.conversion.selection import platforms_of
 from converter.conversion.shared import Shared
 from converter.errors import CalledOff, ConverterError, LossRefused, NotFound, Unsupported, Usage, from_system, within

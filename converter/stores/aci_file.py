@@ -25,16 +25,16 @@ from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
+from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, regular_size, walk_directory, write_behind
-from converter.stores.media.archive import TarMedium, display_name, open_bytes
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.out_file import OutFile
+from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.media.write_blob import write_blob
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
-from converter.stores.source import SingleSource
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.meter import digest_and_size
 

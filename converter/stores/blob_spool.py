@@ -11,8 +11,8 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source
+from converter.stores.base_source import WrappedSource
 from converter.stores.resource_pool import ResourcePool
-from converter.stores.source import WrappedSource
 from converter.streams import Block, spool
 from converter.streams.blocks import ClosedOnExit, file_blocks
 

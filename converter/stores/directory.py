@@ -24,14 +24,14 @@ from converter.model.members import lenient_member
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
+from converter.stores.base_source import SingleSource
 from converter.stores.disk import regular_size, walk_directory
 from converter.stores.media import Medium, TargetSink
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.swapped_directory import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Inputs
-from converter.stores.source import SingleSource
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"

@@ -19,7 +19,7 @@ from converter.model.document import dump_json, go_key
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
-from converter.stores.catalogue import CatalogueEntry, full_reference
+from converter.stores.image_names import CatalogueEntry, full_reference
 from converter.stores.media import Medium
 
 INDEX, LAYOUT = "index.json", "oci-layout"

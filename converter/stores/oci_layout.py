@@ -21,14 +21,14 @@ from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
-from converter.stores.catalogue import Catalogue
+from converter.stores.base_source import BaseSource
+from converter.stores.image_names import Catalogue
 from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
-from converter.stores.source import BaseSource
 
 FetchDocument = Callable[[Descriptor], bytes]
 
@@ -37,7 +37,7 @@ def open_source(location: Location, options: StoreOptions) -> OciLayout:
     """``oci:`` reads a directory; ``oci-archive:`` a tar, possibly compressed or from standard input."""
     path = Path(location.path)
     if not location.kind.folder:
-        from converter.stores.media.archive import TarMedium
+        from converter.stores.media.tar_medium import TarMedium
 
         return OciLayout(TarMedium(path), options.problems)
     return OciLayout(DirectoryMedium(path), options.problems)

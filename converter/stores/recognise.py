@@ -16,8 +16,8 @@ from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.disk import disk_errors
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.media import Medium
-from converter.stores.media.archive import TarMedium, display_name, open_bytes
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
@@ -25,7 +25,7 @@ from converter.streams.blocks import COPY_BLOCK, closing, file_blocks, peek
 from converter.streams.decompress import decompress_any
 from converter.streams.detect import HEAD, require_tar
 from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.names import MANIFEST, ROOTFS
+from converter.streams.tar.entry_names import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner
 
 _SUFFIXES = (".tar", ".aci", ".gz", ".xz", ".bz2", ".zst", ".tgz")

@@ -15,9 +15,9 @@ from converter.streams import Block
 from converter.streams.blocks import join_blocks
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry_names import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.fields import DIR, FILES, LINK
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
-from converter.streams.tar.names import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.rename import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.squash_links import Link, LinkedFile, Links

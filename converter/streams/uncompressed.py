@@ -13,7 +13,7 @@ from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar.names import quoted_name
+from converter.streams.tar.entry_names import quoted_name
 
 T = TypeVar("T")
 

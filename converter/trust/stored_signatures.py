@@ -21,7 +21,7 @@ from converter.model.limits import current_limits
 from converter.model.members import decode_base64, lenient_member, required_member, text_map
 from converter.model.reference import TITLE
 from converter.ports import Fetch
-from converter.trust import bundle, content_trust, cosign, dsse, notation
+from converter.trust import content_trust, cosign, dsse, notation, sigstore_bundle
 from converter.trust import signature as kinds
 from converter.trust.openpgp_message import is_detached, is_signed_message
 from converter.trust.signature import Signature
@@ -159,7 +159,11 @@ def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signat
                 media_type=kind,
                 annotations=layer.annotations,
             )
-        elif kind == dsse.ENVELOPE or kind.startswith(bundle.MEDIA_TYPE) or kind in (notation.JWS, notation.COSE):
+        elif (
+            kind == dsse.ENVELOPE
+            or kind.startswith(sigstore_bundle.MEDIA_TYPE)
+            or kind in (notation.JWS, notation.COSE)
+        ):
             yield _envelope(fetch(layer).read(), layer, place)
         elif kind in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
             yield from signatures_in_blob(fetch(layer).read(), place.location, place.covers)
@@ -171,7 +175,7 @@ def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
     elif layer.media_type == dsse.ENVELOPE:
         kind = kinds.ATTESTATION
     else:
-        kind = kinds.BUNDLE if bundle.predicate_of(data) == dsse.SIGN else kinds.ATTESTATION
+        kind = kinds.BUNDLE if sigstore_bundle.predicate_of(data) == dsse.SIGN else kinds.ATTESTATION
     return Signature(
         kind=kind,
         location=place.location,

@@ -11,15 +11,15 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import read_json
 from converter.model.members import lenient_member
-from converter.stores.catalogue import POSITION, full_reference
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
 from converter.stores.docker_archive.repositories import Chains
+from converter.stores.image_names import POSITION, full_reference
 from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
 from converter.validate.findings import path_of_member
+from converter.validate.image_walk import ImageWalk, diff_ids_of
 from converter.validate.layouts import LayoutCheck
-from converter.validate.walk import ImageWalk, diff_ids_of
 
 _MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
 _CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")

@@ -16,8 +16,8 @@ from converter.validate.acis import check_aci
 from converter.validate.blobs import BlobReader
 from converter.validate.docker_archives import SavedCheck
 from converter.validate.findings import Findings
+from converter.validate.image_walk import ImageWalk
 from converter.validate.layouts import LayoutCheck
-from converter.validate.walk import ImageWalk
 
 
 def examine(location: Location, options: StoreOptions, blobs: BlobReader) -> str:

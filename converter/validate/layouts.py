@@ -15,7 +15,7 @@ from converter.stores.oci_layout import OciLayout
 from converter.streams.meter import digest_and_size
 from converter.validate.blobs import BlobReader
 from converter.validate.findings import path_of_member
-from converter.validate.walk import ImageWalk
+from converter.validate.image_walk import ImageWalk
 
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")

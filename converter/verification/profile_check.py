@@ -24,7 +24,7 @@ from converter.model.image import Image
 from converter.model.reference import Location
 from converter.ports import Finder
 from converter.profile import statement
-from converter.profile.comparison import as_process, compare_profile
+from converter.profile.compare_profile import as_process, compare_profile
 from converter.profile.contents import ENGINES_ROOT_MODE, IGNORED_BY_DEFAULT, Contents, Scope, of_layers
 from converter.profile.file import Found, attached_profiles, load_profile
 

@@ -30,7 +30,7 @@ from converter.streams.spooled_stream import SpooledStream
 from converter.streams.tar.delta import apply_delta
 from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers
-from converter.trust.origin import IMAGE, Evidence, LayerOrigin, OriginRecord
+from converter.trust.origin_record import IMAGE, Evidence, LayerOrigin, OriginRecord
 
 
 @frozen

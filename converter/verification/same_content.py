@@ -14,9 +14,9 @@ from converter.streams import Blocks
 from converter.streams.blocks import closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry_names import MANIFEST, ROOTFS, quoted_name
 from converter.streams.tar.fields import DIR, FILE, SIZE, padding_size, parse_number
 from converter.streams.tar.listing import TreeListing
-from converter.streams.tar.names import MANIFEST, ROOTFS, quoted_name
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.tree import list_tree

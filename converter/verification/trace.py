@@ -24,9 +24,9 @@ from converter.ports import Fetch, Finder, Source
 from converter.streams.workers import Workers
 from converter.system import cores
 from converter.transform.platforms import read_whole
-from converter.trust import origin
+from converter.trust import origin_record
 from converter.trust.naming import name_of
-from converter.trust.origin import Evidence
+from converter.trust.origin_record import Evidence
 from converter.trust.signature import SignatureVerdict
 from converter.verification import proof
 from converter.verification.judgement import Judgement, TracedConversion, judge, judge_either, of_platform
@@ -107,7 +107,7 @@ class _Tracing:
     def from_here(
         self, source: Source, root: Descriptor, names: dict[str, str], platform: str, depth: int = 0
     ) -> Trace:
-        records = origin.find_records(source.attachments(root.digest), source.fetch)
+        records = origin_record.find_records(source.attachments(root.digest), source.fetch)
         if not records or depth == MAX_DEPTH:
             return Trace()
         problems = []
@@ -118,7 +118,7 @@ class _Tracing:
             self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    found = origin.read_record(descriptor, source.fetch, root)
+                    found = origin_record.read_record(descriptor, source.fetch, root)
                     if platform and root.media_type in types.INDEXES:
                         found, here = _of_one(found, source, root, platform)
                     else:

@@ -11,8 +11,8 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.stores.catalogue import Catalogue, CatalogueEntry
-from converter.stores.source import BaseSource
+from converter.stores.base_source import BaseSource
+from converter.stores.image_names import Catalogue, CatalogueEntry
 
 
 @dataclass(slots=True)

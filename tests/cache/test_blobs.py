@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cache.blobs import BlobFolder
+from converter.cache.blob_folder import BlobFolder
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 
@@ -89,6 +89,6 @@ def test_a_full_disk_ends_the_keeping_alone(tmp_path: Path, monkeypatch: pytest.
     def full(_fd: int, _block: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("converter.cache.blobs.write_all", full)
+    monkeypatch.setattr("converter.cache.blob_folder.write_all", full)
     blobs = BlobFolder(tmp_path)
     assert blobs.find(keep(blobs, DATA)) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache import FOLDER, Cache
-from converter.cache.blobs import BlobFolder
+from converter.cache.blob_folder import BlobFolder
 from converter.cli.main import main
 from converter.model.digest import Digest
 

@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
-from converter.reading import open_image
+from converter.opened_reference import open_image
 from converter.stores import open_source
 from tests.builders import add_image
 from tests.builders.disk import write_layout

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.conversion.dependencies import Library, names_in
+from converter.conversion.find_dependencies import Library, names_in
 from converter.errors import Invalid, NotFound
 from converter.model.image import Dependency
 from converter.model.reference import Location

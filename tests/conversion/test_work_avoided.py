@@ -9,7 +9,7 @@ import pytest
 
 import converter
 from converter.cache import FOLDER
-from converter.cache.blobs import BlobFolder, CachedSource
+from converter.cache.blob_folder import BlobFolder, CachedSource
 from converter.conversion import convert
 from converter.conversion.job import Options
 from converter.errors import DigestMismatch

@@ -20,7 +20,7 @@ from converter.errors import Invalid, NotFound, Unsupported
 from converter.execute import Running, with_threads
 from converter.formats import aci as aci_format
 from converter.formats import docker, oci
-from converter.formats.aci import keys
+from converter.formats.aci import annotation_names as keys
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.image import Artifact, Image, Index, Item, Original, RunConfig

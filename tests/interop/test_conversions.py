@@ -15,7 +15,7 @@ from converter.comparison import compare_images
 from converter.formats import docker_v1
 from converter.model.digest import Digest
 from converter.model.image import Image
-from converter.reading import open_image
+from converter.opened_reference import open_image
 from tests.interop.images import Layout
 from tests.interop.services import Dockerd
 from tests.interop.tools import run

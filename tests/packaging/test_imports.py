@@ -70,7 +70,7 @@ def test_the_library_itself_is_cheap_to_import() -> None:
 #: What a copy in the same format has no use for: a start takes 100 ms, and half of a small copy (docs/decisions).
 UNUSED = (
     "concurrent.futures",
-    "converter.cache.blobs",
+    "converter.cache.blob_folder",
     "converter.conversion.target_attachments",
     "converter.conversion.recording",
     "converter.conversion.restoring",
@@ -78,11 +78,11 @@ UNUSED = (
     "converter.formats.docker",
     "converter.signing",
     "converter.stores.docker_archive",
-    "converter.stores.media.archive",
+    "converter.stores.media.tar_medium",
     "converter.stores.registry",
     "converter.streams.squash",
     "converter.trust.stored_signatures",
-    "converter.trust.origin",
+    "converter.trust.origin_record",
     "converter.verification",
     "cryptography",
     "logging",

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from converter.errors import ConverterError, Invalid, LimitExceeded
-from converter.profile import directory
+from converter.profile import directory_contents
 from converter.profile.contents import Contents, Scope, of_layers
-from converter.profile.directory import of_directory
+from converter.profile.directory_contents import of_directory
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
+from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, content
 from converter.stores.rootfs.source import DirectoryLayer
-from converter.stores.rootfs.walk import BY_PATH, DirectoryWalk, content
 from converter.streams.tar.tree import list_tree
 
 ROOT = os.geteuid() == 0
@@ -73,7 +73,7 @@ def with_large_files(tree: Path) -> None:
 
 
 def with_many(tree: Path) -> None:
-    for number in range(3 * directory.LINES_AT_ONCE):
+    for number in range(3 * directory_contents.LINES_AT_ONCE):
         write(tree / f"d{number % 7}/f{number}", b"%d" % number)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.stores.catalogue import Catalogue, CatalogueEntry
+from converter.stores.image_names import Catalogue, CatalogueEntry
 
 
 class Listed(tuple[str, ...]):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from converter.conversion.sync.names import DEFAULT, SourceName, check_template, destination_of
+from converter.conversion.sync.destination_names import DEFAULT, SourceName, check_template, destination_of
 from converter.errors import ConverterError, Invalid, Usage
 from converter.model.reference import Location
 

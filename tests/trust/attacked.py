@@ -15,7 +15,7 @@ import converter
 from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.document import dump_json
-from converter.trust.origin import ARTIFACT
+from converter.trust.origin_record import ARTIFACT
 from converter.verification.wanted import Wanted
 from tests.builders import sha256, tar
 from tests.trust import origins

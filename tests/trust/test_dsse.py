@@ -10,7 +10,7 @@ import pytest
 
 from converter.errors import Invalid, Untrusted
 from converter.model.digest import Digest
-from converter.trust import bundle, dsse
+from converter.trust import dsse, sigstore_bundle
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots
 from converter.trust.check import check_one
@@ -51,7 +51,7 @@ def attestation(document: object, kind: str = kinds.ATTESTATION, media_type: str
 
 def bundled(content: dict[str, Any], material: dict[str, Any] | None = None) -> Signature:
     document = {
-        "mediaType": f"{bundle.MEDIA_TYPE}.v0.3+json",
+        "mediaType": f"{sigstore_bundle.MEDIA_TYPE}.v0.3+json",
         "verificationMaterial": material or {"publicKey": {"hint": ""}},
         **content,
     }
@@ -120,9 +120,9 @@ def test_a_statement_that_proves_nothing(document: object, reason: str) -> None:
 
 def test_a_bundle_with_a_statement_that_signs() -> None:
     one = bundled({"dsseEnvelope": envelope(statement(predicateType=dsse.SIGN))})
-    verdict = bundle.verify(one, subject(), trusted(ecdsa()))
+    verdict = sigstore_bundle.verify(one, subject(), trusted(ecdsa()))
     assert (verdict.ok, verdict.reason) == (True, "")
-    assert bundle.predicate_of(one.data) == dsse.SIGN
+    assert sigstore_bundle.predicate_of(one.data) == dsse.SIGN
 
 
 def message(data: bytes, key: PrivateKey | None = None) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def message(data: bytes, key: PrivateKey | None = None) -> dict[str, Any]:
 
 
 def test_a_bundle_over_the_manifest_itself() -> None:
-    verdict = bundle.verify(bundled(message(MANIFEST)), subject(), trusted(ecdsa()))
+    verdict = sigstore_bundle.verify(bundled(message(MANIFEST)), subject(), trusted(ecdsa()))
     assert (verdict.ok, verdict.reason) == (True, "no name is signed")
 
 
@@ -140,9 +140,9 @@ def test_a_bundle_with_a_certificate() -> None:
         "x509CertificateChain": {"certificates": [{"rawBytes": der(chain.leaf)}, {"rawBytes": der(chain.middle)}]}
     }
     one = bundled(message(MANIFEST, chain.key), material)
-    assert bundle.verify(one, subject(), trusted(roots=[Roots.load(pem(chain.root))])).signer == "CN=Signer"
+    assert sigstore_bundle.verify(one, subject(), trusted(roots=[Roots.load(pem(chain.root))])).signer == "CN=Signer"
     single = bundled(message(MANIFEST, chain.key), {"certificate": {"rawBytes": der(chain.leaf)}})
-    assert bundle.verify(single, subject(), trusted(roots=[Roots.load(pem(chain.middle, chain.root))])).ok
+    assert sigstore_bundle.verify(single, subject(), trusted(roots=[Roots.load(pem(chain.middle, chain.root))])).ok
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_a_bundle_with_a_certificate() -> None:
 def test_a_bundle_that_proves_nothing(one: Signature, reason: str) -> None:
     keys = () if reason == "invalid certificate" else (ecdsa(),)
     with pytest.raises((Untrusted, Invalid), match=reason):
-        bundle.verify(one, subject(), trusted(*keys))
+        sigstore_bundle.verify(one, subject(), trusted(*keys))
 
 
 def test_a_bundle_of_an_attestation_stays_one() -> None:
     one = bundled({"dsseEnvelope": envelope(statement())})
-    assert bundle.predicate_of(one.data) == SLSA
+    assert sigstore_bundle.predicate_of(one.data) == SLSA
     (verdict,) = check_one(one, subject(), trusted(ecdsa()))
     assert verdict.ok

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from converter.errors import Invalid, Untrusted
-from converter.trust import bundle, cosign, dsse, rekor
+from converter.trust import cosign, dsse, rekor, sigstore_bundle
 from converter.trust.certificates import Roots
 from converter.trust.keys import Key
 from converter.trust.makers import CosignKey
@@ -168,8 +168,8 @@ STATEMENT = {"dsseEnvelope": STATED}
 )
 def test_a_bundle_that_was_logged(content: dict[str, Any], entries: list[dict[str, Any]]) -> None:
     found = bundled(content, {"publicKey": {"hint": ""}, "tlogEntries": entries})
-    assert bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS)).ok
-    unasked = bundle.verify(found, subject(), trusted(SIGNER))
+    assert sigstore_bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS)).ok
+    unasked = sigstore_bundle.verify(found, subject(), trusted(SIGNER))
     assert (unasked.ok, "the entry of Rekor is not checked" in unasked.reason) == (True, True)
 
 
@@ -196,4 +196,4 @@ def test_a_bundle_that_was_logged(content: dict[str, Any], entries: list[dict[st
 def test_a_bundle_that_was_not(content: dict[str, Any], entries: list[dict[str, Any]], reason: str) -> None:
     found = bundled(content, {"publicKey": {"hint": ""}, "tlogEntries": entries})
     with pytest.raises((Untrusted, Invalid), match=reason):
-        bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS))
+        sigstore_bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS))

@@ -13,7 +13,7 @@ from converter.errors import LimitExceeded
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.trust import artifact, bundle, cosign, dsse, notation, stored_signatures
+from converter.trust import artifact, cosign, dsse, notation, sigstore_bundle, stored_signatures
 from converter.trust.check import verify_signatures
 from converter.trust.claim import ATOMIC
 from converter.trust.makers import CosignKey
@@ -29,7 +29,7 @@ DETACHED = sign(openpgp().signer(), MANIFEST, mode=SignatureMode.DETACHED)
 SIGN_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=dsse.SIGN))}).data
 SLSA_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=SLSA))}).data
 MESSAGE_BUNDLE = bundled(message(MANIFEST)).data
-BUNDLE = f"{bundle.MEDIA_TYPE}.v0.3+json"
+BUNDLE = f"{sigstore_bundle.MEDIA_TYPE}.v0.3+json"
 SIGSTORE = artifact.sigstore_file(*CosignKey(ecdsa()).sign(claim(), 1))
 
 

@@ -17,11 +17,11 @@ from converter.usage import files_below
 
 if TYPE_CHECKING:
     from converter.cli.layer_changes import Contents
-    from converter.reading import OpenedReference
+    from converter.opened_reference import OpenedReference
     from converter.trust.signature import Signature
 
 if TYPE_CHECKING:
-    from converter.reading import OpenedReference
+    from converter.opened_reference import OpenedReference
 
 ABOUT = (
     "name",

@@ -15,7 +15,7 @@ from pathlib import Path
 from converter.cache import Cache, VerifiedCache
 from converter.conversion.job import Job, files_read, protect_inputs, with_hosts
 from converter.conversion.remote import Remote
-from converter.conversion.run import run_job as run_job
+from converter.conversion.run_job import run_job as run_job
 from converter.conversion.shared import Shared
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.outcome import Outcome, Summary

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from converter.conversion.dependencies import name_at
+from converter.conversion.find_dependencies import name_at
 from converter.conversion.job import Job, source_store
-from converter.conversion.sync.names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
+from converter.conversion.sync.destination_names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.conversion import Options
 from converter.conversion.sync import yaml_text
-from converter.conversion.sync.names import check_template
+from converter.conversion.sync.destination_names import check_template
 from converter.conversion.sync.semver import Range
 from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression

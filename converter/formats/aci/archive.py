@@ -13,7 +13,7 @@ from converter.streams.blocks import closing
 from converter.streams.meter import digest_and_size
 from converter.streams.tar import fields
 from converter.streams.tar.aci import manifest_in, tar_of
-from converter.streams.tar.names import PREFIX, clean_name
+from converter.streams.tar.entry_names import PREFIX, clean_name
 from converter.streams.tar.scan import scan_entries
 
 

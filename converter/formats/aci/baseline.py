@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from converter.errors import unless_invalid
-from converter.formats.aci import keys
+from converter.formats.aci import annotation_names as keys
+from converter.formats.aci.image_manifest import Manifest, parse_manifest
 from converter.formats.aci.kept_annotations import KeptAnnotations, members
-from converter.formats.aci.manifest import Manifest, parse_manifest
 from converter.formats.aci.reading import AciFacts, Owners, to_image
 from converter.formats.container_config import unknown_members
 from converter.model.frozen import frozen

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
-from converter.formats.aci.manifest import Manifest, parse_manifest
+from converter.formats.aci.image_manifest import Manifest, parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
 from converter.model.content import GZIP, Derived, Known, Layer
@@ -22,8 +22,8 @@ from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image
 from converter.model.limits import current_limits
 from converter.ports import Finder
-from converter.streams.tar import names
-from converter.streams.tar.names import Budget
+from converter.streams.tar import entry_names
+from converter.streams.tar.entry_names import Budget
 
 Candidates = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""
@@ -233,12 +233,12 @@ def narrow_whitelist(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | 
     paths: set[bytes] = set()
     held = Budget()
     for text in whitelist:
-        path = names.clean_name(text.encode())
-        names.check_name_length(path, held.limits)
+        path = entry_names.clean_name(text.encode())
+        entry_names.check_name_length(path, held.limits)
         while path not in paths:
             paths.add(path)
             held.add(len(path))
-            path = names.parent_name(path)
+            path = entry_names.parent_name(path)
     return frozenset(paths if keep is None else paths & keep)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from converter.formats.aci.manifest import VERSION
+from converter.formats.aci.image_manifest import VERSION
 from converter.formats.aci.rewrites import PackLayer
 from converter.formats.aci.writing import Written
 from converter.model import media_types as types

@@ -12,7 +12,7 @@ from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.tar import fields
 from converter.streams.tar.effective_entries import EffectiveEntries
-from converter.streams.tar.names import Budget, parent_name, quoted_name
+from converter.streams.tar.entry_names import Budget, parent_name, quoted_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 from converter.streams.whiteout import is_whiteout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from converter.errors import unless_invalid
-from converter.formats.aci import keys
+from converter.formats.aci import annotation_names as keys
 from converter.formats.container_config import Schema1
 from converter.model.appc import identifier_and_version, sanitised_identifier
 from converter.model.image import Image

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from converter.formats.aci import annotation_names as keys
 from converter.formats.aci import app as words
 from converter.formats.aci import kept_annotations as forms
-from converter.formats.aci import keys
 from converter.formats.aci.confinement import confinement_of, no_equivalent, supplementary_groups
+from converter.formats.aci.image_manifest import Manifest
 from converter.formats.aci.kept_annotations import KeptAnnotations
-from converter.formats.aci.manifest import Manifest
 from converter.formats.container_config import UnknownMembers
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
 from converter.model.document import dump_json

@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import DigestMismatch
 from converter.formats.accounts import Accounts, note_accounts
 from converter.formats.aci.app import with_groups
-from converter.formats.aci.manifest import render_manifest
+from converter.formats.aci.image_manifest import render_manifest
 from converter.formats.aci.paths import LayerPaths, join_paths, record_paths
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
@@ -23,7 +23,7 @@ from converter.streams.squash import squash
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import copy_entry
-from converter.streams.tar.names import MANIFEST, PREFIX, ROOTFS
+from converter.streams.tar.entry_names import MANIFEST, PREFIX, ROOTFS
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes

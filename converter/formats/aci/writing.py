@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from converter.formats import container_config
+from converter.formats.aci import annotation_names as keys
 from converter.formats.aci import app as words
-from converter.formats.aci import keys, provenance
+from converter.formats.aci import provenance
 from converter.formats.aci.baseline import Baseline, comparable_image
+from converter.formats.aci.image_manifest import VERSION, Manifest, complete_app, mapping_to_pairs
 from converter.formats.aci.kept_annotations import KeptAnnotations, text_map
-from converter.formats.aci.manifest import VERSION, Manifest, complete_app, mapping_to_pairs
 from converter.formats.container_config import unknown_members
 from converter.model.appc import IDENTIFIER, platform_labels, platform_of
 from converter.model.descriptor import platform_to_json

@@ -15,7 +15,8 @@ from converter.model.limits import current_limits
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import aci_file
-from converter.stores.discovery.names import AppName
+from converter.stores.base_source import WrappedSource
+from converter.stores.discovery.app_name import AppName
 from converter.stores.discovery.templates import Discovered, Endpoint, read_page
 from converter.stores.disk import disk_error
 from converter.stores.hosts import Hosts
@@ -25,7 +26,6 @@ from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url, refuse_link_local
 from converter.stores.registry.wire import Request, Wire
 from converter.stores.retry import RetryPolicy
-from converter.stores.source import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import closing, read_blocks, read_whole
 from converter.streams.tar.aci import manifest_in

@@ -9,7 +9,7 @@ from itertools import islice
 from urllib.parse import quote
 
 from converter.model.frozen import frozen
-from converter.stores.discovery.names import AppName
+from converter.stores.discovery.app_name import AppName
 
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _BRACES = re.compile(r"\{.*\}", re.DOTALL)

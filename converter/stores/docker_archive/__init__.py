@@ -12,9 +12,9 @@ from converter.model.reference import Location
 from converter.stores.docker_archive.sink import DockerArchiveSink
 from converter.stores.docker_archive.source import DockerArchive
 from converter.stores.media import Medium
-from converter.stores.media.archive import TarMedium
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.out_file import OutFile
+from converter.stores.media.tar_medium import TarMedium
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind

@@ -14,8 +14,8 @@ from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.ports import Fetch
 from converter.stores import oci_index
-from converter.stores.catalogue import full_reference
 from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
+from converter.stores.image_names import full_reference
 
 Row = tuple[Descriptor, Digest | None, list[Digest]]
 """A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""

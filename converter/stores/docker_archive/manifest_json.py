@@ -17,7 +17,7 @@ from converter.model.limits import current_limits
 from converter.model.members import member_or_empty, required_member, text_list
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores.disk import printable_path
-from converter.stores.docker_archive.blobs import ArchiveBlobs
+from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 
 NAME = "manifest.json"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")

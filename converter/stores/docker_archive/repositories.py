@@ -17,7 +17,7 @@ from converter.model.limits import current_limits
 from converter.model.members import member_or_empty
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
-from converter.stores.docker_archive.blobs import ArchiveBlobs
+from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 from converter.stores.media import Medium
 
 NAME = "repositories"

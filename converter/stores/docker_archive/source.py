@@ -16,16 +16,16 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores import oci_index
-from converter.stores.catalogue import Catalogue, CatalogueEntry, full_reference
+from converter.stores.base_source import BaseSource
 from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.docker_archive.blobs import ArchiveBlobs
+from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 from converter.stores.docker_archive.index_json import CompleteIndex, Listed, read_listed
 from converter.stores.docker_archive.manifest_json import SavedImage
 from converter.stores.docker_archive.repositories import Chains
+from converter.stores.image_names import Catalogue, CatalogueEntry, full_reference
 from converter.stores.media import Medium
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
-from converter.stores.source import BaseSource
 
 
 @frozen(kw_only=False)

@@ -9,12 +9,12 @@ from converter.errors import Usage, within
 from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName, Location
 from converter.ports import Source
+from converter.stores.base_source import NameListing
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.docker_daemon.engine import Engine, engine_of
-from converter.stores.media.archive import TarMedium
+from converter.stores.media.tar_medium import TarMedium
 from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
-from converter.stores.source import NameListing
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 

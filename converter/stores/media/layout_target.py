@@ -25,7 +25,7 @@ from converter.stores.disk import (
     write_file,
 )
 from converter.stores.media import Documents, blob_name
-from converter.stores.media.directory import DirectoryMedium
+from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.temporary import NAME, Staging, lock_directory
 from converter.stores.media.write_blob import write_blob_file
 from converter.stores.oci_index import INDEX, check_layout

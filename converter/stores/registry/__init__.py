@@ -8,12 +8,12 @@ from dataclasses import replace
 from converter.errors import Usage
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
+from converter.stores.base_source import NameListing
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client
 from converter.stores.registry.paged_lists import list_repositories
 from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
-from converter.stores.source import NameListing
 
 __all__ = ["open_sink", "open_source"]
 

@@ -17,7 +17,7 @@ from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
 from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
-from converter.stores.registry.documents import Documents
+from converter.stores.registry.manifests import Documents
 from converter.stores.registry.paged_lists import list_pages
 from converter.streams.pool import run_each
 

@@ -26,7 +26,7 @@ from converter.model.reference import ImageName
 from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Rejected
-from converter.stores.registry.documents import WANTED, Documents
+from converter.stores.registry.manifests import WANTED, Documents
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel_upload, is_there, session_of, upload_blob
 from converter.stores.registry.wire import Request

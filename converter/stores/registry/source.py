@@ -11,15 +11,15 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
 from converter.model.reference import ImageName
+from converter.stores.base_source import BaseSource
 from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Missing
-from converter.stores.registry.documents import WANTED, Documents
 from converter.stores.registry.download import download_blob
+from converter.stores.registry.manifests import WANTED, Documents
 from converter.stores.registry.paged_lists import list_tags
 from converter.stores.registry.upload import blob_size, is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
-from converter.stores.source import BaseSource
 from converter.streams import Block
 
 _SHOWN = 20

@@ -23,15 +23,15 @@ from converter.model.document import dump_json, load_object
 from converter.model.image import Loss
 from converter.model.members import member_or_empty, text_list, text_map
 from converter.model.platform import Platform
+from converter.stores.base_source import SingleSource
 from converter.stores.disk import printable_path
-from converter.stores.media.directory import DirectoryMedium
-from converter.stores.rootfs.walk import REASONS, DirectoryWalk, FoundFile, content
-from converter.stores.source import SingleSource
+from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, content
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.meter import Meter, metered
 from converter.streams.tar import fields, pax
-from converter.streams.tar.names import clean_name
+from converter.streams.tar.entry_names import clean_name
 from converter.streams.tar.write import END, make_header, padding_bytes
 from converter.streams.whiteout import PREFIX, whiteout
 
@@ -264,7 +264,7 @@ class TarTree(Tree):
     """Files in a tar, perhaps compressed, which is taken as it is."""
 
     def __init__(self, path: Path) -> None:
-        from converter.stores.media.archive import display_name, open_bytes, open_tar
+        from converter.stores.media.tar_medium import display_name, open_bytes, open_tar
 
         self.directory = None
         self._marks: set[bytes] = set()

@@ -17,7 +17,7 @@ from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, join_blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.names import PREFIX, quoted_name
+from converter.streams.tar.entry_names import PREFIX, quoted_name
 from converter.streams.tar.scan import Scanner
 
 MAGIC = b"transship borrowed tar 1\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from converter.errors import Invalid, LimitExceeded
-from converter.streams.tar.names import Budget, parent_name, quoted_name
+from converter.streams.tar.entry_names import Budget, parent_name, quoted_name
 
 MOST_SPENT = 50_000_000
 """Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from converter.errors import Invalid
+from converter.streams.tar.entry_names import PREFIX, clean_name, quoted_name
 from converter.streams.tar.fields import LINK, SIZE
 from converter.streams.tar.headers import Change, Headers
-from converter.streams.tar.names import PREFIX, clean_name, quoted_name
 
 
 def rename_entry(raw: bytes, name: bytes) -> bytes:

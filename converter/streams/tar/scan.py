@@ -12,9 +12,10 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
-from converter.streams.tar import names
+from converter.streams.tar import entry_names
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry_names import Budget, quoted_name, too_many_names
 from converter.streams.tar.extended_headers import RECORDS, ExtendedHeaders
 from converter.streams.tar.fields import (
     BLOCK,
@@ -33,7 +34,6 @@ from converter.streams.tar.fields import (
     parse_text,
     verify_checksum,
 )
-from converter.streams.tar.names import Budget, quoted_name, too_many_names
 
 _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
@@ -124,9 +124,9 @@ class Scanner:
                 if name[:2] == b"./":
                     name = name[2:]
                 if b"/." in name or b"//" in name or name[:1] in b"./" or name[-1:] == b"/":
-                    name = names.clean_name(name)
+                    name = entry_names.clean_name(name)
                 if len(name) > short:
-                    names.check_name_length(name, limits)
+                    entry_names.check_name_length(name, limits)
                 if flag in _HEADER_ONLY:
                     size = 0
                 elif size < 0:

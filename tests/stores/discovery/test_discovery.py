@@ -12,7 +12,7 @@ from converter.errors import ConverterError, Invalid, NotFound, Unreachable, Uns
 from converter.model import media_types as types
 from converter.model.reference import Location
 from converter.stores.discovery import open_source
-from converter.stores.discovery.names import AppName
+from converter.stores.discovery.app_name import AppName
 from converter.stores.discovery.templates import Discovered, Endpoint, read_page
 from converter.stores.options import StoreOptions
 from tests.builders.acis import aci_tar, manifest

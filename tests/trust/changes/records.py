@@ -15,7 +15,7 @@ from converter.model.document import dump_json
 from converter.model.reference import REF_NAME
 from converter.streams.tar.delta import MAGIC, make_difference
 from converter.trust import dsse
-from converter.trust.origin import EVIDENCE
+from converter.trust.origin_record import EVIDENCE
 from converter.verification.wanted import Wanted
 from tests.builders import CONFIG, sha256
 from tests.trust import origins

@@ -25,7 +25,7 @@ from converter.model.limits import KIB, MIB, current_limits
 from converter.profile.contents import Contents, Line, Scope, line_of
 from converter.profile.mtree import File
 from converter.stores.disk import printable_path
-from converter.stores.rootfs.walk import BY_PATH, DirectoryWalk, FoundFile, content
+from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, FoundFile, content
 from converter.streams.blocks import ClosedOnExit
 from converter.streams.tar import fields
 from converter.streams.tar.node import Node

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from converter.model import media_types as types
-from converter.schema import docker_v1
+from converter.schema import docker_v1_rules
 from converter.schema.finding import Hit, Rule
 from converter.schema.lookup import lists_at, numbers_at, strings_at
 from converter.schema.shared_checks import (
@@ -29,12 +29,12 @@ from converter.schema.shared_checks import (
 
 def time_form(document: Any) -> Iterator[Hit]:
     """Times that Go accepts and RFC 3339 does not."""
-    return find_faults(chain(docker_v1.created(document), strings_at(document, *_TIMES)), go_time_form)
+    return find_faults(chain(docker_v1_rules.created(document), strings_at(document, *_TIMES)), go_time_form)
 
 
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times that RFC 3339 allows and Go does not read."""
-    return find_faults(chain(docker_v1.created(document), strings_at(document, *_TIMES)), not_go_time)
+    return find_faults(chain(docker_v1_rules.created(document), strings_at(document, *_TIMES)), not_go_time)
 
 
 def rootfs_type(text: str) -> str:
@@ -125,21 +125,21 @@ RULES = (
         title="A schema1 manifest has as many steps of history as layers.",
         spec=_V1 + "Manifest Field Descriptions: history",
         kinds=("docker-schema1",),
-        check=docker_v1.length,
+        check=docker_v1_rules.length,
     ),
     Rule(
         name="docker/v1-configuration",
         title="Each step of a schema1 history is a JSON object whose id is 64 hex digits, and its members have types.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=docker_v1.configuration,
+        check=docker_v1_rules.configuration,
     ),
     Rule(
         name="docker/v1-key-case",
         title="The members of a step are spelt as they are known.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=docker_v1.spelling,
+        check=docker_v1_rules.spelling,
         compat="warning",
         note="Go reads them without regard to case.",
     ),
@@ -148,28 +148,28 @@ RULES = (
         title="The parent of each step is the next one in the list, and the last has none.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=docker_v1.parents,
+        check=docker_v1_rules.parents,
     ),
     Rule(
         name="docker/v1-repeated-id",
         title="The same id stands twice only in a row.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=docker_v1.repeated,
+        check=docker_v1_rules.repeated,
     ),
     Rule(
         name="docker/v1-created",
         title="The time of a step is an RFC 3339 time.",
         spec=_V1 + "Manifest Field Descriptions: history, v1Compatibility",
         kinds=("docker-schema1",),
-        check=lambda document: find_faults(docker_v1.created(document), no_time),
+        check=lambda document: find_faults(docker_v1_rules.created(document), no_time),
     ),
     Rule(
         name="docker/signature-protected",
         title="The protected header of a signature is JSON with formatLength and formatTail.",
         spec=_V1 + "Signed Manifests: protected",
         kinds=("docker-schema1",),
-        check=docker_v1.protected,
+        check=docker_v1_rules.protected,
     ),
     Rule(
         name="docker/diff-id",

@@ -14,9 +14,9 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.ports import Source
+from converter.stores.base_source import WrappedSource
 from converter.stores.disk import read_regular
 from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
-from converter.stores.source import WrappedSource
 from converter.streams import Block
 from converter.streams.blocks import closing, write_all
 

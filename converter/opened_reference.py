@@ -17,7 +17,7 @@ from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.ports import Source
 from converter.stores import StoreOptions, open_source
-from converter.stores.source import WrappedSource
+from converter.stores.base_source import WrappedSource
 from converter.streams.blocks import closing
 
 
@@ -40,7 +40,7 @@ class OpenedReference:
 
     def whole(self, image: Image) -> Image:
         """The image, with the layers of its dependencies if it is an ACI; raises NotFound if one is missing."""
-        from converter.conversion.dependencies import Library
+        from converter.conversion.find_dependencies import Library
 
         library = Library(self.aci_paths, self.files, self.store, image=self.location)
         return formats.resolve_dependencies(image, library.find)

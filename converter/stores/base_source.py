@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Loss
 from converter.ports import Source
-from converter.stores.catalogue import Catalogue, CatalogueEntry
+from converter.stores.image_names import Catalogue, CatalogueEntry
 from converter.streams.blocks import ClosedOnExit
 
 
