@@ -131,8 +131,8 @@ def share_heap() -> None:
 
     Blocks are allocated in one thread and freed in another, so with one arena per thread the free memory of each cannot
     serve the others: 330 MiB for an image of 520 MB, where 54 MiB suffice. Freed memory is needed again at once, so
-    returning it to the system causes half of all page faults, and takes 5 % of the time; but not frames of zstd, whose
-    places nothing else fits: they took 20 MiB more. A library must not decide this for its process; a program may.
+    returning it to the system causes half of all page faults, and takes 5 % of the time; but not what zstd packs into,
+    whose place nothing else fits: it took 5 MiB more. A library must not decide this for its process; a program may.
     """
     import ctypes
 

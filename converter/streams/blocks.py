@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 from converter.errors import Invalid, LimitExceeded, StorageFailed, system_words
 from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.streams import BLOCK, Block, Blocks
+
+T = TypeVar("T")
 
 
 class ClosedOnExit(ABC):
@@ -54,9 +56,12 @@ class Readable(Protocol):
 
 
 @contextmanager
-def closing(blocks: Blocks) -> Iterator[Iterator[Block]]:
-    """Iterate over blocks and, however that ends, close their source: a stage's duty to the stage before it."""
-    source = iter(blocks)
+def closing(items: Iterable[T]) -> Iterator[Iterator[T]]:
+    """Iterate over blocks, or what is made of them, and close their source, however that ends.
+
+    That is a stage's duty to the stage before it.
+    """
+    source = iter(items)
     try:
         yield source
     finally:

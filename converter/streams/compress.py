@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from converter.model.content import Compression
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, reblock
-from converter.streams.workers import Workers
+from converter.streams.workers import Spares, Workers
 
 if TYPE_CHECKING:
     from isal.isal_zlib import Compress
@@ -179,31 +179,35 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
 
     size, settings = _zstd_settings(level)
     parameters = ZstdCompressionParameters.from_level(level, write_checksum=True, **settings)
-    idle: list[ZstdCompressor] = []  # each serves one thread at a time
+    packers = Spares(lambda: ZstdCompressor(compression_params=parameters))
 
-    def frame(data: Block) -> bytes:
-        packer = idle.pop() if idle else ZstdCompressor(compression_params=parameters)
-        packed = bytes(memoryview(packer.compress(data)))  # a copy: the library's is as large as the frame
-        idle.append(packer)
-        return packed
+    def packed(filled: tuple[bytearray, int]) -> bytes:
+        buffer, length = filled
+        packer = packers.take()
+        frame = packer.compress(memoryview(buffer)[:length])
+        frame = bytes(memoryview(frame))  # what the library returns takes as much memory as the input
+        packers.give_back(packer)
+        workers.buffers.give_back(buffer)
+        return frame
 
     empty = True
-    with closing(_frames(blocks, size)) as source:
-        for packed in workers.ordered(frame, source, spare=0):
+    with closing(_filled(blocks, size, workers)) as source:
+        for frame in workers.ordered(packed, source, spare=0):
             empty = False
-            yield packed
+            yield frame
     if empty:
-        yield frame(b"")
+        yield packed((bytearray(), 0))
 
 
-def _frames(blocks: Blocks, size: int) -> Iterator[Block]:
-    """The same bytes in pieces of ``size``. Each grows in place, as parts that are joined take twice the memory."""
-    frame = bytearray()
+def _filled(blocks: Blocks, size: int, workers: Workers) -> Iterator[tuple[bytearray, int]]:
+    """The same bytes in buffers of the workers, and how many are in each: ``size``, but for the last."""
+    buffer, length = workers.buffers.take(), 0
     with closing(reblock(blocks)) as source:
         for block in source:
-            frame += block
-            if len(frame) == size:
-                yield memoryview(frame)
-                frame = bytearray()
-    if frame:
-        yield memoryview(frame)
+            if length == size:
+                yield buffer, length
+                buffer, length = workers.buffers.take(), 0
+            buffer[length : length + len(block)] = block
+            length += len(block)
+    if length:
+        yield buffer, length

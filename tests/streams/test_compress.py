@@ -121,6 +121,16 @@ def test_zstd_frames_have_their_length_and_a_checksum() -> None:
     assert set(lengths[:-1]) <= {5 * MIB}
 
 
+def test_streams_of_zstd_use_the_same_buffers_and_leave_nothing_of_one_in_another() -> None:
+    zstd = Compression(codec="zstd")
+    data = [random.Random(size).randbytes(size) for size in (11 * MIB, 6 * MIB, 1, 5 * MIB)]
+    with Workers(2) as workers:
+        packed = [b"".join(compress([part], zstd, workers)) for part in data]
+        buffers = [workers.buffers.take() for _ in range(4)]
+    assert [b"".join(decompress([part], "zstd")) for part in packed] == data
+    assert not all(buffers), "three suffice: two that are packed, and one that is filled"
+
+
 def test_a_higher_level_gives_less() -> None:
     text = b"".join(inspect.getsource(module).encode() for module in (argparse, inspect, subprocess, tarfile, typing))
     sizes = [len(pack([text], Compression("gzip", level))) for level in (1, 4, 6, 9)]

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from converter.errors import CalledOff
-from converter.streams.workers import Workers
+from converter.streams.workers import Spares, Workers
 
 
 def threads_named(name: str) -> int:
@@ -167,3 +167,12 @@ def test_who_waits_for_a_block_is_woken_by_a_stop_and_nobody_waits_for_those_at_
     hangs.set()
     while threads_named("blocks"):
         time.sleep(0.01)
+
+
+def test_a_spare_is_used_again_and_by_one_at_a_time() -> None:
+    spares = Spares(bytearray)
+    one, other = spares.take(), spares.take()
+    assert one is not other
+    spares.give_back(one)
+    assert spares.take() is one
+    assert spares.take() is not one
