@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,9 +33,7 @@ AS_UNPACKED, BY_PATH = b"\0", b"/"
 In the second, what is in ``lib`` comes after ``lib-x``. The byte is what a directory's name is sorted with.
 """
 
-_TYPES = {
-    stat.S_IFREG: fields.FILE,
-    stat.S_IFDIR: fields.DIR,
+_OTHERS = {
     stat.S_IFLNK: fields.SYMLINK,
     stat.S_IFCHR: fields.CHAR,
     stat.S_IFBLK: fields.BLOCK,
@@ -105,10 +103,14 @@ def content(found: FoundFile, block: int) -> Iterator[bytes]:
             left -= len(data)
             yield data
         if left or _changed(found.fd, found.status):
-            raise Invalid(f"{printable_path(os.fsdecode(found.path))} changed while it was read")
+            raise _changed_meanwhile(found.path)
     except OSError:
         with disk_errors(os.fsdecode(found.path), "read"):
             raise
+
+
+def _changed_meanwhile(path: bytes) -> Invalid:
+    return Invalid(f"{printable_path(os.fsdecode(path))} changed while it was read")
 
 
 def _changed(fd: int, before: os.stat_result) -> bool:
@@ -117,18 +119,21 @@ def _changed(fd: int, before: os.stat_result) -> bool:
     return (before.st_size, before.st_ctime_ns) != (after.st_size, after.st_ctime_ns)
 
 
+_Name = tuple[bytes, int, Callable[["_Directory", bytes, int], FoundFile | None]]
+"""A name in a directory, the inode that the directory gives it, and what reads such a file.
+
+A name that ends in the order's byte stands for the contents of a directory that has come.
+"""
+
+
 @dataclass(slots=True)
 class _Directory:
-    """An open directory: the beginning of its files' paths, and the names still to come, the next one last.
-
-    A name is there with whether it is that of a regular file; one that ends in the order's byte stands for the contents
-    of a directory that has come.
-    """
+    """An open directory: the beginning of its files' paths, and the names still to come, the next one last."""
 
     fd: int
     path: bytes
     before: os.stat_result
-    names: list[tuple[bytes, bool]]
+    names: list[_Name]
 
 
 class _Reading:
@@ -136,107 +141,120 @@ class _Reading:
 
     def __init__(self, walk: DirectoryWalk, root: int) -> None:
         self._walk = walk
+        self._first = walk.share[0] == 0
         self._mount = mount_of(root)
         self._waiting = [_Directory(root, b"", os.fstat(root), [])]
-        """The directories that are open, each in the one before it. No recursion: trees may be deeper than a stack."""
+        """The directories that are being read, each in the one before it. No recursion: trees may be deeper than a
+        stack."""
+        self._opened: list[_Directory] = []
+        """The directories that have come, but not their contents. Those of the last one come first."""
         self._path = b""
         """What is being read."""
 
     def files(self) -> Iterator[FoundFile]:
         (root,) = self._waiting
-        order, first = self._walk.order, self._walk.share[0] == 0
         try:
             root.names = self._names(root.fd)
-            if first and b"" not in self._walk.without:
+            if self._first and b"" not in self._walk.without:
                 yield self._found(b"", fields.DIR, root.before, root.fd)
             while self._waiting:
                 above = self._waiting[-1]
                 if not above.names:
                     self._leave()
                     continue
-                name, regular = above.names.pop()
-                self._path = path = above.path + name
-                if name.endswith(order):
-                    self._enter(above, name[:-1])
-                elif path not in self._walk.without:
-                    found = self._regular(above, name) if regular else self._other(above, name)
-                    if found is not None and (first or regular):
+                name, inode, read = above.names.pop()
+                self._path = above.path + name
+                if self._path not in self._walk.without:
+                    found = read(above, name, inode)
+                    if found is not None:
                         yield found
         except OSError:
-            with disk_errors(os.fsdecode(self._path.rstrip(order)) or "/", "read"):
+            with disk_errors(os.fsdecode(self._path.rstrip(self._walk.order)) or "/", "read"):
                 raise
         finally:
-            for directory in self._waiting:
+            for directory in (*self._waiting, *self._opened):
                 os.close(directory.fd)
 
-    def _names(self, directory: int) -> list[tuple[bytes, bool]]:
-        """The names in a directory, the last first, each with whether it is that of a regular file."""
+    def _names(self, directory: int) -> list[_Name]:
+        """The names in a directory, the last first."""
         number, count = self._walk.share
-        names = []
+        names: list[_Name] = []
         with os.scandir(directory) as found:
             for one in found:
-                regular = one.is_file(follow_symlinks=False)
-                if one.inode() % count == number if regular else not number or one.is_dir(follow_symlinks=False):
-                    names.append((os.fsencode(one.name), regular))
+                inode = one.inode()
+                if one.is_file(follow_symlinks=False):
+                    if inode % count == number:
+                        names.append((os.fsencode(one.name), inode, self._regular))
+                elif one.is_dir(follow_symlinks=False):
+                    names.append((os.fsencode(one.name), inode, self._directory))
+                elif self._first:
+                    names.append((os.fsencode(one.name), inode, self._other))
         return sorted(names, reverse=True)
 
-    def _enter(self, above: _Directory, name: bytes) -> None:
+    def _directory(self, above: _Directory, name: bytes, inode: int) -> FoundFile | None:
+        """The directory, if it is in this process' share; its contents are put among the names to come."""
         fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above.fd)
-        self._waiting.append(directory := _Directory(fd, above.path + name + b"/", os.fstat(fd), []))
-        directory.names = self._names(fd)
+        self._opened.append(directory := _Directory(fd, self._path + b"/", os.fstat(fd), []))
+        found = self._found(self._path, fields.DIR, directory.before, fd) if self._first else None
+        if self._is_mounted(above, inode, directory.before, fd):
+            self._walk.mounts.add(self._path)
+            os.close(self._opened.pop().fd)
+        else:
+            place, contents = len(above.names), name + self._walk.order
+            while place and above.names[place - 1][0] < contents:
+                place -= 1
+            above.names.insert(place, (contents, inode, self._enter))
+        return found
+
+    def _enter(self, _above: _Directory, _name: bytes, _inode: int) -> None:
+        directory = self._opened[-1]
+        directory.names = self._names(directory.fd)
+        self._waiting.append(self._opened.pop())
 
     def _leave(self) -> None:
         directory = self._waiting.pop()
         try:
             if _changed(directory.fd, directory.before):
-                raise Invalid(f"{printable_path(os.fsdecode(directory.path)) or '/'} changed while it was read")
+                raise _changed_meanwhile(directory.path or b"/")
         finally:
             os.close(directory.fd)
 
-    def _other(self, above: _Directory, name: bytes) -> FoundFile | None:
+    def _other(self, above: _Directory, name: bytes, _inode: int) -> FoundFile | None:
         status = os.stat(name, dir_fd=above.fd, follow_symlinks=False)
-        kind = _TYPES.get(stat.S_IFMT(status.st_mode))
-        if kind == fields.DIR:
-            return self._directory(above, name)
-        if kind == fields.FILE:
-            return self._regular(above, name)
+        kind = _OTHERS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
+            if not stat.S_ISSOCK(status.st_mode):
+                raise _changed_meanwhile(self._path)
             self._walk.left_out["sockets"] += 1
             return None
         target = os.readlink(name, dir_fd=above.fd) if kind == fields.SYMLINK else b""
         return self._found(self._path, kind, status, system.entry(above.fd, name), target)
 
-    def _directory(self, above: _Directory, name: bytes) -> FoundFile:
-        """The directory; its contents are put among the names to come."""
-        fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above.fd)
-        try:
-            if mount_of(fd) == self._mount:
-                place, contents = len(above.names), name + self._walk.order
-                while place and above.names[place - 1][0] < contents:
-                    place -= 1
-                above.names.insert(place, (contents, False))
-            else:
-                self._walk.mounts.add(self._path)
-            return self._found(self._path, fields.DIR, os.fstat(fd), fd)
-        finally:
-            os.close(fd)
-
-    def _regular(self, above: _Directory, name: bytes) -> FoundFile | None:
+    def _regular(self, above: _Directory, name: bytes, inode: int) -> FoundFile | None:
         fd = os.open(name, READ | os.O_NOFOLLOW, dir_fd=above.fd)
         found = None
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise Invalid(f"{printable_path(os.fsdecode(self._path))} changed while it was read")
-            if status.st_dev == above.before.st_dev or mount_of(fd) == self._mount:
-                found = self._found(self._path, fields.FILE, status, fd)
-            else:
+                raise _changed_meanwhile(self._path)
+            if self._is_mounted(above, inode, status, fd):
                 self._walk.left_out["mounts"] += 1
                 self._walk.mounts.add(self._path)
+            else:
+                found = self._found(self._path, fields.FILE, status, fd)
             return found
         finally:
             if found is None:
                 os.close(fd)
+
+    def _is_mounted(self, above: _Directory, inode: int, status: os.stat_result, fd: int) -> bool:
+        """Whether an open file is in another mount than the root.
+
+        The directory above has the inode of what lies below a mount. Where both are the same, the slower question need
+        not be asked; overlayfs and others sometimes give two for one file.
+        """
+        same = status.st_ino == inode and status.st_dev == above.before.st_dev
+        return not same and mount_of(fd) != self._mount
 
     def _found(
         self, path: bytes, kind: bytes, status: os.stat_result, file: int | bytes, linkname: bytes = b""
