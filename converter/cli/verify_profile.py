@@ -14,7 +14,7 @@ from converter.cli.profile_subject import owner_without_rights, profiled
 from converter.cli.report_files import write_reports
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Usage, count
-from converter.profile.contents import ENGINES_ROOT_MODE, Scope
+from converter.profile.contents import Scope
 from converter.verification.profile_check import ProfileResult, check_profile
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def show_result(reference: str, result: ProfileResult) -> None:
         "ignored": list(result.ignored),
         "mounts": list(result.mounts),
         "owners_compared": result.own is None,
-        "root_mode_compared": not result.engines_root,
+        "root_mode_compared": not any(one.what == "mode" for one in result.by_engine),
+        "made_by_engine": [one.path for one in result.by_engine if one.what == "entry"],
         "equal": not result.total,
         "count": result.total,
         "differences": [_renamed(asdict(one)) for one in result.differences],
@@ -74,8 +75,11 @@ def show_result(reference: str, result: ProfileResult) -> None:
         show(f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", colour=YELLOW)
     if result.own is not None:
         show(f"owners not compared: what belongs to user {result.own} counts as root's", colour=YELLOW)
-    if result.engines_root:
-        show(f"mode of / not compared: it is {ENGINES_ROOT_MODE}, as podman makes it", colour=YELLOW)
+    for one in result.by_engine:
+        if one.what == "mode":
+            show(f"mode of {one.path} not compared: it is {one.b}, as podman makes it", colour=YELLOW)
+        else:
+            show(f"{one.path} not compared: engines make it for files of their own", colour=YELLOW)
     for one in result.differences:
         show(f"{one.path}: {describe_difference(one)}")
     if result.total > len(result.differences):

@@ -37,6 +37,9 @@ IGNORED_BY_DEFAULT = (
 ENGINES_ROOT_MODE = "0555"
 """What the root of a deployed tree has in podman's overlay storage, whatever the image says."""
 
+ENGINES_DIRECTORIES = ("/etc",)
+"""What container engines make in a tree that does not have it, for the files that they put there."""
+
 UNDESCRIBED = Node(type=fields.DIR, mode=0o755, uid=0, gid=0, mtime_ns=0)
 """A directory that no layer describes, as unpackers make it."""
 

@@ -25,7 +25,14 @@ from converter.model.reference import Location
 from converter.ports import Finder
 from converter.profile import statement
 from converter.profile.compare_profile import as_process, compare_profile
-from converter.profile.contents import ENGINES_ROOT_MODE, IGNORED_BY_DEFAULT, Contents, Scope, of_layers
+from converter.profile.contents import (
+    ENGINES_DIRECTORIES,
+    ENGINES_ROOT_MODE,
+    IGNORED_BY_DEFAULT,
+    Contents,
+    Scope,
+    of_layers,
+)
 from converter.profile.file import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
@@ -70,8 +77,8 @@ class ProfileResult:
 
     Paths in ``ignored`` were left out because the profile or the caller says so, those in ``mounts`` because another
     file system lies over them. ``own`` is as of ``ActualContent``. The configuration was not compared if the profile
-    states none, or if there is none, as in a directory. The mode of an ``engines_root`` was not compared, which differs
-    from the profile's as an engine makes it differ.
+    states none, or if there is none, as in a directory. What differs as an engine makes it differ is in ``by_engine``,
+    and does not count.
     """
 
     found: Found
@@ -80,7 +87,7 @@ class ProfileResult:
     ignored: tuple[str, ...]
     mounts: tuple[str, ...]
     own: int | None = None
-    engines_root: bool = False
+    by_engine: tuple[Difference, ...] = ()
 
 
 def check_profile(
@@ -202,12 +209,15 @@ def _compared(actual: ActualContent, found: Found, ignored: tuple[str, ...] = ()
     contents = actual.contents(counted)
     rows = compare_profile(stated, contents, config)
     first = tuple(islice(rows, MOST_KEPT))
-    by_engine = kind.is_tree and {*IGNORED_BY_DEFAULT} <= {*stated.scope.ignored}
-    kept = tuple(one for one in first if not (by_engine and _is_engines_root(one)))
+    deployed = kind.is_tree and {*IGNORED_BY_DEFAULT} <= {*stated.scope.ignored}
+    by_engine = tuple(one for one in first if deployed and _is_by_engine(one))
+    kept = tuple(one for one in first if one not in by_engine)
     total = len(kept) + sum(1 for _ in rows)
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
-    return ProfileResult(found, kept, total, counted.ignored, mounts, actual.own, engines_root=kept != first)
+    return ProfileResult(found, kept, total, counted.ignored, mounts, actual.own, by_engine)
 
 
-def _is_engines_root(one: Difference) -> bool:
-    return (one.path, one.what, one.b) == ("/", "mode", ENGINES_ROOT_MODE)
+def _is_by_engine(one: Difference) -> bool:
+    if one.what == "mode":
+        return (one.path, one.b) == ("/", ENGINES_ROOT_MODE)
+    return one.path in ENGINES_DIRECTORIES and (one.what, one.a, one.b) == ("entry", None, "directory")

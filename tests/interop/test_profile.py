@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterator
@@ -166,6 +167,45 @@ def test_it_holds_for_a_running_container_whose_root_has_the_mode_that_overlay_g
         assert "mode of / not compared" in vendor.holds_for(f"rootfs:{root}")
         root.chmod(0o777)
         assert "/: mode: expected 0755, actual 0777\n1 difference\n" in vendor.holds_for(f"rootfs:{root}", status=1)
+
+
+def test_it_holds_for_a_running_container_of_an_image_that_has_no_etc(podman: Podman, tmp_path: Path) -> None:
+    need("busybox")
+    tree, profile = tmp_path / "bare", tmp_path / "bare.profile"
+    (tree / "bin").mkdir(parents=True)
+    shutil.copy2(shutil.which("busybox") or "", tree / "bin/busybox")
+    (tree / "bin/sleep").symlink_to("busybox")
+    image = f"docker-archive:{tmp_path}/bare.tar:vendor.example/app:1"
+    converter.convert(f"rootfs:{tree}", image)
+    profile.write_text(transship("profile", image, "--json"))
+    with podman.running(tmp_path / "bare.tar") as (_, process):
+        root = Path(f"/proc/{process}/root")
+        said = transship("verify", f"rootfs:{root}", "--profile", profile)
+        assert "/etc not compared: engines make it for files of their own\nsame content\n" in said
+        (root / "etc/added").touch()
+        said = transship("verify", f"rootfs:{root}", "--profile", profile, status=1)
+        assert "/etc/added: not in the profile (file)\n1 difference\n" in said
+
+
+@pytest.mark.parametrize(
+    "mount, over",
+    [
+        pytest.param(("-t", "tmpfs", "none"), "data", id="another file system"),
+        pytest.param(("--bind", "{}/other"), "data", id="a directory of the same file system"),
+        pytest.param(("--bind", "{}/other/f"), "data/f", id="a file of the same file system"),
+    ],
+)
+def test_what_is_mounted_over_a_tree_is_left_out(tmp_path: Path, mount: tuple[str, ...], over: str) -> None:
+    need_root()
+    for path in ("tree/data/f", "tree/data-other", "other/f"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    tree, profile = tmp_path / "tree", tmp_path / "tree.mtree"
+    profile.write_text(transship("profile", f"rootfs:{tree}"))
+    words = " ".join(("mount", *mount, str(tree / over))).format(tmp_path)
+    verify = (sys.executable, "-m", "converter", "verify", f"rootfs:{tree}", "--profile", profile)
+    said = run("unshare", "--mount", "sh", "-c", f'{words} && exec "$@"', "sh", *verify)
+    assert f"other file systems are mounted there: /{over}\nsame files" in said
 
 
 def converted(exported: bytes, destination: str) -> None:

@@ -164,6 +164,28 @@ def test_the_mode_of_the_root(
     assert (told["root_mode_compared"], told["count"]) == (bool(code), code)
 
 
+@pytest.mark.parametrize(
+    "made, place, added, differing",
+    [
+        pytest.param((), "rootfs:{}/bare", "hosts", [], id="not with what an engine puts there"),
+        pytest.param((), "rootfs:{}/bare", "shadow", ["/etc/shadow"], id="but another file there counts"),
+        pytest.param(("--no-default-ignore",), "rootfs:{}/bare", "hosts", ["/etc", "/etc/hosts"], id="if all has to"),
+        pytest.param((), "oci:{}/changed", "hosts", ["/etc"], id="in an image"),
+    ],
+)
+def test_when_a_directory_for_an_engines_files_counts(
+    cli: Cli, tmp_path: Path, made: tuple[str, ...], place: str, added: str, differing: list[str]
+) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "p.json").write_text(cli("profile", f"rootfs:{tmp_path}/bare", "--json", *made).stdout)
+    (tmp_path / "bare/etc").mkdir()
+    (tmp_path / "bare/etc" / added).touch()
+    converter.convert(f"rootfs:{tmp_path}/bare", f"oci:{tmp_path}/changed")
+    told = json.loads(cli("verify", place.format(tmp_path), "--profile", tmp_path / "p.json", "--json").stdout)
+    assert [one["path"] for one in told["differences"]] == differing
+    assert told["made_by_engine"] == ([] if "/etc" in differing else ["/etc"])
+
+
 def test_times_count_only_when_asked(cli: Cli, tmp_path: Path, tree: Path) -> None:
     plain, timed = tmp_path / "plain.json", tmp_path / "timed.json"
     converter.convert(f"rootfs:{tree}", f"oci:{tmp_path}/l:app")
