@@ -163,6 +163,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
         with server:
             if not flags().quiet:
                 show_error(f"serving {server.url}")
+            _collect_often()
             _wait()
     except KeyboardInterrupt:
         # That is how a server ends, and the context has waited for what was under way.
@@ -245,6 +246,14 @@ def _log_text(served: LogEntry) -> None:
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def _collect_often() -> None:
+    """Collect garbage in cycles before there is much of it: unlike other commands, this one runs for long."""
+    import gc
+
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def _wait() -> None:

@@ -122,7 +122,7 @@ class Listener:
         self._server.process_conn = self._accepted
         self._server.max_request_header_size = HEAD
         self._server.error_log = partial(_log_trouble, trouble)
-        self._server.ConnectionClass = self._connection
+        self._server.ConnectionClass = partial(_Connection, self._watch)
         if bounds.certificate is not None:
             self._server.ssl_adapter = _Tls(bounds.certificate, bounds.key or bounds.certificate)
         self._thread: threading.Thread | None = None
@@ -165,28 +165,6 @@ class Listener:
                 waiting = self._server.requests.get(block=False)
                 if isinstance(waiting, HTTPConnection):
                     waiting.close()
-
-    def _connection(self, server: Any, sock: Any, makefile: Any = MakeFile) -> Any:
-        """A connection whose next request is waited for no longer than ``head_time`` once it has begun."""
-        connection = HTTPConnection(server, sock, makefile)
-        communicate = connection.communicate
-
-        def watched() -> Any:
-            self._watch.begin(connection)
-            try:
-                return communicate()
-            finally:
-                self._watch.end(connection)
-
-        def closed() -> None:
-            connection.rfile.close()
-            self._watch.close(connection.socket)
-            # What a client did not take is dropped here, not by the garbage collector.
-            with suppress(OSError, ValueError):
-                connection.wfile.close()
-
-        connection.communicate, connection.close = watched, closed
-        return connection
 
     def _accepted(self, connection: Any) -> None:
         """A connection that has been accepted, or has something to read: until it has, it holds no thread."""
@@ -242,6 +220,36 @@ class Listener:
                 agent=request.headers.get("user-agent", ""),
             )
         )
+
+
+class _Connection(HTTPConnection):  # type: ignore[misc]  # cheroot has no types
+    """A connection whose next request is waited for no longer than the watch allows once it has begun.
+
+    Nothing in it refers back to it: it is freed once it is closed. What only the garbage collector frees stays until
+    there is enough of it, which takes thousands of connections.
+    """
+
+    def __init__(self, watch: Watch, server: Any, sock: Any, makefile: Any = MakeFile) -> None:
+        super().__init__(server, sock, makefile)
+        # Caches of bound methods, for sockets of Unix.
+        del self.resolve_peer_creds, self.get_peer_creds
+        self._watch = watch
+
+    def communicate(self) -> Any:
+        """Answer one request; whether the connection stays open."""
+        self._watch.begin(self)
+        try:
+            return super().communicate()
+        finally:
+            self._watch.end(self)
+
+    def close(self) -> None:
+        """Close it once the client has what it was sent."""
+        self.rfile.close()
+        self._watch.close(self.socket)
+        # What a client did not take is dropped here, not by the garbage collector.
+        with suppress(OSError, ValueError):
+            self.wfile.close()
 
 
 class _Exchange:

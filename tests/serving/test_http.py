@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import socket
 import ssl
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+from cheroot.server import HTTPConnection
 
 from converter.errors import Invalid, NotFound, Usage
 from converter.serving import Server, Settings
@@ -204,6 +206,26 @@ def test_a_client_that_goes_away_while_it_is_answered_harms_nobody(serve: Serve,
     while client.ask("/v2/in/manifests/app").status == 429 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert client.ask("/v2/in/manifests/app").status == 200
+
+
+def test_a_closed_connection_is_freed_without_the_garbage_collector() -> None:
+    """Otherwise thousands wait for it: it runs when there is enough garbage, and memory grows until then."""
+    listener = Listener(Bounds(threads=2, grace=1), lambda _: Response(body=b"{}"), lambda _: None)
+    listener.start()
+    gc.collect()
+    gc.disable()
+    try:
+        host, _, port = listener.address.rpartition(":")
+        for _ in range(40):
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                connection.sendall(GET + b"Connection: close\r\n\r\n")
+                while connection.recv(4096):
+                    pass
+        # Each thread still has its last one.
+        assert sum(isinstance(one, HTTPConnection) for one in gc.get_objects()) <= 2 + 1
+    finally:
+        gc.enable()
+        listener.stop()
 
 
 def test_more_requests_than_may_wait_are_told_to_come_back() -> None:
