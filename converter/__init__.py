@@ -247,7 +247,7 @@ def serve(
     from converter.keyword_names import naming_keywords, reporting_keywords
     from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location
-    from converter.serving import Server, Settings
+    from converter.serving import Server, ServerSettings
     from converter.serving.catalogue import PLACE
 
     chosen = options_from(keywords)
@@ -256,7 +256,7 @@ def serve(
         SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)
         for one in sources
     ]
-    settings = Settings(
+    settings = ServerSettings(
         host=listen[0],
         port=listen[1],
         store=Path(folder),

@@ -45,30 +45,30 @@ class File(NamedTuple):
 class _Layer:
     """What one layer adds and hides."""
 
-    def __init__(self, opened: Open, held: Budget) -> None:
+    def __init__(self, opened: Open, budget: Budget) -> None:
         self.gone: set[bytes] = set()
         self.emptied: set[bytes] = set()
-        self._winners = EffectiveEntries(held)
+        self._effective = EffectiveEntries(budget)
         numbered: dict[int, tuple[bytes, Entry]] = {}
-        with closing(scan_entries(opened(), held)) as source:
+        with closing(scan_entries(opened(), budget)) as source:
             for ordinal, entry in enumerate(source):
                 path = require_contained(entry.name)
                 if entry.type not in fields.FILES:
                     continue
                 if b".wh." in path and is_whiteout(path, self.gone.add, self.emptied.add):
                     continue
-                for replaced in self._winners.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
+                for replaced in self._effective.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
                     name, other = numbered.pop(replaced)
                     if other.type != fields.DIR:  # it had hidden what is below before it was replaced
                         self.gone.add(name)
                 numbered[ordinal] = path, entry
         self.entries: dict[bytes, Entry] = dict(numbered.values())
-        self.directories: Collection[bytes] = self._winners.directories
+        self.directories: Collection[bytes] = self._effective.directories
         """All directories, also those that no entry describes."""
 
     def hides(self, path: bytes) -> bool:
         """Whether layers below cannot have a file at this path."""
-        return self._winners.hides(path, self.gone, self.emptied)
+        return self._effective.hides(path, self.gone, self.emptied)
 
 
 class Files:
@@ -76,7 +76,7 @@ class Files:
 
     def __init__(self, layers: Sequence[Open]) -> None:
         self._layers = layers
-        self._held = Budget()
+        self._budget = Budget()
         self._read: list[_Layer] = []
         """Those that have been read, the top one first."""
 
@@ -124,7 +124,7 @@ class Files:
         contents. ``depth`` 1 is what is in the directory itself, None everything.
         """
         found: dict[bytes, File] = {}
-        cover = HiddenPaths()
+        hidden = HiddenPaths()
         start = directory + b"/" if directory else b""
         level = start.count(b"/") + depth if depth is not None else MOST_DEEP
         for number, layer in self._each():
@@ -133,18 +133,18 @@ class Files:
                 if not path.startswith(start) or path.count(b"/") >= level or path == directory:
                     continue
                 is_directory = entry.type == fields.DIR
-                if not number or cover.lowest(path, parent_name(path), is_directory) == NO_LAYER:
+                if not number or hidden.lowest(path, parent_name(path), is_directory) == NO_LAYER:
                     found[path] = File(path, entry, top)
             for path in layer.directories:
                 new = path.startswith(start) and path.count(b"/") < level and path not in found and path != directory
-                if new and (not number or cover.lowest(path, parent_name(path), directory=True) == NO_LAYER):
+                if new and (not number or hidden.lowest(path, parent_name(path), directory=True) == NO_LAYER):
                     found[path] = File(path, None, top)
             if not top or layer.hides(directory + b"/.") or directory in layer.emptied:
                 break
             files = [path for path, one in layer.entries.items() if one.type != fields.DIR]
             listed = [path for path, one in layer.entries.items() if one.type == fields.DIR]
             gone = [*layer.gone, *files]
-            cover.descend(top, gone=gone, emptied=layer.emptied, directories=layer.directories, entries=listed)
+            hidden.descend(top, gone=gone, emptied=layer.emptied, directories=layer.directories, entries=listed)
         # As if split at slashes: nothing sorts before NUL, and no name has it.
         return sorted(found.values(), key=lambda one: one.path.replace(b"/", b"\0"))
 
@@ -200,11 +200,11 @@ class Files:
     def _content(self, path: bytes, number: int) -> Iterator[Block]:
         """The content of an entry, from its layer, which is read again."""
         own = self._read[len(self._layers) - 1 - number].entries[path].own
-        held = Budget()
-        with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), held)) as source:
+        budget = Budget()
+        with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), budget)) as source:
             for entry in source:
                 if require_contained(entry.name) == path and entry.own == own:
-                    yield from file_content(entry, held.limits.holes)
+                    yield from file_content(entry, budget.limits.holes)
                     return
 
     def _each(self) -> Iterator[tuple[int, _Layer]]:
@@ -213,5 +213,5 @@ class Files:
             if number == len(self._read):
                 layer = len(self._layers) - 1 - number
                 with within(f"layer[{layer}]"):
-                    self._read.append(_Layer(self._layers[layer], self._held))
+                    self._read.append(_Layer(self._layers[layer], self._budget))
             yield number, self._read[number]

@@ -80,16 +80,16 @@ def _keyword(found: re.Match[str]) -> str:
 
 
 def reporting_keywords(report: Report | None) -> Report:
-    """The report that a caller gave, or none, with keywords in place of options in what it hears."""
+    """The report that a caller gave, or none, with keywords in place of options in its events."""
     if report is None:
         return silent
 
-    def told(event: Event) -> None:
+    def report_keywords(event: Event) -> None:
         if isinstance(event, Warned | Failed):
             event = replace(event, fact=in_python(event.fact))
         report(event)
 
-    return told
+    return report_keywords
 
 
 @contextmanager

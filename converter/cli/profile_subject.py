@@ -25,7 +25,7 @@ from converter.system import cores
 if TYPE_CHECKING:
     from converter.opened_reference import OpenedReference
     from converter.stores.rootfs.source import RootfsSource
-    from converter.verification.unverified import Stored
+    from converter.verification.unverified import StoredImage
 
 
 class Profiled:
@@ -67,11 +67,11 @@ class Profiled:
         return opened_from(self.source, self.reference, self.store, self._files, self._aci_paths)
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> StoredImage:
         """The same, as verification takes it."""
-        from converter.verification.unverified import Stored
+        from converter.verification.unverified import StoredImage
 
-        return Stored(self.source, self.location, self.opened.root)
+        return StoredImage(self.source, self.location, self.opened.root)
 
     @cached_property
     def image(self) -> Image:

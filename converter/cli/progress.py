@@ -196,7 +196,7 @@ class Lines:
         self._clock = clock
         self._noun = noun
         self._sum = Sum()
-        self._began = self._told = clock()
+        self._began = self._last_line = clock()
 
     def show(self, event: Event) -> None:
         """Count an event, and print a line when it is time."""
@@ -205,8 +205,8 @@ class Lines:
             return
         self._sum.add(event)
         now = self._clock()
-        if now - self._told >= INTERVAL:
-            self._told = now
+        if now - self._last_line >= INTERVAL:
+            self._last_line = now
             show_error(self._line(now - self._began))
 
     def close(self) -> None:

@@ -132,7 +132,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     from converter.conversion import Options
     from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location
-    from converter.serving import Server, Settings
+    from converter.serving import Server, ServerSettings
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
@@ -158,7 +158,7 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     values["platforms"] = values.get("platforms") or ALL_PLATFORMS
     options = Options(**values, wanted=wanted_from_options(), store=store_from_options())
     entries = list(_entries(sources, configs, options, rename))
-    server = Server(entries, Settings(**settings), options, log=_logger(), report=warner())
+    server = Server(entries, ServerSettings(**settings), options, log=_logger(), report=warner())
     try:
         with server:
             if not flags().quiet:

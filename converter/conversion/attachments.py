@@ -106,13 +106,13 @@ def split_by_subject(
     attached: Iterable[PlannedAttachment], subjects: Iterable[Digest], elsewhere: str = ""
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments whose subjects the target has, and a loss for those whose subjects it lacks."""
-    held = set(subjects)
+    present = set(subjects)
     kept: list[PlannedAttachment] = []
     left: list[PlannedAttachment] = []
     for one in attached:
-        if one.attachment.subject in held:
+        if one.attachment.subject in present:
             kept.append(one)
-            held.add(one.attachment.descriptor.digest)
+            present.add(one.attachment.descriptor.digest)
         else:
             left.append(one)
     if not left:

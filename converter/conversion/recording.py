@@ -39,20 +39,20 @@ SMALL = 64 * KIB
 
 def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, workers: Workers) -> PlannedAttachment:
     """The record, ready to be written; ``files`` closes the temporary files that hold parts of it."""
-    making = _Making(before, after, files, workers)
-    layers = tuple(making.layers())
-    making.documents()
+    builder = _RecordBuilder(before, after, files, workers)
+    layers = tuple(builder.layers())
+    builder.documents()
     record = OriginRecord(
         root=before.root,
         settings=before.settings,
         name=before.called,
-        attachments=tuple(making.attachments()),
+        attachments=tuple(builder.attachments()),
         layers=layers,
     )
     config = known_bytes(origin_record.record_config(record), origin_record.DOCUMENT)
-    parts = [origin_record.part_descriptor(content, title) for content, title in making.parts.values()]
+    parts = [origin_record.part_descriptor(content, title) for content, title in builder.parts.values()]
     data = origin_record.manifest(config.descriptor, parts, after.done.descriptor)
-    contents = (config, *(content for content, _ in making.parts.values()))
+    contents = (config, *(content for content, _ in builder.parts.values()))
     return PlannedAttachment(
         attachment=Attachment(
             subject=after.done.descriptor.digest,
@@ -66,7 +66,7 @@ def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, worke
     )
 
 
-class _Making:
+class _RecordBuilder:
     """An origin record under construction."""
 
     def __init__(self, before: SelectedImage, after: Evaluated, files: ExitStack, workers: Workers) -> None:

@@ -53,11 +53,11 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
     If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
     """
     if wanted is not None:
-        from converter.verification.unverified import Stored
+        from converter.verification.unverified import StoredImage
         from converter.verification.verifying import judge_with_records
 
         with within(str(location)):
-            stored = Stored(source, recognised(location, source), root)
+            stored = StoredImage(source, recognised(location, source), root)
             judge_with_records(stored, replace(wanted, platform=platform)).require()
 
 
@@ -115,15 +115,15 @@ def carry_attachments(
             for one in attached
             if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
         )
-    held, left = attachments.split_by_subject(attached, subjects, elsewhere)
-    kept, placeless = adapted(held, destination, subjects, fetch)
+    covered, lost = attachments.split_by_subject(attached, subjects, elsewhere)
+    kept, placeless = adapted(covered, destination, subjects, fetch)
     found: list[Signature] = (
-        [each for one in held for each in stored_signatures.signatures_of_attachment(one.attachment, fetch)]
+        [each for one in covered for each in stored_signatures.signatures_of_attachment(one.attachment, fetch)]
         if kept
         else []
     )
     signatures = tuple(one.to_json() for one in found)
-    return Carried(attached=kept, losses=(*left, *placeless), signatures=signatures, stated=stated)
+    return Carried(attached=kept, losses=(*lost, *placeless), signatures=signatures, stated=stated)
 
 
 def restate_profiles(
@@ -160,7 +160,7 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
     from converter.verification.judgement import judge
-    from converter.verification.unverified import Stored
+    from converter.verification.unverified import StoredImage
     from converter.verification.wanted import SIGNATURE, Wanted
 
     keys, keyrings = [], []
@@ -174,7 +174,7 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     wanted = Wanted(
         keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
     )
-    return judge(Stored(source, location, root), wanted).ok
+    return judge(StoredImage(source, location, root), wanted).ok
 
 
 def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:

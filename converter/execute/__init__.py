@@ -203,19 +203,19 @@ class Threads:
 
     def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         content = leaf.derived(inputs)
-        recipe = repacking_key(content)
-        if recipe is None:
+        packing_key = repacking_key(content)
+        if packing_key is None:
             return self._make_anew(leaf, content), False
         memory = self._running.memory
-        with memory.turn(recipe[0]):
-            known = memory.packed(*recipe)
+        with memory.turn(packing_key[0]):
+            known = memory.packed(*packing_key)
             if known is not None:
                 require_diff_id(leaf, known.diff_id)
                 there = known.descriptor.retyped(leaf.media_type)
                 if self._sink.has(there) or self._put_kept(there):
                     return Made(descriptor=there, diff_id=known.diff_id), True
             made = self._make_anew(leaf, content)
-            memory.learn_packed(*recipe, made)
+            memory.learn_packed(*packing_key, made)
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:

@@ -101,9 +101,9 @@ def losses(item: Item, accepts: frozenset[str] = frozenset(), _settings: Setting
     elif unsafe:
         yield Loss(field="labels", reason=f"a runtime would obey {', '.join(map(ascii, unsafe))}")
     for loss in losses_elsewhere(item, name):
-        held = item.notes.confinement.losses.get(loss.field, loss)
-        if held is not None:
-            yield held
+        remaining = item.notes.confinement.losses.get(loss.field, loss)
+        if remaining is not None:
+            yield remaining
 
 
 def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:

@@ -86,12 +86,12 @@ def _init(self: Any, /, *placed: Any, **named: Any) -> None:
         for name in shape.factories.keys() - named.keys():
             named[name] = shape.factories[name]()
     if len(named) != len(shape.names):
-        raise _not_as_wanted(type(self), named)
+        raise _argument_error(type(self), named)
     try:
         for name, value in named.items():
             _put(self, name, value)
     except AttributeError:
-        raise _not_as_wanted(type(self), named) from None
+        raise _argument_error(type(self), named) from None
 
 
 def _named(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _named(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str
     return dict(zip(names, placed), **named)
 
 
-def _not_as_wanted(cls: Any, named: Mapping[str, Any]) -> TypeError:
+def _argument_error(cls: Any, named: Mapping[str, Any]) -> TypeError:
     names = cls.__shape__.names
     missing, unknown = sorted(names - named.keys()), sorted(named.keys() - names)
     facts = [f"{what} {names}" for what, names in (("unknown", unknown), ("missing", missing)) if names]

@@ -108,17 +108,19 @@ def choose_platform(platform: Platform, offered: Iterable[Platform | None]) -> i
 def _rank(platform: Platform, offer: Platform) -> int | None:
     if not (offer.os or offer.architecture):
         return -1
-    want, have = platform.normalised(), offer.normalised()
-    if (have.os, have.architecture) != (want.os, want.architecture):
+    asked, offered = platform.normalised(), offer.normalised()
+    if (offered.os, offered.architecture) != (asked.os, asked.architecture):
         return None
-    if want.os_version and have.os_version and want.os_version != have.os_version:
+    if asked.os_version and offered.os_version and asked.os_version != offered.os_version:
         return None
-    if have.variant == want.variant and bool(offer.variant) == bool(platform.variant):
+    if offered.variant == asked.variant and bool(offer.variant) == bool(platform.variant):
         return 1000
     if not offer.variant:
         return 0
-    have_level, want_level = _level(have), _level(want)
-    return have_level if have_level is not None and want_level is not None and have_level <= want_level else None
+    offered_level, asked_level = _level(offered), _level(asked)
+    if offered_level is None or asked_level is None or offered_level > asked_level:
+        return None
+    return offered_level
 
 
 def _level(platform: Platform) -> int | None:

@@ -20,7 +20,7 @@ from converter.model.document import (
 from converter.schema import aci_checks, aci_rules, docker_rules, json_rules, oci_rules
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import PROFILES, Finding, Rule, Strictness, Tolerated, is_tolerated
-from converter.schema.go_json import Folded, fold, would_fold
+from converter.schema.go_json import Folded, fold_members, would_fold_members
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
 RULES: tuple[Rule, ...] = (*json_rules.RULES, *oci_rules.RULES, *docker_rules.RULES, *aci_rules.RULES)
@@ -74,10 +74,10 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Strictness) -> 
             yield Finding(json_pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
     folded = Folded(value)
-    if would_fold(value, kind):
+    if would_fold_members(value, kind):
         yield from _spelling(value, kind, profile)
         if profile == "compat" and FAMILIES[kind] in {"docker", "aci"}:
-            folded = fold(value, kind, nulls=True)
+            folded = fold_members(value, kind, nulls=True)
     yield from _schema(folded, reading.floats or bool(reading.problems), kind, profile)
     yield from _by_rules(folded, kind, profile)
 
@@ -108,7 +108,7 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Strictness) -
 
 def _spelling(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
     """Members that a schema knows in different case."""
-    folded = fold(value, kind, nulls=False)
+    folded = fold_members(value, kind, nulls=False)
     for path, key in folded.clashes:
         fact = f'key "{key}" is ambiguous: another key differs from it only in case'
         yield from _text_finding("json/ambiguous-key", folded.original(path), fact, profile)

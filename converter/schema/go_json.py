@@ -42,8 +42,8 @@ class Folded:
         return path
 
 
-def would_fold(value: Any, kind: str) -> bool:
-    """Whether ``fold`` would change anything: there is a null, or a member that a schema knows in different case."""
+def would_fold_members(value: Any, kind: str) -> bool:
+    """Whether ``fold_members`` would change anything: a null, or a member that a schema knows in different case."""
     exact, lower = _names(kind)
     waiting = [value]
     while waiting:
@@ -61,15 +61,15 @@ def would_fold(value: Any, kind: str) -> bool:
     return False
 
 
-def fold(value: Any, kind: str, *, nulls: bool) -> Folded:
+def fold_members(value: Any, kind: str, *, nulls: bool) -> Folded:
     """Read a document of a kind as Go does; keep nulls if ``nulls`` is false."""
     name = f"{kind}.json"
     folded = Folded()
-    folded.value = _fold(value, [Subschema(name, schema_file(name))], "", folded, nulls)
+    folded.value = _fold_members(value, [Subschema(name, schema_file(name))], "", folded, nulls)
     return folded
 
 
-def _fold(value: Any, subschemas: list[Subschema], path: str, folded: Folded, nulls: bool) -> Any:
+def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded, nulls: bool) -> Any:
     if isinstance(value, dict):
         spelled = _spelled(value, _all_expanded(subschemas, value))
         return _fold_object(value, _all_expanded(subschemas, spelled), path, folded, nulls)
@@ -77,7 +77,7 @@ def _fold(value: Any, subschemas: list[Subschema], path: str, folded: Folded, nu
     if isinstance(value, list):
         items = _within(found, "items")
         zero = [_zero(items) if item is None and nulls else item for item in value]
-        return [_fold(item, items, f"{path}/{index}", folded, nulls) for index, item in enumerate(zero)]
+        return [_fold_members(item, items, f"{path}/{index}", folded, nulls) for index, item in enumerate(zero)]
     return value
 
 
@@ -107,7 +107,7 @@ def _fold_object(
                     result[name] = None
                 continue
             member = _zero(schemas)
-        result[name] = _fold(member, schemas, where, folded, nulls)
+        result[name] = _fold_members(member, schemas, where, folded, nulls)
     return result
 
 

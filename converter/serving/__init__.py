@@ -32,7 +32,7 @@ WAITING = 0.75
 
 
 @frozen
-class Settings:
+class ServerSettings:
     """How to serve: where to listen, with which certificate (PEM), to whom (an htpasswd file), from which folder, and
     from which repository, ``docker://HOST/REPO``, that other servers share.
 
@@ -63,7 +63,7 @@ class Server:
     def __init__(
         self,
         entries: Iterable[SyncEntry],
-        settings: Settings,
+        settings: ServerSettings,
         options: Options | None = None,
         *,
         log: Callable[[LogEntry], None] = lambda _: None,
@@ -180,7 +180,7 @@ class Server:
             return appc_pages.serve_aci(request, self._registry) or self._registry.answer(request)
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: ServerSettings) -> None:
     """Raise Usage for what would send passwords and images in the clear without being asked to."""
     if settings.key is not None and settings.certificate is None:
         raise Usage("a key without a certificate: add --tls-cert")
@@ -195,4 +195,4 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-__all__ = ["Server", "Settings"]
+__all__ = ["Server", "ServerSettings"]

@@ -59,7 +59,7 @@ class Catalogue:
         entries: Iterable[SyncEntry],
         report: Report = silent,
         *,
-        patience: float = LISTING_AGE,
+        listing_age: float = LISTING_AGE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """List the sources. Raises Usage if two images would get the same name."""
@@ -67,7 +67,7 @@ class Catalogue:
         self._registries = [Registry(entry=one) for one in entries if one.source.is_registry and not one.rename]
         self._entries = [one for one in entries if not (one.source.is_registry and not one.rename)]
         self._report = report
-        self._patience, self._clock = patience, clock
+        self._listing_age, self._clock = listing_age, clock
         self._lock = threading.Lock()
         self._listed: dict[str, dict[str, Job]] = {}
         self.failures: tuple[Unlisted, ...] = ()
@@ -139,10 +139,10 @@ class Catalogue:
         return self._listed.get(name, {})
 
     def _refresh(self) -> None:
-        if self._clock() - self._at < self._patience or not self._lock.acquire(blocking=False):
+        if self._clock() - self._at < self._listing_age or not self._lock.acquire(blocking=False):
             return  # what was listed last will do while another thread lists
         try:
-            if self._clock() - self._at >= self._patience:
+            if self._clock() - self._at >= self._listing_age:
                 with suppress(Usage):
                     self._list()
         finally:

@@ -31,7 +31,7 @@ from converter.model.limits import enforce_limits
 from converter.model.platform import ALL_PLATFORMS, only_platform
 from converter.model.reference import ImageName, Location
 from converter.ports import Sink, Source
-from converter.serving.image_store import ImageStore, ImageStoreSink, StoredImage
+from converter.serving.image_store import ImageStore, ImageStoreSink, ServedImage
 from converter.serving.responses import Refused, refusal
 from converter.serving.singleflight import Singleflight
 from converter.stores import open_source
@@ -122,7 +122,7 @@ class Conversions:
         self._under_way: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._resolving: Singleflight[Resolved] = Singleflight()
-        self._converting: Singleflight[StoredImage] = Singleflight()
+        self._converting: Singleflight[ServedImage] = Singleflight()
         self._forecasting: Singleflight[Descriptor | None] = Singleflight()
         self._hosts = Hosts(PER_HOST)
         self._workers = Workers(options.threads)
@@ -141,7 +141,7 @@ class Conversions:
         with self._lock:
             return sorted(str(job.source) for job in self._under_way.values())
 
-    def image(self, job: Job) -> StoredImage:
+    def image(self, job: Job) -> ServedImage:
         """The image of a job, converted if it is not there yet. Raises what conversions raise."""
         found = self._found(job)
         key = self.key(job, found)
@@ -161,7 +161,7 @@ class Conversions:
             self._remember(self._forecasts, key, made)
         return self._forecasts.get(key)
 
-    def with_digest(self, job: Job, digest: Digest) -> StoredImage | None:
+    def with_digest(self, job: Job, digest: Digest) -> ServedImage | None:
         """The image of a job as the source has it, or as it is served, if either has that digest."""
         try:
             original = unchanged_job(job)
@@ -173,7 +173,7 @@ class Conversions:
         except (NotFound, LossRefused, Unsupported, Usage):
             return None
 
-    def remake(self, job: Job, key: str) -> StoredImage:
+    def remake(self, job: Job, key: str) -> ServedImage:
         """Make an image anew that lacks a blob; raises NotFound if its source has another now."""
         for one in (job, unchanged_job(job), without_policy(job)):
             if _made_from(self.key(one, self._found(one))) == _made_from(key):
@@ -183,7 +183,7 @@ class Conversions:
     def key(self, job: Job, found: Resolved) -> str:
         """The policy that an image meets, what it is made from and how, and what refers to it."""
         options = job.options
-        said = {
+        depends_on = {
             "release": __version__,
             "root": str(found.root.digest),
             "place": job.destination.transport,
@@ -194,7 +194,7 @@ class Conversions:
             "called": options.called,
             "attachments": [options.attachments, options.remove_signatures, options.origin],
         }
-        made = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        made = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
         return f"{policy_of(options)}-{made}-{found.attached}"
 
     def refresh(self, name: str) -> None:
@@ -255,11 +255,11 @@ class Conversions:
         except ConverterError as error:
             return Resolved(at=at, seen=seen, error=error)
 
-    def _made(self, job: Job, found: Resolved) -> StoredImage:
+    def _made(self, job: Job, found: Resolved) -> ServedImage:
         key, name = self.key(job, found), name_of(job)[0]
         if (kept := self.store.bring(key, name)) is not None:
             return kept
-        with self.store.making(key, lambda: self._stopped), self._turns:
+        with self.store.locked(key, lambda: self._stopped), self._turns:
             # While this one waited, another server may have made it.
             if (kept := self.store.image(key) or self.store.bring(key, name)) is not None:
                 return kept
@@ -280,7 +280,7 @@ class Conversions:
                     del self._under_way[key]
             return self.store.add(made, *name_of(job))
 
-    def _converted(self, job: Job, found: Resolved) -> StoredImage:
+    def _converted(self, job: Job, found: Resolved) -> ServedImage:
         sink = ImageStoreSink(self.store, _accepts(job))
         (done,) = self._run(job, sink)
         # The tag may have moved since it was looked at: what was read says what the result was made from.

@@ -84,7 +84,7 @@ class Bounds:
     key: Path | None = None
     threads: int = THREADS
     queue: int = QUEUE
-    patience: float = IDLE_SECONDS
+    idle_seconds: float = IDLE_SECONDS
     head_time: float = HEAD_TIME
     grace: float = 30.0
 
@@ -113,7 +113,7 @@ class Listener:
             accepted_queue_size=bounds.queue,
             accepted_queue_timeout=0.1,
         )
-        self._server.timeout = bounds.patience
+        self._server.timeout = bounds.idle_seconds
         self._server.expiration_interval = TICK
         self._server.shutdown_timeout = bounds.grace
         self._server.request_queue_size = 512
@@ -305,8 +305,8 @@ def _partial(request: Request, answer: Response) -> tuple[int, dict[str, str], i
     etag = answer.headers.get("ETag", "")
     if answer.status != 200 or not etag:
         return answer.status, headers, 0, size
-    held = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
-    if etag in held or held == ["*"]:
+    etags = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    if etag in etags or etags == ["*"]:
         return 304, {name: text for name, text in headers.items() if name != "Content-Length"}, 0, 0
     headers["Accept-Ranges"] = "bytes"
     asked = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))

@@ -49,7 +49,7 @@ BLOBS, IMAGES, INCOMING, LOCKS = "blobs", "images", "incoming", "locks"
 
 
 @frozen
-class StoredImage:
+class ServedImage:
     """An image that was made: what it is made of, what refers to it, and the names under which it is served.
 
     ``key`` says what it was made from, and how; ``names`` has the tag under which each repository has it. Under a
@@ -115,7 +115,7 @@ class ImageStore:
         self._policies = policies
         self.evicted = 0
         self._lock = threading.Lock()
-        self._images: dict[str, StoredImage] = {}
+        self._images: dict[str, ServedImage] = {}
         self._members: dict[str, dict[Digest, tuple[Descriptor, str]]] = {}
         self._referrers: dict[tuple[str, Digest], dict[Digest, Attachment]] = {}
         self._tagged: dict[tuple[str, str], tuple[Descriptor, str]] = {}
@@ -133,23 +133,23 @@ class ImageStore:
             if path.stem not in self._images:
                 self._load(path)
 
-    def bring(self, key: str, name: str) -> StoredImage | None:
+    def bring(self, key: str, name: str) -> ServedImage | None:
         """The image with that key from where other servers keep it, under a repository's name; here, nowhere else."""
         del key, name
         return None
 
-    def image(self, key: str) -> StoredImage | None:
+    def image(self, key: str) -> ServedImage | None:
         """The image with that key if all of it is here; another process may have made it."""
         found = self._images.get(key) or self._load(self.folder / IMAGES / f"{key}.json")
         if found is None or not all(map(self.has, found.blobs)):
             return None
         return found
 
-    def images(self) -> Sequence[StoredImage]:
+    def images(self) -> Sequence[ServedImage]:
         """All images."""
         return tuple(self._images.values())
 
-    def add(self, image: StoredImage, name: str, tag: str) -> StoredImage:
+    def add(self, image: ServedImage, name: str, tag: str) -> ServedImage:
         """Keep an image, and serve it under a name, and those that it has already."""
         with self._lock:
             before = self._images.get(image.key)
@@ -226,7 +226,7 @@ class ImageStore:
         return made
 
     @contextlib.contextmanager
-    def making(self, key: str, stopped: Callable[[], bool]) -> Iterator[None]:
+    def locked(self, key: str, stopped: Callable[[], bool]) -> Iterator[None]:
         """Wait while another process makes the image with that key, unless ``stopped`` says that this one ends.
 
         On a file system without locks, several may make it, with the same result.
@@ -279,10 +279,10 @@ class ImageStore:
                 status = path.stat()
                 yield status.st_mtime, status.st_size, path
 
-    def _load(self, path: Path) -> StoredImage | None:
+    def _load(self, path: Path) -> ServedImage | None:
         """Read a record; one that cannot be read, or that is of another release, counts as none."""
         try:
-            image = StoredImage.from_json(load_object(path.read_bytes()))
+            image = ServedImage.from_json(load_object(path.read_bytes()))
         except (OSError, ConverterError):
             return None
         if image.key != path.stem:
@@ -291,7 +291,7 @@ class ImageStore:
             self._index(image)
         return image
 
-    def _write(self, image: StoredImage) -> None:
+    def _write(self, image: ServedImage) -> None:
         part = temporary_file(self.folder / INCOMING)
         try:
             with disk_errors(self.folder, "write"):
@@ -310,14 +310,14 @@ class ImageStore:
             place.parent.mkdir(parents=True, exist_ok=True)
             part.path.rename(place)
 
-    def _index(self, image: StoredImage) -> None:
+    def _index(self, image: ServedImage) -> None:
         self._images[image.key] = image
         for name, tag in image.names.items():
             if not (image.policy in self._policies or is_of_attachment(tag)):
                 continue
-            held = self._members.setdefault(name, {})
+            members = self._members.setdefault(name, {})
             for blob in image.blobs:
-                held[blob.digest] = (blob, image.key)
+                members[blob.digest] = (blob, image.key)
             for one in image.attached:
                 self._referrers.setdefault((name, one.subject), {})[one.descriptor.digest] = one
                 if one.tag:
@@ -344,11 +344,11 @@ class ImageStoreSink:
     def __exit__(self, *_: object) -> None:
         self._filling.close()
 
-    def kept(self, key: str) -> StoredImage:
+    def kept(self, key: str) -> ServedImage:
         """What was written."""
         assert self._root is not None, "no image was written"
         blobs, attached = tuple(self._blobs.values()), tuple(self._attached)
-        return StoredImage(key=key, root=self._root, blobs=blobs, attached=attached)
+        return ServedImage(key=key, root=self._root, blobs=blobs, attached=attached)
 
     def has(self, descriptor: Descriptor) -> bool:
         if not self._store.has(descriptor):

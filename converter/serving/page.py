@@ -12,7 +12,7 @@ from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
-from converter.serving.image_store import ImageStore, StoredImage
+from converter.serving.image_store import ImageStore, ServedImage
 from converter.serving.registry import Registry
 from converter.serving.responses import HTML, Request, Response
 from converter.verification.proof import PROOF_LEVELS
@@ -52,7 +52,7 @@ def page(request: Request, registry: Registry) -> Response:
     return Response(kind=HTML, body=body.encode(), headers=headers)
 
 
-def _row(name: str, tag: str, job: Job, image: StoredImage | None, store: ImageStore) -> dict[str, Any]:
+def _row(name: str, tag: str, job: Job, image: ServedImage | None, store: ImageStore) -> dict[str, Any]:
     row = {"name": name, "tag": tag, "source": str(job.source)}
     if image is None:
         return row | {"digest": "", "size": 0, "level": "", "signers": (), "platforms": ()}

@@ -13,21 +13,21 @@ from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.serving.image_store import ImageStore, StoredImage
+from converter.serving.image_store import ImageStore, ServedImage
 from converter.verification.proof import IDENTICAL
-from converter.verification.unverified import Stored
+from converter.verification.unverified import StoredImage
 from converter.verification.verifying import judge_with_records
 from converter.verification.wanted import Wanted
 
 
-class StoredSource:
+class ServedSource:
     """An image of the store, as verification reads it."""
 
     local = True
     unpacked = False
     losses = ()
 
-    def __init__(self, store: ImageStore, image: StoredImage) -> None:
+    def __init__(self, store: ImageStore, image: ServedImage) -> None:
         self._store = store
         self._image = image
 
@@ -54,13 +54,13 @@ class StoredSource:
         return [one for one in self._image.attached if one.subject == subject]
 
 
-def with_proof(store: ImageStore, image: StoredImage, job: Job, root: Descriptor, wanted: Wanted) -> StoredImage:
+def with_proof(store: ImageStore, image: ServedImage, job: Job, root: Descriptor, wanted: Wanted) -> ServedImage:
     """An image with those who signed it, or what it was converted from, and the level of the proof.
 
     ``root`` is what the source has, and was found to be signed as ``wanted``.
     """
     try:
-        judgement = judge_with_records(Stored(StoredSource(store, image), job.source, image.root), wanted)
+        judgement = judge_with_records(StoredImage(ServedSource(store, image), job.source, image.root), wanted)
     except ConverterError:
         return image
     verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]

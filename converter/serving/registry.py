@@ -16,7 +16,7 @@ from converter.model.document import load_object
 from converter.model.reference import COMPONENT, is_of_attachment
 from converter.serving.catalogue import Catalogue
 from converter.serving.conversions import Conversions, without_policy
-from converter.serving.image_store import ImageStore, StoredImage
+from converter.serving.image_store import ImageStore, ServedImage
 from converter.serving.responses import Refused, Request, Response, of_error, of_json, refusal
 
 PAGE = 1000
@@ -114,14 +114,16 @@ class Registry:
             with suppress(ConverterError, Refused):
                 # What was attached since it was made is served with it from now on.
                 self._remake(name, found[1])
-        wanted = request.query.get("artifactType", "")
+        artifact_type = request.query.get("artifactType", "")
         rows = []
         for one in self.store.referrers(name, subject):
             row = self._referrer(one.descriptor)
-            if not wanted or row.artifact_type == wanted:
+            if not artifact_type or row.artifact_type == artifact_type:
                 rows.append(row.to_json())
         index = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": rows}
-        return of_json(index, kind=types.OCI_INDEX, headers={"OCI-Filters-Applied": "artifactType"} if wanted else None)
+        return of_json(
+            index, kind=types.OCI_INDEX, headers={"OCI-Filters-Applied": "artifactType"} if artifact_type else None
+        )
 
     def _referrer(self, described: Descriptor) -> Descriptor:
         """The descriptor of a referrer, with its type and annotations, which are in its manifest."""
@@ -157,7 +159,7 @@ class Registry:
             found = look()
         return found
 
-    def _with_digest(self, name: str, digest: Digest, host: str) -> StoredImage | None:
+    def _with_digest(self, name: str, digest: Digest, host: str) -> ServedImage | None:
         refused: ConverterError | None = None
         for looked, job in enumerate(self.catalogue.by_digest(name, digest, host)):
             if looked == LOOKED_AT:

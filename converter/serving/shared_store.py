@@ -22,7 +22,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.members import required_member
 from converter.model.reference import ImageName, Location
-from converter.serving.image_store import ImageStore, StoredImage
+from converter.serving.image_store import ImageStore, ServedImage
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.streams.blocks import RereadableBlocks
 
@@ -62,25 +62,25 @@ class SharedStore(ImageStore):
                 if key not in self._images:
                     self.bring(key, name)
 
-    def bring(self, key: str, name: str) -> StoredImage | None:
-        return self._tried(lambda: self._brought(key, name), None)
+    def bring(self, key: str, name: str) -> ServedImage | None:
+        return self._tried(lambda: self._fetched(key, name), None)
 
-    def add(self, image: StoredImage, name: str, tag: str) -> StoredImage:
+    def add(self, image: ServedImage, name: str, tag: str) -> ServedImage:
         """Keep an image here and there; other servers find it once this returns."""
         added = super().add(image, name, tag)
-        self._tried(lambda: self._shared(added, name), None)
+        self._tried(lambda: self._pushed(added, name), None)
         return added
 
     def _keys(self, name: str) -> tuple[str, ...]:
         with open_source(self._at(name), self._options) as source:
             return source.names()
 
-    def _brought(self, key: str, name: str) -> StoredImage:
+    def _fetched(self, key: str, name: str) -> ServedImage:
         place = self._at(name, key)
         with open_source(place, self._options) as source, self.filling():
             manifest = load_object(source.fetch(source.resolve("")).read())
             record = source.fetch(Descriptor.from_json(required_member(manifest, "config", dict))).read()
-            image = StoredImage.from_json(load_object(record))
+            image = ServedImage.from_json(load_object(record))
             if image.key != key:
                 raise NotFound(f"{place} is the record of another image")
             for blob in image.blobs:
@@ -88,7 +88,7 @@ class SharedStore(ImageStore):
                     self.take(source.fetch(blob.retyped(BYTES)).blocks(), blob)
         return super().add(image, name, image.names.get(name, key))
 
-    def _shared(self, image: StoredImage, name: str) -> None:
+    def _pushed(self, image: ServedImage, name: str) -> None:
         record = known_bytes(json.dumps(image.to_json()).encode(), RECORD)
         layers = {blob.digest: blob.retyped(BYTES) for blob in image.blobs}
         document = {

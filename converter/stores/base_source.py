@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment, Loss
 from converter.ports import Source
-from converter.stores.image_names import Catalogue, CatalogueEntry
+from converter.stores.image_names import ImageNames, ListedImage
 from converter.streams.blocks import ClosedOnExit
 
 
@@ -50,9 +50,7 @@ class SingleSource(BaseSource, ABC):
         return ("@0",)
 
     def resolve(self, name: str) -> Descriptor:
-        return Catalogue(where=self.where, offers=(CatalogueEntry(root=self.root),), positions=(self.root,)).resolve(
-            name
-        )
+        return ImageNames(where=self.where, offers=(ListedImage(root=self.root),), positions=(self.root,)).resolve(name)
 
 
 class NameListing(BaseSource):

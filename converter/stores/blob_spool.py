@@ -27,29 +27,29 @@ class BlobSpool(ClosedOnExit):
     """
 
     def __init__(self, most: int = MOST_KEPT) -> None:
-        self._held: ResourcePool[Digest, _Held] = ResourcePool(most)
+        self._blobs: ResourcePool[Digest, _SpooledBlob] = ResourcePool(most)
         self._lock = threading.Lock()
         self.fetched = 0
 
     def close(self) -> None:
         """Free the disk space: the files are unnamed."""
-        self._held.close()
+        self._blobs.close()
 
     def blocks(self, known: Known) -> Iterator[Block]:
         """The bytes of a blob, fetched from its source only once."""
-        with self._held.use(known.descriptor.digest, lambda: self._fetched(known)) as held:
-            yield from file_blocks(held.fd, 0, held.size)
+        with self._blobs.use(known.descriptor.digest, lambda: self._fetched(known)) as spooled:
+            yield from file_blocks(spooled.fd, 0, spooled.size)
 
-    def _fetched(self, known: Known) -> _Held:
+    def _fetched(self, known: Known) -> _SpooledBlob:
         fd = spool.spool_blocks(known.blocks())
         size = os.fstat(fd).st_size
         with self._lock:
             self.fetched += size
-        return _Held(fd=fd, size=size)
+        return _SpooledBlob(fd=fd, size=size)
 
 
 @frozen
-class _Held:
+class _SpooledBlob:
     """An unnamed file."""
 
     fd: int

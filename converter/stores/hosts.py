@@ -92,8 +92,8 @@ class Hosts(ClosedOnExit):
         self.on_back_off: Callable[[str, float], None] | None = None
         """Called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
         self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
-        self._patience: dict[str, RetryPolicy] = {}
-        self._held: dict[str, float] = {}
+        self._retry_policies: dict[str, RetryPolicy] = {}
+        self._back_off_until: dict[str, float] = {}
         self._repositories: dict[tuple[str, str], Repository] = {}
         self._connections: WeakSet[Connection] = WeakSet()
         self._shared: OrderedDict[Hashable, Any] = OrderedDict()
@@ -173,30 +173,30 @@ class Hosts(ClosedOnExit):
         with self._lock:
             return self._gates.setdefault((host, push), threading.BoundedSemaphore(self.most))
 
-    def patience(self, host: str, retries: int) -> RetryPolicy:
+    def retry_policy(self, host: str, retries: int) -> RetryPolicy:
         """The shared back-off for that host: if one request is asked to wait, all do."""
         # Imported here because conversions between files do not need it: parsing HTTP dates costs 8 ms.
         from converter.stores.retry import RetryPolicy
 
         with self._lock:
-            if host not in self._patience:
+            if host not in self._retry_policies:
                 asked = max(retries, ASKED) if self.most else None
-                patience = self._patience[host] = RetryPolicy(
+                policy = self._retry_policies[host] = RetryPolicy(
                     retries,
                     self._sleep,
                     asked=asked,
                     on_back_off=partial(self._backed_off, host),
                     on_retry=partial(self._report_retry, host),
                 )
-                patience.hold(self._held.get(host, 0.0) - time.monotonic())
-            return self._patience[host]
+                policy.back_off(self._back_off_until.get(host, 0.0) - time.monotonic())
+            return self._retry_policies[host]
 
-    def hold(self, host: str, seconds: float) -> None:
+    def back_off(self, host: str, seconds: float) -> None:
         """Back off from a host because it asked another machine to, even if this one has not contacted it yet."""
         with self._lock:
-            self._held[host] = time.monotonic() + seconds
-            if host in self._patience:
-                self._patience[host].hold(seconds)
+            self._back_off_until[host] = time.monotonic() + seconds
+            if host in self._retry_policies:
+                self._retry_policies[host].back_off(seconds)
 
     def _report_retry(self, host: str, error: Interrupted, seconds: float, failures: int, most: int) -> None:
         """Report a wait, unless it is short, and only once for many threads."""

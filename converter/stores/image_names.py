@@ -20,7 +20,7 @@ _SHOWN = 50
 
 
 @frozen(kw_only=False)
-class CatalogueEntry:
+class ListedImage:
     """An image: the names it is listed under, their other spellings, and the tags that may stand for them."""
 
     root: Descriptor
@@ -33,7 +33,7 @@ Found = dict[str, dict[Digest, Descriptor]]
 """The distinct roots that a name may mean, each as the first offer has it."""
 
 
-class Catalogue:
+class ImageNames:
     """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people; ``fetch``
     finds what is there by digest without being listed, such as an image of an index.
 
@@ -44,7 +44,7 @@ class Catalogue:
         self,
         *,
         where: str,
-        offers: Iterable[CatalogueEntry],
+        offers: Iterable[ListedImage],
         positions: Iterable[Descriptor],
         fetch: Callable[[Descriptor], Known] | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class Catalogue:
     def _tagged(self) -> Found:
         return self._found(lambda offer: offer.tags)
 
-    def _found(self, names: Callable[[CatalogueEntry], Iterable[str]]) -> Found:
+    def _found(self, names: Callable[[ListedImage], Iterable[str]]) -> Found:
         found: Found = {}
         for offer in self.offers:
             for name in filter(None, names(offer)):

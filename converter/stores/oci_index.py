@@ -19,7 +19,7 @@ from converter.model.document import dump_json, go_key
 from converter.model.members import lenient_member, member_or_empty
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
-from converter.stores.image_names import CatalogueEntry, full_reference
+from converter.stores.image_names import ListedImage, full_reference
 from converter.stores.media import Medium
 
 INDEX, LAYOUT = "index.json", "oci-layout"
@@ -84,13 +84,13 @@ def index_entries(
     )
 
 
-def catalogue_entry(entry: Descriptor) -> CatalogueEntry:
+def listed_image(entry: Descriptor) -> ListedImage:
     """The names of an entry: in full if that is known, else its reference name."""
     short, full = entry.annotations.get(REF_NAME, ""), entry.annotations.get(FULL_NAME, "")
     names = dict.fromkeys(name for name in (full, short) if name)
     listed = short if not full or _tag(short) else full
     tags = tuple(dict.fromkeys(tag for tag in map(_tag, names) if tag))
-    return CatalogueEntry(root=entry, names=(listed,) if listed else (), aliases=tuple(names), tags=tags)
+    return ListedImage(root=entry, names=(listed,) if listed else (), aliases=tuple(names), tags=tags)
 
 
 def attached_to(entry: Descriptor) -> Digest | None:

@@ -22,7 +22,7 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.stores import oci_index
 from converter.stores.base_source import BaseSource
-from converter.stores.image_names import Catalogue
+from converter.stores.image_names import ImageNames
 from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.layout_target import LayoutTarget
@@ -102,10 +102,10 @@ class OciLayout(BaseSource):
         return self.attached.to(subject)
 
     @cached_property
-    def _catalogue(self) -> Catalogue:
-        offers = [oci_index.catalogue_entry(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
+    def _catalogue(self) -> ImageNames:
+        offers = [oci_index.listed_image(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
         images = tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
-        return Catalogue(where=self.medium.where, offers=images, positions=self.entries, fetch=self.fetch)
+        return ImageNames(where=self.medium.where, offers=images, positions=self.entries, fetch=self.fetch)
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:

@@ -1,4 +1,4 @@
-"""A caller's options for stores: bounds, credentials, patience."""
+"""A caller's options for stores: bounds, credentials, timeouts and retries."""
 
 from __future__ import annotations
 

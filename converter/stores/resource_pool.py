@@ -26,7 +26,7 @@ class _Slot(Generic[T]):
     """The place of a thing, which its first user makes while others wait for it."""
 
     def __init__(self) -> None:
-        self.making = threading.Lock()
+        self.opening = threading.Lock()
         self.thing: T | None = None
         self.users = 0
 
@@ -54,7 +54,7 @@ class ResourcePool(Generic[K, T]):
             self._slots.move_to_end(key)
             slot.users += 1
         try:
-            with slot.making:
+            with slot.opening:
                 if slot.thing is None:
                     slot.thing = make()
             yield slot.thing
@@ -64,11 +64,11 @@ class ResourcePool(Generic[K, T]):
                 self._shrink()
 
     def _shrink(self) -> None:
-        held = sum(slot.thing.size for slot in self._slots.values() if slot.thing is not None)
+        total = sum(slot.thing.size for slot in self._slots.values() if slot.thing is not None)
         for key, slot in list(self._slots.items()):
-            if held <= self._most:
+            if total <= self._most:
                 break
             if not slot.users and slot.thing is not None:
-                held -= slot.thing.size
+                total -= slot.thing.size
                 slot.thing.close()
                 del self._slots[key]

@@ -98,12 +98,12 @@ class RetryPolicy:
         if not busy:
             self._sleep(seconds)
             return
-        self.hold(seconds)
+        self.back_off(seconds)
         if self._on_back_off is not None:
             self._on_back_off(seconds)
         self.wait()
 
-    def hold(self, seconds: float) -> None:
+    def back_off(self, seconds: float) -> None:
         """Back off for that many seconds, as the host has asked."""
         with self._lock:
             self._not_before = max(self._not_before, self._now() + seconds)

@@ -114,20 +114,20 @@ def join_blocks(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
 def peek(blocks: Blocks, size: int) -> tuple[bytes, Iterator[Block]]:
     """The first ``size`` bytes (fewer if the stream is shorter), and the whole stream, these bytes included."""
     source = iter(blocks)
-    held: list[Block] = []
+    parts: list[Block] = []
     head = b""
     for block in source:
-        held.append(block)
+        parts.append(block)
         head += bytes(block[: size - len(head)])
         if len(head) == size:
             break
-    return head, _resumed(held, source)
+    return head, _resumed(parts, source)
 
 
-def _resumed(held: list[Block], source: Iterator[Block]) -> Iterator[Block]:
+def _resumed(parts: list[Block], source: Iterator[Block]) -> Iterator[Block]:
     with closing(source) as rest:
-        while held:
-            yield held.pop(0)
+        while parts:
+            yield parts.pop(0)
         yield from rest
 
 
@@ -160,18 +160,18 @@ def equal_streams(a: Blocks, b: Blocks) -> bool:
 def trailing_zeros(a: Blocks, b: Blocks) -> int | None:
     """The number of NULs in ``b`` after the bytes of ``a``; None if it begins or continues otherwise."""
     with closing(a) as left, closing(b) as right:
-        held, place = b"", 0
+        other, place = b"", 0
         for block in left:
             one = memoryview(block)
             while one:
-                if place == len(held):
-                    held, place = _next(right), 0
-                size = min(len(one), len(held) - place)
+                if place == len(other):
+                    other, place = _next(right), 0
+                size = min(len(one), len(other) - place)
                 # Nothing is copied: comparing views goes item by item, but startswith compares at once.
-                if not size or not held.startswith(one[:size], place):
+                if not size or not other.startswith(one[:size], place):
                     return None
                 one, place = one[size:], place + size
-        count, rest = 0, held[place:] or _next(right)
+        count, rest = 0, other[place:] or _next(right)
         while rest:
             if rest.strip(b"\0"):
                 return None

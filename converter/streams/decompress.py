@@ -55,36 +55,36 @@ def _decompressed(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Bloc
         if codec == "tar":
             yield from _bounded(source, None, limits)
             return
-        feed = Feed(codec, source)
-        yield from _bounded(_unpacked(feed, codec, limits), feed, limits)
-        if not feed.count:
-            raise feed.truncated()
+        compressed = CompressedInput(codec, source)
+        yield from _bounded(_unpacked(compressed, codec, limits), compressed, limits)
+        if not compressed.count:
+            raise compressed.truncated()
 
 
-def _unpacked(feed: Feed, codec: Codec, limits: Limits) -> Iterator[Block]:
+def _unpacked(compressed: CompressedInput, codec: Codec, limits: Limits) -> Iterator[Block]:
     if codec == "gzip":
-        return _gunzip(feed)
+        return _gunzip(compressed)
     if codec == "zstd":
         from converter.streams.unzstd import unzstd
 
-        return join_blocks(unzstd(feed, limits))
-    return join_blocks(_bunzip2(feed) if codec == "bzip2" else _unxz(feed, limits))
+        return join_blocks(unzstd(compressed, limits))
+    return join_blocks(_bunzip2(compressed) if codec == "bzip2" else _unxz(compressed, limits))
 
 
-def _bounded(blocks: Iterator[Block], feed: Feed | None, limits: Limits) -> Iterator[Block]:
+def _bounded(blocks: Iterator[Block], compressed: CompressedInput | None, limits: Limits) -> Iterator[Block]:
     size = 0
     for block in blocks:
         size += len(block)
         if size > limits.layer:
             raise LimitExceeded(f"more than {limits.layer} bytes when decompressed (limit: layer)")
-        if feed is not None and size > max(RATIO_FROM, limits.ratio * feed.count):
+        if compressed is not None and size > max(RATIO_FROM, limits.ratio * compressed.count):
             raise LimitExceeded(
-                f"{feed.count} bytes decompress to {size}: at most {limits.ratio} times as many (limit: ratio)"
+                f"{compressed.count} bytes decompress to {size}: at most {limits.ratio} times as many (limit: ratio)"
             )
         yield block
 
 
-def _gunzip(feed: Feed) -> Iterator[Block]:
+def _gunzip(compressed: CompressedInput) -> Iterator[Block]:
     from zlib import error as zlib_error
 
     from isal import igzip
@@ -93,48 +93,51 @@ def _gunzip(feed: Feed) -> Iterator[Block]:
     library: Any = igzip
     # It raises OverflowError if the name or comment of a member is longer than its buffer.
     failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib_error, OverflowError)
-    reader = library.IGzipFile(fileobj=feed, mode="rb")
+    reader = library.IGzipFile(fileobj=compressed, mode="rb")
     while True:
         try:
             data: bytes = reader.read(BLOCK)
         except EOFError:
-            raise feed.truncated() from None
+            raise compressed.truncated() from None
         except failures as error:
-            raise feed.corrupt(error) from None
+            raise compressed.corrupt(error) from None
         if not data:
             return
         yield data
 
 
-def _bunzip2(feed: Feed) -> Iterator[bytes]:
+def _bunzip2(compressed: CompressedInput) -> Iterator[bytes]:
     import bz2
 
-    return _streams(feed, bz2.BZ2Decompressor, OSError, 0)
+    return _streams(compressed, bz2.BZ2Decompressor, OSError, 0)
 
 
-def _unxz(feed: Feed, limits: Limits) -> Iterator[bytes]:
+def _unxz(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
     import lzma
 
     def start() -> LZMADecompressor:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.window)
 
-    return _streams(feed, start, lzma.LZMAError, limits.window)
+    return _streams(compressed, start, lzma.LZMAError, limits.window)
 
 
 def _streams(
-    feed: Feed, start: Callable[[], BZ2Decompressor | LZMADecompressor], failure: type[Exception], window: int
+    compressed: CompressedInput,
+    start: Callable[[], BZ2Decompressor | LZMADecompressor],
+    failure: type[Exception],
+    window: int,
 ) -> Iterator[bytes]:
     """Decompress stream after stream, each with a fresh decompressor, until only zeros are left."""
-    rest = bytes(feed.take(SLICE_FIRST))
+    rest = bytes(compressed.take(SLICE_FIRST))
     while rest:
         unpacker = start()
         size = SLICE_FIRST
         while not unpacker.eof:
             if unpacker.needs_input and not rest:
-                rest = bytes(feed.take(size))
+                rest = bytes(compressed.take(size))
                 size = min(2 * size, SLICE_MOST)
                 if not rest:
-                    raise feed.truncated()
+                    raise compressed.truncated()
             try:
                 data = unpacker.decompress(rest, BLOCK)
             except failure as error:
@@ -142,16 +145,16 @@ def _streams(
                     raise LimitExceeded(
                         f"the stream needs a dictionary of more than {window} bytes (limit: window)"
                     ) from None
-                raise feed.corrupt(error) from None
+                raise compressed.corrupt(error) from None
             rest = b""
             if data:
                 yield data
         rest = unpacker.unused_data.lstrip(b"\0")
-        while not rest and (more := feed.take(SLICE_MOST)):
+        while not rest and (more := compressed.take(SLICE_MOST)):
             rest = bytes(more).lstrip(b"\0")
 
 
-class Feed:
+class CompressedInput:
     """Hands out a stream piece by piece; ``count`` is how many bytes have been handed out."""
 
     def __init__(self, codec: str, blocks: Iterator[Block]) -> None:

@@ -24,13 +24,13 @@ Piece = tuple[Block, bytes, bool]
 
 def pigz_blocks(blocks: Blocks) -> Iterator[Piece]:
     """The blocks that pigz makes."""
-    known, held = b"", b""
+    dictionary, pending = b"", b""
     for block in reblock(blocks, SIZE):
-        if held:
-            yield held, known, False
-            known = held[-DICTIONARY:]
-        held = bytes(block)
-    yield held, known, True
+        if pending:
+            yield pending, dictionary, False
+            dictionary = pending[-DICTIONARY:]
+        pending = bytes(block)
+    yield pending, dictionary, True
 
 
 def pigz_deflater(level: int) -> Callable[[Piece], bytes]:

@@ -276,11 +276,11 @@ def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
         feeder.start()
         try:
             process.stdout.read(10)
-            held = b""
+            tail = b""
             while data := process.stdout.read(BLOCK):
-                held += data
-                yield held[:-8]
-                held = held[-8:]
+                tail += data
+                yield tail[:-8]
+                tail = tail[-8:]
         finally:
             process.kill()
             feeder.join()

@@ -102,9 +102,9 @@ class _Squash:
         self._prefix = prefix
         self._keep = keep
         self._replaced = replaced
-        self._held = Budget()
-        self._cover = HiddenPaths()
-        self._links = Links(self._written, self._held, dangling=dangling)
+        self._budget = Budget()
+        self._hidden = HiddenPaths()
+        self._links = Links(self._written, self._budget, dangling=dangling)
         self._rooted = False
 
     def output(self, root: bytes, after: Blocks) -> Iterator[Block]:
@@ -121,11 +121,11 @@ class _Squash:
             self._links.close()
 
     def _layer(self, layer: int) -> Iterator[Block]:
-        cover, links, effective = self._cover, self._links, EffectiveEntries(self._held)
+        hidden, links, effective = self._hidden, self._links, EffectiveEntries(self._budget)
         gone: list[bytes] = []
         emptied: list[bytes] = []
         listed: list[bytes] = []
-        with closing(scan_entries(self._layers[layer](), self._held)) as source:
+        with closing(scan_entries(self._layers[layer](), self._budget)) as source:
             numbered = enumerate(source)
             for ordinal, entry in numbered:
                 path, kind = entry.name, entry.type
@@ -141,7 +141,7 @@ class _Squash:
                 replaced = effective.add(path, above, ordinal, directory)
                 if replaced and not self._replaced.issuperset((layer, other) for other in replaced):
                     raise self._superseded(layer, path, replaced, effective, numbered)
-                lowest = cover.lowest(path, above, directory)
+                lowest = hidden.lowest(path, above, directory)
                 counts = (layer, ordinal) not in self._replaced
                 stays = counts and lowest == NO_LAYER and (self._keep is None or path in self._keep[directory])
                 if directory:
@@ -163,7 +163,7 @@ class _Squash:
                     if links.local or links.needed or claimed:
                         yield from links.shown(path, layer, claimed)
         effective.ordinals.clear()
-        cover.descend(layer, gone=gone, emptied=emptied, directories=effective.directories, entries=listed)
+        hidden.descend(layer, gone=gone, emptied=emptied, directories=effective.directories, entries=listed)
         links.descend()
 
     def _link(

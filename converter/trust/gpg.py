@@ -16,7 +16,7 @@ from converter.errors import Untrusted
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 
-_PATIENCE = 120
+_TIMEOUT = 120
 _GOOD, _NEW, _VALID, _PLAINTEXT = "GOODSIG", "NEWSIG", "VALIDSIG", "PLAINTEXT"
 _STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
 _BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
@@ -73,7 +73,7 @@ def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak:
         *options,
     ]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.TimeoutExpired):
         raise Untrusted("gpg did not answer") from None
     lines = done.stdout.decode(errors="replace").splitlines()

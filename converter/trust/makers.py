@@ -18,7 +18,7 @@ from converter.trust.private_keys import PrivateKey
 from converter.version import __version__
 
 CREATOR = f"transship {__version__}"
-_PATIENCE = 300
+_TIMEOUT = 300
 
 
 @frozen(kw_only=False)
@@ -121,7 +121,7 @@ class GpgUser:
     def _gpg(self, options: list[str], data: bytes) -> bytes:
         command = ["gpg", "--batch", "--quiet", *options]
         try:
-            done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, check=False)
+            done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT, check=False)
         except FileNotFoundError:
             raise Invalid(f'cannot sign with "{self.name}": gpg is not installed; a key file works without') from None
         except subprocess.TimeoutExpired:

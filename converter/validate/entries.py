@@ -23,9 +23,9 @@ _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
 class PendingLinks:
     """Names and targets of links, compressed, so that half a million in each of many layers fit into memory."""
 
-    def __init__(self, held: Budget) -> None:
-        """``held`` counts the compressed bytes, over all layers."""
-        self._held = held
+    def __init__(self, budget: Budget) -> None:
+        """``budget`` counts the compressed bytes, over all layers."""
+        self._budget = budget
         self._packer: zlib._Compress | None = None
         self._packed: list[bytes] = []
         self._plain: list[bytes] = []
@@ -67,24 +67,24 @@ class PendingLinks:
     def _keep(self, packed: bytes) -> None:
         if packed:
             self._packed.append(packed)
-            self._held.add(len(packed))
+            self._budget.add(len(packed))
 
 
 class LayerEntries:
     """The entries of one layer; paths are clean. Once finished, it keeps only what the layers above ask for."""
 
-    def __init__(self, tell: ReportProblem, order: bool, held: Budget) -> None:
-        """``order``: report whiteouts that follow their siblings. ``held`` counts the memory of links and names."""
+    def __init__(self, tell: ReportProblem, order: bool, budget: Budget) -> None:
+        """``order``: report whiteouts that follow their siblings. ``budget`` counts the memory of links and names."""
         self._tell = tell
         self._order = order
         self._parents: set[bytes] = set()
-        self._links = PendingLinks(held)
+        self._links = PendingLinks(budget)
         self._paths: dict[bytes, bool] = {}
         """For each path, whether it is not a directory."""
         self._removed: set[bytes] = set()
         self._emptied: set[bytes] = set()
-        self._held = held
-        self.waiting = PendingLinks(held)
+        self._budget = budget
+        self.waiting = PendingLinks(budget)
         """Hard links whose target is not in this layer."""
         self.files = self.directories = self.removed = self.emptied = array("q")
         """The hashes of names that need no longer be kept; Python keys the hash anew for every process."""
@@ -148,7 +148,7 @@ class LayerEntries:
 
     def _remember(self) -> None:
         """Raises LimitExceeded."""
-        self._held.add(8 * (len(self._paths) + len(self._removed) + len(self._emptied)))
+        self._budget.add(8 * (len(self._paths) + len(self._removed) + len(self._emptied)))
         self.files = array("q", (hash(name) for name, file in self._paths.items() if file))
         self.directories = array("q", (hash(name) for name, file in self._paths.items() if not file))
         self.removed, self.emptied = array("q", map(hash, self._removed)), array("q", map(hash, self._emptied))

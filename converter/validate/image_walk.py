@@ -82,7 +82,7 @@ class ImageWalk:
         kind = types.KINDS.get(descriptor.media_type) or guess_kind(data)
         document = self._document(data, kind or "oci-manifest", path_below(place, _part(kind)))
         self.seen[descriptor.digest] = Seen(descriptor, document)
-        self._said(descriptor, document, path_below(place, _part(kind)))
+        self._check_media_type(descriptor, document, path_below(place, _part(kind)))
         if kind in {"oci-index", "docker-manifest-list"}:
             self._index(document, place, depth)
         elif kind == "docker-schema1":
@@ -124,7 +124,7 @@ class ImageWalk:
         value = read_json(data).value
         return value if isinstance(value, dict) else {}
 
-    def _said(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
+    def _check_media_type(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
         stated = document.get("mediaType")
         if isinstance(stated, str) and stated and descriptor.media_type and stated != descriptor.media_type:
             fact = f'mediaType is "{stated[:100]}": the descriptor says "{descriptor.media_type}"'

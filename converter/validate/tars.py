@@ -30,13 +30,13 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 )
 
 
-def scan_tar(blocks: Blocks, tell: ReportProblem, visit: Callable[[Entry], None], held: Budget | None = None) -> bool:
+def scan_tar(blocks: Blocks, tell: ReportProblem, visit: Callable[[Entry], None], budget: Budget | None = None) -> bool:
     """Read an uncompressed archive as far as possible, and call ``visit`` with each file in it.
 
-    ``held`` counts over the layers of an image. Returns whether every entry was visited. The blocks are not closed, nor
-    read further if the archive is damaged. Their errors are raised, except Invalid, which is taken for damage.
+    ``budget`` counts over the layers of an image. Returns whether every entry was visited. The blocks are not closed,
+    nor read further if the archive is damaged. Their errors are raised, except Invalid, which is taken for damage.
     """
-    scanner = Scanner(Cursor(blocks), held)
+    scanner = Scanner(Cursor(blocks), budget)
     try:
         for entry in scanner:
             if _plain(entry.head, 100) is None or entry.extra is not None or entry.type in _DEVICES:

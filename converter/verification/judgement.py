@@ -33,7 +33,7 @@ from converter.trust.trusted import Trusted
 from converter.verification import policy_check
 from converter.verification.profile_check import StoredContent, note_on_content
 from converter.verification.proof import Proof
-from converter.verification.unverified import Stored, Unverified, lookaside_signatures, open_unverified
+from converter.verification.unverified import StoredImage, Unverified, lookaside_signatures, open_unverified
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
 SHOWN = 3
@@ -125,7 +125,7 @@ class Judgement:
         }
 
 
-def judge(stored: Stored, wanted: Wanted) -> Judgement:
+def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
     """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
@@ -151,14 +151,14 @@ def judge(stored: Stored, wanted: Wanted) -> Judgement:
         )
 
 
-def judge_either(stored: Stored, wanted: Wanted, platform: str) -> Judgement:
+def judge_either(stored: StoredImage, wanted: Wanted, platform: str) -> Judgement:
     """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image)."""
     judgement = judge(stored, wanted)
     image = image_within(stored, judgement, platform)
     return judgement if image is None else judgement.or_image(judge(image, wanted.without_signers(judgement.signed)))
 
 
-def image_within(stored: Stored, judgement: Judgement, platform: str) -> Stored | None:
+def image_within(stored: StoredImage, judgement: Judgement, platform: str) -> StoredImage | None:
     """The image for a platform of an index that is not signed as required; None if there is no need to look at one.
 
     Raises NotFound if no image suits, and what ``of_platform`` raises.

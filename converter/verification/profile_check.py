@@ -37,7 +37,7 @@ from converter.profile.file import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
     from converter.trust.trusted import Trusted
-    from converter.verification.unverified import Stored
+    from converter.verification.unverified import StoredImage
     from converter.verification.wanted import Wanted
 
 MOST_KEPT = 10_000
@@ -56,7 +56,7 @@ class ActualContent(Protocol):
     own: int | None
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> StoredImage:
         """Where it is stored, and its root; of a directory, all files are read for that."""
 
     @property
@@ -125,7 +125,7 @@ class StoredContent:
 
     own: int | None = None
 
-    def __init__(self, stored: Stored, files: ExitStack, find: Finder | None) -> None:
+    def __init__(self, stored: StoredImage, files: ExitStack, find: Finder | None) -> None:
         self.stored = stored
         self.location = stored.location
         self._find = find or (lambda _: None)

@@ -163,13 +163,13 @@ class OriginalSource:
                 raise NotFound(f"record neither holds the ACI {digest} nor says how to make it")
             meter = Meter(digest.algorithm)
             file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
-            held = self._spooled(metered(file, meter), descriptor.size)
-            held.finished()
+            spooled = self._spooled(metered(file, meter), descriptor.size)
+            spooled.finished()
             if (found := meter.digest()) != digest:
                 raise DigestMismatch(
                     f"digest mismatch of the ACI made again from the image: expected {digest}, computed {found}"
                 )
-            self._spools[digest] = held
+            self._spools[digest] = spooled
         return self._spools[digest].blocks()
 
     def _packed(self, row: LayerOrigin) -> Blocks:

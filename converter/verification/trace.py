@@ -32,7 +32,7 @@ from converter.verification import proof
 from converter.verification.judgement import Judgement, TracedConversion, judge, judge_either, of_platform
 from converter.verification.proof import Proof
 from converter.verification.rebuilt_source import Converted, OriginalSource
-from converter.verification.unverified import Stored
+from converter.verification.unverified import StoredImage
 from converter.verification.wanted import Wanted
 
 MAX_DEPTH = 8
@@ -77,7 +77,7 @@ def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Pro
     return replace(proof.prove_signed(root, item), platform=platform)
 
 
-def trace(stored: Stored, wanted: Wanted) -> Trace:
+def trace(stored: StoredImage, wanted: Wanted) -> Trace:
     """Follow the origin records of an image to originals that are signed as ``wanted``.
 
     Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
@@ -134,7 +134,7 @@ class _Tracing:
             original = OriginalSource(found, here, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
             platform = found.record.settings.platform
-            judgement = judge_either(Stored(original, self.location, signed), self.wanted, platform)
+            judgement = judge_either(StoredImage(original, self.location, signed), self.wanted, platform)
             further: tuple[TracedConversion, ...] = ()
             if not judgement.ok:
                 further = self._further(original, signed, names, judgement, depth + 1)
@@ -190,7 +190,7 @@ class _Dependencies:
         """A Finder; raises Untrusted if the ACI has to be signed and is not."""
         known = self._found(dependency)
         if known is not None and not dependency.pinned:
-            judgement = judge(Stored(self._original, self._location, known.descriptor), self._wanted)
+            judgement = judge(StoredImage(self._original, self._location, known.descriptor), self._wanted)
             self.verdicts += judgement.verdicts
             judgement.require()
         return known

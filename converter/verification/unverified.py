@@ -25,7 +25,7 @@ from converter.trust.trusted import Subject
 
 
 @frozen(kw_only=False)
-class Stored:
+class StoredImage:
     """A stored image: its open source, the reference to it, and the descriptor of its root."""
 
     source: Source
@@ -46,7 +46,7 @@ class Unverified:
 
 
 @contextmanager
-def open_unverified(stored: Stored, identity: str) -> Iterator[Unverified]:
+def open_unverified(stored: StoredImage, identity: str) -> Iterator[Unverified]:
     """Find the signatures of an image; temporary files that they need exist until the context is left.
 
     ``identity`` is its name, if the caller gives one. Raises what reading raises.
@@ -83,7 +83,7 @@ def lookaside_signatures(folder: Path, image: Unverified) -> Iterator[Signature]
         yield from stored_signatures.signatures_in_blob(data, str(path), str(digest))
 
 
-def names_in_store(stored: Stored) -> tuple[str, ...]:
+def names_in_store(stored: StoredImage) -> tuple[str, ...]:
     """All full names of the image in its store, unless its reference already says which one is meant."""
     source, location = stored.source, stored.location
     if location.kind.holds == "name" or may_be_full(location.name):

@@ -10,7 +10,7 @@ from converter.model.reference import Location, Reference
 from converter.stores import StoreOptions, open_source, recognised
 from converter.verification.judgement import Judgement, has_good, image_within, judge
 from converter.verification.trace import prove_signed_at, trace
-from converter.verification.unverified import Stored, names_in_store
+from converter.verification.unverified import StoredImage, names_in_store
 from converter.verification.wanted import ORIGIN, SIGNATURE, Wanted
 
 
@@ -22,7 +22,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
     wanted.check()
     location, options = Location.parse(reference), store or StoreOptions()
     with enforce_limits(options.limits), open_source(location, options) as source, within(str(reference)):
-        stored = Stored(source, recognised(location, source), source.resolve(location.name))
+        stored = StoredImage(source, recognised(location, source), source.resolve(location.name))
         judgement = judge_with_records(stored, wanted)
         if not any(one.ok and not one.by_content for one in judgement.verdicts) or not judgement.ok or judgement.steps:
             return judgement
@@ -32,7 +32,7 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
             return replace(judgement, unmet=(str(error),))
 
 
-def judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
+def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     """Whether an image is signed as required, itself or by way of its origin records.
 
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
@@ -52,7 +52,7 @@ def judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
     return replace(judgement, steps=(), content=None, unmet=(fact,))
 
 
-def _judge_with_records(stored: Stored, wanted: Wanted) -> Judgement:
+def _judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     judgement = judge(stored, wanted)
     asked_for = ORIGIN in wanted.require
     decided = judgement.ok or SIGNATURE in wanted.require

@@ -12,7 +12,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.stores.base_source import BaseSource
-from converter.stores.image_names import Catalogue, CatalogueEntry
+from converter.stores.image_names import ImageNames, ListedImage
 
 
 @dataclass(slots=True)
@@ -56,10 +56,10 @@ class MemorySource(BaseSource):
         self.opened[digest] = self.opened.get(digest, 0) + 1
         return (data,) if data else ()
 
-    def _catalogue(self) -> Catalogue:
+    def _catalogue(self) -> ImageNames:
         named = self._store.named
-        offers = tuple(CatalogueEntry(root=root, names=(name,) if name else ()) for name, root in named.items())
-        return Catalogue(where="memory", offers=offers, positions=tuple(named.values()))
+        offers = tuple(ListedImage(root=root, names=(name,) if name else ()) for name, root in named.items())
+        return ImageNames(where="memory", offers=offers, positions=tuple(named.values()))
 
 
 class MemorySink:

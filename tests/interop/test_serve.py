@@ -16,7 +16,7 @@ from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
-from converter.serving import Server, Settings
+from converter.serving import Server, ServerSettings
 from converter.serving.catalogue import PLACE
 from converter.serving.http import LogEntry
 from tests.interop import services
@@ -58,7 +58,7 @@ def server(
         SyncEntry(source=Location.parse(place), to=PLACE, rename=f"{name}:1", options=options)
         for name, place in zip(NAMES, places, strict=True)
     ]
-    settings = Settings(port=0, store=tmp_path_factory.mktemp("serve"))
+    settings = ServerSettings(port=0, store=tmp_path_factory.mktemp("serve"))
     with Server(entries, settings, options) as made:
         yield made
 
@@ -120,7 +120,7 @@ def test_containerd_pulls_through_a_mirror(
     options = Options(platforms=ALL_PLATFORMS, compress=converter.Compression("zstd"), to="oci", store=PLAIN)
     entry = SyncEntry(source=Location.parse(f"docker://{registry.host}/"), to=PLACE, options=options)
     authority = issue(tmp_path, "gateway")
-    settings = Settings(port=0, store=tmp_path / "store", certificate=authority.cert_path, key=authority.key_path)
+    settings = ServerSettings(port=0, store=tmp_path / "store", certificate=authority.cert_path, key=authority.key_path)
     seen: list[LogEntry] = []
     with Server([entry], settings, options, log=seen.append) as gateway, services.containerd(tmp_path) as socket:
         hosts = tmp_path / "hosts" / registry.host
@@ -189,7 +189,7 @@ def test_rkt_gets_an_aci_of_any_image_and_gpg_verifies_its_own(small_oci: Layout
         SyncEntry(source=Location.parse(f"aci:{folder}"), to=PLACE, rename="own:1", options=options),
         SyncEntry(source=Location.parse(small_oci.reference), to=PLACE, rename="other:1", options=options),
     ]
-    with Server(entries, Settings(host="127.0.0.9", port=80, store=tmp_path / "store"), options):
+    with Server(entries, ServerSettings(host="127.0.0.9", port=80, store=tmp_path / "store"), options):
         for name in ("own", "other"):
             converter.convert(f"appc:127.0.0.9/{name}:1", f"aci:{tmp_path}/{name}.aci", store=PLAIN)
             same_tree(f"aci:{tmp_path}/{name}.aci", small_oci)

@@ -19,7 +19,7 @@ from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
-from converter.serving import Server, Settings
+from converter.serving import Server, ServerSettings
 from converter.serving.catalogue import PLACE
 from converter.serving.http import LogEntry
 from converter.stores import StoreOptions, open_sink
@@ -112,7 +112,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             ]
             how = {"port": 0, "store": tmp_path / "store", "threads": 8, "grace": 5.0, **(settings or {})}
             log: list[LogEntry] = []
-            server = Server(entries, Settings(**how), chosen, log=log.append)
+            server = Server(entries, ServerSettings(**how), chosen, log=log.append)
             return Client(stack.enter_context(server), log=log)
 
         yield start

@@ -16,7 +16,7 @@ import pytest
 from cheroot.server import HTTPConnection
 
 from converter.errors import Invalid, NotFound, Usage
-from converter.serving import Server, Settings
+from converter.serving import Server, ServerSettings
 from converter.serving.htpasswd import Htpasswd
 from converter.serving.http import Bounds, Listener
 from converter.serving.rate_limit import RateLimit
@@ -180,7 +180,7 @@ def test_a_client_that_stops_reading_is_broken_off(tmp_path: Path) -> None:
             return Response(body=b"{}")
         return Response(body=FileBody(file=(tmp_path / "blob").open("rb"), size=size))
 
-    listener = Listener(Bounds(threads=1, patience=1, grace=1), answer, lambda _: None)
+    listener = Listener(Bounds(threads=1, idle_seconds=1, grace=1), answer, lambda _: None)
     listener.start()
     try:
         host, _, port = listener.address.rpartition(":")
@@ -381,4 +381,4 @@ def test_images_travel_over_tls(serve: Serve, layout: str, tmp_path: Path) -> No
 def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, object], message: str) -> None:
     told = {"store": tmp_path / "store", "port": 0, "threads": 1, **settings}
     with pytest.raises(Usage, match=message):
-        Server([], Settings(**told)).start()  # type: ignore[arg-type]  # each row has other names
+        Server([], ServerSettings(**told)).start()  # type: ignore[arg-type]  # each row has other names

@@ -16,7 +16,7 @@ from converter.model.reference import Location
 from converter.profile.contents import Scope
 from converter.stores import StoreOptions, open_source
 from converter.verification.profile_check import StoredContent, check_profile, note_on_content
-from converter.verification.unverified import Stored
+from converter.verification.unverified import StoredImage
 from converter.verification.wanted import Wanted
 
 Opened = Callable[[str], StoredContent]
@@ -31,7 +31,7 @@ def opened() -> Iterator[Opened]:
         def open_content(reference: str) -> StoredContent:
             location = Location.parse(reference)
             source = files.enter_context(open_source(location, StoreOptions()))
-            return StoredContent(Stored(source, location, source.resolve(location.name)), files, None)
+            return StoredContent(StoredImage(source, location, source.resolve(location.name)), files, None)
 
         yield open_content
 

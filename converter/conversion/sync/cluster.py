@@ -14,7 +14,7 @@ from distributed import Client, Future, KilledWorker
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer
 from converter.conversion.sync.worker import (
-    HELD,
+    BACK_OFF,
     TOPIC,
     Environment,
     back_off,
@@ -135,15 +135,15 @@ class Cluster:
                 for host, push in ((target, True), (source, False)):
                     if host:
                         stack.enter_context(self._hosts.gate(host, push=push))
-                        self._hosts.patience(host, job.options.store.retries).wait()
+                        self._hosts.retry_policy(host, job.options.store.retries).wait()
             yield
 
     def _receive(self, message: tuple[float, Any]) -> None:
         """Handle a worker's message; called in the event loop of Dask's client, which must not be blocked."""
         _, sent = message
         name, *fields = sent["event"]
-        if name == HELD:
-            self._hosts.hold(*fields)
+        if name == BACK_OFF:
+            self._hosts.back_off(*fields)
             self._holds.put(tuple(fields))
             return
         inbox = self._inboxes.get(sent["key"])

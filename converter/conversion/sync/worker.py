@@ -33,8 +33,8 @@ Environment = Callable[[], Mapping[str, str]]
 Send = Callable[[Event], None]
 
 TOPIC = "transship"
-HELD = "held"
-"""The topic for events, each as class name and fields, and for requests to back off from a host (``HELD``)."""
+BACK_OFF = "back off"
+"""The topic for events, each as class name and fields, and for requests to back off from a host (``BACK_OFF``)."""
 
 INTERVAL = 0.5
 """Seconds between two messages about how far blobs have been read."""
@@ -60,7 +60,7 @@ def run_assignment(
         tell(type(event).__name__, *astuple(event))
 
     hosts.report = send
-    hosts.on_back_off = lambda host, seconds: tell(HELD, host, seconds)
+    hosts.on_back_off = lambda host, seconds: tell(BACK_OFF, host, seconds)
     if version == program_version():
         workers = worker_threads(worker.state.nthreads)
         answer = do_assignment(assignment, environment(), hosts, send, workers)
@@ -133,7 +133,7 @@ def program_version() -> str:
 
 def back_off(per_host: int, host: str, seconds: float) -> None:
     """Back off from a host that has asked another machine to."""
-    hosts_of(per_host).hold(host, seconds)
+    hosts_of(per_host).back_off(host, seconds)
 
 
 @contextmanager

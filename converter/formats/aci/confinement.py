@@ -27,7 +27,7 @@ def confinement_of(app: Mapping[str, Any]) -> Confinement:
     capabilities: tuple[str, ...] = CAPABILITIES
     memory: dict[str, int] = {}
     cpu: dict[str, int] = {}
-    held = set()
+    expressed = set()
     rows = words.objects_in(app, "isolators")
     for row in rows:
         name, value = row["name"], row["value"]
@@ -47,8 +47,8 @@ def confinement_of(app: Mapping[str, Any]) -> Confinement:
                 whole = value is True
             case _:
                 whole = False
-        held |= {name} if whole else set()
-    left = [row["name"] for row in rows if row["name"] not in held]
+        expressed |= {name} if whole else set()
+    left = [row["name"] for row in rows if row["name"] not in expressed]
     isolators = Loss(field="app.isolators", reason=no_equivalent(left)) if left else None
     return Confinement(
         capabilities=capabilities,

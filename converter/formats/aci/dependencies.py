@@ -231,13 +231,13 @@ def narrow_whitelist(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | 
     if not whitelist:
         return keep
     paths: set[bytes] = set()
-    held = Budget()
+    budget = Budget()
     for text in whitelist:
         path = entry_names.clean_name(text.encode())
-        entry_names.check_name_length(path, held.limits)
+        entry_names.check_name_length(path, budget.limits)
         while path not in paths:
             paths.add(path)
-            held.add(len(path))
+            budget.add(len(path))
             path = entry_names.parent_name(path)
     return frozenset(paths if keep is None else paths & keep)
 

@@ -10,7 +10,7 @@ from converter.formats.documents import require_valid
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency
-from converter.schema.go_json import fold, would_fold
+from converter.schema.go_json import fold_members, would_fold_members
 
 KIND = "aci-image-manifest"
 VERSION = "0.8.11"
@@ -71,8 +71,8 @@ _OPTIONAL = {
 
 def as_read(document: dict[str, Any]) -> dict[str, Any]:
     """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
-    if would_fold(document, KIND):
-        document = fold(document, KIND, nulls=True).value
+    if would_fold_members(document, KIND):
+        document = fold_members(document, KIND, nulls=True).value
     app = document.get("app")
     return {**document, "app": complete_app(app)} if app else document
 

@@ -24,26 +24,26 @@ class LayerPaths:
     """The paths of one layer, and those that it removes from the layers below."""
 
     def __init__(self) -> None:
-        self._held = Budget()
-        self._winners = EffectiveEntries(self._held)
+        self._budget = Budget()
+        self._effective = EffectiveEntries(self._budget)
         self._gone: set[bytes] = set()
         self._emptied: set[bytes] = set()
 
     def add(self, path: bytes, ordinal: int, directory: bool) -> None:
         """Add an entry; called in archive order."""
         if not (b".wh." in path and is_whiteout(path, self._gone.add, self._emptied.add)):
-            self._winners.add(path, parent_name(path), ordinal, directory)
+            self._effective.add(path, parent_name(path), ordinal, directory)
 
     def over(self, below: str) -> list[bytes]:
         """The paths that exist once this layer lies on ``below``, the joined paths of the layers under it; sorted.
 
         Call it once, at the end: it releases this layer's names, which are what a large layer needs memory for.
         """
-        there = {*self._winners.ordinals, *self._winners.directories}
+        there = {*self._effective.ordinals, *self._effective.directories}
         gone, emptied = self._gone, self._emptied
-        there.update(path for path in split_paths(below) if not self._winners.hides(path, gone, emptied))
+        there.update(path for path in split_paths(below) if not self._effective.hides(path, gone, emptied))
         there.discard(b"")
-        self._winners = EffectiveEntries(self._held)
+        self._effective = EffectiveEntries(self._budget)
         current_limits().require("names", sum(map(len, there)), "bytes of names")
         return sorted(there)
 

@@ -20,9 +20,9 @@ def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
 
     That is in annotations, which are empty where it is unknown.
     """
-    noted = image.notes.name
-    reference = noted if _names_a_repository(noted) else _reference(image)
-    name, version = identifier_and_version(reference) if reference else _of_layout(image, noted)
+    listed_name = image.notes.name
+    reference = listed_name if _names_a_repository(listed_name) else _reference(image)
+    name, version = identifier_and_version(reference) if reference else _of_layout(image, listed_name)
     parsed = unless_invalid(ImageName.parse, reference)
     original, schema1 = image.original, image.kept(Schema1)
     config = original.config.descriptor.digest if original is not None and original.config is not None else None

@@ -43,12 +43,12 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
     """
     app = AppName.parse(location.path)
     folder = tempfile.TemporaryDirectory(prefix="transship-")
-    web = Web(options)
+    client = AnonymousClient(options)
     try:
         completed = app.completed()
         path = Path(folder.name, "image.aci")
         with within(str(app)):
-            _get_first(web, web.discover(completed).endpoints, path)
+            _get_first(client, client.discover(completed).endpoints, path)
             _check(path, app)
         inner = aci_file.open_source(Location(transport="aci", path=str(path)), options)
         return DiscoveredImage(inner, folder)
@@ -56,7 +56,7 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
         folder.cleanup()
         raise
     finally:
-        web.close()
+        client.close()
 
 
 class DiscoveredImage(WrappedSource):
@@ -76,29 +76,29 @@ class DiscoveredImage(WrappedSource):
         return known.raw()
 
 
-def _get_first(web: Web, endpoints: Iterable[Endpoint], path: Path) -> None:
+def _get_first(client: AnonymousClient, endpoints: Iterable[Endpoint], path: Path) -> None:
     """Download the image from the first endpoint that has it, and its signature if there is one."""
     failures: list[ConverterError] = []
     for endpoint in endpoints:
         try:
-            _get(web, endpoint.image, path)
+            _get(client, endpoint.image, path)
         except ConverterError as error:
             failures.append(error)
             continue
         try:
-            _get(web, endpoint.signature, aci_file.signature_path(path))
+            _get(client, endpoint.signature, aci_file.signature_path(path))
         except NotFound:
             aci_file.signature_path(path).unlink(missing_ok=True)
         return
     raise failures[0]
 
 
-def _get(web: Web, url: str, path: Path) -> None:
-    if not web.may_fetch(url):
+def _get(client: AnonymousClient, url: str, path: Path) -> None:
+    if not client.may_fetch(url):
         raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
     try:
-        with path.open("wb") as file, closing(web.blocks(url)) as blocks:
+        with path.open("wb") as file, closing(client.blocks(url)) as blocks:
             for block in blocks:
                 file.write(block)
     except OSError as error:
@@ -130,12 +130,12 @@ def _check(path: Path, app: AppName) -> None:
             raise Invalid(f'the image found is for {name} "{str(labels[name])[:200]}": expected "{completed[name]}"')
 
 
-class Web:
+class AnonymousClient:
     """Speaks https to any host, and http if ``options`` waive TLS; sends no credentials."""
 
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
-        self.patience = RetryPolicy(options.retries)
+        self.retry_policy = RetryPolicy(options.retries)
         self._wire = Wire(options, Hosts())
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class Web:
 
     def open(self, request: Request) -> BaseHTTPResponse:
         """As ``Client.open``, without credentials."""
-        self.patience.wait()
+        self.retry_policy.wait()
         response = self._wire.exchange(request)
         if response.status in request.expect:
             return response

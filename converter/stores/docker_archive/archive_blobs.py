@@ -25,21 +25,21 @@ class ArchiveBlobs:
     """The blobs found so far; they are verified only when read."""
 
     medium: Medium
-    _held: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
+    _found: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
     _types: dict[Digest, str] = field(default_factory=dict)
 
     def known(self, descriptor: Descriptor) -> Known | None:
         """The blob with that digest, if it was added; a layer gets the media type that its bytes have."""
-        held = self._held.get(descriptor.digest)
-        if held is None:
+        found = self._found.get(descriptor.digest)
+        if found is None:
             return None
         media_type = self._types.get(descriptor.digest, descriptor.media_type)
-        return Known(descriptor.retyped(media_type).sized(held[0]), held[1])
+        return Known(descriptor.retyped(media_type).sized(found[0]), found[1])
 
     def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
         """Add bytes in memory, under their digest by that algorithm."""
         descriptor = Descriptor.of(data, media_type, algorithm)
-        self._held[descriptor.digest] = len(data), blocks_of(data)
+        self._found[descriptor.digest] = len(data), blocks_of(data)
         return descriptor
 
     def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:
@@ -64,7 +64,7 @@ class ArchiveBlobs:
         if digest is None:
             meter = digest_and_size(blocks)
             digest, size = meter.digest(), meter.size
-        self._held[digest] = size, lambda: self.medium.open(name)
+        self._found[digest] = size, lambda: self.medium.open(name)
         return digest, size
 
     def _add_unpacked(self, name: str, codec: Codec, diff_id: Digest | None) -> tuple[Digest, int]:
@@ -75,5 +75,5 @@ class ArchiveBlobs:
 
         meter = digest_and_size(unpacked())
         digest = diff_id or meter.digest()
-        self._held[digest] = meter.size, unpacked
+        self._found[digest] = meter.size, unpacked
         return digest, meter.size

@@ -67,7 +67,7 @@ def read_listed(entries: Iterable[Descriptor], fetch: Fetch) -> Listed:
     for entry in entries:
         below = list(_manifests(entry, fetch, set()))
         single = entry.media_type not in types.INDEXES
-        names = frozenset(map(full_reference, oci_index.catalogue_entry(entry).aliases)) if single else frozenset()
+        names = frozenset(map(full_reference, oci_index.listed_image(entry).aliases)) if single else frozenset()
         for manifest, config, layers in below:
             if config is not None:
                 found.by_config.setdefault(config, []).append(Candidate(manifest, layers, names))

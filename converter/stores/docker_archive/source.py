@@ -22,7 +22,7 @@ from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 from converter.stores.docker_archive.index_json import CompleteIndex, Listed, read_listed
 from converter.stores.docker_archive.manifest_json import SavedImage
 from converter.stores.docker_archive.repositories import Chains
-from converter.stores.image_names import Catalogue, CatalogueEntry, full_reference
+from converter.stores.image_names import ImageNames, ListedImage, full_reference
 from converter.stores.media import Medium
 from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
@@ -32,7 +32,7 @@ from converter.stores.oci_layout import OciLayout, fetch_blob
 class ArchiveImages:
     """The archive's images, with stand-ins for roots that are assembled only on demand."""
 
-    catalogue: Catalogue
+    image_names: ImageNames
     roots: dict[Digest, Callable[[], Descriptor]]
 
 
@@ -72,17 +72,17 @@ class DockerArchive(BaseSource):
         self.medium.close()
 
     def names(self) -> tuple[str, ...]:
-        return self._contents.catalogue.names()
+        return self._contents.image_names.names()
 
     def resolve(self, name: str) -> Descriptor:
         """As in Source; the root's annotations state the name that was found."""
-        stand_in = self._contents.catalogue.resolve(name)
+        stand_in = self._contents.image_names.resolve(name)
         if stand_in.digest not in self._contents.roots:
             return stand_in  # found by its own digest
         if stand_in.digest not in self._made:
             self._made[stand_in.digest] = self._contents.roots[stand_in.digest]()
         root = self._made[stand_in.digest]
-        names = [each for each in self._contents.catalogue.names_of(stand_in) if full_reference(each)]
+        names = [each for each in self._contents.image_names.names_of(stand_in) if full_reference(each)]
         same = [each for each in names if full_reference(each) == full_reference(name)]
         if names:
             return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
@@ -144,17 +144,17 @@ class DockerArchive(BaseSource):
         for row, stand_in in zip(rows, stand_ins, strict=True):
             tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in named_elsewhere)
             if tags or (stand_in.digest, "") not in named_elsewhere:
-                offers.append(CatalogueEntry(root=stand_in, names=tags))
+                offers.append(ListedImage(root=stand_in, names=tags))
         for entry in index.singles:
             if entry.digest not in members:
-                offers.append(oci_index.catalogue_entry(entry))
+                offers.append(oci_index.listed_image(entry))
                 roots[entry.digest] = _always(entry)
         # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
         positions = (*stand_ins, *others) if rows else entries
         roots |= {entry.digest: _always(entry) for entry in entries if entry.digest not in roots}
         return ArchiveImages(
-            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._fetch_listed),
+            ImageNames(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._fetch_listed),
             roots,
         )
 
@@ -174,15 +174,15 @@ class DockerArchive(BaseSource):
         for top, names in self.chains:
             stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
             roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
-            offers.append(CatalogueEntry(root=stand_in, names=names))
+            offers.append(ListedImage(root=stand_in, names=names))
         positions = tuple(offer.root for offer in offers)
         return ArchiveImages(
-            Catalogue(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._fetch_listed),
+            ImageNames(where=self.medium.where, offers=tuple(offers), positions=positions, fetch=self._fetch_listed),
             roots,
         )
 
     def _is_attached(self, entry: Descriptor) -> bool:
-        named = bool(oci_index.catalogue_entry(entry).names)
+        named = bool(oci_index.listed_image(entry).names)
         is_subject = self.layout is not None and entry.digest in self.layout.attached.subjects
         return oci_index.attached_to(entry) is not None or (not named and is_subject)
 
@@ -191,9 +191,9 @@ def _always(root: Descriptor) -> Callable[[], Descriptor]:
     return lambda: root
 
 
-def _group_offer(group: CompleteIndex, rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]) -> CatalogueEntry:
+def _group_offer(group: CompleteIndex, rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]) -> ListedImage:
     """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
-    own = oci_index.catalogue_entry(group.root)
+    own = oci_index.listed_image(group.root)
     full = {full_reference(name) for name in (*own.names, *own.aliases)}
     tags = [
         tag

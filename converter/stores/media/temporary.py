@@ -71,7 +71,7 @@ def temporary_file(directory: Path) -> Temporary:
     _remove_abandoned_once(directory)
     while True:
         path = _new(directory)
-        with _making_in(directory):
+        with _creation_errors(directory):
             made = _open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             if made is not None:
                 return made
@@ -82,7 +82,7 @@ def temporary_directory(directory: Path) -> Temporary:
     _remove_abandoned_once(directory)
     while True:
         path = _new(directory)
-        with _making_in(directory):
+        with _creation_errors(directory):
             path.mkdir()
             with suppress(FileNotFoundError):
                 made = _open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -91,7 +91,7 @@ def temporary_directory(directory: Path) -> Temporary:
 
 
 @contextmanager
-def _making_in(directory: Path) -> Iterator[None]:
+def _creation_errors(directory: Path) -> Iterator[None]:
     """Errors of making something in a directory; one like ``/proc`` says that there is no such directory."""
     with disk_errors(directory, "write in"):
         try:

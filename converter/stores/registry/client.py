@@ -80,7 +80,7 @@ class Client:
         self.hosts = options.hosts or Hosts(report=options.report)
         self._alone = options.hosts is None
         self.gate = self.hosts.gate(host, push=push)
-        self.patience = self.hosts.patience(host, options.retries)
+        self.retry_policy = self.hosts.retry_policy(host, options.retries)
         self._wire = Wire.of(options, self.hosts)
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class Client:
 
         Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other unexpected status.
         """
-        return self.patience.retrying(lambda: self.once(request))
+        return self.retry_policy.retrying(lambda: self.once(request))
 
     def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
@@ -119,7 +119,7 @@ class Client:
     def open(self, request: Request) -> Iterator[BaseHTTPResponse]:
         """As ``once``, but with the body still to be read; leaving closes the response and lets other requests in."""
         with self.gate:
-            self.patience.wait()
+            self.retry_policy.wait()
             with self._respond(request) as response:
                 yield response
 
@@ -210,7 +210,7 @@ class Client:
                 raise self._refusal(request, response, text)
             return text
 
-        return self.patience.retrying(once)
+        return self.retry_policy.retrying(once)
 
     def _refusal(
         self, request: Request, response: BaseHTTPResponse, text: bytes, *, accepted: bool = False

@@ -28,7 +28,7 @@ class _Raw(io.RawIOBase):
         super().__init__()
         self._raw = sock.makefile("rb", buffering=0)
         timeout = sock.gettimeout()
-        self._patience = float("inf") if timeout is None else 2 * timeout
+        self._most_waited = float("inf") if timeout is None else 2 * timeout
         self._waited = 0.0
         self._got = 0
 
@@ -42,7 +42,7 @@ class _Raw(io.RawIOBase):
         self._got += count or 0
         if self._got >= LEAST:
             self._waited, self._got = 0.0, 0
-        elif self._waited > self._patience:
+        elif self._waited > self._most_waited:
             raise TimeoutError(f"only {self._got} bytes in {self._waited:.0f} s")
         return count
 

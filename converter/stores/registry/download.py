@@ -27,7 +27,7 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 class Opens(Protocol):
     """What a download needs from a client."""
 
-    patience: RetryPolicy
+    retry_policy: RetryPolicy
 
     def open(self, request: Request) -> AbstractContextManager[BaseHTTPResponse]:
         """A response whose body is still to be read. Raises Interrupted if the request may be repeated."""
@@ -58,7 +58,7 @@ def download_blob(client: Opens, url: str, size: int) -> Iterator[Block]:
             raise Interrupted(f"{display_url(url)}: cut off after {offset} of {size} bytes")
         except Interrupted as error:
             failures += 1
-            client.patience.retry(error, failures)
+            client.retry_policy.retry(error, failures)
         except Rejected as error:
             if error.status != 416 or not ranges:
                 raise

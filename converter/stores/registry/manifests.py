@@ -13,7 +13,7 @@ from converter.stores.registry.wire import Request
 
 SCHEMA1 = (types.DOCKER_SCHEMA1_SIGNED, types.DOCKER_SCHEMA1)
 
-WANTED = (
+MANIFEST_TYPES = (
     types.OCI_INDEX,
     types.OCI_MANIFEST,
     types.DOCKER_LIST,
@@ -23,23 +23,23 @@ WANTED = (
 )
 """Best first. A registry converts documents of types not listed here, and the result is no longer what was signed."""
 
-_ACCEPT = {"Accept": ", ".join(WANTED)}
+_ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 
 
-class Documents:
-    """The documents of one repository. Each is fetched once: ``held`` keeps them by digest."""
+class Manifests:
+    """The documents of one repository. Each is fetched once: ``known`` keeps them by digest."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._held: dict[Digest, tuple[Descriptor, bytes]] = {}
+        self._known: dict[Digest, tuple[Descriptor, bytes]] = {}
 
-    def held(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
+    def known(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
         """A document that was fetched or remembered earlier."""
-        return self._held.get(digest)
+        return self._known.get(digest)
 
     def remember(self, descriptor: Descriptor, data: bytes) -> None:
         """Keep a document that was just written."""
-        self._held[descriptor.digest] = (descriptor, data)
+        self._known[descriptor.digest] = (descriptor, data)
 
     def get(self, reference: str | Digest) -> tuple[Descriptor, bytes]:
         """A document by its tag or digest, and its descriptor.
@@ -47,8 +47,8 @@ class Documents:
         The digest is that of the bytes, even for schema 1, which registries name by the digest of its payload. Raises
         NotFound, and DigestMismatch if the bytes are not those requested or those that the registry states.
         """
-        if isinstance(reference, Digest) and reference in self._held:
-            return self._held[reference]
+        if isinstance(reference, Digest) and reference in self._known:
+            return self._known[reference]
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call(Request("GET", url, _ACCEPT))
         media_type = media_type_of(answer)
@@ -57,7 +57,7 @@ class Documents:
         if media_type in SCHEMA1:
             digest = Digest.of(answer.body)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
-        self._held[digest] = (descriptor, answer.body)
+        self._known[digest] = (descriptor, answer.body)
         return descriptor, answer.body
 
     def has(self, digest: Digest) -> bool:
@@ -85,7 +85,7 @@ class Documents:
 def media_type_of(answer: Response) -> str:
     """The document's media type according to the registry, else according to its content."""
     stated = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if stated in WANTED:
+    if stated in MANIFEST_TYPES:
         return stated
     return types.identify(load_object(answer.body))
 

@@ -17,7 +17,7 @@ from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
 from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
-from converter.stores.registry.manifests import Documents
+from converter.stores.registry.manifests import Manifests
 from converter.stores.registry.paged_lists import list_pages
 from converter.streams.pool import run_each
 
@@ -32,7 +32,7 @@ def fallback_tag(subject: Digest) -> str:
     return f"{subject.algorithm[:32]}-{subject.encoded[:64]}"
 
 
-def attachments(client: Client, documents: Documents, subject: Digest) -> Iterator[Attachment]:
+def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterator[Attachment]:
     """Everything that refers to the subject: referrers first, then what cosign tagged."""
     by_tag = [f"{subject.dashed}.{kind}" for kind in COSIGN]
     repository = client.hosts.repository(client.host, client.repository)
@@ -43,30 +43,30 @@ def attachments(client: Client, documents: Documents, subject: Digest) -> Iterat
     fallback = [] if found else [fallback_tag(subject)]
     # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-    answers = run_each(lambda tag: _get_readable(documents, tag), tags, len(tags), client.hosts.stop_on_interrupt)
-    held = dict(zip(tags, answers, strict=True))
+    answers = run_each(lambda tag: _get_readable(manifests, tag), tags, len(tags), client.hosts.stop_on_interrupt)
+    answered = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
-        if (index := held.get(tag)) is not None and index[0].digest != subject:
+        if (index := answered.get(tag)) is not None and index[0].digest != subject:
             for one in descriptors(load_object(index[1]), "manifests"):
-                yield Attachment(subject=subject, descriptor=one, tag="" if _names_one(documents, one) else tag)
+                yield Attachment(subject=subject, descriptor=one, tag="" if _names_one(manifests, one) else tag)
     for tag in by_tag:
-        if (document := held.get(tag)) is not None:
+        if (document := answered.get(tag)) is not None:
             yield Attachment(subject=subject, descriptor=document[0], tag=tag)
 
 
-def add_to_fallback(documents: Documents, subject: Digest, new: list[Descriptor]) -> None:
+def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]) -> None:
     """List manifests in the index of their subject's referrers; existing entries stay unchanged."""
     tag = fallback_tag(subject)
-    held = _get(documents, tag)
+    found = _get(manifests, tag)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
-    if held is not None and held[0].digest != subject:
-        index = load_object(held[1])
+    if found is not None and found[0].digest != subject:
+        index = load_object(found[1])
     listed = member_or_empty(index, "manifests", list)
     known = {lenient_member(entry, "digest", str) for entry in listed}
     added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
     if added:
-        documents.put(tag, types.OCI_INDEX, dump_json(index | {"manifests": [*listed, *added.values()]}))
+        manifests.put(tag, types.OCI_INDEX, dump_json(index | {"manifests": [*listed, *added.values()]}))
 
 
 def subject_of(document: dict[str, Any]) -> Digest | None:
@@ -75,10 +75,10 @@ def subject_of(document: dict[str, Any]) -> Digest | None:
     return Descriptor.from_json(subject).digest if subject else None
 
 
-def _names_one(documents: Documents, descriptor: Descriptor) -> bool:
+def _names_one(manifests: Manifests, descriptor: Descriptor) -> bool:
     """Whether a manifest in a fallback index names its subject itself, so that it needs no tag anywhere else."""
     try:
-        return subject_of(load_object(documents.get(descriptor.digest)[1])) is not None
+        return subject_of(load_object(manifests.get(descriptor.digest)[1])) is not None
     except (Invalid, NotFound):
         # Copying it will report why it cannot be read.
         return False
@@ -112,19 +112,19 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def _get_readable(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
+def _get_readable(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
     """As ``_get``, for reading only: file stores answer 403 for missing objects, and whoever reads the image may read
     these.
     """
     try:
-        return _get(documents, tag)
+        return _get(manifests, tag)
     except (Denied, Rejected):
         return None
 
 
-def _get(documents: Documents, tag: str) -> tuple[Descriptor, bytes] | None:
+def _get(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
     try:
         with within(tag):
-            return documents.get(tag)
+            return manifests.get(tag)
     except NotFound:
         return None

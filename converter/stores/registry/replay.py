@@ -63,7 +63,7 @@ class Replay:
             return
         end = None if most is None else offset + most
         while end is None or offset < end:
-            block = self._held(offset) or self._next()
+            block = self._kept_block(offset) or self._next()
             if block is None:
                 return
             piece = block if end is None else memoryview(block)[: end - offset]
@@ -74,7 +74,7 @@ class Replay:
         """Whether nothing follows ``offset``; reads one block further to find out."""
         return offset >= self.size and (self.ended or self._next() is None)
 
-    def _held(self, offset: int) -> bytes | None:
+    def _kept_block(self, offset: int) -> bytes | None:
         if self._kept is None or offset >= self.size:
             return None
         return self._kept.read(offset, COPY_BLOCK)

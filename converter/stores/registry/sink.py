@@ -26,7 +26,7 @@ from converter.model.reference import ImageName
 from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Rejected
-from converter.stores.registry.manifests import WANTED, Documents
+from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel_upload, is_there, session_of, upload_blob
 from converter.stores.registry.wire import Request
@@ -52,7 +52,7 @@ class RegistrySink:
         self._mount_from = options.mount_from
         self._holders = options.holders
         self._client = Client.of(name, options, push=True)
-        self._documents = Documents(self._client)
+        self._manifests = Manifests(self._client)
         self._lock = threading.Lock()
         # Documents and blobs are stored separately: the same bytes may be in one store and not in the other.
         self._there: set[tuple[Digest, bool]] = set()
@@ -79,14 +79,14 @@ class RegistrySink:
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the repository has it; a blob found in another repository is mounted, and then counts as present."""
-        is_document = descriptor.media_type in WANTED
+        is_document = descriptor.media_type in MANIFEST_TYPES
         with self._lock:
             if (descriptor.digest, is_document) in self._there:
                 return True
         if self._holders and self._name.repository in self._holders.seen(self._name.host, descriptor.digest):
             return True
         if is_document:
-            found = self._documents.has(descriptor.digest)
+            found = self._manifests.has(descriptor.digest)
         else:
             found = is_there(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
@@ -95,14 +95,14 @@ class RegistrySink:
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Upload a blob, or write a document under its digest. Raises what ``blocks`` raises, and Unreachable."""
-        if media_type in WANTED:
+        if media_type in MANIFEST_TYPES:
             made = self._put_document(blocks, media_type, expected)
         else:
             with self._lock:
                 session = self._sessions.pop(expected.digest, None) if expected is not None else None
             sized = expected if expected is not None and expected.size >= 0 else None
             made = upload_blob(self._client, blocks, sized, session).retyped(media_type)
-        self._remember(made.digest, is_document=media_type in WANTED, sent=True)
+        self._remember(made.digest, is_document=media_type in MANIFEST_TYPES, sent=True)
         return made
 
     def name(self, name: str, root: Descriptor) -> None:
@@ -121,7 +121,7 @@ class RegistrySink:
 
         Raises Unsupported for anything but a manifest or index, because nothing would say what it refers to.
         """
-        if attachment.descriptor.media_type not in WANTED:
+        if attachment.descriptor.media_type not in MANIFEST_TYPES:
             kind = attachment.descriptor.media_type
             raise Unsupported(f'a registry takes only manifests as attachments: unsupported media type "{kind}"')
         self._attached.append(attachment)
@@ -159,8 +159,8 @@ class RegistrySink:
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
-        answer = self._documents.put(descriptor.digest, media_type, data)
-        self._documents.remember(descriptor, data)
+        answer = self._manifests.put(descriptor.digest, media_type, data)
+        self._manifests.remember(descriptor, data)
         document = load_object(data)
         self._put_here.add(descriptor.digest)
         subject = referrers.subject_of(document)
@@ -182,22 +182,22 @@ class RegistrySink:
             else:
                 self._tag(attachment.tag, attachment.descriptor)
         for subject, listed in self._unlisted.items():
-            referrers.add_to_fallback(self._documents, subject, listed)
+            referrers.add_to_fallback(self._manifests, subject, listed)
 
     def _list(self, attachment: Attachment) -> None:
         """Ensure that a referrer is listed, even one that an earlier run put there but could not list."""
-        descriptor, data = self._documents.get(attachment.descriptor.digest)
+        descriptor, data = self._manifests.get(attachment.descriptor.digest)
         if referrers.subject_of(load_object(data)) is None:
             self._unlisted.setdefault(attachment.subject, []).append(attachment.descriptor)
         elif descriptor.digest not in self._put_here:
             self._put_document((data,), descriptor.media_type, descriptor)
 
     def _tag(self, tag: str, root: Descriptor) -> None:
-        if root.media_type not in WANTED:
+        if root.media_type not in MANIFEST_TYPES:
             raise Unsupported(f'a registry tags only manifests and indexes: unsupported media type "{root.media_type}"')
-        descriptor, data = self._documents.get(root.digest)
+        descriptor, data = self._manifests.get(root.digest)
         try:
-            self._documents.put(tag, descriptor.media_type, data)
+            self._manifests.put(tag, descriptor.media_type, data)
         except (Denied, Rejected):
             # Registries with immutable tags refuse to set them even to the same digest (ECR, Harbor, ACR).
             if not self._is_tagged(tag, root.digest):
@@ -205,6 +205,6 @@ class RegistrySink:
 
     def _is_tagged(self, tag: str, digest: Digest) -> bool:
         try:
-            return self._documents.get(tag)[0].digest == digest
+            return self._manifests.get(tag)[0].digest == digest
         except ConverterError:
             return False

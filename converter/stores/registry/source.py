@@ -16,7 +16,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.download import download_blob
-from converter.stores.registry.manifests import WANTED, Documents
+from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.paged_lists import list_tags
 from converter.stores.registry.upload import blob_size, is_there
 from converter.stores.registry.urls import origin_of, refuse_link_local
@@ -37,7 +37,7 @@ class RegistrySource(BaseSource):
         self._name = name.tagged()
         self._hints = options.hints
         self._client = Client.of(name, options)
-        self._documents = Documents(self._client)
+        self._manifests = Manifests(self._client)
 
     def close(self) -> None:
         """Close the connections."""
@@ -57,7 +57,7 @@ class RegistrySource(BaseSource):
         reference = reference_in(name) if name else self._name
         tag = reference.digest or reference.tag or "latest"
         try:
-            return self._documents.get(tag)[0]
+            return self._manifests.get(tag)[0]
         except Missing as error:
             if isinstance(tag, Digest):
                 raise NotFound("manifest unknown: the registry has none with this digest") from error
@@ -70,11 +70,11 @@ class RegistrySource(BaseSource):
         """
         if descriptor.data is not None and descriptor.size == len(descriptor.data):
             return Known(descriptor, blocks_of(descriptor.data))
-        held = self._documents.held(descriptor.digest)
-        if held is None and descriptor.media_type in WANTED:
-            held = self._documents.get(descriptor.digest)
-        if held is not None:
-            return Known(descriptor.sized(len(held[1])), blocks_of(held[1]))
+        document = self._manifests.known(descriptor.digest)
+        if document is None and descriptor.media_type in MANIFEST_TYPES:
+            document = self._manifests.get(descriptor.digest)
+        if document is not None:
+            return Known(descriptor.sized(len(document[1])), blocks_of(document[1]))
         if descriptor.urls and not is_there(self._client, descriptor):
             if not self._client.options.download_foreign:
                 return foreign_layer(descriptor, self._name.name)
@@ -86,7 +86,7 @@ class RegistrySource(BaseSource):
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """Referrers, by the API or the fallback tag, and what cosign tagged."""
-        return referrers.attachments(self._client, self._documents, subject)
+        return referrers.attachments(self._client, self._manifests, subject)
 
     def _blob_size(self, descriptor: Descriptor) -> int:
         size = blob_size(self._client, descriptor.digest)

@@ -114,7 +114,7 @@ class Unpacked:
         self._directories: dict[bytes, Attributes | None] = {}
         """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
-        self._held = Budget()
+        self._budget = Budget()
         self._below = OpenDirectories(root)
 
     @property
@@ -201,7 +201,7 @@ class Unpacked:
         # Most directories have the attributes of the one before: sharing them halves the memory.
         attributes = self._last = self._last if attributes == self._last else attributes
         self._directories[path] = attributes
-        self._held.add(sum(map(len, attributes.xattrs.values())))
+        self._budget.add(sum(map(len, attributes.xattrs.values())))
 
     def _make_file(self, directory: int, name: bytes, entry: Entry) -> None:
         attributes = Attributes.of(entry)

@@ -78,32 +78,32 @@ def make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[Bl
     return join_blocks(_make_delta(blocks, files, read))
 
 
-def apply_delta(recipe: Blocks, read: ReadRange) -> Iterator[Block]:
+def apply_delta(delta: Blocks, read: ReadRange) -> Iterator[Block]:
     """The tar that a recipe describes. Raises Invalid for a malformed recipe."""
-    return join_blocks(_apply_delta(recipe, read))
+    return join_blocks(_apply_delta(delta, read))
 
 
 class _Literal:
     """Bytes to be written to a recipe; the most recent ones can still be cut."""
 
     def __init__(self) -> None:
-        self._held = bytearray()
+        self._pending = bytearray()
 
     def add(self, data: Block) -> Iterator[bytes]:
         for start in range(0, len(data), LITERAL_MOST):
             piece = data[start : start + LITERAL_MOST]
-            if len(self._held) + len(piece) > LITERAL_MOST:
+            if len(self._pending) + len(piece) > LITERAL_MOST:
                 yield from self.flush()
-            self._held += piece
+            self._pending += piece
 
     def cut(self, size: int) -> None:
         if size:
-            del self._held[-size:]
+            del self._pending[-size:]
 
     def flush(self) -> Iterator[bytes]:
-        if self._held:
-            yield _LITERAL + _LENGTH.pack(len(self._held)) + self._held
-        self._held.clear()
+        if self._pending:
+            yield _LITERAL + _LENGTH.pack(len(self._pending)) + self._pending
+        self._pending.clear()
 
 
 def _make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[Block]:
@@ -114,17 +114,17 @@ def _make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[B
         for entry in scanner:
             yield from literal.add(entry.raw)
             if entry.size >= LEAST:
-                with Spool() as held:
+                with Spool() as payload:
                     hasher = sha256()
                     for view in entry.payload:
                         hasher.update(view)
-                        held.append(view)
+                        payload.append(view)
                     place = files.place(entry.size, hasher.digest())
                     if place is not None:
                         yield from literal.flush()
                         yield _PIECE + _PLACE.pack(place, entry.size)
                     else:
-                        yield from _differences(held, literal, *files.like(entry.name), read)
+                        yield from _differences(payload, literal, *files.like(entry.name), read)
             for view in entry.body:
                 yield from literal.add(view)
         literal.cut(scanner.cursor.missing)
@@ -134,10 +134,10 @@ def _make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[B
     yield _END
 
 
-def _differences(held: Spool, literal: _Literal, start: int, size: int, read: ReadRange) -> Iterator[Block]:
+def _differences(payload: Spool, literal: _Literal, start: int, size: int, read: ReadRange) -> Iterator[Block]:
     """A file that the other tar lacks, as differences from its ``size`` bytes at ``start`` if these are shorter."""
     at = 0
-    while data := held.read(at, DELTA_MOST if size else BLOCK):
+    while data := payload.read(at, DELTA_MOST if size else BLOCK):
         around = _around(len(data))
         first = min(max(at - around, 0), size)
         other = b"".join(map(bytes, read(start + first, min(at + len(data) + around, size) - first)))
@@ -154,8 +154,8 @@ def _around(size: int) -> int:
     return min(AROUND, AROUND_TIMES * size)
 
 
-def _apply_delta(recipe: Blocks, read: ReadRange) -> Iterator[Block]:
-    with closing(recipe) as source:
+def _apply_delta(delta: Blocks, read: ReadRange) -> Iterator[Block]:
+    with closing(delta) as source:
         cursor = Cursor(source)
         if cursor.take(len(MAGIC), "recipe") != MAGIC:
             raise Invalid("recipe: does not describe one tar in terms of another")

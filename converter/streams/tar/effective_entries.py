@@ -14,11 +14,11 @@ MOST_SPENT = 50_000_000
 class EffectiveEntries:
     """The entries of one layer, applied in order; names are clean, entries are identified by ordinal."""
 
-    __slots__ = ("_held", "_spent", "directories", "ordinals")
+    __slots__ = ("_budget", "_spent", "directories", "ordinals")
 
-    def __init__(self, held: Budget) -> None:
-        """``held`` counts twice the names of directories that no entry describes, as ``HiddenPaths`` holds them too."""
-        self._held = held
+    def __init__(self, budget: Budget) -> None:
+        """``budget`` counts names of directories that no entry describes twice: ``HiddenPaths`` holds them too."""
+        self._budget = budget
         self.ordinals: dict[bytes, int] = {}
         """The entry that counts for a path, so far."""
         self.directories: dict[bytes, None] = {b"": None}
@@ -61,7 +61,7 @@ class EffectiveEntries:
             if path in self.ordinals:
                 replaced.append(self.ordinals.pop(path))
             self.directories[path] = None
-            self._held.add(2 * len(path))
+            self._budget.add(2 * len(path))
             path = parent_name(path)
         return replaced
 

@@ -59,15 +59,15 @@ class Ending:
 
     def trimmed(self, blocks: Blocks) -> Iterator[Block]:
         """``blocks`` without the missing bytes at their end."""
-        held = b""
+        rest = b""
         for block in blocks:
             if not self.missing:
                 yield block
                 continue
-            both = held + bytes(block)
+            both = rest + bytes(block)
             if len(both) > self.missing:
                 yield both[: -self.missing]
-            held = both[-self.missing :]
+            rest = both[-self.missing :]
 
 
 @dataclass(slots=True, kw_only=True)

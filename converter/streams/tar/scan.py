@@ -39,16 +39,16 @@ _VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
-def scan_entries(blocks: Blocks, held: Budget | None = None) -> Generator[Entry, None, None]:
+def scan_entries(blocks: Blocks, budget: Budget | None = None) -> Generator[Entry, None, None]:
     """Every entry of an archive in order. ``blocks`` is read to its end, even past the end-of-archive blocks.
 
-    ``held`` counts over several archives whose names are kept together.
+    ``budget`` counts over several archives whose names are kept together.
 
     Raises Invalid if the archive is damaged, LimitExceeded if it is larger or deeper than ``limits``. Fields that are
     not accessed are not checked.
     """
     with closing(blocks) as source:
-        scanner = Scanner(Cursor(source), held)
+        scanner = Scanner(Cursor(source), budget)
         yield from scanner
         for _ in scanner.trailing():
             pass
@@ -57,11 +57,11 @@ def scan_entries(blocks: Blocks, held: Budget | None = None) -> Generator[Entry,
 class Scanner:
     """An iterator over the entries that can also return what follows the last one."""
 
-    def __init__(self, cursor: Cursor, held: Budget | None = None) -> None:
+    def __init__(self, cursor: Cursor, budget: Budget | None = None) -> None:
         self.cursor = cursor
         self._limits = limits = current_limits()
-        self._held = held or Budget()
-        self._prelude = ExtendedHeaders(cursor, limits)
+        self._budget = budget or Budget()
+        self._extended = ExtendedHeaders(cursor, limits)
         self._end = b""
 
     def trailing(self) -> Iterator[Block]:
@@ -72,12 +72,12 @@ class Scanner:
         yield from self.cursor.rest()
 
     def __iter__(self) -> Iterator[Entry]:  # noqa: C901, PLR0912, PLR0915 - the hot loop: each call in it costs a tenth
-        cursor, prelude, limits = self.cursor, self._prelude, self._limits
+        cursor, extended, limits = self.cursor, self._extended, self._limits
         sums: dict[bytes, int] = {}
         adler32, kind_of = zlib.adler32, KINDS.get
         short = min(limits.path, limits.path_depth)
-        left = limits.entries - self._held.entries
-        room = unused = limits.names - self._held.names
+        left = limits.entries - self._budget.entries
+        room = unused = limits.names - self._budget.names
         try:
             while True:
                 if cursor.left or cursor.pad:
@@ -92,7 +92,7 @@ class Scanner:
                 if adler32(head) & 0xFFFF != sums.get(field):
                     if not head or head == ZERO:
                         cursor.current = None
-                        self._end = prelude.finish() + (head or cursor.tail)
+                        self._end = extended.finish() + (head or cursor.tail)
                         return
                     verify_checksum(head, cursor.offset - SIZE)
                     sums[field] = adler_of_checksum(field)
@@ -105,15 +105,15 @@ class Scanner:
                     size = parse_number(head[124:136], "size")
                 flag = head[156:157]
                 if flag in RECORDS:
-                    prelude.read(flag, head, size)
+                    extended.read(flag, head, size)
                     continue
 
                 name = head[: head.find(0)] if head[99] == 0 else parse_text(head[:100])
                 if head[345]:
                     name = joined_name(head)
                 extra = None
-                if prelude.active or flag == b"S":
-                    name, size, extra = prelude.close(head, name, size)
+                if extended.active or flag == b"S":
+                    name, size, extra = extended.close(head, name, size)
                     room -= len(extra.linkname or b"")
                 kind = kind_of(flag) or _VENDOR_FILES.get(flag, flag)
                 if name[-1:] == b"/":
@@ -139,8 +139,8 @@ class Scanner:
                 cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
                 yield entry
         finally:  # what was read of a damaged archive counts, too
-            self._held.entries = limits.entries - max(left, 0)
-            self._held.names += unused - room
+            self._budget.entries = limits.entries - max(left, 0)
+            self._budget.names += unused - room
 
     def _full(self, *, entries: bool) -> LimitExceeded:
         if not entries:

@@ -48,13 +48,13 @@ class LinkedFile:
 class Links:
     """The links of all layers.
 
-    ``write`` turns header blocks into output (it adds a prefix), ``held`` counts the waiting links, and ``dangling``
+    ``write`` turns header blocks into output (it adds a prefix), ``budget`` counts the waiting links, and ``dangling``
     allows links to nothing.
     """
 
-    def __init__(self, write: Callable[[bytes], bytes], held: Budget, *, dangling: bool) -> None:
+    def __init__(self, write: Callable[[bytes], bytes], budget: Budget, *, dangling: bool) -> None:
         self._write = write
-        self._held = held
+        self._budget = budget
         self._dangling = dangling
         self._spool = Spool()
         self._kept = False
@@ -161,7 +161,7 @@ class Links:
             yield self._write(rename_entry(raw, link.name))
             yield from body
         else:
-            self._held.add(len(link.raw))
+            self._budget.add(len(link.raw))
             file.waiting.append(link)
 
     def _follow(self, file: LinkedFile, name: bytes) -> Iterator[Block]:

@@ -89,11 +89,11 @@ def list_tree(layers: Sequence[Open]) -> TreeListing:
     Each layer is opened once, and file contents are hashed as they pass. Raises Invalid and LimitExceeded as scanning
     does, Invalid for a hard link to nothing, and StorageFailed.
     """
-    held = Budget()
+    budget = Budget()
     with Records() as records:
-        state = _State(held, records)
+        state = _State(budget, records)
         for number, opened in enumerate(layers):
-            with within(f"layer[{number}]"), closing(scan_entries(opened(), held)) as source:
+            with within(f"layer[{number}]"), closing(scan_entries(opened(), budget)) as source:
                 state.apply(number, source)
         return state.flattened()
 
@@ -101,11 +101,11 @@ def list_tree(layers: Sequence[Open]) -> TreeListing:
 class _State:
     """The tree so far."""
 
-    def __init__(self, held: Budget, records: Records) -> None:
-        self._held = held
+    def __init__(self, budget: Budget, records: Records) -> None:
+        self._budget = budget
         self._records = records
         self._root = _Dir(0)
-        self._holes = held.limits.holes
+        self._holes = budget.limits.holes
         self._layer = 0
         self._begun = 0
         """Where the records of the current layer begin."""
@@ -207,7 +207,7 @@ class _State:
                 hasher.update(block)
             digest = hasher.digest()
         if entry.pax:
-            self._held.add(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
+            self._budget.add(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
         return self._records.add(encode_node(entry, size, digest))
 
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
@@ -225,7 +225,7 @@ class _State:
             if directory is not None:
                 self._keep_replaced(path, directory)
             directory = parent.children[name] = _Dir(self._layer)
-            self._held.add(DIRECTORY)
+            self._budget.add(DIRECTORY)
         directory.layer, directory.place = self._layer, place
 
     def _parent(self, path: bytes) -> tuple[_Dir, bytes]:
@@ -238,7 +238,7 @@ class _State:
                 if child is not None:  # a symbolic link, perhaps: never followed
                     self._keep_replaced(b"/".join(above[: number + 1]), child)
                 child = directory.children[part] = _Dir(self._layer)
-                self._held.add(UNDESCRIBED)
+                self._budget.add(UNDESCRIBED)
             directory = child
         return directory, name
 

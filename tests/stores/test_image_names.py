@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.stores.image_names import Catalogue, CatalogueEntry
+from converter.stores.image_names import ImageNames, ListedImage
 
 
 class Listed(tuple[str, ...]):
@@ -26,10 +26,10 @@ class Listed(tuple[str, ...]):
 
 def test_each_of_thousands_of_names_is_looked_up() -> None:
     roots = [Descriptor.of(str(number).encode(), types.OCI_MANIFEST) for number in range(3000)]
-    offers = [CatalogueEntry(root=root, names=Listed((f"app:{number}",))) for number, root in enumerate(roots)]
-    catalogue = Catalogue(where="here", offers=offers, positions=roots)
+    offers = [ListedImage(root=root, names=Listed((f"app:{number}",))) for number, root in enumerate(roots)]
+    image_names = ImageNames(where="here", offers=offers, positions=roots)
 
-    assert [catalogue.resolve(name) for name in catalogue.names()] == roots
-    assert [catalogue.resolve(f"docker.io/library/app:{number}") for number in range(3000)] == roots
-    assert [catalogue.names_of(root) for root in roots] == [(f"app:{number}",) for number in range(3000)]
+    assert [image_names.resolve(name) for name in image_names.names()] == roots
+    assert [image_names.resolve(f"docker.io/library/app:{number}") for number in range(3000)] == roots
+    assert [image_names.names_of(root) for root in roots] == [(f"app:{number}",) for number in range(3000)]
     assert Listed.looks < 10 * len(roots)
