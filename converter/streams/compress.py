@@ -179,7 +179,8 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
 
     size, settings = _zstd_settings(level)
     parameters = ZstdCompressionParameters.from_level(level, write_checksum=True, **settings)
-    packers = Spares(lambda: ZstdCompressor(compression_params=parameters))
+    packers = workers.spares(level, lambda: ZstdCompressor(compression_params=parameters))
+    buffers = workers.spares("frames", bytearray)
 
     def packed(filled: tuple[bytearray, int]) -> bytes:
         buffer, length = filled
@@ -187,11 +188,11 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
         frame = packer.compress(memoryview(buffer)[:length])
         frame = bytes(memoryview(frame))  # what the library returns takes as much memory as the input
         packers.give_back(packer)
-        workers.buffers.give_back(buffer)
+        buffers.give_back(buffer)
         return frame
 
     empty = True
-    with closing(_filled(blocks, size, workers)) as source:
+    with closing(_filled(blocks, size, buffers)) as source:
         for frame in workers.ordered(packed, source, spare=0):
             empty = False
             yield frame
@@ -199,14 +200,16 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
         yield packed((bytearray(), 0))
 
 
-def _filled(blocks: Blocks, size: int, workers: Workers) -> Iterator[tuple[bytearray, int]]:
-    """The same bytes in buffers of the workers, and how many are in each: ``size``, but for the last."""
-    buffer, length = workers.buffers.take(), 0
+def _filled(blocks: Blocks, size: int, buffers: Spares[bytearray]) -> Iterator[tuple[bytearray, int]]:
+    """The same bytes in buffers, and how many are in each: ``size``, but for the last. A buffer may hold old ones after
+    them.
+    """
+    buffer, length = buffers.take(), 0
     with closing(reblock(blocks)) as source:
         for block in source:
             if length == size:
                 yield buffer, length
-                buffer, length = workers.buffers.take(), 0
+                buffer, length = buffers.take(), 0
             buffer[length : length + len(block)] = block
             length += len(block)
     if length:

@@ -126,7 +126,7 @@ def test_streams_of_zstd_use_the_same_buffers_and_leave_nothing_of_one_in_anothe
     data = [random.Random(size).randbytes(size) for size in (11 * MIB, 6 * MIB, 1, 5 * MIB)]
     with Workers(2) as workers:
         packed = [b"".join(compress([part], zstd, workers)) for part in data]
-        buffers = [workers.buffers.take() for _ in range(4)]
+        buffers = [workers.spares("frames", bytearray).take() for _ in range(4)]
     assert [b"".join(decompress([part], "zstd")) for part in packed] == data
     assert not all(buffers), "three suffice: two that are packed, and one that is filled"
 
