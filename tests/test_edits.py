@@ -1,9 +1,8 @@
-"""Edits: which platforms are chosen, what squashing and recompression leave of an image."""
+"""Edits: which platforms are chosen, what squashing leaves of an image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +10,12 @@ import pytest
 from converter import formats
 from converter.errors import LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.content import GZIP, NONE, Compression, Derived, Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
-from converter.transform.layers import recompress_layers, squash_layers
+from converter.transform.layers import squash_layers
 from converter.transform.platforms import one_platform, read_whole, some_platforms
 from tests.builders import CONFIG, OCI, add_image, add_index
 from tests.builders.memory import MemorySource, MemoryStore
@@ -168,32 +166,6 @@ def plain(store: MemoryStore) -> Image:
     item = formats.decode(source.fetch(source.resolve("")), source.fetch)
     assert isinstance(item, Image)
     return item
-
-
-@pytest.mark.parametrize(
-    "compression, stays",
-    [
-        pytest.param(GZIP, True, id="a codec it has already leaves a layer alone"),
-        pytest.param(Compression("gzip", 6), False, id="a level that is asked for does not"),
-        pytest.param(NONE, False, id="another codec does not"),
-    ],
-)
-def test_recompression(compression: Compression, stays: bool) -> None:
-    store = MemoryStore()
-    add_image(store, OCI)
-    for layer in recompress_layers(compression)(plain(store)).layers:
-        assert isinstance(layer.content, Known if stays else Derived)
-        assert layer.diff_id is not None
-
-
-def test_a_layer_that_is_not_here_is_left_as_it_is() -> None:
-    store = MemoryStore()
-    add_image(store, OCI)
-    image = plain(store)
-    content = image.layers[0].content
-    assert isinstance(content, Known)
-    absent = replace(image.layers[0], content=replace(content, absent=True))
-    assert recompress_layers(NONE)(replace(image, layers=(absent,))).layers == (absent,)
 
 
 def test_squashing_one_layer_changes_nothing() -> None:

@@ -22,13 +22,13 @@ from converter.model.content import GZIP, NONE, ZSTD, Blocks, Compression
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Image
-from converter.model.settings import DEFAULTS
+from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Node
 from converter.ports import Format
 from converter.streams.tar.scan import scan_entries
 from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers
-from converter.transform.layers import recompress_layers, squash_layers
+from converter.transform.layers import squash_layers
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 
@@ -72,15 +72,15 @@ def test_a_copy_has_every_blob_and_opens_each_once(target: Format) -> None:
 def test_recompression_gives_the_same_bytes_for_any_number_of_threads(compression: Compression) -> None:
     store = MemoryStore()
     add_image(store)
-    image = recompress_layers(compression)(read(store))
-    results = [run(oci.encode(image, frozenset()), jobs=jobs)[0].blobs for jobs in (1, 2, 4)]
+    plan = oci.encode(read(store), frozenset(), Settings(compress=compression))
+    results = [run(plan, jobs=jobs)[0].blobs for jobs in (1, 2, 4)]
     assert results[0] == results[1] == results[2]
 
 
 def test_recompression_keeps_the_config_byte_for_byte() -> None:
     store = MemoryStore()
     add_image(store)
-    copied, _ = run(oci.encode(recompress_layers(ZSTD)(read(store)), frozenset()))
+    copied, _ = run(oci.encode(read(store), frozenset(), Settings(compress=ZSTD)))
     before, after = read(store).original, read(copied).original
     assert before is not None
     assert after is not None
@@ -211,9 +211,9 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
     store = MemoryStore()
     add_image(store, tars=[tar({"name": bytes([number]) * 9}) for number in range(6)])
     image = read(store)
-    for edited, most in ((image, 4), (recompress_layers(ZSTD)(image), 2)):
+    for compression, most in ((None, 4), (ZSTD, 2)):
         there = Crowd(MemoryStore(), most)
-        plan = oci.encode(edited, frozenset())
+        plan = oci.encode(image, frozenset(), Settings(compress=compression))
         with there as sink, Workers(2) as workers:
             with_threads(sink, workers, Running(jobs=2, copies=4, memory=VerifiedCache())).run([plan])
         assert there.most == most

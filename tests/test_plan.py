@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves_below
-from converter.transform.layers import recompress_layers, squash_layers
+from converter.transform.layers import squash_layers
 from tests.builders import add_image
 from tests.builders.memory import MemorySource, MemoryStore
 
@@ -37,7 +37,7 @@ def read() -> Image:
     [
         pytest.param(lambda image: oci.encode(image, ANY), id="copied"),
         pytest.param(lambda image: docker.encode(image, ANY), id="in another format"),
-        pytest.param(lambda image: oci.encode(recompress_layers(ZSTD)(image), ANY), id="recompressed"),
+        pytest.param(lambda image: oci.encode(image, ANY, Settings(compress=ZSTD)), id="recompressed"),
         pytest.param(lambda image: oci.encode(squash_layers(image), ANY), id="squashed"),
         pytest.param(lambda image: aci.encode(image, ANY), id="as an ACI"),
         pytest.param(lambda image: aci.encode(image, ANY, Settings(layered=True)), id="as an ACI for each layer"),

@@ -44,6 +44,7 @@ def _layer(layer: LayerResult) -> dict[str, str | None]:
         "target": _text(layer.target),
         "diff_id": _text(layer.diff_id),
         "relation": layer.relation,
+        "reason": layer.reason,
     }
 
 
@@ -73,7 +74,7 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "source", str(target.source_digest)
     if target.image_id:
         yield "ID", target.image_id
-    kinds = Counter(layer.relation for layer in target.layers)
+    kinds = Counter(f"{layer.relation}{layer.reason and f' ({layer.reason})'}" for layer in target.layers)
     yield "layers", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
     if target.signatures:
         yield "signed", ", ".join(dict.fromkeys(one["kind"] for one in target.signatures))

@@ -23,7 +23,7 @@ from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
 from converter.plan import Evaluated, Leaf, Make, Node, Plan, forecast
 from converter.ports import Sink, Writer
-from converter.transform import as_asked, encode_item, transform
+from converter.transform import as_stored, encode_item, transform
 
 
 @frozen
@@ -65,7 +65,7 @@ def plan_target(
         target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
         mixed = isinstance(chosen.item, Index) and not options.to and len(destination.kind.formats) > 1
         unpacked = chosen.unpacked and not destination.kind.docker_unpacks
-        pack = as_asked(target, chosen.settings, mixed=mixed, local=chosen.local, unpacked=unpacked)
+        pack = as_stored(target, chosen.settings, mixed=mixed, local=chosen.local, unpacked=unpacked)
         item = transform(chosen.item, target, chosen.settings, name=chosen.called, find=library.find, pack=pack)
         root = encode_item(item, target, sink.accepts, chosen.settings, mixed=mixed)
         if options.attachments:

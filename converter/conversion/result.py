@@ -21,7 +21,8 @@ from converter.plan import Copy, Evaluated, Leaf
 class LayerResult:
     """What became of a layer: ``relation`` is identical, recompressed, retarred or squashed. None: not known yet.
 
-    ``sources`` are the blobs that it was made of, base first; ``size`` is its own in bytes.
+    ``sources`` are the blobs that it was made of, base first; ``size`` is its own in bytes. ``reason`` says why it was
+    recompressed.
     """
 
     source: Digest | None
@@ -30,6 +31,7 @@ class LayerResult:
     relation: str
     sources: tuple[Descriptor, ...] = ()
     size: int | None = None
+    reason: str = ""
 
 
 @frozen
@@ -142,6 +144,7 @@ def layer_result(layer: Evaluated) -> LayerResult:
         relation=_relation(leaf),
         sources=_sources(leaf),
         size=there.descriptor.size if there else None,
+        reason=leaf.content.reason if isinstance(leaf.content, Derived) else "",
     )
 
 

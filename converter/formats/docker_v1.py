@@ -15,7 +15,7 @@ from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
-from converter.model.content import Known, Layer, known_bytes
+from converter.model.content import GZIP, KEEP, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import expect_type, go_key, load_object
@@ -100,7 +100,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
     )
 
 
-def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
+def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:
     """Plan a manifest that was read and not changed, byte for byte; raises Unsupported for anything else."""
     if not isinstance(item, Image) or item.original is None or item.original.format != name:
         raise Unsupported("cannot write a new schema 1 manifest: add --to docker or --to oci")
@@ -109,7 +109,7 @@ def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) 
     }
     blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known_bytes(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
     data = item.original.manifest.read()
-    if not _same(
+    if settings.compress not in (None, KEEP, GZIP) or not _same(
         item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known_bytes(b"", "")))
     ):
         raise Unsupported("cannot write a schema 1 manifest for a changed image: add --to docker or --to oci")

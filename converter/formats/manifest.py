@@ -132,7 +132,12 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str], asked: Compr
     before = (written_by(image.original, dialect.name) or {}).get("layers") or []
     listed = frozenset(row["digest"] for row in before)
     dialect = replace(dialect, kept=frozenset(row["mediaType"] for row in before))
-    layers = tuple(_acceptable(layer, listed, dialect, accepts, asked) for layer in image.layers)
+    layers = tuple(
+        choose_compression(
+            layer, asked, unpacked=image.notes.unpacked, taken=_is_taken(layer, listed, dialect, accepts)
+        )
+        for layer in image.layers
+    )
     nodes = tuple(_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers))
     present = tuple(node for node in nodes if node is not None)
     return Write(
@@ -203,22 +208,41 @@ def _artifact(
     )
 
 
-def _acceptable(
-    layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str], asked: Compression | None
-) -> Layer:
-    """The layer in a compression that the target accepts; one that it does not accept becomes gzip, unless another is
-    ``asked`` for.
+def choose_compression(layer: Layer, asked: Compression | None, *, unpacked: bool, taken: bool) -> Layer:
+    """The layer as it is kept, or as one to be compressed anew, for the first reason that there is.
 
-    ``listed`` are the digests in the manifest being rewritten, which may keep what it had.
+    ``asked`` is the compression that the caller asked for; ``unpacked`` is as of an image's notes; ``taken``, whether
+    the target takes the layer as it is.
     """
-    if isinstance(layer.content, Derived) or layer.content.absent:
+    wanted = None if asked == KEEP else asked
+    content = layer.content
+    if isinstance(content, Derived):
+        return layer if wanted is None else replace(layer, content=replace(content, compression=wanted))
+    codec = codec_of(content)
+    if content.absent:
         return layer
-    if str(layer.content.descriptor.digest) in listed:
+    if wanted is not None and (wanted.level is not None or wanted.codec != codec):
+        reason = f"{wanted} was asked for"
+    elif unpacked and codec == "none":
+        reason = "the source keeps layers unpacked"
+    elif not taken:
+        reason = f"the target takes no {'unpacked' if codec == 'none' else codec} layers"
+    else:
         return layer
-    if _is_accepted(_media_type(layer, dialect), dialect, accepts):
-        return layer
-    compression = GZIP if asked in (None, KEEP) else asked
-    return replace(layer, content=Derived(inputs=(layer,), compression=compression))
+    return replace(layer, content=Derived(inputs=(layer,), compression=wanted or GZIP, reason=reason))
+
+
+def codec_of(known: Known) -> str:
+    """The codec that a layer's media type states; ``none`` for a type that states none, known or not."""
+    media_type = known.descriptor.media_type
+    return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
+
+
+def _is_taken(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> bool:
+    """Whether the target takes a stored layer; a manifest that is rewritten may keep what it ``listed``, by digest."""
+    if isinstance(layer.content, Derived) or str(layer.content.descriptor.digest) in listed:
+        return True
+    return _is_accepted(_media_type(layer, dialect), dialect, accepts)
 
 
 def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:

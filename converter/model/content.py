@@ -174,6 +174,7 @@ class Derived:
     Without a ``rewrite`` there is one input, whose uncompressed bytes are kept. ``algorithm`` is for the digest of the
     uncompressed result: sha256 for a diff_id, sha512 for the image ID of an ACI. ``replaced`` holds what is found out
     only by reading: the entries of inputs that name a file twice, which is forbidden, and left out of the result.
+    ``reason`` says, for people, why a layer that could have been kept is compressed anew.
     """
 
     inputs: tuple[Layer, ...]
@@ -181,6 +182,7 @@ class Derived:
     compression: Compression
     algorithm: str = "sha256"
     replaced: Replaced = frozenset()
+    reason: str = field(default="", compare=False)
 
 
 Content = Known | Derived

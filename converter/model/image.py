@@ -119,7 +119,8 @@ class Notes:
     ``name`` is its Docker reference, as stated by the image or by its store. ``platform`` says how far the format
     states the platform: in full (empty), in part (``assumed``), under a name that only this format has (``nameless``),
     or not, so that the caller has ``chosen`` one. ``depends_on`` are the images that it depends on, until these become
-    layers. ``losses`` are what other formats cannot hold, although one may keep some of it.
+    layers. ``losses`` are what other formats cannot hold, although one may keep some of it. ``unpacked`` means that its
+    layers are not compressed only because its store unpacks them.
     """
 
     name: str = ""
@@ -127,6 +128,7 @@ class Notes:
     depends_on: tuple[str, ...] = ()
     confinement: Confinement = field(default_factory=Confinement)
     losses: tuple[Loss, ...] = ()
+    unpacked: bool = False
 
 
 @frozen

@@ -1,7 +1,8 @@
 """From an image to the plan of its target: the only way, for conversions and for proofs of them (docs/decisions/0070).
 
 The steps are, in this order: select platforms, name, resolve dependencies, change, squash, compress layers, encode.
-Only the compression differs: a conversion compresses ``as_asked``, a proof ``as_in`` the target, which shows it.
+Only the compression differs: a conversion takes layers ``as_stored``, and the format chooses how to compress each while
+it encodes them; a proof compresses them ``as_in`` the target, which shows it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from converter.model.image import Image, Item, each_image
 from converter.model.settings import Settings
 from converter.plan import Node
 from converter.ports import Finder, Writer
-from converter.transform.layers import Edit, as_asked, as_in, squash_layers
+from converter.transform.layers import Edit, as_in, as_stored, squash_layers
 from converter.transform.platforms import select_platforms
 
-__all__ = ["Edit", "as_asked", "as_in", "encode_item", "select_platforms", "transform"]
+__all__ = ["Edit", "as_in", "as_stored", "encode_item", "select_platforms", "transform"]
 
 
 def transform(item: Item, target: Writer, settings: Settings, *, name: str, find: Finder, pack: Edit) -> Item:
     """What ``encode_item`` turns into the plan of a selected item.
 
     ``name`` is the one that it has outside its source, if any; ``find`` finds what its layers depend on; ``pack``
-    compresses its layers, unless the target is one whole. Raises NotFound, Invalid.
+    is ``as_stored`` or ``as_in``, and is left out if the target is one whole. Raises NotFound, Invalid.
     """
     if name:
         item = each_image(lambda image: replace(image, notes=replace(image.notes, name=name)))(item)

@@ -1,4 +1,4 @@
-"""Edits of layers: one of all, their media types, their compression."""
+"""Edits of layers: one of all, their media types, and for a proof, their compression."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from converter.errors import Untrusted, within
-from converter.formats.manifest import layer_type
+from converter.formats.manifest import codec_of, layer_type
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.image import History, Image, Index, Item, each_image
 from converter.model.settings import Settings
@@ -16,25 +16,23 @@ from converter.streams.blocks import closing, peek
 Edit = Callable[[Item], Item]
 
 
-def as_asked(target: Writer, settings: Settings, *, mixed: bool, local: bool, unpacked: bool) -> Edit:
-    """The edit that compresses layers as the settings ask for.
+def as_stored(target: Writer, settings: Settings, *, mixed: bool, local: bool, unpacked: bool) -> Edit:
+    """The edit that states how layers are compressed: not at all by choice, if their store ``unpacked`` them.
 
     Falsely labelled layers are relabelled if they are ``local`` and their manifest is rewritten; a manifest that is
-    copied stays unchanged. If nothing is asked for, layers that only a store ``unpacked`` are compressed again.
+    copied stays unchanged.
     """
-    asked = None if settings.compress == KEEP else settings.compress
     unpacked = unpacked and settings.compress is None
 
-    def pack(image: Image) -> Image:
+    def state(image: Image) -> Image:
         before = image.original
-        copied = asked is None and not unpacked and before is not None and (mixed or before.format == target.name)
+        kept = settings.compress in (None, KEEP) and not unpacked
+        copied = kept and before is not None and (mixed or before.format == target.name)
         if local and not copied:
             image = relabel_layers(image)
-        if asked is not None:
-            return recompress_layers(asked)(image)
-        return recompress_layers(GZIP, packed=False)(image) if unpacked else image
+        return replace(image, notes=replace(image.notes, unpacked=unpacked))
 
-    return each_image(pack)
+    return each_image(state)
 
 
 def as_in(target: Item) -> Edit:
@@ -77,35 +75,6 @@ def _compress_as(layer: Layer, target: Layer) -> Layer:
     return replace(layer, content=replace(layer.content, compression=Compression(codec_of(there))))
 
 
-def recompress_layers(compression: Compression, *, packed: bool = True) -> Callable[[Image], Image]:
-    """An edit that gives every layer this compression, or only those without any (``packed`` false); a layer with that
-    codec stays, unless a level is asked for.
-    """
-
-    def edit(image: Image) -> Image:
-        return replace(
-            image, layers=tuple(_recompress_layer(layer, compression, packed=packed) for layer in image.layers)
-        )
-
-    return edit
-
-
-def _recompress_layer(layer: Layer, compression: Compression, *, packed: bool) -> Layer:
-    if isinstance(layer.content, Derived):
-        return replace(layer, content=replace(layer.content, compression=compression))
-    codec = codec_of(layer.content)
-    stays = compression.level is None and codec == compression.codec if packed else codec != "none"
-    if layer.content.absent or stays:
-        return layer
-    return replace(layer, content=Derived(inputs=(layer,), compression=compression))
-
-
-def codec_of(known: Known) -> str:
-    """The codec that a layer's media type states; ``none`` for a type that states none, known or not."""
-    media_type = known.descriptor.media_type
-    return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
-
-
 def relabel_layers(image: Image) -> Image:
     """Every layer under a media type that states the compression of its bytes."""
     layers = []
@@ -133,7 +102,8 @@ def relabel_layer(layer: Layer) -> Layer:
         return layer
     label = layer_type(content.descriptor.media_type, str(packed))
     if label is None:
-        return replace(layer, content=Derived(inputs=(layer,), compression=GZIP))
+        reason = f"no media type says that a layer is {packed}"
+        return replace(layer, content=Derived(inputs=(layer,), compression=GZIP, reason=reason))
     return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
 
 

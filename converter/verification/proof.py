@@ -13,8 +13,9 @@ from typing import Any
 
 from converter import formats
 from converter.errors import NotFound, Untrusted, within
+from converter.formats.manifest import codec_of
 from converter.model import media_types as types
-from converter.model.content import NONE, Derived, Known, Layer, LayerFacts, source_blobs
+from converter.model.content import KEEP, NONE, Derived, Known, Layer, LayerFacts, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.document import load_object
@@ -28,7 +29,6 @@ from converter.streams.meter import digest_and_size
 from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.transform import as_in, encode_item, transform
-from converter.transform.layers import codec_of
 from converter.transform.platforms import Read, flatten_index, select_platforms
 from converter.verification import same_content
 from converter.verification.rebuilt_source import Converted, OriginalSource
@@ -131,7 +131,8 @@ def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     """
     record, target = original.record, original.converted.item
     form = formats.reader_of(original.converted.root.media_type)
-    settings = replace(record.settings, compress=NONE)  # the proof compares uncompressed bytes
+    # The proof compares uncompressed bytes: what is one whole is not compressed, and layers are as in the target.
+    settings = replace(record.settings, compress=NONE if form.single_file_name else KEEP)
     item = each_image(original.with_layers)(item)
     item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
     mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))

@@ -81,7 +81,9 @@ def test_the_document_of_json(asked: dict[str, Any], here: Path, capsys: pytest.
                     {"field": "shell", "reason": "an ACI has none", "kept": ""},
                 ],
                 "signatures": [],
-                "layers": [{"source": str(LAYER), "target": None, "diff_id": None, "relation": "squashed"}],
+                "layers": [
+                    {"source": str(LAYER), "target": None, "diff_id": None, "relation": "squashed", "reason": ""}
+                ],
                 "size": 2048,
                 "seconds": 1.25,
             }

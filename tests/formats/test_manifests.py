@@ -13,21 +13,23 @@ from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.formats import docker, oci
 from converter.formats.container_config import unknown_members
-from converter.formats.manifest import ZSTD_INSTANCE
+from converter.formats.manifest import ZSTD_INSTANCE, choose_compression
 from converter.model import media_types as types
-from converter.model.content import GZIP, ZSTD, Compression, Derived, Known
+from converter.model.content import GZIP, KEEP, ZSTD, Compression, Derived, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor
-from converter.model.image import Artifact, Image, Index, Item, each_image
+from converter.model.image import Artifact, Image, Index, Item
 from converter.model.platform import Platform
-from converter.model.settings import DEFAULTS
+from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves_below
 from converter.ports import Format
-from converter.transform.layers import recompress_layers
+from converter.streams.squash import Flatten
 from converter.transform.platforms import Read, one_platform, read_whole
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
 from tests.builders.memory import MemorySource, MemoryStore
 
 ANY: frozenset[str] = frozenset()
+GZIP_6 = Compression("gzip", 6)
+NO_ZSTD = "the target takes no zstd layers"
 DIALECTS = [pytest.param(OCI, oci, id="oci"), pytest.param(DOCKER, docker, id="docker")]
 
 
@@ -148,7 +150,7 @@ def test_a_config_is_read_in_any_case_as_the_engine_reads_it() -> None:
 def test_recompression_keeps_the_image_id_and_leaves_the_root_open() -> None:
     store = MemoryStore()
     add_image(store, OCI)
-    plan = oci.encode(recompress_layers(ZSTD)(image(store)), ANY)
+    plan = oci.encode(image(store), ANY, Settings(compress=ZSTD))
     assert isinstance(plan, Write)
     assert forecast(plan).made is None
     made = forecast(plan.inputs[0]).made
@@ -172,9 +174,7 @@ def test_recompression_drops_the_annotations_that_speak_of_compressed_bytes() ->
     document = json.loads(store.blobs[root.digest])
     document["layers"][0]["annotations"] = annotations
     store.named["app:1"] = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
-    layer = recompress_layers(ZSTD)(image(store)).layers[0]
-    assert isinstance(layer.content, Derived)
-    plan = oci.encode(replace(image(store), layers=(layer,)), ANY)
+    plan = oci.encode(image(store), ANY, Settings(compress=ZSTD))
     assert isinstance(plan, Write)
     config, blob = forecast(plan.inputs[0]).made, plan.inputs[1]
     assert config is not None
@@ -196,10 +196,42 @@ def test_an_index_says_that_an_image_is_of_zstd(codec: Compression | None, told:
     first = add_image(store, zstd, tars=LAYERS[:1], name="")
     add_index(store, [{**first.to_json(), "annotations": {"x": "y", ZSTD_INSTANCE: "true"}}])
     item = read_whole(decoded(store), reading(store))
-    plan = oci.encode(each_image(recompress_layers(codec))(item) if codec else item, ANY)
+    plan = oci.encode(item, ANY, Settings(compress=codec))
     assert isinstance(plan, Write)
     made = forecast(plan.inputs[0]).made or Made(descriptor=Descriptor.of(b"new", types.OCI_MANIFEST))
     assert json.loads(plan.render((made,)))["manifests"][0]["annotations"] == told
+
+
+@pytest.mark.parametrize(
+    "layer, asked, target, compression, reason",
+    [
+        pytest.param("gzip", None, "takes it", None, "", id="what the target takes is kept"),
+        pytest.param("gzip", GZIP, "takes it", None, "", id="the codec that is asked for is kept"),
+        pytest.param("gzip", GZIP_6, "takes it", GZIP_6, "gzip:6 was asked for", id="but not for a level"),
+        pytest.param("gzip", ZSTD, "takes it", ZSTD, "zstd was asked for", id="another codec is asked for"),
+        pytest.param("none", ZSTD, "takes none", ZSTD, "zstd was asked for", id="what is asked for comes first"),
+        pytest.param("zstd", None, "takes none", GZIP, NO_ZSTD, id="the target takes no zstd"),
+        pytest.param("zstd", KEEP, "takes none", GZIP, NO_ZSTD, id="even if it is to be kept"),
+        pytest.param("none", None, "takes it", None, "", id="a plain tar is kept"),
+        pytest.param("unpacked", None, "takes it", GZIP, "the source keeps layers unpacked", id="not an unpacked one"),
+        pytest.param("absent", ZSTD, "takes none", None, "", id="what is not here is kept"),
+        pytest.param("squashed", None, "takes it", GZIP, "", id="a new layer is compressed as it was made"),
+        pytest.param("squashed", ZSTD, "takes it", ZSTD, "", id="or as is asked for"),
+    ],
+)
+def test_a_layer_is_kept_or_compressed_anew(
+    layer: str, asked: Compression | None, target: str, compression: Compression | None, reason: str
+) -> None:
+    stated = {"gzip": types.OCI_LAYER_GZIP, "zstd": types.OCI_LAYER_ZSTD}.get(layer, types.OCI_LAYER)
+    given = Layer(content=replace(known_bytes(b"", stated), absent=layer == "absent"))
+    if layer == "squashed":
+        given = Layer(content=Derived(inputs=(given, given), rewrite=Flatten(), compression=GZIP))
+    chosen = choose_compression(given, asked, unpacked=layer == "unpacked", taken=target == "takes it")
+    if compression is None:
+        assert chosen is given
+    else:
+        assert isinstance(chosen.content, Derived)
+        assert (chosen.content.compression, chosen.content.reason) == (compression, reason)
 
 
 def test_docker_gets_gzip_for_zstd_unless_the_target_takes_it() -> None:
@@ -214,13 +246,14 @@ def test_docker_gets_gzip_for_zstd_unless_the_target_takes_it() -> None:
 def test_zstd_that_is_asked_for_is_refused_where_not_every_reader_knows_it() -> None:
     store = MemoryStore()
     add_image(store)
-    edited = recompress_layers(ZSTD)(image(store))
+    zstd = Settings(compress=ZSTD)
     with pytest.raises(Unsupported, match=r"layer\[0\]: Docker manifests cannot hold zstd layers: use --to oci"):
-        docker.encode(edited, ANY)
+        docker.encode(image(store), ANY, zstd)
     with pytest.raises(Unsupported, match=r"layer\[0\]: the target does not take zstd layers: use --compress gzip"):
-        oci.encode(edited, frozenset((types.OCI_LAYER_GZIP,)))
+        oci.encode(image(store), frozenset((types.OCI_LAYER_GZIP,)), zstd)
     takes = frozenset((types.DOCKER_LAYER_ZSTD,))
-    assert {leaf.media_type for leaf in leaves_below(docker.encode(edited, takes))} == {types.DOCKER_LAYER_ZSTD}
+    plan = docker.encode(image(store), takes, zstd)
+    assert {leaf.media_type for leaf in leaves_below(plan)} == {types.DOCKER_LAYER_ZSTD}
 
 
 BROKEN: list[Any] = [
