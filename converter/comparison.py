@@ -69,15 +69,15 @@ def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
     for path, one, other in _paired(a, b):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
-        differs = partial(Difference, path="/" + _text(path))
+        differs = partial(Difference, path="/" + _escaped(path))
         if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
             for what, of_a, of_b in changed_properties(decode_node(one.record), decode_node(other.record)):
                 yield differs(what=what, a=of_a, b=of_b)
             if one.names != other.names:
-                yield differs(what="names", a=_names(*a.names(one)), b=_names(*b.names(other)))
+                yield differs(what="names", a=_shown_names(*a.names(one)), b=_shown_names(*b.names(other)))
         elif any(row is not None and row.record for row in (one, other)):
             # Otherwise it is a directory without an entry, which exists only because something lies in it.
-            type_a, type_b = _type(one), _type(other)
+            type_a, type_b = _type_of(one), _type_of(other)
             if type_a != type_b:
                 yield differs(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
 
@@ -98,7 +98,7 @@ def _paired(a: TreeListing, b: TreeListing) -> Iterator[tuple[bytes, Row | None,
             other = next(rows_b, None)
 
 
-def _type(row: Row | None) -> str | None:
+def _type_of(row: Row | None) -> str | None:
     return None if row is None else _TYPES[row.record[:1] or fields.DIR]
 
 
@@ -118,11 +118,11 @@ def changed_properties(a: Node, b: Node) -> Iterator[tuple[str, Any, Any]]:
             yield what, of_a, of_b
 
 
-def _text(name: bytes) -> str:
+def _escaped(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def _time(nanoseconds: int) -> str:
+def _shown_time(nanoseconds: int) -> str:
     """RFC 3339, or seconds since 1970 where RFC 3339 cannot express the year."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
@@ -135,20 +135,20 @@ def _time(nanoseconds: int) -> str:
 
 def _xattrs(node: Node) -> dict[str, str]:
     """Values in base64: most are binary."""
-    return {_text(name): base64.b64encode(value).decode() for name, value in node.xattrs}
+    return {_escaped(name): base64.b64encode(value).decode() for name, value in node.xattrs}
 
 
-def _names(count: int, first: tuple[bytes, ...]) -> list[str]:
+def _shown_names(count: int, first: tuple[bytes, ...]) -> list[str]:
     """All names of a file, or the first ones and the number of the others."""
-    names = ["/" + _text(name) for name in first]
+    names = ["/" + _escaped(name) for name in first]
     return names if count <= len(names) else [*names, f"and {count - len(names)} more"]
 
 
 _PROPERTIES: Mapping[str, Callable[[Node], Any]] = {
     "mode": lambda node: f"{node.mode:04o}",
     "owner": lambda node: f"{node.uid}:{node.gid}",
-    "mtime": lambda node: _time(node.mtime_ns),
-    "target": lambda node: _text(node.linkname),
+    "mtime": lambda node: _shown_time(node.mtime_ns),
+    "target": lambda node: _escaped(node.linkname),
     "device": lambda node: f"{node.device[0]}:{node.device[1]}",
     "xattrs": _xattrs,
     "size": lambda node: node.size,
@@ -168,7 +168,7 @@ _TYPES = {
 
 def compare_configurations(a: Image, b: Image) -> Iterator[Difference]:
     """What differs between containers of the two images: platform and configuration."""
-    yield from changed_members("platform", _platform(a.platform), _platform(b.platform))
+    yield from changed_members("platform", _platform_members(a.platform), _platform_members(b.platform))
     yield from changed_members("config", run_config(a.config), run_config(b.config))
 
 
@@ -179,7 +179,7 @@ def changed_members(path: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> It
             yield Difference(path=path, what=what, a=a[what], b=b[what])
 
 
-def _platform(platform: Platform) -> dict[str, Any]:
+def _platform_members(platform: Platform) -> dict[str, Any]:
     normal = platform.normalised()
     return {
         "os": normal.os,
@@ -193,9 +193,9 @@ def _platform(platform: Platform) -> dict[str, Any]:
 def run_config(config: RunConfig) -> dict[str, Any]:
     """What the configuration means: equivalent spellings are unified, and order is kept only where it matters."""
     return {
-        "user": _user(config.user),
-        "exposed_ports": sorted({_port(port) for port in config.exposed_ports}),
-        "env": dict(sorted(dict(map(_variable, config.env)).items())),
+        "user": _normal_user(config.user),
+        "exposed_ports": sorted({_with_protocol(port) for port in config.exposed_ports}),
+        "env": dict(sorted(dict(map(_split_variable, config.env)).items())),
         "entrypoint": list(config.entrypoint or ()),
         "cmd": list(config.cmd or ()),
         "volumes": sorted(set(config.volumes)),
@@ -208,15 +208,15 @@ def run_config(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _user(user: str) -> str:
+def _normal_user(user: str) -> str:
     # No user means the superuser, whose group is 0 too.
     return "0" if user in {"", "0:0"} else user
 
 
-def _variable(text: str) -> tuple[str, str]:
+def _split_variable(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value
 
 
-def _port(port: str) -> str:
+def _with_protocol(port: str) -> str:
     return port if "/" in port else f"{port}/tcp"

@@ -101,7 +101,7 @@ def _check_image(
         verdict = validate(reference, profile)
         failure = _failure(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
     except ConverterError as error:
-        failure = _message(error)
+        failure = _message_of(error)
     else:
         if not failure:
             return verdict
@@ -122,21 +122,21 @@ def _check_document(
     from converter.validate import validate_document as validate
 
     try:
-        name, data = _read(document)
+        name, data = _name_and_bytes(document)
         actual = kind or guess_kind(data)
         if actual is None:
             raise Usage(f"cannot tell the kind of {name}: add the argument kind")
         findings = validate(data, actual, profile)
         failure = _failure(f"{name}: {actual}", findings, warnings, ignore)
     except (ConverterError, OSError) as error:
-        failure = _message(error)
+        failure = _message_of(error)
     else:
         if not failure:
             return findings
     raise AssertionError(failure)
 
 
-def _read(document: Document) -> tuple[str, bytes]:
+def _name_and_bytes(document: Document) -> tuple[str, bytes]:
     if isinstance(document, bytes):
         return "document", document
     if isinstance(document, str | os.PathLike):
@@ -146,7 +146,7 @@ def _read(document: Document) -> tuple[str, bytes]:
     return "document", dump_json(document)
 
 
-def _message(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """What is wrong, in one line: the lines of this package in a traceback help nobody."""
     from converter.errors import from_system
     from converter.keyword_names import in_python
@@ -156,7 +156,7 @@ def _message(error: Exception) -> str:
 
 def _failure(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> str:
     """All findings in one message; empty if none of them counts as a failure. Raises Usage."""
-    passed_over = _known({ignore} if isinstance(ignore, str) else ignore)
+    passed_over = _require_known({ignore} if isinstance(ignore, str) else ignore)
     counted = [one for one in findings if one.rule not in passed_over]
     wrong = any(one.severity == "error" for one in counted)
     if not (wrong or (warnings and counted)):
@@ -166,7 +166,7 @@ def _failure(title: str, findings: Sequence[Finding], warnings: bool, ignore: Co
     return "\n".join((f"{title}: {verdict}", *lines))
 
 
-def _known(names: Collection[str]) -> Collection[str]:
+def _require_known(names: Collection[str]) -> Collection[str]:
     """The names of rules; raises Usage for a name that is not a rule's, since ignoring it would have no effect."""
     if names:
         from converter.errors import Usage

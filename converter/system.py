@@ -65,17 +65,17 @@ def attributes(file: int | bytes, without: tuple[bytes, ...] = ()) -> dict[bytes
     Raises OSError, ENOTSUP where there are none.
     """
     follow = isinstance(file, int)
-    names: Any = _needed("listxattr")(file, follow_symlinks=follow)
+    names: Any = _require_function("listxattr")(file, follow_symlinks=follow)
     if not names:
         return {}
-    value: Any = _needed("getxattr")
+    value: Any = _require_function("getxattr")
     found = map(os.fsencode, names)
     return {name: value(file, name, follow_symlinks=follow) for name in found if not name.startswith(without)}
 
 
 def set_attribute(file: int | bytes, name: bytes, value: bytes) -> None:
     """Set an extended attribute of a file, which is open, or of a path itself; raises OSError, ENOTSUP without them."""
-    _needed("setxattr")(file, name, value, follow_symlinks=isinstance(file, int))
+    _require_function("setxattr")(file, name, value, follow_symlinks=isinstance(file, int))
 
 
 def mount_of(fd: int) -> bytes:
@@ -93,7 +93,7 @@ def mount_of(fd: int) -> bytes:
     return b"dev:%d" % os.fstat(fd).st_dev
 
 
-def _needed(name: str) -> Any:
+def _require_function(name: str) -> Any:
     function = getattr(os, name, None)
     if function is None:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))

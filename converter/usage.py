@@ -93,7 +93,7 @@ def usage(layers: Sequence[Open]) -> Usage:
     for number, layer in enumerate(layers):
         with within(f"layer[{number}]"):
             applied = _Layer(found)
-            applied.apply(*_read(layer, budget))
+            applied.apply(*_read_layer(layer, budget))
             found.layers.append(applied.use)
     return found
 
@@ -129,7 +129,7 @@ class _Found(NamedTuple):
     size: int
 
 
-def _read(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_Found]]:
+def _read_layer(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_Found]]:
     """The paths that a layer removes, the directories that it empties, and what it has."""
     gone: list[bytes] = []
     emptied: list[bytes] = []

@@ -71,7 +71,7 @@ def find_attachments(source: ReferrerListing, subjects: Iterable[Digest]) -> Fou
                 if key in found:
                     continue
                 try:
-                    found[key] = PlannedAttachment(attachment=attachment, node=_node(source, attachment))
+                    found[key] = PlannedAttachment(attachment=attachment, node=_plan_attachment(source, attachment))
                 except (Invalid, NotFound, Unsupported) as error:
                     digest = attachment.descriptor.digest
                     losses[digest] = Loss(field=f"attachments/{digest}", reason=f"it cannot be read: {error}")
@@ -127,17 +127,17 @@ def render_attachment(node: Node) -> bytes:
     return node.content.read() if isinstance(node, Copy) else forecast(node).data()
 
 
-def _node(source: ReferrerListing, attachment: Attachment) -> Node:
+def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
     known = source.fetch(attachment.descriptor)
     if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
-        return plan_artifact(_of_docker(known, source.fetch))
+        return plan_artifact(_as_oci_artifact(known, source.fetch))
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
         read = formats.item_reader(source.fetch)
         return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")
 
 
-def _of_docker(manifest: Known, fetch: Fetch) -> Artifact:
+def _as_oci_artifact(manifest: Known, fetch: Fetch) -> Artifact:
     """What cosign stores under COSIGN_DOCKER_MEDIA_TYPES: its layer types occur in no Docker image."""
     from converter.trust.artifact import layers_of
 

@@ -60,7 +60,7 @@ def options_from(keywords: Keywords) -> Options:
     Raises TypeError for an unknown keyword or a value of the wrong type, Usage for a meaningless value.
     """
     values: dict[str, Any] = dict(keywords)
-    _check(values)
+    _check_types(values)
     if isinstance(values.get("compress"), str):
         values["compress"] = Compression.parse(values["compress"])
     if "platforms" in values:
@@ -74,7 +74,7 @@ def options_from(keywords: Keywords) -> Options:
     return Options(**values)
 
 
-def _check(values: Mapping[str, Any]) -> None:
+def _check_types(values: Mapping[str, Any]) -> None:
     hints = get_type_hints(Keywords)
     for name, value in values.items():
         if name not in hints:

@@ -138,11 +138,11 @@ def layer_result(layer: Evaluated) -> LayerResult:
     """What became of a leaf of the plan."""
     leaf, there = layer.leaf, layer.made
     return LayerResult(
-        source=_source(leaf),
+        source=_source_digest(leaf),
         target=there.descriptor.digest if there else None,
         diff_id=there.diff_id if there else leaf.diff_id,
         relation=_relation(leaf),
-        sources=_sources(leaf),
+        sources=_source_blobs(leaf),
         size=there.descriptor.size if there else None,
         reason=leaf.content.reason if isinstance(leaf.content, Derived) else "",
     )
@@ -153,14 +153,14 @@ def size_of(root: Evaluated) -> int:
     return sum(layer.made.descriptor.size for layer in root.layers() if layer.made is not None)
 
 
-def _source(leaf: Leaf) -> Digest | None:
+def _source_digest(leaf: Leaf) -> Digest | None:
     content = leaf.content
     while isinstance(content, Derived) and len(content.inputs) == 1:
         content = content.inputs[0].content
     return content.descriptor.digest if isinstance(content, Known) else None
 
 
-def _sources(leaf: Leaf) -> tuple[Descriptor, ...]:
+def _source_blobs(leaf: Leaf) -> tuple[Descriptor, ...]:
     """All blobs that the leaf is made of, as far as known before its own inputs are made."""
     content = leaf.content
     return tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else ()

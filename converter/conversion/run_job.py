@@ -65,7 +65,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
             done = [_forecast(target, job, shared) for _, targets in planned for target in targets]
             if all(one.state != "written" for one in done):
                 return done
-        done = _write(planned, job, shared, report)
+        done = _write_targets(planned, job, shared, report)
     return [_signed_beside(one, job, shared) for one in done]
 
 
@@ -125,7 +125,7 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     return True
 
 
-def _write(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
+def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
     """Write what is planned, here or with the help of other machines."""
     made = None
     if shared.remote is not None:
@@ -184,7 +184,7 @@ def _complete(
         sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
     for done in written:
         if done.target.origin:
-            _record(sink, done, execution, workers)
+            _write_record(sink, done, execution, workers)
         stated = _restate(sink, done, execution, options)
         yield replace(done, signatures=(*stated, *signatures.add_signatures(sink, done, options)))
 
@@ -204,7 +204,7 @@ def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Optio
     return replace(target, carried=carried, plan=planned, origin=False)
 
 
-def _record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:
+def _write_record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:
     """Write the origin record of the image just written, before the sink commits."""
     from converter.conversion.recording import make_record
 

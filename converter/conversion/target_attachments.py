@@ -33,20 +33,20 @@ def adapted(
     """The attachments of the images ``subjects`` as a place stores them, and a loss for those it cannot store."""
     form = destination.attached
     if form == "beside":
-        return _split(attached, [one for one in attached if _type(one) in _BESIDE_ACIS], "beside an ACI")
+        return _split_by_place(attached, [one for one in attached if _media_type(one) in _BESIDE_ACIS], "beside an ACI")
     if form == "directory":
-        kept, losses = _split(attached, [one for one in attached if _type(one) in _IN_DIR], "in dir:")
+        kept, losses = _split_by_place(attached, [one for one in attached if _media_type(one) in _IN_DIR], "in dir:")
         return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
     if form == "manifests":
         return tuple(_as_manifests(attached, subjects, fetch)), ()
-    return _split(attached, [], f"in {place_of(destination)}:")
+    return _split_by_place(attached, [], f"in {place_of(destination)}:")
 
 
 def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachment]:
     """The signatures of an attachment as files ``signature-N``; empty if it holds anything else."""
-    if _type(one) == types.DIR_SIGNATURE:
+    if _media_type(one) == types.DIR_SIGNATURE:
         yield one
-    elif _type(one) in types.MANIFESTS:
+    elif _media_type(one) in types.MANIFESTS:
         layers = artifact.layers_of(fetch(one.attachment.descriptor).read())
         if all(layer.media_type in (cosign.PAYLOAD, types.DIR_SIGNATURE) for layer in layers):
             for layer in layers:
@@ -62,7 +62,7 @@ def _as_manifests(
     """Files as manifests; cosign signatures of the same image share one manifest, and its attestations another."""
     shared: dict[tuple[Digest, str], list[tuple[bytes, Mapping[str, str]]]] = {}
     for one in attached:
-        if _type(one) not in _FILES:
+        if _media_type(one) not in _FILES:
             yield _retagged(one)
             continue
         subject, data = one.attachment.subject, fetch(one.attachment.descriptor).read()
@@ -91,7 +91,7 @@ def manifest_attachment(made: Artifact, subject: Digest, tag: str) -> PlannedAtt
     )
 
 
-def _split(
+def _split_by_place(
     attached: Sequence[PlannedAttachment], kept: Sequence[PlannedAttachment], where: str
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     left = len(attached) - len(kept)
@@ -101,7 +101,7 @@ def _split(
     return tuple(kept), (Loss(field="attachments", reason=f"{left} {what} no place {where}"),)
 
 
-def _type(one: PlannedAttachment) -> str:
+def _media_type(one: PlannedAttachment) -> str:
     return one.attachment.descriptor.media_type
 
 

@@ -64,10 +64,10 @@ def becomes_oci(item: Item, settings: Settings, accepts: frozenset[str], destina
     if "oci" not in destination.kind.formats or types.DOCKER_LAYER_ZSTD in accepts:
         return False
     entries = item.entries if isinstance(item, Index) else ()
-    return any(map(_of_docker, (item, *(entry.item for entry in entries if entry.item is not None))))
+    return any(map(_is_docker, (item, *(entry.item for entry in entries if entry.item is not None))))
 
 
-def _of_docker(item: Item) -> bool:
+def _is_docker(item: Item) -> bool:
     return not isinstance(item, Artifact) and item.original is not None and item.original.format in ("docker", V1)
 
 

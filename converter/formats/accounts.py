@@ -96,56 +96,56 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
     user given by name without a group. Raises Unsupported for a name that has no account.
     """
     who, which, *_ = f"{text}:".split(":")
-    account = _row(passwd, who, 4) if who else None
+    account = _find_row(passwd, who, 4) if who else None
     members = {"uid": 0, "gid": 0}
     if account is not None:
-        members = {"uid": _number(account[2]), "gid": _number(account[3])}
+        members = {"uid": _parse_id(account[2]), "gid": _parse_id(account[3])}
     elif who:
-        members["uid"] = _named(who, "user", "/etc/passwd")
+        members["uid"] = _require_id(who, "user", "/etc/passwd")
     if which:
-        row = _row(group, which, 3)
-        members["gid"] = _named(which, "group", "/etc/group") if row is None else _number(row[2])
+        row = _find_row(group, which, 3)
+        members["gid"] = _require_id(which, "group", "/etc/group") if row is None else _parse_id(row[2])
     more = [] if which or account is None or _is_number(who) else _memberships(group, account[0])
     return {**members, "additionalGids": more} if more else members
 
 
 def has_account(user: str, passwd: str) -> bool:
     """Whether the image's password file has the user, given by name or number."""
-    return _row(passwd, user, 4) is not None
+    return _find_row(passwd, user, 4) is not None
 
 
-def _row(text: str, key: str, width: int) -> list[str] | None:
+def _find_row(text: str, key: str, width: int) -> list[str] | None:
     """The first row whose name, or number, is ``key``; rows with malformed numbers are ignored."""
-    rows = [row for row in _rows(text) if len(row) >= width and all(map(_is_number, row[2:width]))]
+    rows = [row for row in _parse_rows(text) if len(row) >= width and all(map(_is_number, row[2:width]))]
     if _is_number(key):
         return next((row for row in rows if int(row[2]) == int(key)), None)
     return next((row for row in rows if row[0] == key), None)
 
 
-def _rows(text: str) -> Iterator[list[str]]:
+def _parse_rows(text: str) -> Iterator[list[str]]:
     return (line.split(":") for line in text.split("\n"))
 
 
 def _memberships(text: str, name: str) -> list[int]:
-    rows = (row for row in _rows(text) if len(row) > 3 and _is_number(row[2]))
-    return list(dict.fromkeys(_number(row[2]) for row in rows if name in row[3].split(",")))
+    rows = (row for row in _parse_rows(text) if len(row) > 3 and _is_number(row[2]))
+    return list(dict.fromkeys(_parse_id(row[2]) for row in rows if name in row[3].split(",")))
 
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 12
 
 
-def _number(digits: str) -> int:
+def _parse_id(digits: str) -> int:
     value = int(digits)
     if value > MOST_ID:
         raise Unsupported(f"the user or group {value} is out of range: 0 to {MOST_ID} are possible")
     return value
 
 
-def _named(text: str, what: str, file: str) -> int:
+def _require_id(text: str, what: str, file: str) -> int:
     if not _is_number(text):
         raise Unsupported(f'no {what} "{text}" in {file} of the image')
-    return _number(text)
+    return _parse_id(text)
 
 
 def note_accounts(accounts: Accounts, facts: LayerFacts, below: LayerFacts | None = None) -> None:

@@ -109,7 +109,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -
     }
     blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known_bytes(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
     data = item.original.manifest.read()
-    if settings.compress not in (None, KEEP, GZIP) or not _same(
+    if settings.compress not in (None, KEEP, GZIP) or not _is_unchanged(
         item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known_bytes(b"", "")))
     ):
         raise Unsupported("cannot write a schema 1 manifest for a changed image: add --to docker or --to oci")
@@ -145,10 +145,10 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
             if not _ID.fullmatch(step.id):
                 raise Invalid(f'invalid id "{step.id[:80]}": expected 64 lower-case hex digits')
         steps.append(step)
-    return tuple(reversed(_chain(steps)))
+    return tuple(reversed(_step_chain(steps)))
 
 
-def _chain(steps: Sequence[Schema1Step]) -> list[Schema1Step]:
+def _step_chain(steps: Sequence[Schema1Step]) -> list[Schema1Step]:
     """The same steps, newest first, without repetitions in a row, of which the oldest stays."""
     if steps[-1].parent:
         raise Invalid(f'the base layer has a parent, "{steps[-1].parent[:80]}"')
@@ -164,7 +164,7 @@ def _chain(steps: Sequence[Schema1Step]) -> list[Schema1Step]:
     return chain
 
 
-def _same(item: Image, read: Image) -> bool:
+def _is_unchanged(item: Image, read: Image) -> bool:
     """Whether an image still matches what was read; a name given to it since does not count."""
     return replace(item, foreign=read.foreign, notes=read.notes, original=read.original) == read
 

@@ -70,10 +70,10 @@ class _Index:
             str(entry.descriptor.digest): str(new.descriptor.digest) for entry, new in zip(entries, made, strict=True)
         }
         made_rows = [
-            _row(entry.descriptor, new.descriptor, renamed, self.dialect, of_zstd=of_zstd)
+            _updated_row(entry.descriptor, new.descriptor, renamed, self.dialect, of_zstd=of_zstd)
             for entry, of_zstd, new in zip(entries, self.of_zstd, made, strict=True)
         ]
-        return _document(self.item, made_rows, self.media_type, self.dialect)
+        return _render_index(self.item, made_rows, self.media_type, self.dialect)
 
 
 def original_rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
@@ -87,7 +87,7 @@ def was_read_as(item: Index, format_name: str) -> bool:
     return item.original is not None and item.original.format == format_name
 
 
-def _row(
+def _updated_row(
     entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect, *, of_zstd: bool
 ) -> Descriptor:
     annotations = dict(entry.annotations)
@@ -111,7 +111,7 @@ def _of_zstd(node: Node) -> bool:
     return isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs)
 
 
-def _document(item: Index, made_rows: Sequence[Descriptor], media_type: str, dialect: Dialect) -> bytes:
+def _render_index(item: Index, made_rows: Sequence[Descriptor], media_type: str, dialect: Dialect) -> bytes:
     before = written_by(item.original, dialect.name)
     old = {str(row["digest"]): row for row in (before or {}).get("manifests") or ()}
     document = dict(before) if before else {"schemaVersion": 2, "mediaType": media_type}

@@ -99,7 +99,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         or (format_name == "oci" and config.digest == _EMPTY)
         or any(layer.media_type not in LAYER_TYPES for layer in layers)
     ):
-        return _artifact(document, root, (config, *layers), fetch, format_name)
+        return _decode_artifact(document, root, (config, *layers), fetch, format_name)
     stored = fetch(config).pinned()
     with within("config"):
         read = container_config.from_json(read_document(stored, config_kind))
@@ -196,7 +196,7 @@ def _descriptor(value: Any, number: int) -> Descriptor:
         return Descriptor.from_json(value)
 
 
-def _artifact(
+def _decode_artifact(
     document: Mapping[str, Any], root: Known, blobs: Sequence[Descriptor], fetch: Fetch, format_name: str
 ) -> Artifact:
     subject = document.get("subject")
@@ -255,18 +255,18 @@ def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[st
 def _media_type(layer: Layer, dialect: Dialect) -> str | None:
     """The media type of a layer in this dialect; None if the dialect has none for it."""
     if isinstance(layer.content, Derived):
-        return dialect.layers.get((_kind(layer), layer.content.compression.codec))
+        return dialect.layers.get((_layer_kind(layer), layer.content.compression.codec))
     media_type = layer.content.descriptor.media_type
     if media_type in dialect.kept:
         return media_type
     return dialect.layers.get(LAYER_TYPES.get(media_type, (LAYER, "none")))
 
 
-def _kind(layer: Layer) -> str:
+def _layer_kind(layer: Layer) -> str:
     content = layer.content
     if isinstance(content, Known):
         return LAYER_TYPES.get(content.descriptor.media_type, (LAYER, ""))[0]
-    return _kind(content.inputs[0]) if content.rewrite is None else LAYER
+    return _layer_kind(content.inputs[0]) if content.rewrite is None else LAYER
 
 
 def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Leaf | None:
@@ -308,7 +308,7 @@ class _Manifest:
         descriptors = [
             _layer_descriptor(layer, None if layer.absent else next(rows), self.dialect) for layer in self.layers
         ]
-        return _manifest(self.image, made[0].descriptor, descriptors, self.dialect)
+        return _render_manifest(self.image, made[0].descriptor, descriptors, self.dialect)
 
 
 @frozen(kw_only=False)
@@ -376,7 +376,7 @@ def bare_descriptor(row: Descriptor) -> Descriptor:
     return replace(row, annotations={}, artifact_type="", data=None)
 
 
-def _manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], dialect: Dialect) -> bytes:
+def _render_manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], dialect: Dialect) -> bytes:
     before = written_by(image.original, dialect.name)
     document: dict[str, Any] = dict(before) if before else {"schemaVersion": 2, "mediaType": dialect.manifest}
     document["config"] = row_json(config, document.get("config"))

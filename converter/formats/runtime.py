@@ -121,7 +121,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
             "terminal": False,
             "user": user | groups,
             "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
-            "env": list(_environment(config)),
+            "env": list(_variables(config)),
             "cwd": "/" + config.working_dir.lstrip("/"),
             "capabilities": {kind: list(confined.capabilities) for kind in ("bounding", "effective", "permitted")},
             "noNewPrivileges": True,
@@ -129,7 +129,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
         "root": {"path": "rootfs"},
         "hostname": "container",
         "mounts": [*_mounts(), *_volumes(config, confined.read_only)],
-        "annotations": dict(_annotations(image)),
+        "annotations": dict(_config_annotations(image)),
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}], **limits},
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
@@ -139,13 +139,13 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     }
 
 
-def _environment(config: RunConfig) -> Iterator[str]:
+def _variables(config: RunConfig) -> Iterator[str]:
     if not any(text.startswith("PATH=") for text in config.env):
         yield "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     yield from config.env
 
 
-def _annotations(image: Image) -> Iterator[tuple[str, str]]:
+def _config_annotations(image: Image) -> Iterator[tuple[str, str]]:
     """The annotations that conversion.md names; labels of the image override derived ones."""
     config, platform = image.config, image.platform
     derived = {

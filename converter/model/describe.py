@@ -44,12 +44,12 @@ def image(item: Image) -> Document:
         layers=[layer(one) for one in item.layers],
         history=[history(one) for one in item.history],
         annotations=dict(item.annotations),
-        foreign=_foreign(item),
+        foreign=_describe_foreign(item),
         original=original(item.original),
     )
 
 
-def _foreign(item: Image) -> Document:
+def _describe_foreign(item: Image) -> Document:
     notes = item.notes
     own = _without_empty(
         reference=notes.name,
@@ -57,7 +57,7 @@ def _foreign(item: Image) -> Document:
         dependencies=list(notes.depends_on),
         losses=[{"field": loss.field, "reason": loss.reason, "kept": loss.kept} for loss in notes.losses],
     )
-    found = {name: _plain(facts.to_json()) for name, facts in item.foreign.items()}
+    found = {name: _plain_json(facts.to_json()) for name, facts in item.foreign.items()}
     return found | ({item.original.format: found.get(item.original.format, {}) | own} if own and item.original else {})
 
 
@@ -111,7 +111,7 @@ def descriptor(item: Descriptor) -> Document:
             platform=platform(item.platform) if item.platform else None,
             artifact_type=item.artifact_type,
             data=base64.b64encode(item.data).decode() if item.data else None,
-            other=_plain(item.other),
+            other=_plain_json(item.other),
         )
     )
 
@@ -134,7 +134,7 @@ def config(item: RunConfig) -> Document:
         labels=dict(item.labels),
         stop_signal=item.stop_signal,
     ) | {
-        name: _plain(value)
+        name: _plain_json(value)
         for name in ("entrypoint", "cmd", "healthcheck", "shell", "on_build")
         if (value := getattr(item, name)) is not None
     }
@@ -169,12 +169,12 @@ def _without_empty(**members: Any) -> Document:
     return {name: value for name, value in members.items() if value}
 
 
-def _plain(value: Any) -> Any:
+def _plain_json(value: Any) -> Any:
     """The value in JSON types."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(member) for key, member in value.items()}
+        return {str(key): _plain_json(member) for key, member in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(member) for member in value]
+        return [_plain_json(member) for member in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return value

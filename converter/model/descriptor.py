@@ -61,7 +61,7 @@ class Descriptor:
             size=size,
             urls=text_list(value, "urls"),
             annotations=text_map(value, "annotations"),
-            platform=_platform(value["platform"]) if value.get("platform") else None,
+            platform=_parse_platform(value["platform"]) if value.get("platform") else None,
             artifact_type=member_or_empty(value, "artifactType", str),
             data=None if value.get("data") is None else decode_base64(required_member(value, "data", str), "data"),
             other={key: found for key, found in value.items() if key not in _KNOWN},
@@ -104,7 +104,7 @@ def descriptors(document: Mapping[str, Any], name: str) -> tuple[Descriptor, ...
     return tuple(found)
 
 
-def _platform(value: Any) -> Platform:
+def _parse_platform(value: Any) -> Platform:
     with within("platform"):
         return platform_from_json(value)
 

@@ -80,7 +80,7 @@ _put = object.__setattr__
 def _init(self: Any, /, *placed: Any, **named: Any) -> None:
     shape: _Shape = self.__shape__
     if placed:
-        named = _named(type(self), placed, named)
+        named = _bind_arguments(type(self), placed, named)
     if len(named) < len(shape.names):
         named = {**shape.defaults, **named}
         for name in shape.factories.keys() - named.keys():
@@ -94,7 +94,7 @@ def _init(self: Any, /, *placed: Any, **named: Any) -> None:
         raise _argument_error(type(self), named) from None
 
 
-def _named(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+def _bind_arguments(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
     """All arguments by name."""
     names = cls.__match_args__[: len(placed)]
     if len(placed) > len(names) or not named.keys().isdisjoint(names):
@@ -121,7 +121,7 @@ def _hash(self: Any) -> int:
     return hash(shape.hashed(self))
 
 
-def _shown(self: Any) -> str:
+def _repr(self: Any) -> str:
     shape: _Shape = self.__shape__
     return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shape.shown)})"
 
@@ -171,7 +171,7 @@ _METHODS: Mapping[str, object] = {
     "__init__": _init,
     "__eq__": _equal,
     "__hash__": _hash,
-    "__repr__": _shown,
+    "__repr__": _repr,
     "__setattr__": _refuse,
     "__delattr__": _refuse,
     "__reduce__": _reduced,

@@ -29,7 +29,7 @@ LONGEST = 300
 
 def render(template: str, **values: Any) -> str:
     """The page that a template makes of the values."""
-    style, script = _parts()
+    style, script = _style_and_script()
     return (
         _environment()
         .get_template(template)
@@ -39,12 +39,12 @@ def render(template: str, **values: Any) -> str:
 
 def policy() -> str:
     """What a page may do: use its own style and script."""
-    style, script = map(_hash, _parts())
+    style, script = map(_source_hash, _style_and_script())
     return f"default-src 'none'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
 
 
 @cache
-def _parts() -> tuple[Markup, Markup]:
+def _style_and_script() -> tuple[Markup, Markup]:
     """The style and the script of every page."""
     style, script = (Markup((HERE / name).read_text("utf-8")) for name in ("page.css", "page.js"))  # noqa: S704 - ours
     return style, script
@@ -108,7 +108,7 @@ def data(value: Any) -> Markup:
     return Markup(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704 - escaped
 
 
-def _hash(content: str) -> str:
+def _source_hash(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 

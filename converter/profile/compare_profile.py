@@ -37,9 +37,9 @@ def compare_profile(profile: Profile, contents: Contents, config: Mapping[str, A
         # Only what the text does not state can differ.
         for path in _unlike(profile, contents):
             file = File(path, UNDESCRIBED)
-            yield from _file(*_with_attributes(file, file, profile, contents), frozenset(), times=False)
+            yield from _compare_files(*_with_attributes(file, file, profile, contents), frozenset(), times=False)
     elif profile.lines is not None:
-        yield from _trees(profile, profile.lines, contents)
+        yield from _compare_texts(profile, profile.lines, contents)
     elif contents.scope == profile.scope:
         yield Difference(path="/", what="content digest", a=str(profile.digest), b=str(contents.digest))
     else:
@@ -57,7 +57,7 @@ def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trees(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iterator[Difference]:
+def _compare_texts(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iterator[Difference]:
     """The differences between two texts, by path. A line that both have need not be parsed."""
     covers, unlike = contents.scope.covers(), frozenset(map(mtree.first_word, _unlike(profile, contents)))
     stated, there = _Text(lines, profile.where), _Text(contents.lines())
@@ -75,7 +75,7 @@ def _trees(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iter
             there.advance()
         else:
             pair = _with_attributes(stated.file, there.file, profile, contents)
-            yield from _file(*pair, stated.keywords, times=profile.scope.times)
+            yield from _compare_files(*pair, stated.keywords, times=profile.scope.times)
             stated.advance()
             there.advance()
 
@@ -125,7 +125,7 @@ class _Text:
         return file, keywords
 
 
-def _file(one: File, other: File, keywords: frozenset[bytes], *, times: bool) -> Iterator[Difference]:
+def _compare_files(one: File, other: File, keywords: frozenset[bytes], *, times: bool) -> Iterator[Difference]:
     """The differences of two files with the same path, as far as the keywords in ``keywords`` and ``xattrs`` say."""
     a, b = one.node, other.node
     if a.type != b.type:

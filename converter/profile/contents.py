@@ -134,10 +134,10 @@ def of_layers(listing: TreeListing, scope: Scope) -> Contents:
     covers = scope.covers()
     # No path has a NUL, and no byte is less: the records are in the order of their paths.
     order = sorted(row.path + b"\0" + row.record for row in listing if covers(row.path))
-    return Contents(_lines(order, times=scope.times), scope)
+    return Contents(_decoded_lines(order, times=scope.times), scope)
 
 
-def _lines(order: list[bytes], *, times: bool) -> Iterator[Line]:
+def _decoded_lines(order: list[bytes], *, times: bool) -> Iterator[Line]:
     for one in order:
         path, _, record = one.partition(b"\0")
         yield line_of(File(path, decode_node(record) if record else UNDESCRIBED), times=times)

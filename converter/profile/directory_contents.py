@@ -60,7 +60,7 @@ def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved, own: int | N
         with suppress(_Stopped):  # what stopped it will be found again, and reported
             return _shared(begin, scope, min(jobs, MOST_HELPERS), moved)
     walk = begin()
-    contents = Contents(_lines(walk, moved, times=scope.times), scope)
+    contents = Contents(_mtree_lines(walk, moved, times=scope.times), scope)
     contents.scope = scope.without(walk.mounts)
     return contents
 
@@ -121,7 +121,7 @@ def _help(walk: DirectoryWalk, writing: int, *, times: bool) -> NoReturn:
     sizes: list[int] = []
     try:
         with os.fdopen(writing, "wb") as pipe:
-            lines = _lines(walk, sizes.append, times=times)
+            lines = _mtree_lines(walk, sizes.append, times=times)
             while True:
                 some = list(islice(lines, LINES_AT_ONCE))
                 data = marshal.dumps((some, sum(sizes), list(walk.mounts)))
@@ -134,14 +134,14 @@ def _help(walk: DirectoryWalk, writing: int, *, times: bool) -> NoReturn:
         os._exit(0)
 
 
-def _lines(walk: DirectoryWalk, moved: Moved, *, times: bool) -> Iterator[Line]:
+def _mtree_lines(walk: DirectoryWalk, moved: Moved, *, times: bool) -> Iterator[Line]:
     linked: dict[tuple[int, int, int], bytes] = {}
     unreported = 0
     for found in walk:
         digest = b""
         if found.fd >= 0:
             try:
-                digest = _digest(found, linked)
+                digest = _file_digest(found, linked)
             finally:
                 os.close(found.fd)
             unreported += found.status.st_size
@@ -149,10 +149,10 @@ def _lines(walk: DirectoryWalk, moved: Moved, *, times: bool) -> Iterator[Line]:
                 moved(unreported)
                 unreported = 0
         if found.path not in walk.mounts:
-            yield line_of(_file(found, digest), times=times)
+            yield line_of(_mtree_file(found, digest), times=times)
 
 
-def _digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> bytes:
+def _file_digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> bytes:
     """The digest of a file's content; ``linked`` has those of files with several names."""
     status = found.status
     inode = status.st_dev, status.st_ino, status.st_ctime_ns
@@ -173,7 +173,7 @@ def _digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> byte
     return digest
 
 
-def _file(found: FoundFile, digest: bytes) -> File:
+def _mtree_file(found: FoundFile, digest: bytes) -> File:
     path, kind, status, owner, xattrs, linkname, _ = found
     node = Node(
         kind,

@@ -55,8 +55,8 @@ def load_profile(path: Path, scope: Scope, trusted: Trusted | None = None) -> Fo
             lines = Lines(path)
             check_start(lines)
             return Found(profile=Profile(digest=digest_of(lines), lines=lines, scope=scope, where=str(path)))
-        data = _read(path)
-        document = _parsed(data)
+        data = _read_file(path)
+        document = _parse_json(data)
         if "payload" not in document:
             if trusted is not None:
                 raise Untrusted("the statement is not signed: sign it with `profile --sign-by`")
@@ -96,15 +96,15 @@ def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
     from converter.trust import dsse
 
     if trusted is None:
-        return Found(profile=statement.read(_parsed(dsse.open_envelope(_parsed(signature.data))[1])))
+        return Found(profile=statement.read(_parse_json(dsse.open_envelope(_parse_json(signature.data))[1])))
     with enforce_limits(replace(current_limits(), document=len(signature.data))):
         signed = dsse.signed_payload(signature, trusted)
     if signed.kind != dsse.STATEMENT:
         raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {dsse.STATEMENT}')
-    return Found(profile=statement.read(_parsed(signed.data)), signers=((signed.key.source, signed.signer),))
+    return Found(profile=statement.read(_parse_json(signed.data)), signers=((signed.key.source, signed.signer),))
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
+def _parse_json(data: bytes) -> dict[str, Any]:
     with enforce_limits(replace(current_limits(), document=len(data))):
         return load_object(data)
 
@@ -114,7 +114,7 @@ def _is_json(path: Path) -> bool:
         return file.read(64).lstrip()[:1] == b"{"
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     fd = open_regular(path)
     with disk_errors(path, "read"), open(fd, "rb") as file:  # noqa: PTH123 - a file descriptor, not a path
         most = current_limits().profile

@@ -87,12 +87,12 @@ def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
     Raises Invalid for anything else, such as mtree's older form, in which a path depends on the lines before it.
     """
     try:
-        return _file(text.split())
+        return _parse_file(text.split())
     except (ValueError, KeyError) as error:
         raise Invalid(f"not a profile, in line {number}: {error}") from None
 
 
-def _file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
+def _parse_file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
     name, keywords = words[0], {}
     for word in words[1:]:
         key, equals, value = word.partition(b"=")

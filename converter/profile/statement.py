@@ -73,7 +73,9 @@ def _statement(
 ) -> dict[str, Any]:
     named = [(CONTENT, contents.digest), *subjects]
     attributes = {
-        _text(b"/" + path): {_text(name): base64.b64encode(value).decode() for name, value in sorted(rows.items())}
+        _escaped(b"/" + path): {
+            _escaped(name): base64.b64encode(value).decode() for name, value in sorted(rows.items())
+        }
         for path, rows in contents.attributes.items()
     }
     return {
@@ -138,7 +140,7 @@ def read(document: Mapping[str, Any]) -> Profile:
     return found
 
 
-def _text(name: bytes) -> str:
+def _escaped(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 

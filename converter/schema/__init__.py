@@ -1,13 +1,21 @@
 """Validation of documents by JSON Schemas, and by rules beyond them: takes documents, returns findings."""
 
 from converter.schema.check import check_document, document_rules, is_valid
-from converter.schema.finding import PROFILES, Finding, Rule, Severity, Strictness, blocking_findings, findings_in_image
+from converter.schema.finding import (
+    STRICTNESS_LEVELS,
+    Finding,
+    Rule,
+    Severity,
+    Strictness,
+    blocking_findings,
+    findings_in_image,
+)
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, guess_kind, schema_of
 
 __all__ = [
     "FAMILIES",
     "KINDS",
-    "PROFILES",
+    "STRICTNESS_LEVELS",
     "Finding",
     "Rule",
     "Severity",

@@ -19,7 +19,7 @@ from converter.model.document import (
 )
 from converter.schema import aci_checks, aci_rules, docker_rules, json_rules, oci_rules
 from converter.schema.compiled import schema_rules, schema_violations
-from converter.schema.finding import PROFILES, Finding, Rule, Strictness, Tolerated, is_tolerated
+from converter.schema.finding import STRICTNESS_LEVELS, Finding, Rule, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold_members, would_fold_members
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
@@ -28,16 +28,16 @@ MOST_FINDINGS = 1000
 """Findings that are reported of one document; more would help nobody."""
 
 
-def check_document(data: bytes, kind: str, profile: Strictness = "compat") -> tuple[Finding, ...]:
+def check_document(data: bytes, kind: str, strictness: Strictness = "compat") -> tuple[Finding, ...]:
     """Everything wrong with a document of a kind, in no particular order; () if nothing is.
 
     ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications; a document is
-    valid if no finding is an ``error``. Raises Usage for an unknown kind or profile, and nothing for any ``data``.
+    valid if no finding is an ``error``. Raises Usage for an unknown kind or strictness, and nothing for any ``data``.
     """
     check_kind(kind)
-    if profile not in PROFILES:
-        raise Usage(f'unknown profile "{profile}" (one of: {", ".join(PROFILES)})')
-    found = list(islice(_unique(_findings(read_json(data), data, kind, profile)), MOST_FINDINGS + 1))
+    if strictness not in STRICTNESS_LEVELS:
+        raise Usage(f'unknown profile "{strictness}" (one of: {", ".join(STRICTNESS_LEVELS)})')
+    found = list(islice(_unique(_findings(read_json(data), data, kind, strictness)), MOST_FINDINGS + 1))
     if len(found) > MOST_FINDINGS:
         rest = f"more than {MOST_FINDINGS} findings: the rest is left out"
         found[MOST_FINDINGS] = Finding("", "json/too-many-findings", rest, json_rules.SPEC)
@@ -55,7 +55,7 @@ def is_valid(findings: Iterable[Finding]) -> bool:
     return not any(finding.severity == "error" for finding in findings)
 
 
-def _findings(reading: Reading, data: bytes, kind: str, profile: Strictness) -> Iterator[Finding]:
+def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) -> Iterator[Finding]:
     for problem in reading.problems:
         yield Finding(problem.path, problem.rule, problem.fact, json_rules.BY_NAME[problem.rule].spec)
     if not reading.complete:
@@ -64,9 +64,9 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Strictness) -> 
     if has_surrogates(data):
         mended = without_surrogates(value)
         if mended != value:
-            yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", profile)
+            yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", strictness)
         value = mended
-    if profile == "compat":
+    if strictness == "compat":
         actual = aci_checks.actual_kind(value, kind)
         if actual != kind:
             key = aci_checks.kind_member(value)
@@ -75,54 +75,54 @@ def _findings(reading: Reading, data: bytes, kind: str, profile: Strictness) -> 
         kind = actual
     folded = Folded(value)
     if would_fold_members(value, kind):
-        yield from _spelling(value, kind, profile)
-        if profile == "compat" and FAMILIES[kind] in {"docker", "aci"}:
+        yield from _spelling(value, kind, strictness)
+        if strictness == "compat" and FAMILIES[kind] in {"docker", "aci"}:
             folded = fold_members(value, kind, nulls=True)
-    yield from _schema(folded, reading.floats or bool(reading.problems), kind, profile)
-    yield from _by_rules(folded, kind, profile)
+    yield from _schema(folded, reading.floats or bool(reading.problems), kind, strictness)
+    yield from _by_rules(folded, kind, strictness)
 
 
-def _by_rules(folded: Folded, kind: str, profile: Strictness) -> Iterator[Finding]:
+def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Finding]:
     value = folded.value
     if FAMILIES[kind] == "aci":
         value = aci_checks.own_members(value, schema_file(f"{kind}.json")["properties"])
     for rule in _rules_of(kind):
-        severity = rule.severity(profile)
+        severity = rule.severity(strictness)
         if rule.check is not None and severity is not None:
             for path, message in rule.check(value):
                 sort = Tolerated if is_tolerated(rule.name, path, None) else Finding
                 yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
-def _schema(folded: Folded, odd_numbers: bool, kind: str, profile: Strictness) -> Iterator[Finding]:
+def _schema(folded: Folded, odd_numbers: bool, kind: str, strictness: Strictness) -> Iterator[Finding]:
     value = json_rules.plain_json(folded.value) if odd_numbers else folded.value
-    for finding in schema_violations(value, kind, profile):
+    for finding in schema_violations(value, kind, strictness):
         path = folded.original(finding.path)
-        written = _at(folded.value, finding.path) if odd_numbers else None
+        written = _value_at(folded.value, finding.path) if odd_numbers else None
         if isinstance(written, WrittenAsFloat) and written.is_integer():
             fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
-            yield from _text_finding("json/integer-form", path, fact, profile)
+            yield from _text_finding("json/integer-form", path, fact, strictness)
         else:
             yield replace(finding, path=path)
 
 
-def _spelling(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
+def _spelling(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
     """Members that a schema knows in different case."""
     folded = fold_members(value, kind, nulls=False)
     for path, key in folded.clashes:
         fact = f'key "{key}" is ambiguous: another key differs from it only in case'
-        yield from _text_finding("json/ambiguous-key", folded.original(path), fact, profile)
+        yield from _text_finding("json/ambiguous-key", folded.original(path), fact, strictness)
     clashing = {path + json_pointer(key) for path, key in folded.clashes}
     for path, part in folded.renamed.items():
         if path.rpartition("/")[0] + part in clashing:
             continue
         fact = f'key "{part[1:]}" is spelled in the wrong case: expected "{path.rpartition("/")[2]}"'
-        yield from _text_finding("json/key-case", folded.original(path), fact, profile)
+        yield from _text_finding("json/key-case", folded.original(path), fact, strictness)
 
 
-def _text_finding(name: str, path: str, fact: str, profile: Strictness) -> Iterator[Finding]:
+def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> Iterator[Finding]:
     rule = json_rules.BY_NAME[name]
-    severity = rule.severity(profile)
+    severity = rule.severity(strictness)
     if severity is not None:
         yield Finding(path, name, fact, rule.spec, severity)
 
@@ -143,7 +143,7 @@ def _unique(findings: Iterable[Finding]) -> Iterator[Finding]:
             yield finding
 
 
-def _at(value: Any, path: str) -> Any:
+def _value_at(value: Any, path: str) -> Any:
     for part in path.split("/")[1:]:
         part = part.replace("~1", "/").replace("~0", "~")
         value = value[int(part)] if isinstance(value, list) else value.get(part)

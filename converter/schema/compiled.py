@@ -52,17 +52,17 @@ and each takes some kilobytes.
 """
 
 
-def schema_violations(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
+def schema_violations(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
     """The violations of the schema of its kind by a parsed document; of a large document only the first."""
     validator = _validator(kind)
     if validator.is_valid(value):
         return
     if _has_more_values(value, VALUES_AT_ONCE):
-        yield from _first(value, kind, profile)
+        yield from _first(value, kind, strictness)
         return
     ill_formed = set()
     for error in validator.iter_errors(value):
-        found = _finding(error, kind, profile)
+        found = _finding(error, kind, strictness)
         if error.kind.name in {"pattern", "not"}:
             # Definitions forbid line breaks separately from their pattern, for engines whose $ allows one: report this
             # once.
@@ -72,13 +72,13 @@ def schema_violations(value: Any, kind: str, profile: Strictness) -> Iterator[Fi
         yield found
 
 
-def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Strictness) -> Finding:
+def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strictness) -> Finding:
     keyword = error.kind.name
     location = _location(error, keyword)
     severity: Severity = "error"
-    if profile == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
+    if strictness == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
         severity = "warning"
-    if profile == "strict" and (location, keyword) in ADVISED:
+    if strictness == "strict" and (location, keyword) in ADVISED:
         severity = "warning"
     path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
     forgiven = is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
@@ -91,15 +91,15 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, profile: Strictnes
     )
 
 
-def _first(value: Any, kind: str, profile: Strictness) -> Iterator[Finding]:
+def _first(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
     """The first error, or else the first warning, and a finding that says that there may be more."""
     import jsonschema_rs
 
-    for validator in (_errors_alone(kind, profile), _validator(kind)):
+    for validator in (_errors_alone(kind, strictness), _validator(kind)):
         try:
             validator.validate(value)
         except jsonschema_rs.ValidationError as error:
-            found = _finding(error, kind, profile)
+            found = _finding(error, kind, strictness)
             rest = f"in a document of more than {VALUES_AT_ONCE} values, only the first fault is reported"
             yield found
             yield Finding("", "json/too-many-findings", rest, SPEC, found.severity)
@@ -148,7 +148,7 @@ def _validator(kind: str) -> jsonschema_rs.Validator:
 
 
 @cache
-def _errors_alone(kind: str, profile: Strictness) -> jsonschema_rs.Validator:
+def _errors_alone(kind: str, strictness: Strictness) -> jsonschema_rs.Validator:
     """The schema of a kind without the constraints whose violation is only a warning."""
     root = bundled_schema(kind)
 
@@ -159,7 +159,7 @@ def _errors_alone(kind: str, profile: Strictness) -> jsonschema_rs.Validator:
             found = found and found[int(part) if isinstance(found, list) else part]
         return found
 
-    if profile == "strict":
+    if strictness == "strict":
         for location, keyword in ADVISED:
             if schema := place(location):
                 del schema[keyword]

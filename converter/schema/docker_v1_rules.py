@@ -39,7 +39,7 @@ def configuration(document: Any) -> Iterator[Hit]:
     """Steps of history that are not a JSON object with an ID, or whose members have wrong types."""
     for where, text in strings_at(document, "history/*/v1Compatibility"):
         try:
-            step = _step(text)
+            step = _parse_step(text)
         except Invalid as error:
             yield where, str(error)
             continue
@@ -105,7 +105,7 @@ def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
         yield "container_config.Cmd: expected an array of strings"
 
 
-def _step(text: str) -> dict[str, Any]:
+def _parse_step(text: str) -> dict[str, Any]:
     """One step, with its members under the names that Go takes them for; raises Invalid."""
     return as_known(load_object(text.encode("utf-8", "replace")), _MEMBERS)
 
@@ -120,7 +120,7 @@ def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of a schema1 history, newest first; none if any cannot be read."""
     found = []
     for index, (_, text) in enumerate(find_members(document, "history/*/v1Compatibility")):
-        step = unless_invalid(_step, str(text))
+        step = unless_invalid(_parse_step, str(text))
         if step is None:
             return []
         found.append((json_pointer("history", index, "v1Compatibility"), step))

@@ -11,7 +11,7 @@ from converter.model.frozen import frozen
 
 Severity = Literal["error", "warning"]
 Strictness = Literal["compat", "strict"]
-PROFILES: tuple[Strictness, ...] = ("compat", "strict")
+STRICTNESS_LEVELS: tuple[Strictness, ...] = ("compat", "strict")
 
 Hit = tuple[str, str]
 """A JSON pointer (RFC 6901), and a message that says what is wrong there."""
@@ -36,9 +36,9 @@ class Finding:
 class Rule:
     """One thing that a document must or should comply with.
 
-    ``compat`` and ``strict`` are the severities under the two profiles; None if the profile lacks the rule. ``note``
-    says where the reference and the text differ. ``check`` finds the violations in a document; it is None for rules
-    that the JSON reader or a schema checks. It must also cope with documents that violate their schema.
+    ``compat`` and ``strict`` are its severities at the two levels of strictness; None if a level lacks the rule.
+    ``note`` says where the reference and the text differ. ``check`` finds the violations in a document; it is None for
+    rules that the JSON reader or a schema checks. It must also cope with documents that violate their schema.
     ``in_schema`` is true of what a schema states, so that any validator finds it.
     """
 
@@ -52,9 +52,9 @@ class Rule:
     note: str = ""
     in_schema: bool = False
 
-    def severity(self, profile: Strictness) -> Severity | None:
-        """The severity of a violation under a profile."""
-        return self.compat if profile == "compat" else self.strict
+    def severity(self, strictness: Strictness) -> Severity | None:
+        """The severity of a violation; None if that level lacks the rule."""
+        return self.compat if strictness == "compat" else self.strict
 
 
 @frozen(kw_only=False)

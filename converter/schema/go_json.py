@@ -44,7 +44,7 @@ class Folded:
 
 def would_fold_members(value: Any, kind: str) -> bool:
     """Whether ``fold_members`` would change anything: a null, or a member that a schema knows in different case."""
-    exact, lower = _names(kind)
+    exact, lower = _member_names(kind)
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -75,7 +75,7 @@ def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Fo
         return _fold_object(value, _all_expanded(subschemas, spelled), path, folded, nulls)
     found = _all_expanded(subschemas, value)
     if isinstance(value, list):
-        items = _within(found, "items")
+        items = _subschemas_under(found, "items")
         zero = [_zero(items) if item is None and nulls else item for item in value]
         return [_fold_members(item, items, f"{path}/{index}", folded, nulls) for index, item in enumerate(zero)]
     return value
@@ -89,7 +89,7 @@ def _fold_object(
         for name, member in subschema.schema.get("properties", {}).items():
             members.setdefault(name, []).extend([Subschema(subschema.file, member)] if isinstance(member, dict) else [])
     names = {go_key(name): name for name in members}
-    rest = _within(found, "additionalProperties")
+    rest = _subschemas_under(found, "additionalProperties")
     required = {name for subschema in found for name in subschema.schema.get("required", ())}
     result: dict[str, Any] = {}
     for key, member in value.items():
@@ -118,7 +118,7 @@ def _spelled(value: dict[str, Any], found: list[Subschema]) -> dict[str, Any]:
     return {key if key in exact else names.get(go_key(key), key): member for key, member in value.items()}
 
 
-def _within(found: list[Subschema], keyword: str) -> list[Subschema]:
+def _subschemas_under(found: list[Subschema], keyword: str) -> list[Subschema]:
     return [Subschema(one.file, one.schema[keyword]) for one in found if isinstance(one.schema.get(keyword), dict)]
 
 
@@ -185,7 +185,7 @@ def _zero(subschemas: list[Subschema]) -> Any:
 
 
 @cache
-def _names(kind: str) -> tuple[frozenset[str], frozenset[str]]:
+def _member_names(kind: str) -> tuple[frozenset[str], frozenset[str]]:
     schemas = (one for file in files_of(kind) for one in subschemas(schema_file(file)))
     exact = frozenset(name for one in schemas for name in one.get("properties", {}))
     return exact, frozenset(map(go_key, exact))

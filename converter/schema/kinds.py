@@ -95,7 +95,7 @@ def guess_kind(data: bytes) -> str | None:
     """The most likely kind of a document, or None; says nothing about whether the document is valid."""
     value = read_json(data).value
     if isinstance(value, list):
-        return "docker-archive-manifest" if value and _has(value[0], "Config") else None
+        return "docker-archive-manifest" if value and _has_member(value[0], "Config") else None
     if not isinstance(value, dict):
         return None
     return _labelled(value) or _shaped(value)
@@ -125,5 +125,5 @@ def _shaped(value: dict[str, Any]) -> str | None:
     return "oci-descriptor" if "digest" in value else None
 
 
-def _has(value: Any, name: str) -> bool:
+def _has_member(value: Any, name: str) -> bool:
     return isinstance(value, dict) and name in value

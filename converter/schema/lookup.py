@@ -15,11 +15,11 @@ def find_members(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """
     places: Iterable[tuple[str, Any]] = [("", value)]
     for part in path.split("/") if path else ():
-        places = _step(places, part)
+        places = _follow_part(places, part)
     yield from places
 
 
-def _step(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple[str, Any]]:
+def _follow_part(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple[str, Any]]:
     for where, value in places:
         if part == "*":
             if isinstance(value, list):

@@ -70,7 +70,7 @@ class Server:
         report: Report = silent,
     ) -> None:
         """List the sources, and open the store. Raises Usage, NotFound, StorageFailed."""
-        _check(settings)
+        _check_exposure(settings)
         try:
             from converter.serving.http import Bounds, Listener
             from converter.serving.metrics import Metrics
@@ -180,7 +180,7 @@ class Server:
             return appc_pages.serve_aci(request, self._registry) or self._registry.answer(request)
 
 
-def _check(settings: ServerSettings) -> None:
+def _check_exposure(settings: ServerSettings) -> None:
     """Raise Usage for what would send passwords and images in the clear without being asked to."""
     if settings.key is not None and settings.certificate is None:
         raise Usage("a key without a certificate: add --tls-cert")

@@ -48,7 +48,7 @@ class Registry:
         """The image with that tag or digest."""
         joint = "@" if ":" in reference else ":"
         source = replace(self.entry.source, path=f"{self.entry.source.path}{name}{joint}{reference}")
-        return Job(source=source, destinations=(_place(name, reference),), options=self.entry.options)
+        return Job(source=source, destinations=(_destination_of(name, reference),), options=self.entry.options)
 
 
 class Catalogue:
@@ -116,7 +116,7 @@ class Catalogue:
                 open_source(registry.entry.source, source_store(registry.entry.options)) as it,
             ):
                 start = registry.entry.source.path.partition("/")[2]
-                found |= {_below(one, registry.host, start) for one in it.names()}
+                found |= {_name_below(one, registry.host, start) for one in it.names()}
         return sorted(filter(None, found))
 
     def listed(self) -> dict[str, dict[str, Job]]:
@@ -163,7 +163,7 @@ class Catalogue:
         self._listed, self.failures = found, tuple(failures)
 
 
-def _place(name: str, reference: str) -> Location:
+def _destination_of(name: str, reference: str) -> Location:
     joint = "@" if ":" in reference else ":"
     place = replace(PLACE, path=f"{PLACE.path}/{name}{joint}{reference}")
     try:
@@ -173,7 +173,7 @@ def _place(name: str, reference: str) -> Location:
     return place
 
 
-def _below(name: str, host: str, start: str) -> str:
+def _name_below(name: str, host: str, start: str) -> str:
     """The name of a repository below a registry's prefix; empty if it is not below it."""
     path = name.removeprefix(f"{host}/")
     return path.removeprefix(start) if path.startswith(start) else ""

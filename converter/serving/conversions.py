@@ -250,7 +250,7 @@ class Conversions:
                 found = Resolved(at=at, seen=seen, root=root, listed=at, lasts=lasts)
                 # A source that will not list them has its image served all the same.
                 with suppress(ConverterError):
-                    return replace(found, attached=_attached(source, root))
+                    return replace(found, attached=_attached_digest(source, root))
                 return found
         except ConverterError as error:
             return Resolved(at=at, seen=seen, error=error)
@@ -362,7 +362,7 @@ def _made_from(key: str) -> str:
     return key.rpartition("-")[0]
 
 
-def _attached(source: Source, root: Descriptor) -> str:
+def _attached_digest(source: Source, root: Descriptor) -> str:
     """What stands for all that refers to an image, or to the images of an index; empty if nothing does."""
     subjects = [root.digest]
     if root.media_type in types.INDEXES:

@@ -37,7 +37,7 @@ def page(request: Request, registry: Registry) -> Response:
         host=request.host or "this registry",
         secure=request.scheme == "https",
         images=[
-            _row(name, tag, job, kept.get((name, tag)), registry.store)
+            _image_row(name, tag, job, kept.get((name, tag)), registry.store)
             for name, tag, job in islice(sorted(listed, key=lambda one: one[:2]), MOST_IMAGES)
         ],
         total=len(listed),
@@ -52,13 +52,13 @@ def page(request: Request, registry: Registry) -> Response:
     return Response(kind=HTML, body=body.encode(), headers=headers)
 
 
-def _row(name: str, tag: str, job: Job, image: ServedImage | None, store: ImageStore) -> dict[str, Any]:
+def _image_row(name: str, tag: str, job: Job, image: ServedImage | None, store: ImageStore) -> dict[str, Any]:
     row = {"name": name, "tag": tag, "source": str(job.source)}
     if image is None:
         return row | {"digest": "", "size": 0, "level": "", "signers": (), "platforms": ()}
     platforms: list[str] = []
     with suppress(ConverterError):  # a document may have been evicted meanwhile
-        platforms += _platforms(image.root, store)
+        platforms += _platforms_of(image.root, store)
     return row | {
         "digest": str(image.root.digest),
         "format": image.root.media_type,
@@ -70,7 +70,7 @@ def _row(name: str, tag: str, job: Job, image: ServedImage | None, store: ImageS
     }
 
 
-def _platforms(root: Descriptor, store: ImageStore) -> Iterator[str]:
+def _platforms_of(root: Descriptor, store: ImageStore) -> Iterator[str]:
     """Of an index, those that it lists; of an image, that of its configuration."""
     if not store.has(root):
         return

@@ -32,7 +32,7 @@ class RateLimit:
 
     def refuse(self, request: Request) -> Response | None:
         """The answer to a client that asks too often; None if it does not."""
-        wait = self.wait(_of(request.client))
+        wait = self.wait(_network_of(request.client))
         if not wait:
             return None
         headers = {"Retry-After": str(math.ceil(wait))}
@@ -52,7 +52,7 @@ class RateLimit:
         return 0.0
 
 
-def _of(address: str) -> str:
+def _network_of(address: str) -> str:
     try:
         found = ip_address(address)
     except ValueError:

@@ -68,7 +68,7 @@ class Registry:
         """A manifest or an index, by tag or by digest."""
         name, reference = parts["name"], parts["reference"]
         if ":" in reference:
-            return self._document(name, _digest(reference), request)
+            return self._document(name, _digest_in_url(reference), request)
         if not _TAG.fullmatch(reference):
             raise NotFound(f'manifest unknown: "{name}:{reference[:140]}"')
         of_attachment = is_of_attachment(reference)
@@ -86,7 +86,7 @@ class Registry:
 
     def blob(self, request: Request, parts: dict[str, str]) -> Response:
         """A blob of a repository, of which a manifest has been served."""
-        name, digest = parts["name"], _digest(parts["digest"])
+        name, digest = parts["name"], _digest_in_url(parts["digest"])
         found = self._member(name, digest)
         if found is None:
             raise Refused(refusal(404, "BLOB_UNKNOWN", f"blob unknown: {digest}"))
@@ -109,7 +109,7 @@ class Registry:
 
     def referrers(self, request: Request, parts: dict[str, str]) -> Response:
         """What refers to a manifest: signatures, attestations, the record of what it was made from."""
-        name, subject = parts["name"], _digest(parts["digest"])
+        name, subject = parts["name"], _digest_in_url(parts["digest"])
         if (found := self._member(name, subject)) is not None:
             with suppress(ConverterError, Refused):
                 # What was attached since it was made is served with it from now on.
@@ -219,7 +219,7 @@ def _answered(handler: Handler, registry: Registry, request: Request, parts: dic
         return of_error(error)
 
 
-def _digest(text: str) -> Digest:
+def _digest_in_url(text: str) -> Digest:
     try:
         return Digest.parse(text)
     except Invalid as error:

@@ -148,7 +148,7 @@ def attach(
         manifest = _put(sink, image, subject.root.digest, tag)
         if tag:
             layers = artifact.layers_of(manifest.read())
-        made.append(_signed(maker, tag or f"referrer {manifest.descriptor.digest}", subject))
+        made.append(_make_signature(maker, tag or f"referrer {manifest.descriptor.digest}", subject))
     return tuple(made)
 
 
@@ -169,7 +169,7 @@ def attach_files(sink: Sink, makers: Iterable[Maker], subject: SigningSubject) -
         data = as_file(maker, subject)
         descriptor = sink.put((data,), types.DIR_SIGNATURE, Descriptor.of(data, types.DIR_SIGNATURE))
         sink.attach(Attachment(subject=subject.root.digest, descriptor=descriptor))
-        made.append(_signed(maker, "signature", subject))
+        made.append(_make_signature(maker, "signature", subject))
     return tuple(made)
 
 
@@ -226,14 +226,14 @@ def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:
 
 def _in_directory(folder: Path, there: Digest, maker: Maker, subject: SigningSubject) -> Signed:
     path = signature_files.add_to_directory(folder, as_file(maker, subject), there, subject.root.digest)
-    return _signed(maker, path.name, subject)
+    return _make_signature(maker, path.name, subject)
 
 
 def _sign_to_lookaside(lookaside: Path, maker: Maker, subject: SigningSubject) -> Signed:
     if isinstance(maker, CosignKey):
         raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
     path = signature_files.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
-    return _signed(maker, str(path), subject)
+    return _make_signature(maker, str(path), subject)
 
 
 def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
@@ -257,6 +257,6 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
     return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))
 
 
-def _signed(maker: Maker, location: str, subject: SigningSubject) -> Signed:
+def _make_signature(maker: Maker, location: str, subject: SigningSubject) -> Signed:
     kind = kinds.COSIGN if isinstance(maker, CosignKey) else kinds.SIMPLE_SIGNING
     return Signed(kind=kind, location=location, covers=str(subject.root.digest), identity=str(subject.name))

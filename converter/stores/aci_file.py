@@ -257,12 +257,12 @@ class AciSink:
         self._require()
         for digest, file in needed.items():
             below = below_path(self._path, digest)
-            if not _has(below, digest):
+            if not _has_content(below, digest):
                 file.commit(below.name)
         stale = [
             path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
         ]
-        if stale and _has(self._path, self._root.digest):
+        if stale and _has_content(self._path, self._root.digest):
             stale = []
         if self._signature is not None:
             self._parts[self._signature].file.commit(signature_path(self._path).name)
@@ -302,7 +302,7 @@ class AciSink:
                 self._options.overwriting(kind).require(path)
 
 
-def _has(path: Path, digest: Digest) -> bool:
+def _has_content(path: Path, digest: Digest) -> bool:
     """Whether a regular file has that content."""
     if regular_size(path) is None:
         return False

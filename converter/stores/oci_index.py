@@ -88,26 +88,26 @@ def listed_image(entry: Descriptor) -> ListedImage:
     """The names of an entry: in full if that is known, else its reference name."""
     short, full = entry.annotations.get(REF_NAME, ""), entry.annotations.get(FULL_NAME, "")
     names = dict.fromkeys(name for name in (full, short) if name)
-    listed = short if not full or _tag(short) else full
-    tags = tuple(dict.fromkeys(tag for tag in map(_tag, names) if tag))
+    listed = short if not full or _tag_of(short) else full
+    tags = tuple(dict.fromkeys(tag for tag in map(_tag_of, names) if tag))
     return ListedImage(root=entry, names=(listed,) if listed else (), aliases=tuple(names), tags=tags)
 
 
 def attached_to(entry: Descriptor) -> Digest | None:
     """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
-    match = _attached(entry)
+    match = _match_attachment(entry)
     return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}") if match else None
 
 
 def shares_its_tag(entry: Descriptor) -> bool:
     """Whether an entry's tag is that of the fallback, which any number of referrers may have."""
-    match = _attached(entry)
+    match = _match_attachment(entry)
     return match is not None and not match[3]
 
 
-def _attached(entry: Descriptor) -> re.Match[str] | None:
+def _match_attachment(entry: Descriptor) -> re.Match[str] | None:
     name = entry.annotations.get(REF_NAME, "")
-    return _ATTACHED.fullmatch(_tag(name) or name)
+    return _ATTACHED.fullmatch(_tag_of(name) or name)
 
 
 def name_annotations(name: str) -> dict[str, str]:
@@ -126,7 +126,7 @@ def name_annotations(name: str) -> dict[str, str]:
 def docker_annotations(name: str) -> dict[str, str]:
     """The annotations of Docker and containerd for a reference: in full, and its tag."""
     full = full_reference(name)
-    return {FULL_NAME: full, REF_NAME: _tag(full)}
+    return {FULL_NAME: full, REF_NAME: _tag_of(full)}
 
 
 def full_name(name: str) -> str:
@@ -138,10 +138,10 @@ def full_name(name: str) -> str:
 
 def render_index(old: bytes | None, added: Iterable[Descriptor]) -> bytes:
     """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes."""
-    index, rows = _last.taken(old) or _parsed(old)
+    index, rows = _last.taken(old) or _parse_index(old)
     before = [dict(row) for row in rows.all()]
     for entry in added:
-        _place(rows, entry)
+        _insert(rows, entry)
     index["manifests"] = rows.all()
     made = old if old is not None and index["manifests"] == before else dump_json(index)
     _last.keep(made, index, rows)
@@ -166,7 +166,7 @@ def _whole_name(entry: Descriptor) -> str:
     return entry.annotations.get(FULL_NAME) or full_name(short) or short
 
 
-def _parsed(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
+def _parse_index(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
     if old is None:
         return {"schemaVersion": 2, "mediaType": types.OCI_INDEX}, _Rows([])
     index = read_index(old)
@@ -224,24 +224,24 @@ class _Rows:
 
     def like(self, row: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows, with their numbers, that may share its digest or one of its names."""
-        numbers = {number for key in _keys(row) for number in self._known.get(key, ())}
+        numbers = {number for key in _lookup_keys(row) for number in self._known.get(key, ())}
         yield from [(number, self._rows[number]) for number in sorted(numbers) if number in self._rows]
 
     def _know(self, number: int, row: dict[str, Any]) -> None:
-        for key in _keys(row):
+        for key in _lookup_keys(row):
             self._known.setdefault(key, {})[number] = None
 
 
-def _keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    names = _names(row)
+def _lookup_keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    names = _name_annotations(row)
     short = names.get(REF_NAME, "")
     full = names.get(FULL_NAME) or full_name(short)
     yield from ((key, text) for key, text in (("", row["digest"]), (REF_NAME, short), (FULL_NAME, full)) if text)
 
 
-def _place(rows: _Rows, entry: Descriptor) -> None:
+def _insert(rows: _Rows, entry: Descriptor) -> None:
     row = entry.to_json()
-    names = _names(row)
+    names = _name_annotations(row)
     same = []
     for number, value in rows.like(row):
         shared = _shared_names(value, names)
@@ -258,20 +258,20 @@ def _place(rows: _Rows, entry: Descriptor) -> None:
         return
     home = next((number for number, value in same if _shared_names(value, names)), None)
     if home is None:
-        home = next((number for number, value in same if not _names(value)), None)
+        home = next((number for number, value in same if not _name_annotations(value)), None)
     if home is None:
         rows.add(row)
     else:
         rows.name(home, row["annotations"])
 
 
-def _names(value: dict[str, Any]) -> dict[str, str]:
+def _name_annotations(value: dict[str, Any]) -> dict[str, str]:
     return {key: text for key, text in (value.get("annotations") or {}).items() if key in NAMES}
 
 
 def _shared_names(value: dict[str, Any], names: dict[str, str]) -> set[str]:
     """The annotations of an entry that state one of these names. Equal tags under different full names do not."""
-    own = _names(value)
+    own = _name_annotations(value)
     short = own.get(REF_NAME, "")
     full, other = own.get(FULL_NAME) or full_name(short), names.get(FULL_NAME)
     if full and full == other:
@@ -290,7 +290,7 @@ def _without_keys(value: dict[str, Any], keys: set[str]) -> None:
 _last = _LastIndex()
 
 
-def _tag(name: str) -> str:
+def _tag_of(name: str) -> str:
     """The tag of a reference; empty if the name has none, or is only a tag."""
     head, colon, tail = name.rpartition(":")
     return tail if head and colon and "/" not in tail else ""

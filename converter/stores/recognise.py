@@ -46,7 +46,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
         if is_image(path):
             return DirectoryImage(path, options.problems)
         return _layout_or_saved(DirectoryMedium(path), options)
-    file = _opened(location.path)
+    file = _open_path(location.path)
     try:
         with within(display_name(path)):
             aci = path.suffix == ".aci" or _starts_as_aci(file)
@@ -89,7 +89,7 @@ def is_of_kind(path: Path, kind: Kind) -> bool:
     return found == kind and (found != "aci" or _has_manifest(path))
 
 
-def _opened(text: str) -> int:
+def _open_path(text: str) -> int:
     """Open the file at a bare path; raises NotFound, suggesting what may have been meant instead."""
     try:
         return open_bytes(Path(text))

@@ -109,7 +109,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
 
     sample, rest = peek(plain(), TRIED)
     _close(rest)
-    for candidate in _candidates(codec, head):
+    for candidate in _candidate_packings(codec, head):
         if _may_begin_with(candidate, sample, head):
             zeros = trailing_zeros(repack(plain(), candidate, workers), packed())
             if zeros is not None and zeros <= BLOCK:
@@ -129,7 +129,7 @@ def _close(blocks: Iterator[Block]) -> None:
         return
 
 
-def _candidates(codec: str, head: bytes) -> Iterator[Packing]:
+def _candidate_packings(codec: str, head: bytes) -> Iterator[Packing]:
     if codec == "bzip2":
         yield Packing(by=BZIP2, level=head[3] - 0x30)
     elif codec == "xz":

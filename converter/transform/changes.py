@@ -25,7 +25,7 @@ def apply_changes(image: Image, instructions: Iterable[str]) -> Image:
     """The image after the instructions, in their order; the same if there are none. Raises Usage for a wrong one."""
     config, commanded = image.config, False
     for text in instructions:
-        name, rest = _parsed(text)
+        name, rest = _split_instruction(text)
         config = _INSTRUCTIONS[name](config, rest)
         if name == "CMD":
             commanded = True
@@ -40,12 +40,12 @@ def check_instructions(instructions: Iterable[str]) -> tuple[str, ...]:
     found = tuple(instructions)
     config = RunConfig()
     for text in found:
-        name, rest = _parsed(text)
+        name, rest = _split_instruction(text)
         config = _INSTRUCTIONS[name](config, rest)
     return found
 
 
-def _parsed(text: str) -> tuple[str, str]:
+def _split_instruction(text: str) -> tuple[str, str]:
     name, _, rest = text.strip().partition(" ")
     rest = rest.strip()
     if name.upper() not in _INSTRUCTIONS:
@@ -56,27 +56,27 @@ def _parsed(text: str) -> tuple[str, str]:
 
 
 def _cmd(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, cmd=_command(config, rest))
+    return replace(config, cmd=_parse_command(config, rest))
 
 
 def _entrypoint(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, entrypoint=_command(config, rest))
+    return replace(config, entrypoint=_parse_command(config, rest))
 
 
 def _env(config: RunConfig, rest: str) -> RunConfig:
-    env = dict(_variable(one) for one in config.env)
-    found = dict(_pairs(rest, env))
+    env = dict(_split_variable(one) for one in config.env)
+    found = dict(_parse_pairs(rest, env))
     return replace(config, env=tuple(f"{name}={value}" for name, value in (env | found).items()))
 
 
 def _label(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, labels={**config.labels, **dict(_pairs(rest, _environment(config)))})
+    return replace(config, labels={**config.labels, **dict(_parse_pairs(rest, _environment_map(config)))})
 
 
 def _expose(config: RunConfig, rest: str) -> RunConfig:
     ports = dict.fromkeys(config.exposed_ports)
-    for word in _words(rest, _environment(config)):
-        ports.update(dict.fromkeys(_ports(word)))
+    for word in _words(rest, _environment_map(config)):
+        ports.update(dict.fromkeys(_parse_ports(word)))
     return replace(config, exposed_ports=tuple(sorted(ports)))
 
 
@@ -93,7 +93,7 @@ def _user(config: RunConfig, rest: str) -> RunConfig:
 
 
 def _volume(config: RunConfig, rest: str) -> RunConfig:
-    words = _json(rest) or tuple(_words(rest, _environment(config)))
+    words = _parse_json_list(rest) or tuple(_words(rest, _environment_map(config)))
     return replace(config, volumes=tuple(sorted({*config.volumes, *words})))
 
 
@@ -116,14 +116,14 @@ _INSTRUCTIONS: Mapping[str, Callable[[RunConfig, str], RunConfig]] = {
 }
 
 
-def _command(config: RunConfig, rest: str) -> tuple[str, ...] | None:
+def _parse_command(config: RunConfig, rest: str) -> tuple[str, ...] | None:
     """A command in JSON form, or a line for the image's shell; None to unset it."""
     if rest in {"", "[]"}:
         return None
-    return _json(rest) or (*(config.shell or SHELL), rest)
+    return _parse_json_list(rest) or (*(config.shell or SHELL), rest)
 
 
-def _json(text: str) -> tuple[str, ...] | None:
+def _parse_json_list(text: str) -> tuple[str, ...] | None:
     """A list of strings; None if the text is something else, as a build reads it."""
     try:
         found = json.loads(text) if text.startswith("[") else None
@@ -134,7 +134,7 @@ def _json(text: str) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def _pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _parse_pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """``NAME=VALUE`` words, or the older form: a name, and the rest of the line as its value."""
     name = _NAME.match(rest)
     if name and rest[name.end() : name.end() + 1].isspace():
@@ -148,7 +148,7 @@ def _pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _one(name: str, rest: str, config: RunConfig) -> str:
-    words = list(_words(rest, _environment(config)))
+    words = list(_words(rest, _environment_map(config)))
     if len(words) != 1:
         raise Usage(f"--change: {name} takes one value, not {len(words)}: {rest}")
     return words[0]
@@ -195,7 +195,7 @@ def _expanded(found: re.Match[str], env: Mapping[str, str]) -> str:
     return value
 
 
-def _ports(word: str) -> Iterator[str]:
+def _parse_ports(word: str) -> Iterator[str]:
     match = _PORT.fullmatch(word)
     if match is None:
         raise Usage(f'--change: invalid port "{word}": expected PORT[-PORT][/tcp|/udp|/sctp]')
@@ -205,10 +205,10 @@ def _ports(word: str) -> Iterator[str]:
     yield from (f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1))
 
 
-def _environment(config: RunConfig) -> dict[str, str]:
-    return dict(_variable(one) for one in config.env)
+def _environment_map(config: RunConfig) -> dict[str, str]:
+    return dict(_split_variable(one) for one in config.env)
 
 
-def _variable(text: str) -> tuple[str, str]:
+def _split_variable(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
     return name, value

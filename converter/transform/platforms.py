@@ -68,15 +68,15 @@ def one_platform(item: Item, platform: Platform, read: Read) -> Item:
         return item
     read = _limited(read)
     entries = flatten_index(item, read)
-    offers = [_platform(entry, read) for entry in entries]
-    return _read(entries[_best_offer(platform, offers)], read)
+    offers = [_platform_of_entry(entry, read) for entry in entries]
+    return _read_entry(entries[_best_offer(platform, offers)], read)
 
 
 def some_platforms(item: Index, platforms: Sequence[Platform], read: Read) -> Item:
     """An index of just these platforms and the attestations that refer to them; raises NotFound."""
     read = _limited(read)
     entries = flatten_index(item, read)
-    offers = [_platform(entry, read) for entry in entries]
+    offers = [_platform_of_entry(entry, read) for entry in entries]
     chosen = {_best_offer(platform, offers) for platform in platforms}
     named = {str(entries[number].descriptor.digest) for number in chosen}
     kept = [
@@ -125,7 +125,7 @@ def flatten_index(item: Index, read: Read) -> list[IndexEntry]:
                     if entry.descriptor.digest in seen:
                         continue
                     seen.add(entry.descriptor.digest)
-                    child = _read(entry, read)
+                    child = _read_entry(entry, read)
                 if isinstance(child, Index):
                     add(child, depth + 1)
                 else:
@@ -142,13 +142,13 @@ _LEAST_VALUES = 4
 """An entry of an index, and its three required members."""
 
 
-def _platform(entry: IndexEntry, read: Read) -> Platform | None:
+def _platform_of_entry(entry: IndexEntry, read: Read) -> Platform | None:
     """The platform of an entry, from its configuration where the index does not state it."""
     if entry.descriptor.platform is not None or entry.descriptor.artifact_type:
         return entry.descriptor.platform
-    item = _read(entry, read)
+    item = _read_entry(entry, read)
     return item.platform if isinstance(item, Image) else None
 
 
-def _read(entry: IndexEntry, read: Read) -> Item:
+def _read_entry(entry: IndexEntry, read: Read) -> Item:
     return entry.item if entry.item is not None else read(entry.descriptor)

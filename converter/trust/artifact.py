@@ -59,20 +59,22 @@ def cosign_image(
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
     }
-    return _artifact(known_bytes(dump_json(config), types.OCI_CONFIG), layers, blobs)
+    return _make_artifact(known_bytes(dump_json(config), types.OCI_CONFIG), layers, blobs)
 
 
 def simple_signing(message: bytes, subject: Descriptor) -> Artifact:
     """An artifact that holds one simple signature of the image ``subject``."""
     blob = known_bytes(message, types.DIR_SIGNATURE)
-    return _artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, subject)
+    return _make_artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, subject)
 
 
 def content_trust(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
     """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
     documents = sorted(files.items())
     layers = [Descriptor.of(data, ct.DOCUMENT, annotations={TITLE: name}) for name, data in documents]
-    return _artifact(_EMPTY, layers, [known_bytes(data, ct.DOCUMENT) for _, data in documents], ct.DOCUMENT, subject)
+    return _make_artifact(
+        _EMPTY, layers, [known_bytes(data, ct.DOCUMENT) for _, data in documents], ct.DOCUMENT, subject
+    )
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
@@ -90,7 +92,7 @@ def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: st
     return SIGSTORE_FILE + dump_json(members)
 
 
-def _artifact(
+def _make_artifact(
     config: Known,
     layers: Sequence[Descriptor],
     blobs: Sequence[Known],

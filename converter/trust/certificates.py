@@ -71,9 +71,9 @@ class Roots:
     def _check_signer(self, leaf: x509.Certificate) -> None:
         """Raises Untrusted if the certificate does not name the required signer."""
         who = subject_of(leaf)
-        if self.identity and self.identity not in _names(leaf):
+        if self.identity and self.identity not in _names_in(leaf):
             raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
-        if self.hostname and not any(_covers(name, self.hostname) for name in _hostnames(leaf)):
+        if self.hostname and not any(_matches_host(name, self.hostname) for name in _hostnames(leaf)):
             raise Untrusted(f'certificate of "{who}": expected one of the host "{self.hostname}"')
         if self.issuer and not _names_issuer(leaf, self.issuer):
             raise Untrusted(f'certificate of "{who}" names another identity provider: expected "{self.issuer}"')
@@ -99,7 +99,7 @@ class Roots:
 def load_pem(data: bytes) -> tuple[x509.Certificate, ...]:
     """The certificates of a PEM file, at least one; raises Invalid."""
     try:
-        return tuple(map(_read, x509.load_pem_x509_certificates(data)))
+        return tuple(map(_parse_eagerly, x509.load_pem_x509_certificates(data)))
     except malformed_errors():
         raise Invalid("no valid certificate: expected PEM with at least one") from None
 
@@ -107,7 +107,7 @@ def load_pem(data: bytes) -> tuple[x509.Certificate, ...]:
 def load_der(data: bytes) -> x509.Certificate:
     """One certificate; raises Invalid."""
     try:
-        return _read(x509.load_der_x509_certificate(data))
+        return _parse_eagerly(x509.load_der_x509_certificate(data))
     except malformed_errors():
         raise Invalid("invalid certificate: expected DER") from None
 
@@ -117,7 +117,7 @@ def load_x5c(texts: Iterable[Any]) -> list[x509.Certificate]:
     return [load_der(decode_base64(text if isinstance(text, str) else "", "a certificate")) for text in texts]
 
 
-def _read(certificate: x509.Certificate) -> x509.Certificate:
+def _parse_eagerly(certificate: x509.Certificate) -> x509.Certificate:
     """The certificate; raises now what the library would otherwise raise when one of these is first accessed."""
     _ = certificate.subject, certificate.issuer, certificate.extensions
     return certificate
@@ -133,7 +133,7 @@ def public_key(certificate: x509.Certificate) -> PublicKeyTypes:
 
 def subject_of(certificate: x509.Certificate) -> str:
     """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
-    return next(iter(_names(certificate)), certificate.subject.rfc4514_string())
+    return next(iter(_names_in(certificate)), certificate.subject.rfc4514_string())
 
 
 def extension_of(certificate: x509.Certificate, kind: type[T]) -> x509.Extension[T] | None:
@@ -149,7 +149,7 @@ def der_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
-def _names(certificate: x509.Certificate) -> list[str]:
+def _names_in(certificate: x509.Certificate) -> list[str]:
 
     names = _alternatives(certificate)
     if names is None:
@@ -169,7 +169,7 @@ def _alternatives(certificate: x509.Certificate) -> x509.SubjectAlternativeName 
     return None if found is None else found.value
 
 
-def _covers(pattern: str, hostname: str) -> bool:
+def _matches_host(pattern: str, hostname: str) -> bool:
     """Whether a name in a certificate matches the host; a star stands for the whole first label (RFC 9525)."""
     pattern, hostname = pattern.lower().rstrip("."), hostname.lower().rstrip(".")
     if pattern.startswith("*."):

@@ -57,7 +57,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     target = _targets(targets).get(tag)
     if target is None:
         raise Untrusted(f'the tag "{tag}" is not among the signed targets')
-    if target.length != len(found.manifest) or not _same(target.hashes, found.manifest):
+    if target.length != len(found.manifest) or not _matches_hashes(target.hashes, found.manifest):
         raise Untrusted(f'the signed target of tag "{tag}" is another manifest than {found.descriptor.digest}')
     return SignatureVerdict(
         signature=signature,
@@ -95,12 +95,12 @@ def list_manifest(files: Mapping[str, bytes], manifest: bytes) -> bool:
     """Whether there are a root and targets that list the manifest under some tag. Nothing is verified."""
     documents = [load_object(data) for data in files.values() if is_targets(data)]
     rows = [row for one in documents for row in _targets(required_member(one, "signed", dict)).values()]
-    return ROOT_FILE in files and any(_same(row.hashes, manifest) for row in rows)
+    return ROOT_FILE in files and any(_matches_hashes(row.hashes, manifest) for row in rows)
 
 
 def is_targets(data: bytes) -> bool:
     """Whether bytes look like a targets document."""
-    return _kind(data) in ("targets", "Targets")
+    return _role_type(data) in ("targets", "Targets")
 
 
 def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
@@ -170,12 +170,13 @@ def _has_signed(document: dict[str, Any], key: Key) -> bool:
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
     ids = required_member(role, "keyids", list)
     found = tuple(
-        _key(one, expect_type(keys.get(one), dict, "keys")) for one in map(str, require_at_most(ids, "signers", "keys"))
+        _parse_key(one, expect_type(keys.get(one), dict, "keys"))
+        for one in map(str, require_at_most(ids, "signers", "keys"))
     )
     return Role(keys=found, threshold=required_member(role, "threshold", int))
 
 
-def _key(name: str, row: dict[str, Any]) -> Key:
+def _parse_key(name: str, row: dict[str, Any]) -> Key:
     """Parse a key; its ID has to be the hash of its content."""
     kind, value = required_member(row, "keytype", str), required_member(row, "keyval", dict)
     public = required_member(value, "public", str)
@@ -194,7 +195,7 @@ def _targets(body: dict[str, Any]) -> dict[str, SignedTarget]:
     return found
 
 
-def _same(hashes: Mapping[str, str], manifest: bytes) -> bool:
+def _matches_hashes(hashes: Mapping[str, str], manifest: bytes) -> bool:
     known = {algorithm: text for algorithm, text in hashes.items() if algorithm in ("sha256", "sha512")}
     return bool(known) and all(
         base64.b64encode(bytes.fromhex(Digest.of(manifest, algorithm).encoded)).decode() == text
@@ -202,7 +203,7 @@ def _same(hashes: Mapping[str, str], manifest: bytes) -> bool:
     )
 
 
-def _kind(data: bytes) -> str:
+def _role_type(data: bytes) -> str:
     try:
         document = load_object(data)
         required_member(document, "signatures", list)

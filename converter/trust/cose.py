@@ -30,12 +30,12 @@ class Sign1:
     @classmethod
     def parse(cls, data: bytes) -> Sign1:
         """Parse a tagged envelope; raises Invalid, also for a duplicate key in a map."""
-        found = _load(data)
+        found = _load_cbor(data)
         if not isinstance(found, cbor2.CBORTag) or found.tag != _SIGN1:
             raise Invalid("not a COSE_Sign1 with its tag")
         match found.value:
             case (bytes() as head, Mapping() as loose, bytes() as payload, bytes() as signature):
-                protected = _load(head)
+                protected = _load_cbor(head)
             case _:
                 raise Invalid("invalid COSE_Sign1: expected headers, payload and signature")
         if not isinstance(protected, dict):
@@ -54,18 +54,18 @@ class Sign1:
             signature=signature,
             signed=cbor2.dumps(["Signature1", head, b"", payload]),
             algorithm=name,
-            chain=_chain(protected.get(_X5CHAIN, loose.get(_X5CHAIN))),
+            chain=_certificate_chain(protected.get(_X5CHAIN, loose.get(_X5CHAIN))),
         )
 
 
-def _chain(value: Any) -> tuple[bytes, ...]:
+def _certificate_chain(value: Any) -> tuple[bytes, ...]:
     certificates = (value,) if isinstance(value, bytes) else value
     if not isinstance(certificates, list | tuple) or not all(isinstance(one, bytes) for one in certificates):
         raise Invalid("the envelope has no certificates (x5chain)")
     return tuple(certificates)
 
 
-def _load(data: bytes) -> Any:
+def _load_cbor(data: bytes) -> Any:
 
     stream = io.BytesIO(data)
     try:

@@ -78,7 +78,7 @@ def judge_statement(signature: Signature, payload: Payload, found: Subject, trus
         raise Invalid(f'statement of type "{statement["_type"][:80]}": expected {" or ".join(_STATEMENTS)}')
     predicate = required_member(statement, "predicateType", str)
     subjects = require_at_most(object_list(statement, "subject"), "signatures", "subjects of a statement")
-    name = next((name for name, digests in map(_subject, subjects) if _covers(digests, found)), None)
+    name = next((name for name, digests in map(_subject, subjects) if _matches_image(digests, found)), None)
     by_content = name is None and predicate == PROFILE and found.content is not None
     if name is None and not by_content:
         raise Untrusted(f"the statement is about other images than {found.descriptor.digest}")
@@ -119,7 +119,7 @@ def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return member_or_empty(row, "name", str), required_member(row, "digest", dict)
 
 
-def _covers(digests: dict[str, Any], found: Subject) -> bool:
+def _matches_image(digests: dict[str, Any], found: Subject) -> bool:
     """Whether the subject has a digest of a known algorithm, and all of those match the image."""
     known: Iterator[Digest] = (
         Digest.parse(f"{algorithm}:{text}") for algorithm, text in digests.items() if algorithm in HEX_LENGTHS

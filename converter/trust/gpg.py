@@ -43,7 +43,7 @@ def verify_detached(
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
         file = Path(folder, "signature")
         file.write_bytes(signature)
-        return _good_signatures(_run(folder, keyring, at, ["--verify", str(file), path], weak=weak))
+        return _good_signatures(_run_gpg(folder, keyring, at, ["--verify", str(file), path], weak=weak))
 
 
 def verify_inline(
@@ -54,14 +54,14 @@ def verify_inline(
         file, out = Path(folder, "message"), Path(folder, "content")
         file.write_bytes(message)
         options = ["--max-output", str(current_limits().document), "--output", str(out), "--verify", str(file)]
-        status = _run(folder, keyring, at, options, weak=weak)
+        status = _run_gpg(folder, keyring, at, options, weak=weak)
         good = _good_signatures(status)
         if not good or sum(line.startswith(_PLAINTEXT + " ") for line in status) != 1 or not out.exists():
             raise Untrusted("gpg finds no good signature in the message")
         return out.read_bytes(), good
 
 
-def _run(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak: bool) -> list[str]:
+def _run_gpg(folder: str, keyring: bytes, at: datetime, options: list[str], *, weak: bool) -> list[str]:
     """The lines of gpg's status output, without their prefix."""
     keys = Path(folder, "keys.gpg")
     keys.write_bytes(keyring)

@@ -48,7 +48,7 @@ class IdentityRule:
         if self.kind == ANY:
             return True
         if self.kind == EXACT_REFERENCE:
-            return _same(name, ImageName.parse_signed(self.reference))
+            return _same_name(name, ImageName.parse_signed(self.reference))
         if self.kind == EXACT_REPOSITORY:
             return name.name == ImageName.parse_signed(self.reference).name
         if image is None:
@@ -56,7 +56,7 @@ class IdentityRule:
         if self.kind == MATCH_REPOSITORY:
             return name.name == image.name
         if self.kind == MATCH_EXACT:
-            return _same(name, image)
+            return _same_name(name, image)
         if self.kind == AS_SIGNED and not (name.tag or name.digest):
             return name.name == image.name
         if self.kind in (AS_SIGNED, AS_ASKED):
@@ -75,7 +75,7 @@ class IdentityRule:
         return remapped
 
 
-def _same(signed: ImageName, image: ImageName) -> bool:
+def _same_name(signed: ImageName, image: ImageName) -> bool:
     if not (signed.tag or signed.digest) or not (image.tag or image.digest):
         return False
     return str(signed) == str(image)
@@ -85,4 +85,4 @@ def _same_or_by_digest(signed: ImageName, image: ImageName) -> bool:
     """Compare names; an image asked for by its digest may have been signed under any tag of its repository."""
     if not (signed.tag or signed.digest):
         return False
-    return signed.name == image.name if image.digest and not image.tag else _same(signed, image)
+    return signed.name == image.name if image.digest and not image.tag else _same_name(signed, image)

@@ -96,8 +96,8 @@ def signature_matches(key: Key, signature: bytes, data: bytes) -> bool:
     """
     algorithms: list[HashAlgorithm] = [hashes.SHA256()]
     if isinstance(key.public, ec.EllipticCurvePublicKey) and key.public.curve.name != "secp256r1":
-        algorithms.append(_hash(_CURVES[key.public.curve.name][0]))
-    return any(_matches(key.public, signature, data, algorithm) for algorithm in algorithms)
+        algorithms.append(_hash_algorithm(_CURVES[key.public.curve.name][0]))
+    return any(_matches_key(key.public, signature, data, algorithm) for algorithm in algorithms)
 
 
 def jws_matches(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
@@ -115,9 +115,9 @@ def jws_matches(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool
             if len(signature) != 2 * width:
                 return False
             r, s = int.from_bytes(signature[:width]), int.from_bytes(signature[width:])
-            return _matches(public, encode_dss_signature(r, s), data, _hash(size))
+            return _matches_key(public, encode_dss_signature(r, s), data, _hash_algorithm(size))
         if family in ("RS", "PS") and isinstance(public, rsa.RSAPublicKey):
-            return _matches(public, signature, data, _hash(size), pss=family == "PS")
+            return _matches_key(public, signature, data, _hash_algorithm(size), pss=family == "PS")
     raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the key')
 
 
@@ -125,13 +125,13 @@ _CURVES = {"secp256r1": ("256", 32), "secp384r1": ("384", 48), "secp521r1": ("51
 """For each curve, the size of its hash in bits and of its numbers in bytes."""
 
 
-def _hash(size: str) -> HashAlgorithm:
+def _hash_algorithm(size: str) -> HashAlgorithm:
 
     kinds: dict[str, type[HashAlgorithm]] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
     return kinds[size]()
 
 
-def _matches(
+def _matches_key(
     public: PublicKeyTypes, signature: bytes, data: bytes, algorithm: HashAlgorithm, *, pss: bool = False
 ) -> bool:
 

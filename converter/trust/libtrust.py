@@ -32,7 +32,7 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     payload = pretty_jws.signed_payload(found.manifest)
     protected = required_member(row, "protected", str)
     header = required_member(row, "header", dict)
-    chain = _chain(header)
+    chain = _certificate_chain(header)
     key = Key(require_strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
     raw = pretty_jws.decode_base64url(required_member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
@@ -60,7 +60,7 @@ def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple
     raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
 
 
-def _chain(header: dict[str, Any]) -> list[x509.Certificate]:
+def _certificate_chain(header: dict[str, Any]) -> list[x509.Certificate]:
     return load_x5c(require_at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates"))
 
 
@@ -73,9 +73,11 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
             curve = _CURVES.get(required_member(jwk, "crv", str))
             if curve is None:
                 raise Invalid(f'unsupported curve "{jwk["crv"][:20]}" (one of: {", ".join(_CURVES)})')
-            made: Any = ec.EllipticCurvePublicNumbers(_number(jwk, "x"), _number(jwk, "y"), getattr(ec, curve)())
+            made: Any = ec.EllipticCurvePublicNumbers(
+                _jwk_number(jwk, "x"), _jwk_number(jwk, "y"), getattr(ec, curve)()
+            )
         elif kind == "RSA":
-            made = rsa.RSAPublicNumbers(_number(jwk, "e"), _number(jwk, "n"))
+            made = rsa.RSAPublicNumbers(_jwk_number(jwk, "e"), _jwk_number(jwk, "n"))
         else:
             raise Invalid(f'unsupported kind of key "{kind[:20]}" (one of: EC, RSA)')
         key = Key(require_strong(made.public_key()))
@@ -90,5 +92,5 @@ def _from_jwk(jwk: dict[str, Any]) -> Key:
 _CURVES = {"P-256": "SECP256R1", "P-384": "SECP384R1", "P-521": "SECP521R1"}
 
 
-def _number(jwk: dict[str, Any], name: str) -> int:
+def _jwk_number(jwk: dict[str, Any], name: str) -> int:
     return int.from_bytes(pretty_jws.decode_base64url(required_member(jwk, name, str)))

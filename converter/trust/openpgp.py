@@ -64,7 +64,7 @@ def verify_inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer
     for certificate, key in makers:
         made = [one.created for one in packets if one.created and _is_issuer(one, key)]
         try:
-            _check(certificate, key, made, trusted)
+            _check_certificate(certificate, key, made, trusted)
             signers.append(_signer(certificate, trusted))
         except Untrusted as error:
             signers.append(Signer(fingerprint=certificate.fingerprint, problem=str(error)))
@@ -95,20 +95,20 @@ def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) 
         # One of text does not say which ends of lines the file has: carriage returns may be line feeds.
         raise Untrusted("signature of text, which does not cover every byte of the file: expected one of binary data")
     _check_expiry(found, trusted.at)
-    certificates = _candidates(found, trusted)
+    certificates = _issuer_certificates(found, trusted)
     try:
         valid = pysequoia.verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
-        makers = [(_named(certificates, one.certificate), one.signing_key) for one in valid]
+        makers = [(_certificate_named(certificates, one.certificate), one.signing_key) for one in valid]
     except RuntimeError:
         # The library's message holds a stack trace, which helps nobody.
         if not _may_ask_gpg(found, certificates, trusted):
             raise Untrusted(_reason(found, certificates, trusted.at)) from None
         good = gpg.verify_detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
-        makers = [(_named(certificates, one.certificate), one.key) for one in good]
+        makers = [(_certificate_named(certificates, one.certificate), one.key) for one in good]
     if not makers:
         raise Untrusted(_reason(found, certificates, trusted.at))
     certificate, key = makers[0]
-    _check(certificate, key, [found.created] if found.created else [], trusted)
+    _check_certificate(certificate, key, [found.created] if found.created else [], trusted)
     return _signer(certificate, trusted)
 
 
@@ -118,17 +118,19 @@ def _inline(
     last = packets[-1]
     for found in packets:
         _check_expiry(found, trusted.at)
-    certificates = [one for found in packets for one in _candidates(found, trusted, missing_ok=len(packets) > 1)]
+    certificates = [
+        one for found in packets for one in _issuer_certificates(found, trusted, missing_ok=len(packets) > 1)
+    ]
     try:
         content, valid = _verify_packets(plain, packets, certificates)
     except RuntimeError:
         if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
             raise Untrusted(_reason(last, certificates, trusted.at)) from None
         content, good = gpg.verify_inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
-        return content, [(_named(certificates, one.certificate), one.key) for one in good]
+        return content, [(_certificate_named(certificates, one.certificate), one.key) for one in good]
     if content is None:
         raise Untrusted(_reason(last, certificates, trusted.at))
-    return content, [(_named(certificates, certificate), key) for certificate, key in valid]
+    return content, [(_certificate_named(certificates, certificate), key) for certificate, key in valid]
 
 
 def _verify_packets(
@@ -153,7 +155,7 @@ def _verify_packets(
     return content, valid
 
 
-def _check(certificate: pysequoia.Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
+def _check_certificate(certificate: pysequoia.Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
     """Raises Untrusted if the key is weak, not valid at the time in question, or was used only after it."""
     for time in made:
         if time > trusted.at:
@@ -170,18 +172,20 @@ def _check_expiry(found: pysequoia.Sig, at: datetime) -> None:
         raise Untrusted(f"signature expired at {format_time(found.expiration)}")
 
 
-def _candidates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[pysequoia.Cert]:
+def _issuer_certificates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[pysequoia.Cert]:
     """The certificates that contain the key which, according to the signature, made it."""
     issuer = _issuer(found)
     if not trusted.keyrings:
         raise Unchecked(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
-    several = [one for keyring in trusted.keyrings for one in keyring.certificates if _has(one, issuer)]
+    several = [one for keyring in trusted.keyrings for one in keyring.certificates if _contains_key(one, issuer)]
     if not several and not missing_ok:
-        raise Untrusted(f"signature by {issuer or 'an unnamed key'}, which is not in {_sources(trusted.keyrings)}")
+        raise Untrusted(
+            f"signature by {issuer or 'an unnamed key'}, which is not in {_keyring_names(trusted.keyrings)}"
+        )
     return several
 
 
-def _has(certificate: pysequoia.Cert, issuer: str) -> bool:
+def _contains_key(certificate: pysequoia.Cert, issuer: str) -> bool:
 
     if not issuer:
         return False
@@ -189,7 +193,7 @@ def _has(certificate: pysequoia.Cert, issuer: str) -> bool:
     return any(str(getattr(one, "fingerprint", None) or "").endswith(issuer) for one in packets)
 
 
-def _named(certificates: Iterable[pysequoia.Cert], fingerprint: str) -> pysequoia.Cert:
+def _certificate_named(certificates: Iterable[pysequoia.Cert], fingerprint: str) -> pysequoia.Cert:
     found = next((one for one in certificates if one.fingerprint == fingerprint), None)
     if found is None:
         raise Untrusted(f"signature by {fingerprint}, a key that was not given")
@@ -284,5 +288,5 @@ def _binary(certificates: Iterable[pysequoia.Cert]) -> bytes:
     return b"".join(bytes(one) for one in certificates)
 
 
-def _sources(keyrings: Iterable[Keyring]) -> str:
+def _keyring_names(keyrings: Iterable[Keyring]) -> str:
     return ", ".join(one.source or "the keyring" for one in keyrings)

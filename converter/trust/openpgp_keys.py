@@ -68,14 +68,14 @@ def was_renewed(certificate: pysequoia.Cert, key: str, made: datetime) -> bool:
     gpg does so when a key's validity is extended: the certificate then says nothing about the time before.
     """
     return any(
-        one.created <= made and one.bindings and all(_made(each) > made for each in one.bindings)
+        one.created <= made and one.bindings and all(_creation_time(each) > made for each in one.bindings)
         for one in _used(certificate, key)
     )
 
 
 def weakness(certificate: pysequoia.Cert, key: str) -> str:
     """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty if it cannot."""
-    bits = _short(certificate, key)
+    bits = _weak_key_bits(certificate, key)
     if bits:
         return f"signature by a key of {bits} bits: at least {LEAST_BITS} are required {_WEAK}"
     weak = (
@@ -99,11 +99,11 @@ def has_unknown_curve(certificate: pysequoia.Cert, key: str) -> bool:
 
 def _used(certificate: pysequoia.Cert, key: str) -> list[_Key]:
     """The primary key and, if it is another, the key of that fingerprint or ID."""
-    primary, *subkeys = _keys(certificate)
+    primary, *subkeys = _keys_of(certificate)
     return [primary, *(one for one in subkeys if key and one.fingerprint.endswith(key))]
 
 
-def _short(certificate: pysequoia.Cert, key: str) -> int:
+def _weak_key_bits(certificate: pysequoia.Cert, key: str) -> int:
     """The size in bits of the RSA or DSA key of that fingerprint or ID if it is too short, else 0."""
     packets: Iterable[pgp.Packet] = pgp.PacketPile.from_bytes(bytes(certificate))
     for packet in packets:
@@ -129,9 +129,11 @@ class _Key:
             made = one.signature_created
             if _is_hard(one) or made is None or made <= at:
                 raise Untrusted(f"signature by {self.fingerprint}, a key that is revoked")
-        bindings = sorted(self.bindings, key=_made)
+        bindings = sorted(self.bindings, key=_creation_time)
         # A renewal that replaces all earlier bindings also speaks for the time before it.
-        binding = next((one for one in reversed(bindings) if _made(one) <= at), bindings[0] if bindings else None)
+        binding = next(
+            (one for one in reversed(bindings) if _creation_time(one) <= at), bindings[0] if bindings else None
+        )
         if self.created > at:
             raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {format_time(at)}")
         if binding is None:
@@ -143,7 +145,7 @@ class _Key:
             raise Untrusted(f"signature by {self.fingerprint}, a key that expired at {format_time(end)}")
 
 
-def _keys(certificate: pysequoia.Cert) -> list[_Key]:
+def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
     """The keys of a certificate, the primary key first."""
     about = (
         pgp.SignatureType.DirectKey,
@@ -196,7 +198,7 @@ def _is_hard(revocation: pgp.Packet) -> bool:
     return not reason or reason[0] not in _SOFT
 
 
-def _made(packet: pgp.Packet) -> datetime:
+def _creation_time(packet: pgp.Packet) -> datetime:
     made = packet.signature_created
     assert made is not None, "a binding without a time is none that the library keeps"
     return made

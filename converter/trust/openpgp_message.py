@@ -29,9 +29,9 @@ def unwrapped_message(data: bytes) -> bytes:
     if len(blocks) > 1:
         raise Invalid(f"{len(blocks)} armoured messages: expected one")
     plain = blocks[0] if blocks else data
-    if _tag(plain) == _COMPRESSED:
+    if _packet_type(plain) == _COMPRESSED:
         plain = _decompress(_split_packet(plain)[0])
-    if _tag(plain) not in (_SIGNATURE, _ONE_PASS):
+    if _packet_type(plain) not in (_SIGNATURE, _ONE_PASS):
         raise Invalid("not a signed OpenPGP message")
     return plain
 
@@ -59,7 +59,7 @@ def is_signed_message(data: bytes) -> bool:
     """
     try:
         plain = unwrapped_message(data)
-        return _tag(plain) == _ONE_PASS or _tag(_behind_signatures(plain)) != 0
+        return _packet_type(plain) == _ONE_PASS or _packet_type(_behind_signatures(plain)) != 0
     except LimitExceeded:
         return True
     except Invalid:
@@ -70,7 +70,9 @@ def is_detached(data: bytes) -> bool:
     """Whether bytes look like signatures alone."""
     try:
         blocks = decode_armour(data) or [data]
-        return all(_tag(block) == _SIGNATURE and not _tag(_behind_signatures(block)) for block in blocks)
+        return all(
+            _packet_type(block) == _SIGNATURE and not _packet_type(_behind_signatures(block)) for block in blocks
+        )
     except Invalid:
         return False
 
@@ -80,12 +82,12 @@ def content_after_signatures(plain: bytes) -> bytes | None:
 
     Raises Invalid if anything but one literal packet follows the signatures (RFC 9580, section 10.3).
     """
-    if _tag(plain) != _SIGNATURE:
+    if _packet_type(plain) != _SIGNATURE:
         return None
     rest = _behind_signatures(plain)
-    if _tag(rest) == _COMPRESSED:
+    if _packet_type(rest) == _COMPRESSED:
         rest = _decompress(_split_packet(rest)[0])
-    body, more = _split_packet(rest) if _tag(rest) == _LITERAL else (b"", b"more")
+    body, more = _split_packet(rest) if _packet_type(rest) == _LITERAL else (b"", b"more")
     name = body[1] if len(body) > 1 else 0
     if more or len(body) < 6 + name:
         raise Invalid("OpenPGP signatures without a message behind them")
@@ -102,14 +104,14 @@ def signature_packets(plain: bytes) -> list[bytes]:
     found, rest = [], plain
     most = current_limits().signers
     for _ in range(2 * most + 1):
-        kind = _tag(rest)
-        if kind == _COMPRESSED and _tag(plain) == _ONE_PASS:
+        kind = _packet_type(rest)
+        if kind == _COMPRESSED and _packet_type(plain) == _ONE_PASS:
             raise Invalid("OpenPGP message compressed within its signatures: expected compression of the whole")
         if kind:
             _, behind = _split_packet(rest)
             found += [rest[: len(rest) - len(behind)]] if kind == _SIGNATURE else []
             rest = behind
-    if _tag(rest):
+    if _packet_type(rest):
         raise LimitExceeded(f"message of more than {2 * most + 1} packets (limit: signers)")
     return found
 
@@ -118,7 +120,7 @@ def _behind_signatures(data: bytes) -> bytes:
     """The data from the first packet that is not a signature."""
     most = current_limits().signers
     for _ in range(most + 1):
-        if _tag(data) != _SIGNATURE:
+        if _packet_type(data) != _SIGNATURE:
             return data
         _, data = _split_packet(data)
     raise LimitExceeded(f"more than {most} signatures in a row (limit: signers)")
@@ -133,7 +135,7 @@ def hashed_subpackets(signature: bytes) -> dict[int, bytes]:
     area = signature[start : start + int.from_bytes(signature[4:start])]
     found, place = {}, 0
     while place < len(area):
-        length, used = _length(area[place : place + 5])
+        length, used = _packet_length(area[place : place + 5])
         kind, place = place + used, place + used + length
         found[area[kind] & 0x7F if length and kind < len(area) else 0] = area[kind + 1 : place]
     return found
@@ -151,7 +153,7 @@ def _without_armour(text: bytes) -> bytes:
         raise Invalid("invalid base64 in OpenPGP armour") from None
 
 
-def _tag(data: bytes) -> int:
+def _packet_type(data: bytes) -> int:
     """The type of the first packet; 0 if there is no packet."""
     if not data or not data[0] & 0x80:
         return 0
@@ -176,7 +178,7 @@ def _split_packet(data: bytes) -> tuple[bytes, bytes]:
         if 224 <= first < 255:
             length, used = 1 << (first & 0x1F), 1
         else:
-            length, used = _length(data[place : place + 5])
+            length, used = _packet_length(data[place : place + 5])
         parts.append(_take(data, place + used, length))
         place += used + length
         if not 224 <= first < 255:
@@ -190,7 +192,7 @@ def _take(data: bytes, start: int, length: int) -> bytes:
     return data[start : start + length]
 
 
-def _length(data: bytes) -> tuple[int, int]:
+def _packet_length(data: bytes) -> tuple[int, int]:
     """A decoded length, and the number of bytes that encode it."""
     if not data:
         return 0, 1

@@ -103,8 +103,8 @@ def record_config(record: OriginRecord) -> bytes:
         "version": VERSION,
         "root": record.root.bare().to_json(),
         "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
-        "attachments": [_attachment(one) for one in record.attachments],
-        "layers": [_layer(one) for one in record.layers],
+        "attachments": [_attachment_row(one) for one in record.attachments],
+        "layers": [_layer_row(one) for one in record.layers],
     }
     return dump_json(members)
 
@@ -173,7 +173,7 @@ def parse_record(data: bytes) -> OriginRecord:
     )
 
 
-def _attachment(one: Attachment) -> dict[str, Any]:
+def _attachment_row(one: Attachment) -> dict[str, Any]:
     tag = {"tag": one.tag} if one.tag else {}
     return {"subject": str(one.subject), "descriptor": one.descriptor.to_json()} | tag
 
@@ -186,7 +186,7 @@ def _read_attachment(row: Mapping[str, Any]) -> Attachment:
     )
 
 
-def _layer(one: LayerOrigin) -> dict[str, Any]:
+def _layer_row(one: LayerOrigin) -> dict[str, Any]:
     digests = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
     digests |= {"manifest": one.manifest}
     row: dict[str, Any] = {"relation": one.relation}
@@ -198,17 +198,17 @@ def _layer(one: LayerOrigin) -> dict[str, Any]:
 def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
     return LayerOrigin(
         relation=required_member(row, "relation", str),
-        source=_digest(row, "source"),
-        target=_digest(row, "target"),
-        diff_id=_digest(row, "diffID"),
-        recipe=_digest(row, "recipe"),
+        source=_optional_digest(row, "source"),
+        target=_optional_digest(row, "target"),
+        diff_id=_optional_digest(row, "diffID"),
+        recipe=_optional_digest(row, "recipe"),
         size=required_member(row, "size", int) if "size" in row else -1,
         packing=str(row.get("packing") or ""),
-        manifest=_digest(row, "manifest"),
+        manifest=_optional_digest(row, "manifest"),
     )
 
 
-def _digest(row: Mapping[str, Any], name: str) -> Digest | None:
+def _optional_digest(row: Mapping[str, Any], name: str) -> Digest | None:
     return Digest.parse(required_member(row, name, str)) if name in row else None
 
 

@@ -96,7 +96,7 @@ def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
     if key_type not in _KEY_TYPES:
         raise Invalid(f'unknown keyType "{key_type[:40]}" (one of: {", ".join(_KEY_TYPES)})')
     unmet = "" if key_type == _GPG else f"keys of the type {key_type} are not supported"
-    return Requirement(kind=SIGNED_BY, keys=_files(row, names, read), rule=_identity(row), unmet=unmet)
+    return Requirement(kind=SIGNED_BY, keys=_files(row, names, read), rule=_identity_rule(row), unmet=unmet)
 
 
 def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
@@ -115,19 +115,21 @@ def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
             raise Invalid("pki cannot be used with a key of Rekor")
         authority = _pki(required_member(row, "pki", dict), read)
     keys = () if authority else _files(row, _KEYS, read)
-    return Requirement(kind=SIGSTORE, keys=keys, authority=authority, logs=logs, rule=_identity(row))
+    return Requirement(kind=SIGSTORE, keys=keys, authority=authority, logs=logs, rule=_identity_rule(row))
 
 
 def _fulcio(value: dict[str, Any], read: Read) -> Authority:
     require_only(value, (*_CA, "oidcIssuer", "subjectEmail"), "fulcio")
     return Authority(
-        roots=_files(value, _CA, read)[0][1], issuer=_text(value, "oidcIssuer"), email=_text(value, "subjectEmail")
+        roots=_files(value, _CA, read)[0][1],
+        issuer=_text_of(value, "oidcIssuer"),
+        email=_text_of(value, "subjectEmail"),
     )
 
 
 def _pki(value: dict[str, Any], read: Read) -> Authority:
     require_only(value, (*_ROOTS, *_BETWEEN, "subjectEmail", "subjectHostname"), "pki")
-    email, hostname = (_text(value, name) if name in value else "" for name in ("subjectEmail", "subjectHostname"))
+    email, hostname = (_text_of(value, name) if name in value else "" for name in ("subjectEmail", "subjectHostname"))
     if not (email or hostname):
         raise Invalid("pki needs subjectEmail or subjectHostname, to say who may sign")
     between = _files(value, _BETWEEN, read, optional=True)
@@ -139,11 +141,11 @@ def _pki(value: dict[str, Any], read: Read) -> Authority:
     )
 
 
-def _identity(row: dict[str, Any]) -> IdentityRule:
+def _identity_rule(row: dict[str, Any]) -> IdentityRule:
     return rule_of(row) if "signedIdentity" in row else IdentityRule(kind=MATCH_DIGEST_OR_EXACT)
 
 
-def _text(value: dict[str, Any], name: str) -> str:
+def _text_of(value: dict[str, Any], name: str) -> str:
     text = required_member(value, name, str)
     if not text:
         raise Invalid(f"{name} is empty")

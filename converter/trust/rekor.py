@@ -56,7 +56,7 @@ def time_logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) 
         require_only(document, ("SignedEntryTimestamp", "Payload"), "it")
         payload = required_member(document, "Payload", dict)
         promise = required_member(document, "SignedEntryTimestamp", str)
-        return _time(_signed(payload, promise, trusted), what, trusted)
+        return _check_time_logged(_signed_payload(payload, promise, trusted), what, trusted)
 
 
 def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
@@ -66,7 +66,7 @@ def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Tr
     for row in require_at_most(rows, "signers", "entries of logs"):
         try:
             with within("entry of Rekor"):
-                return _time(_of_bundle(row, trusted), what, trusted)
+                return _check_time_logged(_of_bundle(row, trusted), what, trusted)
         except (Untrusted, Invalid) as error:
             problem = error
     raise problem or Untrusted("the bundle has no entry of Rekor")
@@ -82,32 +82,32 @@ def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
     promise = required_member(required_member(row, "inclusionPromise", dict), "signedEntryTimestamp", str)
     payload = {
         "body": required_member(row, "canonicalizedBody", str),
-        "integratedTime": _number(row, "integratedTime"),
-        "logIndex": _number(row, "logIndex"),
+        "integratedTime": _whole_number(row, "integratedTime"),
+        "logIndex": _whole_number(row, "logIndex"),
         "logID": decode_base64(
             required_member(required_member(row, "logId", dict), "keyId", str), "the log's ID"
         ).hex(),
     }
-    return _signed(payload, promise, trusted)
+    return _signed_payload(payload, promise, trusted)
 
 
-def _number(row: dict[str, Any], name: str) -> int:
+def _whole_number(row: dict[str, Any], name: str) -> int:
     text = required_member(row, name, str)
     if not (text.isascii() and text.isdigit() and len(text) < 17):
         raise Invalid(f'{name} is "{text[:20]}": expected a number from 0 to 2^53')
     return int(text)
 
 
-def _time(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
+def _check_time_logged(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
     """The time of an entry, once it is checked to be about the signature."""
-    _check(load_object(decode_base64(payload["body"], "the body")), what)
+    _check_entry(load_object(decode_base64(payload["body"], "the body")), what)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
         raise Untrusted(f"was made {time} seconds after 1970, which is after {format_time(trusted.at)}")
     return datetime.fromtimestamp(time, UTC)
 
 
-def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str, Any]:
+def _signed_payload(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str, Any]:
     """The payload, once its types and the log's signature are checked."""
     require_only(payload, _MEMBERS, "Payload")
     for name, kind in _MEMBERS.items():
@@ -121,7 +121,7 @@ def _signed(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str
     return payload
 
 
-def _check(body: dict[str, Any], what: Logged) -> None:
+def _check_entry(body: dict[str, Any], what: Logged) -> None:
     """Raises Untrusted if an entry is about another signature."""
     kind, version = required_member(body, "kind", str), required_member(body, "apiVersion", str)
     want = _RECORD if what.envelope is None else _ENVELOPE

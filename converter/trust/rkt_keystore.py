@@ -34,19 +34,19 @@ class Keystore:
         rows = []
         for source, files in folders:
             for path, data in sorted(files.items()):
-                place = _place(path)
+                place = _parse_path(path)
                 if place is not None:
                     with within(source), within(path):
-                        rows.append((*place, _key(data, place[1], source) if data else None))
+                        rows.append((*place, _load_key(data, place[1], source) if data else None))
         return cls(tuple(sorted(rows, key=lambda one: one[0] != "")))
 
     def for_name(self, name: str) -> tuple[Keyring, ...]:
         """The keys that may sign the image of that name (an AC Identifier, without a version)."""
-        trusted = {fingerprint: ring for prefix, fingerprint, ring in self.rows if _covers(prefix, name)}
+        trusted = {fingerprint: ring for prefix, fingerprint, ring in self.rows if _is_prefix_of(prefix, name)}
         return tuple(ring for ring in trusted.values() if ring is not None)
 
 
-def _place(path: str) -> tuple[str, str] | None:
+def _parse_path(path: str) -> tuple[str, str] | None:
     """Prefix and fingerprint of a key's file; None for any other file."""
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or not _FINGERPRINT.fullmatch(parts[-1]):
@@ -58,7 +58,7 @@ def _place(path: str) -> tuple[str, str] | None:
     return None
 
 
-def _key(data: bytes, fingerprint: str, source: str) -> Keyring:
+def _load_key(data: bytes, fingerprint: str, source: str) -> Keyring:
     ring = Keyring.load(data, source)
     found = ring.certificates[0].fingerprint
     if len(ring.certificates) != 1 or found != fingerprint:
@@ -66,5 +66,5 @@ def _key(data: bytes, fingerprint: str, source: str) -> Keyring:
     return ring
 
 
-def _covers(prefix: str, name: str) -> bool:
+def _is_prefix_of(prefix: str, name: str) -> bool:
     return not prefix or name == prefix or name.startswith(prefix + "/")

@@ -108,7 +108,7 @@ def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int =
     """The signatures in one attachment; ``number`` is the N of a file ``signature-N``."""
     if attachment.tag.endswith(".sbom"):
         return ()
-    place = _Place(location=_location(attachment, number), covers=str(attachment.subject))
+    place = _Place(location=_describe_location(attachment, number), covers=str(attachment.subject))
     try:
         return tuple(_signatures_in(attachment.descriptor, place, fetch))
     except (Invalid, NotFound):
@@ -122,7 +122,7 @@ def _unreadable(attachment: Attachment, place: _Place) -> tuple[Signature, ...]:
     return (Signature(kind=kind, location=place.location, covers=place.covers, data=b""),) if kind else ()
 
 
-def _location(attachment: Attachment, number: int) -> str:
+def _describe_location(attachment: Attachment, number: int) -> str:
     media_type = attachment.descriptor.media_type
     if media_type == types.PGP_SIGNATURE:
         return ".asc beside the file"
@@ -133,17 +133,17 @@ def _location(attachment: Attachment, number: int) -> str:
 
 def _signatures_in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
     if entry.media_type in types.INDEXES:
-        for child in _rows(load_object(fetch(entry).read()), "manifests"):
-            yield from _manifest(child, place, fetch)
+        for child in _descriptors(load_object(fetch(entry).read()), "manifests"):
+            yield from _signatures_in_artifact(child, place, fetch)
     elif entry.media_type in types.MANIFESTS:
-        yield from _manifest(entry, place, fetch)
+        yield from _signatures_in_artifact(entry, place, fetch)
     else:
         yield from signatures_in_blob(fetch(entry).read(), place.location, place.covers)
 
 
-def _manifest(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
+def _signatures_in_artifact(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
     """The signatures in an artifact: each layer's media type says what it is."""
-    layers = _rows(load_object(fetch(entry).read()), "layers")
+    layers = _descriptors(load_object(fetch(entry).read()), "layers")
     documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
     files = {one.annotations.get(TITLE, ""): fetch(one).read() for one in documents}
     yield from content_trust.stored_targets(files, place.covers, place.location)
@@ -228,6 +228,6 @@ def parse_sigstore_file(data: bytes) -> tuple[bytes, dict[str, str], str]:
     return payload, text_map(document, "annotations"), required_member(document, "mimeType", str)
 
 
-def _rows(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
+def _descriptors(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
     current_limits().require("signatures", len(lenient_member(document, name, list)), name)
     return descriptors(document, name)

@@ -50,9 +50,10 @@ def validate_document(
 ) -> tuple[Finding, ...]:
     """Everything wrong with one JSON document of a kind (``converter.schema.KINDS``); () if nothing is.
 
-    ``compat`` agrees with the reference implementations, ``strict`` with the text of the specifications. A document
-    with only warnings is valid. Raises Usage for an unknown kind, and TypeError for anything but bytes: a decoded text
-    has lost some of what is to be checked. A valid document says nothing about the blobs that it names.
+    ``profile`` is the strictness: ``compat`` agrees with the reference implementations, ``strict`` with the text of the
+    specifications. A document with only warnings is valid. Raises Usage for an unknown kind, and TypeError for anything
+    but bytes: a decoded text has lost some of what is to be checked. A valid document says nothing about the blobs that
+    it names.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"the document is of type {type(data).__name__}: expected bytes")

@@ -61,11 +61,11 @@ def _archive(passing: Passing, blobs: BlobReader) -> None:
             if not contents.files.get(target, False):
                 tell("aci/archive-link", name, f"the target {quoted_name(target)} is not a file of the image")
     for data in manifests:
-        _manifest(data, findings)
+        _check_manifest(data, findings)
 
 
-def _manifest(data: bytes, findings: Findings) -> None:
+def _check_manifest(data: bytes, findings: Findings) -> None:
     if (kind := lenient_member(read_json(data).value, "acKind", str)) == "PodManifest":
         findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:
-        findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.profile))
+        findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.strictness))

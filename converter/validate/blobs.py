@@ -207,7 +207,7 @@ class BlobReader:
         if claim is None or claim.descriptor.digest not in self._planned:
             self._report(Planned(max(0, size), 1))
         self._report(Started(place, size))
-        with closing(_opened(raw)) as blocks:
+        with closing(_reopened(raw)) as blocks:
             passing = Passing(blocks, lambda count: self._report(Moved(place, count)), self._algorithm(claim), most)
             try:
                 yield passing
@@ -262,6 +262,6 @@ def finding_reporter(findings: Findings, place: str) -> ReportProblem:
     return tell
 
 
-def _opened(raw: Open) -> Iterator[Block]:
+def _reopened(raw: Open) -> Iterator[Block]:
     with closing(raw()) as source:
         yield from source

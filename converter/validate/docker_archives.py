@@ -52,7 +52,7 @@ class SavedCheck:
         if rows is not None:
             self._tags(rows)
         for number, row in enumerate(rows or ()):
-            if not name or _named(row, number, name):
+            if not name or _is_named(row, number, name):
                 self._row(row, number)
                 found = True
         if name and not found and not self._findings.invalid:
@@ -181,7 +181,7 @@ def _claimed(name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def _named(row: SavedImage, number: int, name: str) -> bool:
+def _is_named(row: SavedImage, number: int, name: str) -> bool:
     if position := POSITION.fullmatch(name):
         return int(position[1]) == number
     full = full_reference(name)

@@ -38,7 +38,7 @@ def _examined(source: Source, location: Location, blobs: BlobReader) -> str:
         case OciLayout():
             walk = ImageWalk(source.fetch, blobs)
             LayoutCheck(source, blobs, walk).run(location.name)
-            return _kind(walk)
+            return _image_kind(walk)
         case DockerArchive():
             try:
                 SavedCheck(source, blobs).run(location.name)
@@ -76,11 +76,11 @@ def examine_source(source: Source, name: str, blobs: BlobReader) -> str:
         attached += source.attachments(root.digest)
     for number, attachment in enumerate(attached):
         if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES:
-            _attached(attachment, f"referrers/{number}", walk, findings)
-    return _kind(walk)
+            _examine_attachment(attachment, f"referrers/{number}", walk, findings)
+    return _image_kind(walk)
 
 
-def _attached(attachment: Attachment, place: str, walk: ImageWalk, findings: Findings) -> None:
+def _examine_attachment(attachment: Attachment, place: str, walk: ImageWalk, findings: Findings) -> None:
     descriptor = attachment.descriptor
     walk.item(descriptor, place, place)
     seen = walk.seen.get(descriptor.digest)
@@ -91,7 +91,7 @@ def _attached(attachment: Attachment, place: str, walk: ImageWalk, findings: Fin
         findings.add("image/referrer", f"{place}/manifest", fact)
 
 
-def _kind(walk: ImageWalk) -> str:
+def _image_kind(walk: ImageWalk) -> str:
     """The kind of the image, by the first document that was read."""
     for seen in walk.seen.values():
         return "docker-image" if "docker" in seen.descriptor.media_type else "oci-image"

@@ -26,14 +26,14 @@ _UNEXPLAINED = {UNREADABLE, "image/descriptor"}
 class Findings(Problems):
     """The findings so far, in the order they were found."""
 
-    def __init__(self, profile: Strictness) -> None:
-        self.profile: Strictness = profile
+    def __init__(self, strictness: Strictness) -> None:
+        self.strictness: Strictness = strictness
         self._found: dict[tuple[str, str, str], Finding] = {}
         self._counts: dict[str, int] = {}
 
     def applies(self, rule: str) -> bool:
-        """Whether the profile has the rule; if not, it need not be checked."""
-        return BY_NAME[rule].severity(self.profile) is not None
+        """Whether this level of strictness has the rule; if not, it need not be checked."""
+        return BY_NAME[rule].severity(self.strictness) is not None
 
     def add(self, rule: str, place: str, fact: str) -> None:
         """Add a violation of a rule at a place; ``fact`` says what is wrong (docs/messages.md)."""
@@ -42,19 +42,19 @@ class Findings(Problems):
             self._counts[rule] = count + 1
             return
         found = BY_NAME[rule]
-        severity = found.severity(self.profile)
+        severity = found.severity(self.strictness)
         if severity is not None:
-            self._keep(Finding(_whole(place[:_LONGEST]), rule, _whole(fact), found.spec, severity))
+            self._keep(Finding(_escaped(place[:_LONGEST]), rule, _escaped(fact), found.spec, severity))
 
     def add_all(self, place: str, findings: Iterable[Finding]) -> None:
         """Add the findings of the document at a place."""
         for one in findings:
             path = path_of_member(place, one.path)
-            self._keep(Finding(_whole(path), one.rule, _whole(one.message), one.spec, one.severity))
+            self._keep(Finding(_escaped(path), one.rule, _escaped(one.message), one.spec, one.severity))
 
     def load(self, data: bytes, kind: str, place: str) -> Any:
         """The value of a document, as far as it is JSON; adds the findings about it."""
-        self.add_all(place, check_document(data, kind, self.profile))
+        self.add_all(place, check_document(data, kind, self.strictness))
         return read_json(data).value
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
@@ -96,7 +96,7 @@ class Findings(Problems):
             self._found[key] = finding
 
 
-def _whole(text: str) -> str:
+def _escaped(text: str) -> str:
     """The text with lone surrogates, which cannot be encoded, escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 

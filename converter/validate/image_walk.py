@@ -117,8 +117,8 @@ class ImageWalk:
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
-        found: Iterable[Finding] = check_document(data, kind, self._findings.profile)
-        if self._findings.profile == "compat":
+        found: Iterable[Finding] = check_document(data, kind, self._findings.strictness)
+        if self._findings.strictness == "compat":
             found = findings_in_image(found)
         self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
         value = read_json(data).value
@@ -167,7 +167,7 @@ class ImageWalk:
         layers = [self.descriptor(row, path_of_member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
         described = None if config is None else self.descriptor(config, path_of_member(here, "/config"))
         self._blobs.plan(one for one in (described, *layers) if one is not None and one.digest not in self.read)
-        if _artifact(document, root, described, layers, dialect):
+        if _is_artifact(document, root, described, layers, dialect):
             for number, blob in enumerate((described, *layers)):
                 part = "config" if number == 0 else f"layers/{number - 1}"
                 self._opaque(blob, path_of_member(here, f"/{part}"), path_below(place, part))
@@ -180,7 +180,7 @@ class ImageWalk:
         read_layers = []
         for number, layer in enumerate(layers):
             claim, inside = path_of_member(here, f"/layers/{number}"), path_below(place, f"layers/{number}")
-            algorithm = _algorithm(diff_ids, number)
+            algorithm = _diff_id_algorithm(diff_ids, number)
             read_layers.append(None if layer is None else self._layer(layer, claim, inside, algorithm))
         if read_config:
             self.image(read_config, read_layers, place)
@@ -290,7 +290,7 @@ def _part(kind: str | None) -> str:
     return "index" if kind in {"oci-index", "docker-manifest-list"} else "manifest"
 
 
-def _artifact(
+def _is_artifact(
     document: Mapping[str, Any],
     root: Descriptor,
     config: Descriptor | None,
@@ -306,7 +306,7 @@ def _artifact(
     return bool(known) and not any(layer.media_type in LAYER_TYPES for layer in known)
 
 
-def _algorithm(diff_ids: Sequence[Any], number: int) -> str:
+def _diff_id_algorithm(diff_ids: Sequence[Any], number: int) -> str:
     text = diff_ids[number] if number < len(diff_ids) else ""
     algorithm = text.partition(":")[0] if isinstance(text, str) else ""
     return algorithm if algorithm in {"sha384", "sha512"} else "sha256"

@@ -94,7 +94,7 @@ class LayoutCheck:
         for name in self._layout.medium.names():
             if not name.startswith(_BLOBS):
                 continue
-            digest = _digest(name)
+            digest = _digest_of_name(name)
             if digest is None:
                 fact = f'invalid name "{name[len(_BLOBS) :][:150]}": expected ALGORITHM/ENCODED, as in a digest'
                 self._findings.add("oci/blob-name", name, fact)
@@ -106,6 +106,6 @@ class LayoutCheck:
                         self._findings.add("oci/blob-content", name, fact)
 
 
-def _digest(name: str) -> Digest | None:
+def _digest_of_name(name: str) -> Digest | None:
     algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
     return unless_invalid(Digest.parse, f"{algorithm}:{encoded}")

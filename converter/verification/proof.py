@@ -93,12 +93,18 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
         return replace(found, platform=platform, uncovered=(*found.uncovered, *uncovered, *open_ends))
     made: dict[Leaf, Made] = {}
     rows: list[LayerProof] = []
-    for number, (leaf, layer) in enumerate(_pairs(node, target)):
+    for number, (leaf, layer) in enumerate(_pair_leaves(node, target)):
         with within(f"layer[{number}]"):
-            made[leaf], row = _layer(original, leaf, layer)
+            made[leaf], row = _prove_layer(original, leaf, layer)
             rows.append(row)
-    uncovered = (*_documents(_evaluate_with(node, made), original.converted), *_absent_layers(target), *open_ends)
-    return Proof(level=_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered)
+    uncovered = (
+        *_compare_documents(_evaluate_with(node, made), original.converted),
+        *_absent_layers(target),
+        *open_ends,
+    )
+    return Proof(
+        level=_image_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered
+    )
 
 
 def _selected(original: OriginalSource, root: Descriptor) -> Item:
@@ -147,7 +153,7 @@ def _layer_types(item: Item) -> Iterator[str]:
                 yield layer.content.descriptor.media_type
 
 
-def _pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
+def _pair_leaves(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
     """The leaves of a plan with the target's layers that they must have become; absent foreign layers are skipped."""
     if isinstance(target, Image):
         nodes = leaves_below(node)
@@ -158,7 +164,7 @@ def _pairs(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
     elif isinstance(target, Index) and isinstance(node, Write):
         for child, entry in zip(node.inputs, target.entries, strict=True):
             if entry.item is not None:
-                yield from _pairs(child, entry.item)
+                yield from _pair_leaves(child, entry.item)
 
 
 def _evaluate_with(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
@@ -223,7 +229,7 @@ def _dependencies(item: Item) -> tuple[str, ...]:
     return tuple(f"what it depends on: {name}" for name in item.notes.depends_on)
 
 
-def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, LayerProof]:
+def _prove_layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, LayerProof]:
     """Prove one layer of the target, reading it once."""
     known = layer.content
     assert isinstance(known, Known)
@@ -240,7 +246,7 @@ def _layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, La
     level = IDENTICAL
     if isinstance(leaf, Make):
         assert isinstance(leaf.content, Derived)
-        source, level = _source(leaf.content), CONFIG
+        source, level = _source_digest(leaf.content), CONFIG
         _check_label(known)
         if leaf.content.rewrite is not None or leaf.diff_id is None:
             level = _made_again(original, leaf.content, facts, diff_id)
@@ -312,7 +318,7 @@ def _whole_image(
     if content.rewrite is None and original.carries(original.record.root.digest):
         level = CARRIED
     made = Made(descriptor=there.bare(), facts=facts)
-    row = LayerProof(target=there.digest, source=_source(content), level=level)
+    row = LayerProof(target=there.digest, source=_source_digest(content), level=level)
     return made, row, uncovered
 
 
@@ -326,7 +332,7 @@ def _compare_acis(original: OriginalSource, content: Derived, there: Descriptor)
     return ("the order of the files in the ACI, and how their headers are written",)
 
 
-def _documents(evaluated: Evaluated, converted: Converted) -> tuple[str, ...]:
+def _compare_documents(evaluated: Evaluated, converted: Converted) -> tuple[str, ...]:
     """Compare the target's documents with those that the signed image gives; returns what is not covered."""
     if evaluated.done.descriptor.digest == converted.root.digest:
         return ()
@@ -343,7 +349,7 @@ def _documents(evaluated: Evaluated, converted: Converted) -> tuple[str, ...]:
     return same_content.require_same_manifest(document, load_object(data))
 
 
-def _level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
+def _image_level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
     """The level of an image: its metadata's or its weakest layer's, whichever is weaker."""
     signed, there = list(images_of(item)), list(images_of(target))
     if any(image.original is not None and image.original.manifest.descriptor.digest == root.digest for image in signed):
@@ -358,6 +364,6 @@ def _same_config(a: Image, b: Image) -> bool:
     return a.original.config.descriptor.digest == b.original.config.descriptor.digest
 
 
-def _source(content: Derived) -> Digest | None:
+def _source_digest(content: Derived) -> Digest | None:
     found = list(source_blobs(content))
     return found[0].descriptor.digest if len(found) == 1 else None

@@ -144,10 +144,10 @@ def require_same_contents(found: AciContents, expected: AciContents) -> None:
     for name in sorted(found.headers.keys() | expected.headers.keys()):
         if (one := found.headers.get(name)) != (other := expected.headers.get(name)):
             path = "/" + name.removeprefix(ROOTFS).removeprefix(b"/").decode("utf-8", "surrogateescape")
-            raise Untrusted(f"{path}: expected {_header(other)}, found {_header(one)}")
+            raise Untrusted(f"{path}: expected {_describe_header(other)}, found {_describe_header(one)}")
 
 
-def _header(headers: HeaderFields | None) -> str:
+def _describe_header(headers: HeaderFields | None) -> str:
     """What a header says, for display; None is that of a directory that is only implied by an entry in it."""
     if headers is None:
         return "no entry"

@@ -85,7 +85,9 @@ def trace(stored: StoredImage, wanted: Wanted) -> Trace:
     """
     source, root = stored.source, stored.root
     with Workers(cores()) as workers:
-        return _Tracing(stored.location, wanted, workers).from_here(source, root, _names(root), wanted.platform)
+        return _Tracing(stored.location, wanted, workers).from_here(
+            source, root, _name_annotations(root), wanted.platform
+        )
 
 
 def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, Converted]:
@@ -201,7 +203,7 @@ class _Dependencies:
             return formats.finder_among(self._original.images())
 
 
-def _names(root: Descriptor) -> dict[str, str]:
+def _name_annotations(root: Descriptor) -> dict[str, str]:
     return {key: text for key, text in root.annotations.items() if key in NAMES}
 
 

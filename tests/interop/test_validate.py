@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from converter.conversion import Options, convert
-from converter.schema import PROFILES
+from converter.schema import STRICTNESS_LEVELS
 from converter.stores import StoreOptions
 from converter.validate import Verdict, validate_image
 from tests.interop.images import Layout
@@ -20,7 +20,7 @@ def errors(verdict: Verdict) -> list[str]:
     return [f"{one.path}: {one.message} [{one.rule}]" for one in verdict.findings if one.severity == "error"]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", STRICTNESS_LEVELS)
 @pytest.mark.parametrize(
     "transport, image, kind",
     [

@@ -19,7 +19,15 @@ import pytest
 import referencing
 
 from converter.model.document import json_pointer
-from converter.schema import KINDS, PROFILES, Strictness, bundled_schema, check_document, document_rules, is_valid
+from converter.schema import (
+    KINDS,
+    STRICTNESS_LEVELS,
+    Strictness,
+    bundled_schema,
+    check_document,
+    document_rules,
+    is_valid,
+)
 from tests.changing import changed, places
 from tests.corpus import FIXTURES, INDEX, Case, documents
 
@@ -46,7 +54,7 @@ def files(corpus: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", STRICTNESS_LEVELS)
 def test_each_document_breaks_its_rules_and_no_other(kind: str, profile: Strictness) -> None:
     wrong = {}
     for case in CASES:
@@ -163,7 +171,7 @@ def test_a_wrong_value_anywhere_is_judged_and_nothing_is_raised(kind: str) -> No
         for path in places(document):
             for value in WRONG:
                 data = json.dumps(changed(document, path, value)).encode()
-                for profile in PROFILES:
+                for profile in STRICTNESS_LEVELS:
                     check_document(data, kind, profile)
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from converter.schema import PROFILES
+from converter.schema import STRICTNESS_LEVELS
 from converter.validate import validate_image
 from converter.validate.blobs import BlobReader
 from converter.validate.findings import Findings
@@ -88,7 +88,7 @@ def changed(document: Any, chance: random.Random) -> Any:
 
 def judged(reference: str) -> None:
     """The verdict can be had, and written down."""
-    for profile in PROFILES:
+    for profile in STRICTNESS_LEVELS:
         for one in validate_image(reference, profile).findings:
             assert f"{one.path}{one.message}".encode()
             assert one.severity in {"error", "warning"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from converter.schema import PROFILES, Strictness
+from converter.schema import STRICTNESS_LEVELS, Strictness
 from converter.validate import IMAGE_KINDS, all_rules, validate_image
 from converter.validate.rules import IMAGE_RULES
 from converter.validate.tar_rules import TARS
@@ -18,7 +18,7 @@ FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 IMAGES: list[dict[str, Any]] = json.loads((FIXTURES / "index.json").read_bytes())["images"]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", STRICTNESS_LEVELS)
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["path"]) for case in IMAGES])
 def test_each_image_breaks_its_rules_and_no_other(case: dict[str, Any], profile: Strictness) -> None:
     wanted = case if profile == "compat" else case["strict"]

@@ -127,7 +127,7 @@ class Cluster:
 
         The slot for writing is taken first, as in an upload that reads.
         """
-        target, source = _host(job.destination), _host(job.source)
+        target, source = _registry_host(job.destination), _registry_host(job.source)
         with self._lock:
             turn = self._turns.setdefault((target, source), threading.Lock())
         with ExitStack() as stack:
@@ -202,5 +202,5 @@ def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
     return ".".join(version.split(".")[:2]) if version and name == "python" else version
 
 
-def _host(place: Location) -> str:
+def _registry_host(place: Location) -> str:
     return ImageName.parse(place.path).host if place.kind.access == "registry" else ""

@@ -39,7 +39,7 @@ class SourceName:
         if source.kind.access == "registry" or (source.kind.access == "engine" and is_name(source.path)):
             full = ImageName.parse(source.path).tagged()
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
-        if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_below(source.path, place))):
+        if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_path_below(source.path, place))):
             return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
         stem = Path(source.path).name.partition(".")[0].lower() or "image"
         if not name or name.startswith("@"):
@@ -65,7 +65,7 @@ class SourceName:
         return f"{text}@{self.digest}" if self.digest else f"{text}:{self.tag}"
 
 
-def _below(path: str, place: str) -> str:
+def _path_below(path: str, place: str) -> str:
     """The path relative to a place; for the place itself, its last component."""
     below = os.path.relpath(path, place or path)
     return Path(path).absolute().name if below == "." else below

@@ -66,9 +66,9 @@ def _images(entries: Iterable[SyncEntry], report: Report) -> Iterator[tuple[Sync
     for entry in entries:
         try:
             if entry.source.is_registry:
-                yield from filter(_is_there, _images(_repositories(entry), report))
+                yield from filter(_has_tags, _images(_repositories(entry), report))
             else:
-                for source in list(_sources(entry, report)):
+                for source in list(_named_sources(entry, report)):
                     yield entry, source
         except Usage:
             raise
@@ -83,7 +83,7 @@ def _repositories(entry: SyncEntry) -> list[SyncEntry]:
     return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
 
 
-def _is_there(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
+def _has_tags(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
     """False for a repository that a registry lists although it has no tags."""
     return not (isinstance(found, Unlisted) and isinstance(found.error, NotFound))
 
@@ -100,7 +100,7 @@ def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
     return Job(source=source, destinations=(there,), options=entry.options)
 
 
-def _sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
+def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     """The images that an entry names, each with its own name."""
     place = entry.source
     one = place.name or (place.kind.access == "registry" and _is_named(place))
@@ -113,12 +113,12 @@ def _sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
         yield from (replace(place, path=path) for path in found)
         return
     if entry.references:
-        yield from (_at(place, reference) for reference in entry.references)
+        yield from (_at_reference(place, reference) for reference in entry.references)
     else:
-        yield from _listed(entry, report)
+        yield from _list_names(entry, report)
 
 
-def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
+def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
     place = entry.source
     with within(str(place)), open_source(place, source_store(entry.options)) as source:
         names = source.names()
@@ -133,7 +133,7 @@ def _listed(entry: SyncEntry, report: Report) -> Iterator[Location]:
         fact = f"{len(unnamed)} of {len(chosen)} images in {place} have no name and are left out"
         report(Warned(f"{fact}: {place}:{unnamed[0]} is the first of them"))
         chosen = [name for name in chosen if name not in unnamed]
-    yield from (_at(place, name) for name in chosen)
+    yield from (_at_reference(place, name) for name in chosen)
 
 
 def _is_named(place: Location) -> bool:
@@ -141,7 +141,7 @@ def _is_named(place: Location) -> bool:
     return bool(name.tag or name.digest)
 
 
-def _at(place: Location, reference: str) -> Location:
+def _at_reference(place: Location, reference: str) -> Location:
     if place.kind.access == "engine":
         return replace(place, path=reference)
     if place.kind.access != "registry":

@@ -143,18 +143,18 @@ class _Reading:
                 yield self._entry((host, "images", name), f"docker://{host}/{name}", members, references or ())
             for name, pattern in (members.get("images-by-tag-regex") or {}).items():
                 path = (host, "images-by-tag-regex", name)
-                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_matches, pattern))
+                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_regex_filter, pattern))
             for name, versions in (members.get("images-by-semver") or {}).items():
                 path = (host, "images-by-semver", name)
-                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_within, versions))
+                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_semver_filter, versions))
 
     def images(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
         for index, members in enumerate(value.get("images") or ()):
             filters: list[Callable[[], Takes]] = []
             if "tag-regex" in members:
-                filters.append(partial(_matches, members["tag-regex"]))
+                filters.append(partial(_regex_filter, members["tag-regex"]))
             if "semver" in members:
-                filters.append(partial(_within, members["semver"]))
+                filters.append(partial(_semver_filter, members["semver"]))
             with self._at(("images", index)):
                 if len(filters) + ("tags" in members) > 1:
                     raise Usage("tags, tag-regex and semver cannot be used together: choose one")
@@ -224,7 +224,7 @@ def _list(value: str | list[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _matches(pattern: str) -> Takes:
+def _regex_filter(pattern: str) -> Takes:
     """Match as Go's regular expressions, which skopeo uses: in linear time, within 8 MiB."""
     import re2
 
@@ -239,7 +239,7 @@ def _matches(pattern: str) -> Takes:
     return lambda tag: compiled.search(tag) is not None
 
 
-def _within(versions: str) -> Takes:
+def _semver_filter(versions: str) -> Takes:
     return Range.parse(versions).holds
 
 
@@ -278,7 +278,7 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
         case "type":
             expected = " or ".join(kind.as_dict()["types"])
             # A misplaced value there may be a password.
-            there = "something else" if "credentials" in path else _kind(error.instance)
+            there = "something else" if "credentials" in path else _json_type(error.instance)
             other = len(path) == 1 and path[0] not in ("defaults", "images")
             hint = " (a member besides defaults and images is a registry)" if other else ""
             return found.line(path), f"{where}expected {expected}, found {there}{hint}"
@@ -291,7 +291,7 @@ def _quoted(value: Any) -> str:
     return f'"{str(value)[:100]}"'
 
 
-def _kind(value: Any) -> str:
+def _json_type(value: Any) -> str:
     return _quoted(value) if isinstance(value, str) else type_name(value)
 
 

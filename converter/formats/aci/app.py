@@ -151,10 +151,10 @@ def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
     found: list[Member] = []
     used = set()
     shares, memory = run.get("CpuShares"), run.get("Memory")
-    if _number(shares) in range(2, 262145):
+    if _whole_number(shares) in range(2, 262145):
         found.append({"name": "os/linux/cpu-shares", "value": shares})
         used.add("CpuShares")
-    if _number(memory) > 0:
+    if _whole_number(memory) > 0:
         found.append({"name": "resource/memory", "value": {"limit": str(memory)}})
         used.add("Memory")
     return found, used
@@ -175,5 +175,5 @@ def free_name(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _number(value: Any) -> int:
+def _whole_number(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -31,7 +31,7 @@ def baseline_of(image: Image) -> Baseline | None:
     manifest = unless_invalid(parse_manifest, text.encode()) if text else None
     if manifest is None:
         return None
-    return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners(image.annotations))))
+    return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners_kept(image.annotations))))
 
 
 def comparable_image(image: Image) -> Image:
@@ -56,7 +56,7 @@ def is_unchanged(before: Image, image: Image) -> bool:
     ) == before and unknown_members(image) == unknown_members(before)
 
 
-def _owners(annotations: Mapping[str, str]) -> Owners:
+def _owners_kept(annotations: Mapping[str, str]) -> Owners:
     found = KeptAnnotations(annotations).get(keys.OWNERS, members) or {}
     return {
         path: (pair[0], pair[1])

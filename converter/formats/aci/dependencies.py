@@ -112,11 +112,11 @@ def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below:
         if gone := {*links.values()} - own - keep:
             wholes = [_without_whitelist(layer) for layer in below]
             inputs = (*wholes, unpacked)
-            keep &= own | {*links.values()} | _names(gone, [links, *map(_links, wholes)])
+            keep &= own | {*links.values()} | _names_of_files(gone, [links, *map(_links, wholes)])
     return Layer(content=Derived(inputs=inputs, rewrite=Keep(paths=keep), compression=GZIP))
 
 
-def _names(paths: Collection[bytes], links: Iterable[Mapping[bytes, bytes]]) -> set[bytes]:
+def _names_of_files(paths: Collection[bytes], links: Iterable[Mapping[bytes, bytes]]) -> set[bytes]:
     """The paths, and all other names of the same files by links, direct or indirect."""
     linked = defaultdict[bytes, list[bytes]](list)
     for name, target in (row for each in links for row in each.items()):

@@ -79,11 +79,13 @@ def as_read(document: dict[str, Any]) -> dict[str, Any]:
 
 def complete_app(app: Mapping[str, Any]) -> dict[str, Any]:
     """The app with empty strings for absent or null ones; nothing else changes, including order."""
-    rows = {key: [_row(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)}
+    rows = {
+        key: [_fill_nulls(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)
+    }
     return {**app, **rows}
 
 
-def _row(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _fill_nulls(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {**row, **{name: "" for name in names if row.get(name) is None}}
 
 

@@ -45,8 +45,8 @@ class AciFacts:
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
     """The image without its layers and its original, with a history fitted to the number of layers."""
     kept = KeptAnnotations(manifest.annotations)
-    platform, basis = _platform(manifest, kept)
-    config = _config(manifest, kept, owners or {})
+    platform, basis = _read_platform(manifest, kept)
+    config = _read_config(manifest, kept, owners or {})
     annotations = manifest.annotations
     return Image(
         platform=platform,
@@ -54,8 +54,8 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
         history=fit_history(kept.get(keys.HISTORY, forms.history) or (), layers),
         created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
-        annotations=_annotations(manifest, kept) | _owners(owners or {}),
-        foreign=_foreign(manifest, kept),
+        annotations=_read_annotations(manifest, kept) | _owners(owners or {}),
+        foreign=_read_foreign(manifest, kept),
         notes=Notes(
             name=reference_to(manifest),
             platform=basis,
@@ -86,17 +86,17 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
     return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
 
 
-def _platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
+def _read_platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
     original = kept.while_it_says(keys.PLATFORM, forms.platform, platform_labels, labels)
     return platform_of(labels) if original is None else (original, "")
 
 
-def _config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunConfig:
+def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunConfig:
     app = manifest.app
     if app is None:
         return RunConfig(labels=_other_labels(manifest))
-    entrypoint, cmd = _command(app, kept)
+    entrypoint, cmd = _read_command(app, kept)
     exposed = kept.while_it_says(
         keys.EXPOSED_PORTS, forms.texts, lambda ports: words.ports(ports)[0], list(words.objects_in(app, "ports"))
     )
@@ -108,7 +108,7 @@ def _config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunCon
     )
     directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
     return RunConfig(
-        user=_user(app, kept, owners),
+        user=_read_user(app, kept, owners),
         exposed_ports=words.exposed_of(app) if exposed is None else exposed,
         env=words.env_of(app) if env is None else env,
         entrypoint=entrypoint,
@@ -123,7 +123,9 @@ def _config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunCon
     )
 
 
-def _command(app: Mapping[str, Any], kept: KeptAnnotations) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+def _read_command(
+    app: Mapping[str, Any], kept: KeptAnnotations
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     execute = tuple(app.get("exec") or ())
     entrypoint, cmd = kept.get(keys.ENTRYPOINT, forms.texts), kept.get(keys.CMD, forms.texts)
     if (entrypoint or ()) + (cmd or ()) == execute:
@@ -131,7 +133,7 @@ def _command(app: Mapping[str, Any], kept: KeptAnnotations) -> tuple[tuple[str, 
     return execute, None
 
 
-def _user(app: Mapping[str, Any], kept: KeptAnnotations, owners: Owners) -> str:
+def _read_user(app: Mapping[str, Any], kept: KeptAnnotations, owners: Owners) -> str:
     user, group = app["user"], app["group"]
     original = kept.text(keys.USER)
     if original and words.user_and_group(original) in ((user, group), (user, "")):
@@ -146,7 +148,7 @@ def _other_labels(manifest: Manifest) -> dict[str, str]:
     return {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
 
 
-def _annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
+def _read_annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
     """Annotations under their own names, except those with OCI names; the manifest itself comes last."""
     own = {
         key: value
@@ -177,7 +179,7 @@ def reference_to(manifest: Manifest) -> str:
     return original if same else reference_of(manifest.name, version)
 
 
-def _foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
+def _read_foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
     facts = AciFacts(
         manifest=manifest.text,
         name=manifest.name,

@@ -91,7 +91,7 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
     if before is None:
         _provenance(draft, image)
     if before is None or before.platform != image.platform:
-        _platform(draft, image)
+        _write_platform(draft, image)
     for name, write_field in _FIELDS.items():
         if before is None or getattr(before.config, name) != getattr(image.config, name):
             write_field(draft, image.config)
@@ -108,7 +108,7 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
         draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
     if before is None or unknown_members(before) != unknown_members(image):
         _docker(draft, unknown_members(image))
-    _annotations(draft, {} if before is None else before.annotations, image.annotations)
+    _write_annotations(draft, {} if before is None else before.annotations, image.annotations)
     return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
 
 
@@ -120,7 +120,7 @@ def _provenance(draft: Draft, image: Image) -> None:
         draft.keep(key, value)
 
 
-def _platform(draft: Draft, image: Image) -> None:
+def _write_platform(draft: Draft, image: Image) -> None:
     labels = platform_labels(image.platform)
     for key in ("arch", "os"):
         draft.labels.pop(key, None)
@@ -139,13 +139,13 @@ def _platform(draft: Draft, image: Image) -> None:
     draft.keep_json(keys.PLATFORM, platform_to_json(image.platform), "platform", reason)
 
 
-def _command(draft: Draft, config: RunConfig) -> None:
+def _write_command(draft: Draft, config: RunConfig) -> None:
     draft.app["exec"] = [*(config.entrypoint or ()), *(config.cmd or ())]
     for key, value in ((keys.ENTRYPOINT, config.entrypoint), (keys.CMD, config.cmd)):
         draft.keep_json(key, None if value is None else list(value))
 
 
-def _user(draft: Draft, config: RunConfig) -> None:
+def _write_user(draft: Draft, config: RunConfig) -> None:
     user, group = words.user_and_group(config.user)
     if words.lacks_group(KeptAnnotations(draft.annotations).text(keys.USER)):
         draft.member("supplementaryGIDs", None)  # those of another user
@@ -159,7 +159,7 @@ def _user(draft: Draft, config: RunConfig) -> None:
         draft.keep(keys.USER, "" if there == config.user else config.user)
 
 
-def _env(draft: Draft, config: RunConfig) -> None:
+def _write_env(draft: Draft, config: RunConfig) -> None:
     found, rest = words.environment(config.env)
     draft.member("environment", found)
     names = ", ".join(repr(setting.partition("=")[0]) for setting in rest)
@@ -167,7 +167,7 @@ def _env(draft: Draft, config: RunConfig) -> None:
     draft.keep_json(keys.ENV, whole, "config.env", f"appc has no variables of such names: {names}" if rest else "")
 
 
-def _ports(draft: Draft, config: RunConfig) -> None:
+def _write_ports(draft: Draft, config: RunConfig) -> None:
     found, rest = words.ports(config.exposed_ports)
     draft.member("ports", found)
     whole = list(config.exposed_ports) if set(words.exposed_of(draft.app)) != set(config.exposed_ports) else None
@@ -175,11 +175,11 @@ def _ports(draft: Draft, config: RunConfig) -> None:
     draft.keep_json(keys.EXPOSED_PORTS, whole, "config.exposed_ports", reason)
 
 
-def _volumes(draft: Draft, config: RunConfig) -> None:
+def _write_volumes(draft: Draft, config: RunConfig) -> None:
     draft.member("mountPoints", words.mount_points(config.volumes))
 
 
-def _working_dir(draft: Draft, config: RunConfig) -> None:
+def _write_working_dir(draft: Draft, config: RunConfig) -> None:
     directory = words.working_directory(config.working_dir)
     draft.member("workingDirectory", directory)
     draft.keep(keys.WORKING_DIR, "" if directory == config.working_dir else config.working_dir)
@@ -205,13 +205,13 @@ def _kept(name: str, key: str) -> Callable[[Draft, RunConfig], None]:
 
 
 _FIELDS: Mapping[str, Callable[[Draft, RunConfig], None]] = {
-    "entrypoint": _command,
-    "cmd": _command,
-    "user": _user,
-    "env": _env,
-    "exposed_ports": _ports,
-    "volumes": _volumes,
-    "working_dir": _working_dir,
+    "entrypoint": _write_command,
+    "cmd": _write_command,
+    "user": _write_user,
+    "env": _write_env,
+    "exposed_ports": _write_ports,
+    "volumes": _write_volumes,
+    "working_dir": _write_working_dir,
     "labels": _labels,
     "healthcheck": _kept("healthcheck", keys.HEALTHCHECK),
     "stop_signal": _kept("stop_signal", keys.STOP_SIGNAL),
@@ -248,7 +248,7 @@ def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
     draft.keep_json(keys.CONFIG, rest or None, "config", reason)
 
 
-def _annotations(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) -> None:
     """Annotations under their own names if appc allows them, the others together in one annotation."""
     changed = {name for name, value in after.items() if before.get(name) != value and not name.startswith(keys.ACI)}
     for name in {*before} - {*after}:

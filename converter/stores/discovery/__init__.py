@@ -48,8 +48,8 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
         completed = app.completed()
         path = Path(folder.name, "image.aci")
         with within(str(app)):
-            _get_first(client, client.discover(completed).endpoints, path)
-            _check(path, app)
+            _download_first(client, client.discover(completed).endpoints, path)
+            _check_labels(path, app)
         inner = aci_file.open_source(Location(transport="aci", path=str(path)), options)
         return DiscoveredImage(inner, folder)
     except BaseException:
@@ -76,24 +76,24 @@ class DiscoveredImage(WrappedSource):
         return known.raw()
 
 
-def _get_first(client: AnonymousClient, endpoints: Iterable[Endpoint], path: Path) -> None:
+def _download_first(client: AnonymousClient, endpoints: Iterable[Endpoint], path: Path) -> None:
     """Download the image from the first endpoint that has it, and its signature if there is one."""
     failures: list[ConverterError] = []
     for endpoint in endpoints:
         try:
-            _get(client, endpoint.image, path)
+            _download(client, endpoint.image, path)
         except ConverterError as error:
             failures.append(error)
             continue
         try:
-            _get(client, endpoint.signature, aci_file.signature_path(path))
+            _download(client, endpoint.signature, aci_file.signature_path(path))
         except NotFound:
             aci_file.signature_path(path).unlink(missing_ok=True)
         return
     raise failures[0]
 
 
-def _get(client: AnonymousClient, url: str, path: Path) -> None:
+def _download(client: AnonymousClient, url: str, path: Path) -> None:
     if not client.may_fetch(url):
         raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
@@ -105,7 +105,7 @@ def _get(client: AnonymousClient, url: str, path: Path) -> None:
         raise disk_error(error, "a temporary file", "write") from error
 
 
-def _check(path: Path, app: AppName) -> None:
+def _check_labels(path: Path, app: AppName) -> None:
     """Raise Invalid if the image is not the requested one (discovery.md, "Validation").
 
     It must have every requested label; its platform, if not requested, may be absent but must not differ from the

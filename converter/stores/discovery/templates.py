@@ -52,12 +52,12 @@ def read_page(page: str, app: AppName) -> Discovered:
     keys = []
     for kind, content in islice(_discovery_tags(page), _MOST_TAGS):
         prefix, *rest = content.split()
-        if not rest or not _covers(prefix, app.name):
+        if not rest or not _is_prefix_of(prefix, app.name):
             continue
         if kind == "ac-discovery-pubkeys":
             keys.append(rest[0])
         else:
-            made = _render(rest[0], app)
+            made = _fill_in(rest[0], app)
             if made is not None:
                 rendered.append(made)
     most = max((labels for labels, _ in rendered), default=0)
@@ -66,12 +66,12 @@ def read_page(page: str, app: AppName) -> Discovered:
     )
 
 
-def _covers(prefix: str, name: str) -> bool:
+def _is_prefix_of(prefix: str, name: str) -> bool:
     # A prefix ends at a slash: example.com/foo does not cover example.com/foobar.
     return name == prefix or name.startswith(prefix.rstrip("/") + "/")
 
 
-def _render(template: str, app: AppName) -> tuple[int, Endpoint] | None:
+def _fill_in(template: str, app: AppName) -> tuple[int, Endpoint] | None:
     """The number of labels in a template, and its URLs; None if it has an unknown variable, or lacks ``ext``."""
     variables = set(_VARIABLE.findall(template))
     if not variables <= {"name", "ext", *app.labels} or "ext" not in variables:

@@ -44,7 +44,7 @@ def read_rows(data: bytes, problems: Problems = RAISE_FIRST) -> tuple[SavedImage
     """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
     with problems.at(NAME):
         rows = expect_type(problems.load(data, "docker-archive-manifest", NAME), list)
-        return tuple(_row(row, f"{NAME}#/{number}", problems) for number, row in enumerate(rows))
+        return tuple(_parse_row(row, f"{NAME}#/{number}", problems) for number, row in enumerate(rows))
     return ()
 
 
@@ -73,7 +73,7 @@ def assemble(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     layers = []
     for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True)):
         with within(f"Layers[{number}]"):
-            layers.append(_layer(blobs, name, diff_id, saved.sources.get(str(diff_id))))
+            layers.append(_add_layer(blobs, name, diff_id, saved.sources.get(str(diff_id))))
     manifest = {
         "schemaVersion": 2,
         "mediaType": types.DOCKER_MANIFEST,
@@ -89,7 +89,7 @@ def claimed_digest(name: str) -> Digest | None:
     return Digest.parse(f"{match[1]}:{match[2]}") if match else None
 
 
-def _layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
+def _add_layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
     if blobs.medium.size(name) is None:
         if source is None or not source.urls:
             raise NotFound(f'no layer "{name}" in {blobs.medium.where}')
@@ -104,7 +104,7 @@ def _diff_ids(data: bytes) -> list[Digest]:
         return [Digest.parse(one) for one in text_list(required_member(load_object(data), "rootfs", dict), "diff_ids")]
 
 
-def _row(value: Any, place: str, problems: Problems) -> SavedImage:
+def _parse_row(value: Any, place: str, problems: Problems) -> SavedImage:
     row: dict[str, Any] = {}
     config, layers, tags = "", tuple[str, ...](), tuple[str, ...]()
     sources: dict[str, Descriptor] = {}

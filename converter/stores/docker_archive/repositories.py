@@ -71,7 +71,7 @@ class Chains:
         if layer not in self._parents:
             self._parents[layer] = None
             with self._problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
-                self._parents[layer] = _stated(layer, load_object(_document(self._medium, layer)))
+                self._parents[layer] = _stated(layer, load_object(_layer_document(self._medium, layer)))
         return self._parents[layer]
 
     def _require_next(self, layer: str, seen: set[str]) -> None:
@@ -88,7 +88,7 @@ def read_names(
     """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""
     with problems.at(NAME, rule):
         if medium.size(NAME) is not None:
-            return tuple(_names(load_object(medium.read_document(NAME))))
+            return tuple(_listed_names(load_object(medium.read_document(NAME))))
     return None
 
 
@@ -107,7 +107,7 @@ def assemble(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descripto
     for layer in Chains(blobs.medium).of(top):
         with within(layer):
             blob = blobs.add_layer(f"{layer}/layer.tar")
-            data = _document(blobs.medium, layer)
+            data = _layer_document(blobs.medium, layer)
             architecture = architecture or str(load_object(data).get("architecture") or "")
         layers.append({"blobSum": str(blob.digest)})
         history.append({"v1Compatibility": data.decode()})
@@ -123,7 +123,7 @@ def assemble(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descripto
     return blobs.add_document(dump_json(manifest), types.DOCKER_SCHEMA1)
 
 
-def _document(medium: Medium, layer: str) -> bytes:
+def _layer_document(medium: Medium, layer: str) -> bytes:
     return medium.read_document(f"{layer}/json")
 
 
@@ -134,7 +134,7 @@ def _stated(layer: str, document: dict[str, Any]) -> str:
     return member_or_empty(document, "parent", str)
 
 
-def _names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _listed_names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for repository, tags in repositories.items():
         for tag, top in expect_type(tags, dict, printable_path(repository)).items():
             yield f"{repository}:{tag}", expect_type(top, str, printable_path(repository), printable_path(tag))

@@ -24,7 +24,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     """
     if location.is_registry:
         return _all_of(location, options)
-    return RegistrySource(_named(location), options)
+    return RegistrySource(_image_name(location), options)
 
 
 def _all_of(location: Location, options: StoreOptions) -> NameListing:
@@ -44,14 +44,14 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
     """The same, for writing."""
-    return RegistrySink(_named(location), options)
+    return RegistrySink(_image_name(location), options)
 
 
 _HOST_ALONE = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?")
 """What is a host of a registry, though in form an image of Docker Hub with its tag."""
 
 
-def _named(location: Location) -> ImageName:
+def _image_name(location: Location) -> ImageName:
     if _HOST_ALONE.fullmatch(location.path):
         raise Usage(f"{location} names no repository: {location}/REPO[:TAG], or {location}/ for all there are")
     return ImageName.parse(location.path)

@@ -57,11 +57,11 @@ def context_for(host: str, port: int, options: StoreOptions) -> ssl.SSLContext:
     except OSError as error:
         raise disk_error(error, folder, "read") from error
     for name in names:
-        _load(context, folder / name, names)
+        _load_certificates(context, folder / name, names)
     return context
 
 
-def _load(context: ssl.SSLContext, path: Path, names: list[str]) -> None:
+def _load_certificates(context: ssl.SSLContext, path: Path, names: list[str]) -> None:
     try:
         if path.suffix == ".crt":
             context.load_verify_locations(cafile=path)

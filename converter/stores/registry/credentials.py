@@ -59,7 +59,7 @@ def find_credentials(host: str, repository: str, options: StoreOptions) -> Crede
         username, password = options.credentials
         return Credentials(username=username, password=password)
     for path in auth_files(options):
-        document = _read(path, must_exist=options.authfile is not None)
+        document = _read_auth_file(path, must_exist=options.authfile is not None)
         with within(str(path)):
             found = found_in(document, credential_keys(host, repository), options.environment.get("PATH"))
         if found is not None:
@@ -91,7 +91,7 @@ def credential_keys(host: str, repository: str) -> tuple[str, ...]:
     return tuple("/".join(parts[:count]) for count in range(len(parts), 0, -1))
 
 
-def _read(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
+def _read_auth_file(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             data = file.read(current_limits().document + 1)
@@ -121,7 +121,7 @@ def found_in(document: Mapping[str, Any], keys: tuple[str, ...], helper_path: st
     for key in keys:
         names = [name for one in _spellings(key) for name in (one, plain_names.get(one, one))]
         for name in names:
-            found = _entry(auths.get(name), name)
+            found = _parse_entry(auths.get(name), name)
             if found is not None:
                 return found
     store = document.get("credsStore")
@@ -143,7 +143,7 @@ def _host_of(url: str) -> str:
 _ENTRY = ("username", "password", "auth", "identitytoken", "registrytoken")
 
 
-def _entry(value: Any, name: str) -> Credentials | None:
+def _parse_entry(value: Any, name: str) -> Credentials | None:
     entry = value if isinstance(value, Mapping) else {}
     with within(name):
         username, password, encoded, identity, registry = (member_or_empty(entry, each, str) for each in _ENTRY)

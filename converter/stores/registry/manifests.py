@@ -53,7 +53,7 @@ class Manifests:
         answer = self._client.call(Request("GET", url, _ACCEPT))
         media_type = media_type_of(answer)
         digest = reference if isinstance(reference, Digest) else Digest.of(answer.body)
-        _check(answer, reference, media_type)
+        _check_answer(answer, reference, media_type)
         if media_type in SCHEMA1:
             digest = Digest.of(answer.body)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
@@ -73,7 +73,7 @@ class Manifests:
         """Write a document under a tag or its digest; for schema 1, under that of its payload. Raises DigestMismatch if
         the registry received other bytes.
         """
-        name = reference if isinstance(reference, str) else _digest(data, media_type, reference.algorithm)
+        name = reference if isinstance(reference, str) else _computed_digest(data, media_type, reference.algorithm)
         url = self._client.url(f"manifests/{name}")
         answer = self._client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
         _check_stated(answer, data, media_type)
@@ -90,9 +90,9 @@ def media_type_of(answer: Response) -> str:
     return types.identify(load_object(answer.body))
 
 
-def _check(answer: Response, reference: str | Digest, media_type: str) -> None:
+def _check_answer(answer: Response, reference: str | Digest, media_type: str) -> None:
     if isinstance(reference, Digest):
-        found = _digest(answer.body, media_type, reference.algorithm)
+        found = _computed_digest(answer.body, media_type, reference.algorithm)
         if found != reference:
             raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
     _check_stated(answer, answer.body, media_type)
@@ -104,7 +104,7 @@ def _check_stated(answer: Response, data: bytes, media_type: str) -> None:
         return
     stated = Digest.parse(header.strip())
     try:
-        found = _digest(data, media_type, stated.algorithm)
+        found = _computed_digest(data, media_type, stated.algorithm)
     except Unsupported:
         # By another algorithm than ours, which clients may ignore (distribution-spec, "Digest Header").
         return
@@ -112,6 +112,6 @@ def _check_stated(answer: Response, data: bytes, media_type: str) -> None:
         raise DigestMismatch(f"digest mismatch: expected {stated} (Docker-Content-Digest), computed {found}")
 
 
-def _digest(data: bytes, media_type: str, algorithm: str) -> Digest:
+def _computed_digest(data: bytes, media_type: str, algorithm: str) -> Digest:
     signed = pretty_jws.signed_payload(data) if media_type in SCHEMA1 else data
     return Digest.of(signed, algorithm)

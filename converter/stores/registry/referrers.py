@@ -43,7 +43,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
     fallback = [] if found else [fallback_tag(subject)]
     # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-    answers = run_each(lambda tag: _get_readable(manifests, tag), tags, len(tags), client.hosts.stop_on_interrupt)
+    answers = run_each(lambda tag: _find_readable(manifests, tag), tags, len(tags), client.hosts.stop_on_interrupt)
     answered = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
@@ -58,7 +58,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
 def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]) -> None:
     """List manifests in the index of their subject's referrers; existing entries stay unchanged."""
     tag = fallback_tag(subject)
-    found = _get(manifests, tag)
+    found = _find_manifest(manifests, tag)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
     if found is not None and found[0].digest != subject:
         index = load_object(found[1])
@@ -112,17 +112,17 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def _get_readable(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
-    """As ``_get``, for reading only: file stores answer 403 for missing objects, and whoever reads the image may read
-    these.
+def _find_readable(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
+    """As ``_find_manifest``, for reading only: file stores answer 403 for missing objects, and whoever reads the image
+    may read these.
     """
     try:
-        return _get(manifests, tag)
+        return _find_manifest(manifests, tag)
     except (Denied, Rejected):
         return None
 
 
-def _get(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
+def _find_manifest(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
     try:
         with within(tag):
             return manifests.get(tag)

@@ -180,7 +180,7 @@ def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any
     return {
         **config,
         "process": {**config["process"], "user": _ROOT},
-        "mounts": list(_mounts(config["mounts"])),
+        "mounts": list(_unprivileged_mounts(config["mounts"])),
         "linux": {
             **linux,
             "uidMappings": [{"containerID": 0, "hostID": uid, "size": 1}],
@@ -200,7 +200,7 @@ def is_limited(config: dict[str, Any]) -> bool:
     return bool(config["linux"]["resources"].keys() - {"devices"})
 
 
-def _mounts(mounts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _unprivileged_mounts(mounts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for mount in mounts:
         if mount["destination"] == "/sys":
             # Only the owner of the network namespace, here the machine, may mount a new sysfs.

@@ -106,7 +106,7 @@ class DirectoryLayer:
         for found in self.walk:
             try:
                 link = _earlier_name(found, names)
-                head = _header(found, link)
+                head = _entry_header(found, link)
                 headers.update(head)
                 yield head
                 if found.type == fields.FILE and not link:
@@ -129,7 +129,7 @@ def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> byte
     return b"" if first == found.path else first
 
 
-def _header(found: FoundFile, link: bytes) -> bytes:
+def _entry_header(found: FoundFile, link: bytes) -> bytes:
     path, kind, status = found.path, found.type, found.status
     if b".wh." in path and whiteout(path):
         raise Unsupported(f"{printable_path(os.fsdecode(path))}: in a layer, a file of this name means a deletion")

@@ -70,13 +70,13 @@ def _read_map(entry: Entry, data: Cursor) -> list[Region]:
     if entry.head[156] == 0x53:
         extension = entry.extra.extension if entry.extra else b""
         blocks = [entry.head[386:482], *(extension[at : at + 504] for at in range(0, len(extension), SIZE))]
-        return [region for block in blocks for region in _fields(block)]
+        return [region for block in blocks for region in _parse_old_gnu_fields(block)]
     if b"GNU.sparse.map" in entry.pax:
-        return _pairs(entry.pax[b"GNU.sparse.map"].split(b",") if entry.pax[b"GNU.sparse.map"] else [])
-    return _pairs(_lines(data))
+        return _regions(entry.pax[b"GNU.sparse.map"].split(b",") if entry.pax[b"GNU.sparse.map"] else [])
+    return _regions(_read_map_numbers(data))
 
 
-def _fields(block: bytes) -> Iterator[Region]:
+def _parse_old_gnu_fields(block: bytes) -> Iterator[Region]:
     for at in range(0, len(block) - 23, 24):
         if not block[at]:
             return
@@ -86,7 +86,7 @@ def _fields(block: bytes) -> Iterator[Region]:
         )
 
 
-def _lines(data: Cursor) -> list[bytes]:
+def _read_map_numbers(data: Cursor) -> list[bytes]:
     """The numbers of a version 1.0 map at the start of the payload: their count, then two per region."""
     blocks = [data.take(SIZE, "sparse map")]
     count = blocks[0].partition(b"\n")[0]
@@ -102,7 +102,7 @@ def _lines(data: Cursor) -> list[bytes]:
     return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]
 
 
-def _pairs(numbers: list[bytes]) -> list[Region]:
+def _regions(numbers: list[bytes]) -> list[Region]:
     if len(numbers) % 2 or not all(digits.isdigit() and len(digits) < 20 for digits in numbers):
         raise Invalid("sparse map: expected pairs of decimal numbers")
     values = [int(digits) for digits in numbers]
