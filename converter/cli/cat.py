@@ -31,7 +31,7 @@ Examples:
 def command(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, ...]) -> None:
     """Write one file of REF to standard output. PATH is resolved as in a container of the image.
 
-    No layer below the one that has the file is read.
+    Layers below the one that has the file are not read.
     """
     with files_of(reference, platform, aci_paths) as files:
         for block in files.read(files.find(os.fsencode(path))):

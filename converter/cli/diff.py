@@ -59,7 +59,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     """Compare two images: their flattened file trees (type, mode, owner, times, links, devices, extended attributes,
     content), and how their containers are started.
 
-    Layers, history and annotations are not compared. Paths of which only the time is another are counted; --json lists
+    Layers, history and annotations are not compared. Paths that differ only in their times are counted; --json lists
     them too. Exit status 0: equal; 1: different; 2: could not tell.
     """
     flags().failed = UNKNOWN
@@ -141,7 +141,7 @@ def _split(path: str) -> tuple[str, str]:
 
 
 def show_differences(found: Iterable[Difference]) -> None:
-    """Print the differences by directory, one line a path; paths of which only the time is another are counted."""
+    """Print the differences by directory, one line a path; those that differ only in their times are counted."""
     counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
     place, others = "", 0
     for path, rows in itertools.groupby(found, lambda one: one.path):

@@ -75,7 +75,9 @@ store_options = combine_options(
     _credentials("--creds", "The user and the password for a registry."),
     hidden_option(_GROUP, "--anonymous", is_flag=True, help="Send no credentials to registries."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
-    _tls_verify("--tls-verify", "Require HTTPS and a trusted certificate. With false, accept plain HTTP and any one."),
+    _tls_verify(
+        "--tls-verify", "Require HTTPS and a trusted certificate. False: accept plain HTTP and any certificate."
+    ),
     hidden_option(
         _GROUP, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
     ),

@@ -42,7 +42,7 @@ image_options = combine_options(
         multiple=True,
         metavar="OS/ARCH[/VARIANT]",
         callback=_platforms,
-        help="Which image of an index, or all (repeatable). If several match, the first. Default: this machine's.",
+        help="Which image of an index, or all (repeatable). If several match: the first. Default: this machine's.",
     ),
     click.option(
         "--compress",
@@ -53,9 +53,11 @@ image_options = combine_options(
     ),
     click.option("--preserve-digests", is_flag=True, help="Refuse, up front, if a digest would change."),
     click.option("--strict", is_flag=True, help="Refuse, up front, if anything would be lost."),
-    click.option("--remove-signatures", is_flag=True, help="Leave signatures behind."),
+    click.option("--remove-signatures", is_flag=True, help="Do not copy signatures."),
     click.option(
-        "--attachments/--no-attachments", default=True, help="Take attachments of the image along. Default: yes."
+        "--attachments/--no-attachments",
+        default=True,
+        help="Copy signatures, attestations and SBOMs of the image. Default: yes.",
     ),
 )
 """Gives a command the options for images that ``convert`` and ``sync`` share, under the names of ``Options``."""
@@ -87,7 +89,7 @@ aci_path_option = click.option(
 
 
 overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace a file that exists; never an input, and of a link the link itself."
+    "--overwrite", is_flag=True, help="Replace a file that exists, never an input; replace a link, not its target."
 )
 """Gives a command the option to replace files."""
 

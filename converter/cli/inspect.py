@@ -43,7 +43,7 @@ Examples:
 @click.argument("reference", metavar="REF")
 @platform_option("The image of an index for this platform.")
 @click.option("--raw", is_flag=True, help="Print the manifest or index byte for byte; of an ACI, its manifest.")
-@click.option("--config", is_flag=True, help="Print the configuration byte for byte; of an index, --platform's.")
+@click.option("--config", is_flag=True, help="Print the configuration byte for byte; of an index, that of --platform.")
 @click.option(
     "--format",
     "template",

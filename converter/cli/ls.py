@@ -41,7 +41,7 @@ Examples:
     type=WholeNumber(min=0),
     default=1,
     metavar="N",
-    help="How many directories deep; 0: all of them. Default: 1.",
+    help="How many levels of directories to list; 0: all. Default: 1.",
 )
 @this_platform_option
 @aci_path_option
@@ -52,7 +52,7 @@ def command(
 ) -> None:
     """List the files of REF as a container sees them: the contents of a directory, or one file.
 
-    A layer is read only if the layers above it do not decide everything. Layers are numbered from 0, the base.
+    Layers are read from the top, and only as far down as necessary. They are numbered from 0, the base.
     """
     with files_of(reference, platform, aci_paths) as files:
         file = files.find(os.fsencode(path))

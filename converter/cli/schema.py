@@ -13,7 +13,10 @@ from converter.schema import KINDS, bundled_schema, schema_of
 @click.command("schema", cls=Command)
 @click.argument("kind", required=False, type=OneOf(KINDS), metavar="[KIND]")
 @click.option(
-    "--bundle/--no-bundle", "bundled", default=True, help="Include all it refers to (or print it as in schemas/)."
+    "--bundle/--no-bundle",
+    "bundled",
+    default=True,
+    help="Include every schema that it refers to (or print the file as in schemas/).",
 )
 @common
 def command(kind: str | None, bundled: bool) -> None:

@@ -30,7 +30,7 @@ Examples:
     "--sign-by",
     multiple=True,
     metavar="FILE|ID",
-    help="Sign with a private key (PEM), an OpenPGP key, or one in your gpg, found out from the key (repeatable).",
+    help="Sign with a private key (PEM), an OpenPGP key, or a key in your gpg; the kind is detected (repeatable).",
 )
 @click.option(
     "--cosign-key",

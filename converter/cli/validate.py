@@ -48,7 +48,7 @@ Examples:
     type=OneOf(("compat", "strict")),
     default="compat",
     show_default=True,
-    help="What to follow: the reference implementations, or the text of the specifications.",
+    help="How strict to be: as the reference implementations, or as the text of the specifications.",
 )
 @click.option(
     "--fail-on",

@@ -71,7 +71,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @_keys(
     "--certificate-chain",
     "chains",
-    "Roots (PEM), one of which must vouch for the signer's certificate (repeatable).",
+    "Root certificates (PEM). The signer's certificate must lead to one of them (repeatable).",
 )
 @click.option(
     "--certificate-identity", default="", metavar="EMAIL|URI", help="The identity that the certificate must have."
