@@ -195,7 +195,7 @@ def run_config(config: RunConfig) -> dict[str, Any]:
     return {
         "user": _normal_user(config.user),
         "exposed_ports": sorted({_with_protocol(port) for port in config.exposed_ports}),
-        "env": dict(sorted(dict(map(_split_variable, config.env)).items())),
+        "env": dict(sorted(config.variables.items())),
         "entrypoint": list(config.entrypoint or ()),
         "cmd": list(config.cmd or ()),
         "volumes": sorted(set(config.volumes)),
@@ -211,11 +211,6 @@ def run_config(config: RunConfig) -> dict[str, Any]:
 def _normal_user(user: str) -> str:
     # No user means the superuser, whose group is 0 too.
     return "0" if user in {"", "0:0"} else user
-
-
-def _split_variable(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value
 
 
 def _with_protocol(port: str) -> str:

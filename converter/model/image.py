@@ -58,6 +58,11 @@ class RunConfig:
     shell: tuple[str, ...] | None = None
     on_build: tuple[str, ...] | None = None
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment, by name."""
+        return {name: value for name, _, value in (one.partition("=") for one in self.env)}
+
 
 @frozen
 class History:

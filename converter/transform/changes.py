@@ -64,18 +64,18 @@ def _entrypoint(config: RunConfig, rest: str) -> RunConfig:
 
 
 def _env(config: RunConfig, rest: str) -> RunConfig:
-    env = dict(_split_variable(one) for one in config.env)
+    env = config.variables
     found = dict(_parse_pairs(rest, env))
     return replace(config, env=tuple(f"{name}={value}" for name, value in (env | found).items()))
 
 
 def _label(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, labels={**config.labels, **dict(_parse_pairs(rest, _environment_map(config)))})
+    return replace(config, labels={**config.labels, **dict(_parse_pairs(rest, config.variables))})
 
 
 def _expose(config: RunConfig, rest: str) -> RunConfig:
     ports = dict.fromkeys(config.exposed_ports)
-    for word in _words(rest, _environment_map(config)):
+    for word in _words(rest, config.variables):
         ports.update(dict.fromkeys(_parse_ports(word)))
     return replace(config, exposed_ports=tuple(sorted(ports)))
 
@@ -93,7 +93,7 @@ def _user(config: RunConfig, rest: str) -> RunConfig:
 
 
 def _volume(config: RunConfig, rest: str) -> RunConfig:
-    words = _parse_json_list(rest) or tuple(_words(rest, _environment_map(config)))
+    words = _parse_json_list(rest) or tuple(_words(rest, config.variables))
     return replace(config, volumes=tuple(sorted({*config.volumes, *words})))
 
 
@@ -148,7 +148,7 @@ def _parse_pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]
 
 
 def _one(name: str, rest: str, config: RunConfig) -> str:
-    words = list(_words(rest, _environment_map(config)))
+    words = list(_words(rest, config.variables))
     if len(words) != 1:
         raise Usage(f"--change: {name} takes one value, not {len(words)}: {rest}")
     return words[0]
@@ -203,12 +203,3 @@ def _parse_ports(word: str) -> Iterator[str]:
     if not 0 < first <= last <= 65535:
         raise Usage(f'--change: invalid range of ports "{word}"')
     yield from (f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1))
-
-
-def _environment_map(config: RunConfig) -> dict[str, str]:
-    return dict(_split_variable(one) for one in config.env)
-
-
-def _split_variable(text: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    return name, value
