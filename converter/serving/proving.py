@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Self
 
 from converter.conversion.job import Job
 from converter.errors import ConverterError, NotFound
@@ -14,28 +13,19 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
 from converter.serving.image_store import ImageStore, ServedImage
+from converter.stores.base_source import BaseSource
 from converter.verification.proof import IDENTICAL
 from converter.verification.unverified import StoredImage
 from converter.verification.verifying import judge_with_records
 from converter.verification.wanted import Wanted
 
 
-class ServedSource:
+class ServedSource(BaseSource):
     """An image of the store, as verification reads it."""
-
-    local = True
-    unpacked = False
-    losses = ()
 
     def __init__(self, store: ImageStore, image: ServedImage) -> None:
         self._store = store
         self._image = image
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._image.names.values())

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Self
 
 from converter import formats
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
@@ -22,6 +21,7 @@ from converter.model.image import Attachment, Image, Item, images_of
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
+from converter.stores.base_source import BaseSource
 from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
@@ -42,12 +42,8 @@ class Converted:
     fetch: Fetch
 
 
-class OriginalSource:
+class OriginalSource(BaseSource):
     """A source of one image. Temporary files are closed with ``files``."""
-
-    local = True
-    unpacked = False
-    losses = ()
 
     def __init__(self, found: Evidence, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
         self.record: OriginRecord = found.record
@@ -59,12 +55,6 @@ class OriginalSource:
         self._files = files
         self._workers = workers
         self._spools: dict[Digest, SpooledStream] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close: the caller closes ``files``."""
 
     def names(self) -> tuple[str, ...]:
         return ("@0",)

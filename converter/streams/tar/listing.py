@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from converter.streams.blocks import ClosedOnExit
 from converter.streams.tar.records import Records
 
 MOST_NAMES = 20
@@ -30,7 +31,7 @@ class Row(NamedTuple):
     place: int = 0
 
 
-class TreeListing:
+class TreeListing(ClosedOnExit):
     """Rows in order: a directory before its contents, and the names in a directory by their bytes."""
 
     def __init__(self) -> None:
@@ -41,12 +42,6 @@ class TreeListing:
         """Delete the temporary files."""
         self._rows.close()
         self._names.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def add(self, row: Row) -> None:
         """Append a row."""
