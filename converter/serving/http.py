@@ -10,21 +10,20 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from queue import Empty
 from typing import Any
 from urllib.parse import parse_qsl
 
 from cheroot.makefile import MakeFile
-from cheroot.server import HTTPConnection, HTTPServer
-from cheroot.workers.threadpool import ThreadPool
+from cheroot.server import HTTPServer
 
 from converter.errors import Usage
 from converter.model.frozen import frozen
 from converter.model.limits import KIB
+from converter.serving.connection import HEAD, Connection
 from converter.serving.responses import FileBody, Request, Response
+from converter.serving.threads import Threads
 from converter.serving.watch import Watch
 from converter.version import __version__
 
@@ -37,10 +36,8 @@ TICK = 0.1
 """Seconds after which a server that is told to stop notices."""
 IDLE_SECONDS = 30.0
 """Seconds without progress after which a connection is closed."""
-HEAD = 32 * KIB
-"""The most bytes of a request line and headers."""
 HEAD_TIME = 20.0
-"""The most seconds that these may take."""
+"""The most seconds that a request line and headers may take."""
 _BLOCK = 256 * KIB
 
 _REASONS: Mapping[int, str] = {
@@ -106,23 +103,17 @@ class Listener:
         self._server: Any = HTTPServer(
             (bounds.host, bounds.port), self._gateway, server_name=f"transship/{__version__}"
         )
-        self._server.requests = ThreadPool(
-            self._server,
-            min=bounds.threads,
-            max=bounds.threads,
-            accepted_queue_size=bounds.queue,
-            accepted_queue_timeout=0.1,
-        )
+        self._server.requests = Threads(self._answered, bounds.threads, bounds.queue)
         self._server.timeout = bounds.idle_seconds
         self._server.expiration_interval = TICK
         self._server.shutdown_timeout = bounds.grace
         self._server.request_queue_size = 512
         self._server.keep_alive_conn_limit = int(OPEN * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._process = self._server.process_conn
-        self._server.process_conn = self._accepted
+        self._hand_over = self._server.process_conn
+        self._server.process_conn = self._arrived
         self._server.max_request_header_size = HEAD
         self._server.error_log = partial(_log_trouble, trouble)
-        self._server.ConnectionClass = partial(_Connection, self._watch)
+        self._server.ConnectionClass = partial(Connection, self._watch)
         if bounds.certificate is not None:
             self._server.ssl_adapter = _Tls(bounds.certificate, bounds.key or bounds.certificate)
         self._thread: threading.Thread | None = None
@@ -160,20 +151,40 @@ class Listener:
         self._watch.stop()
         if self._thread is not None:
             self._thread.join()
-        with suppress(Empty):
-            while True:
-                waiting = self._server.requests.get(block=False)
-                if isinstance(waiting, HTTPConnection):
-                    waiting.close()
 
-    def _accepted(self, connection: Any) -> None:
-        """A connection that has been accepted, or has something to read: until it has, it holds no thread."""
+    def _arrived(self, connection: Connection) -> None:
+        """A connection, or something from it, has arrived: until a request has, it holds no thread."""
         if connection.last_used is not None:
-            self._process(connection)
+            self._watch.begin(connection)
+            self._look(connection)
         elif self._server.can_add_keepalive_connection:
             self._server.put_conn(connection)
         else:
             connection.close()
+
+    def _look(self, connection: Connection) -> None:
+        """Have the next request answered if it is here, or wait for it."""
+        try:
+            here = connection.receive()
+        except OSError:
+            connection.close()
+            return
+        if here:
+            self._hand_over(connection)
+        else:
+            self._server.put_conn(connection)
+
+    def _answered(self, connection: Connection) -> None:
+        """Answer a request, in a thread."""
+        try:
+            if connection.communicate() and self._server.ready:
+                self._look(connection)
+                return
+        except ConnectionError:
+            pass
+        except Exception as error:  # noqa: BLE001 - the thread has others to answer
+            self._server.error_log(repr(error), level=logging.ERROR, traceback=True)
+        connection.close()
 
     def _gateway(self, req: Any) -> _Exchange:
         return _Exchange(req, self)
@@ -185,7 +196,6 @@ class Listener:
         if b"Content-Length" in req.inheaders or b"Transfer-Encoding" in req.inheaders:
             # No body is wanted here, and nothing in one may be taken for a request.
             req.close_connection = True
-        self._watch.end(req.conn)
         answer = self._answer(request)
         body = answer.body
         sent = 0
@@ -220,36 +230,6 @@ class Listener:
                 agent=request.headers.get("user-agent", ""),
             )
         )
-
-
-class _Connection(HTTPConnection):  # type: ignore[misc]  # cheroot has no types
-    """A connection whose next request is waited for no longer than the watch allows once it has begun.
-
-    Nothing in it refers back to it: it is freed once it is closed. What only the garbage collector frees stays until
-    there is enough of it, which takes thousands of connections.
-    """
-
-    def __init__(self, watch: Watch, server: Any, sock: Any, makefile: Any = MakeFile) -> None:
-        super().__init__(server, sock, makefile)
-        # Caches of bound methods, for sockets of Unix.
-        del self.resolve_peer_creds, self.get_peer_creds
-        self._watch = watch
-
-    def communicate(self) -> Any:
-        """Answer one request; whether the connection stays open."""
-        self._watch.begin(self)
-        try:
-            return super().communicate()
-        finally:
-            self._watch.end(self)
-
-    def close(self) -> None:
-        """Close it once the client has what it was sent."""
-        self.rfile.close()
-        self._watch.close(self.socket)
-        # What a client did not take is dropped here, not by the garbage collector.
-        with suppress(OSError, ValueError):
-            self.wfile.close()
 
 
 class _Exchange:

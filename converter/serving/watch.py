@@ -19,7 +19,7 @@ DROPPED = MIB
 """The most bytes that are read from it."""
 
 MOST_CONNECTIONS = 1024
-"""The most such connections at a time."""
+"""The most such connections at a time, and the most whose request has begun and not ended."""
 
 _BLOCK = 64 * KIB
 
@@ -52,9 +52,14 @@ class Watch:
         self._stopping.set()
 
     def begin(self, connection: Any) -> None:
-        """A request begins."""
+        """A request begins, or goes on. If too many have begun, the first of them is broken off."""
         with self._lock:
-            self._begun[connection] = time.monotonic()
+            self._begun.setdefault(connection, time.monotonic())
+            first = next(iter(self._begun)) if len(self._begun) > MOST_CONNECTIONS else None
+            if first is not None:
+                del self._begun[first]
+        if first is not None:
+            first.break_off()
 
     def end(self, connection: Any) -> None:
         """The request has arrived."""
@@ -114,8 +119,7 @@ class Watch:
                 if now - key.data.at > LINGERING:
                     self._close(key)
         for one in late:
-            with suppress(OSError):
-                one.socket.shutdown(socket.SHUT_RDWR)
+            one.break_off()
 
     def _close(self, key: selectors.SelectorKey) -> None:
         sock: Any = key.fileobj

@@ -6,10 +6,13 @@ import base64
 import gc
 import socket
 import ssl
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Full, SimpleQueue
 
 import bcrypt
 import pytest
@@ -21,6 +24,8 @@ from converter.serving.htpasswd import Htpasswd
 from converter.serving.http import Bounds, Listener
 from converter.serving.rate_limit import RateLimit
 from converter.serving.responses import FileBody, Request, Response
+from converter.serving.threads import Threads
+from converter.serving.watch import MOST_CONNECTIONS, Watch
 from tests.serving.conftest import Serve
 from tests.stores.certificates import issue
 
@@ -115,6 +120,115 @@ def test_requests_in_a_row_are_answered_in_a_row(serve: Serve, layout: str) -> N
     client = serve(layout)
     found = client.raw((GET + b"\r\n") * 3 + GET + b"Connection: close\r\n\r\n")
     assert found.count(b"HTTP/1.1 200") == 4
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x0a\x00", id="TLS"),
+        pytest.param(b"nonsense\r\n", id="no HTTP"),
+        pytest.param(b"GET /v2/ HTTP/1.1\nHost: a\n\n", id="lines without carriage returns"),
+        pytest.param(b"\r\n\r\n", id="nothing"),
+    ],
+)
+def test_what_cannot_become_a_request_is_answered_at_once(serve: Serve, layout: str, sent: bytes) -> None:
+    """A client of an insecure registry tries TLS first, and waits for an answer."""
+    host, _, port = serve(layout).server.host.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(sent)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_clients_that_send_half_a_request_keep_nobody_waiting(serve: Serve, layout: str) -> None:
+    client = serve(layout, settings={"threads": 2})
+    host, _, port = client.server.host.rpartition(":")
+    with ExitStack() as stack:
+        half = [stack.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in range(300)]
+        for connection in half:
+            connection.sendall(GET)
+        began = time.monotonic()
+        assert client.ask("/v2/").status == 200
+        assert time.monotonic() - began < 5
+        # They may still send the rest.
+        half[0].sendall(b"\r\n")
+        assert half[0].recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+def test_of_too_many_requests_that_have_begun_the_first_is_broken_off() -> None:
+    broken_off: list[int] = []
+
+    class Begun:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def break_off(self) -> None:
+            broken_off.append(self.number)
+
+    watch = Watch(seconds=60)
+    begun = [Begun(number) for number in range(MOST_CONNECTIONS + 1)]
+    watch.begin(begun[0])
+    watch.begin(begun[1])
+    watch.end(begun[0])
+    for one in begun[1:]:
+        watch.begin(one)
+    assert broken_off == []
+    watch.begin(begun[0])
+    assert broken_off == [1]
+
+
+def test_no_more_threads_are_used_than_requests_come_at_a_time() -> None:
+    answered: SimpleQueue[int] = SimpleQueue()
+    threads: Threads[Waiting] = Threads(lambda _: answered.put(threading.get_ident()), most=50, queue=1)
+    used = set()
+    for _ in range(200):
+        threads.put(Waiting())
+        used.add(answered.get(timeout=10))
+        time.sleep(0.001)
+    threads.stop(seconds=10)
+    assert len(used) < 10
+
+
+@dataclass(eq=False)
+class Waiting:
+    """A connection that says what became of it."""
+
+    became: list[str] = field(default_factory=list)
+    broken_off: threading.Event = field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        self.became.append("closed")
+
+    def break_off(self) -> None:
+        self.became.append("broken off")
+        self.broken_off.set()
+
+
+def test_what_is_not_answered_when_threads_end_is_broken_off_or_closed() -> None:
+    begun = threading.Semaphore(0)
+
+    def answer(connection: Waiting) -> None:
+        begun.release()
+        connection.broken_off.wait(30)
+
+    threads = Threads(answer, most=1, queue=1)
+    first, second = Waiting(), Waiting()
+    threads.put(first)
+    assert begun.acquire(timeout=30)
+    threads.put(second)
+    with pytest.raises(Full):
+        threads.put(Waiting())
+    threads.stop(seconds=0.05)
+    assert (first.became, second.became) == (["broken off"], ["closed"])
+
+
+def test_a_connection_for_which_the_system_has_no_thread_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    threads: Threads[Waiting] = Threads(Waiting.close, most=1, queue=1)
+    with pytest.raises(Full):
+        threads.put(Waiting())
 
 
 def test_clients_that_send_nothing_keep_nobody_waiting(serve: Serve, layout: str) -> None:
@@ -229,8 +343,6 @@ def test_a_closed_connection_is_freed_without_the_garbage_collector() -> None:
 
 
 def test_more_requests_than_may_wait_are_told_to_come_back() -> None:
-    import threading
-
     entered, go_on = threading.Semaphore(0), threading.Event()
 
     def answer(request: Request) -> Response:
@@ -360,11 +472,12 @@ def test_images_travel_over_tls(serve: Serve, layout: str, tmp_path: Path) -> No
         plain = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
         plain.sendall(b"GET / HTTP/1.0\r\n\r\n")
         with context.wrap_socket(socket.create_connection((host, int(port)), timeout=30), server_hostname=host) as tls:
-            tls.sendall(b"GET /v2/in/manifests/app HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            # Both are in one record: when the first is answered, the second has left the socket.
+            tls.sendall(GET + b"\r\nGET /v2/in/manifests/app HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             found = b""
             while block := tls.recv(65536):
                 found += block
-    assert found.startswith(b"HTTP/1.1 200 OK")
+    assert found.count(b"HTTP/1.1 200 OK\r\n") == 2
     assert client.server.url.startswith("https://")
 
 
