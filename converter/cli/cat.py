@@ -31,8 +31,8 @@ Examples:
 def command(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, ...]) -> None:
     """Write one file of REF to standard output. PATH is resolved as in a container of the image.
 
-    Layers below the one that has the file are not read.
+    Layers below the one that has the file are not read, and no layer is fetched twice.
     """
-    with files_of(reference, platform, aci_paths) as files:
+    with files_of(reference, platform, aci_paths, content=True) as files:
         for block in files.read(files.find(os.fsencode(path))):
             sys.stdout.buffer.write(block)

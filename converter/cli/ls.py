@@ -69,16 +69,24 @@ def command(
 
 
 @contextmanager
-def files_of(reference: str, platform: str | None, aci_paths: tuple[Path, ...]) -> Iterator[Files]:
-    """The files of what a reference names. Raises what reading raises."""
+def files_of(
+    reference: str, platform: str | None, aci_paths: tuple[Path, ...], *, content: bool = False
+) -> Iterator[Files]:
+    """The files of what a reference names. Raises what reading raises.
+
+    To read the ``content`` of one reads its layer again, which is then kept on disk if it comes over a network.
+    """
     from converter.browse import Files
     from converter.cli.profile_subject import image_of
+    from converter.model.content import Known
     from converter.opened_reference import reading
+    from converter.stores.blob_spool import BlobSpool
     from converter.streams.uncompressed import uncompressed_layer
 
-    with reading(reference, store_from_options(), aci_paths) as opened, within(reference):
+    with reading(reference, store_from_options(), aci_paths) as opened, BlobSpool() as spool, within(reference):
         image = image_of(opened, platform)
-        yield Files([partial(uncompressed_layer, layer) for layer in image.layers])
+        blocks = spool.blocks if content and opened.location.kind.over_network else Known.blocks
+        yield Files([partial(uncompressed_layer, layer, opened=blocks) for layer in image.layers])
 
 
 KINDS = {b"0": "-", b"1": "-", b"2": "l", b"3": "c", b"4": "b", b"5": "d", b"6": "p"}

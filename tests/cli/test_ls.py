@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from converter.cli.main import main
-from tests.builders import add_image, tar
+from tests.builders import add_image, gzipped, sha256, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
+from tests.stores.registry.fake import FakeRegistry
 
 
 @pytest.fixture
@@ -72,6 +73,38 @@ def test_json(image: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_cat(image: str, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["cat", image, "/etc/name"]) == 0
     assert capsysbinary.readouterr().out == b"base\n"
+
+
+LAYERS = [
+    tar({"etc/base": b"base\n", "etc/name": b"old\n"}),
+    tar({"etc/name": b"middle\n"}),
+    tar({"etc/top": b"top\n"}),
+]
+
+
+@pytest.mark.parametrize(
+    "command, output, fetched",
+    [
+        pytest.param(["cat", "/etc/top"], "top\n", [0, 0, 1], id="no layer below the one with the file is fetched"),
+        pytest.param(["cat", "/etc/name"], "middle\n", [0, 1, 1], id="the layer with the file is fetched once"),
+        pytest.param(["cat", "/etc/base"], "base\n", [1, 1, 1], id="the base is fetched once"),
+        pytest.param(["ls", "/etc"], "base\nname\ntop\n", [1, 1, 1], id="to list what all layers have, each once"),
+    ],
+)
+def test_what_is_fetched_from_a_registry(
+    command: list[str], output: str, fetched: list[int], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = MemoryStore()
+    root = add_image(store, tars=LAYERS)
+    with FakeRegistry() as registry:
+        for blob in store.blobs.values():
+            registry.add_blob("app", blob)
+        registry.add_manifest("app", root.media_type, store.blobs[root.digest], "1")
+        name, path = command
+        assert main([name, f"docker://{registry.host}/app:1", path, "--tls-verify=false"]) == 0
+
+    assert capfd.readouterr().out == output
+    assert [len(registry.seen("GET", sha256(gzipped(layer)))) for layer in LAYERS] == fetched
 
 
 @pytest.mark.parametrize("command", [["ls"], ["cat"]])
