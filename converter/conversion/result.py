@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from converter.conversion.planning import PlannedTarget, reasons
@@ -14,7 +14,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Loss
-from converter.plan import Copy, Evaluated, Leaf
+from converter.plan import Copy, Evaluated, Leaf, Write
 
 
 @frozen
@@ -94,7 +94,7 @@ class Done:
             preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
             losses=target.plan.losses,
             signatures=(*target.carried.signatures, *self.signatures),
-            layers=tuple(map(layer_result, self.tree.layers())),
+            layers=tuple(map(layer_result, image_layers(self.tree))),
             size=size_of(self.tree),
             name=target.name,
             source_digest=target.chosen.root.digest,
@@ -148,9 +148,19 @@ def layer_result(layer: Evaluated) -> LayerResult:
     )
 
 
+def image_layers(root: Evaluated) -> Iterator[Evaluated]:
+    """A leaf for each layer of the images in the tree; the blobs of what an index has besides are none: attestations."""
+    if root.node.media_type not in types.INDEXES:
+        yield from root.layers()
+        return
+    for one in root.inputs:
+        if isinstance(one.node, Write) and not one.node.carried:
+            yield from image_layers(one)
+
+
 def size_of(root: Evaluated) -> int:
     """The size in bytes of the layers, or of an ACI's files, as far as known."""
-    return sum(layer.made.descriptor.size for layer in root.layers() if layer.made is not None)
+    return sum(layer.made.descriptor.size for layer in image_layers(root) if layer.made is not None)
 
 
 def _source_digest(leaf: Leaf) -> Digest | None:

@@ -26,7 +26,7 @@ from converter.model.descriptor import Descriptor, descriptors
 from converter.model.document import dump_json
 from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Index, IndexEntry, Item, Original
-from converter.plan import Made, Node, Write
+from converter.plan import Copy, Leaf, Made, Make, Node, Write
 
 
 def decode(root: Known, format_name: str, kind: str) -> Index:
@@ -41,18 +41,43 @@ def decode(root: Known, format_name: str, kind: str) -> Index:
 
 def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callable[[Item], Node]) -> Node:
     """Plan an index and everything it lists, in its order."""
-    nodes = []
+    nodes: list[Node] = []
+    named: dict[Leaf, Leaf] = {}
+    names = _names(item.entries)
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
             if entry.item is None:
                 raise Unsupported(f"{entry.descriptor.digest} was not read: an index is written with all its images")
-            nodes.append(encode_entry(entry.item))
+            nodes.append(_named(encode_entry(entry.item), names[number], named))
     return Write(
         media_type=media_type,
         inputs=tuple(nodes),
         render=_Index(item, tuple(map(_of_zstd, nodes)), media_type, dialect),
         algorithm=algorithm_of(item.original, dialect.name),
     )
+
+
+def _names(entries: Sequence[IndexEntry]) -> list[str]:
+    """What people know each entry by: its platform, if no other has the same."""
+    named = [one.descriptor.platform for one in entries]
+    platforms = [str(one) if one is not None and one.known else "" for one in named]
+    return [
+        platform if platform and platforms.count(platform) == 1 else f"manifests[{number}]"
+        for number, platform in enumerate(platforms)
+    ]
+
+
+def _named(node: Node, name: str, named: dict[Leaf, Leaf]) -> Node:
+    """The node with this name before the labels of its leaves; one that an earlier entry also has, stays the same."""
+    if not isinstance(node, Write):
+        return node
+    inputs = (
+        named.setdefault(one, replace(one, label=f"{name} {one.label}"))
+        if isinstance(one, Copy | Make) and one.label
+        else one
+        for one in node.inputs
+    )
+    return replace(node, inputs=tuple(inputs))
 
 
 @frozen(kw_only=False)

@@ -78,7 +78,7 @@ def _platforms(item: Item) -> list[str]:
     """The platforms that an index has images for; attestations are for none."""
     entries = item.entries if isinstance(item, Index) else ()
     known = (entry.descriptor.platform for entry in entries)
-    return [str(platform) for platform in known if platform and platform.os != "unknown"]
+    return [str(platform) for platform in known if platform and platform.known]
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from converter.conversion.job import Job
-from converter.conversion.result import Done, State, size_of
+from converter.conversion.result import Done, State, image_layers, size_of
 from converter.errors import ConverterError
 from converter.execute import input_size
 from converter.model.frozen import frozen
@@ -47,7 +47,7 @@ class Outcome:
     @classmethod
     def of(cls, job: Job, done: Done, seconds: float) -> Self:
         """The outcome of a job that did not fail."""
-        layers = list(done.tree.layers())
+        layers = list(image_layers(done.tree))
         return cls(
             source=str(job.source),
             destination=str(job.destination),
