@@ -66,6 +66,17 @@ def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: Cont
     yield from _column("attached", map(_attachment, attached))
 
 
+def shortened(pairs: Rows) -> Rows:
+    """The rows for a terminal: some labels and annotations are whole documents, which ``--json`` prints in full."""
+    column = ""
+    for label, value in pairs:
+        column = label or column
+        if column in ("labels", "annotations"):
+            name, equals, text = value.partition("=")
+            value = f"{name}{equals}{_cut(text)}"
+        yield label, value
+
+
 def _identity(opened: OpenedReference) -> Rows:
     item = opened.item
     if name := name_of(opened):
@@ -233,11 +244,11 @@ def step_text(created: str, text: str, *, empty: bool) -> str:
 
 
 def _pairs(members: Mapping[str, str]) -> Iterator[str]:
-    return (f"{key}={_cut(value)}" for key, value in members.items())
+    return (f"{key}={value}" for key, value in members.items())
 
 
 def _cut(value: str) -> str:
-    """The start of a value, as some are whole documents; ``--json`` prints them in full."""
+    """The start of a value."""
     return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}… ({count(len(value), 'character')})"
 
 

@@ -13,7 +13,16 @@ from converter.cli.command import Command, share_heap
 from converter.cli.environment import store_from_options, store_options
 from converter.cli.flags import common, flags
 from converter.cli.image_options import platform_option
-from converter.cli.image_rows import LABELS, image_id_of, is_aci, name_of, rows, signature_json, signature_rows
+from converter.cli.image_rows import (
+    LABELS,
+    image_id_of,
+    is_aci,
+    name_of,
+    rows,
+    shortened,
+    signature_json,
+    signature_rows,
+)
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
 from converter.cli.text import BOLD, show, show_json, show_row, warn
@@ -98,7 +107,7 @@ def command(
             show_json(document)
             return
         show(reference, colour=BOLD)
-        for label, value in (*rows(opened, attached, found), *signature_rows(signatures)):
+        for label, value in (*shortened(rows(opened, attached, found)), *signature_rows(signatures)):
             show_row(f"  {label:<{LABELS - 2}}", value)
 
 

@@ -149,7 +149,7 @@ def layer_result(layer: Evaluated) -> LayerResult:
 
 
 def image_layers(root: Evaluated) -> Iterator[Evaluated]:
-    """A leaf for each layer of the images in the tree; the blobs of what an index has besides are none: attestations."""
+    """A leaf for each layer of the images in the tree. The blobs of an attestation in an index are not layers."""
     if root.node.media_type not in types.INDEXES:
         yield from root.layers()
         return

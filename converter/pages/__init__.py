@@ -94,6 +94,8 @@ def share(part: float, whole: float) -> str:
 
 def percent(change: float, whole: float) -> str:
     """A change of a whole, in percent, with its sign."""
+    if abs(change) * 2000 < whole:
+        return "less than 0.1 % " + ("more" if change > 0 else "less")
     return f"{100 * change / whole:+.1f} %".replace("-", "\N{MINUS SIGN}")
 
 

@@ -34,13 +34,13 @@ def test_a_file_says_what_goes_where(layout: MemoryStore, here: Path, capsys: py
     assert main(["sync", "sync.yaml", "dir:others", "--report", "r.json", "--report", "r.html"]) == 0
 
     said = capsys.readouterr().out
-    assert "done" in said
-    assert "2 images: 2 done; " in said
+    assert "copied" in said
+    assert "2 images: 2 copied; " in said
     assert outcomes((here / "r.json").read_text()) == [
         ("written", "dir:dirs/in/app"),
         ("written", "dir:others/in/other"),
     ]
-    assert "done</h1>" in (here / "r.html").read_text()
+    assert "copied</h1>" in (here / "r.html").read_text()
     manifest = json.loads((here / "dirs/in/app/manifest.json").read_text())
     assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.oci.image.layer.v1.tar+zstd"}
 
@@ -51,7 +51,7 @@ def test_when_one_fails_the_status_says_so(layout: MemoryStore, here: Path, caps
     assert main(["sync", "sync.yml", "oci:out", "--keep-going", "--images", "1"]) == 1
 
     said = capsys.readouterr()
-    assert "2 images: 1 done, 1 failed" in said.out
+    assert "2 images: 1 copied, 1 failed" in said.out
     assert said.err.startswith("transship: oci:in:none: ")
     assert main(["sync", "sync.yml", "oci:new", "--images", "1"]) == 1
     assert "1 failed, 1 not started" in capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_an_interrupted_run_prints_its_summary_and_writes_its_reports(
     reports = ["--report", "x.json", "--report", "x.html"]
     assert main(["sync", "oci:in", "oci:out", *reports]) == 130
     told = capsys.readouterr()
-    assert "2 images: 1 done, 1 not started" in told.out
+    assert "2 images: 1 copied, 1 not started" in told.out
     assert told.err == "".join(
         f"transship: {line}\n" for line in ("wrote the report x.json", "wrote the report x.html", "interrupted")
     )

@@ -194,7 +194,7 @@ def test_workers_use_the_credentials_that_they_have(
         cluster.add_worker({"REGISTRY_AUTH_FILE": str(auth)})
 
         assert main([*command, *options]) == 0
-        assert "2 images: 2 done" in capsys.readouterr().out
+        assert "2 images: 2 copied" in capsys.readouterr().out
 
 
 def test_neither_a_secret_nor_a_layer_goes_by_the_scheduler(
@@ -223,7 +223,7 @@ def test_neither_a_secret_nor_a_layer_goes_by_the_scheduler(
 
         assert main([*command, *options, "--dest-creds", f"{USER}:{PASSWORD}"]) == 0
 
-    assert "3 images: 3 done" in capsys.readouterr().out
+    assert "3 images: 3 copied" in capsys.readouterr().out
     layers = json.loads(store.blobs[roots[0].digest])["layers"]
     assert layers[0]["digest"].encode() in tap.bytes, "digests go by it, in plain text"
     for secret in (PASSWORD.encode(), basic, b"a.password.of.ours"):

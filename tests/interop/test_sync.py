@@ -98,6 +98,6 @@ def test_chromium_shows_the_report(registry: Registry, unique: int, tmp_path: Pa
     run("chromium", *options, "--window-size=1000,1400", f"--screenshot={tmp_path / 'shot.png'}", report.as_uri())
 
     assert dom.count("<svg") == 0, "nothing changed"
-    assert "30 of 31 images done, 1 failed" in dom
+    assert "30 of 31 images copied, 1 failed" in dom
     # A blank page of this size takes 7 KB.
     assert (tmp_path / "shot.png").stat().st_size > 40_000

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from converter.cli.pages.steps import Step
 from converter.errors import count
 from converter.pages import render
-from converter.verification.proof import CONFIG, IDENTICAL, REBUILT
+from converter.verification.proof import CONFIG, IDENTICAL, PROOF_LEVELS, REBUILT
 
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult
@@ -41,6 +41,7 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
         targets=[(target, before(target), longest(target)) for target in result.targets],
         relations=RELATIONS,
         levels=LAYER_LEVELS,
+        proof_levels=PROOF_LEVELS,
         steps=[step for step in steps if step in longest_steps],
         left_out=max(0, len(steps) - STEPS),
     )

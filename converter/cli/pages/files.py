@@ -13,7 +13,8 @@ BUDGET = 3_500_000
 """About how many bytes of a page the files may take; where there are more, small ones are only counted."""
 
 DEEPEST = 60
-LONGEST = 200
+LONGEST = 255
+"""The most bytes of a name in the file systems of Linux."""
 _ROW = 16
 """The bytes that a row takes beside its name."""
 

@@ -10,9 +10,9 @@ from converter.cli.pages.files import encoded
 from converter.errors import ConverterError
 from converter.model.content import Known, source_blobs
 from converter.model.descriptor import Descriptor
-from converter.model.image import Attachment, Image, Index, Item
+from converter.model.image import REFERENCE, Attachment, Image, Index, Item
 from converter.model.limits import size
-from converter.pages import data, render
+from converter.pages import data, render, short
 from converter.usage import files_below
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ ABOUT = (
 IDENTITY = frozenset((*ABOUT, "depends on", "artifact", "speaks of", "size"))
 ELSEWHERE = frozenset(("layers", "history", "images", "attached", "blobs"))
 """What has a part of the page of its own."""
+
+PREDICATE = "in-toto.io/predicate-type"
+"""The annotation by which BuildKit says what kind of statement a blob is."""
 
 WASTED = 100
 """The most paths in the table of waste; the JSON has more."""
@@ -70,7 +73,7 @@ def page(
         tree=data(encoded(used.root)) if used else "",
         number=sum(1 for _ in files_below(used.root)) if used else 0,
         signatures=signatures,
-        graph=graph(opened, attached),
+        graph=graph(opened, attached, contents.image if contents else None),
     )
 
 
@@ -95,10 +98,14 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
 Node = dict[str, Any]
 
 
-def graph(opened: OpenedReference, attached: Sequence[Attachment]) -> Node:
-    """The root and all below it; an image of an index that cannot be read says why."""
+def graph(opened: OpenedReference, attached: Sequence[Attachment], whole: Image | None) -> Node:
+    """The root and all below it; an image of an index that cannot be read says why.
+
+    ``whole`` is the image that was read: that of an ACI has the layers of its dependencies, too.
+    """
+    item = opened.item if whole is None or not isinstance(opened.item, Image) else whole
     found = _node(_kind(opened.item), opened.root)
-    found["below"] = _below(opened, opened.item, attached) + _attached(opened.root, attached)
+    found["below"] = _below(opened, item, attached) + _attached(opened.root, attached)
     return found
 
 
@@ -109,16 +116,24 @@ def _below(opened: OpenedReference, item: Item, attached: Sequence[Attachment]) 
         config = item.original.config if item.original else None
         first = [_node("configuration", config.descriptor)] if config else []
         return first + [_layer(number, source_blobs(layer.content)) for number, layer in enumerate(item.layers)]
-    return [_node("blob", blob.descriptor) for blob in item.blobs]
+    return [_node("blob", blob.descriptor, _predicate(blob.descriptor)) for blob in item.blobs]
+
+
+def _predicate(descriptor: Descriptor) -> list[str]:
+    """What a statement in an attestation says."""
+    return [value for key, value in descriptor.annotations.items() if key == PREDICATE]
 
 
 def _entry(opened: OpenedReference, descriptor: Descriptor, item: Item | None, attached: Sequence[Attachment]) -> Node:
-    platform = [str(descriptor.platform)] if descriptor.platform else []
+    about = [str(descriptor.platform)] if descriptor.platform and descriptor.platform.known else []
+    subject = descriptor.annotations.get(REFERENCE)
+    if subject:
+        about.append(f"of {short(subject)}")
     try:
         item = opened.read(descriptor) if item is None else item
     except ConverterError as error:
-        return _node("manifest", descriptor, [*platform, str(error)])
-    node = _node(_kind(item), descriptor, platform)
+        return _node("manifest", descriptor, [*about, str(error)])
+    node = _node("attestation" if subject else _kind(item), descriptor, about)
     node["below"] = _below(opened, item, attached) + _attached(descriptor, attached)
     return node
 

@@ -16,7 +16,7 @@ from converter.model.image import Loss
 from converter.model.reference import Location
 
 WORDS = {
-    "written": "done",
+    "written": "copied",
     "there": "already there",
     "planned": "planned",
     "failed": "failed",

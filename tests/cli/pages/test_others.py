@@ -28,7 +28,12 @@ def written(arguments: list[str]) -> int:
     [
         pytest.param(
             ["oci:in:app", "oci:out:app"],
-            ["Converted to OCI, nothing lost", "the same bytes (P1)", "the same digest", "read and plan"],
+            [
+                "Converted to OCI, nothing lost",
+                "the same bytes (P1: the bytes that were signed)",
+                "the same digest",
+                "read and plan",
+            ],
             id="a copy",
         ),
         pytest.param(

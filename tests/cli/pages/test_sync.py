@@ -83,7 +83,7 @@ def test_a_page_is_whole_and_asks_for_nothing(whole: Summary) -> None:
 def test_it_says_what_was_done() -> None:
     text = page(summary(outcome(), FAILED))
 
-    for part in ("done", "1.0 KiB", "512 bytes", "50.0 %", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
+    for part in ("copied", "1.0 KiB", "512 bytes", "50.0 %", "healthcheck", "nowhere", "Failures", "2.0 KiB", "<svg"):
         assert part in text
     assert "2026-11-25 09:30 UTC" in text
 
@@ -92,16 +92,16 @@ def test_it_says_what_was_done() -> None:
     "whole, said",
     [
         pytest.param(summary(), "No images to copy", id="nothing was there"),
-        pytest.param(summary(outcome()), "1 image done", id="one image"),
-        pytest.param(summary(outcome(1), outcome(2), FAILED), "2 of 3 images done, 1 failed", id="one failed"),
-        pytest.param(summary(FAILED), "0 of 1 image done, 1 failed", id="the only one failed"),
-        pytest.param(summary(THERE, outcome()), "1 of 2 images done, 1 already there", id="one was there"),
+        pytest.param(summary(outcome()), "1 image copied", id="one image"),
+        pytest.param(summary(outcome(1), outcome(2), FAILED), "2 of 3 images copied, 1 failed", id="one failed"),
+        pytest.param(summary(FAILED), "0 of 1 image copied, 1 failed", id="the only one failed"),
+        pytest.param(summary(THERE, outcome()), "1 of 2 images copied, 1 already there", id="one was there"),
         pytest.param(summary(THERE, THERE), "All 2 images were already there", id="all were there"),
         pytest.param(summary(THERE), "The image was already there", id="the only one was there"),
         pytest.param(summary(PLANNED, THERE), "1 of 2 images planned, 1 already there", id="a dry run"),
         pytest.param(
             summary(outcome(), FAILED, *[UNSTARTED] * 3),
-            "1 of 5 images done, 1 failed, 3 not started",
+            "1 of 5 images copied, 1 failed, 3 not started",
             id="given up",
         ),
     ],
