@@ -31,6 +31,11 @@ CUT_OFF = """(() => {
 })()"""
 
 
+CLIPPED = """[...document.querySelectorAll("main *")].filter((one) =>
+  one.getClientRects().length && !one.closest("svg, .quiet, thead") && one.scrollWidth > one.clientWidth + 1
+  && getComputedStyle(one).overflowX !== "visible").map((one) => one.outerHTML.slice(0, 200))"""
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("chromium")) as started:
@@ -49,7 +54,9 @@ def reports(small_oci: Layout, tmp_path_factory: pytest.TempPathFactory) -> dict
         "validate": ["validate", source, "fixtures/images/docker-image/tar-name-leads-out.tar"],
         "verify": ["verify", source, "--policy", str(policy(folder))],
         "hostile": ["inspect", hostile(folder)],
+        "long": ["inspect", f"oci:{folder}/long"],
     }
+    assert main(["convert", source, f"oci:{folder}/long", "--change", f"LABEL a={'x' * 2000}", "--quiet"]) == 0
     for name, command in commands.items():
         assert main([*command, "--report", str(folder / f"{name}.html"), "--quiet"]) in {0, 1}, name
     return {name: folder / f"{name}.html" for name in commands}
@@ -87,6 +94,32 @@ def test_a_report(reports: dict[str, Path], chromium: Browser, name: str, width:
     assert chromium.run("document.querySelectorAll('h1').length") == 1
     assert chromium.errors == []
     assert chromium.requests == [reports[name].as_uri()]
+
+
+@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify"])
+def test_on_paper_a_report_is_light_and_whole(reports: dict[str, Path], chromium: Browser, name: str) -> None:
+    chromium.open(reports[name], width=800)
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    chromium.call("Emulation.setEmulatedMedia", media="print", features=[dark])
+
+    assert chromium.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert chromium.run("getComputedStyle(document.querySelector('section')).backgroundColor") == "rgb(255, 255, 255)"
+    shown = "[...document.querySelectorAll('input, .crumbs, .screen')].filter((one) => one.getClientRects().length)"
+    assert chromium.run(f"{shown}.length") == 0
+    assert chromium.run(CUT_OFF) == []
+    assert chromium.run(CLIPPED) == []
+
+
+def test_a_digest_and_a_long_text_open(reports: dict[str, Path], chromium: Browser) -> None:
+    chromium.open(reports["inspect"], width=390)
+    assert chromium.run(CLIPPED) != []
+    chromium.run("document.querySelectorAll('.short').forEach((one) => one.click())")
+    assert chromium.run(CLIPPED) == []
+
+    chromium.open(reports["long"])
+    assert "x" * 301 not in chromium.run("document.body.innerText")
+    chromium.run("document.querySelector('.long summary').click()")
+    assert "x" * 2000 in chromium.run("document.body.innerText")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
