@@ -21,12 +21,12 @@ from converter.streams.whiteout import is_whiteout
 
 
 @dataclass(slots=True)
-class Node:
+class TreeNode:
     """A file or a directory; ``layer`` is the number of the layer that it comes from, ``size`` that of its content."""
 
     size: int = 0
     layer: int = 0
-    children: dict[bytes, Node] | None = None
+    children: dict[bytes, TreeNode] | None = None
     """By name; None for anything but a directory."""
 
 
@@ -58,10 +58,10 @@ class Repeated:
 
 
 @dataclass(slots=True)
-class Usage:
+class ImageUse:
     """The files that layers, base first, make, and what each of these does."""
 
-    root: Node = field(default_factory=lambda: Node(children={}))
+    root: TreeNode = field(default_factory=lambda: TreeNode(children={}))
     layers: list[LayerUse] = field(default_factory=list)
     repeated: dict[bytes, Repeated] = field(default_factory=dict)
     """By path without a slash before it."""
@@ -87,9 +87,9 @@ class Usage:
         return sorted(found, key=lambda row: (-row[1].wasted, row[0]))[:most]
 
 
-def usage(layers: Sequence[Open]) -> Usage:
+def usage(layers: Sequence[Open]) -> ImageUse:
     """Read every layer once, base first. Raises what scanning a layer raises."""
-    found, budget = Usage(), Budget()
+    found, budget = ImageUse(), Budget()
     for number, layer in enumerate(layers):
         with within(f"layer[{number}]"):
             applied = _Layer(found)
@@ -98,7 +98,7 @@ def usage(layers: Sequence[Open]) -> Usage:
     return found
 
 
-def find_node(root: Node, path: bytes) -> Node | None:
+def find_node(root: TreeNode, path: bytes) -> TreeNode | None:
     """What is at a path without a slash before it; None if there is nothing."""
     node = root
     for name in path.split(b"/") if path else ():
@@ -109,7 +109,7 @@ def find_node(root: Node, path: bytes) -> Node | None:
     return node
 
 
-def files_below(node: Node, path: bytes = b"") -> Iterator[tuple[bytes, Node]]:
+def files_below(node: TreeNode, path: bytes = b"") -> Iterator[tuple[bytes, TreeNode]]:
     """All that is not a directory at or below a node at ``path``, with its path."""
     waiting = [(path, node)]
     while waiting:
@@ -149,7 +149,7 @@ def _read_layer(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], 
 class _Layer:
     """Applies one layer to the files of those below it."""
 
-    def __init__(self, usage: Usage) -> None:
+    def __init__(self, usage: ImageUse) -> None:
         self._root, self._repeated = usage.root, usage.repeated
         self._number = len(usage.layers)
         self._below = usage.layers
@@ -187,7 +187,7 @@ class _Layer:
             if old is None or old.children is None:
                 if old is not None:
                     self._hide(one.path, old)
-                place.children[name] = Node(0, self._number, {})
+                place.children[name] = TreeNode(0, self._number, {})
             else:
                 old.layer = self._number
             return
@@ -202,9 +202,9 @@ class _Layer:
         if one.path in self._repeated:
             self._repeated[one.path].copies += 1
             self._repeated[one.path].size += one.size
-        place.children[name] = Node(one.size, self._number)
+        place.children[name] = TreeNode(one.size, self._number)
 
-    def _directory(self, path: bytes) -> Node:
+    def _directory(self, path: bytes) -> TreeNode:
         """The directory at a path, made where it is missing, also in place of a file."""
         node, here = self._root, b""
         for name in path.split(b"/") if path else ():
@@ -214,11 +214,11 @@ class _Layer:
             if below is None or below.children is None:
                 if below is not None:
                     self._hide(here, below)
-                below = node.children[name] = Node(0, self._number, {})
+                below = node.children[name] = TreeNode(0, self._number, {})
             node = below
         return node
 
-    def _hide(self, path: bytes, node: Node) -> int:
+    def _hide(self, path: bytes, node: TreeNode) -> int:
         """Count all files at and below a node as hidden; returns how many are of layers below."""
         hidden = 0
         for name, file in files_below(node, path):

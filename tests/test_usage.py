@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from converter.errors import Invalid
 from converter.streams.tar.fields import DIR, SYMLINK
 from converter.streams.tar.write import END, make_header, padding_bytes
-from converter.usage import LayerUse, Usage, files_below, usage
+from converter.usage import ImageUse, LayerUse, files_below, usage
 from tests.naive_tree import flattened
 from tests.strategies.tar import File, archive
 from tests.streams.naive import one_layer, opener, plain
@@ -29,7 +29,7 @@ def symlink(name: str) -> bytes:
     return make_header(name=name.encode(), type=SYMLINK, linkname=b"there")
 
 
-def used(*layers: bytes) -> Usage:
+def used(*layers: bytes) -> ImageUse:
     return usage([opener(layer + END) for layer in layers])
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from converter.comparison import Difference
     from converter.opened_reference import OpenedReference
     from converter.streams.tar.records import Records
-    from converter.usage import Node
+    from converter.usage import TreeNode
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as in diff(1)."""
@@ -89,7 +89,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
         return DIFFERENT if found else EQUAL
 
 
-def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict[str, list[Node]]:
+def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict[str, list[TreeNode]]:
     """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
     from converter.differences import by_platform, one_image
 
@@ -99,7 +99,7 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict
     return {"": [_tree(one_image(a, platform, b.item)), _tree(one_image(b, platform, a.item))]}
 
 
-def _tree(image: Image) -> Node:
+def _tree(image: Image) -> TreeNode:
     from converter.streams.uncompressed import uncompressed_layer
     from converter.usage import usage
 

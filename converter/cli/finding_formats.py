@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, show, show_json, show_parts
 from converter.errors import ConverterError, count, printable
 from converter.model.frozen import frozen
-from converter.model.json_positions import Place
+from converter.model.json_positions import Position
 from converter.model.reference import Location
 from converter.schema import Finding, is_valid
 from converter.validate.rules import all_rules
@@ -25,7 +25,7 @@ class Checked:
     target: str
     kind: str
     findings: tuple[Finding, ...]
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Position] = field(default_factory=dict)
 
     @property
     def valid(self) -> bool:

@@ -19,7 +19,7 @@ from converter.opened_reference import OpenedReference
 from converter.stores import recognised
 
 if TYPE_CHECKING:
-    from converter.cli.layer_changes import Contents
+    from converter.cli.layer_changes import LayerChanges
     from converter.trust.signature import Signature
 
 Rows = Iterator[tuple[str, str]]
@@ -51,7 +51,7 @@ def signature_json(signature: Signature) -> dict[str, Any]:
     return signature.to_json() | ({"content": str(digest)} if digest else {})
 
 
-def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: Contents | None = None) -> Rows:
+def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: LayerChanges | None = None) -> Rows:
     """All rows about an image, most important first; ``contents`` is what its layers do, if they were read."""
     item = opened.item
     yield from _identity(opened)
@@ -134,7 +134,7 @@ def _annotations(item: Item) -> Mapping[str, str]:
     return {key: value for key, value in item.annotations.items() if key != MANIFEST}
 
 
-def _image(image: Image, contents: Contents | None) -> Rows:
+def _image(image: Image, contents: LayerChanges | None) -> Rows:
     yield "platform", str(image.platform)
     if image.platform.os_version:
         yield "OS version", image.platform.os_version
@@ -176,7 +176,7 @@ def _config(config: RunConfig) -> Rows:
     yield from _column("labels", _pairs(config.labels))
 
 
-def layer_rows(image: Image, contents: Contents | None = None) -> Rows:
+def layer_rows(image: Image, contents: LayerChanges | None = None) -> Rows:
     """Each layer with the instruction that made it and, if the layers were read, what it does."""
     known = [layer.content.descriptor.size for layer in image.layers if isinstance(layer.content, Known)]
     usage = contents.usage if contents else None

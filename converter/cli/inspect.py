@@ -36,7 +36,7 @@ from converter.opened_reference import OpenedReference, reading
 from converter.transform.platforms import select_platforms
 
 if TYPE_CHECKING:
-    from converter.cli.layer_changes import Contents
+    from converter.cli.layer_changes import LayerChanges
     from converter.trust.signature import Signature
 
 EXAMPLES = """\b
@@ -160,7 +160,7 @@ def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]
     return own | document
 
 
-def read_contents(opened: OpenedReference) -> Contents | None:
+def read_contents(opened: OpenedReference) -> LayerChanges | None:
     """What the layers do, with a warning if they cannot be read."""
     from converter.cli.layer_changes import contents
     from converter.cli.progress import progress

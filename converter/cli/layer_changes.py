@@ -15,18 +15,18 @@ from converter.model.image import Artifact, Image, Index, images_of
 
 if TYPE_CHECKING:
     from converter.opened_reference import OpenedReference
-    from converter.usage import Usage
+    from converter.usage import ImageUse
 
 PATHS = 1000
 """The most paths that are listed as wasteful, the worst first."""
 
 
 @frozen
-class Contents:
+class LayerChanges:
     """An image, and what its layers do; ``usage`` is None if they could not be read, and ``error`` then says why."""
 
     image: Image
-    usage: Usage | None
+    usage: ImageUse | None
     error: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def blob_of(layer: Layer) -> dict[str, Any]:
     return members | ({"size": descriptor.size} if descriptor.size >= 0 else {})
 
 
-def contents(opened: OpenedReference, report: Report) -> Contents | None:
+def contents(opened: OpenedReference, report: Report) -> LayerChanges | None:
     """Read the layers of an image, or of the one of an index that this machine would run. None: there is no image."""
     from converter.differences import watched
     from converter.streams.uncompressed import uncompressed_layer
@@ -78,8 +78,8 @@ def contents(opened: OpenedReference, report: Report) -> Contents | None:
         watch = watched(report, image)
         used = usage([partial(uncompressed_layer, layer, opened=watch) for layer in image.layers])
     except ConverterError as error:
-        return Contents(image=image, usage=None, error=str(error))
-    return Contents(image=image, usage=used)
+        return LayerChanges(image=image, usage=None, error=str(error))
+    return LayerChanges(image=image, usage=used)
 
 
 def _image(opened: OpenedReference) -> Image | None:

@@ -18,7 +18,7 @@ from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
 from converter.model import document
-from converter.model.json_positions import find_places
+from converter.model.json_positions import find_positions
 from converter.model.transport import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Rule, Strictness, guess_kind
 from converter.validate import IMAGE_KINDS, UNKNOWN, all_rules, unreadable_target, validate_document, validate_image
@@ -107,7 +107,7 @@ def _checked(target: str, kind: str | None, profile: Strictness, watch: Report) 
     if actual is None:
         return Checked(target=target, kind=UNKNOWN, findings=(unreadable_target(_of_no_kind(data), profile),))
     findings = validate_document(data, actual, profile)
-    found = find_places(data, (finding.path for finding in findings)) if findings else {}
+    found = find_positions(data, (finding.path for finding in findings)) if findings else {}
     return Checked(target=target, kind=actual, findings=findings, places=found)
 
 

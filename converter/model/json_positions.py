@@ -1,4 +1,4 @@
-"""Find the line and column of JSON pointers (RFC 6901) in the text of a document."""
+"""Finds the line and column of JSON pointers (RFC 6901) in the text of a document."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 @frozen(kw_only=False)
-class Place:
+class Position:
     """A line and a column, both counted from 1, in characters."""
 
     line: int
     column: int
 
 
-def find_places(data: bytes, pointers: Iterable[str]) -> Mapping[str, Place]:
-    """The places of those pointers that have a value, found in one pass; for a duplicate key, that of the first."""
+def find_positions(data: bytes, pointers: Iterable[str]) -> Mapping[str, Position]:
+    """The positions of those pointers that have a value, found in one pass; for a duplicate key, that of the first."""
     text = data.decode("utf-8", "replace")
     search = _Search(text, frozenset(pointers))
-    # Text that is not JSON has no places from there on; that error is reported elsewhere.
+    # Text that is not JSON has no positions from there on; that error is reported elsewhere.
     with suppress(ValueError, IndexError, RecursionError):
         search.visit(search.skip(0), "")
-    return {name: Place(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)) for name, at in search.found.items()}
+    return {
+        name: Position(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)) for name, at in search.found.items()
+    }
 
 
 @dataclass(slots=True)
@@ -42,7 +44,7 @@ class _Search:
     ways: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Collect the paths of the values that contain a wanted one; all others are skipped."""
+        """Collect the paths of the values that contain one of those asked for; all others are skipped."""
         self.ways = frozenset(name[: match.start()] for name in self.pointers for match in re.finditer("/", name))
 
     def skip(self, at: int) -> int:

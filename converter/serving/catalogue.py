@@ -30,7 +30,7 @@ LISTING_AGE = 5.0
 
 
 @frozen
-class Registry:
+class UpstreamRegistry:
     """A registry, or the part of one below a prefix, of which any repository may be asked for."""
 
     entry: SyncEntry
@@ -64,7 +64,7 @@ class Catalogue:
     ) -> None:
         """List the sources. Raises Usage if two images would get the same name."""
         entries = list(entries)
-        self._registries = [Registry(entry=one) for one in entries if one.source.is_registry and not one.rename]
+        self._registries = [UpstreamRegistry(entry=one) for one in entries if one.source.is_registry and not one.rename]
         self._entries = [one for one in entries if not (one.source.is_registry and not one.rename)]
         self._report = report
         self._listing_age, self._clock = listing_age, clock
@@ -129,7 +129,7 @@ class Catalogue:
         for one in self.failures:
             raise type(one.error)(one.error.fact, *one.error.trail)
 
-    def _asked(self, host: str) -> Sequence[Registry]:
+    def _asked(self, host: str) -> Sequence[UpstreamRegistry]:
         """The registries that may have a repository: the one that is meant, if it is here, else all."""
         meant = [one for one in self._registries if one.host == host]
         return meant or self._registries

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.model.document import json_pointer
-from converter.model.json_positions import Place, find_places
+from converter.model.json_positions import Position, find_positions
 
 TEXT = b"""{
   "layers": [
@@ -34,16 +34,16 @@ TEXT = b"""{
     ],
 )
 def test_a_value_has_a_line_and_a_column(wanted: str, line: int, column: int) -> None:
-    assert find_places(TEXT, [wanted]) == {wanted: Place(line, column)}
+    assert find_positions(TEXT, [wanted]) == {wanted: Position(line, column)}
 
 
 def test_what_is_not_there_has_no_place() -> None:
-    assert find_places(TEXT, ["/layers/2", "/config", "/layers/0/size/x", "/name/0"]) == {}
+    assert find_positions(TEXT, ["/layers/2", "/config", "/layers/0/size/x", "/name/0"]) == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"[1,", b'{"a": }', b'{"a" 1}', b"[" * 5000, b"\xff"])
 def test_what_is_no_json_has_places_up_to_there(text: bytes) -> None:
-    assert set(find_places(text, ["", "/9", "/a/b", "/0/0/0"])) <= {"", "/0/0/0"}
+    assert set(find_positions(text, ["", "/9", "/a/b", "/0/0/0"])) <= {"", "/0/0/0"}
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text()
@@ -56,7 +56,7 @@ def test_the_text_at_a_place_is_the_value(value: object, indent: int | None) -> 
     if json.loads(text) != value:
         return
     values = dict(walked(value, ""))
-    found = find_places(text, values)
+    found = find_positions(text, values)
     assert found.keys() == values.keys()
     lines = text.decode().split("\n")
     for name, place in found.items():

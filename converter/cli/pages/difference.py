@@ -11,7 +11,7 @@ from converter.cli.diff import TIME_ONLY, settings
 from converter.cli.pages.files import encoded
 from converter.errors import count
 from converter.pages import data, render
-from converter.usage import Node, files_below, find_node
+from converter.usage import TreeNode, files_below, find_node
 
 if TYPE_CHECKING:
     from converter.comparison import Difference
@@ -31,7 +31,7 @@ SAME, DIFFERS, ALONE = range(3)
 SIDES = ("A", "B")
 
 
-Trees = Mapping[str, Sequence[Node]]
+Trees = Mapping[str, Sequence[TreeNode]]
 """The trees of A and B, by what precedes their paths: a platform if two indexes are compared, else nothing."""
 
 

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from converter.errors import printable
-from converter.usage import Node, files_below
+from converter.usage import TreeNode, files_below
 
 BUDGET = 3_500_000
 """About how many bytes of a page the files may take; where there are more, small ones are only counted."""
@@ -19,12 +19,12 @@ _ROW = 16
 """The bytes that a row takes beside its name."""
 
 
-def encoded(root: Node, budget: int = BUDGET) -> list[Any]:
+def encoded(root: TreeNode, budget: int = BUDGET) -> list[Any]:
     """``[name, bytes, layer]`` for a file, ``[name, bytes, layer, children]`` for a directory; instead of the name, the
     number of files that are left out.
     """
     least = _least(root, budget)
-    order: list[tuple[Node, str, int]] = []
+    order: list[tuple[TreeNode, str, int]] = []
     waiting = [(root, "", 0)]
     while waiting:
         node, name, depth = waiting.pop()
@@ -37,7 +37,7 @@ def encoded(root: Node, budget: int = BUDGET) -> list[Any]:
     return made[id(root)]
 
 
-def _row(node: Node, name: str, depth: int, least: int, made: dict[int, list[Any]]) -> list[Any]:
+def _row(node: TreeNode, name: str, depth: int, least: int, made: dict[int, list[Any]]) -> list[Any]:
     if node.children is None:
         return [name, node.size, node.layer] if node.size >= least else [1, node.size, -1]
     if depth >= DEEPEST:
@@ -54,7 +54,7 @@ def _row(node: Node, name: str, depth: int, least: int, made: dict[int, list[Any
     return [name, total, 0, kept]
 
 
-def _least(root: Node, budget: int) -> int:
+def _least(root: TreeNode, budget: int) -> int:
     """The size of the smallest file that there is room for; 0 if there is room for all."""
     sizes: list[tuple[int, int]] = []
     room = budget

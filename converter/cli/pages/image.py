@@ -16,7 +16,7 @@ from converter.pages import data, render, short
 from converter.usage import files_below
 
 if TYPE_CHECKING:
-    from converter.cli.layer_changes import Contents
+    from converter.cli.layer_changes import LayerChanges
     from converter.opened_reference import OpenedReference
     from converter.trust.signature import Signature
 
@@ -47,7 +47,10 @@ WASTED = 100
 
 
 def page(
-    opened: OpenedReference, attached: Sequence[Attachment], signatures: Sequence[Signature], contents: Contents | None
+    opened: OpenedReference,
+    attached: Sequence[Attachment],
+    signatures: Sequence[Signature],
+    contents: LayerChanges | None,
 ) -> str:
     """The whole page."""
     stated = (row for row in signature_rows(signatures) if row[0] == "content")

@@ -12,7 +12,7 @@ from converter.cli.image_rows import instruction
 from converter.cli.main import main
 from converter.cli.pages.files import encoded
 from converter.errors import printable
-from converter.usage import Node
+from converter.usage import TreeNode
 from tests.builders import add_image, add_index, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
@@ -147,11 +147,11 @@ def test_an_instruction_is_what_its_author_wrote(created_by: str, shown: str) ->
 
 
 def test_small_files_are_a_number_where_there_is_no_room() -> None:
-    deep = Node(children={b"end": Node(5)})
+    deep = TreeNode(children={b"end": TreeNode(5)})
     for _ in range(90):
-        deep = Node(children={b"deep": deep})
-    many = Node(children={b"%03d" % number: Node(number) for number in range(200)})
-    root = Node(children={b"d": many, b"deep": deep})
+        deep = TreeNode(children={b"deep": deep})
+    many = TreeNode(children={b"%03d" % number: TreeNode(number) for number in range(200)})
+    root = TreeNode(children={b"d": many, b"deep": deep})
 
     found = encoded(root, budget=1000)
 
