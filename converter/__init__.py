@@ -207,11 +207,11 @@ def sync(
     from converter.model.limits import enforce_limits
     from converter.model.reference import Location
 
-    chosen = options_from({**keywords, "all_images": False})  # each job is one image
+    options = options_from({**keywords, "all_images": False})  # each job is one image
     place, to = Location.parse(source), Location.parse(destination)
-    entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=chosen)]
-    bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=chosen.cache)
-    with enforce_limits(chosen.store.limits), naming_keywords():
+    entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=options)]
+    bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=options.cache)
+    with enforce_limits(options.store.limits), naming_keywords():
         summary = run(entries, bounds, reporting_keywords(report))
     return replace(summary, outcomes=tuple(replace(one, error=in_python(one.error)) for one in summary.outcomes))
 
@@ -250,10 +250,10 @@ def serve(
     from converter.serving import Server, ServerSettings
     from converter.serving.catalogue import PLACE
 
-    chosen = options_from(keywords)
-    chosen = replace(chosen, all_images=False, platforms=chosen.platforms or ALL_PLATFORMS)
+    options = options_from(keywords)
+    options = replace(options, all_images=False, platforms=options.platforms or ALL_PLATFORMS)
     entries = [
-        SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=chosen)
+        SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=options)
         for one in sources
     ]
     settings = ServerSettings(
@@ -268,7 +268,7 @@ def serve(
     if store_size is not None:
         settings = replace(settings, store_size=store_size)
     with naming_keywords():
-        return Server(entries, settings, chosen, report=reporting_keywords(report))
+        return Server(entries, settings, options, report=reporting_keywords(report))
 
 
 def __getattr__(name: str) -> Any:

@@ -110,7 +110,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 @store_options
 @end_options
 @common
-def command(source: str, destinations: tuple[str, ...], digestfile: Path | None, **chosen: Any) -> None:
+def command(source: str, destinations: tuple[str, ...], digestfile: Path | None, **given: Any) -> None:
     """Write the image SOURCE to every DEST, in its format or another.
 
     Nothing is visible at any DEST before it is complete. A file that exists, such as an archive or an ACI, is
@@ -121,8 +121,8 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     from converter.conversion import Options, convert
 
     to_stdout = any(map(is_standard_output, destinations))
-    check_terminals(source, to_stdout=to_stdout and not chosen["dry_run"])
-    values = {name: value for name, value in chosen.items() if value is not None}
+    check_terminals(source, to_stdout=to_stdout and not given["dry_run"])
+    values = {name: value for name, value in given.items() if value is not None}
     values |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
     options = Options(**values, store=store_from_options("src"), target_store=store_from_options("dest"))
     if digestfile is not None:

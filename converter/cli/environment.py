@@ -118,17 +118,17 @@ def store_from_options(end: str = "") -> StoreOptions:
     from converter.stores import StoreOptions
 
     given = hidden_values(_GROUP)
-    chosen = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
+    selected = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
     if end:
         prefix = f"{end}_"
-        chosen |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
-    if "creds" in chosen:
-        chosen["credentials"] = chosen.pop("creds")
+        selected |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    if "creds" in selected:
+        selected["credentials"] = selected.pop("creds")
     return replace(
         StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=environment_variables(), jobs=cores()),
         inputs=input_files(),
         report=warner(),
-        **chosen,
+        **selected,
     )
 
 

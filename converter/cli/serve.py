@@ -118,7 +118,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @policy_option
 @store_options
 @common
-def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) -> int:
+def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -> int:
     """Serve all images at every SOURCE as a read-only registry, in the format and compression that is asked for.
 
     SOURCE is what transship sync takes: a directory of ACIs, an archive, a layout, a repository, a registry
@@ -138,23 +138,23 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **chosen: Any) 
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
     if not sources and not configs:
         raise Usage("nothing to serve: name a SOURCE, or --config")
-    if chosen["to"] == "aci":
+    if given["to"] == "aci":
         raise Usage("registries cannot hold ACIs: they are served to rkt by discovery, whatever --to says")
-    (host, port), rename, place = (chosen.pop(name) for name in ("listen", "rename", "place"))
+    (host, port), rename, place = (given.pop(name) for name in ("listen", "rename", "place"))
     shared = Location.parse(place) if place and place.startswith("docker:") else None
     settings = {
         "host": host,
         "port": port,
         "store": Path(place) if place and shared is None else _folder(),
         "shared": shared,
-        "certificate": chosen.pop("tls_cert"),
-        "key": chosen.pop("tls_key"),
-        "at_once": chosen.pop("images"),
-        **{name: chosen.pop(name) for name in ("insecure", "htpasswd", "threads", "rate", "grace")},
+        "certificate": given.pop("tls_cert"),
+        "key": given.pop("tls_key"),
+        "at_once": given.pop("images"),
+        **{name: given.pop(name) for name in ("insecure", "htpasswd", "threads", "rate", "grace")},
     }
-    if (size := chosen.pop("store_size")) is not None:
+    if (size := given.pop("store_size")) is not None:
         settings["store_size"] = size
-    values = {name: value for name, value in chosen.items() if value is not None}
+    values = {name: value for name, value in given.items() if value is not None}
     values["platforms"] = values.get("platforms") or ALL_PLATFORMS
     options = Options(**values, wanted=wanted_from_options(), store=store_from_options())
     entries = list(_entries(sources, configs, options, rename))

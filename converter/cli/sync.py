@@ -66,7 +66,7 @@ def command(
     destination: str | None,
     scheduler: str | None,
     cache: Path | None,
-    **chosen: Any,
+    **given: Any,
 ) -> int:
     """Copy the images listed in FILE to their destinations, or all images at SOURCE to DEST.
 
@@ -80,11 +80,11 @@ def command(
     from converter.conversion import Options
     from converter.conversion.sync import Run, sync
 
-    overwrite = chosen["overwrite"]
+    overwrite = given["overwrite"]
     helpers = _cluster(scheduler) if scheduler else None
-    running = {name: chosen.pop(name) for name in ("images", "per_host", "keep_going")}
-    rename = chosen.pop("rename")
-    values = {name: value for name, value in chosen.items() if value is not None}
+    running = {name: given.pop(name) for name in ("images", "per_host", "keep_going")}
+    rename = given.pop("rename")
+    values = {name: value for name, value in given.items() if value is not None}
     values |= {
         "signing": signing_from_options(),
         "wanted": wanted_from_options(),

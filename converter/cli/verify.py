@@ -130,7 +130,7 @@ def command(
     require: tuple[str, ...],
     profile: str | None,
     aci_paths: tuple[Path, ...],
-    **chosen: Any,
+    **given: Any,
 ) -> int:
     """Report who signed REF, and whether that is what is required.
 
@@ -144,7 +144,7 @@ def command(
     from converter.verification.wanted import Wanted
 
     check_reports()
-    wanted = Wanted(**chosen, read=read_option_file, require=frozenset(require))
+    wanted = Wanted(**given, read=read_option_file, require=frozenset(require))
     if profile is not None:
         from converter.cli.verify_profile import verify_profile
 

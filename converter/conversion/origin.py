@@ -25,16 +25,16 @@ def place_of(destination: Location) -> str:
     return "standard output" if destination.piped else destination.transport
 
 
-def due(chosen: SelectedImage, plan: Node, mode: str) -> bool:
+def due(selected: SelectedImage, plan: Node, mode: str) -> bool:
     """Whether a record is due, as far as that is known before the image is written."""
     future = forecast(plan).made
-    changed = future is None or future.descriptor.digest != chosen.root.digest
-    return changed and may_be_due(chosen, mode)
+    changed = future is None or future.descriptor.digest != selected.root.digest
+    return changed and may_be_due(selected, mode)
 
 
-def may_be_due(chosen: SelectedImage, mode: str) -> bool:
+def may_be_due(selected: SelectedImage, mode: str) -> bool:
     """Whether a record would be due if the digest changed."""
-    return mode == ALWAYS or (mode != NEVER and is_signed(chosen))
+    return mode == ALWAYS or (mode != NEVER and is_signed(selected))
 
 
 def losses(destination: Location) -> Iterator[Loss]:
@@ -44,16 +44,16 @@ def losses(destination: Location) -> Iterator[Loss]:
         yield Loss(field="origin", reason=f"{where}: nobody can tell from the image that it was signed")
 
 
-def is_signed(chosen: SelectedImage) -> bool:
+def is_signed(selected: SelectedImage) -> bool:
     """Whether the image, or the one it was converted from, is signed."""
-    if not chosen.attached and chosen.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
+    if not selected.attached and selected.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False
     from converter.trust import origin_record, stored_signatures
 
-    if any(stored_signatures.signatures_of_attachment(one.attachment, chosen.fetch) for one in chosen.attached):
+    if any(stored_signatures.signatures_of_attachment(one.attachment, selected.fetch) for one in selected.attached):
         return True
-    if origin_record.find_records((one.attachment for one in chosen.attached), chosen.fetch):
+    if origin_record.find_records((one.attachment for one in selected.attached), selected.fetch):
         return True
-    if chosen.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
+    if selected.root.media_type != types.DOCKER_SCHEMA1_SIGNED:
         return False
-    return any(stored_signatures.embedded_signatures(chosen.fetch(chosen.root).read(), chosen.root))
+    return any(stored_signatures.embedded_signatures(selected.fetch(selected.root).read(), selected.root))

@@ -32,7 +32,7 @@ class PlannedTarget:
 
     destination: Location
     name: str
-    chosen: SelectedImage
+    selected: SelectedImage
     format: Writer
     plan: Plan
     carried: Carried
@@ -42,13 +42,13 @@ class PlannedTarget:
     @property
     def distant(self) -> bool:
         """Whether its blobs are read or written over a network."""
-        return not self.chosen.local or self.destination.kind.access == "registry"
+        return not self.selected.local or self.destination.kind.access == "registry"
 
 
 def plan_target(
     destination: Location,
     sink: Sink,
-    chosen: SelectedImage,
+    selected: SelectedImage,
     options: Options,
     library: Library,
     *,
@@ -59,36 +59,36 @@ def plan_target(
     With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
     """
     with within(str(destination)):
-        as_oci = becomes_oci(chosen.item, options, sink.accepts, destination)
+        as_oci = becomes_oci(selected.item, options, sink.accepts, destination)
         if as_oci:
             options = replace(options, to="oci")
-        target = format_for(destination, chosen.item, options.to, preserve=options.preserve_digests)
-        mixed = isinstance(chosen.item, Index) and not options.to and len(destination.kind.formats) > 1
-        unpacked = chosen.unpacked and not destination.kind.docker_unpacks
-        pack = as_stored(target, chosen.settings, mixed=mixed, local=chosen.local, unpacked=unpacked)
-        item = transform(chosen.item, target, chosen.settings, name=chosen.called, find=library.find, pack=pack)
-        root = encode_item(item, target, sink.accepts, chosen.settings, mixed=mixed)
+        target = format_for(destination, selected.item, options.to, preserve=options.preserve_digests)
+        mixed = isinstance(selected.item, Index) and not options.to and len(destination.kind.formats) > 1
+        unpacked = selected.unpacked and not destination.kind.docker_unpacks
+        pack = as_stored(target, selected.settings, mixed=mixed, local=selected.local, unpacked=unpacked)
+        item = transform(selected.item, target, selected.settings, name=selected.called, find=library.find, pack=pack)
+        root = encode_item(item, target, sink.accepts, selected.settings, mixed=mixed)
         if options.attachments:
-            chosen = _with_dependencies(chosen, item, library)
-        due = options.keeps_origin and origin.due(chosen, root, options.origin)
+            selected = _with_dependencies(selected, item, library)
+        due = options.keeps_origin and origin.due(selected, root, options.origin)
         recorded = due and bool(destination.attached)
-        before = chosen.attached
-        back = _restore_aci(root, chosen, options, library, files) if recorded else None
+        before = selected.attached
+        back = _restore_aci(root, selected, options, library, files) if recorded else None
         if back is not None:
-            (root, chosen), recorded = back, False
+            (root, selected), recorded = back, False
         kept = origin.KEPT if recorded else ""
         profiles = before if back is not None else ()
         carried = signatures.carry_attachments(
-            chosen, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
+            selected, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
         )
-        more = (*carried.losses, *(origin.losses(destination) if due else ()), *chosen.unread)
-        lost = tuple(target.losses(item, sink.accepts, chosen.settings)) if back is None else ()
+        more = (*carried.losses, *(origin.losses(destination) if due else ()), *selected.unread)
+        lost = tuple(target.losses(item, sink.accepts, selected.settings)) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *not_loaded_by_docker(destination, item)))
-        refuse_losses(planned, chosen, target.name, options)
+        refuse_losses(planned, selected, target.name, options)
         return PlannedTarget(
             destination=destination,
-            name=name_for(destination, chosen.name, chosen.called, chosen.root, chosen.item),
-            chosen=chosen,
+            name=name_for(destination, selected.name, selected.called, selected.root, selected.item),
+            selected=selected,
             format=target,
             plan=planned,
             carried=carried,
@@ -98,7 +98,7 @@ def plan_target(
 
 
 def _restore_aci(
-    root: Node, chosen: SelectedImage, options: Options, library: Library, files: ExitStack | None
+    root: Node, selected: SelectedImage, options: Options, library: Library, files: ExitStack | None
 ) -> tuple[Node, SelectedImage] | None:
     """The original ACI, unchanged, if the image was one before and no other packing is requested."""
     if files is None or options.compress is not None or not isinstance(root, Make):
@@ -107,20 +107,20 @@ def _restore_aci(
 
     # With the original's dependencies at hand, it can be restored without their layers merged in.
     finder = library.find if options.aci_paths and not options.rkt_dev_links else None
-    return restore_aci(root, chosen, files, options.threads, finder)
+    return restore_aci(root, selected, files, options.threads, finder)
 
 
-def _with_dependencies(chosen: SelectedImage, item: Item, library: Library) -> SelectedImage:
+def _with_dependencies(selected: SelectedImage, item: Item, library: Library) -> SelectedImage:
     """The image with the attachments of images that became layers of it, which only an origin record carries."""
     found = (
         known.descriptor for image in images_of(item) for layer in image.layers for known in source_blobs(layer.content)
     )
     below = dict.fromkeys(one.digest for one in found if one.media_type in formats.READERS)
-    below.pop(chosen.root.digest, None)
-    return with_referrers(chosen, library, below) if below else chosen
+    below.pop(selected.root.digest, None)
+    return with_referrers(selected, library, below) if below else selected
 
 
-def refuse_losses(planned: Plan, chosen: SelectedImage, target: str, options: Options) -> None:
+def refuse_losses(planned: Plan, selected: SelectedImage, target: str, options: Options) -> None:
     """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
     lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
     if options.strict and lost:
@@ -128,12 +128,12 @@ def refuse_losses(planned: Plan, chosen: SelectedImage, target: str, options: Op
         raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict{hint})")
     if options.preserve_digests:
         made = forecast(planned.root).made
-        if made is None or made.descriptor.digest != chosen.root.digest:
-            why = ", ".join(reasons(chosen.root, chosen.item, target, planned.root, options)) or "documents"
-            raise LossRefused(f"the digest would change, by {why}: {_keeping(chosen, options)} (--preserve-digests)")
+        if made is None or made.descriptor.digest != selected.root.digest:
+            why = ", ".join(reasons(selected.root, selected.item, target, planned.root, options)) or "documents"
+            raise LossRefused(f"the digest would change, by {why}: {_keeping(selected, options)} (--preserve-digests)")
 
 
-def _keeping(chosen: SelectedImage, options: Options) -> str:
+def _keeping(selected: SelectedImage, options: Options) -> str:
     """What would keep a digest: fewer options, or another transport."""
     given = {
         "--to": bool(options.to) and options.compress is None,  # zstd may have chosen it
@@ -144,7 +144,7 @@ def _keeping(chosen: SelectedImage, options: Options) -> str:
     }
     if others := [name for name, is_given in given.items() if is_given]:
         return f"leave out {' and '.join(others)}"
-    return f"{' or '.join(f'{name}:' for name in keepers(chosen.item)) or 'nothing'} can keep it"
+    return f"{' or '.join(f'{name}:' for name in keepers(selected.item)) or 'nothing'} can keep it"
 
 
 def reasons(root: Descriptor, item: Item, target: str, node: Node, settings: Settings) -> tuple[str, ...]:

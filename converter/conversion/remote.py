@@ -137,7 +137,7 @@ def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) 
     """Have another machine make a whole image."""
     root = target.plan.root
     nodes = leaves_below(root)
-    whole = Assignment(job=portable_job(job), root=target.chosen.root.digest, size=sum(map(input_size, nodes)))
+    whole = Assignment(job=portable_job(job), root=target.selected.root.digest, size=sum(map(input_size, nodes)))
     made = dict(zip(nodes, remote.run(whole, report).made, strict=True))
     return evaluate(root, lambda leaf, _: made[leaf])
 

@@ -76,10 +76,10 @@ class Done:
     def changed_by(self) -> tuple[str, ...]:
         """Why the digest is another than at the source; empty if it is the same."""
         target, there = self.target, self.tree.made
-        root = target.chosen.root
+        root = target.selected.root
         if there is not None and there.descriptor.digest == root.digest:
             return ()
-        return reasons(root, target.chosen.item, target.format.name, target.plan.root, target.chosen.settings)
+        return reasons(root, target.selected.item, target.format.name, target.plan.root, target.selected.settings)
 
     @property
     def result(self) -> TargetResult:
@@ -91,13 +91,13 @@ class Done:
             digest=there.descriptor.digest if there else None,
             media_type=there.descriptor.media_type if there else self.tree.node.media_type,
             image_id=image_id(self.tree),
-            preserved=there is not None and there.descriptor.digest == target.chosen.root.digest,
+            preserved=there is not None and there.descriptor.digest == target.selected.root.digest,
             losses=target.plan.losses,
             signatures=(*target.carried.signatures, *self.signatures),
             layers=tuple(map(layer_result, image_layers(self.tree))),
             size=size_of(self.tree),
             name=target.name,
-            source_digest=target.chosen.root.digest,
+            source_digest=target.selected.root.digest,
             changed_by=self.changed_by,
         )
 

@@ -101,11 +101,11 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
 
     An image with attachments that changes never counts as there: which of them it keeps is only known once it is made.
     """
-    target, signing, chosen = done.target, job.options.signing, done.target.chosen
+    target, signing, selected = done.target, job.options.signing, done.target.selected
     if done.tree.made is None or not job.destination.kind.keeps_roots:
         return False
     root = done.tree.made.descriptor
-    if chosen.attached and root.digest != chosen.root.digest:
+    if selected.attached and root.digest != selected.root.digest:
         return False
     try:
         with shared.there(job) as there:
@@ -194,13 +194,13 @@ def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Optio
 
     Raises LossRefused if the caller forbids losses and the target has no place for some of them.
     """
-    chosen = target.chosen
-    if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != chosen.root.digest:
+    selected = target.selected
+    if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != selected.root.digest:
         return target
-    carried = signatures.carry_attachments(chosen, tree.node, tree.documents(), target.destination)
+    carried = signatures.carry_attachments(selected, tree.node, tree.documents(), target.destination)
     others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
     planned = replace(target.plan, losses=(*others, *carried.losses))
-    refuse_losses(planned, chosen, target.format.name, options)
+    refuse_losses(planned, selected, target.format.name, options)
     return replace(target, carried=carried, plan=planned, origin=False)
 
 
@@ -209,7 +209,7 @@ def _write_record(sink: Sink, done: Done, execution: Execution, workers: Workers
     from converter.conversion.recording import make_record
 
     with ExitStack() as files:
-        made = make_record(done.target.chosen, done.tree, files, workers)
+        made = make_record(done.target.selected, done.tree, files, workers)
         execution.run([made.node])
         sink.attach(made.attachment)
 

@@ -52,7 +52,7 @@ def select_images(source: Source, location: Location, options: Options) -> list[
         raise Usage(f'--all-images cannot be used for the one image "{asked}": leave out its name or the option')
     names = source.names() if options.all_images else (location.name,)
     current_limits().require("images", len(names), "images")
-    chosen = []
+    selected = []
     for one in names:
         known = formats.with_media_type(source.fetch(_resolve(source, one)))
         root = known.descriptor
@@ -70,7 +70,7 @@ def select_images(source: Source, location: Location, options: Options) -> list[
         attached = found.attached
         if options.remove_signatures:
             attached = signatures.without_signatures(attached, source.fetch)
-        chosen.append(
+        selected.append(
             SelectedImage(
                 name=one,
                 root=root,
@@ -85,8 +85,8 @@ def select_images(source: Source, location: Location, options: Options) -> list[
             )
         )
     if options.content_trust and options.keeps_origin:
-        return _with_content_trust(chosen, options.content_trust)
-    return chosen
+        return _with_content_trust(selected, options.content_trust)
+    return selected
 
 
 def platforms_of(options: Options) -> tuple[str, ...]:
@@ -110,24 +110,24 @@ def _resolve(source: Source, name: str) -> Descriptor:
         raise NotFound(f"{error.fact}; or --all-images") from None
 
 
-def _with_content_trust(chosen: list[SelectedImage], files: Mapping[str, bytes]) -> list[SelectedImage]:
+def _with_content_trust(selected: list[SelectedImage], files: Mapping[str, bytes]) -> list[SelectedImage]:
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
-    found = [with_referrers(one, _documents_of(files, one), [one.root.digest]) for one in chosen]
-    if all(one.attached == was.attached for one, was in zip(found, chosen, strict=True)):
+    found = [with_referrers(one, _documents_of(files, one), [one.root.digest]) for one in selected]
+    if all(one.attached == was.attached for one, was in zip(found, selected, strict=True)):
         fact = "the documents say nothing about this image: expected root.json, and targets with its digest"
         raise Usage(f"{fact} (--content-trust)")
     return found
 
 
-def _documents_of(files: Mapping[str, bytes], chosen: SelectedImage) -> ReferrerListing:
+def _documents_of(files: Mapping[str, bytes], selected: SelectedImage) -> ReferrerListing:
     """The documents that refer to one image, as attachments; none if none refers to it."""
     from converter.trust import artifact, content_trust
 
-    if not content_trust.list_manifest(files, chosen.fetch(chosen.root).read()):
+    if not content_trust.list_manifest(files, selected.fetch(selected.root).read()):
         return _Artifacts((), {})
-    made = artifact.content_trust(files, chosen.root)
+    made = artifact.content_trust(files, selected.root)
     manifest = made.original.manifest
-    attachment = Attachment(subject=chosen.root.digest, descriptor=manifest.descriptor)
+    attachment = Attachment(subject=selected.root.digest, descriptor=manifest.descriptor)
     return _Artifacts((attachment,), {blob.descriptor.digest: blob for blob in (*made.blobs, manifest)})
 
 
@@ -147,14 +147,14 @@ class _Artifacts:
         return [attachment for attachment in self.attached if attachment.subject == subject]
 
 
-def with_referrers(chosen: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
+def with_referrers(selected: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
     """The same image with what refers to the subjects in ``listing``."""
     found = attachments.find_attachments(listing, subjects)
     return replace(
-        chosen,
-        attached=(*chosen.attached, *found.attached),
-        unread=(*chosen.unread, *found.losses),
-        fetch=attachments.fetch_from_either(listing, chosen.fetch),
+        selected,
+        attached=(*selected.attached, *found.attached),
+        unread=(*selected.unread, *found.losses),
+        fetch=attachments.fetch_from_either(listing, selected.fetch),
     )
 
 

@@ -85,7 +85,7 @@ def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> t
 
 
 def carry_attachments(
-    chosen: SelectedImage,
+    selected: SelectedImage,
     node: Node,
     there: Iterable[Made],
     destination: Location,
@@ -98,18 +98,18 @@ def carry_attachments(
     Signed profiles go along to what ``node`` makes of their images, unless a configuration was changed on request, as
     do those in ``profiles``.
     """
-    if not chosen.attached and not profiles:
+    if not selected.attached and not profiles:
         return Carried()
     from converter.conversion import carried_profiles
     from converter.conversion.target_attachments import adapted
     from converter.trust import stored_signatures
 
-    attached, fetch = chosen.attached, chosen.fetch
+    attached, fetch = selected.attached, selected.fetch
     subjects = {made.descriptor.digest: made.descriptor for made in there}
     stated: tuple[Statement, ...] = ()
-    if destination.attached and not chosen.settings.changes:
+    if destination.attached and not selected.settings.changes:
         changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
-        stated, whole = carried_profiles.find_statements(changed, chosen.item, chosen.root, node, fetch)
+        stated, whole = carried_profiles.find_statements(changed, selected.item, selected.root, node, fetch)
         attached = tuple(
             one
             for one in attached

@@ -58,7 +58,7 @@ def check_capacity(destinations: Sequence[Location], images: int) -> None:
 
 
 def becomes_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> bool:
-    """Whether a Docker image has to become one of OCI, since its layers are to be zstd and no format was chosen."""
+    """Whether a Docker image has to become one of OCI, since its layers are to be zstd and no format was given."""
     if settings.to or settings.compress is None or settings.compress.codec != "zstd":
         return False
     if "oci" not in destination.kind.formats or types.DOCKER_LAYER_ZSTD in accepts:
@@ -86,10 +86,10 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
         return formats.reader_of(item.original.manifest.descriptor.media_type)
     own = "" if item.original is None else item.original.format.removesuffix("-v1")
-    chosen = formats.writer(asked or (own if own in holds else holds[0]))
-    if chosen.single_file_name and isinstance(item, Index):
-        raise Usage(f"cannot write {chosen.single_file_name} for several platforms: choose one with --platform")
-    return chosen
+    writer = formats.writer(asked or (own if own in holds else holds[0]))
+    if writer.single_file_name and isinstance(item, Index):
+        raise Usage(f"cannot write {writer.single_file_name} for several platforms: choose one with --platform")
+    return writer
 
 
 def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
@@ -107,9 +107,9 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
         yield Loss(field="layers", reason=reason, kept="LayerSources")
 
 
-def shown_format(destination: Location, chosen: Writer) -> str:
+def shown_format(destination: Location, writer: Writer) -> str:
     """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
-    return "docker" if destination.kind.docker_unpacks else chosen.name
+    return "docker" if destination.kind.docker_unpacks else writer.name
 
 
 def asked_for(location: Location) -> str:

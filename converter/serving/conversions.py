@@ -284,7 +284,7 @@ class Conversions:
         sink = ImageStoreSink(self.store, _accepts(job))
         (done,) = self._run(job, sink)
         # The tag may have moved since it was looked at: what was read says what the result was made from.
-        root = done.target.chosen.root
+        root = done.target.selected.root
         made = sink.kept(self.key(job, replace(found, root=root)))
         if job.options.wanted is None:
             return made

@@ -60,18 +60,18 @@ class SavedCheck:
 
     def _chains(self, name: str) -> bool:
         """Check the images from before Docker 1.10, or the one of a name; returns whether there was any."""
-        chosen = [
+        tops = [
             top for top, names in self._archive.chains if not name or full_reference(name) in map(full_reference, names)
         ]
         chains = Chains(self._medium, self._findings)
-        for top in chosen:
+        for top in tops:
             self._blobs.image()
             files = [f"{layer}/layer.tar" for layer in reversed(list(chains.of(top)))]
             layers = [self._layer(file, file, file) for file in files]
             whole = [layer.entries for layer in layers if layer is not None and layer.complete]
             if len(whole) == len(layers):
                 cross_layer_links.report_dangling(whole)
-        return bool(chosen)
+        return bool(tops)
 
     def _row(self, row: SavedImage, number: int) -> None:
         claim = path_of_member(_MANIFEST, f"/{number}/Config")

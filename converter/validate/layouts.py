@@ -37,9 +37,9 @@ class LayoutCheck:
             self._walk.descriptor(row, path_of_member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)
         ]
         self._names(entries)
-        chosen = self._chosen(name, entries) if name else None
+        named = self._digests_named(name, entries) if name else None
         for number, entry in enumerate(entries):
-            if entry is not None and (chosen is None or entry.digest in chosen):
+            if entry is not None and (named is None or entry.digest in named):
                 self._walk.item(entry, path_of_member(INDEX, f"/manifests/{number}"), f"manifests/{number}")
         self._attached(entries)
         if not name:
@@ -63,7 +63,7 @@ class LayoutCheck:
                 self._findings.add("oci/layout-name", claim, fact)
             seen.setdefault(key, number)
 
-    def _chosen(self, name: str, entries: list[Descriptor | None]) -> frozenset[Digest]:
+    def _digests_named(self, name: str, entries: list[Descriptor | None]) -> frozenset[Digest]:
         """The digests of the image of that name and of its referrers."""
         try:
             root = self._layout.resolve(name).digest

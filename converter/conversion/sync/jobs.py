@@ -125,15 +125,15 @@ def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
         saved = source.unpacked
         place = recognised(place, source)
     takes = entry.takes or (lambda _name: True)
-    chosen = [name for name in names if takes(name) and not is_of_attachment(name)]
-    unnamed = [name for name in chosen if name.startswith("@")]
-    if unnamed and len(unnamed) < len(chosen) and not saved:
+    selected = [name for name in names if takes(name) and not is_of_attachment(name)]
+    unnamed = [name for name in selected if name.startswith("@")]
+    if unnamed and len(unnamed) < len(selected) and not saved:
         # When a name moves in a layout, the image that had it stays, unnamed. In a docker save archive, all were
         # requested.
-        fact = f"{len(unnamed)} of {len(chosen)} images in {place} have no name and are left out"
+        fact = f"{len(unnamed)} of {len(selected)} images in {place} have no name and are left out"
         report(Warned(f"{fact}: {place}:{unnamed[0]} is the first of them"))
-        chosen = [name for name in chosen if name not in unnamed]
-    yield from (_at_reference(place, name) for name in chosen)
+        selected = [name for name in selected if name not in unnamed]
+    yield from (_at_reference(place, name) for name in selected)
 
 
 def _is_named(place: Location) -> bool:

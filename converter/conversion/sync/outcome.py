@@ -53,7 +53,7 @@ class Outcome:
             destination=str(job.destination),
             state=done.state,
             digest=str(done.tree.made.descriptor.digest) if done.tree.made else "",
-            source_digest=str(done.target.chosen.root.digest),
+            source_digest=str(done.target.selected.root.digest),
             changed_by=done.changed_by,
             format=done.target.format.name,
             before=sum(input_size(one.leaf) for one in layers),
