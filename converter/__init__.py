@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Unpack
 
-    from converter.comparison import Difference
+    from converter.compare_images import Difference
+    from converter.compare_references import diff
     from converter.conversion import LayerResult, Options, Result, TargetResult
     from converter.conversion.keywords import Keywords
     from converter.conversion.sync.outcome import Outcome, Summary
-    from converter.differences import diff
     from converter.errors import (
         AlreadyExists,
         CalledOff,
@@ -131,8 +131,8 @@ __all__ = [
 _HOMES = {
     "converter.conversion.sync.outcome": ("Outcome", "Summary"),
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult"),
-    "converter.comparison": ("Difference",),
-    "converter.differences": ("diff",),
+    "converter.compare_images": ("Difference",),
+    "converter.compare_references": ("diff",),
     "converter.opened_reference": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.content": ("Compression", "Known", "Layer"),

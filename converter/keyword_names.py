@@ -1,4 +1,4 @@
-"""Messages name the options of the command line; those for callers from Python name its keyword arguments instead."""
+"""Messages for callers from Python: keyword arguments in place of options of the command line."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from converter.model.image import Image, Index
 from converter.model.limits import size
 
 if TYPE_CHECKING:
-    from converter.comparison import Difference
+    from converter.compare_images import Difference
     from converter.opened_reference import OpenedReference
     from converter.streams.tar.records import Records
     from converter.usage import TreeNode
@@ -64,7 +64,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     """
     flags().failed = UNKNOWN
     check_reports()
-    from converter.differences import differences
+    from converter.compare_references import differences
     from converter.opened_reference import reading
     from converter.streams.tar.records import Records
 
@@ -91,7 +91,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict[str, list[TreeNode]]:
     """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
-    from converter.differences import by_platform, one_image
+    from converter.compare_references import by_platform, one_image
 
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
         of_a, of_b = by_platform(a), by_platform(b)
@@ -208,7 +208,7 @@ def _sign(rows: list[Difference]) -> tuple[str, str]:
 
 def difference(row: bytes) -> Difference:
     """Read back a difference that ``command`` stored."""
-    from converter.comparison import Difference
+    from converter.compare_images import Difference
 
     path, what, a, b = json.loads(row)
     return Difference(path=path, what=what, a=a, b=b)

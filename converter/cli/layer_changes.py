@@ -66,7 +66,7 @@ def blob_of(layer: Layer) -> dict[str, Any]:
 
 def contents(opened: OpenedReference, report: Report) -> LayerChanges | None:
     """Read the layers of an image, or of the one of an index that this machine would run. None: there is no image."""
-    from converter.differences import watched
+    from converter.compare_references import watched
     from converter.streams.uncompressed import uncompressed_layer
     from converter.usage import usage
 

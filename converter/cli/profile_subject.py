@@ -81,7 +81,7 @@ class Profiled:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """How a container of it is started."""
-        from converter.comparison import run_config
+        from converter.compare_images import run_config
 
         if not self.location.kind.is_tree:
             return run_config(self.image.config)
@@ -106,8 +106,8 @@ class Profiled:
             if self.directory is not None:
                 with within(self.reference):
                     return _of_directory(self.directory, counted, report, self.own)
-            from converter.comparison import file_tree
-            from converter.differences import watched
+            from converter.compare_images import file_tree
+            from converter.compare_references import watched
             from converter.profile.contents import of_layers
 
             with file_tree(self.image, watched(report, self.image)) as listing:

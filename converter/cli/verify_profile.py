@@ -18,7 +18,7 @@ from converter.profile.contents import Scope
 from converter.verification.profile_check import ProfileResult, check_profile
 
 if TYPE_CHECKING:
-    from converter.comparison import Difference
+    from converter.compare_images import Difference
     from converter.verification.wanted import Wanted
 
 ATTACHED = "attached"

@@ -1,4 +1,4 @@
-"""Typed access to the members of JSON objects; an error's trail names the member, and whoever reads adds the rest."""
+"""Typed access to the members of JSON objects; an error's trail names the member, and the caller adds the rest."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from converter.comparison import Difference, changed_members, changed_properties, type_name
+from converter.compare_images import Difference, changed_members, changed_properties, type_name
 from converter.errors import Invalid, Unsupported, within
 from converter.profile import mtree
 from converter.profile.contents import UNDESCRIBED, Contents

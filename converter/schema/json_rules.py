@@ -1,4 +1,4 @@
-"""The rules ``json/…``: syntax, UTF-8, numbers, keys, depth and size, whatever a document means (RFC 8259)."""
+"""The rules ``json/…`` for documents of any kind: syntax, UTF-8, numbers, keys, depth and size (RFC 8259)."""
 
 from __future__ import annotations
 

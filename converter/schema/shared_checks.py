@@ -1,4 +1,4 @@
-"""Checks that several families share, of times, digests, histories, ports, media types and URLs; how they are made."""
+"""Checks that documents of several families share: times, digests, histories, ports, media types and URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page for people at ``/``: what there is, whose it is, and how to pull it; no network."""
+"""The page at ``/``, for people: which images there are, who signed them, and how to pull them."""
 
 from __future__ import annotations
 

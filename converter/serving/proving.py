@@ -1,4 +1,4 @@
-"""Whether what is served is what was signed, as ``verify`` would say of it."""
+"""Proves that a served image is what was signed, as ``verify`` would."""
 
 from __future__ import annotations
 

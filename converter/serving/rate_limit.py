@@ -1,4 +1,4 @@
-"""How often a client may ask: so many requests a second, and a burst of those of ten seconds."""
+"""Limits how often a client may ask: so many requests a second, and ten times as many at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends connections without a thread of their own: those whose request does not end, and those that were answered."""
+"""One thread that ends connections: those whose request takes too long, and those that were answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sources do alike: most of them, those of one image, those that only list names, and those that wrap another."""
+"""Base classes of sources: of most of them, of one image, of a list of names, and around another source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of layers: one of all, their media types, and for a proof, their compression."""
+"""Edits of layers: squashed into one, other media types, and, for a proof, the compression that the target has."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from converter.comparison import Difference, file_tree, run_config
+from converter.compare_images import Difference, file_tree, run_config
 from converter.errors import ConverterError, Untrusted
 from converter.model import media_types as types
 from converter.model.frozen import frozen

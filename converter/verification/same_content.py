@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from converter.comparison import compare_trees
+from converter.compare_images import compare_trees
 from converter.errors import Invalid, Untrusted
 from converter.model.document import dump_json, json_pointer, load_object
 from converter.model.frozen import frozen

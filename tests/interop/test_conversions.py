@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.comparison import compare_images
+from converter.compare_images import compare_images
 from converter.formats import docker_v1
 from converter.model.digest import Digest
 from converter.model.image import Image

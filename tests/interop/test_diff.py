@@ -10,7 +10,7 @@ import pytest
 
 import converter
 from converter.cli.main import main
-from converter.comparison import compare_trees, file_tree
+from converter.compare_images import compare_trees, file_tree
 from converter.streams.tar import fields
 from tests import naive_tree
 from tests.interop.images import Layout

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 import converter
-from converter.comparison import compare_trees, file_tree
+from converter.compare_images import compare_trees, file_tree
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.model.platform import ALL_PLATFORMS

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from converter.comparison import compare_images
+from converter.compare_images import compare_images
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.image import Image

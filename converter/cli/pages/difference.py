@@ -14,7 +14,7 @@ from converter.pages import data, render
 from converter.usage import TreeNode, files_below, find_node
 
 if TYPE_CHECKING:
-    from converter.comparison import Difference
+    from converter.compare_images import Difference
 
 MOST_SHOWN = 2000
 """The most paths on the page; the JSON has all."""

@@ -1,4 +1,4 @@
-"""When each step of a conversion began and ended, noted from its events for the report."""
+"""The times of the steps of a conversion, taken from its events, for the report."""
 
 from __future__ import annotations
 

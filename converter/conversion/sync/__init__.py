@@ -1,4 +1,4 @@
-"""Many images: runs the jobs of entries, with bounds on concurrent images and on requests to a host."""
+"""Runs many jobs, with bounds on images at a time and on requests to a host."""
 
 from __future__ import annotations
 

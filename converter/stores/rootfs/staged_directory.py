@@ -1,4 +1,4 @@
-"""A directory that appears at once and replaces nothing: only nothing or an empty directory may be in its place."""
+"""A directory that appears at once and replaces nothing: its place must be free, or an empty directory."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from converter.cli.diff import settings
 from converter.cli.main import main
 from converter.cli.pages.steps import Step, Stopwatch
-from converter.comparison import Difference
+from converter.compare_images import Difference
 from converter.events import Event, Finished, Planned, Started
 from converter.pages import percent, seconds
 from tests.builders import add_image, add_index, tar

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from converter.comparison import Difference, compare_configurations, compare_images
+from converter.compare_images import Difference, compare_configurations, compare_images
 from converter.errors import DigestMismatch, Invalid
 from converter.model import media_types as types
 from converter.model.content import GZIP, Derived, Layer, known_bytes

@@ -8,7 +8,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from converter.comparison import Difference, compare_images
+from converter.compare_images import Difference, compare_images
 from converter.errors import Unsupported, Usage, within
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Blocks, Known, source_blobs
