@@ -158,6 +158,8 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -
     values["platforms"] = values.get("platforms") or ALL_PLATFORMS
     options = Options(**values, wanted=wanted_from_options(), store=store_from_options())
     entries = list(_entries(sources, configs, options, rename))
+    if not entries:
+        raise Usage(f"nothing to serve: {', '.join(map(str, configs))} names no source")
     server = Server(entries, ServerSettings(**settings), options, log=_logger(), report=warner())
     try:
         with server:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from converter.conversion import Options
-from converter.errors import Unsupported, Usage, from_system
+from converter.errors import Unsupported, Usage, from_system, within
 from converter.events import Report, Warned, silent
 from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
@@ -86,6 +86,8 @@ class Server:
 
             self._gates.append(Htpasswd(settings.htpasswd).refuse)
         entries = list(entries)
+        for entry in entries:
+            _check_target(entry)
         policies = frozenset(policy_of(one.options) for one in entries)
         kept = settings.store, settings.store_size, policies
         if settings.shared is None:
@@ -186,6 +188,16 @@ def _check_exposure(settings: ServerSettings) -> None:
         raise Usage("a key without a certificate: add --tls-cert")
     if settings.certificate is None and not settings.insecure and not _is_loopback(settings.host):
         raise Usage(f"plain HTTP on {settings.host}: add --tls-cert and --tls-key, or --insecure")
+
+
+def _check_target(entry: SyncEntry) -> None:
+    """Raise Usage for what none of its images could become, rather than refuse each when it is asked for."""
+    options = entry.options
+    with within(str(entry.source)):
+        if options.to == "aci":
+            raise Usage("registries cannot hold ACIs: leave out --to aci, rkt gets them by discovery in any case")
+        if options.to == "docker" and options.compress is not None and options.compress.codec == "zstd":
+            raise Usage("Docker manifests cannot hold zstd layers: use --to oci or --compress gzip")
 
 
 def _is_loopback(host: str) -> bool:

@@ -105,6 +105,11 @@ SYNC_FILES = {
     "sign": "images:\n- from: rootfs:.\n  sign: k\n",
     "none": "images:\n- from: oci:nosuch\n",
     "word": "listen: 127.0.0.1:0\nimages:\n- from: rootfs:.\n",
+    "member": "images:\n- from: rootfs:.\n  squish: yes\n",
+    "no-image": "images: []\n",
+    "zstd": "images:\n- from: rootfs:.\n  format: docker\n  compress: zstd\n",
+    "aci": "defaults:\n  format: aci\nimages:\n- from: rootfs:.\n",
+    "twice": "images:\n- from: rootfs:a\n  rename: app:1\n- from: rootfs:b\n  rename: app:1\n",
 }
 
 
@@ -164,6 +169,26 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
         pytest.param("serve --config none.yaml", "none.yaml: nosuch: no such file or directory", id="a missing source"),
         pytest.param("serve --config word.yaml", "besides defaults and images is a registry", id="an unknown setting"),
         pytest.param(
+            "serve --config member.yaml", 'line 3: images.0: unknown member "squish" (docs', id="a wrong word"
+        ),
+        pytest.param("serve --config no-image.yaml", "nothing to serve: no-image.yaml names no source", id="no image"),
+        pytest.param(
+            "serve --config zstd.yaml",
+            "rootfs:.: Docker manifests cannot hold zstd layers: use --to oci or --compress gzip\n",
+            id="zstd for Docker",
+        ),
+        pytest.param(
+            "serve rootfs:. --to docker --compress zstd:3", "hold zstd layers: use --to oci or", id="on the line"
+        ),
+        pytest.param(
+            "serve --config aci.yaml", "rootfs:.: registries cannot hold ACIs: leave out --to aci, rkt", id="ACIs"
+        ),
+        pytest.param(
+            "serve --config twice.yaml",
+            "rootfs:a:@0 and rootfs:b:@0 would both become docker://localhost/app:1: use other names (--rename",
+            id="one name for two sources",
+        ),
+        pytest.param(
             "serve a --listen 5000", "with a port up to 65535 (did you mean 127.0.0.1:5000?)", id="a port alone"
         ),
         pytest.param(
@@ -197,6 +222,8 @@ def test_a_reference_that_says_too_little_or_too_much(
         (tmp_path / file).write_bytes(data)
     for name, text in SYNC_FILES.items():
         (tmp_path / f"{name}.yaml").write_text(text)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
     assert main(line.split()) in (1, 2)
     shown = capsys.readouterr().err
     assert told in shown
