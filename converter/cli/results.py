@@ -38,13 +38,15 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
     }
 
 
-def _layer(layer: LayerResult) -> dict[str, str | None]:
+def _layer(layer: LayerResult) -> dict[str, Any]:
     return {
         "source": _text(layer.source),
         "target": _text(layer.target),
         "diff_id": _text(layer.diff_id),
         "relation": layer.relation,
         "reason": layer.reason,
+        "sources": [{"digest": str(one.digest), "size": one.size if one.size >= 0 else None} for one in layer.sources],
+        "size": layer.size,
     }
 
 

@@ -82,7 +82,15 @@ def test_the_document_of_json(asked: dict[str, Any], here: Path, capsys: pytest.
                 ],
                 "signatures": [],
                 "layers": [
-                    {"source": str(LAYER), "target": None, "diff_id": None, "relation": "squashed", "reason": ""}
+                    {
+                        "source": str(LAYER),
+                        "target": None,
+                        "diff_id": None,
+                        "relation": "squashed",
+                        "reason": "",
+                        "sources": [],
+                        "size": None,
+                    }
                 ],
                 "size": 2048,
                 "seconds": 1.25,
