@@ -92,7 +92,27 @@ def test_podman_pulls_and_runs(server: Server, small_oci: Layout, tmp_path: Path
     same_tree(f"docker-archive:{tmp_path}/saved.tar", small_oci)
 
 
-def test_oras_pulls_and_lists(server: Server) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_oras_pulls_images(server: Server, small_oci: Layout, tmp_path: Path, name: str) -> None:
+    need("oras")
+    run("oras", "copy", "--from-plain-http", f"{server.host}/{name}:1", "--to-oci-layout", f"{tmp_path}/out:1")
+    same_tree(f"oci:{tmp_path}/out:1", small_oci)
+
+
+def test_oras_pulls_the_files_of_an_artifact(registry: Registry, tmp_path: Path) -> None:
+    need("oras")
+    note = tmp_path / "note.txt"
+    note.write_text("not an image")
+    push = ["push", "--plain-http", "--artifact-type", "application/vnd.example.note"]
+    run("oras", *push, f"{registry.host}/notes:1", "note.txt:text/plain", cwd=tmp_path)
+    with converter.serve(
+        f"docker://{registry.host}/notes", folder=tmp_path / "kept", compress="zstd", store=PLAIN
+    ) as gateway:
+        run("oras", "pull", "--plain-http", f"{gateway.host}/notes:1", "--output", tmp_path / "got")
+    assert (tmp_path / "got/note.txt").read_bytes() == note.read_bytes()
+
+
+def test_oras_lists_and_deletes_nothing(server: Server) -> None:
     need("oras")
     assert run("oras", "repo", "ls", "--plain-http", server.host).split() == sorted(NAMES)
     assert run("oras", "repo", "tags", "--plain-http", f"{server.host}/layout").split() == ["1"]
