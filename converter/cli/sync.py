@@ -71,7 +71,8 @@ def command(
     """Copy the images listed in FILE to their destinations, or all images at SOURCE to DEST.
 
     FILE is skopeo's sync YAML, or the richer form that `transship` adds to it. SOURCE is a repository, a registry
-    (docker://HOST/), a layout, an archive, docker-daemon:, or a directory of images (dir:DIRECTORY, aci:DIRECTORY).
+    (docker://HOST/), a layout, an archive, docker-daemon:, or a folder of images: of any kind if there is no transport
+    before it, or of one (docker-archive:FOLDER, aci:FOLDER).
 
     Without --overwrite, a file that exists is replaced only if it is an image of the same kind, and a report never
     is. Shared content is fetched and converted once, and what the target has is not sent again. An interrupted run

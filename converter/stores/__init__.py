@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from os import PathLike
@@ -72,12 +73,15 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     try:
         source: Source = _module(SOURCES, location, "read").open_source(location, options)
     except (NotFound, Invalid) as error:
-        kind = location.kind  # an ACI and a tree are only read later
-        if kind.access == "path" and kind.keeps_roots and location.path not in STDIN:
-            from converter.stores.recognise import transport_at
+        kind = location.kind  # of an ACI, the content is only read later
+        if kind.access == "path" and not kind.is_tree and location.path not in STDIN:
+            from converter.stores.recognise import first_in, transport_at
 
             meant = transport_at(location.path, replace(options, problems=RAISE_FIRST))
-            error.fact += f" (try {meant}:{location.path})" if meant not in ("", location.transport) else ""
+            if meant not in ("", location.transport):
+                error.fact += f" (try {meant}:{location.path})"
+            elif not meant and (first := first_in(location.path)):
+                error.fact += f" (images are in it, such as {first}: `transship sync` takes all)"
         raise
     return source
 
@@ -122,12 +126,22 @@ def files_read(location: Location) -> Iterator[str | PathLike[str]]:
 
 
 def images_below(location: Location) -> Iterable[str]:
-    """The paths of the images below a directory that is none itself; empty for any other place.
+    """The paths of the images below a directory that is none itself; empty for any other place. Without a transport,
+    there may be images of any kind.
 
     Raises NotFound if there is none of the kind that the transport has.
     """
     module = import_module(f"converter.stores.{SOURCES[location.transport]}")
-    found: Iterable[str] = module.images_below(location.path) if hasattr(module, "images_below") else ()
+    try:
+        found: Iterable[str] = module.images_below(location) if hasattr(module, "images_below") else ()
+    except NotFound as error:
+        if location.transport:
+            from converter.stores import recognise
+
+            with suppress(NotFound):
+                recognise.images_below(replace(location, transport=""))
+                error.fact += f" (for images of any kind: {location.path}, without {location.transport}:)"
+        raise
     return found
 
 

@@ -65,15 +65,21 @@ def beside(location: Location) -> tuple[Path, ...]:
     return () if location.path in STDIN else (signature_path(path), origin_path(path), *paths_below(path))
 
 
-def images_below(path: str) -> list[str]:
+def images_below(location: Location) -> list[str]:
     """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
-    if not Path(path).is_dir():
+    from converter.stores.folders import require_some
+
+    path = Path(location.path)
+    if not path.is_dir():
         return []
-    found = acis_below(Path(path))
-    if not found:
-        raise NotFound(f"no *.aci file below {path}")
+    return require_some([str(file) for file in whole_acis_below(path)], "*.aci file", location.path)
+
+
+def whole_acis_below(folder: Path) -> list[Path]:
+    """As ``acis_below``, without those that others are layered over."""
+    found = acis_below(folder)
     below = {part for file in found for part in paths_below(file)}
-    return [str(file) for file in found if file not in below]
+    return [file for file in found if file not in below]
 
 
 class AciFile(SingleSource):

@@ -41,14 +41,15 @@ _OURS = re.compile(
 )
 
 
-def images_below(path: str) -> list[str]:
+def images_below(location: Location) -> list[str]:
     """The images below a directory that is none, as ``skopeo sync`` writes them; the directory itself if there is none.
 
     An image is recognised by its manifest (skopeo(1), dir:).
     """
-    if Path(path, MANIFEST).is_file():
+    path = Path(location.path)
+    if (path / MANIFEST).is_file():
         return []
-    return sorted(folder for folder, _, names in walk_directory(Path(path)) if MANIFEST in names) or [path]
+    return sorted(folder for folder, _, names in walk_directory(path) if MANIFEST in names) or [location.path]
 
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
@@ -80,6 +81,8 @@ class DirectoryImage(SingleSource):
             problems.report(Invalid(f"unknown version (expected {expected!r})"), VERSION, "dir/version")
         data, media_type = b"", ""
         with problems.at(MANIFEST):
+            if self._medium.size(MANIFEST) is None:
+                raise NotFound(f"no such file: {self.where} is not a dir: image")
             data = self._medium.read_document(MANIFEST)
             media_type = _media_type(data)
         self._root = Descriptor.of(data, media_type)

@@ -15,6 +15,7 @@ from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.disk import disk_errors
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
+from converter.stores.folders import ARCHIVES, found_below, is_image_folder, require_some
 from converter.stores.media import Medium
 from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
@@ -56,6 +57,15 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     if aci:
         return AciFile(path, file)
     return _layout_or_saved(TarMedium(path, file), options)
+
+
+def images_below(location: Location) -> list[str]:
+    """What may be an image below a directory that is none, whatever its kind. Raises NotFound if there is nothing."""
+    path = Path(location.path)
+    if not path.is_dir() or is_image_folder(path):
+        return []
+    acis = set(aci_file.whole_acis_below(path))
+    return require_some(found_below(location.path, taken=acis.__contains__), "images", location.path)
 
 
 def beside(location: Location) -> tuple[Path, ...]:
@@ -111,15 +121,20 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
         if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):
             medium.where = f"oci:{medium.where}" if is_directory else f"oci-archive:{medium.where}"
             return OciLayout(medium, options.problems)
+        if is_directory and (first := first_in(medium.where)):
+            raise Invalid(f"{medium.where} is a folder of images: name one, as in {first} (`transship sync` takes all)")
         fact = f"{medium.where} is not an image of a known kind: expected a layout, an archive or an ACI"
-        if not is_directory:
-            fact += f" (the tar of a root file system: rootfs:{medium.where})"
-        else:
-            fact += " (a directory of images, for `transship sync`: dir:PATH or aci:PATH)"
-        raise Invalid(fact)
+        raise Invalid(f"{fact} (the {'' if is_directory else 'tar of a '}root file system: rootfs:{medium.where})")
     except BaseException:
         medium.close()
         raise
+
+
+def first_in(folder: str) -> str:
+    """The first in a directory, not below, that may be an image; empty if there is none."""
+    with disk_errors(folder, "read"):
+        found = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
+    return next((str(one) for one in found if one.name.endswith((*ARCHIVES, ".aci")) or is_image_folder(one)), "")
 
 
 def _has_manifest(path: Path) -> bool:

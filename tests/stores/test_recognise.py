@@ -60,7 +60,8 @@ def test_another_transport_is_told_which_one_reads_it(kind: Kind, other: str, tm
 @pytest.mark.parametrize("transport", ["aci", "oci-archive"])
 def test_a_folder_is_no_file(transport: str, tmp_path: Path) -> None:
     disk.aci(tmp_path / "a.aci")
-    with pytest.raises(Invalid, match="is a directory: name a file in it, or copy all of them with `transship sync`"):
+    told = rf"is a directory: expected a file \(images are in it, such as {tmp_path}/a.aci: `transship sync` takes all"
+    with pytest.raises(Invalid, match=told):
         source_at(transport, tmp_path)
 
 
@@ -93,7 +94,13 @@ def test_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConverterError, match=r"not an image of a known kind.* `transship sync`: dir:PATH"):
+    with pytest.raises(ConverterError, match=r"not an image of a known kind.* \(the root file system: rootfs:"):
+        source_at("", tmp_path)
+
+
+def test_a_folder_of_images_says_which_are_in_it(tmp_path: Path) -> None:
+    disk.aci(tmp_path / "a.aci")
+    with pytest.raises(ConverterError, match=r"is a folder of images: name one, as in \S+/a\.aci \(`transship sync`"):
         source_at("", tmp_path)
 
 

@@ -421,7 +421,7 @@ def test_directories_are_images_again_under_the_names_they_had(
     assert theirs["one/app"].tags == {"1": ours["team/app"].tags["1"]}
 
 
-@pytest.mark.parametrize("transport, fact", [("dir", "no file manifest.json"), ("aci", "no *.aci file below")])
+@pytest.mark.parametrize("transport, fact", [("dir", "is not a dir: image"), ("aci", "no *.aci file below")])
 def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, fact: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 

@@ -84,6 +84,8 @@ def destination_of(to: Location, called: SourceName, template: str) -> Location:
     """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
     if to.name:
         raise Usage(f"destination {to} has the name of an image: leave it out")
+    if "{host}" in template and not called.host:
+        raise Invalid(f'the image names no host for "{template}": leave out {{host}}')
     name = called.rendered(template)
     if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable():
         raise Invalid(f'invalid name "{name[:200]}": expected parts between slashes, none of them empty, "." or ".."')

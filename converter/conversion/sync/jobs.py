@@ -67,6 +67,9 @@ def _images(entries: Iterable[SyncEntry], report: Report) -> Iterator[tuple[Sync
         try:
             if entry.source.is_registry:
                 yield from filter(_has_tags, _images(_repositories(entry), report))
+            elif (below := _places_below(entry)) is not None:
+                for found in _images(below, report):
+                    yield found if isinstance(found, Unlisted) else (entry, found[1])
             else:
                 for source in list(_named_sources(entry, report)):
                     yield entry, source
@@ -81,6 +84,28 @@ def _repositories(entry: SyncEntry) -> list[SyncEntry]:
         names = registry.names()
     rename = entry.rename or FROM_REGISTRY
     return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
+
+
+def _places_below(entry: SyncEntry) -> list[SyncEntry] | None:
+    """The archives and layouts below a folder, of which each may have several images; None for any other source."""
+    place = entry.source
+    if place.name or (place.transport and place.kind.holds != "several"):
+        return None
+    found = images_below(place)
+    if found:
+        _require_outside(entry)
+        if entry.references:
+            raise Usage(f"{place} is a folder: name the archive or layout in it to choose tags from")
+    return [replace(entry, source=replace(place, path=path)) for path in found] or None
+
+
+def _require_outside(entry: SyncEntry) -> None:
+    """Raise Usage if what is written would be among the sources of the next run."""
+    place, to = entry.source, entry.to
+    if to.kind.access == "path" and place.transport in ("", to.transport):
+        folder = os.path.realpath(place.path)
+        if os.path.commonpath((folder, os.path.realpath(to.path))) == folder:
+            raise Usage(f"{to} is inside {place}, where the next run would find it as a source: choose another folder")
 
 
 def _has_tags(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
@@ -109,7 +134,9 @@ def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     if one or place.kind.access == "discovery" or (place.kind.access == "engine" and place.path):
         yield place  # an image, not a place of several
         return
-    if found := images_below(place):
+    if found := list(images_below(place)):
+        if found != [place.path]:
+            _require_outside(entry)
         yield from (replace(place, path=path) for path in found)
         return
     if entry.references:

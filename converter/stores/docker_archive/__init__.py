@@ -19,7 +19,7 @@ from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
 
-__all__ = ["DockerArchive", "DockerArchiveSink", "open_sink", "open_source", "written"]
+__all__ = ["DockerArchive", "DockerArchiveSink", "images_below", "open_sink", "open_source", "written"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
@@ -33,6 +33,13 @@ def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
     """Write a new archive."""
     file = OutFile(Path(location.path), options.overwriting("docker-archive"))
     return DockerArchiveSink(TarTarget(file, options.epoch))
+
+
+def images_below(location: Location) -> list[str]:
+    """The archives below a directory into which none was unpacked. Raises NotFound if there is none."""
+    from converter.stores.folders import archives_below
+
+    return archives_below(location.path)
 
 
 def written(location: Location) -> dict[Path, Kind]:

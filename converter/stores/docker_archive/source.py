@@ -24,7 +24,6 @@ from converter.stores.docker_archive.manifest_json import SavedImage
 from converter.stores.docker_archive.repositories import Chains
 from converter.stores.image_names import ImageNames, ListedImage, full_reference
 from converter.stores.media import Medium
-from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
 
 
@@ -61,8 +60,6 @@ class DockerArchive(BaseSource):
                 self.chains = Chains(medium, problems).images()
                 if not self.chains:
                     fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
-                    if isinstance(medium, DirectoryMedium):
-                        fact += " (archives in it: list each in a file for `transship sync`)"
                     problems.report(NotFound(fact), "")
         except BaseException:
             medium.close()

@@ -170,8 +170,7 @@ def open_bytes(path: Path) -> int:
             if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
                 return source
             if stat.S_ISDIR(mode):
-                way = "name a file in it, or copy all of them with `transship sync`"
-                raise Invalid(f"{printable_path(path)} is a directory: {way}")
+                raise Invalid(f"{printable_path(path)} is a directory: expected a file")
             if str(path) not in STDIN:
                 raise Invalid(f"{printable_path(path)} is not a regular file (standard input is -)")
             target = spool.spool_blocks(_piped(source))

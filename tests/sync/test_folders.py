@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import converter
+from converter.conversion.job import Job
+from converter.conversion.sync.jobs import Unlisted, plan_jobs
+from converter.errors import Usage
+from tests.builders import add_image
+from tests.builders.memory import MemoryStore
+from tests.cli.conftest import put
+from tests.sync.entries import entry
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an image of each kind, and files that are none."""
+    store = MemoryStore()
+    put(store, add_image(store), "team/app:1", where=str(tmp_path / "made"))
+    places = ("docker-archive:{}/saved.tar:team/saved:1", "oci-archive:{}/sub/packed.tar:team/packed:2", "aci:{}/a.aci")
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for place in (*places, "oci:{}/sub/layout:team/layout:3", "dir:{}/sub/directory:4"):
+        converter.convert(f"oci:{tmp_path}/made", place.format(tmp_path / "in"))
+    (tmp_path / "in" / "README.txt").write_text("no image")
+    return tmp_path / "in"
+
+
+def names(source: str, to: str = "oci:out") -> list[str]:
+    return [job.destination.name for job in plan_jobs([entry(source, to)]) if isinstance(job, Job)]
+
+
+@pytest.mark.parametrize(
+    "start, found",
+    [
+        pytest.param("", ["app:1", "saved:1", "directory:4", "layout:3", "packed:2"], id="without a transport, all"),
+        pytest.param("docker-archive:", ["saved:1", "packed:2"], id="archives, which docker load reads all"),
+        pytest.param("oci-archive:", ["saved:1", "packed:2"], id="archives of layouts, as docker save writes, too"),
+        pytest.param("oci:", ["layout:3"], id="layouts"),
+        pytest.param("dir:", ["directory:4"], id="directories"),
+        pytest.param("aci:", ["app:1"], id="ACIs"),
+    ],
+)
+def test_a_folder_stands_for_the_images_below_it(folder: Path, start: str, found: list[str]) -> None:
+    assert names(f"{start}{folder}") == found
+
+
+def test_a_file_that_is_no_image_is_one_that_fails(folder: Path) -> None:
+    (folder / "broken.tar").write_bytes(b"nothing of the kind")
+    found = list(plan_jobs([entry(f"docker-archive:{folder}", "oci:out")]))
+    assert [type(one) for one in found] == [Unlisted, Job, Job]
+
+
+def _remove_archives(folder: Path) -> None:
+    (folder / "saved.tar").unlink()
+    (folder / "sub" / "packed.tar").unlink()
+
+
+def _remove_all(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize(
+    "start, remove, told",
+    [
+        pytest.param(
+            "docker-archive:",
+            _remove_archives,
+            r"no archives \(\*\.tar, .*\) below \S+ \(for images of any kind: \S+/in, without docker-archive:\)",
+            id="of other kinds alone",
+        ),
+        pytest.param("docker-archive:", _remove_all, r"no archives \(.*\) below \S+/in$", id="of archives"),
+        pytest.param("oci:", _remove_all, r"no OCI layouts below \S+/in$", id="of layouts"),
+        pytest.param("aci:", _remove_all, r"no \*\.aci file below \S+/in$", id="of ACIs"),
+        pytest.param("", _remove_all, r"no images below \S+/in$", id="of anything"),
+    ],
+)
+def test_an_empty_folder_fails(folder: Path, start: str, remove: Callable[[Path], None], told: str) -> None:
+    remove(folder)
+    (found,) = plan_jobs([entry(f"{start}{folder}", "oci:out")])
+    assert isinstance(found, Unlisted)
+    with pytest.raises(type(found.error), match=told):
+        raise found.error
+
+
+@pytest.mark.parametrize(
+    "start, to",
+    [
+        pytest.param("aci:", "aci:{}", id="the folder itself"),
+        pytest.param("docker-archive:", "docker-archive:{}/new", id="a new one in it"),
+        pytest.param("", "oci:{}/layout", id="a layout among images of all kinds"),
+        pytest.param("aci:", "aci:{}/../in/new", id="spelled in another way"),
+    ],
+)
+def test_what_would_be_a_source_of_the_next_run_is_refused(folder: Path, start: str, to: str) -> None:
+    with pytest.raises(Usage, match="where the next run would find it as a source: choose another folder"):
+        names(f"{start}{folder}", to.format(folder))
+
+
+@pytest.mark.parametrize(
+    "start, to",
+    [
+        pytest.param("aci:", "oci:{}/layout", id="of another kind"),
+        pytest.param("aci:", "aci:{}-new", id="beside it"),
+    ],
+)
+def test_a_destination_that_is_no_source_may_be_anywhere(folder: Path, start: str, to: str) -> None:
+    assert len(list(plan_jobs([entry(f"{start}{folder}", to.format(folder))]))) == 1
+
+
+def test_tags_are_chosen_from_one_archive_not_from_a_folder(folder: Path) -> None:
+    asked = replace(entry(f"docker-archive:{folder}", "oci:out"), references=("team/saved:1",))
+    with pytest.raises(Usage, match="is a folder: name the archive or layout in it to choose tags from"):
+        list(plan_jobs([asked]))
+
+
+def test_a_host_that_no_image_names_cannot_be_in_its_new_name(folder: Path) -> None:
+    found = plan_jobs([entry(f"docker-archive:{folder}/saved.tar", "oci:out", "{host}/{repository}")])
+    (image,) = found
+    assert isinstance(image, Unlisted)
+    assert image.error.fact == 'the image names no host for "{host}/{repository}": leave out {host}'
