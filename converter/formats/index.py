@@ -21,6 +21,7 @@ from converter.formats.manifest import (
     set_annotations,
     written_by,
 )
+from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, descriptors
 from converter.model.document import dump_json
@@ -68,16 +69,15 @@ def _names(entries: Sequence[IndexEntry]) -> list[str]:
 
 
 def _named(node: Node, name: str, named: dict[Leaf, Leaf]) -> Node:
-    """The node with this name before the labels of its leaves; one that an earlier entry also has, stays the same."""
-    if not isinstance(node, Write):
-        return node
-    inputs = (
-        named.setdefault(one, replace(one, label=f"{name} {one.label}"))
-        if isinstance(one, Copy | Make) and one.label
-        else one
-        for one in node.inputs
-    )
-    return replace(node, inputs=tuple(inputs))
+    """The node with this name before the labels of its leaves; one that an earlier entry also has, stays the same.
+
+    A manifest and its configuration name the same leaves, which have to stay equal.
+    """
+    if isinstance(node, Copy | Make):
+        return named.setdefault(node, replace(node, label=f"{name} {node.label}")) if node.label else node
+    if node.media_type in types.INDEXES:
+        return node  # its leaves have their names from its own entries
+    return replace(node, inputs=tuple(_named(one, name, named) for one in node.inputs))
 
 
 @frozen(kw_only=False)
