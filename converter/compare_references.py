@@ -18,7 +18,7 @@ from converter.model.reference import Reference
 from converter.opened_reference import OpenedReference, reading
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import closing
-from converter.transform.platforms import one_platform, read_whole, select_platforms
+from converter.transform.platforms import one_platform, read_whole_index, select_platforms
 
 IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
 """What ``ignore`` takes → the property of a file."""
@@ -99,7 +99,7 @@ def by_platform(opened: OpenedReference) -> dict[str, Image]:
     """The images of an index, by platform; repeated platforms are numbered."""
     found: dict[str, Image] = {}
     with within(opened.reference):
-        for image in images_of(read_whole(opened.item, opened.read)):
+        for image in images_of(read_whole_index(opened.item, opened.read)):
             name = str(image.platform.normalised())
             found[name if name not in found else f"{name}#{len(found)}"] = image
     return found

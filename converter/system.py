@@ -54,7 +54,7 @@ def begin_writing(fd: int, offset: int, size: int) -> None:
         advise(fd, offset, size, getattr(os, "POSIX_FADV_DONTNEED", 0))
 
 
-def entry(directory: int, name: bytes) -> bytes:
+def entry_path(directory: int, name: bytes) -> bytes:
     """A path of a file in an open directory, for calls that take no ``dir_fd``."""
     return b"%b/%d/%b" % (OPEN_FILES.encode(), directory, name)
 

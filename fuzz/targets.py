@@ -46,7 +46,7 @@ from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions
 from converter.streams.tar.tree import list_tree
 from converter.trust import libtrust, notation, openpgp_message, rekor
-from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem, public_key, subject_of
+from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem, public_key, subject_name
 from converter.trust.check import ONE_VERDICT, check_one
 from converter.trust.cose import Sign1
 from converter.trust.dsse import open_envelope
@@ -226,7 +226,7 @@ def certificates(data: bytes) -> None:
         load_der(data)
     chain = load_pem(data)
     for one in chain:
-        subject_of(one)
+        subject_name(one)
         is_issued_by(one, chain[0])
         with suppress(ConverterError):
             public_key(one)

@@ -16,7 +16,7 @@ from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
 from converter.transform.layers import squash_layers
-from converter.transform.platforms import one_platform, read_whole, some_platforms
+from converter.transform.platforms import one_platform, read_whole_index, some_platforms
 from tests.builders import CONFIG, OCI, add_image, add_index
 from tests.builders.memory import MemorySource, MemoryStore
 
@@ -125,7 +125,7 @@ def test_the_whole_index_is_read_with_what_it_nests() -> None:
     shelf = Shelf()
     outer = shelf.store.named["app:1"]
     add_index(shelf.store, [outer.to_json()])
-    item = read_whole(shelf.index(), shelf.read)
+    item = read_whole_index(shelf.index(), shelf.read)
     assert isinstance(item, Index)
     assert architectures(item.entries[0].item or item) == ["amd64", "arm64", "unknown"]
 
@@ -135,7 +135,7 @@ def test_indexes_nested_too_deep_are_refused() -> None:
     for _ in range(9):
         add_index(shelf.store, [shelf.store.named["app:1"].to_json()])
     with pytest.raises(LimitExceeded, match="9 indexes within each other: at most 8"):
-        read_whole(shelf.index(), shelf.read)
+        read_whole_index(shelf.index(), shelf.read)
     with pytest.raises(LimitExceeded, match="9 indexes within each other: at most 8"):
         one_platform(shelf.index(), AMD64, shelf.read)
 

@@ -92,13 +92,13 @@ def _image(opened: OpenedReference) -> Image | None:
 
 def _of_index(opened: OpenedReference, index: Index) -> Image | None:
     from converter.cli.profile_subject import image_of
-    from converter.transform.platforms import read_whole
+    from converter.transform.platforms import read_whole_index
 
     try:
         return image_of(opened, None)
     except ConverterError:
         pass
     try:
-        return next(images_of(read_whole(index, opened.read)), None)
+        return next(images_of(read_whole_index(index, opened.read)), None)
     except ConverterError:
         return None

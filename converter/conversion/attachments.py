@@ -20,7 +20,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.plan import Copy, Node, forecast
 from converter.ports import Fetch
-from converter.transform.platforms import read_whole
+from converter.transform.platforms import read_whole_index
 
 MAX_DEPTH = 4
 """Signatures can be signed, and attestations attested; they are followed to this depth."""
@@ -133,7 +133,7 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
         return plan_artifact(_as_oci_artifact(known, source.fetch))
     if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
         read = formats.item_reader(source.fetch)
-        return formats.encode_mixed(read_whole(read(attachment.descriptor), read), frozenset())
+        return formats.encode_mixed(read_whole_index(read(attachment.descriptor), read), frozenset())
     return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")
 
 

@@ -63,7 +63,7 @@ class Assignment:
         host, repository = written_place(self.job)
         layer = isinstance(self.leaf, Copy) and self.leaf.find_diff_id
         how = self.how or ("layer" if layer else "blob")
-        return f"move-{blob_of(self.leaf).descriptor.digest}-{how}-{host}/{repository if self.apart else ''}"
+        return f"move-{leaf_blob(self.leaf).descriptor.digest}-{how}-{host}/{repository if self.apart else ''}"
 
 
 @frozen
@@ -168,7 +168,7 @@ class RemoteMaker:
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """As in Maker."""
         del inputs
-        memory, digest = self._shared.memory, blob_of(leaf).descriptor.digest
+        memory, digest = self._shared.memory, leaf_blob(leaf).descriptor.digest
         # What a document says about a blob is not known before the blob was read.
         asked = replace(leaf, diff_id=None)
         if isinstance(asked, Copy):
@@ -186,7 +186,7 @@ class RemoteMaker:
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
         remote, memory = self._shared.remote, self._shared.memory
         assert remote is not None
-        size, root = input_size(leaf), blob_of(leaf).descriptor.digest
+        size, root = input_size(leaf), leaf_blob(leaf).descriptor.digest
         asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
         answer = remote.run(asked, self._report)
         (made,) = answer.made
@@ -195,7 +195,7 @@ class RemoteMaker:
         return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
 
 
-def blob_of(leaf: Leaf) -> Known:
+def leaf_blob(leaf: Leaf) -> Known:
     """The one blob that a leaf is made from."""
     content = leaf.content
     if isinstance(content, Derived):
@@ -217,7 +217,7 @@ def _is_of_one_blob(leaf: Leaf) -> bool:
 
 def _with_bytes(leaf: Leaf, fetch: Fetch) -> Leaf:
     """The leaf with the bytes of its blob."""
-    blob = fetch(blob_of(leaf).descriptor)
+    blob = fetch(leaf_blob(leaf).descriptor)
     if isinstance(leaf, Copy):
         return replace(leaf, content=blob)
     assert isinstance(leaf.content, Derived)

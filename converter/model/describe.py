@@ -37,12 +37,12 @@ def _item(item: Item) -> Document:
 
 def image(item: Image) -> Document:
     """One image; layers and history base first."""
-    return {"kind": "image", "platform": platform(item.platform)} | _without_empty(
+    return {"kind": "image", "platform": describe_platform(item.platform)} | _without_empty(
         created=item.created,
         author=item.author,
         config=config(item.config),
         layers=[layer(one) for one in item.layers],
-        history=[history(one) for one in item.history],
+        history=[describe_history(one) for one in item.history],
         annotations=dict(item.annotations),
         foreign=_describe_foreign(item),
         original=original(item.original),
@@ -63,7 +63,7 @@ def _describe_foreign(item: Image) -> Document:
 
 def index(item: Index) -> Document:
     """Several images, with the items of its entries where they have been read."""
-    return {"kind": "index", "entries": [entry(one) for one in item.entries]} | _without_empty(
+    return {"kind": "index", "entries": [describe_entry(one) for one in item.entries]} | _without_empty(
         annotations=dict(item.annotations), original=original(item.original)
     )
 
@@ -78,19 +78,19 @@ def artifact(item: Artifact) -> Document:
     )
 
 
-def entry(item: IndexEntry) -> Document:
+def describe_entry(item: IndexEntry) -> Document:
     """One entry of an index."""
     return {"descriptor": descriptor(item.descriptor)} | _without_empty(item=_item(item.item) if item.item else None)
 
 
 def layer(item: Layer) -> Document:
     """One layer: what it is, or what it would be made of."""
-    return content(item.content) | _without_empty(
+    return describe_content(item.content) | _without_empty(
         diff_id=str(item.diff_id) if item.diff_id else "", annotations=dict(item.annotations)
     )
 
 
-def content(item: Content) -> Document:
+def describe_content(item: Content) -> Document:
     """A descriptor, or the recipe for bytes still to be made."""
     if isinstance(item, Known):
         return descriptor(item.descriptor)
@@ -108,7 +108,7 @@ def descriptor(item: Descriptor) -> Document:
         | _without_empty(
             urls=list(item.urls),
             annotations=dict(item.annotations),
-            platform=platform(item.platform) if item.platform else None,
+            platform=describe_platform(item.platform) if item.platform else None,
             artifact_type=item.artifact_type,
             data=base64.b64encode(item.data).decode() if item.data else None,
             other=_plain_json(item.other),
@@ -116,7 +116,7 @@ def descriptor(item: Descriptor) -> Document:
     )
 
 
-def platform(item: Platform) -> Document:
+def describe_platform(item: Platform) -> Document:
     """The platform that the programs run on."""
     return {"os": item.os, "architecture": item.architecture} | _without_empty(
         variant=item.variant, os_version=item.os_version, os_features=list(item.os_features)
@@ -140,7 +140,7 @@ def config(item: RunConfig) -> Document:
     }
 
 
-def history(item: History) -> Document:
+def describe_history(item: History) -> Document:
     """One step of a build."""
     return _without_empty(
         created=item.created,

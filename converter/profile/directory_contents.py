@@ -25,7 +25,7 @@ from converter.model.limits import KIB, MIB, current_limits
 from converter.profile.contents import Contents, Line, Scope, line_of
 from converter.profile.mtree import File
 from converter.stores.disk import printable_path
-from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, FoundFile, content
+from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, FoundFile, read_content
 from converter.streams.blocks import ClosedOnExit
 from converter.streams.tar import fields
 from converter.streams.tar.node import Node
@@ -165,7 +165,7 @@ def _file_digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) ->
             f"at most {most} are allowed (limit: holes)"
         )
     hasher = sha256()
-    for block in content(found, BLOCK):
+    for block in read_content(found, BLOCK):
         hasher.update(block)
     digest = hasher.digest()
     if status.st_nlink > 1:

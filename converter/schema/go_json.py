@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.model.document import go_key, json_pointer
 from converter.model.frozen import frozen
-from converter.schema.kinds import files_of, schema_file, subschemas
+from converter.schema.kinds import schema_file, schema_files_of, subschemas
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
@@ -186,6 +186,6 @@ def _zero(subschemas: list[Subschema]) -> Any:
 
 @cache
 def _member_names(kind: str) -> tuple[frozenset[str], frozenset[str]]:
-    schemas = (one for file in files_of(kind) for one in subschemas(schema_file(file)))
+    schemas = (one for file in schema_files_of(kind) for one in subschemas(schema_file(file)))
     exact = frozenset(name for one in schemas for name in one.get("properties", {}))
     return exact, frozenset(map(go_key, exact))

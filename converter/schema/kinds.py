@@ -44,7 +44,9 @@ def schema_of(kind: str) -> dict[str, Any]:
 def bundled_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind with everything it refers to embedded (core specification, section 9.3); raises Usage."""
     root = schema_of(kind)
-    embedded = {name: copy.deepcopy(schema_file(name)) for name in sorted(files_of(kind)) if name != f"{kind}.json"}
+    embedded = {
+        name: copy.deepcopy(schema_file(name)) for name in sorted(schema_files_of(kind)) if name != f"{kind}.json"
+    }
     for one in embedded.values():
         del one["$schema"]
     if embedded:
@@ -77,7 +79,7 @@ def subschemas(value: Any) -> Iterator[dict[str, Any]]:
 
 
 @cache
-def files_of(kind: str) -> frozenset[str]:
+def schema_files_of(kind: str) -> frozenset[str]:
     """The schema files that a kind refers to, directly or indirectly, and its own."""
     found, waiting = {f"{kind}.json"}, [f"{kind}.json"]
     while waiting:

@@ -145,7 +145,7 @@ class Conversions:
         """The image of a job, converted if it is not there yet. Raises what conversions raise."""
         found = self._found(job)
         key = self.key(job, found)
-        name, tag = name_of(job)
+        name, tag = served_name(job)
         kept = self.store.image(key)
         if kept is None:
             kept = self._awaited(self._converting, key, lambda: self._made(job, found))
@@ -256,7 +256,7 @@ class Conversions:
             return Resolved(at=at, seen=seen, error=error)
 
     def _made(self, job: Job, found: Resolved) -> ServedImage:
-        key, name = self.key(job, found), name_of(job)[0]
+        key, name = self.key(job, found), served_name(job)[0]
         if (kept := self.store.bring(key, name)) is not None:
             return kept
         with self.store.locked(key, lambda: self._stopped), self._turns:
@@ -278,7 +278,7 @@ class Conversions:
                 self.seconds += time.monotonic() - began
                 with self._lock:
                     del self._under_way[key]
-            return self.store.add(made, *name_of(job))
+            return self.store.add(made, *served_name(job))
 
     def _converted(self, job: Job, found: Resolved) -> ServedImage:
         sink = ImageStoreSink(self.store, _accepts(job))
@@ -344,7 +344,7 @@ def without_policy(job: Job) -> Job:
     return replace(job, options=replace(job.options, wanted=None))
 
 
-def name_of(job: Job) -> tuple[str, str]:
+def served_name(job: Job) -> tuple[str, str]:
     """The repository and the tag, or the digest, under which a job is served."""
     path = job.destination.path
     name = ImageName.parse(path.removesuffix(".aci") if job.destination.kind.has_acis else path).tagged()

@@ -112,7 +112,7 @@ def files_written(location: Location) -> Mapping[Path, Kind]:
     Usage.
     """
     module = _module(SINKS, location, "written")
-    found: Mapping[Path, Kind] = module.written(location) if hasattr(module, "written") else {}
+    found: Mapping[Path, Kind] = module.written_files(location) if hasattr(module, "written_files") else {}
     return found
 
 
@@ -122,7 +122,7 @@ def files_read(location: Location) -> Iterator[str | PathLike[str]]:
         return
     yield Rootfs(location.path) if location.kind.is_tree else location.path
     module = import_module(f"converter.stores.{SOURCES[location.transport]}")
-    yield from module.beside(location) if hasattr(module, "beside") else ()
+    yield from module.files_beside(location) if hasattr(module, "files_beside") else ()
 
 
 def images_below(location: Location) -> Iterable[str]:

@@ -51,7 +51,7 @@ def open_sink(location: Location, options: StoreOptions) -> AciSink:
     return AciSink(Path(location.path), options)
 
 
-def written(location: Location) -> dict[Path, Kind]:
+def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes or removes, with what they hold, except dependencies, whose digests name them."""
     path = Path(location.path)
     if is_stream(path):
@@ -59,7 +59,7 @@ def written(location: Location) -> dict[Path, Kind]:
     return {path: "aci", signature_path(path): "signature", origin_path(path): "oci-archive"}
 
 
-def beside(location: Location) -> tuple[Path, ...]:
+def files_beside(location: Location) -> tuple[Path, ...]:
     """The files next to an ACI that reading it may read as well: what refers to it, and what it was layered over."""
     path = Path(location.path)
     return () if location.path in STDIN else (signature_path(path), origin_path(path), *paths_below(path))
@@ -95,9 +95,9 @@ class AciFile(SingleSource):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            beside = self.__dict__.pop("_beside", None)
-            if beside is not None:
-                beside.close()
+            files_beside = self.__dict__.pop("_beside", None)
+            if files_beside is not None:
+                files_beside.close()
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest == self.root.digest:
@@ -303,7 +303,7 @@ class AciSink:
 
     def _require(self) -> None:
         """Raise AlreadyExists if a file next to the image may not be replaced either."""
-        for path, kind in written(Location(transport="aci", path=str(self._path))).items():
+        for path, kind in written_files(Location(transport="aci", path=str(self._path))).items():
             if path != self._path:
                 self._options.overwriting(kind).require(path)
 

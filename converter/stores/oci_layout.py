@@ -69,7 +69,7 @@ def images_below(location: Location) -> list[str]:
     return layouts_below(location.path) if location.kind.folder else archives_below(location.path)
 
 
-def written(location: Location) -> dict[Path, Kind]:
+def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold; a layout is added to."""
     return {} if location.kind.folder else {Path(location.path): "oci-archive"}
 

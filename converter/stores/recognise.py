@@ -68,9 +68,9 @@ def images_below(location: Location) -> list[str]:
     return require_some(found_below(location.path, taken=acis.__contains__), "images", location.path)
 
 
-def beside(location: Location) -> tuple[Path, ...]:
+def files_beside(location: Location) -> tuple[Path, ...]:
     """As of an ACI, which it may be."""
-    return aci_file.beside(location)
+    return aci_file.files_beside(location)
 
 
 def transport_at(path: str, options: StoreOptions) -> str:
@@ -115,7 +115,7 @@ def _open_path(text: str) -> int:
 def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
     is_directory = isinstance(medium, DirectoryMedium)
     try:
-        if medium.size(manifest_json.NAME) is not None or repositories.is_there(medium):
+        if medium.size(manifest_json.NAME) is not None or repositories.has_repositories(medium):
             medium.where = f"docker-archive:{medium.where}"  # as a name of an image can be added to it
             return DockerArchive(medium, options.problems)
         if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):

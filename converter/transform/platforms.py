@@ -24,7 +24,7 @@ def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
     them, but for an image that states no platform, which gets the first. Raises NotFound.
     """
     if tuple(platforms) == ALL_PLATFORMS:
-        return read_whole(item, read)
+        return read_whole_index(item, read)
     asked = [Platform.parse(text) for text in platforms]
     if isinstance(item, Index):
         return one_platform(item, asked[0], read) if len(asked) == 1 else some_platforms(item, asked, read)
@@ -48,7 +48,7 @@ def lost_attestations(whole: Item, item: Item) -> Iterator[Loss]:
             yield Loss(field="attestations", reason=reason)
 
 
-def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
+def read_whole_index(item: Item, read: Read, depth: int = 0) -> Item:
     """An index with all its entries read; raises LimitExceeded where indexes are nested too deep."""
     if not isinstance(item, Index):
         return item
@@ -58,7 +58,7 @@ def read_whole(item: Item, read: Read, depth: int = 0) -> Item:
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
             child = entry.item if entry.item is not None else read(entry.descriptor)
-            entries.append(replace(entry, item=read_whole(child, read, depth + 1)))
+            entries.append(replace(entry, item=read_whole_index(child, read, depth + 1)))
     return replace(item, entries=tuple(entries))
 
 
@@ -84,7 +84,7 @@ def some_platforms(item: Index, platforms: Sequence[Platform], read: Read) -> It
         for number, entry in enumerate(entries)
         if number in chosen or entry.descriptor.annotations.get(REFERENCE) in named
     ]
-    return read_whole(replace(item, entries=tuple(kept)), read)
+    return read_whole_index(replace(item, entries=tuple(kept)), read)
 
 
 def _best_offer(platform: Platform, offers: Sequence[Platform | None]) -> int:

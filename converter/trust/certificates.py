@@ -61,7 +61,7 @@ class Roots:
         self._check_signer(leaf)
         path = self._path(leaf, [*self.intermediates, *sent])
         if path is None:
-            raise Untrusted(f'certificate of "{subject_of(leaf)}" is not signed by a trusted root')
+            raise Untrusted(f'certificate of "{subject_name(leaf)}" is not signed by a trusted root')
         for place, one in enumerate(path):
             _check_time(one, at)
             if place:
@@ -70,7 +70,7 @@ class Roots:
 
     def _check_signer(self, leaf: x509.Certificate) -> None:
         """Raises Untrusted if the certificate does not name the required signer."""
-        who = subject_of(leaf)
+        who = subject_name(leaf)
         if self.identity and self.identity not in _names_in(leaf):
             raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
         if self.hostname and not any(_matches_host(name, self.hostname) for name in _hostnames(leaf)):
@@ -128,10 +128,10 @@ def public_key(certificate: x509.Certificate) -> PublicKeyTypes:
     try:
         return certificate.public_key()
     except malformed_errors():
-        raise Invalid(f'certificate of "{subject_of(certificate)}" has a key of an unknown kind') from None
+        raise Invalid(f'certificate of "{subject_name(certificate)}" has a key of an unknown kind') from None
 
 
-def subject_of(certificate: x509.Certificate) -> str:
+def subject_name(certificate: x509.Certificate) -> str:
     """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
     return next(iter(_names_in(certificate)), certificate.subject.rfc4514_string())
 
@@ -205,7 +205,7 @@ def _check_time(certificate: x509.Certificate, at: datetime) -> None:
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not start <= at <= end:
         raise Untrusted(
-            f'certificate of "{subject_of(certificate)}" is valid from {format_time(start)} to {format_time(end)}, '
+            f'certificate of "{subject_name(certificate)}" is valid from {format_time(start)} to {format_time(end)}, '
             f"not at {format_time(at)}"
         )
 
@@ -214,20 +214,20 @@ def _check_issuer(certificate: x509.Certificate, below: int) -> None:
     """Raises Untrusted if a certificate may not sign others; ``below`` counts the CAs between it and the signer."""
     _check_critical(certificate)
     if not _may_sign_code(certificate):
-        raise Untrusted(f'certificate signed by "{subject_of(certificate)}", a CA for another purpose')
+        raise Untrusted(f'certificate signed by "{subject_name(certificate)}", a CA for another purpose')
     constraints = extension_of(certificate, x509.BasicConstraints)
     length = None if constraints is None else constraints.value.path_length
     if constraints is None or not constraints.value.ca or (length is not None and length < below):
-        raise Untrusted(f'certificate signed by "{subject_of(certificate)}", which is not a CA that may do this')
+        raise Untrusted(f'certificate signed by "{subject_name(certificate)}", which is not a CA that may do this')
     usage = extension_of(certificate, x509.KeyUsage)
     if usage is not None and not usage.value.key_cert_sign:
-        raise Untrusted(f'certificate signed by "{subject_of(certificate)}", whose key must not sign certificates')
+        raise Untrusted(f'certificate signed by "{subject_name(certificate)}", whose key must not sign certificates')
 
 
 def _check_leaf(certificate: x509.Certificate) -> None:
 
     _check_critical(certificate)
-    who = subject_of(certificate)
+    who = subject_name(certificate)
     usage = extension_of(certificate, x509.KeyUsage)
     if usage is not None and not usage.value.digital_signature:
         raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')

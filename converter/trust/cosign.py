@@ -10,7 +10,7 @@ from functools import partial
 from converter.errors import Invalid, Untrusted
 from converter.model.members import decode_base64
 from converter.trust import rekor
-from converter.trust.certificates import der_of, load_pem, subject_of
+from converter.trust.certificates import der_of, load_pem, subject_name
 from converter.trust.claim import COSIGN, Claim
 from converter.trust.keys import Key, signature_matches
 from converter.trust.libraries import x509
@@ -86,8 +86,8 @@ def maker_of(
         trusted = replace(trusted, at=time_logged(replace(what, maker=der_of(leaf)), trusted))
     key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))
     if not signature_matches(key, what.raw, what.data):
-        raise Untrusted(f'signature was not made by the key of "{subject_of(leaf)}"')
-    return key, subject_of(leaf)
+        raise Untrusted(f'signature was not made by the key of "{subject_name(leaf)}"')
+    return key, subject_name(leaf)
 
 
 def note_on_log(signature: Signature, trusted: Trusted) -> str:

@@ -13,7 +13,7 @@ from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
 from converter.model.document import expect_type, load_object
 from converter.model.members import optional_member, required_member
-from converter.trust.certificates import load_x5c, public_key, subject_of
+from converter.trust.certificates import load_x5c, public_key, subject_name
 from converter.trust.keys import Key, jws_matches, require_strong
 from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
@@ -56,7 +56,7 @@ def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple
     if known is not None:
         return known, key.libtrust_id
     if chain and trusted.roots:
-        return trusted.certified(chain[0], chain[1:]), subject_of(chain[0])
+        return trusted.certified(chain[0], chain[1:]), subject_name(chain[0])
     raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
 
 

@@ -19,7 +19,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.members import require_only, required_member
 from converter.trust import cose
-from converter.trust.certificates import extension_of, is_issued_by, load_der, load_x5c, public_key, subject_of
+from converter.trust.certificates import extension_of, is_issued_by, load_der, load_x5c, public_key, subject_name
 from converter.trust.keys import jws_matches
 from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
@@ -56,12 +56,12 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     check_chain(envelope.chain, envelope.algorithm)
     key = trusted.certified(envelope.chain[0], envelope.chain[1:])
     if not jws_matches(key, envelope.algorithm, envelope.signature, envelope.signed):
-        raise Untrusted(f'signature was not made by the key of "{subject_of(envelope.chain[0])}"')
+        raise Untrusted(f'signature was not made by the key of "{subject_name(envelope.chain[0])}"')
     _check_attributes(envelope.attributes, trusted.at)
     _check_target(envelope.payload, found)
     note = trusted.check_nameless()
     return SignatureVerdict(
-        signature=signature, ok=True, signer=subject_of(envelope.chain[0]), key=key.source, reason=note
+        signature=signature, ok=True, signer=subject_name(envelope.chain[0]), key=key.source, reason=note
     )
 
 
@@ -148,9 +148,9 @@ def check_chain(chain: Sequence[x509.Certificate], algorithm: str) -> None:
     """
     for child, parent in pairwise(chain):
         if not is_issued_by(child, parent):
-            raise Invalid(f'chain of certificates: "{subject_of(parent)}" has not signed the one before it')
+            raise Invalid(f'chain of certificates: "{subject_name(parent)}" has not signed the one before it')
     if not is_issued_by(chain[-1], chain[-1]):
-        raise Invalid(f'chain of certificates ends with "{subject_of(chain[-1])}", which is not a root')
+        raise Invalid(f'chain of certificates ends with "{subject_name(chain[-1])}", which is not a root')
     _check_signer(chain[0])
     for one in chain[1:]:
         _check_ca(one)
@@ -161,7 +161,7 @@ def check_chain(chain: Sequence[x509.Certificate], algorithm: str) -> None:
 
 def _check_signer(certificate: x509.Certificate) -> None:
 
-    who = subject_of(certificate)
+    who = subject_name(certificate)
     constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
     if constraints is not None and constraints.value.ca:
         raise Invalid(f'signature by "{who}", which is a CA and not a signer')
@@ -184,7 +184,7 @@ def _check_signer(certificate: x509.Certificate) -> None:
 
 def _check_ca(certificate: x509.Certificate) -> None:
 
-    who = subject_of(certificate)
+    who = subject_name(certificate)
     constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
     if constraints is None or not constraints.critical or not constraints.value.ca:
         raise Invalid(f'certificate of "{who}": expected critical basic constraints of a CA')

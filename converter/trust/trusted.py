@@ -13,7 +13,7 @@ from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName
-from converter.trust.certificates import Roots, subject_of
+from converter.trust.certificates import Roots, subject_name
 from converter.trust.claim import digest_matches
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Key
@@ -70,7 +70,7 @@ class Trusted:
     def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
         if not self.roots:
-            raise Unchecked(f'no root was given for the certificate of "{subject_of(leaf)}" (--certificate-chain)')
+            raise Unchecked(f'no root was given for the certificate of "{subject_name(leaf)}" (--certificate-chain)')
         problem: Untrusted | None = None
         for one in self.roots:
             try:

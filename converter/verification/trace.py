@@ -23,7 +23,7 @@ from converter.model.reference import FULL_NAME, NAMES, Location
 from converter.ports import Fetch, Finder, Source
 from converter.streams.workers import Workers
 from converter.system import cores
-from converter.transform.platforms import read_whole
+from converter.transform.platforms import read_whole_index
 from converter.trust import origin_record
 from converter.trust.naming import name_of
 from converter.trust.origin_record import Evidence
@@ -53,7 +53,7 @@ class Trace:
 def item_at(fetch: Fetch, root: Descriptor) -> Item:
     """Read the image, or the index with all its images."""
     read = formats.item_reader(fetch)
-    return read_whole(read(root), read)
+    return read_whole_index(read(root), read)
 
 
 def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Proof:

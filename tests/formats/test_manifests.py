@@ -23,7 +23,7 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves_below
 from converter.ports import Format
 from converter.streams.squash import Flatten
-from converter.transform.platforms import Read, one_platform, read_whole
+from converter.transform.platforms import Read, one_platform, read_whole_index
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
 from tests.builders.memory import MemorySource, MemoryStore
 
@@ -195,7 +195,7 @@ def test_an_index_says_that_an_image_is_of_zstd(codec: Compression | None, told:
     zstd = Dialect(types.OCI_MANIFEST, types.OCI_CONFIG, types.OCI_LAYER_ZSTD, types.OCI_INDEX)
     first = add_image(store, zstd, tars=LAYERS[:1], name="")
     add_index(store, [{**first.to_json(), "annotations": {"x": "y", ZSTD_INSTANCE: "true"}}])
-    item = read_whole(decoded(store), reading(store))
+    item = read_whole_index(decoded(store), reading(store))
     plan = oci.encode(item, ANY, Settings(compress=codec))
     assert isinstance(plan, Write)
     made = forecast(plan.inputs[0]).made or Made(descriptor=Descriptor.of(b"new", types.OCI_MANIFEST))
@@ -346,7 +346,7 @@ def test_an_index_may_list_what_is_no_document(dialect: Dialect, _: Format) -> N
     store = MemoryStore()
     rows = [store.add(b"\x1f\x8b", dialect.layer), store.add(b"{}", "application/vnd.buildkit.cacheconfig.v0")]
     root = add_index(store, [row.to_json() for row in rows], dialect)
-    plan = formats.encode_mixed(read_whole(decoded(store), reading(store)), ANY)
+    plan = formats.encode_mixed(read_whole_index(decoded(store), reading(store)), ANY)
     assert rendered(plan) == store.blobs[root.digest]
     assert [(leaf.media_type, forecast(leaf).made) for leaf in leaves_below(plan)] == [
         (row.media_type, Made(descriptor=row)) for row in rows

@@ -14,7 +14,7 @@ from converter.profile import directory_contents
 from converter.profile.contents import Contents, Scope, of_layers
 from converter.profile.directory_contents import of_directory
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
-from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, content
+from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, read_content
 from converter.stores.rootfs.source import DirectoryLayer
 from converter.streams.tar.tree import list_tree
 
@@ -178,7 +178,7 @@ def read_while(change: Callable[[Path], None], place: Path) -> None:
     """Read all files; change something once a part of one has been read."""
     for found in DirectoryWalk(place, BY_PATH):
         if found.fd >= 0:
-            blocks = content(found, 1 << 20)
+            blocks = read_content(found, 1 << 20)
             next(blocks, None)
             if found.path == b"large":
                 change(place)

@@ -16,7 +16,7 @@ from converter.conversion import Options
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer, portable_job
 from converter.conversion.sync import Run, sync
-from converter.conversion.sync.cluster import require_same
+from converter.conversion.sync.cluster import require_same_versions
 from converter.conversion.sync.worker import do_assignment
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
@@ -441,7 +441,7 @@ def test_versions_are_compared(scheduler: dict[str, str | None], worker: dict[st
         "workers": {"tcp://w": {"packages": HERE | worker}},
     }
     if not fact:
-        require_same(found)
+        require_same_versions(found)
         return
     with pytest.raises(Unsupported, match=re.escape(f"{fact}, as here")):
-        require_same(found)
+        require_same_versions(found)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid, Untrusted
-from converter.trust.certificates import Roots, load_der, load_pem, public_key, subject_of
+from converter.trust.certificates import Roots, load_der, load_pem, public_key, subject_name
 from tests.trust.making import NOW, Chain, certificate, der, ecdsa, pem
 
 FULCIO, FULCIO_V2 = "1.3.6.1.4.1.57264.1.1", "1.3.6.1.4.1.57264.1.8"
@@ -88,8 +88,8 @@ def test_a_name_is_not_a_signature() -> None:
 
 
 def test_people_see_whose_it_is() -> None:
-    assert subject_of(Chain().leaf) == "CN=Signer"
-    assert subject_of(Chain(email="me@example.org").leaf) == "me@example.org"
+    assert subject_name(Chain().leaf) == "CN=Signer"
+    assert subject_name(Chain(email="me@example.org").leaf) == "me@example.org"
 
 
 def test_a_file_without_certificates() -> None:

@@ -64,7 +64,7 @@ class Cluster:
         self._client = _connect(self._address)
         try:
             found: Any = self._client.get_versions(packages=SAME)
-            require_same(found)
+            require_same_versions(found)
             require_same_program(self._client.run(prepare_worker, self._hosts.most, on_error="ignore"))
         except BaseException:
             self._client.close()
@@ -173,7 +173,7 @@ def _connect(address: str) -> Client:
     return client
 
 
-def require_same(found: Mapping[str, Any]) -> None:
+def require_same_versions(found: Mapping[str, Any]) -> None:
     """Raises Unsupported if a machine has other versions (``Client.get_versions``) than this one.
 
     A scheduler passes objects on without unpickling them, so packages that it lacks do not matter.

@@ -19,7 +19,7 @@ from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
 
-__all__ = ["DockerArchive", "DockerArchiveSink", "images_below", "open_sink", "open_source", "written"]
+__all__ = ["DockerArchive", "DockerArchiveSink", "images_below", "open_sink", "open_source", "written_files"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
@@ -42,6 +42,6 @@ def images_below(location: Location) -> list[str]:
     return archives_below(location.path)
 
 
-def written(location: Location) -> dict[Path, Kind]:
+def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold."""
     return {Path(location.path): "docker-archive"}

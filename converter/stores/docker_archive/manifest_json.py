@@ -59,7 +59,7 @@ def config_of(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     return descriptor
 
 
-def assemble(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
+def assemble_manifest(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     """A schema 2 manifest for an image that has none; afterwards ``blobs`` has all that it names.
 
     A plain layer is identified by its diff_id, which is verified on reading; a compressed one is read and hashed,

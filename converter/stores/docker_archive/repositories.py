@@ -92,7 +92,7 @@ def read_names(
     return None
 
 
-def is_there(medium: Medium) -> bool:
+def has_repositories(medium: Medium) -> bool:
     """Whether this is such an archive: the Engine wrote ``repositories`` only if an image was saved by name."""
     return medium.size(NAME) is not None or next(_layers(medium), None) is not None
 
@@ -101,7 +101,7 @@ def _layers(medium: Medium) -> Iterator[str]:
     return (name.partition("/")[0] for name in medium.names() if _JSON.fullmatch(name))
 
 
-def assemble(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:
+def assemble_manifest(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:
     """The manifest of an image, whose layers are read and hashed. Raises Invalid if they form no chain, NotFound."""
     layers, history, architecture = [], [], ""
     for layer in Chains(blobs.medium).of(top):

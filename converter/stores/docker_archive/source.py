@@ -162,7 +162,7 @@ class DockerArchive(BaseSource):
         if manifest is not None:
             roots[manifest.digest] = _always(manifest)
             return manifest
-        roots[config.digest] = lambda: manifest_json.assemble(self._blobs, row)
+        roots[config.digest] = lambda: manifest_json.assemble_manifest(self._blobs, row)
         return config
 
     def _chained(self) -> ArchiveImages:
@@ -170,7 +170,7 @@ class DockerArchive(BaseSource):
         offers = []
         for top, names in self.chains:
             stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
-            roots[stand_in.digest] = partial(repositories.assemble, self._blobs, top, names)
+            roots[stand_in.digest] = partial(repositories.assemble_manifest, self._blobs, top, names)
             offers.append(ListedImage(root=stand_in, names=names))
         positions = tuple(offer.root for offer in offers)
         return ArchiveImages(

@@ -28,7 +28,7 @@ from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.source import reference_in
-from converter.stores.registry.upload import Session, cancel_upload, is_there, session_of, upload_blob
+from converter.stores.registry.upload import Session, cancel_upload, has_blob, session_of, upload_blob
 from converter.stores.registry.wire import Request
 from converter.streams.blocks import read_whole
 
@@ -88,7 +88,7 @@ class RegistrySink:
         if is_document:
             found = self._manifests.has(descriptor.digest)
         else:
-            found = is_there(self._client, descriptor) or self._mount(descriptor.digest)
+            found = has_blob(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
             self._remember(descriptor.digest, is_document=is_document, sent=False)
         return found

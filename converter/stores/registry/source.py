@@ -18,7 +18,7 @@ from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.download import download_blob
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.paged_lists import list_tags
-from converter.stores.registry.upload import blob_size, is_there
+from converter.stores.registry.upload import blob_size, has_blob
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.streams import Block
 
@@ -75,7 +75,7 @@ class RegistrySource(BaseSource):
             document = self._manifests.get(descriptor.digest)
         if document is not None:
             return Known(descriptor.sized(len(document[1])), blocks_of(document[1]))
-        if descriptor.urls and not is_there(self._client, descriptor):
+        if descriptor.urls and not has_blob(self._client, descriptor):
             if not self._client.options.download_foreign:
                 return foreign_layer(descriptor, self._name.name)
             return Known(descriptor, lambda: self._foreign(descriptor))

@@ -207,7 +207,7 @@ class _Job:
         except (NotFound, Rejected):
             self._session = None
             return (
-                self._expected.digest if self._expected is not None and is_there(self._client, self._expected) else None
+                self._expected.digest if self._expected is not None and has_blob(self._client, self._expected) else None
             )
         offset = offset_of(answer.headers)
         if offset is None or offset > self._replay.size:
@@ -219,7 +219,7 @@ class _Job:
         return None
 
 
-def is_there(client: Client, descriptor: Descriptor) -> bool:
+def has_blob(client: Client, descriptor: Descriptor) -> bool:
     """Whether the repository has a blob; False if in doubt: uploading it will then tell why."""
     size = blob_size(client, descriptor.digest)
     return size is not None and (-1 in (size, descriptor.size) or size == descriptor.size)

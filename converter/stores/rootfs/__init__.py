@@ -43,7 +43,7 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     return FlatSink(path, options.overwriting()) if _is_flat(path) else RootfsSink(path, options)
 
 
-def written(location: Location) -> dict[Path, Kind]:
+def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold."""
     path = Path(location.path)
     return {path: ""} if not location.kind.is_bundle and _is_flat(path) else {}

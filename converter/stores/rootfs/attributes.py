@@ -84,7 +84,7 @@ class Setter:
         elif attributes.uid or attributes.gid:
             self.left_out["owners of links and pipes"] += 1
         for key, value in attributes.xattrs.items():
-            self._set(system.entry(directory, name), key, value)
+            self._set(system.entry_path(directory, name), key, value)
         if not link:
             # It was just created and is not a link, and nobody else can write to this directory.
             os.chmod(name, attributes.mode, dir_fd=directory)

@@ -95,7 +95,7 @@ class DirectoryWalk:
         return _Reading(self, root).files()
 
 
-def content(found: FoundFile, block: int) -> Iterator[bytes]:
+def read_content(found: FoundFile, block: int) -> Iterator[bytes]:
     """What a regular file holds. Raises Invalid if it changes meanwhile, StorageFailed."""
     left = found.status.st_size
     try:
@@ -228,7 +228,7 @@ class _Reading:
             self._walk.left_out["sockets"] += 1
             return None
         target = os.readlink(name, dir_fd=above.fd) if kind == fields.SYMLINK else b""
-        return self._found(self._path, kind, status, system.entry(above.fd, name), target)
+        return self._found(self._path, kind, status, system.entry_path(above.fd, name), target)
 
     def _regular(self, above: _Directory, name: bytes, inode: int) -> FoundFile | None:
         fd = os.open(name, READ | os.O_NOFOLLOW, dir_fd=above.fd)

@@ -26,7 +26,7 @@ from converter.model.platform import Platform
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import printable_path
 from converter.stores.media.directory_medium import DirectoryMedium
-from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, content
+from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
 from converter.streams.meter import Meter, metered
@@ -110,7 +110,7 @@ class DirectoryLayer:
                 headers.update(head)
                 yield head
                 if found.type == fields.FILE and not link:
-                    yield from content(found, COPY_BLOCK)
+                    yield from read_content(found, COPY_BLOCK)
                     if padding := padding_bytes(found.status.st_size):
                         yield padding
             finally:
