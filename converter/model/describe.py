@@ -91,7 +91,7 @@ def layer(item: Layer) -> Document:
 
 
 def describe_content(item: Content) -> Document:
-    """A descriptor, or the recipe for bytes still to be made."""
+    """A descriptor, or what bytes still to be made are made of."""
     if isinstance(item, Known):
         return descriptor(item.descriptor)
     assert isinstance(item, Derived)
