@@ -19,7 +19,7 @@ from converter.cli.flags import OneOf, common, flags
 from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
-from converter.cli.text import BOLD, GREEN, RED, YELLOW, json_text, show, show_json
+from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, json_text, show, show_json, show_parts
 from converter.errors import count
 from converter.model.image import Image, Index
 from converter.model.limits import size
@@ -143,39 +143,57 @@ def _split(path: str) -> tuple[str, str]:
 def show_differences(found: Iterable[Difference]) -> None:
     """Print the differences by directory, one line a path; those that differ only in their times are counted."""
     counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
-    place, others = "", 0
-    for path, rows in itertools.groupby(found, lambda one: one.path):
-        changes = list(rows)
-        if [one.what for one in changes] == ["mtime"]:
-            counts[TIME_ONLY] += 1
-            continue
-        folder, name = _split(path)
-        if (folder or path) != place:
-            place = folder or path
-            show(place, colour=BOLD)
+    others = 0
+    for folder, within in itertools.groupby(found, lambda one: _split(one.path)[0]):
+        paths = [list(rows) for _, rows in itertools.groupby(within, lambda one: one.path)]
         if not folder:
-            others += len(changes)
-            _show_settings(changes)
+            others += sum(map(len, paths))
+            _show_settings(paths)
             continue
-        sign, colour = _sign(changes)
-        counts[_KINDS[sign]] += 1
-        if sign == "~":
-            changes.sort(key=lambda one: one.what == "mtime")
-            show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour, fold=True)
-        else:
-            show(f"  {sign} {name} ({changes[0].a or changes[0].b})", colour=colour)
+        here = [_sign(rows)[0] for rows in paths]
+        for sign, what in _KINDS.items():
+            counts[what] += here.count(sign)
+        if any(here):
+            shown = f"  {_counted(here)}{_growth(paths)}" if len(here) - here.count("") > 1 else ""
+            show_parts((folder, BOLD), (shown, FAINT))
+            _show_paths(paths)
     counted = [f"{number:,} {what}" for what, number in counts.items() if number]
     alone = len(counted) == 1 and counts[TIME_ONLY] and not others
     counted += [count(others, "setting")] if others else []
     show(", ".join(counted) + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
 
 
-def _show_settings(rows: Sequence[Difference]) -> None:
+def _show_paths(paths: Iterable[list[Difference]]) -> None:
+    """Print the paths of a directory, but for those that differ only in their times."""
+    for changes in paths:
+        sign, colour = _sign(changes)
+        name = _split(changes[0].path)[1]
+        if sign == "~":
+            changes.sort(key=lambda one: one.what == "mtime")
+            show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour, fold=True)
+        elif sign:
+            show(f"  {sign} {name} ({changes[0].a or changes[0].b})", colour=colour)
+
+
+def _counted(signs: Sequence[str]) -> str:
+    """How many paths of a directory were added, removed and changed."""
+    return ", ".join(f"{signs.count(sign):,} {what}" for sign, what in _KINDS.items() if sign and sign in signs)
+
+
+def _growth(paths: Iterable[Sequence[Difference]]) -> str:
+    """By how many bytes the files grew or shrank that both sides have."""
+    grown = sum(one.b - one.a for rows in paths for one in rows if one.what == "size")
+    return f" ({'+' if grown > 0 else MINUS}{size(abs(grown))})" if grown else ""
+
+
+def _show_settings(places: Iterable[Sequence[Difference]]) -> None:
     """Print what is no file: settings, a line each, or an image that only one of two indexes has."""
-    for name, a, b in settings(rows):
-        sign, colour = ("-", RED) if b is None else ("+", GREEN) if a is None else ("~", YELLOW)
-        both = f"{value(a)} → {value(b)}" if sign == "~" else value(b if a is None else a)
-        show(f"  {sign} {name.removeprefix(rows[0].path + ' ')}: {both}", colour=colour, fold=True)
+    for rows in places:
+        show(rows[0].path, colour=BOLD)
+        for name, a, b in settings(rows):
+            sign, colour = ("-", RED) if b is None else ("+", GREEN) if a is None else ("~", YELLOW)
+            both = f"{value(a)} → {value(b)}" if sign == "~" else value(b if a is None else a)
+            show(f"  {sign} {name.removeprefix(rows[0].path + ' ')}: {both}", colour=colour, fold=True)
 
 
 def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
@@ -196,11 +214,15 @@ def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
 TIME_ONLY = "with only another time"
 """The word for paths of which nothing else differs."""
 
-_KINDS = {"+": "added", "-": "removed", "~": "changed"}
+_KINDS = {"+": "added", "-": "removed", "~": "changed", "": TIME_ONLY}
+
+MINUS = "\N{MINUS SIGN}"
 
 
-def _sign(rows: list[Difference]) -> tuple[str, str]:
-    """Whether a path was added, removed or changed, and the colour of that."""
+def _sign(rows: Sequence[Difference]) -> tuple[str, str]:
+    """Whether a path was added, removed or changed, and the colour of that; no sign if only its time was."""
+    if [one.what for one in rows] == ["mtime"]:
+        return "", ""
     if rows[0].what != "entry":
         return "~", YELLOW
     return ("-", RED) if rows[0].b is None else ("+", GREEN)

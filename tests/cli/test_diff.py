@@ -57,7 +57,7 @@ def test_what_differs_for_people(here: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.splitlines() == [
         "- oci:in:one",
         "+ oci:in:two",
-        "/",
+        "/  1 added, 1 removed, 1 changed",
         "  ~ a: type file → directory",
         "  - b\\x1b[2J (file)",
         "  + c (file)",
@@ -96,9 +96,13 @@ def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys:
     )
     assert main(["diff", *ends]) == 1
     told = capsys.readouterr().out.splitlines()[2:]
-    assert told[:3] == ["/", "  - sbin (directory)", "  + srv (directory)"]
-    assert told[3:6] == ["/etc/", "  ~ a: size 2.0 KiB → 3.0 KiB; content", "  + new (file)"]
-    assert told[6] == "/usr/"
+    assert told[:3] == ["/  1 added, 1 removed", "  - sbin (directory)", "  + srv (directory)"]
+    assert told[3:6] == [
+        "/etc/  1 added, 1 changed (+1.0 KiB)",
+        "  ~ a: size 2.0 KiB → 3.0 KiB; content",
+        "  + new (file)",
+    ]
+    assert told[6] == "/usr/  1 removed, 1 changed"
     assert told[7] == "  ~ c: mode 0755 → 0700; mtime 1970-01-01T00:00:00Z → 1970-01-01T00:00:03Z"
     assert told[8:] == ["  - old (file)", "2 added, 2 removed, 2 changed, 2 with only another time"]
     assert main(["diff", *ends, "--ignore", "mtime", "--ignore", "mode"]) == 1
