@@ -259,8 +259,8 @@ class _Tls:
     def wrap(self, sock: socket.socket) -> tuple[ssl.SSLSocket, dict[str, Any]]:
         return self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False), {}
 
-    def makefile(self, sock: Any, mode: str = "r", bufsize: int = -1) -> Any:
-        return MakeFile(sock, mode, bufsize if bufsize > 0 else 8 * KIB)
+    makefile = staticmethod(MakeFile)
+    """For cheroot, which hands it to the connection; that needs none."""
 
 
 def _request(req: Any, scheme: str) -> Request:
