@@ -25,7 +25,7 @@ from converter.streams import Blocks, spool
 from converter.streams.blocks import file_blocks
 from converter.streams.compress import pack_small
 from converter.streams.meter import Meter, metered
-from converter.streams.repack import find_compressor as find_packing
+from converter.streams.repack import find_compressor
 from converter.streams.tar.delta import FileIndex, ReadRange, make_delta
 from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.streams.workers import Workers
@@ -124,7 +124,7 @@ class _RecordBuilder:
         plain = content.rewrite is None
         alone = all(isinstance(one.content, Known) for one in content.inputs)
         again = plain or (alone and bool(text))
-        packing = find_packing(roots[0].blocks, self._workers) if again else None
+        packing = find_compressor(roots[0].blocks, self._workers) if again else None
         if packing is None:
             for root in roots:
                 self._add(root, origin_record.IMAGE)
@@ -144,7 +144,7 @@ class _RecordBuilder:
             return row
         content = layers[0].content
         assert isinstance(content, Known)
-        packing = find_packing(content.blocks, self._workers) if has_diff_id else None
+        packing = find_compressor(content.blocks, self._workers) if has_diff_id else None
         if packing is None:
             self._carry(layers)
             return row
@@ -163,7 +163,7 @@ class _RecordBuilder:
             if not found:
                 found.append(read_derived(content, self._index_merged)[0])
             recipe, size = self._recipe(layer, *found[0])
-            packing = find_packing(layer.content.blocks, self._workers) if self._converted else ""
+            packing = find_compressor(layer.content.blocks, self._workers) if self._converted else ""
             if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
                 self._carry([layer])
                 continue
