@@ -22,6 +22,7 @@ from converter.cli.signers import content_trust_option, read_files_below, read_o
 from converter.cli.text import GREEN, RED, YELLOW, show, show_error, show_json
 from converter.errors import Usage
 from converter.model.reference import Location
+from converter.verification.wanted import REQUIREMENTS, Wanted
 
 if TYPE_CHECKING:
     from converter.conversion.find_dependencies import Library
@@ -35,8 +36,6 @@ Examples:
   transship verify aci:app.aci --keyring maker.gpg --require origin
   transship verify dir:app --policy /etc/containers/policy.json --identity registry.example/app:1
 """
-
-REQUIREMENTS = ("signature", "attestation", "origin")
 
 File = FilePath(exists=True)
 Folder = FolderPath(exists=True)
@@ -141,8 +140,6 @@ def command(
     With --profile, the content of REF is compared with what a profile states; if a key is given, the profile must be
     signed by it. Exit status 0: the same content; 1: different; 2: could not tell.
     """
-    from converter.verification.wanted import Wanted
-
     check_reports()
     wanted = Wanted(**given, read=read_option_file, require=frozenset(require))
     if profile is not None:
