@@ -19,7 +19,6 @@ from converter.streams.tar.entry_names import Budget, clean_name, parent_name, q
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
-from converter.streams.whiteout import is_whiteout
 
 MOST_DEEP = 1 << 62
 """More than the parts of any path."""
@@ -46,29 +45,22 @@ class _Layer:
     """What one layer adds and hides."""
 
     def __init__(self, opened: Open, budget: Budget) -> None:
-        self.gone: set[bytes] = set()
-        self.emptied: set[bytes] = set()
-        self._effective = EffectiveEntries(budget)
+        effective = EffectiveEntries(budget)
         numbered: dict[int, tuple[bytes, Entry]] = {}
         with closing(scan_entries(opened(), budget)) as source:
             for ordinal, entry in enumerate(source):
                 path = require_contained(entry.name)
-                if entry.type not in fields.FILES:
+                if entry.type not in fields.FILES or effective.remove(path):
                     continue
-                if b".wh." in path and is_whiteout(path, self.gone.add, self.emptied.add):
-                    continue
-                for replaced in self._effective.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
+                for replaced in effective.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
                     name, other = numbered.pop(replaced)
                     if other.type != fields.DIR:  # it had hidden what is below before it was replaced
-                        self.gone.add(name)
+                        effective.gone.add(name)
                 numbered[ordinal] = path, entry
         self.entries: dict[bytes, Entry] = dict(numbered.values())
-        self.directories: Collection[bytes] = self._effective.directories
+        self.directories: Collection[bytes] = effective.directories
         """All directories, also those that no entry describes."""
-
-    def hides(self, path: bytes) -> bool:
-        """Whether layers below cannot have a file at this path."""
-        return self._effective.hides(path, self.gone, self.emptied)
+        self.gone, self.emptied, self.hides = effective.gone, effective.emptied, effective.hides
 
 
 class Files:

@@ -15,7 +15,6 @@ from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry_names import Budget, parent_name, quoted_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
-from converter.streams.whiteout import is_whiteout
 
 SEPARATOR = "\0"
 
@@ -26,12 +25,10 @@ class LayerPaths:
     def __init__(self) -> None:
         self._budget = Budget()
         self._effective = EffectiveEntries(self._budget)
-        self._gone: set[bytes] = set()
-        self._emptied: set[bytes] = set()
 
     def add(self, path: bytes, ordinal: int, directory: bool) -> None:
         """Add an entry; called in archive order."""
-        if not (b".wh." in path and is_whiteout(path, self._gone.add, self._emptied.add)):
+        if not self._effective.remove(path):
             self._effective.add(path, parent_name(path), ordinal, directory)
 
     def over(self, below: str) -> list[bytes]:
@@ -40,8 +37,7 @@ class LayerPaths:
         Call it once, at the end: it releases this layer's names, which are what a large layer needs memory for.
         """
         there = {*self._effective.ordinals, *self._effective.directories}
-        gone, emptied = self._gone, self._emptied
-        there.update(path for path in split_paths(below) if not self._effective.hides(path, gone, emptied))
+        there.update(path for path in split_paths(below) if not self._effective.hides(path))
         there.discard(b"")
         self._effective = EffectiveEntries(self._budget)
         current_limits().require("names", sum(map(len, there)), "bytes of names")

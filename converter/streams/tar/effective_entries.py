@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar.entry_names import Budget, parent_name, quoted_name
+from converter.streams.whiteout import is_whiteout
 
 MOST_SPENT = 50_000_000
 """Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""
@@ -14,7 +13,7 @@ MOST_SPENT = 50_000_000
 class EffectiveEntries:
     """The entries of one layer, applied in order; names are clean, entries are identified by ordinal."""
 
-    __slots__ = ("_budget", "_spent", "directories", "ordinals")
+    __slots__ = ("_budget", "_spent", "directories", "emptied", "gone", "ordinals")
 
     def __init__(self, budget: Budget) -> None:
         """``budget`` counts names of directories that no entry describes twice: ``HiddenPaths`` holds them too."""
@@ -23,7 +22,15 @@ class EffectiveEntries:
         """The entry that counts for a path, so far."""
         self.directories: dict[bytes, None] = {b"": None}
         """Paths that are directories so far: they have an entry, or something lies below them."""
+        self.gone: set[bytes] = set()
+        """Paths that it removes from the layers below, by whiteouts."""
+        self.emptied: set[bytes] = set()
+        """Directories that it empties in the layers below."""
         self._spent = 0
+
+    def remove(self, path: bytes) -> bool:
+        """Apply an entry that is a whiteout, or another that is no file; false if it is one."""
+        return b".wh." in path and is_whiteout(path, self.gone.add, self.emptied.add)
 
     def add(self, path: bytes, above: bytes, ordinal: int, directory: bool) -> list[int]:
         """Apply an entry whose parent is ``above``; returns the ordinals of the entries it replaces, usually none."""
@@ -44,13 +51,13 @@ class EffectiveEntries:
         """Whether the layer has something other than a directory there."""
         return path in self.ordinals and path not in self.directories
 
-    def hides(self, path: bytes, gone: Container[bytes], emptied: Container[bytes]) -> bool:
-        """Whether layers below cannot have a file at this path, as the layer also removes and empties these paths."""
-        if path in gone:
+    def hides(self, path: bytes) -> bool:
+        """Whether layers below cannot have a file at this path."""
+        if path in self.gone:
             return True
         while path:
             path = parent_name(path)
-            if path in gone or path in emptied or self.is_file(path):
+            if path in self.gone or path in self.emptied or self.is_file(path):
                 return True
         return False
 
