@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError
 from converter.events import Report, silent
 from converter.model.frozen import frozen
-from converter.model.limits import DEFAULT, Limits, enforce_limits
+from converter.model.limits import enforce_limits
 from converter.schema import Finding, Strictness, check_document, is_valid
 from converter.validate.rules import IMAGE_KINDS, all_rules
 
 if TYPE_CHECKING:
     from converter.model.reference import Reference
-    from converter.ports import Source
     from converter.stores import StoreOptions
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "unreadable_target",
     "validate_document",
     "validate_image",
-    "validate_source",
 ]
 
 UNKNOWN = "unknown"
@@ -81,20 +79,6 @@ def validate_image(
     blobs = BlobReader(findings, report, local=location.kind.access != "registry")
     with enforce_limits(options.limits):
         kind = examine(location, replace(options, problems=findings), blobs)
-    return Verdict(kind=kind, findings=findings.all())
-
-
-def validate_source(
-    source: Source, name: str = "", profile: Strictness = "compat", *, limits: Limits = DEFAULT, report: Report = silent
-) -> Verdict:
-    """The same for an image in an open source; the files of the source's own format are not examined."""
-    from converter.validate.blobs import BlobReader
-    from converter.validate.examination import examine_source
-    from converter.validate.findings import Findings
-
-    findings = Findings(profile)
-    with enforce_limits(limits):
-        kind = examine_source(source, name, BlobReader(findings, report, local=source.local))
     return Verdict(kind=kind, findings=findings.all())
 
 

@@ -59,7 +59,7 @@ def _examined(source: Source, location: Location, blobs: BlobReader) -> str:
 
 
 def examine_source(source: Source, name: str, blobs: BlobReader) -> str:
-    """The same for an image in an open source."""
+    """As ``examine``, for an image in an open source; the files of its own format are not examined."""
     findings = blobs.findings
     try:
         root = source.resolve(name)

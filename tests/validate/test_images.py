@@ -11,21 +11,36 @@ from pathlib import Path
 import pytest
 
 from converter.errors import ConverterError, Invalid, NotFound, Unreachable
-from converter.events import Event, Finished, Moved, Planned, Started
+from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.image import Attachment
-from converter.model.limits import Limits
+from converter.model.limits import DEFAULT, Limits, enforce_limits
+from converter.ports import Source
+from converter.schema import Strictness
 from converter.stores import StoreOptions
-from converter.validate import Verdict, validate_image, validate_source
+from converter.validate import Verdict, validate_image
+from converter.validate.blobs import BlobReader
+from converter.validate.examination import examine_source
+from converter.validate.findings import Findings
 from tests.builders import DOCKER, LAYERS, OCI, add_image, add_index, gzipped, tar
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.zoo.heads import entry, hardlink
 from tests.zoo.heads import folder as directory
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images"
+
+
+def validate_source(
+    source: Source, name: str = "", profile: Strictness = "compat", *, limits: Limits = DEFAULT, report: Report = silent
+) -> Verdict:
+    """What is wrong with an image in an open source."""
+    findings = Findings(profile)
+    with enforce_limits(limits):
+        kind = examine_source(source, name, BlobReader(findings, report, local=source.local))
+    return Verdict(kind=kind, findings=findings.all())
 
 
 def rules(verdict: Verdict) -> list[str]:
