@@ -1,8 +1,8 @@
 """Which options have an effect where: one that would be silently ignored is refused, with the reason.
 
-``PLACES`` says for each option of the command line at which transports it has an effect, ``APART`` which options cannot
-be combined, ``WITH`` which need another one. All others have an effect everywhere. docs/options.md shows the tables; a
-test compares both with the options that there are.
+``PLACES`` says for each option of the command line at which transports it has an effect, ``EXCLUSIVE`` which options
+cannot be combined, ``REQUIRES`` which need another one. All others have an effect everywhere. docs/options.md shows the
+tables; a test compares both with the options that there are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from converter.model.transport import reference_start, transports_where
 if TYPE_CHECKING:
     import click
 
-BARE = ""
+BARE_PATH = ""
 """A path without a transport, as a source."""
 
 
@@ -37,7 +37,7 @@ _REGISTRY = transports_where(lambda kind: kind.access == "registry")
 _NETWORK = transports_where(lambda kind: kind.over_network)
 _REMOTE = transports_where(lambda kind: kind.access != "path")
 _REMOTE_WRITTEN = transports_where(lambda kind: kind.access != "path" and kind.is_written)
-_FROM_ACI = (*transports_where(lambda kind: kind.has_acis), BARE)
+_FROM_ACI = (*transports_where(lambda kind: kind.has_acis), BARE_PATH)
 _TO_ACI = transports_where(lambda kind: kind.has_acis and kind.is_written)
 _BLOB_FILES = transports_where(lambda kind: kind.has_blob_files)
 _TREE = transports_where(lambda kind: kind.is_tree)
@@ -64,10 +64,10 @@ PLACES: Mapping[str, Place] = {
     "--compress": Place((), _WRITTEN, "a tree has no layers"),
     "--aci-path": Place(_FROM_ACI, _TO_ACI, "only an ACI has dependencies"),
     "--download-foreign": Place(_REGISTRY, (), "only a registry tells where foreign layers are"),
-    "--link": Place((*_BLOB_FILES, BARE), _BLOB_FILES, "only oci: and dir: have files to share", both=True),
+    "--link": Place((*_BLOB_FILES, BARE_PATH), _BLOB_FILES, "only oci: and dir: have files to share", both=True),
 }
 
-APART: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+EXCLUSIVE: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "convert": (
         ("--squash", "--layered", "one is a single layer, the other one ACI for each"),
         ("--dry-run", "--digestfile", "a dry run writes nothing"),
@@ -95,7 +95,7 @@ APART: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 }
 """For each command, pairs of options (or an argument) that cannot be combined, and why."""
 
-WITH: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
+REQUIRES: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
     "convert": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
     "sync": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
     "verify": (
@@ -115,10 +115,10 @@ def check_options(context: click.Context) -> None:
     """Raise Usage for the first option on the command line that would have no effect."""
     command = str(context.info_name)
     given = _stated_options(context)
-    for one, other, why in APART.get(command, ()):
+    for one, other, why in EXCLUSIVE.get(command, ()):
         if one in given and other in given:
             raise Usage(f"{one} and {other} mean nothing together: {why}" if other.startswith("-") else f"{one}: {why}")
-    for one, others, why in WITH.get(command, ()):
+    for one, others, why in REQUIRES.get(command, ()):
         if one in given and not given & set(others):
             raise Usage(f"{one} means nothing without {' or '.join(others)}: {why}")
     sources, targets = _locations(context.params, SOURCES), _locations(context.params, TARGETS)
@@ -187,4 +187,4 @@ def _transport(text: str) -> str:
     try:
         return Location.parse(text).transport
     except ConverterError:
-        return BARE  # an error in it is reported where it is used
+        return BARE_PATH  # an error in it is reported where it is used

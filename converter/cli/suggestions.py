@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from converter.errors import Usage
 
-ELSEWHERE = {
+COMMANDS_OF_OTHERS = {
     "copy": "convert",
     "cp": "convert",
     "pull": "convert",
@@ -30,7 +30,7 @@ ELSEWHERE = {
 }
 """A command of other tools → the command here."""
 
-ANYWHERE = ""
+ANY_COMMAND = ""
 OPTIONS = {
     ("convert", "--format"): "did you mean --to?",
     ("convert", "-f"): "did you mean --to?",
@@ -44,11 +44,11 @@ OPTIONS = {
     ("verify", "--cosign-key"): "did you mean --key?",
     ("validate", "--strict"): "did you mean --profile strict?",
     ("ls", "-R"): "all folders are listed (--depth N for fewer)",
-    (ANYWHERE, "--src-creds"): "did you mean --creds?",
-    (ANYWHERE, "--src-cert-dir"): "did you mean --cert-dir?",
-    (ANYWHERE, "--src-tls-verify"): "did you mean --tls-verify?",
-    (ANYWHERE, "-v"): "did you mean --debug?",
-    (ANYWHERE, "--verbose"): "did you mean --debug?",
+    (ANY_COMMAND, "--src-creds"): "did you mean --creds?",
+    (ANY_COMMAND, "--src-cert-dir"): "did you mean --cert-dir?",
+    (ANY_COMMAND, "--src-tls-verify"): "did you mean --tls-verify?",
+    (ANY_COMMAND, "-v"): "did you mean --debug?",
+    (ANY_COMMAND, "--verbose"): "did you mean --debug?",
 }
 """A command here and an option of other tools, or of another command → what to do instead."""
 
@@ -65,8 +65,8 @@ def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
         return Usage(f'unknown command "{name}": {LOGIN}')
     if name == "help":
         return Usage(f'unknown command "help": did you mean `{shlex.join(["transship", *arguments[1:], "--help"])}`?')
-    if name in ELSEWHERE:
-        return Usage(f'unknown command "{name}": did you mean `{_line(ELSEWHERE[name], arguments[1:])}`?')
+    if name in COMMANDS_OF_OTHERS:
+        return Usage(f'unknown command "{name}": did you mean `{_line(COMMANDS_OF_OTHERS[name], arguments[1:])}`?')
     if close := get_close_matches(name, commands, n=1, cutoff=0.6):
         return Usage(f'unknown command "{name}": did you mean `{_line(close[0], arguments[1:])}`?')
     if any(mark in name for mark in ":/.") or os.path.exists(name):  # noqa: PTH110 - any text, also no valid path
@@ -77,7 +77,7 @@ def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
 
 def option_meant(command: str, option: str) -> str:
     """What to do instead of an option that a command does not have; empty if it is no habit."""
-    return OPTIONS.get((command, option)) or OPTIONS.get((ANYWHERE, option), "")
+    return OPTIONS.get((command, option)) or OPTIONS.get((ANY_COMMAND, option), "")
 
 
 def _line(command: str, rest: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ from converter.streams.workers import Workers
 Planned = Sequence[tuple[Sink, Sequence[PlannedTarget]]]
 """Every destination, and what is to be written there."""
 
-FAR_COPIES = 4
+NETWORK_COPIES = 4
 """Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
 first copies, which are inflated on the way, stay below 100 MB of memory.
 """
@@ -162,7 +162,7 @@ def _execution(
     distant = not shared.many and any(target.distant for target in targets)
     running = Running(
         jobs=options.threads,
-        copies=options.jobs or FAR_COPIES if distant else options.threads,
+        copies=options.jobs or NETWORK_COPIES if distant else options.threads,
         memory=shared.memory,
         report=report,
         link=options.link,

@@ -27,7 +27,7 @@ READERS: Mapping[str, str] = {
 }
 """The media type of a root document → the submodule that reads it."""
 
-_UNSTATED = ("", "application/json")
+_GENERIC_TYPES = ("", "application/json")
 """Media types that leave it to the document to state its type."""
 
 WRITERS = ("oci", "docker", "aci", "runtime")
@@ -47,7 +47,7 @@ def decode(root: Known, fetch: Fetch) -> Item:
 
 def is_opaque(media_type: str) -> bool:
     """Whether the media type is that of a blob, which names nothing else."""
-    return media_type not in READERS and media_type not in (*_UNSTATED, types.OCI_ARTIFACT)
+    return media_type not in READERS and media_type not in (*_GENERIC_TYPES, types.OCI_ARTIFACT)
 
 
 def item_reader(fetch: Fetch) -> Callable[[Descriptor], Item]:

@@ -26,7 +26,7 @@ single_file_name = "a root file system"
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
 READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
-COMMANDING = (
+RUNTIME_ANNOTATIONS = (
     "run.oci.",
     "org.systemd.property.",
     "module.wasm.",
@@ -93,7 +93,7 @@ def losses(item: Item, accepts: frozenset[str] = frozenset(), _settings: Setting
         return
     if item.config.healthcheck:
         yield Loss(field="healthcheck", reason="a runtime checks no health")
-    unsafe = sorted(label for label in item.config.labels if label.startswith(COMMANDING))
+    unsafe = sorted(label for label in item.config.labels if label.startswith(RUNTIME_ANNOTATIONS))
     if types.RUNTIME_CONFIG not in accepts:
         for field in CONFIGURED:
             if getattr(item.config, field):
@@ -160,7 +160,7 @@ def _config_annotations(image: Image) -> Iterator[tuple[str, str]]:
         "exposedPorts": ",".join(config.exposed_ports),
     }
     yield from ((f"org.opencontainers.image.{key}", value) for key, value in derived.items() if value)
-    yield from ((key, value) for key, value in config.labels.items() if not key.startswith(COMMANDING))
+    yield from ((key, value) for key, value in config.labels.items() if not key.startswith(RUNTIME_ANNOTATIONS))
 
 
 def _mounts() -> Iterator[dict[str, Any]]:

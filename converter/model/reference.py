@@ -228,7 +228,7 @@ TITLE = "org.opencontainers.image.title"
 RECIPE = "appc.io/aci/recipe"
 """On a layer of a manifest: how the image that it was made from is made of it again, bit for bit."""
 
-_SPEAKING = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
+_ATTACHMENT_TAG = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
 
 
 def name_at_source(location: Location, name: str, root: Descriptor) -> str:
@@ -254,4 +254,4 @@ def is_full(name: str) -> bool:
 
 def is_of_attachment(tag: str) -> bool:
     """Whether a tag belongs to an image's referrer (cosign, the referrers fallback), which is moved with the image."""
-    return bool(_SPEAKING.fullmatch(tag))
+    return bool(_ATTACHMENT_TAG.fullmatch(tag))

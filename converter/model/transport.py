@@ -79,15 +79,15 @@ class Transport:
         return self.attached in ("manifests", "directory")
 
 
-_EITHER = ("oci", "docker")
+_OCI_OR_DOCKER = ("oci", "docker")
 
 TRANSPORTS: Mapping[str, Transport] = {
-    "docker": Transport(formats=_EITHER, access="registry", holds="name", grows=True, attached="manifests"),
+    "docker": Transport(formats=_OCI_OR_DOCKER, access="registry", holds="name", grows=True, attached="manifests"),
     "docker-archive": Transport(
-        formats=_EITHER, holds="several", docker_unpacks=True, attached="manifests", ending=".tar", loaded=True
+        formats=_OCI_OR_DOCKER, holds="several", docker_unpacks=True, attached="manifests", ending=".tar", loaded=True
     ),
-    "docker-daemon": Transport(formats=_EITHER, access="engine", holds="name", grows=True, docker_unpacks=True),
-    "dir": Transport(formats=_EITHER, attached="directory", path_only=True, ending="", folder=True),
+    "docker-daemon": Transport(formats=_OCI_OR_DOCKER, access="engine", holds="name", grows=True, docker_unpacks=True),
+    "dir": Transport(formats=_OCI_OR_DOCKER, attached="directory", path_only=True, ending="", folder=True),
     "oci": Transport(formats=("oci",), holds="several", grows=True, attached="manifests", folder=True),
     "oci-archive": Transport(formats=("oci",), holds="several", attached="manifests", ending=".tar"),
     "aci": Transport(formats=("aci",), attached="beside", path_only=True, ending=".aci"),

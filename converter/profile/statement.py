@@ -27,7 +27,7 @@ METHOD = "mtree"
 CONTENT = "content"
 """The name of the first subject."""
 
-BRIEF = MIB
+MOST_ATTACHED = MIB
 """The most bytes of the text in a statement that is stored with an image; a longer one is left out."""
 
 Attributes = Mapping[bytes, Mapping[bytes, bytes]]
@@ -100,7 +100,7 @@ def _statement(
 def without_text(statement: Mapping[str, Any]) -> dict[str, Any]:
     """The same statement without a long text: the digest alone says then which content is meant."""
     predicate = statement["predicate"]
-    if len(predicate["content"]) <= BRIEF:
+    if len(predicate["content"]) <= MOST_ATTACHED:
         return dict(statement)
     return {**statement, "predicate": {name: value for name, value in predicate.items() if name != "content"}}
 

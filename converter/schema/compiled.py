@@ -42,7 +42,7 @@ LENIENT = {
 }
 """Members that the text requires and the reference does not: a warning under compat."""
 
-ADVISED = {("oci-manifest.json#/properties/layers", "minItems")}
+RECOMMENDED = {("oci-manifest.json#/properties/layers", "minItems")}
 """What the reference requires and the text only recommends: a warning under strict."""
 
 
@@ -78,7 +78,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strict
     severity: Severity = "error"
     if strictness == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
         severity = "warning"
-    if strictness == "strict" and (location, keyword) in ADVISED:
+    if strictness == "strict" and (location, keyword) in RECOMMENDED:
         severity = "warning"
     path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
     forgiven = is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
@@ -129,7 +129,7 @@ def schema_rules() -> tuple[Rule, ...]:
             else:
                 title = f"A document of the kind {kind} keeps to its schema: {keyword}."
             kinds = (*found[name].kinds, kind) if name in found else (kind,)
-            advised = (location, keyword) in ADVISED
+            advised = (location, keyword) in RECOMMENDED
             found[name] = Rule(
                 name=name,
                 title=title,
@@ -160,7 +160,7 @@ def _errors_alone(kind: str, strictness: Strictness) -> jsonschema_rs.Validator:
         return found
 
     if strictness == "strict":
-        for location, keyword in ADVISED:
+        for location, keyword in RECOMMENDED:
             if schema := place(location):
                 del schema[keyword]
     else:

@@ -17,7 +17,7 @@ from converter.serving.responses import HTML, Refused, Request, Response, of_err
 TEMPLATE = "/aci/{os}/{arch}/{version}/{name}.{ext}"
 """The path of an image, with the labels that a client fills in."""
 
-_ASKED = re.compile(
+_ACI_PATH = re.compile(
     r"/aci/(?P<os>[a-z0-9_]{1,32})/(?P<arch>[a-z0-9_]{1,32})/(?P<version>[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127})"
     r"/(?P<called>.{1,255})\.aci(?P<signature>\.asc)?"
 )
@@ -40,7 +40,7 @@ def discovery_page(request: Request) -> Response:
 
 def serve_aci(request: Request, registry: Registry) -> Response | None:
     """An ACI, or its signature; None for a path that is neither."""
-    match = _ASKED.fullmatch(request.path)
+    match = _ACI_PATH.fullmatch(request.path)
     if match is None:
         return None
     try:

@@ -39,10 +39,10 @@ from converter.stores.hosts import Hosts
 from converter.streams.workers import Workers
 from converter.version import __version__
 
-FRESH = 5.0
+TAG_AGE = 5.0
 """Seconds for which a resolved tag is used. A file's is used until the file changes."""
 
-LATE = 60.0
+ATTACHED_AGE = 60.0
 """Seconds after which it is looked again for what has been attached to an image since, such as a signature."""
 
 PLATFORMS = 16
@@ -54,7 +54,7 @@ CONVERSIONS_AT_ONCE = 2
 PER_HOST = 6
 """Requests to the registry of a source at a time."""
 
-REMEMBERED = 10_000
+MOST_REMEMBERED = 10_000
 """The most tags whose resolved image is remembered."""
 
 K = TypeVar("K")
@@ -81,7 +81,7 @@ class Resolved:
 
     def holds(self, seen: tuple[tuple[int, ...], ...]) -> bool:
         """Whether the answer is still fresh."""
-        return self.seen == seen and (self.lasts or time.monotonic() - self.at < FRESH)
+        return self.seen == seen and (self.lasts or time.monotonic() - self.at < TAG_AGE)
 
 
 class _IntoStore(Shared):
@@ -245,7 +245,7 @@ class Conversions:
                     source, job.source, root, options.wanted, only_platform(platforms_of(options))
                 )
                 lasts = bool(seen) and options.wanted is None
-                if before and (before.root, before.seen) == (root, seen) and at - before.listed < LATE:
+                if before and (before.root, before.seen) == (root, seen) and at - before.listed < ATTACHED_AGE:
                     return replace(before, at=at, error=None, lasts=lasts)
                 found = Resolved(at=at, seen=seen, root=root, listed=at, lasts=lasts)
                 # A source that will not list them has its image served all the same.
@@ -314,7 +314,7 @@ class Conversions:
         with self._lock:
             table[key] = value
             table.move_to_end(key)
-            while len(table) > REMEMBERED:
+            while len(table) > MOST_REMEMBERED:
                 table.popitem(last=False)
 
 

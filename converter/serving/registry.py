@@ -22,7 +22,7 @@ from converter.serving.responses import Refused, Request, Response, of_error, of
 PAGE = 1000
 """The most tags or names in one answer."""
 
-LOOKED_AT = 32
+MOST_SEARCHED = 32
 """The most tags of a repository that are searched for a digest not yet known."""
 
 DOCUMENTS = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
@@ -162,7 +162,7 @@ class Registry:
     def _with_digest(self, name: str, digest: Digest, host: str) -> ServedImage | None:
         refused: ConverterError | None = None
         for looked, job in enumerate(self.catalogue.by_digest(name, digest, host)):
-            if looked == LOOKED_AT:
+            if looked == MOST_SEARCHED:
                 break
             try:
                 if (kept := self.conversions.with_digest(job, digest)) is not None:

@@ -36,7 +36,7 @@ from converter.stores.overwriting import Inputs
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
 _VERSION = re.compile(rb"Directory Transport Version: 1\.[0-9]+\n?")
-_OURS = re.compile(
+_IMAGE_FILE = re.compile(
     r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|(manifest|attachments)\.json|version"
 )
 
@@ -143,7 +143,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
     ordered = False
 
     def __init__(self, path: Path, inputs: Inputs | None = None) -> None:
-        super().__init__(SwappedDirectory(path, is_image, _OURS, inputs))
+        super().__init__(SwappedDirectory(path, is_image, _IMAGE_FILE, inputs))
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
         self._signed: list[Attachment] = []

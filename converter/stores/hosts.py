@@ -20,7 +20,7 @@ from converter.streams.blocks import ClosedOnExit
 if TYPE_CHECKING:
     from converter.stores.retry import Interrupted, RetryPolicy
 
-ASKED = 20
+MOST_POSTPONED = 20
 """How many times in a row a busy host may postpone a request before the request fails."""
 
 LEAST_REPORTED = 0.5
@@ -180,7 +180,7 @@ class Hosts(ClosedOnExit):
 
         with self._lock:
             if host not in self._retry_policies:
-                asked = max(retries, ASKED) if self.most else None
+                asked = max(retries, MOST_POSTPONED) if self.most else None
                 policy = self._retry_policies[host] = RetryPolicy(
                     retries,
                     self._sleep,

@@ -18,7 +18,7 @@ R = TypeVar("R")
 GRACE = 1.5
 """Seconds that an interrupted caller waits for its threads. One that hangs in a system call is abandoned."""
 
-GLANCE = 0.2
+SIGNAL_INTERVAL = 0.2
 """Seconds after which a waiting caller checks for signals.
 
 The system may deliver one to any thread, for example one that starts another; Python handles signals only in the main
@@ -90,7 +90,7 @@ def run_as_completed(
 def _next_result(results: SimpleQueue[T]) -> T:
     while True:
         try:
-            return results.get(timeout=GLANCE)
+            return results.get(timeout=SIGNAL_INTERVAL)
         except Empty:
             continue
 

@@ -34,7 +34,7 @@ OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pig
 FORMER = "transship"
 """Our own gzip before its bytes were independent of memory addresses: read in older records, never written."""
 
-TRIED = 1 * MIB
+TRIAL_SIZE = 1 * MIB
 """Plain bytes that each compressor is tried on before one gets the whole."""
 
 HEADER_MOST = 64 * KIB
@@ -96,7 +96,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
 
     ``packed`` opens the stream; it is read several times.
     """
-    head, whole = peek(packed(), HEADER_MOST + TRIED)
+    head, whole = peek(packed(), HEADER_MOST + TRIAL_SIZE)
     _close(whole)
     codec = detect_codec(head[:HEAD])
     if codec == "tar":
@@ -107,7 +107,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
     def plain() -> Iterator[Block]:
         return decompress(packed(), codec)
 
-    sample, rest = peek(plain(), TRIED)
+    sample, rest = peek(plain(), TRIAL_SIZE)
     _close(rest)
     for candidate in _candidate_packings(codec, head):
         if _may_begin_with(candidate, sample, head):

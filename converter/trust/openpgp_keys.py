@@ -27,7 +27,7 @@ _CURVES = {bytes.fromhex(one) for one in ("2a8648ce3d030107", "2b81040022", "2b8
 """NIST's P-256, P-384 and P-521, and Ed25519."""
 
 _REASON = 29
-_SOFT = (1, 3, 32)
+_SOFT_REASONS = (1, 3, 32)
 """Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key was valid before."""
 
 
@@ -195,7 +195,7 @@ def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
 
 def _is_hard(revocation: pgp.Packet) -> bool:
     reason = hashed_subpackets(revocation.body).get(_REASON, b"")
-    return not reason or reason[0] not in _SOFT
+    return not reason or reason[0] not in _SOFT_REASONS
 
 
 def _creation_time(packet: pgp.Packet) -> datetime:

@@ -19,7 +19,7 @@ WRONG = (Invalid, NotFound, Unsupported)
 """Errors that are about the image. All others mean that it could not be examined, and end the validation."""
 
 
-_UNEXPLAINED = {UNREADABLE, "image/descriptor"}
+_UNREADABLE_RULES = {UNREADABLE, "image/descriptor"}
 """Rules for what a reader could not understand. They add nothing where another rule says what is wrong."""
 
 
@@ -61,7 +61,7 @@ class Findings(Problems):
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""
         if not isinstance(error, WRONG):
             raise error
-        if rule not in _UNEXPLAINED or not self._has_error(place):
+        if rule not in _UNREADABLE_RULES or not self._has_error(place):
             self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
 
     def _has_error(self, place: str) -> bool:

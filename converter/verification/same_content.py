@@ -21,7 +21,7 @@ from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.tree import list_tree
 
-STEERING = (
+ALTERNATIVE_CONTENT = (
     "appc.io/",
     "com.amazon.soci.",
     "containerd.io/snapshot/",
@@ -171,7 +171,7 @@ def require_same_manifest(found: Mapping[str, Any], expected: Mapping[str, Any])
         keys = parts[parts.index("annotations") + 1 :] or (one or {}).keys()
         for key in keys:
             name = str(key).replace("~1", "/")
-            if name.startswith(STEERING):
+            if name.startswith(ALTERNATIVE_CONTENT):
                 raise Untrusted(
                     f'manifest: annotation "{name}" is not as signed, and changes what is made of the image'
                 )

@@ -11,7 +11,7 @@ import pytest
 
 from converter.cli.commands import COMMANDS, transship
 from converter.cli.main import main
-from converter.cli.option_effects import APART, PLACES, WITH
+from converter.cli.option_effects import EXCLUSIVE, PLACES, REQUIRES
 from converter.conversion.sync.sync_file import KEYS
 from converter.model.transport import TRANSPORTS
 from tests.builders.memory import MemoryStore
@@ -94,11 +94,13 @@ def test_an_option_that_no_image_of_a_sync_file_needs_is_refused(
 
 def test_the_documentation_has_the_pairs() -> None:
     text = PAGE.read_text()
-    told = [f"`{command}`: `{one}` with `{other}`: {why}" for command in APART for one, other, why in APART[command]]
+    told = [
+        f"`{command}`: `{one}` with `{other}`: {why}" for command in EXCLUSIVE for one, other, why in EXCLUSIVE[command]
+    ]
     told += [
         f"`{command}`: `{one}` without `{', '.join(others)}`: {why}"
-        for command in WITH
-        for one, others, why in WITH[command]
+        for command in REQUIRES
+        for one, others, why in REQUIRES[command]
     ]
     for row in told:
         assert f"- {row}\n" in text
@@ -106,9 +108,9 @@ def test_the_documentation_has_the_pairs() -> None:
 
 def test_the_tables_name_options_that_exist() -> None:
     assert {*PLACES} <= {name for command in COMMANDS for name in options(command)}
-    for command, pairs in APART.items():
+    for command, pairs in EXCLUSIVE.items():
         assert {name for one, other, _ in pairs for name in (one, other)} <= options(command)
-    for command, needs in WITH.items():
+    for command, needs in REQUIRES.items():
         assert {name for one, others, _ in needs for name in (one, *others)} <= options(command)
 
 

@@ -36,7 +36,7 @@ ABOUT = (
     "author",
 )
 IDENTITY = frozenset((*ABOUT, "depends on", "artifact", "speaks of", "size"))
-ELSEWHERE = frozenset(("layers", "history", "images", "attached", "blobs"))
+OWN_SECTIONS = frozenset(("layers", "history", "images", "attached", "blobs"))
 """What has a part of the page of its own."""
 
 PREDICATE = "in-toto.io/predicate-type"
@@ -65,7 +65,7 @@ def page(
         reference=opened.reference,
         identity=[row for row in facts if row[0] in IDENTITY] + ([("platforms", platforms)] if platforms else []),
         platforms=platforms,
-        config=[row for row in facts if row[0] not in IDENTITY | ELSEWHERE],
+        config=[row for row in facts if row[0] not in IDENTITY | OWN_SECTIONS],
         history=[row[1] for row in facts if row[0] == "history"],
         contents=contents,
         layers=layers,

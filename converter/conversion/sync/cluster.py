@@ -34,7 +34,7 @@ SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "pyt
 CONNECT = 10.0
 """Seconds to wait for the scheduler, and for its first worker."""
 
-ALIVE = 1.0
+STOP_INTERVAL = 1.0
 """Seconds between two checks whether the run is to stop."""
 
 MOST_IMAGES = 32
@@ -108,7 +108,7 @@ class Cluster:
     def _answer(self, future: Future[Any], inbox: SimpleQueue[Event | None], report: Report) -> Any:
         while True:
             try:
-                event = inbox.get(timeout=ALIVE)
+                event = inbox.get(timeout=STOP_INTERVAL)
             except Empty:
                 event = Moved("", 0)
             if event is None:

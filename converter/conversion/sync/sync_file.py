@@ -35,13 +35,15 @@ Takes = Callable[[str], bool]
 MakeSigning = Callable[[Sequence[str]], "Signing"]
 """Makes signers from the names in a file: only the caller knows where keys and their passwords are."""
 
-_OWN = {name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments", "overwrite")}
+_BOOLEANS = {
+    name: name.replace("-", "_") for name in ("squash", "strict", "preserve-digests", "attachments", "overwrite")
+}
 """The boolean members, with their names in ``Options``."""
 
-_FIELDS = _OWN | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}
+_FIELDS = _BOOLEANS | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}
 """Members of ``defaults`` that the command line can set too, with their names in ``Options``."""
 
-_FLAGS = ("tls-verify", *_OWN)
+_FLAGS = ("tls-verify", *_BOOLEANS)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""
 
@@ -191,7 +193,7 @@ class _Reading:
             )
 
     def _options(self, members: Mapping[str, Any]) -> Options:
-        values: dict[str, Any] = {name: members[key] for key, name in _OWN.items() if key in members}
+        values: dict[str, Any] = {name: members[key] for key, name in _BOOLEANS.items() if key in members}
         if "format" in members:
             values["to"] = members["format"]
         if "compress" in members:

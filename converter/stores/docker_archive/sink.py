@@ -33,7 +33,7 @@ LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
 
 _SUFFIXES: dict[Codec | None, str] = {"tar": "", "gzip": "gzip", "zstd": "zstd"}
-_FAVOURITE = Platform(os="linux", architecture="amd64")
+_PREFERRED_PLATFORM = Platform(os="linux", architecture="amd64")
 
 
 @dataclass(slots=True)
@@ -175,7 +175,7 @@ def _loadable_name(name: str) -> str:
 
 def _most_portable(rows: dict[Digest, ManifestRow]) -> Digest:
     """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
-    chosen = choose_platform(_FAVOURITE, [row.platform for row in rows.values()])
+    chosen = choose_platform(_PREFERRED_PLATFORM, [row.platform for row in rows.values()])
     return list(rows)[chosen or 0]
 
 

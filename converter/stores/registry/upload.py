@@ -29,7 +29,7 @@ second, which is nginx's default limit, is used if the first is too large as wel
 """
 
 _TOO_LARGE = 413
-_NOT_WHOLE = frozenset((405, 411, _TOO_LARGE, 415, 501))
+_WHOLE_REFUSED = frozenset((405, 411, _TOO_LARGE, 415, 501))
 """The statuses by which a registry says that it does not accept a whole blob."""
 
 
@@ -142,7 +142,7 @@ class _Job:
     def _smaller(self, status: int) -> int | None:
         """The part size to try after a refusal; None if there is no smaller one."""
         if self._chunk is None:
-            return SMALL_PARTS[0] if status in _NOT_WHOLE else None
+            return SMALL_PARTS[0] if status in _WHOLE_REFUSED else None
         # A part size chosen by the caller stays.
         own = self._client.options.chunk is None
         return SMALL_PARTS[1] if own and status == _TOO_LARGE and self._chunk > SMALL_PARTS[1] else None

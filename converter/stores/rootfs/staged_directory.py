@@ -12,10 +12,10 @@ from converter.errors import Invalid
 from converter.stores.disk import disk_errors, names_in, sync_directory, sync_file_system
 from converter.stores.media.temporary import NAME, Staging
 
-OWN = "lost+found"
+LOST_AND_FOUND = "lost+found"
 """A directory in every new file system, which counts as empty all the same."""
 
-PAUSE = 0.5
+SYNC_INTERVAL = 0.5
 """Seconds between two syncs: each commits the file system's journal."""
 
 
@@ -70,7 +70,7 @@ class StagedDirectory(Staging):
 
         def run() -> None:
             try:
-                while not done.wait(PAUSE):
+                while not done.wait(SYNC_INTERVAL):
                     sync_file_system(path)
             except OSError as error:
                 errors.append(error)
@@ -95,7 +95,7 @@ class StagedDirectory(Staging):
 
     def _require_empty(self) -> None:
         with disk_errors(self.path, "read"):
-            there = [name for name in names_in(self.path) if name != OWN and not NAME.fullmatch(name)]
+            there = [name for name in names_in(self.path) if name != LOST_AND_FOUND and not NAME.fullmatch(name)]
         if there:
             raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")
 

@@ -27,10 +27,10 @@ LEAST = 64
 LITERAL_MOST = 1 * MIB
 DELTA_MOST = 1 * MIB
 """Bytes that one difference makes, at most."""
-AROUND, AROUND_TIMES = 1 * MIB, 8
-"""A difference may also use ``AROUND`` bytes on either side of the same place in the other file.
+MARGIN, MARGIN_TIMES = 1 * MIB, 8
+"""A difference may also use ``MARGIN`` bytes on either side of the same place in the other file.
 
-These are at most ``AROUND_TIMES`` its output per side, since whoever follows it has to read them.
+These are at most ``MARGIN_TIMES`` its output per side, since whoever follows it has to read them.
 """
 _LITERAL, _PIECE, _DELTA, _END = b"L", b"P", b"D", b"E"
 _LENGTH, _PLACE, _DIFFERENCE = struct.Struct(">L"), struct.Struct(">QQ"), struct.Struct(">QLLL")
@@ -151,7 +151,7 @@ def _differences(payload: Spool, literal: _Literal, start: int, size: int, read:
 
 
 def _around(size: int) -> int:
-    return min(AROUND, AROUND_TIMES * size)
+    return min(MARGIN, MARGIN_TIMES * size)
 
 
 def _apply_delta(delta: Blocks, read: ReadRange) -> Iterator[Block]:
@@ -187,7 +187,7 @@ def _apply_delta(delta: Blocks, read: ReadRange) -> Iterator[Block]:
 LEVEL = 7
 """From this level on zstd finds data that moved within a file; below it, half is missed in apt's caches."""
 
-WORTH = 0.7
+WORTHWHILE_RATIO = 0.7
 """A difference must be smaller than this fraction of the bytes packed on their own, as they would be in the recipe."""
 
 
@@ -200,7 +200,7 @@ def make_difference(data: bytes, other: bytes) -> bytes | None:
     )
     dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
     frame = ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress(data)
-    return frame if len(frame) < WORTH * len(ZstdCompressor().compress(data)) else None
+    return frame if len(frame) < WORTHWHILE_RATIO * len(ZstdCompressor().compress(data)) else None
 
 
 def apply_difference(frame: bytes, other: bytes, size: int) -> bytes:
