@@ -71,7 +71,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="Serve only these users (htpasswd -B).",
 )
 @image_options
-@click.option("--rename", metavar="TEMPLATE", default="", help="The name to serve, such as {host}/{repository}:{tag}.")
+@click.option("--rename", metavar="TEMPLATE", default="", help="The name to serve: {host}/{repository}:{tag}, say.")
 @click.option(
     "--store",
     "place",

@@ -46,7 +46,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Report what would be done; write nothing.")
 @overwrite_option
 @click.option("--keep-going", is_flag=True, help="Continue with the others when one fails.")
-@click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST, such as {host}/{repository}:{tag}.")
+@click.option("--rename", metavar="TEMPLATE", default="", help="The name at DEST: {host}/{repository}:{tag}, say.")
 @image_options
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Use this Dask cluster (docs/sync.md).")
 @click.option(

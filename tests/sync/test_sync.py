@@ -206,15 +206,15 @@ def test_when_a_registry_asks_one_to_wait_all_do(ours: FakeRegistry, theirs: Fak
         began.append(time.monotonic())
         if len(began) == 10:
             told.append(time.monotonic())
-            return Refuse(status=429, headers={"Retry-After": "1"})
+            return Refuse(status=429, headers={"Retry-After": "3"})
         return None
 
     ours.fault = once
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
     assert states(sync(entries, Run(images=6, per_host=2))) == {"written": 6}
-    # Those that were on their way already may still arrive.
-    assert len([one for one in began if told[0] + 0.1 < one < told[0] + 0.95]) == 0
+    # Those that were on their way already may still arrive, and a busy machine may take its time to read the answer.
+    assert not [one for one in began if told[0] + 1 < one < told[0] + 2.95]
 
 
 @pytest.mark.parametrize(
