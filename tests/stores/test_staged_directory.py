@@ -165,7 +165,7 @@ def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
         assert synced.wait(10)
         yield archive([File("g")])
 
-    monkeypatch.setattr(staged_directory, "PAUSE", 0.001)
+    monkeypatch.setattr(staged_directory, "SYNC_INTERVAL", 0.001)
     monkeypatch.setattr(staged_directory, "sync_file_system", sync)
     told = pytest.raises(StorageFailed, match="input/output") if code else nullcontext()
     with told, sink_at(tmp_path / "target") as sink:
@@ -185,7 +185,7 @@ def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytes
         assert started.wait(10)
         raise NotFound("the source has ended")
 
-    monkeypatch.setattr(staged_directory, "PAUSE", 0.001)
+    monkeypatch.setattr(staged_directory, "SYNC_INTERVAL", 0.001)
     monkeypatch.setattr(staged_directory, "sync_file_system", sync)
     with pytest.raises(NotFound), sink_at(tmp_path / "target") as sink:
         sink.put(broken(), types.ROOTFS)
