@@ -20,6 +20,7 @@ HEAD = 32 * KIB
 
 _BLOCK = 8 * KIB
 _END = b"\r\n\r\n"
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _NO_REQUEST = re.compile(rb"(?:\r\n)?+[^\n]*+\n(?<! HTTP/1\.[01]\r\n)")
 """A first line that is none of HTTP, such as a client's that tries TLS first: it waits for an answer."""
 
@@ -84,6 +85,13 @@ class Connection(HTTPConnection):  # type: ignore[misc]  # cheroot has no types
             self.socket.settimeout(self.server.timeout)
         self._watch.end(self)
         return True
+
+    def refuse(self) -> None:
+        """Ask the client to come back, without waiting for it, and close."""
+        with suppress(OSError):
+            self.socket.setblocking(False)
+            self.socket.send(_BUSY)
+        self.close()
 
     def close(self) -> None:
         """Close it once the client has what it was sent."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from queue import Full
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -109,7 +110,6 @@ class Listener:
         self._server.shutdown_timeout = bounds.grace
         self._server.request_queue_size = 512
         self._server.keep_alive_conn_limit = int(OPEN * resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self._hand_over = self._server.process_conn
         self._server.process_conn = self._arrived
         self._server.max_request_header_size = HEAD
         self._server.error_log = partial(_log_trouble, trouble)
@@ -165,14 +165,14 @@ class Listener:
     def _look(self, connection: Connection) -> None:
         """Have the next request answered if it is here, or wait for it."""
         try:
-            here = connection.receive()
+            if connection.receive():
+                self._server.requests.put(connection)
+            else:
+                self._server.put_conn(connection)
         except OSError:
             connection.close()
-            return
-        if here:
-            self._hand_over(connection)
-        else:
-            self._server.put_conn(connection)
+        except Full:
+            connection.refuse()
 
     def _answered(self, connection: Connection) -> None:
         """Answer a request, in a thread."""

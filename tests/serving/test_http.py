@@ -368,10 +368,11 @@ def test_more_requests_than_may_wait_are_told_to_come_back() -> None:
             while sum(one.done() for one in waiting) < 9 and time.monotonic() < deadline:
                 time.sleep(0.05)
             go_on.set()
-            statuses = sorted(one.result()[9:12] for one in waiting)
+            answers = sorted(one.result() for one in waiting)
     finally:
         listener.stop()
-    assert statuses == [b"200"] * 3 + [b"503"] * 9
+    assert [one[9:12] for one in answers] == [b"200"] * 3 + [b"503"] * 9
+    assert all(b"\r\nRetry-After: 1\r\n" in one for one in answers[3:])
 
 
 def test_only_the_users_of_a_password_file_are_served(serve: Serve, layout: str, tmp_path: Path) -> None:
