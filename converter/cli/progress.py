@@ -30,6 +30,9 @@ DELAY = 0.3
 NAME = 24
 """The most characters of a name next to a bar."""
 
+SHORTEST = 10
+"""The fewest, so that bars rarely move; they stand below each other."""
+
 ROWS = 6
 """The most blobs with a bar of their own; the others count only in the sum."""
 
@@ -184,9 +187,10 @@ def _left(todo: float, rate: float) -> str:
     return f", {hours}:{minutes:02}:{seconds:02} left" if hours else f", {minutes}:{seconds:02} left"
 
 
-def _end_of(name: str) -> str:
+def _shown_name(name: str) -> str:
     """The end of a name, as a bar has room for it: names of images differ at their end."""
-    return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+    shown = printable(name)
+    return shown if len(shown) <= NAME else f"…{shown[1 - NAME :]}"
 
 
 class Lines:
@@ -245,6 +249,7 @@ class Bars:
         self._share = Rate(clock, whole=True)
         self._whole: tqdm[NoReturn] | None = None
         self._rows: dict[str, tqdm[NoReturn]] = {}
+        self._width = SHORTEST
 
     def show(self, event: Event) -> None:
         """Count an event, and draw what has changed."""
@@ -283,7 +288,19 @@ class Bars:
             elif len(self._rows) < ROWS:
                 taken = {-bar.pos for bar in self._rows.values()}
                 row = next(row for row in range(1, ROWS + 1) if row not in taken)
+                self._align(name)
                 self._rows[name] = self._bar(name, _amount(blob.done, blob.size), blob.size, blob.done, row)
+
+    def _align(self, name: str) -> None:
+        """Make room for a name: all bars begin where the longest name ends."""
+        width = len(_shown_name(name))
+        if width <= self._width:
+            return
+        self._width = width
+        for bar in (self._whole, *self._rows.values()):
+            if bar is not None:
+                bar.desc = f"{bar.desc:<{width}}"
+                bar.refresh()
 
     def _text(self) -> str:
         """What is done of the whole, how fast, and what time that leaves; short enough for 80 columns with a bar."""
@@ -302,7 +319,7 @@ class Bars:
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
         return tqdm(
-            desc=f"{_end_of(printable(name)):<10}",
+            desc=f"{_shown_name(name):<{self._width}}",
             bar_format=_START + text,
             total=length or None,
             initial=done,

@@ -135,6 +135,20 @@ def test_a_failure_is_an_error_for_the_quiet_too(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr() == ("", "transship: app: gone\n")
 
 
+def test_bars_begin_below_each_other() -> None:
+    clock, screen = Clock(), Terminal()
+    bars = Bars(screen, clock)
+    bars.show(Planned(40 * MIB, 2))
+    clock.now += 1
+    for name in ("layer[0]", "linux/arm64/v8 layer[0]"):
+        bars.show(Started(name, 5 * MIB))
+
+    drawn = [piece for piece in screen.getvalue().split("\r") if "|" in piece]
+    bars.close()
+    last = {piece.split("  ")[0].split(" 0%")[0].strip(): piece.index("|") for piece in drawn}
+    assert last == dict.fromkeys(("total", "layer[0]", "linux/arm64/v8 layer[0]"), len("linux/arm64/v8 layer[0]   0% "))
+
+
 def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, screen = Clock(), Terminal()
     monkeypatch.setattr("sys.stderr", screen)
