@@ -15,14 +15,7 @@ from converter.cli.environment import end_options, size_option, store_from_optio
 from converter.cli.flags import FilePath, OneOf, WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
-from converter.cli.report_files import (
-    check_reports,
-    check_writable,
-    report_option,
-    wants_page,
-    write_output,
-    write_reports,
-)
+from converter.cli.report_files import check_reports, report_option, wants_page, write_output, write_reports
 from converter.cli.results import document, lines, losses
 from converter.cli.signers import content_trust_option, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import on_terminal, show, show_json, warn
@@ -119,24 +112,26 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     DEST, see transship --help-all.
     """
     from converter.conversion import Options, convert
+    from converter.model.reference import STDOUT, Location
+    from converter.stores import files_written
 
+    digest_to_stdout = digestfile is not None and str(digestfile) in STDOUT
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not given["dry_run"])
     values = {name: value for name, value in given.items() if value is not None}
     values |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
     options = Options(**values, store=store_from_options("src"), target_store=store_from_options("dest"))
-    if digestfile is not None:
-        check_writable([digestfile], overwrite=options.overwrite)
-    check_reports(overwrite=options.overwrite)
+    written = [path for destination in destinations for path in files_written(Location.parse(destination))]
+    check_reports(digestfile, overwrite=options.overwrite, beside=written)
     with progress(quiet=flags().quiet) as report, _advising():
         watch = _stopwatch(report)
         result = convert(source, destinations, options, watch or report)
     steps = watch.steps(result.seconds) if watch and not options.dry_run else ()
     write_reports(document(result), "conversion", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
     if digestfile is not None:
-        write_output(digestfile, str(result.digest), overwrite=options.overwrite)
-    # If an image goes to standard output, its report goes to standard error.
-    out = sys.stderr if to_stdout else sys.stdout
+        write_output(digestfile, str(result.digest) + "\n" * digest_to_stdout, overwrite=options.overwrite)
+    # If an image or its digest goes to standard output, the rest goes to standard error.
+    out = sys.stderr if to_stdout or digest_to_stdout else sys.stdout
     if flags().json:
         show_json(document(result), to=out)
     elif not flags().quiet:

@@ -138,7 +138,15 @@ def check_places(context: click.Context, sources: Iterable[str], targets: Collec
         place = PLACES[one]
         there = bool({*sources} & {*place.source}), bool({*targets} & {*place.target})
         if not (all(there) if place.both else any(there)):
-            raise Usage(f"{one} has no effect here: {place.why}{_where(place, has_target=bool(targets))}")
+            where = _where(place, has_target=bool(targets))
+            raise Usage(f"{one} has no effect here: {place.why}{where}{_other_end(one)}")
+
+
+def _other_end(one: str) -> str:
+    """The same option for the other end, if it has one."""
+    if one.startswith("--src-"):
+        return f"; for a destination: --dest-{one.removeprefix('--src-')}"
+    return f"; for a source: --src-{one.removeprefix('--dest-')}" if one.startswith("--dest-") else ""
 
 
 def _where(place: Place, *, has_target: bool) -> str:

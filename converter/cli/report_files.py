@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,13 +49,15 @@ def wants_page() -> bool:
     return any(_is_page(path) for path in reports())
 
 
-def check_reports(*, overwrite: bool = False) -> None:
-    """Fail before any work is done if a report could not be written at the end."""
+def check_reports(*others: Path | None, overwrite: bool = False, beside: Collection[Path] = ()) -> None:
+    """Fail before any work is done if a report, or one of the ``others``, could not be written at the end; ``beside``
+    is what is written besides.
+    """
     for path in reports():
         if path.suffix.lower() not in {".json", ".html"}:
             raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
-    if reports():
-        check_writable(reports(), overwrite=_overwrites(overwrite))
+    if files := [*reports(), *(path for path in others if path is not None)]:
+        check_writable(files, overwrite=_overwrites(overwrite), beside=beside)
 
 
 def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False, **how: Any) -> None:
@@ -83,15 +86,17 @@ def _is_page(path: Path) -> bool:
     return path.suffix.lower() == ".html"
 
 
-def check_writable(paths: Sequence[Path], *, overwrite: bool) -> None:
+def check_writable(paths: Sequence[Path], *, overwrite: bool, beside: Collection[Path] = ()) -> None:
     """Fail before any work is done if one of the files could not be written at the end.
 
-    Raises AlreadyExists, NotFound, StorageFailed, and Usage if one is named twice.
+    Raises AlreadyExists, NotFound, StorageFailed, and Usage if one is named twice, or is among those written
+    ``beside``.
     """
     from converter.stores.media.out_file import OutFile
 
+    places = [os.path.realpath(path) for path in (*paths, *beside)]
     for path in paths:
-        if paths.count(path) > 1:
+        if places.count(os.path.realpath(path)) > 1:
             raise Usage(f"{path} is named twice: choose a file for each")
         OutFile(path, _rule(overwrite)).probe()
 

@@ -10,7 +10,7 @@ import click
 
 from converter.cli.environment import input_files
 from converter.cli.flags import FilePath, FolderPath, combine_options, hidden_option, hidden_values
-from converter.errors import LimitExceeded, Usage, from_system, within
+from converter.errors import Invalid, LimitExceeded, NotFound, Usage, from_system, within
 from converter.model.limits import current_limits
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from converter.verification.wanted import Wanted
 
 _GROUP = "signatures"
-_PEM, _OPENPGP = b"KEY-----", b"-----BEGIN PGP "
+_CERTIFICATE, _PEM, _OPENPGP = b"-----BEGIN CERTIFICATE", b"KEY-----", b"-----BEGIN PGP "
+_KEY_FILES = (".key", ".pem", ".asc", ".gpg", ".pgp")
+"""What names of key files end in, and no user of gpg."""
 
 
 policy_option = hidden_option(
@@ -116,6 +118,8 @@ def read_files_below(folder: Path, pattern: str = "*") -> dict[str, bytes]:
 def maker_of(text: str) -> Maker:
     """A signer with a key file of either kind, or with one of the user's gpg keys; raises Invalid, Untrusted."""
     data = _key_file(text)
+    if data is not None and _CERTIFICATE in data and _PEM not in data:
+        raise Invalid(f"{text} is a certificate: expected the private key that belongs to it")
     if data is not None and _PEM in data and _OPENPGP not in data:
         return _cosign(data, text)
     return _gpg(data, text)
@@ -134,6 +138,8 @@ def gpg_maker(text: str) -> Maker:
 def _key_file(text: str) -> bytes | None:
     """The content of a file, perhaps a pipe, which can be read once; None if there is none, or a directory."""
     path = Path(text)
+    if path.suffix in _KEY_FILES and not path.exists():
+        raise NotFound(f"{text}: no such file or directory")
     return read_option_file(path) if path.exists() and not path.is_dir() else None
 
 

@@ -118,8 +118,11 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.destination_names import check_template
     from converter.model.reference import Location
+    from converter.stores import require_writable
 
     to = Location.parse(destination) if destination else None
+    if to is not None:
+        require_writable(to)
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         data = read_option_file(source)
         with within(source):

@@ -10,7 +10,7 @@ from converter.conversion.job import Job, Options, files_read, protect_inputs, w
 from converter.conversion.result import LayerResult, Result, TargetResult
 from converter.conversion.run_job import run_job
 from converter.conversion.shared import Shared
-from converter.conversion.targets import check_distinct
+from converter.conversion.targets import check_distinct, check_outside
 from converter.errors import Usage
 from converter.events import Report, silent
 from converter.model.limits import enforce_limits
@@ -35,6 +35,7 @@ def convert(
     started = time.monotonic()
     location, places = Location.parse(source), tuple(map(Location.parse, destinations))
     check_distinct(places)
+    check_outside(location, places)
     options = with_hosts(options or Options(), hosts := Hosts(report=report))
     options = protect_inputs(options, Inputs(files_read(options, location)))
     job = Job(source=location, destinations=places, options=options)

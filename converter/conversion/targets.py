@@ -37,6 +37,16 @@ def check_distinct(destinations: Sequence[Location]) -> None:
             raise Usage(f"{destination} is in {around}: give each a place of its own")
 
 
+def check_outside(source: Location, destinations: Sequence[Location]) -> None:
+    """Raise Usage if a destination is in the tree of files that is the source, and so would be part of itself."""
+    if not source.kind.is_tree or not Path(source.path).is_dir():
+        return
+    tree = Path(source.path).resolve()
+    for destination in destinations:
+        if destination.kind.access == "path" and tree in (place := Path(destination.path).resolve(), *place.parents):
+            raise Usage(f"{destination} is in {source}, and would be part of itself: choose a place outside")
+
+
 def _places(destination: Location) -> Iterator[Path]:
     """What a destination writes: files, a directory, or a place that is not on this disk."""
     if destination.kind.holds == "name":

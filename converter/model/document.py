@@ -179,7 +179,7 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         start = _SPACE.match(text)
         value, end = decoder.raw_decode(text, start.end() if start else 0)
     except json.JSONDecodeError as error:
-        fact = f"invalid JSON: {_lower(error.msg)} at line {error.lineno}"
+        fact = f"invalid JSON: {_lower(error.msg)} at line {error.lineno}" if text.strip() else "the document is empty"
         return Reading(None, (*problems, Problem("json/syntax", "", fact)), complete=False)
     except _NoNumber as error:
         fact = f"invalid JSON: {error} is not a number"

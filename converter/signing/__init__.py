@@ -19,7 +19,7 @@ from converter.model.image import Artifact, Attachment
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
-from converter.stores import StoreOptions, open_sink, open_source, signature_files
+from converter.stores import StoreOptions, open_sink, open_source, recognised, signature_files
 from converter.stores.aci_file import signature_path
 from converter.stores.overwriting import Inputs, Overwriting
 from converter.trust import artifact, cosign, dsse, openpgp
@@ -80,13 +80,14 @@ class Signing:
         """Seconds since 1970."""
         return int(time.time()) if self.epoch is None else self.epoch
 
-    def subject(self, root: Descriptor, name: ImageName | None) -> SigningSubject:
-        """What is to be signed. Raises Usage if the image has no name, Unsupported for one of schema 1."""
+    def subject(self, root: Descriptor, name: ImageName | None, option: str = "--sign-identity") -> SigningSubject:
+        """What is to be signed. Raises Usage if the image has no name, which ``option`` gives, and Unsupported for one
+        of schema 1.
+        """
         if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
             raise Unsupported("cannot sign a schema 1 manifest: convert it to schema 2 or OCI first")
         if name is None:
-            options = "--identity NAME:TAG, or --sign-identity where it is made"
-            raise Usage(f"the image has no name to sign: add {options}")
+            raise Usage(f"the image has no name to sign: add {option} REPO:TAG")
         return SigningSubject(root=root, name=name.tagged(), time=self.time)
 
 
@@ -118,17 +119,19 @@ def sign(
         root = source.resolve(location.name)
         known = formats.with_media_type(source.fetch(root))
         root = replace(root, media_type=known.descriptor.media_type)
-        target = Location.parse(destination) if destination else location
+        target = Location.parse(destination) if destination else recognised(location, source)
         if root.media_type == types.ACI:
             return tuple(_sign_aci(known, target, maker, store) for maker in signing.makers)
-        subject = signing.subject(root, name_of(location, root, signing.identity))
+        if not target.attached and lookaside is None:
+            raise Unsupported(f"no signature can be kept in {target.transport}: sign in a registry, a layout or dir:")
+        subject = signing.subject(root, name_of(location, root, signing.identity), "--identity")
         if lookaside is not None:
             return tuple(_sign_to_lookaside(lookaside, maker, subject) for maker in signing.makers)
         if target.attached == "directory":
             there = _root_at(target, root, store)
             return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
         if not target.kind.adds_blobs:
-            raise Unsupported(f"cannot add a signature to {target}, which is written whole: use convert --sign-by")
+            raise Unsupported("cannot add a signature to an archive, which is written whole: use convert --sign-by")
         before = _layers_at(target, root, store) if destination else cosign_layers(source, root)
         with open_sink(target, store) as sink:
             return attach(sink, signing.makers, subject, before)
@@ -239,7 +242,7 @@ def _sign_to_lookaside(lookaside: Path, maker: Maker, subject: SigningSubject) -
 def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
     """Sign an ACI: the file as stored. Only signatures, which are kept, may already be in the signature's place."""
     if isinstance(maker, CosignKey):
-        raise Unsupported("an ACI is signed with an OpenPGP key: add one with --sign-by")
+        raise Unsupported("an ACI is signed with an OpenPGP key, and this key is of another kind: use --gpg-key")
     path = Path(target.path)
     if (target.transport and target.attached != "beside") or not path.is_file():
         raise NotFound(f"{target} is not the file of an ACI: a signature is put beside one")

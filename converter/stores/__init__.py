@@ -28,6 +28,7 @@ __all__ = [
     "open_source",
     "recognised",
     "require_new",
+    "require_writable",
 ]
 
 _BOTH_WAYS = {
@@ -73,6 +74,7 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     try:
         source: Source = _module(SOURCES, location, "read").open_source(location, options)
     except (NotFound, Invalid) as error:
+        error.fact += _unexpanded(location)
         kind = location.kind  # of an ACI, the content is only read later
         if kind.access == "path" and not kind.is_tree and location.path not in STDIN:
             from converter.stores.recognise import first_in, transport_at
@@ -103,6 +105,11 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
         raise Usage(f"{location} begins like a URL: say {shorter}, or {rooted} for a path from the root")
     sink: Sink = module.open_sink(location, options or StoreOptions())
     return sink
+
+
+def require_writable(location: Location) -> None:
+    """Raise Usage for a place whose transport cannot be written, or that has none."""
+    _module(SINKS, location, "written")
 
 
 def files_written(location: Location) -> Mapping[Path, Kind]:
@@ -143,6 +150,15 @@ def images_below(location: Location) -> Iterable[str]:
                 error.fact += f" (for images of any kind: {location.path}, without {location.transport}:)"
         raise
     return found
+
+
+def _unexpanded(location: Location) -> str:
+    """What a shell would have made of a path, in a file or in quotes."""
+    if location.kind.access != "path" or Path(location.path).exists():
+        return ""
+    if location.path.startswith("~"):
+        return " (~ does not stand for your home here)"
+    return " (patterns are not expanded here: name the folder)" if "*" in location.path else ""
 
 
 def require_new(location: Location, options: StoreOptions) -> None:

@@ -45,6 +45,8 @@ def disk_errors(path: str | Path, verb: str) -> Iterator[None]:
 
 def disk_error(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     """The error that the system reported for ``path``, as a fact."""
+    if error.errno == errno.EBADF and str(path) == "-":
+        return StorageFailed(f"standard {'input' if verb == 'read' else 'output'} is closed")
     return StorageFailed(f"cannot {verb} {printable_path(path)}: {system_words(error)}")
 
 

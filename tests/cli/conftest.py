@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
@@ -10,6 +11,7 @@ from converter.stores import open_sink
 from tests.builders import OCI, Dialect, add_image, add_index
 from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
+from tests.trust.making import ecdsa, openpgp, public_pem
 
 
 @pytest.fixture
@@ -43,6 +45,17 @@ def index(here: Path) -> Descriptor:
     root = add_index(store, rows)
     put(store, root, "app", where="multi")
     return root
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """Keys of both kinds, secret and public."""
+    secret = ecdsa().private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "cosign.key").write_bytes(secret)
+    (tmp_path / "cosign.pub").write_bytes(public_pem(ecdsa()))
+    (tmp_path / "gpg.key").write_text(str(openpgp()))
+    (tmp_path / "gpg.pub").write_text(str(openpgp().extract_certificate()))
+    return tmp_path
 
 
 def put(store: MemoryStore, root: Descriptor, name: str, where: str = "in", dialect: Dialect = OCI) -> None:

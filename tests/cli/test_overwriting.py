@@ -164,9 +164,6 @@ FROM_TAR = ["convert", "docker-archive:app.tar"]
         ),
         pytest.param(nothing, ["convert", "dir:dir", "docker-archive:dir/version"], id="a file of a dir: source"),
         pytest.param(
-            text("root/etc"), ["convert", "rootfs:root", "docker-archive:root/etc"], id="a file of a root file system"
-        ),
-        pytest.param(
             several(text("root/etc"), hard("x.tar", "root/etc")),
             ["convert", "rootfs:root", "docker-archive:x.tar"],
             id="a hard link of a file of a root file system",

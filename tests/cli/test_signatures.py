@@ -7,23 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from converter.cli.main import main
 from tests.builders.disk import NAME, aci, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 from tests.trust.test_content_trust import root, targets
-
-
-@pytest.fixture
-def keys(tmp_path: Path) -> Path:
-    """Keys of both kinds, secret and public."""
-    secret = ecdsa().private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "cosign.key").write_bytes(secret)
-    (tmp_path / "cosign.pub").write_bytes(public_pem(ecdsa()))
-    (tmp_path / "gpg.key").write_text(str(openpgp()))
-    (tmp_path / "gpg.pub").write_text(str(openpgp().extract_certificate()))
-    return tmp_path
 
 
 @pytest.mark.parametrize(

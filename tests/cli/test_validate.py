@@ -159,7 +159,7 @@ def test_refusals(arguments: list[str], status: int, said: str, capsys: pytest.C
         pytest.param("{}", "cannot tell the kind of the document: add --kind", id="any object"),
         pytest.param("[]", "cannot tell the kind of the document: add --kind", id="any array"),
         pytest.param("docker", "neither an image nor a JSON document: invalid JSON: expecting", id="words"),
-        pytest.param("", "neither an image nor a JSON document: invalid JSON: expecting value at line 1", id="nothing"),
+        pytest.param("", "neither an image nor a JSON document: the document is empty", id="nothing"),
     ],
 )
 def test_a_document_of_no_known_kind_is_invalid(

@@ -32,7 +32,7 @@ def test_documents_are_read(data: bytes, value: Any) -> None:
 @pytest.mark.parametrize(
     "data, error, fact",
     [
-        pytest.param(b"", Invalid, "invalid JSON: expecting value at line 1", id="nothing"),
+        pytest.param(b"", Invalid, "the document is empty", id="nothing"),
         pytest.param(b"{} {}", Invalid, "extra data after the JSON document, at line 1", id="two documents"),
         pytest.param(b'{\n"a": 1,\n}', Invalid, "line [23]", id="a comma too many"),
         pytest.param(b"\xff", Invalid, "invalid UTF-8 at byte 0", id="no UTF-8"),

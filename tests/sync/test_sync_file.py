@@ -192,7 +192,7 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
         pytest.param('\nx: "\\0"\n', Invalid, "line 2: NUL characters", id="a character that no path has"),
         pytest.param('\nx: "\\ud800"\n', Invalid, "line 2: half of a surrogate pair", id="half a character"),
         pytest.param('"\\udc00": 1\n', Invalid, "line 1: half of a surrogate pair", id="half a character as a key"),
-        pytest.param("", Invalid, "line 1: expected object, found null", id="nothing"),
+        pytest.param("", Invalid, 'the file is empty: expected "images", or reg', id="nothing"),
         pytest.param("a.example: {}\n\na.example: {}\n", Invalid, 'duplicate key "a.example"', id="a registry twice"),
         pytest.param(
             "a.example:\n  images-by-tag-regex:\n    x: '('\n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -32,6 +33,7 @@ SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "pyt
 """What must have the same version everywhere: it determines compressed bytes, and what unpickling gives."""
 
 CONNECT = 10.0
+_ADDRESS = re.compile(r"([a-z]+://)?\S+:[0-9]+|inproc://\S+")
 """Seconds to wait for the scheduler, and for its first worker."""
 
 STOP_INTERVAL = 1.0
@@ -159,6 +161,9 @@ class Cluster:
 
 
 def _connect(address: str) -> Client:
+    # Checked before a client exists: one that never connected complains when it is collected.
+    if not _ADDRESS.fullmatch(address):
+        raise Usage(f'invalid scheduler "{address}": expected tcp://HOST:PORT')
     try:
         client = Client(address, timeout=CONNECT, set_as_default=False, name="transship")
     except OSError as error:

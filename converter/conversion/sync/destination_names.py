@@ -11,6 +11,7 @@ from typing import Self
 from converter.errors import Invalid, Usage
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_name
+from converter.stores import require_writable
 
 DEFAULT = "{name}"
 """As skopeo: the last component of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
@@ -82,6 +83,7 @@ def check_template(template: str) -> str:
 
 def destination_of(to: Location, called: SourceName, template: str) -> Location:
     """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
+    require_writable(to)
     if to.name:
         raise Usage(f"destination {to} has the name of an image: leave it out")
     if "{host}" in template and not called.host:
@@ -97,6 +99,4 @@ def destination_of(to: Location, called: SourceName, template: str) -> Location:
     ending = to.kind.ending
     if ending is None and to.kind.holds == "several":
         return replace(to, name=name)
-    if ending is None:
-        raise Usage(f"{to.transport} cannot be a destination")
     return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}" if ending else f"{path}/{name}")

@@ -10,7 +10,7 @@ from converter.conversion.find_dependencies import name_at
 from converter.conversion.job import Job, source_store
 from converter.conversion.sync.destination_names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
 from converter.conversion.sync.sync_file import SyncEntry
-from converter.errors import ConverterError, NotFound, Usage, within
+from converter.errors import ConverterError, NotFound, Usage, count, within
 from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
@@ -153,6 +153,8 @@ def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
         place = recognised(place, source)
     takes = entry.takes or (lambda _name: True)
     selected = [name for name in names if takes(name) and not is_of_attachment(name)]
+    if names and not selected and entry.takes:
+        report(Warned(f"{place}: none of its {count(len(names), 'image')} is chosen"))
     unnamed = [name for name in selected if name.startswith("@")]
     if unnamed and len(unnamed) < len(selected) and not saved:
         # When a name moves in a layout, the image that had it stays, unnamed. In a docker save archive, all were

@@ -101,6 +101,8 @@ def read_sync_file(
     Raises Invalid with every fault and its line, and Usage, also if every entry has another ``to`` than the command's.
     """
     found = yaml_text.read_yaml(data)
+    if found.value is None:
+        raise Invalid('the file is empty: expected "images", or registries (docs/sync.md)')
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
@@ -283,6 +285,8 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
             there = "something else" if "credentials" in path else _json_type(error.instance)
             other = len(path) == 1 and path[0] not in ("defaults", "images")
             hint = " (a member besides defaults and images is a registry)" if other else ""
+            if path[:1] == ("images",) and len(path) == 2 and isinstance(error.instance, str):
+                hint = f" (write: - from: {error.instance[:100]})"
             return found.line(path), f"{where}expected {expected}, found {there}{hint}"
         case "enum":
             return found.line(path), f"{where}unknown value {_quoted(error.instance)} (one of: {', '.join(kind.value)})"

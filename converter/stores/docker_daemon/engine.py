@@ -109,11 +109,11 @@ def engine_of(options: StoreOptions) -> Engine:
     host = options.docker_host or environment.get("DOCKER_HOST") or SOCKET
     timeout = Timeout(connect=options.timeout, read=None)
     parts = urlsplit(host)
-    with within(host):
+    with within(f'DOCKER_HOST "{host}"' if environment.get("DOCKER_HOST") == host else host):
         if parts.scheme == "unix":
             return Engine(host, _UnixPool(parts.path, timeout))
         if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
-            raise Unsupported(f'unsupported Docker host "{host}": expected unix://PATH or tcp://HOST:PORT')
+            raise Unsupported("unsupported address of a Docker Engine: expected unix://PATH or tcp://HOST:PORT")
         if not (parts.scheme == "https" or environment.get("DOCKER_TLS_VERIFY")):
             return Engine(host, HTTPConnectionPool(parts.hostname, parts.port or 2375, timeout=timeout))
         folder = Path(environment.get("DOCKER_CERT_PATH") or Path(environment.get("HOME", "/"), ".docker"))
@@ -168,7 +168,8 @@ def _refusal(status: int, body: bytes) -> NotFound | Denied | Unreachable:
     text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
     fact = f"the Docker Engine answers {status}: {text}"
     if status == 404:
-        return NotFound(text if "no such image" in text.lower() else fact)
+        missing = "no such image" in text.lower()
+        return NotFound(f"{text[:1].lower()}{text[1:]} (`docker image ls` lists them)" if missing else fact)
     if status in (401, 403):
         return Denied(fact)
     return Unreachable(fact)

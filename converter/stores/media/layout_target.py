@@ -85,7 +85,7 @@ class LayoutTarget(Staging):
         try:
             check_layout(DirectoryMedium(self.path))
         except NotFound:
-            raise Invalid(f"{self.shown} is neither empty nor an OCI layout") from None
+            raise Invalid(f"{self.shown} is neither empty nor an OCI layout: choose another name") from None
         return INDEX in there
 
     def _appears(self, documents: Documents) -> bool:

@@ -48,7 +48,7 @@ class SwappedDirectory(Staging):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"{self.shown} is not a directory: expected one or a new name")
             if not self._empty() and not self._replaceable(self.path):
-                raise Invalid(f"{self.shown} is neither empty nor a dir: image")
+                raise Invalid(f"{self.shown} is neither empty nor a dir: image: choose another name")
             for path in map(self.path.joinpath, names_in(self.path) if self.path.exists() else ()):
                 if self._own_names.fullmatch(path.name):
                     self._inputs.refuse(path, path.stat())

@@ -234,13 +234,17 @@ class Client:
             else:
                 whose = f'the password of "{used.username}"' if used.username else "the token"
                 fact = f"{self.host} rejected {whose}{source}"
+                if used.username and not (used.password or used.identity_token):
+                    fact = f'{self.host} requires a password for "{used.username}"{source}: --creds USER:PASSWORD'
         return Denied(f"{fact} ({_error_text(response.status, text)})")
 
     def _login_hint(self) -> str:
         if self.options.delegated:
             places = ", ".join(map(str, credentials.auth_files(self.options)))
             return f"`podman login {self.host}` on this worker, which has none in {places}"
-        return f"--creds, --authfile, or `podman login {self.host}`"
+        missing = [path for path in credentials.named_files(self.options) if not path.exists()]
+        why = f", as REGISTRY_AUTH_FILE names {missing[0]}, which does not exist" if missing else ""
+        return f"--creds, --authfile, or `podman login {self.host}`{why}"
 
     def _base(self) -> str:
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.errors import Denied, DigestMismatch, NotFound, Unsupported
+from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor
@@ -51,6 +51,7 @@ class Manifests:
             return self._known[reference]
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call(Request("GET", url, _ACCEPT))
+        self._require_json(answer)
         media_type = media_type_of(answer)
         digest = reference if isinstance(reference, Digest) else Digest.of(answer.body)
         _check_answer(answer, reference, media_type)
@@ -59,6 +60,14 @@ class Manifests:
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
         self._known[digest] = (descriptor, answer.body)
         return descriptor, answer.body
+
+    def _require_json(self, answer: Response) -> None:
+        """Raise Invalid for what is no document at all, such as the page of a proxy that asks for a login."""
+        if answer.body.lstrip().startswith((b"{", b"[")):
+            return
+        kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip()
+        found = "an empty answer" if not answer.body else kind or "data without a Content-Type"
+        raise Invalid(f"{self._client.host} does not answer as a registry: expected a manifest, found {found}")
 
     def has(self, digest: Digest) -> bool:
         """Whether the repository has a document; False if access is refused: writing it will then tell."""

@@ -10,7 +10,7 @@ from converter.model.content import Known, blocks_of, foreign_layer
 from converter.model.descriptor import Descriptor
 from converter.model.digest import HEX_LENGTHS, Digest
 from converter.model.image import Attachment
-from converter.model.reference import ImageName
+from converter.model.reference import ImageName, is_of_attachment
 from converter.stores.base_source import BaseSource
 from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
@@ -118,7 +118,8 @@ class RegistrySource(BaseSource):
 
     def _tags_hint(self) -> str:
         try:
-            found = list(islice(list_tags(self._client), _SHOWN + 1))
+            named = (tag for tag in list_tags(self._client) if not is_of_attachment(tag))
+            found = list(islice(named, _SHOWN + 1))
         except NotFound:
             return "no such repository"
         except ConverterError:

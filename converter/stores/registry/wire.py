@@ -232,7 +232,9 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
     if isinstance(error, http_errors.NameResolutionError):
         return missing(f'cannot find host "{urlsplit(url).hostname}"')
     if isinstance(error, http_errors.ProxyError):
-        return missing(f"cannot reach {host} through the proxy: {innermost_reason(error)} (HTTPS_PROXY, NO_PROXY)")
+        proxy = getattr(error.original_error, "conn", None)
+        through = f"the proxy {proxy.host}:{proxy.port}" if proxy is not None else "the proxy"
+        return missing(f"cannot reach {host} through {through}: {innermost_reason(error)} (HTTPS_PROXY, NO_PROXY)")
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"cannot connect to {host}: {innermost_reason(error)}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):

@@ -169,6 +169,18 @@ def test_a_password_that_changes_in_mid_run_is_picked_up(registry: FakeRegistry,
             id="no login on a worker",
         ),
         pytest.param(
+            None,
+            replace(PLAIN, environment={"HOME": "/nowhere", "REGISTRY_AUTH_FILE": "/nowhere/auth.json"}),
+            "as REGISTRY_AUTH_FILE names /nowhere/auth.json, which does not exist (",
+            id="no such auth file",
+        ),
+        pytest.param(
+            None,
+            replace(PLAIN, credentials=("user", "")),
+            'requires a password for "user": --creds USER:PASSWORD (',
+            id="a user without a password",
+        ),
+        pytest.param(
             None, replace(PLAIN, credentials=("user", "no")), 'rejected the password of "user" (', id="a wrong password"
         ),
         pytest.param(

@@ -138,7 +138,7 @@ def test_the_type_of_a_document(
 @pytest.mark.parametrize(
     "body, headers, error, text",
     [
-        pytest.param(b"<html>", {}, Invalid, "invalid JSON", id="a web page"),
+        pytest.param(b"<html>", {}, Invalid, "does not answer as a registry", id="a web page"),
         pytest.param(b"{}", {}, Invalid, "neither a manifest nor an index", id="another document"),
         pytest.param(b" " * 5000, {}, LimitExceeded, "limit: document", id="a document beyond its limit"),
         pytest.param(
@@ -271,6 +271,37 @@ def test_whatever_a_registry_without_referrers_says(registry: FakeRegistry, faul
     registry.fault = first(9, fault, path="/referrers/")
     with source_of(registry) as source:
         assert list(source.attachments(subject.digest)) == []
+
+
+@pytest.mark.parametrize(
+    "body, headers, found",
+    [
+        pytest.param(b"<html>", {"Content-Type": "text/html; charset=utf-8"}, "text/html", id="a page to log in"),
+        pytest.param(b"", {"Content-Type": types.OCI_MANIFEST}, "an empty answer", id="nothing"),
+        pytest.param(b"hello", {}, "data without a Content-Type", id="a text"),
+    ],
+)
+def test_an_answer_that_is_no_manifest(
+    registry: FakeRegistry, body: bytes, headers: dict[str, str], found: str
+) -> None:
+    registry.fault = first(9, Refuse(status=200, body=body, headers=headers), path="/manifests/")
+    with (
+        source_of(registry) as source,
+        pytest.raises(
+            Invalid, match=f"{registry.host} does not answer as a registry: expected a manifest, found {found}$"
+        ),
+    ):
+        source.resolve("1")
+
+
+def test_the_tags_that_are_offered_are_those_of_images(registry: FakeRegistry) -> None:
+    subject = push(registry, LAYERS)
+    tag = f"sha256-{subject.digest.encoded}.sig"
+    put_signature(registry, subject, tag, manifest([LAYERS[1]], kind="sig"))
+    with source_of(registry) as source, pytest.raises(NotFound) as caught:
+        source.resolve("nosuch")
+    assert tag not in str(caught.value)
+    assert "(available: " in str(caught.value)
 
 
 def test_what_is_no_document_is_not_attached(registry: FakeRegistry) -> None:

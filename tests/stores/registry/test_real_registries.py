@@ -235,7 +235,8 @@ def test_a_repository_that_is_served_elsewhere(registry: FakeRegistry) -> None:
 @pytest.mark.parametrize(
     "proxy, told",
     [
-        pytest.param("127.0.0.1:9", "HTTPS_PROXY", id="that is not there"),
+        pytest.param("127.0.0.1:9", "through the proxy 127.0.0.1:9: .*HTTPS_PROXY", id="that is not there"),
+        pytest.param("http://me:secret@127.0.0.1:9", "the proxy 127.0.0.1:9: ", id="without what opens it"),
         pytest.param("socks5://127.0.0.1:9", "unsupported proxy .socks5:", id="of another kind"),
     ],
 )
