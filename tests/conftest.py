@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis looks for counterexamples, and which files come first."""
+"""Shared by all tests: how hypothesis searches, and which files run first."""
 
 from __future__ import annotations
 

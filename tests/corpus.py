@@ -1,4 +1,4 @@
-"""The documents of ``fixtures/``, read as its README tells whoever vendors them."""
+"""The documents of ``fixtures/``, read as its README says."""
 
 from __future__ import annotations
 

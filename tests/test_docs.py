@@ -1,4 +1,4 @@
-"""What the pages for programmers and for scripts say is so."""
+"""What docs/python.md, docs/scripts.md and other pages say is true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits: which platforms are chosen, what squashing leaves of an image."""
+"""Edits of images: selected platforms, and what squashing leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that the tools of the field let through, and this one refuses before anything is visible in the target."""
+"""Broken images that other tools accept, and this one refuses before anything is visible at the target."""
 
 from __future__ import annotations
 

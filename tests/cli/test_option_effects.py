@@ -1,4 +1,4 @@
-"""No option is ignored in silence: each has an effect where it is given, or is refused."""
+"""No option is silently ignored: each has an effect where it is given, or is refused."""
 
 from __future__ import annotations
 

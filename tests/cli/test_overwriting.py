@@ -1,4 +1,4 @@
-"""Ways of losing a file, none of which does: what exists is replaced only when asked, and what is read never is."""
+"""No file is lost: one that exists is replaced only with --overwrite, and one that is read never is."""
 
 from __future__ import annotations
 

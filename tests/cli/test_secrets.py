@@ -1,4 +1,4 @@
-"""What nobody may read over our shoulder: passwords and tokens are in nothing that a run says or leaves."""
+"""Passwords and tokens appear in no output and in no file that a run leaves."""
 
 from __future__ import annotations
 

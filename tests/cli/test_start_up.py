@@ -1,4 +1,4 @@
-"""What is imported decides how long a start takes: so the imports are counted, not the time."""
+"""Start-up: imports decide how long it takes, so they are counted instead of the time."""
 
 from __future__ import annotations
 

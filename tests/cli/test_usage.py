@@ -1,4 +1,4 @@
-"""What is wrong with a command line is said in this program's words, not in click's."""
+"""Errors of a wrong command line are in this program's words, not in click's."""
 
 from __future__ import annotations
 

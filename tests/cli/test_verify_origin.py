@@ -1,4 +1,4 @@
-"""``transship verify`` of images that were converted: the way back to what was signed, and the exit status."""
+"""``transship verify`` of converted images: the steps back to what was signed, and the exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What speaks of an image travels with it, and no image suffers for what cannot be read."""
+"""Attachments go along with an image; one that cannot be read does not fail the image."""
 
 from __future__ import annotations
 

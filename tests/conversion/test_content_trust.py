@@ -1,4 +1,4 @@
-"""Docker Content Trust, which lies beside an image, comes along with it, byte for byte, wherever the image goes."""
+"""Documents of Docker Content Trust go along with an image, byte for byte, to every target."""
 
 from __future__ import annotations
 

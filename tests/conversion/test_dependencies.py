@@ -1,4 +1,4 @@
-"""What an ACI depends on is found beside it by itself where an image ID names it, and where a layered one has it."""
+"""Dependencies of an ACI are found next to it without --aci-path: those named by image ID, and a layered one's."""
 
 from __future__ import annotations
 

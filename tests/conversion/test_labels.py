@@ -1,4 +1,4 @@
-"""A layer is packed as its bytes say: a manifest that is written anew does not pass a false media type on."""
+"""A rewritten manifest states the compression that a layer's bytes have, not a false media type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy keeps the digest, through every place that can hold it, also of images that no specification foresees."""
+"""A copy keeps the digest in every store that can hold the image, also of images that no specification describes."""
 
 from __future__ import annotations
 

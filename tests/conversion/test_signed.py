@@ -1,4 +1,4 @@
-"""Signatures go along in the form that each place has for them, byte for byte, as long as the digest stays."""
+"""Signatures go along, byte for byte, in the form of each store, as long as the digest stays."""
 
 from __future__ import annotations
 

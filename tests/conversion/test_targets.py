@@ -1,4 +1,4 @@
-"""Destinations: whether there is room for all that goes there, and the name it gets."""
+"""Destinations: which images one can hold, and the names that they get."""
 
 from __future__ import annotations
 

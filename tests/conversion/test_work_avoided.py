@@ -1,4 +1,4 @@
-"""What need not be done twice is not: blobs that are there, that are kept, and files that may be shared."""
+"""Nothing is done twice: blobs at the target, cached blobs, shared files."""
 
 from __future__ import annotations
 

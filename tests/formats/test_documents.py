@@ -1,4 +1,4 @@
-"""Documents on their way in: what was found to be sound is not checked again, what was not is."""
+"""Documents that are read: a sound one is not checked again, any other is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a runtime gets of an image: one tree, and a configuration that conversion.md would recognise."""
+"""What a runtime gets of an image: one tree, and a configuration as conversion.md describes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of formats say what the formats say of themselves."""
+"""The tables of formats agree with the formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fuzz target over its seeds, and over seeds that Hypothesis spoils: in CI atheris has no time to do more."""
+"""Every fuzz target over its seeds, and over seeds that Hypothesis mutates: CI has no time for atheris."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Docker's registry in every kind of company: behind TLS, behind a password, behind a token server."""
+"""Docker's registry behind TLS, behind a password, and behind a token server."""
 
 from __future__ import annotations
 

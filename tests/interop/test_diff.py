@@ -1,4 +1,4 @@
-"""diff is the judge of every conversion: here it is judged, on images that other tools made."""
+"""``diff`` judges every conversion in the tests; here it is tested itself, on images that other tools made."""
 
 from __future__ import annotations
 

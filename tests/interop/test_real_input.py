@@ -1,4 +1,4 @@
-"""The real input is what it claims to be: otherwise the tests that use it prove less than they say."""
+"""The real input is what it claims to be; otherwise the tests that use it would prove less."""
 
 from __future__ import annotations
 

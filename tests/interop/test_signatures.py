@@ -1,4 +1,4 @@
-"""Signatures and the tools that everybody has for them: what they make we accept, and what we make they accept."""
+"""Signatures and the common tools for them: each side accepts what the other makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What well-known tools write is valid, in the letter too, and so is what this project writes."""
+"""Images written by well-known tools, and by this project, are valid, also under ``strict``."""
 
 from __future__ import annotations
 

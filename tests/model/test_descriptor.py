@@ -1,4 +1,4 @@
-"""Descriptors and digests: read as they stand, refused where they are none."""
+"""Descriptors and digests: read unchanged, or refused."""
 
 from __future__ import annotations
 

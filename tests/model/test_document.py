@@ -1,4 +1,4 @@
-"""Documents are read in one way or not at all."""
+"""Documents that two parsers could read differently are refused."""
 
 from __future__ import annotations
 

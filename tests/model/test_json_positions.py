@@ -1,4 +1,4 @@
-"""Where in its text a document's values stand."""
+"""The lines and columns of values in a document."""
 
 from __future__ import annotations
 

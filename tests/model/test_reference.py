@@ -1,4 +1,4 @@
-"""Names of images, and where they lie."""
+"""References: names of images, and their locations."""
 
 from __future__ import annotations
 

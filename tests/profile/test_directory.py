@@ -1,4 +1,4 @@
-"""The contents of a directory are those of its tar, whoever reads how much of it, and whatever is in its way."""
+"""The contents of a directory are those of its tar, however many processes read it, and whatever goes wrong."""
 
 from __future__ import annotations
 

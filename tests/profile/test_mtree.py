@@ -1,4 +1,4 @@
-"""The text of a profile: what is written is what is read, and what others read too."""
+"""The text of a profile is read back as it was written, also by other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found in documents, how it is said, and what Go's ways of reading change."""
+"""Findings in documents: what is found, its text, and what Go's way of reading changes."""
 
 from __future__ import annotations
 

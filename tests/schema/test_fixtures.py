@@ -1,4 +1,4 @@
-"""The corpus in ``fixtures/`` says the truth about the rules, and the rules about it."""
+"""The corpus in ``fixtures/`` and the rules agree with each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a document holds, it is judged and nothing is raised."""
+"""Any document is judged; nothing is raised."""
 
 from __future__ import annotations
 

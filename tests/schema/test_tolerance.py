@@ -1,4 +1,4 @@
-"""What real tools write is read, although a validator names its faults."""
+"""Documents of real tools are read, although ``validate`` reports their faults."""
 
 from __future__ import annotations
 

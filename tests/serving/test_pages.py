@@ -1,4 +1,4 @@
-"""What people and other programs than registries' clients see: a page, counts, images of rkt, the log."""
+"""The server besides the registry: the page, metrics, images for rkt, the log."""
 
 from __future__ import annotations
 

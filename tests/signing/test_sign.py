@@ -1,4 +1,4 @@
-"""Signing adds to an image and changes nothing: its bytes and the signatures it has stay."""
+"""Signing adds a signature; the image and its other signatures stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store promises: whole or not at all, the same bytes each time, nothing unchecked."""
+"""The contract of every store: all or nothing, the same bytes each time, everything verified."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a disk says no to is an error, never an empty directory."""
+"""A refusal by the disk is an error, never an empty directory."""
 
 from __future__ import annotations
 

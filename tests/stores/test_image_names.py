@@ -1,4 +1,4 @@
-"""Names within one place."""
+"""Names of images within one store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bare paths: the content tells what lies there."""
+"""Bare paths: their content decides what they are."""
 
 from __future__ import annotations
 

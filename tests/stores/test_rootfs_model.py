@@ -1,4 +1,4 @@
-"""What lies on a disk agrees with a model that knows no disk."""
+"""An unpacked tree agrees with a model that uses no disk."""
 
 from __future__ import annotations
 

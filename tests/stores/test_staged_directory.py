@@ -1,4 +1,4 @@
-"""Where a root file system goes: it takes its place whole, or nothing is there."""
+"""A root file system appears whole, or not at all."""
 
 from __future__ import annotations
 

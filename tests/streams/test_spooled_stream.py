@@ -1,4 +1,4 @@
-"""Bytes in a file are read while they come, and an error of what they come from is everybody's."""
+"""Bytes are read from a file while it is written; every reader gets an error of its source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person has had enough: nobody is waited for who packs a block or waits for a registry."""
+"""An interrupted run ends at once: it waits neither for a block nor for a registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody may do to a converted image who can change all of it, its record too, and holds no key.
+"""Attacks on a converted image by somebody who can change all of it, also its record, and has no key.
 
 Each row says what is done, how, on which converted images, and for what reason ``verify`` refuses what is left.
 """

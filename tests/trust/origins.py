@@ -1,4 +1,4 @@
-"""Signed images of every format, small and whole, to be converted and asked about afterwards."""
+"""Signed images of every format, small and whole, to be converted and then verified."""
 
 from __future__ import annotations
 

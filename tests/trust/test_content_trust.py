@@ -1,4 +1,4 @@
-"""Docker Content Trust: a root by a key one knows, targets by the root's word, a tag in them."""
+"""Docker Content Trust: a root signed by a trusted key, targets signed as the root says, a tag in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of every kind, as they come, and those that are refused."""
+"""Keys of every kind and encoding, and those that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenPGP signatures: the key has to hold when it signed, and when one asks."""
+"""OpenPGP signatures: the key must be valid when it signed, and when it is verified."""
 
 from __future__ import annotations
 

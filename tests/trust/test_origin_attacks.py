@@ -1,4 +1,4 @@
-"""Nobody who holds no key gets a changed image past ``verify``, whatever else of it they change to fit."""
+"""Without a key, nobody gets a changed image past ``verify``, whatever else they change to match."""
 
 from __future__ import annotations
 

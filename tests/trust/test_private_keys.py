@@ -1,4 +1,4 @@
-"""Private keys as people have them, and cosign's lock on its own."""
+"""Private keys as users have them, and cosign's encrypted ones."""
 
 from __future__ import annotations
 

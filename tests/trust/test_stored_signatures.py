@@ -1,4 +1,4 @@
-"""Signatures are found by what they are, wherever they lie."""
+"""Signatures are found by their content, wherever they are stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever lies there is judged: nothing is raised, whichever byte or member is another."""
+"""Any image is judged, whichever byte or member was changed; nothing is raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an image's content has in common with a profile is the same question, whoever asks it."""
+"""An image's content is compared with a profile in one way, for ``verify --profile`` and for attestations."""
 
 from __future__ import annotations
 

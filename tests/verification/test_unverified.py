@@ -1,4 +1,4 @@
-"""What is asked about is what was resolved, whatever becomes of the file meanwhile."""
+"""The image that was resolved is verified, even if the file changes meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that was asked for has to hold: a good signature by each key, over these bytes, for this name."""
+"""Everything required must hold: a good signature by each key, over these bytes, for this name."""
 
 from __future__ import annotations
 

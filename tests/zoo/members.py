@@ -1,4 +1,4 @@
-"""The animals: each is a name, what to put into a directory, and the command lines to run there.
+"""The animals of the zoo: each is a name, files for a directory, and the command lines to run there.
 
 ``in`` is where an animal lives, ``out`` where commands may write; nothing else may change.
 """

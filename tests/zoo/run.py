@@ -1,4 +1,4 @@
-"""Runs command lines over every animal, each in a process of its own, and says what no command may do.
+"""Runs command lines over every animal, each in a process of its own, and checks what no command may do.
 
 ``python -m tests.zoo.run [--only REGEX] [--every N [--offset N]]`` prints a line for each fault; exit status 1 if any.
 """

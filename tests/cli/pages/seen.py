@@ -1,4 +1,4 @@
-"""What a page holds, as a reader of HTML sees it."""
+"""A page as an HTML parser sees it, and what holds for every page."""
 
 from __future__ import annotations
 

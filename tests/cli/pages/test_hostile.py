@@ -1,4 +1,4 @@
-"""What an image says of itself does nothing, in any page and on any terminal: markup, bidi, escapes, long texts."""
+"""Text from an image has no effect in any page or terminal: markup, bidi, escapes, long texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of ``inspect``: the same numbers as its JSON, and nothing from an image that does anything."""
+"""The report of ``inspect``: it has the numbers of its JSON, and text from the image has no effect in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registries as they are: what those do that users meet, which the specification does not have or leaves open."""
+"""What real registries do that the specification does not say or leaves open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tar out of another: byte for byte, whatever the other has of it, and nothing for what is no recipe."""
+"""A tar rebuilt from another, byte for byte, whatever they share; a malformed recipe is refused."""
 
 from __future__ import annotations
 

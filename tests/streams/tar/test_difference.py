@@ -1,4 +1,4 @@
-"""What differs between bytes that are alike is little, and gives them again."""
+"""The difference of similar bytes is small, and restores them."""
 
 from __future__ import annotations
 

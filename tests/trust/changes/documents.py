@@ -1,4 +1,4 @@
-"""What is said of a converted image changed: its manifest, its index, its names."""
+"""Changes of a converted image's documents: its manifest, its index, its names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a converted image changed, with every digest, and every recipe where asked, as it has to be then."""
+"""Changes of a converted image's files, with every digest, and if asked every recipe, made to match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record itself changed: gone, spliced, cyclic, in words that two readers read differently, of weaker proof."""
+"""Changes of the origin record itself: removed, spliced, cyclic, ambiguous, of weaker proof."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tar of a converted image changed: entries that two readers take for two things, and what headers say besides."""
+"""Changes of a converted image's tar: entries that two readers read differently, and other members of headers."""
 
 from __future__ import annotations
 

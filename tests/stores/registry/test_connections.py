@@ -1,4 +1,4 @@
-"""A host that never comes to an end, byte by byte or all too fast."""
+"""Hosts that send without end, byte by byte or too fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of the process: it comes at once, and nothing is lost by that."""
+"""The process exits at once, and loses no output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left behind where one image of an index is taken alone."""
+"""Attestations that are lost if one image of an index is taken alone."""
 
 from __future__ import annotations
 

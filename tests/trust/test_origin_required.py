@@ -1,4 +1,4 @@
-"""What may be asked for of a converted image: whose signature, of itself or of what it was before."""
+"""What can be required of a converted image: signatures of itself, or of what it was made from."""
 
 from __future__ import annotations
 
