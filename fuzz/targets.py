@@ -47,7 +47,6 @@ from converter.streams.tar.sparse import data_regions
 from converter.streams.tar.tree import list_tree
 from converter.trust import libtrust, notation, openpgp_message, rekor
 from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem, public_key, subject_name
-from converter.trust.check import ONE_VERDICT, check_one
 from converter.trust.cose import Sign1
 from converter.trust.dsse import open_envelope
 from converter.trust.keys import load_key
@@ -57,6 +56,7 @@ from converter.trust.policy import Policy
 from converter.trust.signature import Signature
 from converter.trust.stored_signatures import signatures_in_blob as find_in_file
 from converter.trust.trusted import Trusted
+from converter.trust.verify_signatures import ONE_VERDICT, check_one
 from tests.trust import making
 
 AT = datetime(2100, 1, 1, tzinfo=UTC)

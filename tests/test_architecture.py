@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ BASES = (ROOT, ROOT / "converter", ROOT / "converter/stores/docker_archive")
 
 OTHERS = {"policy.json"}
 """Files of other programs."""
+
+SHARED_NAMES = {"sink.py", "source.py", "sync.py", "findings.py", "image.py", "proof.py"}
+"""File names that several rooms have: each store its source and its sink, and each page the name of what it shows."""
 
 PATH = r"[\w.-]+/[\w./-]*|[\w-]+\.(?:py|toml|json|md)"
 NAME = r"`[\w.]+`"
@@ -52,6 +56,11 @@ def test_the_path_exists(path: str) -> None:
 def test_every_room_is_listed() -> None:
     modules = {path.name + ("/" if path.is_dir() else "") for path in (ROOT / "converter").glob("[!_.]*")}
     assert modules - {"py.typed", "version.py"} == rooms() - {"schemas/", "fixtures/"}
+
+
+def test_a_file_name_is_in_one_room() -> None:
+    names = Counter(path.name for path in (ROOT / "converter").rglob("[!_]*.py"))
+    assert {name for name, count in names.items() if count > 1} == SHARED_NAMES
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Threads that answer connections: as many as there are at a time, up to a limit."""
+"""The threads that answer connections: started when none is idle, up to a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the archives and layouts below a folder that is none itself."""
+"""Finds the archives and layouts below a folder that is not an image itself."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from converter.trust import openpgp
 from converter.trust import policy_requirements as rules
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots, load_pem
-from converter.trust.check import verify_signatures
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import load_key
 from converter.trust.openpgp_keys import Keyring
@@ -19,6 +18,7 @@ from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
 from converter.trust.policy_requirements import Authority, Requirement
 from converter.trust.signature import SignatureVerdict
 from converter.trust.trusted import Trusted
+from converter.trust.verify_signatures import verify_signatures
 from converter.verification.unverified import Unverified, absolute_path
 from converter.verification.wanted import ATTESTATION, Wanted
 

@@ -13,9 +13,9 @@ from converter.model.digest import Digest
 from converter.trust import dsse, sigstore_bundle
 from converter.trust import signature as kinds
 from converter.trust.certificates import Roots
-from converter.trust.check import check_one
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import Signature
+from converter.trust.verify_signatures import check_one
 from tests.trust.making import MANIFEST, NAME, Chain, der, ecdsa, pem, subject, trusted
 
 HEX = Digest.of(MANIFEST).encoded

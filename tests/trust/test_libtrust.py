@@ -15,11 +15,11 @@ from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.trust import libtrust, stored_signatures
 from converter.trust.certificates import Roots
-from converter.trust.check import check_one
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.private_keys import PrivateKey
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
+from converter.trust.verify_signatures import check_one
 from tests.trust.making import Chain, der, ecdsa, pem, subject, trusted
 
 BODY = {"schemaVersion": 1, "name": "library/app", "tag": "1", "fsLayers": [], "history": []}

@@ -16,7 +16,6 @@ from converter.model import media_types as types
 from converter.model.limits import DEFAULT
 from converter.trust import openpgp
 from converter.trust import signature as kinds
-from converter.trust.check import check_one
 from converter.trust.claim import ATOMIC, Claim
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.openpgp_message import (
@@ -28,6 +27,7 @@ from converter.trust.openpgp_message import (
 )
 from converter.trust.signature import Signature
 from converter.trust.trusted import Trusted
+from converter.trust.verify_signatures import check_one
 from tests.trust.making import NOW, claim, keyring, subject, trusted
 from tests.trust.making import openpgp as key
 

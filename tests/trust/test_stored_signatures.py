@@ -14,9 +14,9 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.trust import artifact, cosign, dsse, notation, sigstore_bundle, stored_signatures
-from converter.trust.check import verify_signatures
 from converter.trust.claim import ATOMIC
 from converter.trust.makers import CosignKey
+from converter.trust.verify_signatures import verify_signatures
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
 from tests.trust.test_content_trust import targets
