@@ -98,7 +98,7 @@ class VerifiedCache:
         """Remember the diff_id computed from the bytes with this digest."""
         self._learn("diff_ids", str(digest), fact=(str(diff_id),))
 
-    def packed(self, source: Digest, how: str) -> Made | None:
+    def compressed(self, source: Digest, how: str) -> Made | None:
         """The result of unpacking a blob and packing it again in this way; its media type is left to the plan."""
         fact = self._find("packed", str(source), how)
         if fact is None:
@@ -106,8 +106,8 @@ class VerifiedCache:
         descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(str(fact[0])), size=int(fact[1]))
         return Made(descriptor=descriptor, diff_id=Digest.parse(str(fact[2])))
 
-    def learn_packed(self, source: Digest, how: str, made: Made) -> None:
-        """Remember what the bytes with this digest were packed into."""
+    def learn_compressed(self, source: Digest, how: str, made: Made) -> None:
+        """Remember what the bytes with this digest were compressed to."""
         if made.diff_id is not None:
             fact = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
             self._learn("packed", str(source), how, fact=fact)

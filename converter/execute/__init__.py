@@ -208,14 +208,14 @@ class Threads:
             return self._make_anew(leaf, content), False
         memory = self._running.memory
         with memory.turn(packing_key[0]):
-            known = memory.packed(*packing_key)
+            known = memory.compressed(*packing_key)
             if known is not None:
                 require_diff_id(leaf, known.diff_id)
                 there = known.descriptor.retyped(leaf.media_type)
                 if self._sink.has(there) or self._put_kept(there):
                     return Made(descriptor=there, diff_id=known.diff_id), True
             made = self._make_anew(leaf, content)
-            memory.learn_packed(*packing_key, made)
+            memory.learn_compressed(*packing_key, made)
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:
@@ -295,7 +295,7 @@ def known_results(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], M
         if isinstance(one, Copy):
             return known_in_advance(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
         how = repacking_key(one.content)
-        made = memory.packed(*how) if how else None
+        made = memory.compressed(*how) if how else None
         if made is None or one.diff_id not in (None, made.diff_id):
             return None
         return replace(made, descriptor=made.descriptor.retyped(one.media_type))
@@ -310,7 +310,7 @@ def remember_leaf(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
         return
     if how := repacking_key(leaf.content):
-        memory.learn_packed(*how, made)
+        memory.learn_compressed(*how, made)
 
 
 def input_size(leaf: Leaf) -> int:

@@ -52,13 +52,13 @@ def make_layer(
     # Of a plain tar, the digest that the target computes anyway is the diff_id.
     same = content.compression.codec == "none" and content.algorithm == "sha256"
 
-    def packed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
+    def compressed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
         blocks = opens[0]()
         passing = blocks if known else read_ahead(blocks if same else metered(blocks, meter))
         return put(compress(passing, content.compression, workers), content), meter
 
-    (descriptor, meter), _ = read_layers((Layer(content=content, diff_id=leaf.diff_id),), packed, facts, opened)
+    (descriptor, meter), _ = read_layers((Layer(content=content, diff_id=leaf.diff_id),), compressed, facts, opened)
     if facts.warning:
         report(Warned(facts.warning))
     diff_id = leaf.diff_id if known else descriptor.digest if same else meter.digest()

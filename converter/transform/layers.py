@@ -97,12 +97,12 @@ def relabel_layer(layer: Layer) -> Layer:
 
     with closing(content.raw()) as blocks:
         codec = detect_codec(peek(blocks, HEAD)[0])
-    packed = "none" if codec == "tar" else codec
-    if packed in (None, "openpgp", codec_of(content)):
+    compression = "none" if codec == "tar" else codec
+    if compression in (None, "openpgp", codec_of(content)):
         return layer
-    label = layer_type(content.descriptor.media_type, str(packed))
+    label = layer_type(content.descriptor.media_type, str(compression))
     if label is None:
-        reason = f"no media type says that a layer is {packed}"
+        reason = f"no media type says that a layer is {compression}"
         return replace(layer, content=Derived(inputs=(layer,), compression=GZIP, reason=reason))
     return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
 

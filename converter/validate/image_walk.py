@@ -239,9 +239,9 @@ class ImageWalk:
             layer = self._layers[key] = self._blobs.layer(
                 known.raw, place, DescriptorClaim(descriptor, claim), algorithm
             )
-        packed = "none" if layer.codec == "tar" else layer.codec
-        if packed is not None and packed != known_type[1]:
-            how = "not compressed" if packed == "none" else f"compressed with {packed}"
+        codec = "none" if layer.codec == "tar" else layer.codec
+        if codec is not None and codec != known_type[1]:
+            how = "not compressed" if codec == "none" else f"compressed with {codec}"
             fact = f'the layer is {how}: mediaType is "{descriptor.media_type}"'
             self._findings.add("image/layer-compression", DescriptorClaim(descriptor, claim).of("mediaType"), fact)
         return layer

@@ -77,13 +77,13 @@ class OriginalSource(BaseSource):
         part = self._parts.get(digest)
         if part is not None:
             return _retyped(descriptor, self._fetch(part))
-        packed = next((row for row in self.record.layers if row.source == digest and row.packing), None)
+        row = next((one for one in self.record.layers if one.source == digest and one.packing), None)
         if descriptor.media_type in types.SINGLE_FILE_TYPES:
-            return Known(descriptor, partial(self._whole, descriptor, packed))
+            return Known(descriptor, partial(self._whole, descriptor, row))
         if digest in self._layers:
             return _retyped(descriptor, self._layers[digest])
-        if packed is not None:
-            return Known(descriptor, partial(self._packed, packed))
+        if row is not None:
+            return Known(descriptor, partial(self._repacked, row))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
             return self._fetch(descriptor)
         return Known(
@@ -162,7 +162,7 @@ class OriginalSource(BaseSource):
             self._spools[digest] = spooled
         return self._spools[digest].blocks()
 
-    def _packed(self, row: LayerOrigin) -> Blocks:
+    def _repacked(self, row: LayerOrigin) -> Blocks:
         """A layer, compressed as it originally was."""
         if row.recipe is not None and row.target is not None:
             tar = self._by_recipe(self._part(row.recipe), row.target)

@@ -26,22 +26,22 @@ MADE = Made(
 def test_what_a_run_learned_the_next_one_knows(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
         assert cache.get(BLOB) is None
-        assert cache.packed(BLOB, "zstd 3") is None
+        assert cache.compressed(BLOB, "zstd 3") is None
         cache.learn(BLOB, TAR)
-        cache.learn_packed(BLOB, "zstd 3", MADE)
+        cache.learn_compressed(BLOB, "zstd 3", MADE)
 
     with Cache(tmp_path) as again:
         assert again.get(BLOB) == TAR
-        assert again.packed(BLOB, "zstd 3") == MADE
-        assert again.packed(BLOB, "zstd 4") is None
+        assert again.compressed(BLOB, "zstd 3") == MADE
+        assert again.compressed(BLOB, "zstd 4") is None
 
 
 def test_it_is_written_down_before_the_end_for_those_who_are_killed(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache, Cache(tmp_path) as other:
-        cache.learn_packed(BLOB, "zstd 3", MADE)
+        cache.learn_compressed(BLOB, "zstd 3", MADE)
         cache.save()
 
-        assert other.packed(BLOB, "zstd 3") == MADE
+        assert other.compressed(BLOB, "zstd 3") == MADE
 
 
 @pytest.mark.parametrize("content", [pytest.param(b"no database", id="no database"), pytest.param(b"", id="nothing")])
@@ -49,9 +49,9 @@ def test_a_file_that_is_none_stops_nothing(tmp_path: Path, content: bytes) -> No
     (tmp_path / FILE).write_bytes(content)
 
     with Cache(tmp_path) as cache:
-        cache.learn_packed(BLOB, "zstd 3", MADE)
+        cache.learn_compressed(BLOB, "zstd 3", MADE)
 
-        assert cache.packed(BLOB, "zstd 4") is None
+        assert cache.compressed(BLOB, "zstd 4") is None
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
     with Cache(tmp_path / "new") as cache:
         assert cache.get(BLOB) is None
         cache.learn(BLOB, DIFF_ID)
-        cache.learn_packed(BLOB, "gzip level 2", MADE)
+        cache.learn_compressed(BLOB, "gzip level 2", MADE)
         cache.holds("host", BLOB, "old", sent=True)
         cache.holds("host", BLOB, "new", sent=True)
         cache.learn_valid(BLOB, "oci-manifest")
-        assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
+        assert (cache.get(BLOB), cache.compressed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
     with Cache(tmp_path / "new") as cache:
-        assert (cache.get(BLOB), cache.packed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
-        assert cache.packed(BLOB, "gzip level 1") is None
+        assert (cache.get(BLOB), cache.compressed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
+        assert cache.compressed(BLOB, "gzip level 1") is None
         assert (cache.holders("host", BLOB), cache.holders("other", BLOB)) == (("new",), ())
         assert (cache.is_valid_document(BLOB, "oci-manifest"), cache.is_valid_document(BLOB, "oci-config")) == (
             True,

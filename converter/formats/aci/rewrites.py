@@ -91,16 +91,16 @@ class PackAci:
     epoch: int = 0
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
-        packed = squash(inputs, prefix=PREFIX, root=root_entry(self.epoch), replaced=replaced)
-        return self._grouped(packed, facts) if self.groupless else join_blocks(self._led(packed))
+        squashed = squash(inputs, prefix=PREFIX, root=root_entry(self.epoch), replaced=replaced)
+        return self._grouped(squashed, facts) if self.groupless else join_blocks(self._led(squashed))
 
-    def _led(self, packed: Blocks) -> Iterator[Block]:
+    def _led(self, squashed: Blocks) -> Iterator[Block]:
         yield file_entry(MANIFEST, render_manifest(self.document), self.epoch)
-        yield from packed
+        yield from squashed
 
-    def _grouped(self, packed: Blocks, facts: LayerFacts) -> Iterator[Block]:
+    def _grouped(self, squashed: Blocks, facts: LayerFacts) -> Iterator[Block]:
         accounts = Accounts(PREFIX)
-        yield from accounts.watched_entries(packed)
+        yield from accounts.watched_entries(squashed)
         note_accounts(accounts, facts)
         document = with_groups(self.document, self.groupless, facts)
         yield file_entry(MANIFEST, render_manifest(document), self.epoch)
