@@ -142,6 +142,8 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -
         raise Usage("registries cannot hold ACIs: they are served to rkt by discovery, whatever --to says")
     (host, port), rename, place = (given.pop(name) for name in ("listen", "rename", "place"))
     shared = Location.parse(place) if place and place.startswith("docker:") else None
+    if place and shared is None and Location.parse(place).transport:
+        raise Usage(f"--store {place}: expected a folder, or docker://HOST/REPO")
     settings = {
         "host": host,
         "port": port,
@@ -181,6 +183,7 @@ def _folder() -> Path:
 
 
 def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
+    from converter.cli.sync import SUFFIXES
     from converter.conversion.sync import sync_file
     from converter.conversion.sync.destination_names import check_template
     from converter.model.reference import STDIN, Location
@@ -193,6 +196,8 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
     for source in sources:
         location = Location.parse(source)
         check(location)
+        if not location.transport and Path(source).is_file() and source.lower().endswith(SUFFIXES):
+            raise Usage(f"{source} is a sync file: add it with --config")
         yield sync_file.SyncEntry(source=location, to=PLACE, rename=check_template(rename), options=options)
     for path in configs:
         with within(str(path)):
@@ -235,14 +240,14 @@ def _log_json(served: LogEntry) -> None:
         "bytes": served.sent,
         "seconds": round(served.seconds, 6),
         "agent": served.agent,
-    }
+    } | ({"reason": served.reason} if served.reason else {})
     print(json.dumps(row), flush=True)
 
 
 def _log_text(served: LogEntry) -> None:
     agent = served.agent.replace('"', "'")
     line = f'{_time(served.at)} {served.client} "{served.method} {served.path}" {served.status} {served.sent}'
-    show(f'{line} {served.seconds:.3f} "{agent}"')
+    show(f'{line} {served.seconds:.3f} "{agent}"{f" {served.reason}" if served.reason else ""}')
     sys.stdout.flush()
 
 

@@ -16,7 +16,7 @@ from converter.conversion.job import Job, source_store
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
-from converter.events import Report, silent
+from converter.events import Report, Warned, silent
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_of_attachment
@@ -160,6 +160,10 @@ class Catalogue:
                     found.setdefault(name.repository, {})[name.tag or str(name.digest)] = job
         finally:
             self._at = self._clock()
+        known = {str(one.error) for one in self.failures}
+        for one in failures:
+            if str(one.error) not in known:
+                self._report(Warned(f"not served: {one.text}"))
         self._listed, self.failures = found, tuple(failures)
 
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from cheroot.makefile import MakeFile
 from cheroot.server import HTTPServer
 
-from converter.errors import Usage
+from converter.errors import Usage, system_words
 from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.serving.connection import HEAD, Connection
@@ -60,7 +60,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 @frozen
 class LogEntry:
-    """One request and its answer, for the log."""
+    """One request and its answer, for the log; ``reason`` is why this server, or a source, could not do better."""
 
     at: float
     client: str
@@ -70,6 +70,7 @@ class LogEntry:
     sent: int
     seconds: float
     agent: str = ""
+    reason: str = ""
 
 
 @frozen
@@ -228,6 +229,7 @@ class Listener:
                 sent=sent,
                 seconds=time.monotonic() - began,
                 agent=request.headers.get("user-agent", ""),
+                reason=answer.reason,
             )
         )
 
@@ -248,10 +250,18 @@ class _Tls:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        for path in (certificate, key):
+            if not path.exists():
+                raise Usage(f"cannot use the certificate: {path}: no such file or directory")
         try:
             self._context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise Usage(f"cannot use the certificate {certificate}: {error}") from None
+        except ssl.SSLError:
+            fact = f"cannot use the certificate {certificate} with the key {key}: expected both in PEM, made as a pair"
+            if key == certificate:
+                fact = f"cannot use the certificate {certificate}: it is not in PEM, or has no key with it (--tls-key)"
+            raise Usage(fact) from None
+        except OSError as error:
+            raise Usage(f"cannot use the certificate {certificate}: {system_words(error)}") from None
 
     def bind(self, sock: socket.socket) -> socket.socket:
         return sock

@@ -19,7 +19,7 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from converter.errors import ConverterError, NotFound
+from converter.errors import ConverterError, NotFound, Usage
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
@@ -121,6 +121,10 @@ class ImageStore:
         self._tagged: dict[tuple[str, str], tuple[Descriptor, str]] = {}
         self._begun: dict[object, float] = {}
         with disk_errors(folder, "write"):
+            if folder.exists() and not folder.is_dir():
+                raise Usage(f"{folder} is a file: expected a folder for the store")
+            if folder.is_dir() and not (folder / IMAGES).is_dir() and any(map(_is_foreign, folder.iterdir())):
+                raise Usage(f"{folder} is neither empty nor a store: choose another folder")
             for name in (BLOBS, IMAGES, INCOMING, LOCKS):
                 (folder / name).mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder / INCOMING)
@@ -322,6 +326,11 @@ class ImageStore:
                 self._referrers.setdefault((name, one.subject), {})[one.descriptor.digest] = one
                 if one.tag:
                     self._tagged[name, one.bare_tag] = (one.descriptor, image.key)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is something else than what a new file system begins with."""
+    return path.name != "lost+found" and not path.name.startswith(".")
 
 
 class ImageStoreSink:

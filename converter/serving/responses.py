@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, BinaryIO
 
 from converter.errors import (
@@ -52,12 +52,13 @@ class FileBody:
 
 @frozen
 class Response:
-    """The answer to a GET; to a HEAD, its body is left out."""
+    """The answer to a GET; to a HEAD, its body is left out. ``reason``, for the log, is why there is no better one."""
 
     status: int = 200
     kind: str = JSON
     body: bytes | FileBody = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
 
     @property
     def size(self) -> int:
@@ -73,7 +74,8 @@ def of_json(value: Any, *, status: int = 200, kind: str = JSON, headers: Mapping
 def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error as the distribution-spec has it (Error Codes)."""
     rows = [{"code": code, "message": message, "detail": None}]
-    return of_json({"errors": rows}, status=status, headers=headers)
+    answer = of_json({"errors": rows}, status=status, headers=headers)
+    return replace(answer, reason=message) if status >= 500 else answer
 
 
 class Refused(Exception):

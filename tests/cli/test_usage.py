@@ -156,6 +156,21 @@ def test_a_wrong_value_in_the_environment_is_said_to_be_there(
         pytest.param(
             "convert cut.tar oci:x", "end of archive at byte 700: 824 bytes of a file are", id="a cut download"
         ),
+        pytest.param("serve oci.yaml", "oci.yaml is a sync file: add it with --config\n", id="a list as a source"),
+        pytest.param("serve a --store f", "f is a file: expected a folder for the store\n", id="a file as the store"),
+        pytest.param("serve a --store .", ". is neither empty nor a store: choose", id="a folder of something else"),
+        pytest.param(
+            "serve a --store oci:x", "--store oci:x: expected a folder, or docker://HOST/REPO", id="another place"
+        ),
+        pytest.param(
+            "serve a --store s --tls-cert no.pem", "use the certificate: no.pem: no such file", id="no certificate"
+        ),
+        pytest.param(
+            "serve a --store s --tls-cert f", "use the certificate f: it is not in PEM, or has no key", id="no key"
+        ),
+        pytest.param(
+            "serve a --store s --tls-cert f --tls-key f2", "use the certificate: f2: no such file or", id="a lost key"
+        ),
         pytest.param("serve aci:nosuch", "transship: nosuch: no such file or directory\n", id="nothing to serve"),
         pytest.param(
             "serve --config oci.yaml", 'oci.yaml > line 3: "to" has no effect here: images are served,', id="a target"
@@ -224,6 +239,7 @@ def test_a_reference_that_says_too_little_or_too_much(
         (tmp_path / f"{name}.yaml").write_text(text)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
+    (tmp_path / "f").touch()
     assert main(line.split()) in (1, 2)
     shown = capsys.readouterr().err
     assert told in shown

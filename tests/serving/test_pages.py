@@ -17,9 +17,14 @@ from pathlib import Path
 import pytest
 
 import converter
+from converter.conversion import Options
+from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import Usage
+from converter.events import Event, Warned
 from converter.model import media_types as types
 from converter.model.content import ZSTD
+from converter.model.reference import Location
+from converter.serving.catalogue import PLACE, Catalogue
 from converter.verification.proof import PROOF_LEVELS
 from converter.verification.wanted import Wanted
 from tests.builders import add_image
@@ -104,6 +109,16 @@ def test_each_request_is_logged(serve: Serve, layout: str) -> None:
     (row,) = client.logged(1)
     assert (row.method, row.path, row.status, row.agent) == ("GET", "/v2/in/manifests/app", 200, "me/1")
     assert "c2VjcmV0" not in str(row)
+
+
+def test_a_source_that_is_not_there_is_warned_of_once(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told: list[Event] = []
+    source = Location.parse(f"aci:{tmp_path}/empty")
+    entry = SyncEntry(source=source, to=PLACE, options=Options())
+    catalogue = Catalogue([entry], told.append, listing_age=0.0)
+    catalogue.names()
+    assert told == [Warned(f"not served: {source}: no *.aci file below {tmp_path}/empty")]
 
 
 def test_rkt_finds_an_aci_of_any_image(serve: Serve, layout: str, tmp_path: Path) -> None:

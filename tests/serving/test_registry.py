@@ -346,6 +346,8 @@ def test_a_source_that_fails_is_named_and_serves_again_later(serve: Serve, layou
     answer = client.ask("/v2/in/manifests/app")
     assert (answer.status, answer.code) == (502, "UNAVAILABLE")
     assert "refused" in answer.json["errors"][0]["message"]
+    (logged,) = client.logged(1)
+    assert logged.reason == answer.json["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("path", ["manifests/1", f"manifests/{NOTHING}", "tags/list"])

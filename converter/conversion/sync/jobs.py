@@ -25,6 +25,12 @@ class Unlisted:
     source: Location
     error: ConverterError
 
+    @property
+    def text(self) -> str:
+        """The error, after the source."""
+        text, source = str(self.error), str(self.source)
+        return text if text.startswith(source) else f"{source}: {text}"
+
 
 def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator[Job | Unlisted]:
     """One job per image, in the order of the entries; an image listed twice is planned once.
