@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,14 +113,12 @@ def test_an_input_with_shell_in_it_is_a_name(here: Path) -> None:
     assert not (here / "owned").exists()
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="no jq")
 @pytest.mark.parametrize("name", ["app.tar", "a # b: 'c'.tar"])
-def test_a_sync_file_is_made_of_a_folder_whatever_its_files_are_called(name: str, here: Path) -> None:
-    (recipe,) = re.findall(r"^jq .*$", (ROOT / "docs/sync.md").read_text(), re.MULTILINE)
+def test_a_folder_is_synced_whatever_its_files_are_called(name: str, here: Path) -> None:
+    (command,) = re.findall(r"^(transship sync saved \S+) +#", (ROOT / "docs/sync.md").read_text(), re.MULTILINE)
     (here / "saved").mkdir()
     saved(here / "saved" / name)
-    assert run(recipe, here).returncode == 0
-    done = run("transship sync sync.yaml oci:mirror", here)
+    done = run(command, here)
     assert done.returncode == 0, done.stderr
 
 
