@@ -123,6 +123,7 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     options = Options(**values, store=store_from_options("src"), target_store=store_from_options("dest"))
     written = [path for destination in destinations for path in files_written(Location.parse(destination))]
     check_reports(digestfile, overwrite=options.overwrite, beside=written)
+    _warn_of_lists(options.changes)
     with progress(quiet=flags().quiet) as report, _advising():
         watch = _stopwatch(report)
         result = convert(source, destinations, options, watch or report)
@@ -142,6 +143,14 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     if not flags().quiet:
         for text in losses(result):
             warn(text)
+
+
+def _warn_of_lists(changes: tuple[str, ...]) -> None:
+    if changes and not flags().quiet:
+        from converter.transform.changes import is_no_list
+
+        for text in filter(is_no_list, changes):
+            warn(f"--change {text}: the list is not valid JSON, so it becomes a line for the shell, as in Docker")
 
 
 def _stopwatch(report: Report) -> Stopwatch | None:

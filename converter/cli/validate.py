@@ -102,6 +102,9 @@ def _checked(target: str, kind: str | None, profile: Strictness, watch: Report) 
     if kind not in KINDS and (kind is not None or _is_image(target)):
         verdict = validate_image(_reference(target, kind), profile, store=store_from_options(), report=watch)
         return Checked(target=target, kind=verdict.kind, findings=verdict.findings)
+    if kind is not None and _is_image(target, documents_may_be_binary=True):
+        kinds = f"--kind {', '.join(IMAGE_KINDS)}"
+        raise Invalid(f"an image, not a JSON document: leave out --kind {kind}, or choose one of {kinds}")
     data = _read(target)
     actual = kind or guess_kind(data)
     if actual is None:
@@ -133,17 +136,22 @@ def _reference(target: str, kind: str | None) -> str:
     return f"{transports[kind]}:{target}"
 
 
-def _is_image(target: str) -> bool:
-    """Whether a target cannot be a document: it is a reference, a directory, or a file that is not text."""
+def _is_image(target: str, *, documents_may_be_binary: bool = False) -> bool:
+    """Whether a target cannot be a document: it is a reference, a directory, or a file that is not text; or, if broken
+    documents may have any bytes, a tar or a compressed file.
+    """
     path = Path(target)
     if target.partition(":")[0] in TRANSPORTS and ":" in target and not path.is_file():
         return True
     if target == "-" or not path.is_file():
         return path.is_dir()
-    from converter.streams.detect import detect_codec
+    from converter.streams.detect import HEAD, detect_codec, is_tar
 
     with path.open("rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(max(_HEAD, HEAD))
+    if documents_may_be_binary:
+        return is_tar(head) or detect_codec(head) is not None
+    head = head[:_HEAD]
     return path.suffix == ".aci" or b"\0" in head or detect_codec(head) is not None
 
 

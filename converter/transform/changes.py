@@ -45,6 +45,12 @@ def check_instructions(instructions: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
+def is_no_list(instruction: str) -> bool:
+    """Whether a command begins as a list, but is none in JSON: as in Docker, it becomes a line for the shell."""
+    name, rest = _split_instruction(instruction)
+    return name in {"CMD", "ENTRYPOINT"} and rest.startswith("[") and _parse_json_list(rest) is None
+
+
 def _split_instruction(text: str) -> tuple[str, str]:
     name, _, rest = text.strip().partition(" ")
     rest = rest.strip()

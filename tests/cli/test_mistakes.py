@@ -102,6 +102,12 @@ def digests(folder: Path) -> dict[str, str]:
         pytest.param(
             "validate empty.json --kind oci-index", 1, "error: /: the document is empty  [json/", id="nothing"
         ),
+        pytest.param(
+            "validate app.tar --kind oci-index", 1, "an image, not a JSON document: leave out --kind oci-in", id="a tar"
+        ),
+        pytest.param(
+            "validate oci:in:app --kind oci-config", 1, "an image, not a JSON document: leave out --kind", id="a layout"
+        ),
         pytest.param("sign oci:in:app --sign-by none.key", 1, "none.key: no such file or directory", id="no key"),
         pytest.param(
             "sign oci:in:app --sign-by cert.pem", 1, "is a certificate: expected the private key", id="no secret"
@@ -128,6 +134,13 @@ def test_a_mistake_is_told_with_the_way_on(
     shown = capsys.readouterr()
     assert told in shown.err + shown.out
     assert digests(images) == before
+
+
+def test_a_list_that_is_no_json_is_warned_of(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("CMD ['/bin/app']", "CMD /bin/app", 'CMD ["/bin/app"]'):
+        assert main(["convert", "oci:in:app", "oci:new", "--change", text, "--dry-run"]) == 0
+    told = "the list is not valid JSON, so it becomes a line for the shell, as in Docker"
+    assert capsys.readouterr().err == f"transship: warning: --change CMD ['/bin/app']: {told}\n"
 
 
 def test_a_digest_on_standard_output_is_alone_there(images: Path, capfd: pytest.CaptureFixture[str]) -> None:
