@@ -65,7 +65,7 @@ def preload() -> None:
     for name in (
         "conversion",
         "validate",
-        "comparison",
+        "compare_images",
         "stores.rootfs",
         "stores.docker_archive",
         "stores.oci_layout",
