@@ -12,6 +12,7 @@ from converter.cli.text import columns_left, short_digest
 from converter.errors import count
 from converter.formats import own_name
 from converter.model.content import Content, Known
+from converter.model.descriptor import Descriptor
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig
 from converter.model.limits import size
 from converter.model.reference import REF_NAME, Location, name_at_source
@@ -27,6 +28,9 @@ Rows = Iterator[tuple[str, str]]
 
 LABELS = 14
 """The columns before a value."""
+
+ATTESTATION = "attestation"
+"""What an entry of an index is that BuildKit adds to tell about another."""
 
 LONGEST_VALUE = 200
 """The most characters shown of an annotation or a label."""
@@ -208,20 +212,25 @@ def _content(content: Content, made_by: str = "") -> str:
 
 
 def index_rows(index: Index) -> Rows:
-    """Each image of an index, with its platform."""
-    yield "images", str(len(index.entries))
-    names = [
-        str(one.platform) if one.platform else one.artifact_type or "no platform"
-        for one in (entry.descriptor for entry in index.entries)
-    ]
+    """Each image of an index, with its platform, and each attestation, with the digest of what it is about."""
+    names = [_entry_name(entry.descriptor) for entry in index.entries]
+    attestations = names.count(ATTESTATION)
+    also = f", {count(attestations, ATTESTATION)}" if attestations else ""
+    yield "images", f"{len(names) - attestations}{also}"
     wide = max(map(len, names), default=0)
     for entry, platform in zip(index.entries, names, strict=True):
         descriptor = entry.descriptor
         speaks_of = descriptor.annotations.get(REFERENCE)
-        more = f"  attests {speaks_of}" if speaks_of else ""
+        more = f"  of {speaks_of}" if speaks_of else ""
         if descriptor.platform and descriptor.platform.os_version:
             more = f"  OS version {descriptor.platform.os_version}{more}"
         yield "", f"{platform:<{wide}}{more}  {descriptor.digest}"
+
+
+def _entry_name(descriptor: Descriptor) -> str:
+    if REFERENCE in descriptor.annotations:
+        return ATTESTATION
+    return str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
 
 
 def _artifact(artifact: Artifact) -> Rows:

@@ -128,13 +128,18 @@ def _folded(parts: Sequence[Part], columns: int, indent: int) -> Iterator[list[P
     for text, colour in parts:
         for word in re.findall(r" *→ [^ ]+| *[^ ]+| +", text):
             if length > indent and length + len(word.rstrip()) > columns:
-                yield line
+                yield _stripped(line)
                 line, length, word = [(" " * indent, "")], indent, word.lstrip()
             length += len(word)
             if line and line[-1][1] == colour:
                 word = line.pop()[0] + word
             line.append((word, colour))
-    yield line
+    yield _stripped(line)
+
+
+def _stripped(line: Sequence[Part]) -> list[Part]:
+    """A line without spaces at its end, which might not fit."""
+    return [*line[:-1], *((text.rstrip(" "), colour) for text, colour in line[-1:])]
 
 
 def _indent(text: str) -> int:

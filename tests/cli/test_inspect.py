@@ -206,8 +206,9 @@ def test_schema_1_has_no_sizes_and_attestations_no_platform() -> None:
     told = list(layer_rows(image))[1][1]
     assert told == f"   unknown  no media type  {Digest.of(b'')}  at https://x"
     row = Descriptor.of(b"", types.OCI_MANIFEST, annotations={"vnd.docker.reference.digest": "sha256:1"})
-    told = list(index_rows(Index(entries=(IndexEntry(descriptor=row),))))[1][1]
-    assert told == f"no platform  attests sha256:1  {row.digest}"
+    number, (_, told) = index_rows(Index(entries=(IndexEntry(descriptor=row),)))
+    assert number == ("images", "0, 1 attestation")
+    assert told == f"attestation  of sha256:1  {row.digest}"
 
 
 def test_images_of_one_platform_differ_in_the_version_of_their_system() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.cli.text import RED, json_text, show, show_error, show_row
+from converter.cli.text import FAINT, RED, json_text, show, show_error, show_parts, show_row
 from converter.errors import printable
 from converter.model.limits import size
 
@@ -131,6 +131,15 @@ def test_a_row_has_its_value_beside_its_label(monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setenv("COLUMNS", "30")
     show_row("  label  ", value)
     assert screen.getvalue().splitlines() == shown
+
+
+def test_a_folded_line_has_no_space_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("NO_COLOR", "1")
+    show_parts(("error: nineteen it  ", ""), ("[a rule]", FAINT), fold=True)
+    assert terminal.getvalue().splitlines() == ["error: nineteen it", "  [a rule]"]
 
 
 def test_a_row_of_a_file_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
