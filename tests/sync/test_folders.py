@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 import converter
 from converter.conversion.job import Job
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
+from converter.conversion.sync.semver import Range
 from converter.errors import Usage
+from converter.events import Event, Warned
 from tests.builders import add_image
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
@@ -112,6 +115,58 @@ def test_what_would_be_a_source_of_the_next_run_is_refused(folder: Path, start: 
 )
 def test_a_destination_that_is_no_source_may_be_anywhere(folder: Path, start: str, to: str) -> None:
     assert len(list(plan_jobs([entry(f"{start}{folder}", to.format(folder))]))) == 1
+
+
+SEMVER, WORD = Range.parse(">= 3").holds, re.compile("^[12]$").match
+
+
+@pytest.mark.parametrize(
+    "source, takes, found",
+    [
+        pytest.param("", SEMVER, ["directory:4", "layout:3"], id="a folder"),
+        pytest.param("", WORD, ["app:1", "saved:1", "packed:2"], id="a folder, by a regular expression"),
+        pytest.param("aci:", WORD, ["app:1"], id="ACIs, by their manifests"),
+        pytest.param("aci:", SEMVER, [], id="none of the ACIs"),
+        pytest.param("dir:", SEMVER, ["directory:4"], id="directories, by their names"),
+        pytest.param("dir:", WORD, [], id="none of the directories"),
+        pytest.param("docker-archive:", WORD, ["saved:1", "packed:2"], id="archives"),
+        pytest.param("oci:", SEMVER, ["layout:3"], id="layouts"),
+    ],
+)
+def test_images_are_chosen_by_the_tags_that_their_names_have(
+    folder: Path, source: str, takes: Callable[[str], object], found: list[str]
+) -> None:
+    told: list[Event] = []
+    asked = replace(entry(f"{source}{folder}", "oci:out"), takes=lambda tag: bool(takes(tag)))
+    planned = plan_jobs([asked], told.append)
+    assert [job.destination.name for job in planned if isinstance(job, Job)] == found
+    none = Warned(f"{source}{folder}: no image has a tag that is asked for")
+    assert told == ([] if found else [none])
+
+
+@pytest.mark.parametrize(
+    "source, tag, found",
+    [
+        pytest.param("aci:{}", "1", ["app:1"], id="of a folder of ACIs"),
+        pytest.param("aci:{}/a.aci", "1", ["app:1"], id="of an ACI"),
+        pytest.param("aci:{}", "2", 'no image with the tag "2" in ', id="of no ACI"),
+        pytest.param("aci:{}/a.aci", "2", 'no image with the tag "2" in ', id="that an ACI does not have"),
+        pytest.param("dir:{}", "4", ["directory:4"], id="of a folder of directories"),
+        pytest.param("dir:{}", "5", 'no image with the tag "5" in ', id="of no directory"),
+    ],
+)
+def test_a_tag_is_that_of_an_image_or_fails(folder: Path, source: str, tag: str, found: list[str] | str) -> None:
+    (one,) = plan_jobs([replace(entry(source.format(folder), "oci:out"), references=(tag,))])
+    if isinstance(one, Job):
+        assert [one.destination.name] == found
+    else:
+        assert str(found) in str(one.error)
+
+
+def test_an_aci_whose_tag_cannot_be_read_is_not_left_out(folder: Path) -> None:
+    (folder / "broken.aci").write_bytes(b"nothing of the kind")
+    asked = replace(entry(f"aci:{folder}", "oci:out"), takes=lambda tag: tag == "1")
+    assert [type(one) for one in plan_jobs([asked])] == [Job, Unlisted]
 
 
 def test_tags_are_chosen_from_one_archive_not_from_a_folder(folder: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from converter.conversion.find_dependencies import name_at
 from converter.conversion.job import Job, source_store
 from converter.conversion.sync.destination_names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
 from converter.conversion.sync.sync_file import SyncEntry
-from converter.errors import ConverterError, NotFound, Usage, count, within
+from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
@@ -70,19 +71,30 @@ def _one_name(first: Location, second: Location, destination: Location) -> str:
 def _images(entries: Iterable[SyncEntry], report: Report) -> Iterator[tuple[SyncEntry, Location] | Unlisted]:
     """Every image of the entries, with its entry."""
     for entry in entries:
-        try:
-            if entry.source.is_registry:
-                yield from filter(_has_tags, _images(_repositories(entry), report))
-            elif (below := _places_below(entry)) is not None:
-                for found in _images(below, report):
+        empty = True
+        for found in _images_of(entry, report):
+            empty = False
+            yield found
+        if empty and entry.takes is not None:
+            report(Warned(f"{entry.source}: no image has a tag that is asked for"))
+
+
+def _images_of(entry: SyncEntry, report: Report) -> Iterator[tuple[SyncEntry, Location] | Unlisted]:
+    try:
+        if entry.source.is_registry:
+            for repository in _repositories(entry):
+                yield from filter(_has_tags, _images_of(repository, report))
+        elif (below := _places_below(entry)) is not None:
+            for place in below:
+                for found in _images_of(place, report):
                     yield found if isinstance(found, Unlisted) else (entry, found[1])
-            else:
-                for source in list(_named_sources(entry, report)):
-                    yield entry, source
-        except Usage:
-            raise
-        except ConverterError as error:
-            yield Unlisted(source=entry.source, error=error)
+        else:
+            for source in list(_named_sources(entry, report)):
+                yield entry, source
+    except Usage:
+        raise
+    except ConverterError as error:
+        yield Unlisted(source=entry.source, error=error)
 
 
 def _repositories(entry: SyncEntry) -> list[SyncEntry]:
@@ -143,9 +155,11 @@ def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     if found := list(images_below(place)):
         if found != [place.path]:
             _require_outside(entry)
-        yield from (replace(place, path=path) for path in found)
+        yield from _chosen(entry, [replace(place, path=path) for path in found])
         return
-    if entry.references:
+    if place.kind.attached in ("directory", "beside"):
+        yield from _chosen(entry, [place])
+    elif entry.references:
         yield from (_at_reference(place, reference) for reference in entry.references)
     else:
         yield from _list_names(entry, report)
@@ -157,10 +171,9 @@ def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
         names = source.names()
         saved = source.unpacked
         place = recognised(place, source)
-    takes = entry.takes or (lambda _name: True)
-    selected = [name for name in names if takes(name) and not is_of_attachment(name)]
-    if names and not selected and entry.takes:
-        report(Warned(f"{place}: none of its {count(len(names), 'image')} is chosen"))
+    selected = [name for name in names if not is_of_attachment(name)]
+    if takes := entry.takes:
+        selected = [name for name in selected if takes(_tag_at(_at_reference(place, name)))]
     unnamed = [name for name in selected if name.startswith("@")]
     if unnamed and len(unnamed) < len(selected) and not saved:
         # When a name moves in a layout, the image that had it stays, unnamed. In a docker save archive, all were
@@ -169,6 +182,29 @@ def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
         report(Warned(f"{fact}: {place}:{unnamed[0]} is the first of them"))
         selected = [name for name in selected if name not in unnamed]
     yield from (_at_reference(place, name) for name in selected)
+
+
+def _chosen(entry: SyncEntry, sources: list[Location]) -> list[Location]:
+    """The images, each in a place of its own, that have one of the tags that are asked for.
+
+    One whose name cannot be read is among them, and fails alone. Raises NotFound if no image has a certain tag.
+    """
+    takes = entry.takes or entry.references.__contains__
+    if entry.takes is None and not entry.references:
+        return sources
+    tags: dict[Location, str] = {}
+    for source in sources:
+        with suppress(ConverterError):
+            tags[source] = _tag_at(source)
+    for missing in {*entry.references} - {*tags.values()}:
+        raise NotFound(f'no image with the tag "{missing}" in {entry.source}')
+    return [source for source in sources if source not in tags or takes(tags[source])]
+
+
+def _tag_at(source: Location) -> str:
+    """The tag of an image, or its digest, as its name at the source has it."""
+    called = SourceName.of(source, name_at(source))
+    return called.tag or called.digest
 
 
 def _is_named(place: Location) -> bool:
