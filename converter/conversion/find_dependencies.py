@@ -124,15 +124,6 @@ class Library:
         return source.fetch(source.resolve(""))
 
 
-def name_at(source: Location) -> str:
-    """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
-    if source.kind.access == "discovery":
-        return source.path.partition(",")[0]
-    if not source.kind.has_acis or source.path == "-":
-        return source.name
-    return names_in(Path(source.path))[1]
-
-
 def names_in(path: Path) -> tuple[str, str]:
     """The name in the manifest of an ACI, and the Docker reference for it; raises ConverterError.
 

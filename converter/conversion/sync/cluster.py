@@ -32,8 +32,9 @@ from converter.stores.hosts import Hosts
 SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "python")
 """What must have the same version everywhere: it determines compressed bytes, and what unpickling gives."""
 
-CONNECT = 10.0
 _ADDRESS = re.compile(r"([a-z]+://)?\S+:[0-9]+|inproc://\S+")
+
+CONNECT = 10.0
 """Seconds to wait for the scheduler, and for its first worker."""
 
 STOP_INTERVAL = 1.0

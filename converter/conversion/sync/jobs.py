@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
-from converter.conversion.find_dependencies import name_at
+from converter.conversion.find_dependencies import names_in
 from converter.conversion.job import Job, source_store
 from converter.conversion.sync.destination_names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
 from converter.conversion.sync.sync_file import SyncEntry
@@ -59,7 +60,7 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
 
 def _one_name(first: Location, second: Location, destination: Location) -> str:
     """The error for two sources that would get the same name; it says what would distinguish them."""
-    names = [SourceName.of(one, name_at(one)) for one in (first, second)]
+    names = [SourceName.of(one, _name_at(one)) for one in (first, second)]
     way = "a rename for each in a sync file, such as other:{tag}"
     if len({one.host for one in names}) > 1 and all(one.host for one in names):
         way = "--rename '{host}/{repository}'"
@@ -134,13 +135,22 @@ def _has_tags(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
 def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = SourceName.of(source, name_at(source), entry.source.path)
+            called = SourceName.of(source, _name_at(source), entry.source.path)
             there = destination_of(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise
     except ConverterError as error:
         return Unlisted(source=source, error=error)
     return Job(source=source, destinations=(there,), options=entry.options)
+
+
+def _name_at(source: Location) -> str:
+    """The name of an image at its source; that of an ACI is in its manifest, as its file may have any name."""
+    if source.kind.access == "discovery":
+        return source.path.partition(",")[0]
+    if not source.kind.has_acis or source.path == "-":
+        return source.name
+    return names_in(Path(source.path))[1]
 
 
 def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
@@ -203,7 +213,7 @@ def _chosen(entry: SyncEntry, sources: list[Location]) -> list[Location]:
 
 def _tag_at(source: Location) -> str:
     """The tag of an image, or its digest, as its name at the source has it."""
-    called = SourceName.of(source, name_at(source))
+    called = SourceName.of(source, _name_at(source))
     return called.tag or called.digest
 
 
