@@ -245,4 +245,5 @@ def _may_sign_code(certificate: x509.Certificate) -> bool:
 def _check_critical(certificate: x509.Certificate) -> None:
     for one in certificate.extensions:
         if one.critical and one.oid.dotted_string not in _UNDERSTOOD:
-            raise Untrusted(f"certificate with an unknown critical extension {one.oid.dotted_string}")
+            who, extension = subject_name(certificate), one.oid.dotted_string
+            raise Untrusted(f'certificate of "{who}" has a critical extension that is not known here: {extension}')
