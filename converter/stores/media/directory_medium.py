@@ -1,4 +1,4 @@
-"""A directory as a medium."""
+"""A directory as a medium: its files are read in place, and symbolic links are followed."""
 
 from __future__ import annotations
 
