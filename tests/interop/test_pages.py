@@ -20,6 +20,8 @@ from tests.interop.images import Layout
 
 HOSTILE = '"><script>window.hit = 1</script><img src=x onerror="window.hit = 1">\u202e' + "y" * 100
 MANY = 100_000
+A4 = 717
+"""The width of a page of that format in pixels, within its margins."""
 
 CUT_OFF = """(() => {
   const room = document.documentElement.clientWidth;
@@ -52,6 +54,7 @@ def reports(small_oci: Layout, tmp_path_factory: pytest.TempPathFactory) -> dict
         "convert": ["convert", source, other],
         "diff": ["diff", source, hostile(folder)],
         "validate": ["validate", source, "fixtures/images/docker-image/tar-name-leads-out.tar"],
+        "sync": ["sync", f"oci:{small_oci.path}", f"oci:{folder}/mirror", "--compress", "zstd", "--keep-going"],
         "verify": ["verify", source, "--policy", str(policy(folder))],
         "hostile": ["inspect", hostile(folder)],
         "long": ["inspect", f"oci:{folder}/long"],
@@ -83,22 +86,23 @@ def tree(path: Path, files: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify", "hostile"])
+@pytest.mark.parametrize("width", [1440, 897, 800, 390, 320])
+@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify", "sync", "hostile"])
 def test_a_report(reports: dict[str, Path], chromium: Browser, name: str, width: int, dark: bool) -> None:
     chromium.open(reports[name], width, dark=dark)
 
     assert chromium.run("window.hit") is None
     assert chromium.run("document.querySelectorAll('img, a, iframe, link').length") == 0
     assert chromium.run(CUT_OFF) == []
+    assert chromium.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert chromium.run("document.querySelectorAll('h1').length") == 1
     assert chromium.errors == []
     assert chromium.requests == [reports[name].as_uri()]
 
 
-@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify"])
+@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify", "sync"])
 def test_on_paper_a_report_is_light_and_whole(reports: dict[str, Path], chromium: Browser, name: str) -> None:
-    chromium.open(reports[name], width=800)
+    chromium.open(reports[name], width=A4)
     dark = {"name": "prefers-color-scheme", "value": "dark"}
     chromium.call("Emulation.setEmulatedMedia", media="print", features=[dark])
 
