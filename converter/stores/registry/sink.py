@@ -26,9 +26,10 @@ from converter.model.reference import ImageName
 from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Rejected
+from converter.stores.registry.existing_blobs import has_blob
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.source import reference_in
-from converter.stores.registry.upload import Session, cancel_upload, has_blob, session_of, upload_blob
+from converter.stores.registry.upload import Session, cancel_upload, session_of, upload_blob
 from converter.stores.registry.wire import Request
 from converter.streams.blocks import read_whole
 

@@ -16,9 +16,9 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.download import download_blob
+from converter.stores.registry.existing_blobs import blob_size, has_blob
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.paged_lists import list_tags
-from converter.stores.registry.upload import blob_size, has_blob
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.streams import Block
 

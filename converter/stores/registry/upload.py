@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
-from converter.errors import ConverterError, Denied, DigestMismatch, NotFound, Unreachable
+from converter.errors import ConverterError, DigestMismatch, NotFound, Unreachable
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.stores.registry.client import Client, Rejected, Response
+from converter.stores.registry.existing_blobs import LENGTH, has_blob
 from converter.stores.registry.replay import Replay
 from converter.stores.registry.wire import Body, Request
 from converter.stores.retry import Interrupted
@@ -34,8 +35,6 @@ _WHOLE_REFUSED = frozenset((405, 411, _TOO_LARGE, 415, 501))
 
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
-_LENGTH = re.compile(r"[0-9]{1,19}")
-_WHOLE = re.compile(r"bytes 0-0/([0-9]{1,19})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -219,37 +218,10 @@ class _Job:
         return None
 
 
-def has_blob(client: Client, descriptor: Descriptor) -> bool:
-    """Whether the repository has a blob; False if in doubt: uploading it will then tell why."""
-    size = blob_size(client, descriptor.digest)
-    return size is not None and (-1 in (size, descriptor.size) or size == descriptor.size)
-
-
-def blob_size(client: Client, digest: Digest) -> int | None:
-    """The size in bytes of a blob in the repository, -1 if not stated; None if it is missing, or access is refused.
-
-    HEAD may be redirected to a URL that is signed for GET only; then the first byte is requested.
-    """
-    url = client.url(f"blobs/{digest}")
-    try:
-        headers = client.call(Request("HEAD", url)).headers
-    except NotFound:
-        return None
-    except (Denied, Rejected):
-        try:
-            with client.open(Request("GET", url, {"Range": "bytes=0-0"}, expect=(200, 206))) as response:
-                headers = response.headers
-        except (NotFound, Denied, Rejected, Interrupted):
-            return None
-    whole = _WHOLE.fullmatch(headers.get("Content-Range") or "")
-    length = whole[1] if whole else headers.get("Content-Length") or ""
-    return int(length) if _LENGTH.fullmatch(length) else -1
-
-
 def least_part(headers: Mapping[str, str]) -> int:
     """The smallest part in bytes that the registry accepts; 0 if not stated."""
     stated = headers.get("OCI-Chunk-Min-Length") or ""
-    return int(stated) if _LENGTH.fullmatch(stated) else 0
+    return int(stated) if LENGTH.fullmatch(stated) else 0
 
 
 def offset_of(headers: Mapping[str, str]) -> int | None:
