@@ -1,4 +1,4 @@
-"""A connection whose requests are read as they arrive, without a thread that waits for them."""
+"""A connection of cheroot whose requests are read as they arrive, without a thread that waits for them."""
 
 from __future__ import annotations
 
