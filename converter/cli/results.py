@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult
 
 
+_WORDS = {"retarred": "rewritten", None: "not known yet"}
+"""What became of a layer, as it is called in JSON → for people, where they would have to look it up."""
+
+
 def document(result: Result) -> dict[str, Any]:
     """The JSON of ``convert --json``; null for a digest that a dry run cannot know. ``seconds`` is the wall time."""
     return {"source": result.source, "targets": [_target(target, result.seconds) for target in result.targets]}
@@ -76,7 +80,8 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "source", str(target.source_digest)
     if target.image_id:
         yield "ID", target.image_id
-    kinds = Counter(f"{layer.relation}{layer.reason and f' ({layer.reason})'}" for layer in target.layers)
+    words = ((_WORDS.get(layer.relation, layer.relation), layer.reason) for layer in target.layers)
+    kinds = Counter(f"{word}{reason and f' ({reason})'}" for word, reason in words)
     yield "layers", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
     if target.signatures:
         yield "signed", ", ".join(dict.fromkeys(one["kind"] for one in target.signatures))

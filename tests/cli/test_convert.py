@@ -148,7 +148,7 @@ def test_an_aci_a_layer_is_told_with_the_files_that_it_needs() -> None:
         layers=rows,
     )
     told = list(lines(Result(source="in", targets=(target,), seconds=0), dry_run=False))
-    assert told[3:5] == ["  layers 2 retarred", f"  needs  there/out-{LAYER.encoded[:12]}.aci"]
+    assert told[3:5] == ["  layers 2 rewritten", f"  needs  there/out-{LAYER.encoded[:12]}.aci"]
 
 
 def test_the_text_of_a_dry_run(asked: dict[str, Any], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
