@@ -245,7 +245,7 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
         raise Unsupported("an ACI is signed with an OpenPGP key, and this key is of another kind: use --gpg-key")
     path = Path(target.path)
     if (target.transport and target.attached != "beside") or not path.is_file():
-        raise NotFound(f"{target} is not the file of an ACI: a signature is put beside one")
+        raise NotFound(f"{target} is not an ACI in a file: name that file, as its signature is written beside it")
     overwriting = Overwriting(allowed=store.overwrite, mirrored="signature", inputs=Inputs((*store.inputs.paths, path)))
     overwriting.require(signature_path(path))
     with TemporaryDirectory(prefix="transship-") as folder:
