@@ -54,11 +54,6 @@
     });
   }
 
-  /* Digests, of which the start is shown, and all once they are clicked. */
-  for (const one of document.querySelectorAll("code.short")) {
-    one.addEventListener("click", () => one.classList.toggle("whole"));
-  }
-
   addEventListener("beforeprint", () => {
     for (const one of document.querySelectorAll("details")) one.open = true;
   });
