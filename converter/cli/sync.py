@@ -169,7 +169,7 @@ def _show(summary: Summary) -> None:
     for one in shown:
         show(_row(one), colour=RED if one.state == "failed" else "", fold=True)
         if one.source_digest and one.digest != one.source_digest:
-            show(_digests(one))
+            show(_digests(one), fold=True)
     if len(shown) < len(summary.outcomes):
         show(f"({count(len(summary.outcomes) - len(shown), 'image')} not shown; --report has all)")
     show(_sum(summary), colour=RED if summary.failed else GREEN)

@@ -46,7 +46,8 @@ class Platform:
         """Read a platform that a user has typed; raises Usage unless it is ``OS/ARCH[/VARIANT]``."""
         parts = text.split("/")
         if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
-            raise Usage(f'invalid platform "{text}": expected OS/ARCH[/VARIANT], as in linux/arm64')
+            several = "; for several, repeat the option" if "," in text else ""
+            raise Usage(f'invalid platform "{text}": expected OS/ARCH[/VARIANT], as in linux/arm64{several}')
         return cls(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")
 
     @property

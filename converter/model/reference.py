@@ -69,6 +69,8 @@ class ImageName:
         if re.fullmatch("[0-9a-f]{64}", text):
             raise Invalid(f"{text} cannot be a name: to Docker, 64 hex digits are the ID of an image")
         rest, at, encoded = text.partition("@")
+        if at and "/" in encoded:  # a digest has no slash; nothing is quoted, as it may be a password
+            raise Invalid("credentials cannot be part of a reference: use --creds USER:PASSWORD")
         digest = Digest.parse(encoded) if at else None
         rest, tag = _split_tag(rest)
         host, slash, repository = rest.partition("/")

@@ -128,7 +128,8 @@ class GpgUser:
             raise Untrusted("gpg did not sign in time") from None
         if done.returncode:
             output = done.stderr.decode(errors="replace").strip().splitlines()
-            raise Untrusted(f"gpg cannot sign: {output[-1] if output else f'exit status {done.returncode}'}")
+            why = output[-1].removeprefix("gpg: ") if output else f"exit status {done.returncode}"
+            raise Untrusted(f'gpg cannot sign with "{self.name}": {why}')
         return done.stdout
 
 

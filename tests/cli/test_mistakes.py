@@ -51,7 +51,12 @@ def digests(folder: Path) -> dict[str, str]:
             "inspect oci-archive:in", 1, "in is a directory: expected a file (try oci:in)", id="a layout as a file"
         ),
         pytest.param("inspect dir:in", 1, "no such file: in is not a dir: image (try oci:in)", id="a layout as a dir:"),
-        pytest.param("inspect aci:app.tar", 1, 'has no file "manifest" (without "aci:", a', id="an archive as an ACI"),
+        pytest.param(
+            "inspect aci:app.tar",
+            1,
+            'has no file "manifest" (other archives: docker-archive:',
+            id="an archive as an ACI",
+        ),
         pytest.param(
             "inspect *.tar", 1, "*.tar: no such file or directory (patterns are not", id="a pattern in quotes"
         ),
@@ -101,6 +106,15 @@ def digests(folder: Path) -> dict[str, str]:
         ),
         pytest.param(
             "validate empty.json --kind oci-index", 1, "error: /: the document is empty  [json/", id="nothing"
+        ),
+        pytest.param(
+            "convert app.tar oci:new --platform linux/amd64,linux/arm64",
+            2,
+            "for several, repeat the option",
+            id="a list",
+        ),
+        pytest.param(
+            "inspect docker://me:secret@r.example/app", 1, "use --creds USER:PASSWORD\n", id="a password in a reference"
         ),
         pytest.param(
             "validate app.tar --kind oci-index", 1, "an image, not a JSON document: leave out --kind oci-in", id="a tar"

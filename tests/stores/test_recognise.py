@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import pytest
 
@@ -95,6 +96,15 @@ def test_anything_else_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConverterError, match=r"not an image of a known kind.* \(the root file system: rootfs:"):
+        source_at("", tmp_path)
+
+
+def test_a_directory_is_not_searched_to_its_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk(*_: object) -> Never:
+        raise AssertionError("there may be millions of files below a directory")
+
+    monkeypatch.setattr(os, "walk", walk)
+    with pytest.raises(ConverterError, match="not an image of a known kind"):
         source_at("", tmp_path)
 
 

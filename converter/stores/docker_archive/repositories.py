@@ -19,6 +19,7 @@ from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 from converter.stores.media import Medium
+from converter.stores.media.directory_medium import DirectoryMedium
 
 NAME = "repositories"
 _JSON = re.compile(r"[0-9a-f]{64}/json")
@@ -94,7 +95,11 @@ def read_names(
 
 def has_repositories(medium: Medium) -> bool:
     """Whether this is such an archive: the Engine wrote ``repositories`` only if an image was saved by name."""
-    return medium.size(NAME) is not None or next(_layers(medium), None) is not None
+    if medium.size(NAME) is not None:
+        return True
+    if isinstance(medium, DirectoryMedium):  # which may be any, with millions of files below it
+        return any(medium.size(f"{name}/json") is not None for name in medium.top() if _JSON.fullmatch(f"{name}/json"))
+    return next(_layers(medium), None) is not None
 
 
 def _layers(medium: Medium) -> Iterator[str]:

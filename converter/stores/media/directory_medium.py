@@ -33,6 +33,11 @@ class DirectoryMedium:
             found += [(inside / name).as_posix() for name in files]
         return sorted(found)
 
+    def top(self) -> list[str]:
+        """The names of what is directly in it, sorted."""
+        with disk_errors(self._path, "read"):
+            return sorted(path.name for path in self._path.iterdir())
+
     def size(self, name: str) -> int | None:
         return regular_size(self._inside(name))
 

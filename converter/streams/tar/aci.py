@@ -111,7 +111,7 @@ def manifest_in(packed: Blocks) -> bytes:
                     raise Invalid('"manifest" is not a regular file')
                 current_limits().require("document", entry.size, "bytes of a manifest")
                 return b"".join(entry.payload)
-    raise Invalid('not an ACI: it has no file "manifest" (without "aci:", a file is read as what it is)')
+    raise Invalid('not an ACI: it has no file "manifest" (other archives: docker-archive: or oci-archive:)')
 
 
 def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: ReportName | None = None) -> Iterator[Block]:
