@@ -15,14 +15,14 @@ from converter.cli.environment import end_options, size_option, store_from_optio
 from converter.cli.flags import FilePath, OneOf, WholeNumber, common, flags
 from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_option, wants_page, write_output, write_reports
+from converter.cli.report_files import check_reports, report_option, reports, write_output, write_reports
 from converter.cli.results import document, lines, losses
 from converter.cli.signers import content_trust_option, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
 
 if TYPE_CHECKING:
-    from converter.cli.pages.steps import Stopwatch
+    from converter.cli.steps import Stopwatch
     from converter.events import Report
 
 EXAMPLES = """\b
@@ -128,13 +128,14 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
         watch = _stopwatch(report)
         result = convert(source, destinations, options, watch or report)
     steps = watch.steps(result.seconds) if watch and not options.dry_run else ()
-    write_reports(document(result), "conversion", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
+    told = document(result, steps)
+    write_reports(told, "conversion", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
     if digestfile is not None:
         write_output(digestfile, str(result.digest) + "\n" * digest_to_stdout, overwrite=options.overwrite)
     # If an image or its digest goes to standard output, the rest goes to standard error.
     out = sys.stderr if to_stdout or digest_to_stdout else sys.stdout
     if flags().json:
-        show_json(document(result), to=out)
+        show_json(told, to=out)
     elif not flags().quiet:
         for line in lines(result, dry_run=options.dry_run):
             show(line, to=out)
@@ -154,9 +155,9 @@ def _warn_of_lists(changes: tuple[str, ...]) -> None:
 
 
 def _stopwatch(report: Report) -> Stopwatch | None:
-    if not wants_page():
+    if not (flags().json or reports()):
         return None
-    from converter.cli.pages.steps import Stopwatch
+    from converter.cli.steps import Stopwatch
 
     return Stopwatch(report)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from converter.model.limits import size
 
 if TYPE_CHECKING:
+    from converter.cli.steps import Step
     from converter.conversion import LayerResult, Result, TargetResult
 
 
@@ -18,9 +19,16 @@ _WORDS = {"retarred": "rewritten", None: "not known yet"}
 """What became of a layer, as it is called in JSON → for people, where they would have to look it up."""
 
 
-def document(result: Result) -> dict[str, Any]:
+def document(result: Result, steps: Sequence[Step] = ()) -> dict[str, Any]:
     """The JSON of ``convert --json``; null for a digest that a dry run cannot know. ``seconds`` is the wall time."""
-    return {"source": result.source, "targets": [_target(target, result.seconds) for target in result.targets]}
+    return {
+        "source": result.source,
+        "targets": [_target(target, result.seconds) for target in result.targets],
+        "steps": [
+            {"name": one.name, "began": round(one.began, 3), "ended": round(one.ended, 3), "size": one.size}
+            for one in steps
+        ],
+    }
 
 
 def _target(target: TargetResult, seconds: float) -> dict[str, Any]:

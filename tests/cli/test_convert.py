@@ -96,6 +96,10 @@ def test_the_document_of_json(asked: dict[str, Any], here: Path, capsys: pytest.
                 "seconds": 1.25,
             }
         ],
+        "steps": [
+            {"name": "read and plan", "began": 0, "ended": 1.25, "size": 0},
+            {"name": "write documents, commit", "began": 1.25, "ended": 1.25, "size": 0},
+        ],
     }
     assert told.err.splitlines() == [
         "transship: warning: odd",
@@ -326,6 +330,8 @@ def test_an_identical_copy(layout: MemoryStore, capsys: pytest.CaptureFixture[st
     assert done["targets"][0]["preserved"] is True
     for document in (forecast, done):
         del document["targets"][0]["seconds"]
+    assert forecast.pop("steps") == []
+    assert [step["name"] for step in done.pop("steps")][::3] == ["read and plan", "write documents, commit"]
     assert forecast == done
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from converter.cli.pages.steps import Step
+from converter.cli.steps import Step
 from converter.errors import count
 from converter.pages import render
 from converter.verification.proof import CONFIG, IDENTICAL, PROOF_LEVELS, REBUILT

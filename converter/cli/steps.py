@@ -1,4 +1,4 @@
-"""The times of the steps of a conversion, taken from its events, for the report."""
+"""The times of the steps of a conversion, taken from its events, for reports and JSON."""
 
 from __future__ import annotations
 
