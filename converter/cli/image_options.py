@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from converter.cli.environment import cache_folder
 from converter.cli.flags import Decorator, OneOf, WholeNumber, combine_options
 from converter.errors import Usage
+from converter.model.content import COMPRESSION_LEVELS, COMPRESSIONS, Compression
 from converter.model.transport import IMAGES
-
-if TYPE_CHECKING:
-    from converter.model.content import Compression
 
 
 def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -27,12 +25,8 @@ def _platforms(_context: click.Context, _parameter: click.Parameter, values: tup
 
 
 def _compression(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
-    from converter.model.content import Compression
-
     return None if value is None else Compression.parse(value)
 
-
-_PACKINGS = ("keep", "none", "gzip", "zstd")
 
 image_options = combine_options(
     click.option("--to", type=OneOf(IMAGES), help="The format, if DEST can hold several."),
@@ -46,9 +40,9 @@ image_options = combine_options(
     ),
     click.option(
         "--compress",
-        metavar="keep|none|gzip[:LEVEL]|zstd[:LEVEL]",
+        metavar="|".join(COMPRESSIONS),
         callback=_compression,
-        shell_complete=lambda _context, _option, start: [one for one in _PACKINGS if one.startswith(start)],
+        shell_complete=lambda _context, _option, start: [one for one in COMPRESSION_LEVELS if one.startswith(start)],
         help="How to compress layers. Default: keep, but gzip for layers that Docker unpacked.",
     ),
     click.option("--preserve-digests", is_flag=True, help="Refuse, up front, if a digest would change."),

@@ -14,10 +14,10 @@ from converter.cli.environment import input_files
 from converter.cli.flags import FilePath, combine_options, flags, hidden_option, hidden_values
 from converter.errors import Usage
 from converter.model.reference import Location
-from converter.streams import Blocks
 
 if TYPE_CHECKING:
     from converter.stores.overwriting import Overwriting
+    from converter.streams import Blocks
 
 _GROUP = "report"
 

@@ -12,7 +12,7 @@ from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signatures import Carried
-from converter.conversion.targets import becomes_oci, format_for, name_for, not_loaded_by_docker
+from converter.conversion.targets import codec_for_oci, format_for, name_for, not_loaded_by_docker
 from converter.errors import LossRefused, within
 from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
@@ -59,8 +59,8 @@ def plan_target(
     With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
     """
     with within(str(destination)):
-        as_oci = becomes_oci(selected.item, options, sink.accepts, destination)
-        if as_oci:
+        codec = codec_for_oci(selected.item, options, sink.accepts, destination)
+        if codec:
             options = replace(options, to="oci")
         target = format_for(destination, selected.item, options.to, preserve=options.preserve_digests)
         mixed = isinstance(selected.item, Index) and not options.to and len(destination.kind.formats) > 1
@@ -93,7 +93,7 @@ def plan_target(
             plan=planned,
             carried=carried,
             origin=recorded,
-            remark="written as OCI: Docker manifests cannot hold zstd layers" if as_oci else "",
+            remark=f"written as OCI: Docker manifests cannot hold {codec} layers" if codec else "",
         )
 
 

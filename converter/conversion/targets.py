@@ -8,9 +8,9 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import Usage
-from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Image, Index, Item, Loss, images_of
+from converter.model.media_types import CODECS
 from converter.model.reference import REF_NAME, STDOUT, ImageName, Location, is_full
 from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
@@ -67,14 +67,16 @@ def check_capacity(destinations: Sequence[Location], images: int) -> None:
             raise Usage(f"{destination} has a name, but there are {images} images: leave the name out")
 
 
-def becomes_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> bool:
-    """Whether a Docker image has to become one of OCI, since its layers are to be zstd and no format was given."""
-    if settings.to or settings.compress is None or settings.compress.codec != "zstd":
-        return False
-    if "oci" not in destination.kind.formats or types.DOCKER_LAYER_ZSTD in accepts:
-        return False
+def codec_for_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> str:
+    """The codec that makes a Docker image one of OCI, as Docker's readers do not know it; empty if it can stay."""
+    if settings.to or settings.compress is None or settings.compress.is_known_to("docker"):
+        return ""
+    codec = settings.compress.codec
+    if "oci" not in destination.kind.formats or accepts.intersection(CODECS[codec].docker):
+        return ""
     entries = item.entries if isinstance(item, Index) else ()
-    return any(map(_is_docker, (item, *(entry.item for entry in entries if entry.item is not None))))
+    items = (item, *(entry.item for entry in entries if entry.item is not None))
+    return codec if any(map(_is_docker, items)) else ""
 
 
 def _is_docker(item: Item) -> bool:

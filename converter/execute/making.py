@@ -26,7 +26,7 @@ Put = Callable[[Blocks, Derived], Descriptor]
 def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     """The digest of a blob's uncompressed bytes; raises DigestMismatch if it is not the leaf's diff_id."""
     codec, tar = decompress_any(blocks)
-    if codec == "tar" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
+    if codec == "none" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
         found = leaf.content.descriptor.digest
         _drain(_examine(tar, leaf))
     else:

@@ -21,8 +21,7 @@ DIALECT = manifest.Dialect(
     name=name,
     manifest=types.DOCKER_MANIFEST,
     config=types.DOCKER_CONFIG,
-    layers=manifest.by_meaning(types.DOCKER_LAYERS),
-    codecs=frozenset(("none", "gzip")),
+    layers=types.by_meaning(types.DOCKER_LAYERS),
     bare=True,
 )
 

@@ -21,31 +21,10 @@ from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Loss, Original
 from converter.model.limits import current_limits
+from converter.model.media_types import CODECS, LAYER, LAYER_TYPES
 from converter.model.reference import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch
-
-LAYER, NONDISTRIBUTABLE = "layer", "nondistributable"
-LAYER_TYPES: Mapping[str, tuple[str, str]] = {
-    types.OCI_LAYER: (LAYER, "none"),
-    types.OCI_LAYER_GZIP: (LAYER, "gzip"),
-    types.OCI_LAYER_ZSTD: (LAYER, "zstd"),
-    types.OCI_NONDISTRIBUTABLE: (NONDISTRIBUTABLE, "none"),
-    types.OCI_NONDISTRIBUTABLE_GZIP: (NONDISTRIBUTABLE, "gzip"),
-    types.OCI_NONDISTRIBUTABLE_ZSTD: (NONDISTRIBUTABLE, "zstd"),
-    types.DOCKER_LAYER: (LAYER, "none"),
-    types.DOCKER_LAYER_GZIP: (LAYER, "gzip"),
-    types.DOCKER_LAYER_ZSTD: (LAYER, "zstd"),
-    types.DOCKER_FOREIGN: (NONDISTRIBUTABLE, "none"),
-    types.DOCKER_FOREIGN_GZIP: (NONDISTRIBUTABLE, "gzip"),
-}
-"""What a layer's media type says: whether it may be distributed, and its codec."""
-
-
-def by_meaning(media_types: frozenset[str]) -> dict[tuple[str, str], str]:
-    """The media types of layers that a dialect has, by what they say."""
-    return {says: media_type for media_type, says in LAYER_TYPES.items() if media_type in media_types}
-
 
 CONFIG_TYPES: Mapping[str, frozenset[str]] = {
     "oci": types.CONFIGS,
@@ -73,16 +52,14 @@ _EMPTY = Digest.of(b"{}")
 class Dialect:
     """One set of media types.
 
-    ``codecs`` are those that every reader of the dialect supports; targets that support more say so. ``bare``
-    descriptors have no annotations and no artifact type. ``kept`` are types of the other dialect that the manifest
-    being rewritten has already: some builders list Docker's layers in an OCI manifest.
+    ``bare`` descriptors have no annotations and no artifact type. ``kept`` are types of the other dialect that the
+    manifest being rewritten has already: some builders list Docker's layers in an OCI manifest.
     """
 
     name: str
     manifest: str
     config: str
     layers: Mapping[tuple[str, str], str]
-    codecs: frozenset[str]
     bare: bool
     kept: frozenset[str] = frozenset()
 
@@ -167,7 +144,7 @@ def plan_artifact(artifact: Artifact) -> Node:
 
 def layer_type(media_type: str, codec: str) -> str | None:
     """The media type of such a layer with that codec, in either dialect; None if neither has one."""
-    stated = (LAYER_TYPES[media_type][0], codec)
+    stated = (LAYER_TYPES.get(media_type, (LAYER, "none"))[0], codec)
     return next((label for label, says in LAYER_TYPES.items() if says == stated), None)
 
 
@@ -234,8 +211,7 @@ def choose_compression(layer: Layer, asked: Compression | None, *, unpacked: boo
 
 def codec_of(known: Known) -> str:
     """The codec that a layer's media type states; ``none`` for a type that states none, known or not."""
-    media_type = known.descriptor.media_type
-    return next((codec for codec in ("gzip", "zstd") if media_type.endswith(codec)), "none")
+    return LAYER_TYPES.get(known.descriptor.media_type, (LAYER, "none"))[1]
 
 
 def _is_taken(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> bool:
@@ -249,7 +225,7 @@ def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[st
     """Whether a target accepts layers of this type: by its own list, or else as any reader of the dialect does."""
     if accepts:
         return media_type in accepts
-    return media_type is not None and LAYER_TYPES[media_type][1] in dialect.codecs
+    return media_type is not None and dialect.name in CODECS[LAYER_TYPES[media_type][1]].formats
 
 
 def _media_type(layer: Layer, dialect: Dialect) -> str | None:

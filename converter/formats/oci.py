@@ -19,8 +19,7 @@ DIALECT = manifest.Dialect(
     name=name,
     manifest=types.OCI_MANIFEST,
     config=types.OCI_CONFIG,
-    layers=manifest.by_meaning(types.OCI_LAYERS),
-    codecs=frozenset(("none", "gzip", "zstd")),
+    layers=types.by_meaning(types.OCI_LAYERS),
     bare=False,
 )
 

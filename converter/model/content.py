@@ -12,12 +12,15 @@ from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
+from converter.model.media_types import CODECS
 
 Blocks = Iterable[bytes | memoryview]
 Open = Callable[[], Blocks]
 """Returns the same bytes from the start, each time it is called."""
 
-COMPRESSION_LEVELS = {"keep": range(0), "none": range(0), "gzip": range(1, 10), "zstd": range(1, 20)}
+COMPRESSION_LEVELS = {"keep": range(0), **{name: codec.levels for name, codec in CODECS.items() if codec.oci}}
+COMPRESSIONS = tuple(f"{codec}[:LEVEL]" if levels else codec for codec, levels in COMPRESSION_LEVELS.items())
+"""What a caller can ask for, as usage shows it."""
 
 
 @frozen(kw_only=False)
@@ -29,10 +32,10 @@ class Compression:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``keep``, ``none``, ``gzip[:LEVEL]`` or ``zstd[:LEVEL]``; raises Usage otherwise."""
+        """Read one of COMPRESSIONS; raises Usage otherwise."""
         codec, colon, level = text.partition(":")
         if codec not in COMPRESSION_LEVELS:
-            raise Usage(f'unknown compression "{text}" (one of: keep, none, gzip[:LEVEL], zstd[:LEVEL])')
+            raise Usage(f'unknown compression "{text}" (one of: {", ".join(COMPRESSIONS)})')
         if not colon:
             return cls(codec)
         levels = COMPRESSION_LEVELS[codec]
@@ -44,6 +47,10 @@ class Compression:
 
     def __str__(self) -> str:
         return self.codec if self.level is None else f"{self.codec}:{self.level}"
+
+    def is_known_to(self, format_name: str) -> bool:
+        """Whether every reader of a format knows the codec; ``keep`` names none."""
+        return self.codec == "keep" or format_name in CODECS[self.codec].formats
 
 
 KEEP = Compression("keep")

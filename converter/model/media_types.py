@@ -1,4 +1,5 @@
-"""The media types of image documents and layers (image-spec 1.1.1, media-types.md; distribution's schema 1 and 2).
+"""The media types of image documents and layers, and how layers are compressed (image-spec 1.1.1, media-types.md;
+distribution's schema 1 and 2).
 
 A media type says what a blob claims to be; how a layer is compressed, only its bytes say.
 """
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import Invalid
+from converter.model.frozen import frozen
 from converter.model.members import lenient_member
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -73,17 +75,72 @@ KINDS: Mapping[str, str] = {
 }
 """The kind of document that each is, which is the name of its schema."""
 
-OCI_LAYERS = frozenset(
-    (
-        OCI_LAYER,
-        OCI_LAYER_GZIP,
-        OCI_LAYER_ZSTD,
-        OCI_NONDISTRIBUTABLE,
-        OCI_NONDISTRIBUTABLE_GZIP,
-        OCI_NONDISTRIBUTABLE_ZSTD,
-    )
-)
-DOCKER_LAYERS = frozenset((DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD, DOCKER_FOREIGN, DOCKER_FOREIGN_GZIP))
+
+@frozen
+class Codec:
+    """A way to compress.
+
+    A stream starts with one of ``magics``; the name of an archive ends in one of ``suffixes``. All readers of the
+    ``formats`` know it. ``oci`` and ``docker`` are the media types of a layer and of one that may not be distributed. A
+    codec for which OCI has none is read, but never written. ``levels`` are those to choose from.
+    """
+
+    magics: tuple[bytes, ...] = ()
+    suffixes: tuple[str, ...]
+    formats: frozenset[str]
+    oci: tuple[str, ...] = ()
+    docker: tuple[str, ...] = ()
+    levels: range = range(0)
+    default_level: int = 0
+
+
+CODECS: Mapping[str, Codec] = {
+    "none": Codec(
+        suffixes=(".tar",),
+        formats=frozenset(("aci", "docker", "oci")),
+        oci=(OCI_LAYER, OCI_NONDISTRIBUTABLE),
+        docker=(DOCKER_LAYER, DOCKER_FOREIGN),
+    ),
+    "gzip": Codec(
+        magics=(b"\x1f\x8b",),
+        suffixes=(".tar.gz", ".tgz"),
+        formats=frozenset(("aci", "docker", "oci")),
+        oci=(OCI_LAYER_GZIP, OCI_NONDISTRIBUTABLE_GZIP),
+        docker=(DOCKER_LAYER_GZIP, DOCKER_FOREIGN_GZIP),
+        levels=range(1, 10),
+        default_level=2,
+    ),
+    "bzip2": Codec(magics=(b"BZh",), suffixes=(".tar.bz2",), formats=frozenset(("aci",))),
+    "xz": Codec(magics=(b"\xfd7zXZ\x00",), suffixes=(".tar.xz",), formats=frozenset(("aci",))),
+    "zstd": Codec(
+        # A frame, or one of the sixteen kinds that are skipped (RFC 8878, 3.1).
+        magics=(b"\x28\xb5\x2f\xfd", *(bytes((kind,)) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60))),
+        suffixes=(".tar.zst",),
+        formats=frozenset(("oci",)),
+        oci=(OCI_LAYER_ZSTD, OCI_NONDISTRIBUTABLE_ZSTD),
+        docker=(DOCKER_LAYER_ZSTD,),
+        levels=range(1, 20),
+        default_level=3,
+    ),
+}
+"""All codecs that can be read, by name; ``none`` is a plain tar."""
+
+LAYER, NONDISTRIBUTABLE = "layer", "nondistributable"
+LAYER_TYPES: Mapping[str, tuple[str, str]] = {
+    media_type: (kind, name)
+    for name, codec in CODECS.items()
+    for dialect in (codec.oci, codec.docker)
+    for kind, media_type in zip((LAYER, NONDISTRIBUTABLE), dialect, strict=False)
+}
+"""What a layer's media type says: whether it may be distributed, and its codec."""
+
+OCI_LAYERS = frozenset(media_type for codec in CODECS.values() for media_type in codec.oci)
+DOCKER_LAYERS = frozenset(media_type for codec in CODECS.values() for media_type in codec.docker)
+
+
+def by_meaning(media_types: frozenset[str]) -> dict[tuple[str, str], str]:
+    """The media types of layers that a dialect has, by what they say."""
+    return {says: media_type for media_type, says in LAYER_TYPES.items() if media_type in media_types}
 
 
 def identify(document: Mapping[str, Any]) -> str:

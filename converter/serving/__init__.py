@@ -196,8 +196,10 @@ def _check_target(entry: SyncEntry) -> None:
     with within(str(entry.source)):
         if options.to == "aci":
             raise Usage("registries cannot hold ACIs: leave out --to aci, rkt gets them by discovery in any case")
-        if options.to == "docker" and options.compress is not None and options.compress.codec == "zstd":
-            raise Usage("Docker manifests cannot hold zstd layers: use --to oci or --compress gzip")
+        if options.to == "docker" and options.compress is not None and not options.compress.is_known_to("docker"):
+            raise Usage(
+                f"Docker manifests cannot hold {options.compress.codec} layers: use --to oci or --compress gzip"
+            )
 
 
 def _is_loopback(host: str) -> bool:

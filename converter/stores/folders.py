@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from converter.errors import NotFound
+from converter.model.media_types import CODECS
 from converter.stores import oci_index
 from converter.stores.disk import printable_path, walk_directory
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+ARCHIVES = tuple(suffix for codec in CODECS.values() for suffix in codec.suffixes)
 """How the names of archives end."""
 
 _TABLES = (oci_index.LAYOUT, oci_index.INDEX, "manifest.json", "repositories")

@@ -29,7 +29,7 @@ from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry_names import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner
 
-_SUFFIXES = (".tar", ".aci", ".gz", ".xz", ".bz2", ".zst", ".tgz")
+_SUFFIXES = (".aci", *(f".{suffix.rpartition('.')[2]}" for suffix in ARCHIVES))
 """Suffixes of files, which no image name ends in."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from converter.model.content import Compression
+from converter.model.media_types import CODECS
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, reblock
 from converter.streams.workers import Spares, Workers
@@ -24,7 +25,6 @@ GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 LAST_BLOCK = b"\x03\x00"
 """An empty final deflate block, so that the blocks before it need not know whether they are last."""
 
-DEFAULT_LEVELS = {"none": 0, "gzip": 2, "zstd": 3}
 ISAL_MOST = 2
 """isal's level 3 gives different bytes on different processors; from there on zlib-ng is used, which does not."""
 ISAL_MEMORY = 3
@@ -58,7 +58,7 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
     gzip; for zstd, a frame and its result for each worker, another frame for each stream, and what the library needs at
     a level.
     """
-    level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
+    level = CODECS[compression.codec].default_level if compression.level is None else compression.level
     if compression.codec == "gzip":
         return gzip_member(blocks, deflater(level), workers)
     if compression.codec == "zstd":
@@ -85,7 +85,7 @@ def packing_engine(compression: Compression) -> str:
     Equal engines give the same bytes for the same data; for isal, on processors of x86-64 with SSE 4.2, which all have
     had since 2008. The empty string for ``none``.
     """
-    level = DEFAULT_LEVELS[compression.codec] if compression.level is None else compression.level
+    level = CODECS[compression.codec].default_level if compression.level is None else compression.level
     if compression.codec == "zstd":
         import zstandard
 
@@ -169,7 +169,7 @@ def _zstd_settings(level: int) -> tuple[int, dict[str, int]]:
     """The bytes of a frame, and what differs from the library's own settings for a level."""
     if level <= ZSTD_NEAR:
         return ZSTD_NEAR_FRAME, ZSTD_NEAR_SETTINGS
-    if level == DEFAULT_LEVELS["zstd"]:
+    if level == CODECS["zstd"].default_level:
         return ZSTD_FRAME, ZSTD_SETTINGS | ZSTD_DEFAULT_TABLES
     return ZSTD_FRAME, ZSTD_SETTINGS
 

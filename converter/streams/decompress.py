@@ -9,7 +9,7 @@ from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits, current_limits
 from converter.streams import BLOCK, Block, Blocks
 from converter.streams.blocks import closing, join_blocks, peek
-from converter.streams.detect import HEAD, Codec, detect_codec, start_of
+from converter.streams.detect import HEAD, detect_codec, start_of
 
 if TYPE_CHECKING:
     from bz2 import BZ2Decompressor
@@ -25,8 +25,8 @@ What it leaves over is copied, and thousands of tiny streams in one file must no
 """
 
 
-def decompress(blocks: Blocks, codec: Codec) -> Iterator[Block]:
-    """The unpacked bytes, in blocks of 256 KiB to about 1 MiB; ``tar`` is passed through.
+def decompress(blocks: Blocks, codec: str) -> Iterator[Block]:
+    """The unpacked bytes, in blocks of 256 KiB to about 1 MiB; ``none`` is passed through.
 
     Concatenated streams are read as one, and zeros after the last gzip, bzip2 or xz stream are padding. Raises Invalid
     for a stream that is cut, broken or followed by anything else, LimitExceeded for one that exceeds ``limits.layer``
@@ -38,21 +38,21 @@ def decompress(blocks: Blocks, codec: Codec) -> Iterator[Block]:
     return _decompressed(blocks, codec, current_limits())
 
 
-def decompress_any(blocks: Blocks) -> tuple[Codec, Iterator[Block]]:
+def decompress_any(blocks: Blocks) -> tuple[str, Iterator[Block]]:
     """The codec of a stream, and its bytes unpacked. Raises Invalid if it is neither packed nor a tar.
 
     Nothing at all is a tar without entries, whose end many leave out.
     """
     head, whole = peek(blocks, HEAD)
-    codec = detect_codec(head) if head else "tar"
+    codec = detect_codec(head) if head else "none"
     if codec is None:
         raise Invalid(f"data that starts with {start_of(head)} is not a tar, nor a compressed one")
     return codec, decompress(whole, codec)
 
 
-def _decompressed(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Block]:
+def _decompressed(blocks: Blocks, codec: str, limits: Limits) -> Iterator[Block]:
     with closing(blocks) as source:
-        if codec == "tar":
+        if codec == "none":
             yield from _bounded(source, None, limits)
             return
         compressed = CompressedInput(codec, source)
@@ -61,7 +61,7 @@ def _decompressed(blocks: Blocks, codec: Codec, limits: Limits) -> Iterator[Bloc
             raise compressed.truncated()
 
 
-def _unpacked(compressed: CompressedInput, codec: Codec, limits: Limits) -> Iterator[Block]:
+def _unpacked(compressed: CompressedInput, codec: str, limits: Limits) -> Iterator[Block]:
     if codec == "gzip":
         return _gunzip(compressed)
     if codec == "zstd":

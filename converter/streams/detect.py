@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import zlib
-from typing import Literal
 
 from converter.errors import Invalid
-
-Codec = Literal["gzip", "bzip2", "xz", "zstd", "tar", "openpgp"]
+from converter.model.media_types import CODECS
 
 HEAD = 512
 """How many bytes ``detect_codec`` needs: the length of a tar header."""
 
-GZIP_MAGIC = b"\x1f\x8b"
-XZ_MAGIC = b"\xfd7zXZ\x00"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
-BZIP2_MAGIC = b"BZh"
 BZIP2_BLOCKS = (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90")
 ARMOUR = b"-----BEGIN PGP MESSAGE-----"
 
 
-def detect_codec(head: bytes) -> Codec | None:
+def detect_codec(head: bytes) -> str | None:
     """The codec of a stream that starts with ``head`` (HEAD bytes, or all there are); None if unknown.
 
-    ``tar`` is an uncompressed tar. ``openpgp`` is an encrypted image, which nothing here can read.
+    ``none`` is an uncompressed tar. ``openpgp`` is an encrypted image, which nothing here can read.
     """
-    if head.startswith(GZIP_MAGIC):
-        return "gzip"
-    if head.startswith(XZ_MAGIC):
-        return "xz"
-    if head.startswith(ZSTD_MAGIC) or (head[:1] and head[0] & 0xF0 == 0x50 and head[1:4] == ZSTD_SKIPPABLE):
-        return "zstd"
-    if head.startswith(BZIP2_MAGIC) and (head[4:10] in BZIP2_BLOCKS or not is_tar(head)):
-        return "bzip2"
+    found = next((name for name, codec in CODECS.items() if head.startswith(codec.magics)), None)
+    # The name of a tar's first file may start as bzip2 does.
+    if found is not None and (found != "bzip2" or head[4:10] in BZIP2_BLOCKS or not is_tar(head)):
+        return found
     if is_tar(head):
-        return "tar"
+        return "none"
     if is_openpgp(head):
         return "openpgp"
     return None
@@ -79,10 +68,10 @@ def is_openpgp(head: bytes) -> bool:
     return bool(version) and version in versions.get(tag, b"")
 
 
-def require_tar(head: bytes, codec: Codec) -> None:
+def require_tar(head: bytes, codec: str) -> None:
     """Raise Invalid if what was unpacked with ``codec``, and starts with ``head``, is no tar."""
-    inner = detect_codec(head) if any(head) else "tar"
-    if codec == "tar" or inner == "tar":
+    inner = detect_codec(head) if any(head) else "none"
+    if "none" in (codec, inner):
         return
     if inner is None:
         raise Invalid(f"data that starts with {start_of(head)} is not a tar, below its compression ({codec})")

@@ -99,9 +99,9 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
     head, whole = peek(packed(), HEADER_MOST + TRIAL_SIZE)
     _close(whole)
     codec = detect_codec(head[:HEAD])
-    if codec == "tar":
+    if codec == "none":
         return Packing(by=PLAIN).text()
-    if codec is None or codec in ("openpgp", "zstd"):
+    if codec not in ("gzip", "bzip2", "xz"):
         return None
 
     def plain() -> Iterator[Block]:

@@ -51,8 +51,8 @@ def uncompressed_layer(
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
         codec, blocks = decompress_any(read_ahead(opened(content)))
-        checked_already = codec == "tar" and content.descriptor.digest == layer.diff_id
-        if codec != "tar":
+        checked_already = codec == "none" and content.descriptor.digest == layer.diff_id
+        if codec != "none":
             blocks = read_ahead(blocks)
     if layer.diff_id is not None and not checked_already:
         blocks = verified_blocks(blocks, layer.diff_id)

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 
 from converter.errors import LimitExceeded
 from converter.model.limits import Limits
+from converter.model.media_types import CODECS
 from converter.streams.decompress import CompressedInput
-from converter.streams.detect import ZSTD_MAGIC, ZSTD_SKIPPABLE
+
+MAGIC, *SKIPPABLE = CODECS["zstd"].magics
 
 BLOCKS_AT_ONCE = 8
 """Blocks handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
@@ -53,9 +55,9 @@ def _frames(compressed: CompressedInput) -> Iterator[bytes]:
     """Each header, block and checksum of all frames but the skippable ones."""
     while first := compressed.take(1):
         magic = bytes(first) + compressed.exactly(3)
-        if magic == ZSTD_MAGIC:
+        if magic == MAGIC:
             yield from _frame(compressed)
-        elif magic[1:] == ZSTD_SKIPPABLE and magic[0] & 0xF0 == 0x50:
+        elif magic in SKIPPABLE:
             _skip(compressed, int.from_bytes(compressed.exactly(4), "little"))
         else:
             raise compressed.corrupt(f"a frame starts with {magic.hex()}")
@@ -67,7 +69,7 @@ def _frame(compressed: CompressedInput) -> Iterator[bytes]:
     single_segment = flags >> 5 & 1
     dictionary = (0, 1, 2, 4)[flags & 3]
     content_size = (single_segment, 2, 4, 8)[flags >> 6]
-    yield ZSTD_MAGIC + descriptor + compressed.exactly(1 - single_segment + dictionary + content_size)
+    yield MAGIC + descriptor + compressed.exactly(1 - single_segment + dictionary + content_size)
     last = False
     while not last:
         header = compressed.exactly(3)

@@ -97,12 +97,11 @@ def relabel_layer(layer: Layer) -> Layer:
 
     with closing(content.raw()) as blocks:
         codec = detect_codec(peek(blocks, HEAD)[0])
-    compression = "none" if codec == "tar" else codec
-    if compression in (None, "openpgp", codec_of(content)):
+    if codec is None or codec in ("openpgp", codec_of(content)):
         return layer
-    label = layer_type(content.descriptor.media_type, str(compression))
+    label = layer_type(content.descriptor.media_type, codec)
     if label is None:
-        reason = f"no media type says that a layer is {compression}"
+        reason = f"no media type says that a layer is {codec}"
         return replace(layer, content=Derived(inputs=(layer,), compression=GZIP, reason=reason))
     return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
 

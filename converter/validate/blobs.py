@@ -16,7 +16,7 @@ from converter.model.limits import MIB, current_limits
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, peek
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, Codec, detect_codec, start_of
+from converter.streams.detect import HEAD, detect_codec, start_of
 from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
@@ -53,7 +53,7 @@ class SeenLayer:
     ``complete`` says whether every entry was visited.
     """
 
-    codec: Codec | None = None
+    codec: str | None = None
     diff_id: Digest | None = None
     entries: LayerEntries
     complete: bool = False
@@ -156,22 +156,22 @@ class BlobReader:
         layer = SeenLayer(entries=LayerEntries(tell, order, self._waiting))
         with self.reading(raw, place, claim) as passing:
             layer = self._unpacked(passing, place, layer.entries, algorithm)
-        if layer.codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm:
+        if layer.codec == "none" and passing.digest is not None and passing.digest.algorithm == algorithm:
             # It is uncompressed, and was already hashed as a blob.
             return replace(layer, diff_id=None if passing.failed or passing.cut else passing.digest)
         return layer
 
     def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> SeenLayer:
         head, whole = peek(passing, HEAD)
-        codec = detect_codec(head) if head else "tar"
+        codec = detect_codec(head) if head else "none"
         if codec is None or codec == "openpgp":
             fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
             self.findings.add("image/layer-format", place, fact)
             return SeenLayer(entries=entries)
-        hashed_already = codec == "tar" and passing.digest is not None and passing.digest.algorithm == algorithm
+        hashed_already = codec == "none" and passing.digest is not None and passing.digest.algorithm == algorithm
         meter = None if hashed_already else Meter(algorithm)
         plain = wrap_stream_errors(decompress(whole, codec))
-        if codec != "tar":
+        if codec != "none":
             plain = read_ahead(plain)
         if meter is not None:
             plain = metered(plain, meter)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converter.errors import Invalid, NotFound, unless_invalid
-from converter.formats.manifest import CONFIG_TYPES, LAYER_TYPES
+from converter.formats.manifest import CONFIG_TYPES
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, platform_from_json
@@ -226,7 +226,7 @@ class ImageWalk:
                 self._blobs.opaque(known.raw, place, DescriptorClaim(descriptor, claim))
 
     def _layer(self, descriptor: Descriptor, claim: str, place: str, algorithm: str) -> SeenLayer | None:
-        known_type = LAYER_TYPES.get(descriptor.media_type)
+        known_type = types.LAYER_TYPES.get(descriptor.media_type)
         if known_type is None:
             self._opaque(descriptor, claim, place)
             return None
@@ -239,9 +239,8 @@ class ImageWalk:
             layer = self._layers[key] = self._blobs.layer(
                 known.raw, place, DescriptorClaim(descriptor, claim), algorithm
             )
-        codec = "none" if layer.codec == "tar" else layer.codec
-        if codec is not None and codec != known_type[1]:
-            how = "not compressed" if codec == "none" else f"compressed with {codec}"
+        if layer.codec is not None and layer.codec != known_type[1]:
+            how = "not compressed" if layer.codec == "none" else f"compressed with {layer.codec}"
             fact = f'the layer is {how}: mediaType is "{descriptor.media_type}"'
             self._findings.add("image/layer-compression", DescriptorClaim(descriptor, claim).of("mediaType"), fact)
         return layer
@@ -303,7 +302,7 @@ def _is_artifact(
     if (root.platform is not None and not root.platform.known) or document.get("artifactType"):
         return True
     known = [layer for layer in layers if layer is not None]
-    return bool(known) and not any(layer.media_type in LAYER_TYPES for layer in known)
+    return bool(known) and not any(layer.media_type in types.LAYER_TYPES for layer in known)
 
 
 def _diff_id_algorithm(diff_ids: Sequence[Any], number: int) -> str:

@@ -259,8 +259,8 @@ def _check_label(known: Known) -> None:
     codec, blocks = decompress_any(known.blocks())
     with closing(blocks):
         stated = codec_of(known)
-    if (found := codec if codec != "tar" else "none") != stated:
-        raise Untrusted(f"compression of the layer is {found}: its media type says {stated}")
+    if codec != stated:
+        raise Untrusted(f"compression of the layer is {codec}: its media type says {stated}")
 
 
 def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:

@@ -18,19 +18,18 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.model.content import Compression
+from converter.model.content import COMPRESSION_LEVELS, Compression
 from converter.model.limits import MIB
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.compress import compress, packing_engine
 from converter.streams.decompress import decompress
-from converter.streams.detect import Codec
+from converter.streams.detect import HEAD, detect_codec
 from converter.streams.workers import Workers
 
 TEXTS = ["gzip", "gzip:1", "gzip:2", "gzip:3", "gzip:6", "gzip:9", "zstd", "zstd:1", "zstd:7"]
 PACKED = [pytest.param(Compression.parse(text), id=text) for text in TEXTS]
 DATA = random.Random(1).randbytes(5 * MIB + 12345).translate(bytes(value & 15 for value in range(256)))
-CODECS: dict[str, Codec] = {"gzip": "gzip", "zstd": "zstd"}
 
 
 def pack(blocks: list[bytes], compression: Compression, jobs: int = 2) -> bytes:
@@ -39,7 +38,12 @@ def pack(blocks: list[bytes], compression: Compression, jobs: int = 2) -> bytes:
 
 
 def unpack(packed: bytes, compression: Compression) -> bytes:
-    return b"".join(decompress([packed], CODECS[compression.codec]))
+    return b"".join(decompress([packed], compression.codec))
+
+
+@pytest.mark.parametrize("codec", [codec for codec in COMPRESSION_LEVELS if codec != "keep"])
+def test_every_codec_is_known_by_what_is_written(codec: str) -> None:
+    assert detect_codec(pack([bytes(HEAD)], Compression(codec))) == codec
 
 
 @pytest.mark.parametrize("compression", PACKED)

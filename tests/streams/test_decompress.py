@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model import media_types as types
 from converter.model.limits import KIB, MIB, Limits, enforce_limits
 from converter.streams import Block
 from converter.streams.blocks import closing
 from converter.streams.decompress import decompress, decompress_any
-from converter.streams.detect import Codec
 
-PACK: dict[Codec, Callable[[bytes], bytes]] = {
+PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "bzip2": bz2.compress,
     "xz": lzma.compress,
@@ -40,14 +40,18 @@ def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size).translate(bytes(value & 15 for value in range(256)))
 
 
+def test_every_codec_is_tried() -> None:
+    assert {"none", *PACK} == types.CODECS.keys()
+
+
 @pytest.mark.parametrize("codec", CODECS)
 @given(data=st.binary(max_size=300), size=st.integers(1, 100))
-def test_what_was_packed_comes_back(codec: Codec, data: bytes, size: int) -> None:
+def test_what_was_packed_comes_back(codec: str, data: bytes, size: int) -> None:
     assert b"".join(decompress(cut(PACK[codec](data), size), codec)) == data
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_blocks_are_of_a_useful_size(codec: Codec) -> None:
+def test_blocks_are_of_a_useful_size(codec: str) -> None:
     data = noise(3 * MIB + 5)
     blocks = list(decompress(cut(PACK[codec](data), 100_000), codec))
     assert b"".join(blocks) == data
@@ -55,20 +59,20 @@ def test_blocks_are_of_a_useful_size(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_streams_that_follow_each_other_are_one(codec: Codec) -> None:
+def test_streams_that_follow_each_other_are_one(codec: str) -> None:
     packed = b"".join(PACK[codec](data) for data in (b"one", b"", noise(5000), b"three"))
     for size in (1, 7, 100_000):
         assert b"".join(decompress(cut(packed, size), codec)) == b"one" + noise(5000) + b"three"
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_thousands_of_tiny_streams_are_read_in_no_time(codec: Codec) -> None:
+def test_thousands_of_tiny_streams_are_read_in_no_time(codec: str) -> None:
     packed = PACK[codec](b"x") * 5000
     assert b"".join(decompress([packed], codec)) == b"x" * 5000
 
 
 @pytest.mark.parametrize("codec", PADDED)
-def test_zeros_at_the_end_are_padding(codec: Codec) -> None:
+def test_zeros_at_the_end_are_padding(codec: str) -> None:
     packed = PACK[codec](b"data") + bytes(100_000)
     assert b"".join(decompress(cut(packed, 3000), codec)) == b"data"
 
@@ -80,7 +84,7 @@ def test_skippable_frames_are_skipped() -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_stream_cut_at_any_byte_is_refused(codec: Codec) -> None:
+def test_a_stream_cut_at_any_byte_is_refused(codec: str) -> None:
     packed = PACK[codec](b"some data, some more data")
     for length in range(len(packed)):
         with pytest.raises(Invalid, match=f"unexpected end of the {codec} stream after {length} bytes"):
@@ -88,7 +92,7 @@ def test_a_stream_cut_at_any_byte_is_refused(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_second_stream_cut_at_any_byte_is_refused(codec: Codec) -> None:
+def test_a_second_stream_cut_at_any_byte_is_refused(codec: str) -> None:
     first, second = PACK[codec](noise(1000)), PACK[codec](b"two")
     for length in range(1, len(second)):
         with pytest.raises(Invalid, match=f"{codec} stream"):
@@ -103,13 +107,13 @@ def test_a_skippable_frame_cut_at_any_byte_is_refused() -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("tail", [pytest.param(b"x", id="one byte"), pytest.param(b"garbage" * 99, id="many bytes")])
-def test_what_follows_a_stream_and_is_none_is_refused(codec: Codec, tail: bytes) -> None:
+def test_what_follows_a_stream_and_is_none_is_refused(codec: str, tail: bytes) -> None:
     with pytest.raises(Invalid, match=f"{codec} stream"):
         list(decompress([PACK[codec](b"data") + tail], codec))
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_another_codec_than_was_said_is_refused(codec: Codec) -> None:
+def test_another_codec_than_was_said_is_refused(codec: str) -> None:
     with pytest.raises(Invalid, match=f"broken {codec} stream"):
         list(decompress([b"this is no compressed data at all"], codec))
 
@@ -120,7 +124,7 @@ def test_zeros_are_no_gzip_stream() -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_flipped_bit_never_gives_other_bytes(codec: Codec) -> None:
+def test_a_flipped_bit_never_gives_other_bytes(codec: str) -> None:
     data = noise(400)
     packed = PACK[codec](data)
     for at in range(len(packed)):
@@ -134,7 +138,7 @@ def test_a_flipped_bit_never_gives_other_bytes(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_bytes_beyond_the_limit_are_refused(codec: Codec) -> None:
+def test_bytes_beyond_the_limit_are_refused(codec: str) -> None:
     with enforce_limits(Limits(layer=MIB)):
         with pytest.raises(LimitExceeded, match=r"when decompressed \(limit: layer\)"):
             list(decompress([PACK[codec](bytes(2 * MIB))], codec))
@@ -143,10 +147,10 @@ def test_bytes_beyond_the_limit_are_refused(codec: Codec) -> None:
 
 def test_a_tar_is_bounded_too() -> None:
     with enforce_limits(Limits(layer=MIB)), pytest.raises(LimitExceeded, match="limit: layer"):
-        list(decompress([bytes(2 * MIB)], "tar"))
+        list(decompress([bytes(2 * MIB)], "none"))
 
 
-def bomb(codec: Codec) -> Iterator[Block]:
+def bomb(codec: str) -> Iterator[Block]:
     """A terabyte of zeros, packed."""
     gib = 1024 * MIB
     if codec == "zstd":
@@ -164,7 +168,7 @@ def bomb(codec: Codec) -> Iterator[Block]:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_bomb_is_refused_early(codec: Codec) -> None:
+def test_a_bomb_is_refused_early(codec: str) -> None:
     with enforce_limits(Limits(ratio=900)), pytest.raises(LimitExceeded, match=r"times as many \(limit: ratio\)"):
         for _ in decompress(bomb(codec), codec):
             pass
@@ -186,7 +190,7 @@ def looking_back(log: int) -> bytes:
         pytest.param("zstd", looking_back(27), False, id="zstd that looks further than two cores may at once"),
     ],
 )
-def test_windows_that_are_taken_by_default(codec: Codec, packed: bytes, taken: bool) -> None:
+def test_windows_that_are_taken_by_default(codec: str, packed: bytes, taken: bool) -> None:
     with nullcontext() if taken else pytest.raises(LimitExceeded, match="limit: window"):
         assert b"".join(decompress([packed], codec)) == b"data"
 
@@ -217,7 +221,7 @@ def test_an_encrypted_image_is_unsupported() -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_whoever_stops_early_closes_the_source(codec: Codec) -> None:
+def test_whoever_stops_early_closes_the_source(codec: str) -> None:
     closed = []
 
     def source() -> Iterator[Block]:
@@ -233,7 +237,7 @@ def test_whoever_stops_early_closes_the_source(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_an_error_of_the_source_is_not_taken_for_broken_data(codec: Codec) -> None:
+def test_an_error_of_the_source_is_not_taken_for_broken_data(codec: str) -> None:
     def source() -> Iterator[Block]:
         yield PACK[codec](noise(10_000))[:2000]
         raise OSError(5, "Input/output error")
@@ -243,7 +247,7 @@ def test_an_error_of_the_source_is_not_taken_for_broken_data(codec: Codec) -> No
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_plain_finds_the_codec(codec: Codec) -> None:
+def test_plain_finds_the_codec(codec: str) -> None:
     found, blocks = decompress_any(cut(PACK[codec](bytes(1024)), 5))
     assert found == codec
     assert b"".join(blocks) == bytes(1024)
@@ -251,11 +255,11 @@ def test_plain_finds_the_codec(codec: Codec) -> None:
 
 def test_plain_passes_a_tar_and_refuses_what_is_none() -> None:
     found, blocks = decompress_any([bytes(1024)])
-    assert (found, b"".join(blocks)) == ("tar", bytes(1024))
+    assert (found, b"".join(blocks)) == ("none", bytes(1024))
     with pytest.raises(Invalid, match=r'data that starts with "\{\}" is not a tar'):
         decompress_any([b"{}"])
     found, blocks = decompress_any([])
-    assert (found, b"".join(blocks)) == ("tar", b"")
+    assert (found, b"".join(blocks)) == ("none", b"")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def test_plain_passes_a_tar_and_refuses_what_is_none() -> None:
         pytest.param("zstd", ["zstd", "-T2", "-19", "--long=24"], id="zstd with a long window"),
     ],
 )
-def test_what_the_usual_tools_write_is_read(codec: Codec, command: list[str]) -> None:
+def test_what_the_usual_tools_write_is_read(codec: str, command: list[str]) -> None:
     if shutil.which(command[0]) is None:
         pytest.fail(f"{command[0]} is not installed (bin/test installs it)")
     data = noise(1_500_000)

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 import zstandard
 
-from converter.streams.detect import HEAD, Codec, detect_codec
+from converter.streams.detect import HEAD, detect_codec
 
 
 def tar_of(name: str, style: int) -> bytes:
@@ -35,13 +35,13 @@ def v7_of(name: bytes) -> bytes:
         pytest.param(zstandard.compress(b"x"), "zstd", id="zstd"),
         pytest.param(b"\x50\x2a\x4d\x18\0\0\0\0", "zstd", id="the first skippable zstd frame"),
         pytest.param(b"\x5f\x2a\x4d\x18\0\0\0\0", "zstd", id="the last skippable zstd frame"),
-        pytest.param(tar_of("a", tarfile.USTAR_FORMAT), "tar", id="ustar"),
-        pytest.param(tar_of("a", tarfile.GNU_FORMAT), "tar", id="GNU tar"),
-        pytest.param(tar_of("ä" * 200, tarfile.PAX_FORMAT), "tar", id="PAX"),
-        pytest.param(v7_of(b"a/b"), "tar", id="v7, known by its checksum"),
-        pytest.param(v7_of(b"\xff" * 100), "tar", id="v7 with a large checksum"),
-        pytest.param(tar_of("BZhang", tarfile.USTAR_FORMAT), "tar", id="a tar whose first name starts as bzip2 does"),
-        pytest.param(bytes(1024), "tar", id="a tar without entries"),
+        pytest.param(tar_of("a", tarfile.USTAR_FORMAT), "none", id="ustar"),
+        pytest.param(tar_of("a", tarfile.GNU_FORMAT), "none", id="GNU tar"),
+        pytest.param(tar_of("ä" * 200, tarfile.PAX_FORMAT), "none", id="PAX"),
+        pytest.param(v7_of(b"a/b"), "none", id="v7, known by its checksum"),
+        pytest.param(v7_of(b"\xff" * 100), "none", id="v7 with a large checksum"),
+        pytest.param(tar_of("BZhang", tarfile.USTAR_FORMAT), "none", id="a tar whose first name starts as bzip2 does"),
+        pytest.param(bytes(1024), "none", id="a tar without entries"),
         pytest.param(b"\x8c\x0d\x04\x09\x03\x08" + bytes(20), "openpgp", id="gpg --symmetric"),
         pytest.param(b"\xc3\x2e\x04\x09\x03\x08" + bytes(20), "openpgp", id="the same in the new packet format"),
         pytest.param(b"\x85\x01\x0c\x03" + bytes(20), "openpgp", id="gpg --encrypt to a key"),
@@ -56,5 +56,5 @@ def v7_of(name: bytes) -> bytes:
         pytest.param(lzma.compress(b"x", lzma.FORMAT_ALONE), None, id="lzma without xz"),
     ],
 )
-def test_a_stream_is_known_by_its_first_bytes(head: bytes, codec: Codec | None) -> None:
+def test_a_stream_is_known_by_its_first_bytes(head: bytes, codec: str | None) -> None:
     assert detect_codec(head[:HEAD]) == codec

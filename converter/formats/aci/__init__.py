@@ -126,7 +126,7 @@ def _make(content: Derived) -> Make:
 
 def _compression(asked: Compression | None) -> Compression:
     compression = asked or GZIP
-    if compression.codec not in ("gzip", "none"):
+    if not compression.is_known_to("aci"):
         raise Unsupported(f"an ACI cannot be compressed with {compression}: use --compress gzip or none")
     return compression
 

@@ -8,15 +8,16 @@ from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Open, blocks_of
 from converter.model.descriptor import Descriptor
 from converter.model.digest import Digest
+from converter.model.media_types import CODECS
 from converter.stores.media import Medium
 from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, Codec, detect_codec
+from converter.streams.detect import HEAD, detect_codec
 from converter.streams.meter import digest_and_size
 
-PACKED = {"gzip": types.DOCKER_LAYER_GZIP, "zstd": types.DOCKER_LAYER_ZSTD}
+PACKED = {name: codec.docker[0] for name, codec in CODECS.items() if codec.docker and name != "none"}
 """The media types of compressed layers, by codec."""
 
-RENAMED = ("bzip2", "xz")
+RENAMED = [name for name, codec in CODECS.items() if not codec.docker]
 """Codecs that the Engine loads but no manifest can name: such layers are offered uncompressed."""
 
 
@@ -49,7 +50,7 @@ class ArchiveBlobs:
         """
         size = self.medium.size(name) or 0
         codec = detect_codec(b"".join(self.medium.open(name, 0, min(HEAD, size))))
-        if codec in RENAMED:
+        if codec is not None and codec in RENAMED:
             made = self._add_unpacked(name, codec, diff_id)
         else:
             made = self._add_file(name, digest if codec in PACKED else diff_id)
@@ -67,7 +68,7 @@ class ArchiveBlobs:
         self._found[digest] = size, lambda: self.medium.open(name)
         return digest, size
 
-    def _add_unpacked(self, name: str, codec: Codec, diff_id: Digest | None) -> tuple[Digest, int]:
+    def _add_unpacked(self, name: str, codec: str, diff_id: Digest | None) -> tuple[Digest, int]:
         """Add the uncompressed content of a file, which is read once for its size: a manifest must state it."""
 
         def unpacked() -> Blocks:

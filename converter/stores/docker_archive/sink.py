@@ -27,12 +27,11 @@ from converter.stores.media import MediumTarget, TargetSink, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams import Block
 from converter.streams.blocks import peek
-from converter.streams.detect import HEAD, Codec, detect_codec
+from converter.streams.detect import HEAD, detect_codec
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
 
-_SUFFIXES: dict[Codec | None, str] = {"tar": "", "gzip": "gzip", "zstd": "zstd"}
 _PREFERRED_PLATFORM = Platform(os="linux", architecture="amd64")
 
 
@@ -54,7 +53,7 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
     def __init__(self, target: MediumTarget) -> None:
         super().__init__(target)
         self._documents: dict[Digest, bytes] = {}
-        self._codecs: dict[Digest, Codec | None] = {}
+        self._codecs: dict[Digest, str] = {}
         self._named: list[tuple[str, Descriptor]] = []
         self._added = Additions()
 
@@ -72,7 +71,7 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
         if media_type in DOCUMENTS and made.size <= current_limits().document:
             self._documents[made.digest] = b"".join(kept)
         if media_type in LAYERS:
-            self._codecs[made.digest] = detect_codec(head)
+            self._codecs[made.digest] = detect_codec(head) or ""
         return made.retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
@@ -153,12 +152,9 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
         """The layer with the media type of its bytes: go-containerregistry takes a plain layer called packed for a
         foreign one.
         """
-        codec = self._codecs.get(layer.digest)
-        if codec not in _SUFFIXES:
-            return layer
-        plain = layer.media_type[: layer.media_type.rindex("tar") + 3]
-        joint = "+" if layer.media_type in types.OCI_LAYERS else "."
-        return layer.retyped(joint.join(filter(None, (plain, _SUFFIXES[codec]))))
+        dialect = types.OCI_LAYERS if layer.media_type in types.OCI_LAYERS else types.DOCKER_LAYERS
+        says = types.LAYER_TYPES[layer.media_type][0], self._codecs.get(layer.digest, "")
+        return layer.retyped(types.by_meaning(dialect).get(says, layer.media_type))
 
     def _diff_ids(self, config: Digest) -> list[str]:
         data = self._documents.get(config)

@@ -139,7 +139,7 @@ def open_tar(source: int) -> int:
     try:
         head = os.pread(source, HEAD, 0)
         codec = detect_codec(head)
-        if codec == "tar":
+        if codec == "none":
             return source
         if codec is None:
             what = f"data that starts with {start_of(head)}" if head else "an empty file"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import current_limits
+from converter.model.media_types import CODECS
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing, join_blocks, peek
 from converter.streams.decompress import decompress_any
@@ -94,9 +95,9 @@ def tar_of(packed: Blocks) -> Iterator[Block]:
     """
     head, whole = peek(packed, HEAD)
     codec, blocks = decompress_any(whole)
-    if codec == "zstd":
-        raise Unsupported("an ACI cannot be compressed with zstd (gzip, bzip2, xz or none: aci.md, Image Archives)")
-    if codec == "tar" and not head.startswith(_USTAR, _USTAR_AT):
+    if "aci" not in CODECS[codec].formats:
+        raise Unsupported(f"an ACI cannot be compressed with {codec} (gzip, bzip2, xz or none: aci.md, Image Archives)")
+    if codec == "none" and not head.startswith(_USTAR, _USTAR_AT):
         fact = "the tar has no magic number (v7)" if head else "the file is empty"
         raise Unsupported(f"{fact}, but an ACI must be a ustar")
     return blocks
