@@ -53,6 +53,7 @@ class Workers:
         self._lock = Lock()
         self._open = True
         self._stopped = False
+        self._streams = 0
         self._pending: set[_Task[Any, Any]] = set()  # blocks taken in and not yet handed out, of all streams
 
     def __enter__(self) -> Self:
@@ -84,17 +85,20 @@ class Workers:
         """
         return self._spares.setdefault(of, Spares(make))
 
-    def ordered(self, work: Callable[[T], R], items: Iterator[T], spare: int = 1) -> Generator[R, None, None]:
+    def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
         """``map`` on all workers at once: results come in the order of the items, which are read in this thread.
 
-        All streams together hand over at most ``jobs + spare`` items, however slow a consumer is, and each reads one
-        more; but each may hand over one, so that none waits for another. ``work`` must not wait for other work of these
-        workers. An error of ``work`` is raised in its item's turn.
+        All streams together hand over at most ``jobs`` items, however slow a consumer is, and each reads one more; a
+        stream that is alone hands over one more, so that no worker waits for it; and each may hand over one, so that
+        none waits for another. ``work`` must not wait for other work of these workers. An error of ``work`` is raised
+        in its item's turn.
         """
         pending: deque[_Task[T, R]] = deque()
+        with self._lock:
+            self._streams += 1
         try:
             for item in items:
-                while pending and len(self._pending) >= self.jobs + spare:
+                while pending and len(self._pending) >= self.jobs + (self._streams == 1):
                     yield self._finish(pending.popleft())
                 pending.append(self._start(work, item))
                 del item  # the worker drops a block once it is done with it, and so must this frame
@@ -105,6 +109,7 @@ class Workers:
                 task.cancelled = True
             with self._lock:
                 self._pending.difference_update(pending)
+                self._streams -= 1
 
     def _start(self, work: Callable[[T], R], item: T) -> _Task[T, R]:
         task = _Task(work, item)

@@ -9,6 +9,13 @@ from converter.errors import CalledOff
 from converter.streams.workers import Spares, Workers
 
 
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.002)
+
+
 def threads_named(name: str) -> int:
     return sum(thread.name == name for thread in threading.enumerate())
 
@@ -138,6 +145,37 @@ def test_streams_together_hold_no_more_than_one_does() -> None:
         for stream in streams:
             assert len(list(stream)) == 99
         assert not workers._pending
+
+
+def test_a_stream_that_is_alone_hands_over_one_item_more_than_there_are_workers() -> None:
+    go = threading.Event()
+
+    def waits(_number: int) -> bool:
+        return go.wait(10)
+
+    def stream(read: list[int]) -> Iterator[int]:
+        for number in range(20):
+            read.append(number)
+            yield number
+
+    def consume(read: list[int]) -> threading.Thread:
+        thread = threading.Thread(target=lambda: list(workers.ordered(waits, stream(read))))
+        thread.start()
+        return thread
+
+    first: list[int] = []
+    second: list[int] = []
+    with Workers(2) as workers:
+        threads = [consume(first)]
+        wait_until(lambda: len(first) == 2 + 1 + 1, "two at work, one handed over, and the next one read")
+        threads.append(consume(second))
+        wait_until(lambda: len(second) == 1 + 1, "another stream may hand over one")
+        time.sleep(0.05)
+        assert (len(first), len(second)) == (4, 2)
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert (len(first), len(second)) == (20, 20)
 
 
 def test_a_stream_that_was_given_up_holds_nothing() -> None:
