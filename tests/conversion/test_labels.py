@@ -17,10 +17,11 @@ import converter
 from converter.conversion import convert
 from converter.conversion.job import Options
 from converter.model import media_types as types
-from converter.model.content import Compression
+from converter.model.content import Compression, Layer, known_bytes
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
+from converter.transform.layers import relabel_layer
 from converter.trust.makers import CosignKey
 from converter.verification.verifying import verify
 from tests.builders import CONFIG, LAYERS, gzipped, sha256
@@ -104,6 +105,11 @@ def test_what_the_target_says_of_a_layer(
     assert foreseen.digest in (done.digest, None)
     if want[1] == packed and not options.get("compress", "").endswith("3"):
         assert foreseen.digest == done.digest
+
+
+def test_a_type_that_nobody_knows_says_nothing_of_compression() -> None:
+    layer = Layer(content=known_bytes(gzipped(LAYERS[0]), "application/vnd.example"))
+    assert relabel_layer(layer).media_type == OCI_GZIP
 
 
 def test_a_label_that_was_mended_is_proven(tmp_path: Path) -> None:
