@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
 
 from converter.cli.text import RED, on_terminal, show_error, warn
@@ -24,8 +24,8 @@ Clock = Callable[[], float]
 INTERVAL = 5.0
 """Seconds between two lines without a terminal."""
 
-DELAY = 0.3
-"""Seconds before the first bar is drawn."""
+TICK = 0.25
+"""Seconds before the first bar is drawn, and between two drawings."""
 
 NAME = 24
 """The most characters of a name next to a bar."""
@@ -69,10 +69,31 @@ def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
             view.show(event)
 
     try:
-        yield report
+        with _drawing(view, lock) if isinstance(view, Bars) else nullcontext():
+            yield report
     finally:
         with lock:
             view.close()
+
+
+@contextmanager
+def _drawing(bars: Bars, lock: threading.Lock) -> Iterator[None]:
+    """Draw bars in a thread of its own: between two events, a block that is hard to compress may take seconds."""
+    ended = threading.Event()
+
+    def draw() -> None:
+        with suppress(OSError):  # the terminal has gone; its process gets a signal
+            while not ended.wait(TICK):
+                with lock:
+                    bars.draw()
+
+    thread = threading.Thread(target=draw, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _view(stream: TextIO, *, quiet: bool, noun: str) -> View:
@@ -141,6 +162,11 @@ class Sum:
                 pass
             case _:
                 assert_never(event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all that is known of is done."""
+        return not self.active and self.blobs_done >= self.blobs
 
     @property
     def whole(self) -> int:
@@ -242,8 +268,7 @@ class Bars:
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "") -> None:
         self._noun = noun
         self._stream = stream
-        self._clock = clock
-        self._began = clock()
+        self._at_rest = True
         self._sum = Sum()
         self._bytes = Rate(clock)
         self._share = Rate(clock, whole=True)
@@ -252,12 +277,20 @@ class Bars:
         self._width = SHORTEST
 
     def show(self, event: Event) -> None:
-        """Count an event, and draw what has changed."""
-        self._sum.add(event)
+        """Count an event; print a warning or a failure at once."""
         if isinstance(event, Warned | Failed):
             self._interrupted_by(event)
-        elif self._clock() - self._began >= DELAY:
-            self._draw()
+            return
+        self._sum.add(event)
+        self._at_rest = False
+
+    def draw(self) -> None:
+        """Draw the bars; once all is done, only once more: a signing program may want the screen."""
+        if self._at_rest or (self._whole is None and self._sum.ended):
+            return
+        self._at_rest = self._sum.ended
+        self._draw_whole()
+        self._draw_rows()
 
     def close(self) -> None:
         """Remove the bars from the screen."""
@@ -268,7 +301,7 @@ class Bars:
             self._whole.close()
             self._whole = None
 
-    def _draw(self) -> None:
+    def _draw_whole(self) -> None:
         total, text = self._sum, self._text()
         whole = total.blobs if self._noun else total.whole
         done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
@@ -276,7 +309,10 @@ class Bars:
             self._whole = self._bar("total", text, whole, done, 0)
         self._whole.bar_format = _START + text
         self._whole.total = whole or None
-        self._whole.update(done - self._whole.n)
+        self._whole.n = done
+        self._whole.refresh()
+
+    def _draw_rows(self) -> None:
         for name in [name for name in self._rows if name not in self._sum.active]:
             self._rows.pop(name).close()
         for name, blob in self._sum.active.items():
@@ -284,7 +320,8 @@ class Bars:
             if bar is not None:
                 bar.bar_format = _START + _amount(blob.done, blob.size)
                 bar.total = blob.size or None
-                bar.update(blob.done - bar.n)
+                bar.n = blob.done
+                bar.refresh()
             elif len(self._rows) < ROWS:
                 taken = {-bar.pos for bar in self._rows.values()}
                 row = next(row for row in range(1, ROWS + 1) if row not in taken)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import io
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,6 +27,14 @@ class Clock:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class Gone(Terminal):
+    refused = False
+
+    def write(self, text: str) -> int:
+        self.refused = True
+        raise OSError(errno.EIO, "Input/output error")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +153,7 @@ def test_bars_begin_below_each_other() -> None:
     clock.now += 1
     for name in ("layer[0]", "linux/arm64/v8 layer[0]"):
         bars.show(Started(name, 5 * MIB))
+        bars.draw()
 
     drawn = [piece for piece in screen.getvalue().split("\r") if "|" in piece]
     bars.close()
@@ -153,14 +165,17 @@ def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.Monke
     clock, screen = Clock(), Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     bars = Bars(screen, clock)
-    bars.show(Planned(40 * MIB, 2))
+    bars.show(Planned(1, 1))
     bars.show(Started("quick", 1))
     bars.show(Finished("quick", 1))
+    bars.draw()
     assert screen.getvalue() == "", "nothing is drawn for what is done at once"
+    bars.show(Planned(40 * MIB, 8))
     clock.now += 1
     for number in range(8):
         bars.show(Started(f"layer[{number}] \x1b[2J", 5 * MIB))
         bars.show(Moved(f"layer[{number}] \x1b[2J", MIB))
+    bars.draw()
     bars.show(Warned("odd"))
     bars.show(Failed("gone"))
     drawn = screen.getvalue()
@@ -176,6 +191,59 @@ def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.Monke
     assert not bars._rows
 
 
+def test_a_terminal_shows_what_is_read_before_any_of_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    with progress.progress(quiet=False) as report:
+        report(Planned(40 * MIB, 1))
+        report(Started("layer[0]", 40 * MIB))
+        assert _within(2, lambda: "layer[0]" in screen.getvalue()), "though no event comes"
+    assert "progress" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_screen_is_left_alone_once_all_is_done() -> None:
+    clock, screen = Clock(), Terminal()
+    bars = Bars(screen, clock)
+    bars.show(Planned(8, 1))
+    bars.show(Started("layer[0]", 8))
+    bars.draw()
+    bars.show(Finished("layer[0]", 8))
+    bars.draw()
+    drawn = screen.getvalue()
+    assert "total      100%" in drawn
+    bars.draw()
+    assert screen.getvalue() == drawn, "a program that asks for a passphrase may need it"
+    bars.show(Planned(8, 1))
+    bars.draw()
+    assert screen.getvalue() != drawn
+    bars.close()
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_nothing_runs_beside_the_work_without_a_terminal(quiet: bool) -> None:
+    before = threading.active_count()
+    with progress.progress(quiet=quiet):
+        assert threading.active_count() == before
+
+
+def test_a_terminal_that_goes_away_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Gone()
+    monkeypatch.setattr("sys.stderr", screen)
+    with progress.progress(quiet=False) as report:
+        report(Planned(1, 1))
+        report(Started("layer[0]", 1))
+        assert _within(2, lambda: screen.refused)
+        report(Moved("layer[0]", 1))
+
+
+def _within(seconds: float, met: Callable[[], bool]) -> bool:
+    """Whether a condition is met within so many seconds."""
+    end = time.monotonic() + seconds
+    while not met() and time.monotonic() < end:
+        time.sleep(0.01)
+    return met()
+
+
 def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, screen = Clock(), Terminal()
     monkeypatch.setattr("sys.stderr", screen)
@@ -186,6 +254,7 @@ def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> N
     bars.show(Finished("app:1", 0))
     clock.now += 1
     bars.show(Started("an-image-with-a-long-name:2", 8 * MIB))
+    bars.draw()
     bars.show(Warned("odd"))
     assert "total" in screen.getvalue()
     assert "25%" in screen.getvalue()
@@ -212,7 +281,7 @@ def test_a_rate_is_steady_and_what_was_there_does_not_count() -> None:
 def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setattr(progress, "DELAY", 0.0)
+    monkeypatch.setattr(progress, "TICK", 0.001)
     with progress.progress(quiet=False) as report:
         report(Planned(80 * 20, 8))
 
