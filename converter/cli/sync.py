@@ -165,20 +165,18 @@ def _signing(names: Sequence[str]) -> Signing:
 
 def _show(summary: Summary) -> None:
     """Print the table, the sum, and every loss once."""
-    shown = summary.outcomes if len(summary.outcomes) <= ROWS else _failures(summary)
+    # A source that could not be listed is no image: the error that said so is all there is to say.
+    images = [one for one in summary.outcomes if one.state != "failed" or one.destination]
+    shown = images if len(images) <= ROWS else [one for one in images if one.state == "failed"]
     for one in shown:
         show(_row(one), colour=RED if one.state == "failed" else "", fold=True)
         if one.source_digest and one.digest != one.source_digest:
             show(_digests(one), fold=True)
-    if len(shown) < len(summary.outcomes):
-        show(f"({count(len(summary.outcomes) - len(shown), 'image')} not shown; --report has all)")
-    show(_sum(summary), colour=RED if summary.failed else GREEN)
-    for loss, images in summary.losses.items():
-        warn(f"{loss} ({count(len(images), 'image')})")
-
-
-def _failures(summary: Summary) -> tuple[Outcome, ...]:
-    return tuple(one for one in summary.outcomes if one.state == "failed")
+    if len(shown) < len(images):
+        show(f"({count(len(images) - len(shown), 'image')} not shown; --report has all)")
+    show(_sum(summary), colour=RED if summary.failed else GREEN, fold=True)
+    for loss, destinations in summary.losses.items():
+        warn(f"{loss} ({count(len(destinations), 'image')})")
 
 
 def _row(one: Outcome) -> str:

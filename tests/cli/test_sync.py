@@ -80,6 +80,20 @@ def test_an_interrupted_run_prints_its_summary_and_writes_its_reports(
     assert "not started" in (here / "x.html").read_text()
 
 
+@pytest.mark.parametrize("flags", [[], ["--quiet"], ["--json"]])
+def test_a_source_that_cannot_be_listed_is_told_once(
+    layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    (here / "sync.yml").write_text("images:\n- {from: 'oci:none'}\n- {from: 'oci:in'}\n")
+
+    assert main(["sync", "sync.yml", "oci:out", "--keep-going", *flags]) == 1
+
+    said = capsys.readouterr()
+    assert said.err == "transship: oci:none: none: no such file or directory\n"
+    assert said.out.count("no such file or directory") == ("--json" in flags)
+    assert flags or "3 images: 2 copied, 1 failed; " in said.out
+
+
 @pytest.mark.parametrize("flag", ["--quiet", "--json"])
 def test_what_failed_is_told_whatever_else_is_not(
     layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], flag: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import re
@@ -61,6 +62,8 @@ COMMANDS = [
     pytest.param("convert oci:long:app oci:out:app docker-archive:out.tar", id="an image is converted"),
     pytest.param("convert oci:long:app aci:out.aci --squash", id="into another format"),
     pytest.param("sync oci:multi docker-archive:out --platform linux/arm64", id="images are copied"),
+    pytest.param(f"sync oci:in@sha256:{'0' * 64} oci:out", id="an image to be copied is not there"),
+    pytest.param("sync digests.yaml oci:out --compress zstd --to oci --keep-going", id="images named by digest"),
     pytest.param("validate oci:broken", id="a broken image is validated"),
     pytest.param("diff oci:in:app oci:long:app", id="two images are compared"),
     pytest.param("verify oci:long:app --profile app.profile", id="a profile is verified"),
@@ -74,6 +77,9 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_digest_is_broken(images: Path, monkeypatch: pytest.MonkeyPatch, command: str, columns: int) -> None:
     (images / "app.profile").write_text("#mtree\n. type=dir mode=0700 uid=0 gid=0\n")
+    digests = [row["digest"] for row in json.loads((images / "in/index.json").read_text())["manifests"]]
+    rows = [f"- from: oci:in@{digest}\n" for digest in (*digests, f"sha256:{'0' * 64}")]
+    (images / "digests.yaml").write_text("images:\n" + "".join(rows))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
     screen = Terminal()
@@ -85,6 +91,17 @@ def test_no_digest_is_broken(images: Path, monkeypatch: pytest.MonkeyPatch, comm
     for line in lines:
         assert not line.endswith("→"), line
         assert len(line) <= columns or not (WHOLE.search(line) or SHORT.search(line)), line
+
+
+def test_the_sum_of_a_run_is_wrapped_between_words(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    main(["sync", "oci:in", "oci:out"])
+    *_, images_copied, seconds = screen.lines()
+    assert images_copied == "2 images: 2 copied;"
+    assert re.fullmatch(r"  \d+\.\d s", seconds)
 
 
 @pytest.mark.parametrize(
