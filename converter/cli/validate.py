@@ -171,7 +171,9 @@ def _read(target: str) -> bytes:
             os.set_blocking(file.fileno(), True)
             return file.read(most)
     except (FileNotFoundError, IsADirectoryError):
-        raise NotFound(f"{target}: no such file or directory") from None
+        from converter.stores import unexpanded
+
+        raise NotFound(f"{target}: no such file or directory{unexpanded(target, 'the files')}") from None
 
 
 def _list_rules(kind: str | None, form: str) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "recognised",
     "require_new",
     "require_writable",
+    "unexpanded",
 ]
 
 _BOTH_WAYS = {
@@ -74,7 +75,8 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     try:
         source: Source = _module(SOURCES, location, "read").open_source(location, options)
     except (NotFound, Invalid) as error:
-        error.fact += _unexpanded(location)
+        if location.kind.access == "path":
+            error.fact += unexpanded(location.path, "the folder")
         kind = location.kind  # of an ACI, the content is only read later
         if kind.access == "path" and not kind.is_tree and location.path not in STDIN:
             from converter.stores.recognise import first_in, transport_at
@@ -152,13 +154,13 @@ def images_below(location: Location) -> Iterable[str]:
     return found
 
 
-def _unexpanded(location: Location) -> str:
-    """What a shell would have made of a path, in a file or in quotes."""
-    if location.kind.access != "path" or Path(location.path).exists():
+def unexpanded(path: str, instead: str) -> str:
+    """What a shell would have made of a path, had it not been in a file or in quotes; ``instead`` is to be named."""
+    if Path(path).exists():
         return ""
-    if location.path.startswith("~"):
+    if path.startswith("~"):
         return " (~ does not stand for your home here)"
-    return " (patterns are not expanded here: name the folder)" if "*" in location.path else ""
+    return f" (patterns are not expanded here: name {instead})" if "*" in path else ""
 
 
 def require_new(location: Location, options: StoreOptions) -> None:

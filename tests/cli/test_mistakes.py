@@ -60,6 +60,12 @@ def digests(folder: Path) -> dict[str, str]:
         pytest.param(
             "inspect *.tar", 1, "*.tar: no such file or directory (patterns are not", id="a pattern in quotes"
         ),
+        pytest.param(
+            "validate file:*",
+            1,
+            "file:*: no such file or directory (patterns are not expanded here: name the files)",
+            id="a pattern of documents in quotes",
+        ),
         pytest.param("inspect ~/app.tar", 1, "~/app.tar: no such file or directory (~ does not", id="a home in quotes"),
         pytest.param(
             "convert oci:in:app oci:tree", 1, "tree is neither empty nor an OCI layout: choose", id="a full folder"
