@@ -26,7 +26,7 @@ from converter.model.limits import MIB, current_limits
 from converter.model.members import lenient_member
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
-from converter.stores.registry.wire import innermost_reason
+from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, read_whole
 
@@ -93,7 +93,7 @@ class Engine:
         except (HTTPError, OSError) as error:
             if any(isinstance(cause, PermissionError) for cause in (error, *error.args)):
                 raise Denied(f"cannot connect to the Docker Engine at {self.host}: permission denied") from error
-            why = innermost_reason(error)
+            why = not_http(error) or innermost_reason(error)
             fact = f"cannot connect to the Docker Engine at {self.host}: {why} (DOCKER_HOST says where it is)"
             raise Unreachable(fact) from error
 

@@ -217,7 +217,8 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
         return LimitExceeded(f"{display_url(url)}: a header is too long, or there are too many (limit: headers)")
     host = urlsplit(display_url(url)).netloc
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
-        return Unreachable(f"{host} speaks plain HTTP; if you trust the network, add --tls-verify=false")
+        hint = "if it speaks plain HTTP and you trust the network, add --tls-verify=false"
+        return Unreachable(f"{host} does not speak TLS: {hint}")
     if isinstance(error, http_errors.SSLError):
         why = re.sub(r" \(_ssl\.c:[0-9]+\)", "", innermost_reason(error))
         if "certificate" not in why:
@@ -237,6 +238,8 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
         return missing(f"cannot reach {host} through {through}: {innermost_reason(error)} (HTTPS_PROXY, NO_PROXY)")
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"cannot connect to {host}: {innermost_reason(error)}")
+    if answer := not_http(error):
+        return missing(f"{host} does not speak HTTP: {answer}")
     if isinstance(error, (http_errors.TimeoutError, TimeoutError)):
         return Interrupted(
             f"no answer from {display_url(url)} in time (--timeout)", brief="no answer in time", silent=True
@@ -244,6 +247,12 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
     return Interrupted(
         f"the connection to {display_url(url)} broke off: {innermost_reason(error)}", brief="connection lost"
     )
+
+
+def not_http(error: Exception) -> str:
+    """What a server that does not speak HTTP answered; empty for any other error."""
+    lines = (str(cause) for cause in error.args if type(cause) is http.client.BadStatusLine)  # others: no answer
+    return next((f'it answered "{line.strip()[:100]}"' for line in lines), "")
 
 
 def innermost_reason(error: BaseException) -> str:

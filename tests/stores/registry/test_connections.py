@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import socket
 import threading
 import time
@@ -12,20 +13,23 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from converter.errors import ConverterError, LimitExceeded, Unreachable
+from converter.events import Event
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
+from converter.stores.hosts import Hosts
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @contextmanager
-def answering(parts: Iterable[bytes], pause: float) -> Iterator[str]:
-    """A host that answers each request with these parts, and ends where its client does."""
+def answering(parts: Iterable[bytes] = (), pause: float = 0, greeting: bytes = b"") -> Iterator[str]:
+    """A host that answers each request, after a greeting, with these parts, and ends where its client does."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def answer(connection: socket.socket) -> None:
         with connection, suppress(OSError):
+            connection.sendall(greeting)
             request = b""
             while b"\r\n\r\n" not in request:
                 request += connection.recv(65536)
@@ -89,3 +93,23 @@ def test_what_comes_in_small_pieces_arrives() -> None:
         open_source(Location(transport="docker", path=f"{host}/app:1"), options) as source,
     ):
         assert "1" in source.names()
+
+
+@pytest.mark.parametrize(
+    "transport, tls, told",
+    [
+        pytest.param("docker", False, '{} does not speak HTTP: it answered "SSH-2.0-Other_1 é"', id="as a registry"),
+        pytest.param("docker", True, "{} does not speak TLS: if it speaks plain HTTP", id="as one behind TLS"),
+        pytest.param(
+            "docker-daemon", False, ' at tcp://{}: it answered "SSH-2.0-Other_1 é" (DOCKER', id="as an Engine"
+        ),
+    ],
+)
+def test_a_server_of_another_protocol_is_told_by_what_it_says(transport: str, tls: bool, told: str) -> None:
+    warned: list[Event] = []
+    with answering(greeting="SSH-2.0-Other_1 é\r\n".encode("latin-1")) as host, Hosts(6, warned.append) as hosts:
+        options = StoreOptions(tls_verify=tls, anonymous=True, docker_host=f"tcp://{host}", hosts=hosts)
+        place = Location(transport=transport, path=f"{host}/app:1" if transport == "docker" else "app:1")
+        with pytest.raises(Unreachable, match=re.escape(told.format(host))), open_source(place, options) as source:
+            source.resolve("")
+    assert warned == [], "it is not asked again"
