@@ -30,13 +30,27 @@ class Difference:
     """One difference.
 
     ``path`` is a file's path, beginning with ``/``, or ``config`` or ``platform``; ``what`` names the property that
-    differs. ``a`` and ``b`` are JSON values, None where absent.
+    differs. ``a`` and ``b`` are JSON values, None where absent. ``size`` is that of a regular file where the other
+    image has none; of hard links, which share their bytes, only the first has a size.
     """
 
     path: str
     what: str
     a: Any
     b: Any
+    size: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A member of ``differences`` in ``--json``."""
+        members = {"path": self.path, "what": self.what, "a": self.a, "b": self.b}
+        return members if self.size is None else members | {"size": self.size}
+
+    @property
+    def growth(self) -> int:
+        """By how many bytes the file at the path grew, or shrank if negative."""
+        if self.what == "size":
+            return int(self.b) - int(self.a)
+        return (self.size or 0) * (1 if self.b == _TYPES[fields.FILE] else -1)
 
 
 def compare_images(
@@ -79,7 +93,8 @@ def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
             # Otherwise it is a directory without an entry, which exists only because something lies in it.
             type_a, type_b = _type_of(one), _type_of(other)
             if type_a != type_b:
-                yield differs(what="type" if type_a and type_b else "entry", a=type_a, b=type_b)
+                lone = _size(a, one) if type_a == _TYPES[fields.FILE] else _size(b, other)
+                yield differs(what="type" if type_a and type_b else "entry", a=type_a, b=type_b, size=lone)
 
 
 def _paired(a: TreeListing, b: TreeListing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
@@ -96,6 +111,13 @@ def _paired(a: TreeListing, b: TreeListing) -> Iterator[tuple[bytes, Row | None,
         elif other is not None:
             yield other.path, None, other
             other = next(rows_b, None)
+
+
+def _size(tree: TreeListing, row: Row | None) -> int | None:
+    """The bytes of a regular file; None for what is none, or has a name before this one."""
+    if row is None or row.record[:1] != fields.FILE or (row.names and tree.names(row)[1][0] != row.path):
+        return None
+    return decode_node(row.record).size
 
 
 def _type_of(row: Row | None) -> str | None:

@@ -242,6 +242,48 @@ def test_files(a: Sequence[File], b: Sequence[File], expected: list[tuple[Any, .
 @pytest.mark.parametrize(
     "a, b, expected",
     [
+        pytest.param([], [FILE], [("/etc/hosts", 3, 3)], id="a file that was added"),
+        pytest.param([FILE], [], [("/etc/hosts", 3, -3)], id="a file that was removed"),
+        pytest.param([], [File("a")], [("/a", 0, 0)], id="an empty file"),
+        pytest.param([], [File("a", "symlink", target="b")], [("/a", None, 0)], id="a link has no size"),
+        pytest.param(
+            [File("a", data=b"one")], [File("a", "dir")], [("/a", 3, -3)], id="a file that became a directory"
+        ),
+        pytest.param([File("a", "dir")], [File("a", data=b"one")], [("/a", 3, 3)], id="a directory that became a file"),
+        pytest.param(
+            [],
+            [File("b", data=b"one"), File("a", "link", target="b")],
+            [("/a", 3, 3), ("/b", None, 0)],
+            id="of hard links, one has the size",
+        ),
+        pytest.param(
+            [File("a", data=b"one")],
+            [File("a", data=b"one"), File("b", "link", target="a")],
+            [("/a", None, 0), ("/b", None, 0)],
+            id="a hard link to what is there takes no room",
+        ),
+        pytest.param(
+            [File("a", data=b"one")],
+            [File("a", data=b"other")],
+            [("/a", None, 2), ("/a", None, 0)],
+            id="a file that both have grows",
+        ),
+        pytest.param(
+            [File("d", "dir"), File("d/e", data=b"one"), File("d/f", data=b"other")],
+            [],
+            [("/d", None, 0), ("/d/e", 3, -3), ("/d/f", 5, -5)],
+            id="each file of a directory",
+        ),
+    ],
+)
+def test_sizes_of_files(a: Sequence[File], b: Sequence[File], expected: list[tuple[Any, ...]]) -> None:
+    told = [(one.path, one.size, one.growth) for one in compare_images(of(*a), of(*b))]
+    assert told == expected
+
+
+@pytest.mark.parametrize(
+    "a, b, expected",
+    [
         pytest.param(RunConfig(), RunConfig(), [], id="the same"),
         pytest.param(RunConfig(user=""), RunConfig(user="0:0"), [], id="nobody named is the superuser"),
         pytest.param(RunConfig(user="0"), RunConfig(user="7"), [("user", "0", "7")], id="another user"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -77,13 +76,14 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
         ):
             # Printed once all are known.
             rows = (
-                json.dumps((one.path, one.what, one.a, one.b)) for one in differences(a, b, platform, report, ignore)
+                json.dumps((one.path, one.what, one.a, one.b, one.size))
+                for one in differences(a, b, platform, report, ignore)
             )
             places = [found.add(row.encode()) for row in rows]
             trees = _trees(a, b, platform) if wants_page() else {}
         if reports():
             each = list(map(difference, found))
-            document = {"equal": not each, "differences": [asdict(one) for one in each]}
+            document = {"equal": not each, "differences": [one.to_json() for one in each]}
             write_reports(document, "difference", (first, second), each, trees)
         show_result(found, places, first, second, ignore)
         return DIFFERENT if found else EQUAL
@@ -111,7 +111,7 @@ def show_result(found: Records, places: Sequence[int], first: str, second: str, 
     if flags().json and found:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
-            print(indent(json_text(asdict(difference(row))), "    ") + ("," if number < len(found) else ""))
+            print(indent(json_text(difference(row).to_json()), "    ") + ("," if number < len(found) else ""))
         print("  ]\n}")
     elif flags().json:
         show_json({"equal": True, "differences": []})
@@ -143,7 +143,7 @@ def _split(path: str) -> tuple[str, str]:
 def show_differences(found: Iterable[Difference]) -> None:
     """Print the differences by directory, one line a path; those that differ only in their times are counted."""
     counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
-    others = 0
+    others = grown = 0
     for folder, within in itertools.groupby(found, lambda one: _split(one.path)[0]):
         paths = [list(rows) for _, rows in itertools.groupby(within, lambda one: one.path)]
         if not folder:
@@ -154,13 +154,15 @@ def show_differences(found: Iterable[Difference]) -> None:
         for sign, what in _KINDS.items():
             counts[what] += here.count(sign)
         if any(here):
-            shown = f"  {_counted(here)}{_growth(paths)}" if len(here) - here.count("") > 1 else ""
+            more = sum(one.growth for rows in paths for one in rows)
+            grown += more
+            shown = f"  {_counted(here)}{_in_brackets(more)}" if len(here) - here.count("") > 1 else ""
             show_parts((folder, BOLD), (shown, FAINT))
             _show_paths(paths)
     counted = [f"{number:,} {what}" for what, number in counts.items() if number]
     alone = len(counted) == 1 and counts[TIME_ONLY] and not others
     counted += [count(others, "setting")] if others else []
-    show(", ".join(counted) + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
+    show(", ".join(counted) + _in_brackets(grown) + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
 
 
 def _show_paths(paths: Iterable[list[Difference]]) -> None:
@@ -172,7 +174,8 @@ def _show_paths(paths: Iterable[list[Difference]]) -> None:
             changes.sort(key=lambda one: one.what == "mtime")
             show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour, fold=True)
         elif sign:
-            show(f"  {sign} {name} ({changes[0].a or changes[0].b})", colour=colour)
+            parts = filter(None, (changes[0].a or changes[0].b, _signed(changes[0].growth)))
+            show(f"  {sign} {name} ({', '.join(parts)})", colour=colour)
 
 
 def _counted(signs: Sequence[str]) -> str:
@@ -180,10 +183,13 @@ def _counted(signs: Sequence[str]) -> str:
     return ", ".join(f"{signs.count(sign):,} {what}" for sign, what in _KINDS.items() if sign and sign in signs)
 
 
-def _growth(paths: Iterable[Sequence[Difference]]) -> str:
-    """By how many bytes the files grew or shrank that both sides have."""
-    grown = sum(one.b - one.a for rows in paths for one in rows if one.what == "size")
-    return f" ({'+' if grown > 0 else MINUS}{size(abs(grown))})" if grown else ""
+def _signed(grown: int) -> str:
+    """By how many bytes files grew or shrank; nothing if they did neither."""
+    return f"{'+' if grown > 0 else MINUS}{size(abs(grown))}" if grown else ""
+
+
+def _in_brackets(grown: int) -> str:
+    return f" ({_signed(grown)})" if grown else ""
 
 
 def _show_settings(places: Iterable[Sequence[Difference]]) -> None:
@@ -232,8 +238,8 @@ def difference(row: bytes) -> Difference:
     """Read back a difference that ``command`` stored."""
     from converter.compare_images import Difference
 
-    path, what, a, b = json.loads(row)
-    return Difference(path=path, what=what, a=a, b=b)
+    path, what, a, b, size = json.loads(row)
+    return Difference(path=path, what=what, a=a, b=b, size=size)
 
 
 def changed(one: Difference) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,7 @@ def show_result(reference: str, result: ProfileResult) -> None:
         "made_by_engine": [one.path for one in result.by_engine if one.what == "entry"],
         "equal": not result.total,
         "count": result.total,
-        "differences": [_renamed(asdict(one)) for one in result.differences],
+        "differences": [_renamed(one.to_json()) for one in result.differences],
     }
     sides = (f"the profile {found.profile.digest}", reference)
     write_reports(document, "difference", sides, result.differences, command="verify")

@@ -45,23 +45,23 @@ def test_what_differs_as_json(here: Path, capsys: pytest.CaptureFixture[str]) ->
         ("/a", "content"),
         ("/b", "entry"),
     }
-    assert all(set(row) == {"path", "what", "a", "b"} for row in document["differences"])
-    assert {"path": "/b", "what": "entry", "a": "file", "b": None} in document["differences"]
+    assert all(set(row) - {"size"} == {"path", "what", "a", "b"} for row in document["differences"])
+    assert {"path": "/b", "what": "entry", "a": "file", "b": None, "size": 1} in document["differences"]
 
 
 def test_what_differs_for_people(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = MemoryStore()
-    put(store, add_image(store, tars=[tar({"a": b"1", "b\x1b[2J": b"2"})], name=""), "one")
+    put(store, add_image(store, tars=[tar({"a": b"10", "b\x1b[2J": b"2"})], name=""), "one")
     put(store, add_image(store, tars=[tar({"a": None, "c": b""})], name=""), "two")
     assert main(["diff", "oci:in:one", "oci:in:two"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "- oci:in:one",
         "+ oci:in:two",
-        "/  1 added, 1 removed, 1 changed",
+        "/  1 added, 1 removed, 1 changed (−3 bytes)",
         "  ~ a: type file → directory",
-        "  - b\\x1b[2J (file)",
+        "  - b\\x1b[2J (file, −1 byte)",
         "  + c (file)",
-        "1 added, 1 removed, 1 changed",
+        "1 added, 1 removed, 1 changed (−3 bytes)",
     ]
 
 
@@ -81,14 +81,14 @@ def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys:
             File("etc/b", data=b"x", mtime=1),
             File("usr", "dir", mode=0o755),
             File("usr/c", data=b"x", mode=0o755),
-            File("usr/old", data=b"x"),
+            File("usr/old", data=b"x" * 1536),
             File("sbin", "dir"),
         ),
         (
             File("etc", "dir", mode=0o755, mtime=5),
             File("etc/a", data=b"1" * 3072),
             File("etc/b", data=b"x", mtime=2),
-            File("etc/new", data=b"x"),
+            File("etc/new", data=b"x" * 512),
             File("usr", "dir", mode=0o755),
             File("usr/c", data=b"x", mode=0o700, mtime=3),
             File("srv", "dir"),
@@ -98,13 +98,13 @@ def test_differences_are_grouped_and_times_alone_are_counted(here: Path, capsys:
     told = capsys.readouterr().out.splitlines()[2:]
     assert told[:3] == ["/  1 added, 1 removed", "  - sbin (directory)", "  + srv (directory)"]
     assert told[3:6] == [
-        "/etc/  1 added, 1 changed (+1.0 KiB)",
+        "/etc/  1 added, 1 changed (+1.5 KiB)",
         "  ~ a: size 2.0 KiB → 3.0 KiB; content",
-        "  + new (file)",
+        "  + new (file, +512 bytes)",
     ]
-    assert told[6] == "/usr/  1 removed, 1 changed"
+    assert told[6] == "/usr/  1 removed, 1 changed (−1.5 KiB)"
     assert told[7] == "  ~ c: mode 0755 → 0700; mtime 1970-01-01T00:00:00Z → 1970-01-01T00:00:03Z"
-    assert told[8:] == ["  - old (file)", "2 added, 2 removed, 2 changed, 2 with only another time"]
+    assert told[8:] == ["  - old (file, −1.5 KiB)", "2 added, 2 removed, 2 changed, 2 with only another time"]
     assert main(["diff", *ends, "--ignore", "mtime", "--ignore", "mode"]) == 1
     told = capsys.readouterr().out.splitlines()
     assert told[-1] == "2 added, 2 removed, 1 changed"
