@@ -13,7 +13,7 @@ from converter.conversion.result import Done
 from converter.conversion.selection import SelectedImage, library_of, select_images
 from converter.conversion.shared import Shared
 from converter.conversion.signatures import Shown
-from converter.conversion.targets import check_capacity
+from converter.conversion.targets import check_capacity, misleading_ending
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, within, within_part
 from converter.events import Report, Warned
 from converter.execute import Execution, Running, known_results, with_threads
@@ -56,7 +56,8 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
             sink = shared.sink(job, destination, report)
             with within_part(str(job.source)):
                 targets = [plan_target(destination, sink, one, options, library, files=stack) for one in images]
-            for remark in dict.fromkeys(target.remark for target in targets if target.remark and not shared.many):
+            remarks = () if shared.many else (misleading_ending(destination), *(target.remark for target in targets))
+            for remark in dict.fromkeys(filter(None, remarks)):
                 report(Warned(f"{destination}: {remark}"))
             planned.append((sink, targets))
         if len(job.destinations) > 1:

@@ -58,6 +58,16 @@ def _places(destination: Location) -> Iterator[Path]:
             yield Path(os.path.realpath(place))
 
 
+def misleading_ending(destination: Location) -> str:
+    """What is written to a path that ends like a compressed archive, and is none; empty for any other path."""
+    if destination.kind.access != "path" or destination.kind.has_acis:
+        return ""
+    compressed = (suffix for name, codec in CODECS.items() if name != "none" for suffix in codec.suffixes)
+    ending = next(filter(destination.path.endswith, compressed), "")
+    form = "a plain tar" if files_written(destination) else "a directory"
+    return f"written as {form}, although its name ends in {ending}" if ending else ""
+
+
 def check_capacity(destinations: Sequence[Location], images: int) -> None:
     """Check that every destination can hold so many images; raises Usage."""
     for destination in destinations:

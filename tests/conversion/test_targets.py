@@ -253,6 +253,30 @@ def test_a_docker_image_that_is_to_be_zstd_becomes_one_of_oci_and_that_is_told(
 
 
 @pytest.mark.parametrize(
+    "destination, told",
+    [
+        pytest.param("oci-archive:app.tar", "", id="a plain tar"),
+        pytest.param("oci-archive:app.tar.gz:app", "a plain tar, although its name ends in .tar.gz", id="an archive"),
+        pytest.param(
+            "docker-archive:app.tgz", "a plain tar, although its name ends in .tgz", id="an archive of Docker"
+        ),
+        pytest.param("rootfs:app.tar.xz", "a directory, although its name ends in .tar.xz", id="files"),
+        pytest.param("oci:app.tar.zst", "a directory, although its name ends in .tar.zst", id="a layout"),
+        pytest.param("oci:out:app.tar.gz", "", id="a name in a layout"),
+        pytest.param("aci:app.tar.gz", "", id="an ACI, which is compressed as its layers were"),
+    ],
+)
+def test_it_is_told_if_an_ending_promises_an_archive_that_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, destination: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    events: list[Event] = []
+    converter.convert(docker_image(tmp_path), destination, squash=True, report=events.append)
+    said = [event.fact for event in events if isinstance(event, Warned)]
+    assert said == ([f"{destination}: written as {told}"] if told else [])
+
+
+@pytest.mark.parametrize(
     "options",
     [
         pytest.param({"compress": "gzip:9"}, id="gzip at another level"),
