@@ -60,7 +60,7 @@ class TargetResult:
 
 
 State = Literal["written", "there", "planned"]
-"""``there``: the target already had it; ``planned``: a dry run would write it."""
+"""``there``: the target already had it, even if it was made to find out; ``planned``: a dry run would write it."""
 
 
 @frozen

@@ -147,13 +147,20 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
             stack.enter_context(sink)
             with within_part(str(job.source)):
                 trees = execution.run([target.plan.root for target in targets], made)
-            written = [
-                Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
-                for target, tree in zip(targets, trees, strict=True)
-            ]
+            written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
             done += _complete(sink, written, execution, job.options, shared.workers)
         # At the end of this block, every sink commits, or none does.
     return done
+
+
+def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -> Done:
+    """What was made, before the sink commits: only now may it turn out to be what the target already has.
+
+    A target that is written whole is written in any case, and loses what others have attached to the image.
+    """
+    done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
+    may_be_there = shared.many and job.destination.kind.adds_blobs and forecast(target.plan.root).made is None
+    return replace(done, state="there") if may_be_there and _is_there(done, job, shared) else done
 
 
 def _execution(
@@ -187,7 +194,8 @@ def _complete(
         if done.target.origin:
             _write_record(sink, done, execution, workers)
         stated = _restate(sink, done, execution, options)
-        yield replace(done, signatures=(*stated, *signatures.add_signatures(sink, done, options)))
+        signed = signatures.add_signatures(sink, done, options) if done.state == "written" else ()
+        yield replace(done, signatures=(*stated, *signed))
 
 
 def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:

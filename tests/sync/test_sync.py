@@ -16,14 +16,16 @@ from converter.model.content import Compression
 from converter.signing import Signing
 from converter.stores import disk
 from converter.trust.makers import CosignKey, GpgFile, Maker
+from converter.verification.verifying import verify
+from converter.verification.wanted import Wanted
 from tests.builders import add_image, many, tar
 from tests.builders.acis import aci_tar, manifest
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.stores.registry.fake import Busy, FakeRegistry, Fault, Refuse, Request, Stall, first
-from tests.sync.entries import entry, serve
+from tests.sync.entries import PLAIN, entry, serve
 from tests.trust import origins
-from tests.trust.making import ecdsa, openpgp
+from tests.trust.making import ecdsa, openpgp, public_pem
 
 ZSTD = Compression("zstd")
 
@@ -153,7 +155,7 @@ def test_a_layout_holds_all_images_and_each_blob_once(ours: FakeRegistry, tmp_pa
     back = [entry(f"oci:{tmp_path / 'layout'}", f"dir:{tmp_path / 'dirs'}", "{name}/{tag}")]
     assert states(sync(back, Run())) == {"written": 6}
     assert sorted(path.name for path in (tmp_path / "dirs/app").iterdir()) == list("012345")
-    assert states(sync(entries, Run())) == {"written": 6}  # without a cache nobody knows what they became
+    assert states(sync(entries, Run())) == {"there": 6}  # without a cache that is only known once they are made
 
 
 @pytest.mark.parametrize("bare", [pytest.param("", id="by its path alone"), pytest.param("oci:", id="as what it is")])
@@ -475,6 +477,36 @@ def test_a_directory_of_acis_is_read_under_the_names_of_their_manifests(tmp_path
         f"oci:{tmp_path}/out:one/app:1",
         f"oci:{tmp_path}/out:two/app:2",
     ]
+
+
+@pytest.mark.parametrize(
+    "to, changed, again",
+    [
+        pytest.param("docker://{host}/copy", False, "there", id="a registry has it"),
+        pytest.param("oci:{folder}/out", False, "there", id="a layout has it"),
+        pytest.param("docker://{host}/copy", True, "written", id="a registry has another"),
+        pytest.param("oci:{folder}/out", True, "written", id="a layout has another"),
+        pytest.param("dir:{folder}/out", False, "written", id="a directory is written whole"),
+        pytest.param("oci-archive:{folder}/out", False, "written", id="an archive is written whole"),
+    ],
+)
+def test_an_aci_is_there_if_what_was_made_of_it_is(
+    theirs: FakeRegistry, tmp_path: Path, to: str, changed: bool, again: str
+) -> None:
+    file = tmp_path / "app.aci"
+    file.write_bytes(aci_tar(manifest()))
+    signing = Signing(makers=[CosignKey(ecdsa())], identity="registry.example/app:1")
+    entries = [entry(f"aci:{file}", to.format(host=theirs.host, folder=tmp_path), signing=signing)]
+    assert states(sync(entries, Run())) == {"written": 1}
+    if changed:
+        file.write_bytes(aci_tar(manifest(app={"exec": ["/other"], "user": "0", "group": "0"})))
+
+    summary = sync(entries, Run())
+
+    assert states(summary) == {again: 1}
+    (place,) = (one.destination for one in summary.outcomes)
+    found = verify(place, Wanted(keys=(("key", public_pem(ecdsa())),), identity=signing.identity), PLAIN).verdicts
+    assert [one.ok for one in found] == [True], "it is signed, and once"
 
 
 @pytest.mark.parametrize(
