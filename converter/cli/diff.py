@@ -157,7 +157,7 @@ def show_differences(found: Iterable[Difference]) -> None:
             more = sum(one.growth for rows in paths for one in rows)
             grown += more
             shown = f"  {_counted(here)}{_in_brackets(more)}" if len(here) - here.count("") > 1 else ""
-            show_parts((folder, BOLD), (shown, FAINT))
+            show_parts((folder, BOLD), (shown, FAINT), fold=True)
             _show_paths(paths)
     counted = [f"{number:,} {what}" for what, number in counts.items() if number]
     alone = len(counted) == 1 and counts[TIME_ONLY] and not others
@@ -175,7 +175,7 @@ def _show_paths(paths: Iterable[list[Difference]]) -> None:
             show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour, fold=True)
         elif sign:
             parts = filter(None, (changes[0].a or changes[0].b, _signed(changes[0].growth)))
-            show(f"  {sign} {name} ({', '.join(parts)})", colour=colour)
+            show(f"  {sign} {name} ({', '.join(parts)})", colour=colour, fold=True)
 
 
 def _counted(signs: Sequence[str]) -> str:

@@ -139,6 +139,24 @@ def test_a_layer_is_a_line_that_ends_with_its_digest(
     assert (len(line), line.split()[-1]) == (80, piped[-1].removeprefix("sha256:")[:12])
 
 
+def test_a_difference_is_folded_between_words(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, files in (("a", {}), ("b", {"one-file-with-a-name": b"1" * 2048, "two": b"2"})):
+        store = MemoryStore()
+        put(store, add_image(store, tars=[tar(files)], name=""), name)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    main(["diff", "oci:in:a", "oci:in:b"])
+    assert screen.lines()[2:] == [
+        "/  2 added (+2.0 KiB)",
+        "  + one-file-with-a-name",
+        "    (file, +2.0 KiB)",
+        "  + two (file, +1 byte)",
+        "2 added (+2.0 KiB)",
+    ]
+
+
 def test_an_image_that_changes_is_told_with_both_digests(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["sync", "oci:long", "oci:out", "--compress", "none", "--quiet", "--json"])
     main(["sync", "oci:long", "oci:out2", "--compress", "none"])
