@@ -53,6 +53,7 @@ def reports(small_oci: Layout, tmp_path_factory: pytest.TempPathFactory) -> dict
         "inspect": ["inspect", source],
         "convert": ["convert", source, other],
         "diff": ["diff", source, hostile(folder)],
+        "many differences": ["diff", source, many(folder)],
         "validate": ["validate", source, "fixtures/images/docker-image/tar-name-leads-out.tar"],
         "sync": ["sync", f"oci:{small_oci.path}", f"oci:{folder}/mirror", "--compress", "zstd", "--keep-going"],
         "verify": ["verify", source, "--policy", str(policy(folder))],
@@ -77,6 +78,13 @@ def hostile(folder: Path) -> str:
     return f"rootfs:{folder}/hostile.tar"
 
 
+def many(folder: Path) -> str:
+    """An image of more files than a page has rows for."""
+    names = (f"usr/share/a-package-with-a-long-name-{number:04}/{name}" for number in range(1200) for name in "ab")
+    tree(folder / "many.tar", dict.fromkeys(names, 3000))
+    return f"rootfs:{folder}/many.tar"
+
+
 def tree(path: Path, files: dict[str, int]) -> None:
     with tarfile.open(path, "w") as made:
         for name, size in files.items():
@@ -87,7 +95,9 @@ def tree(path: Path, files: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 897, 800, 390, 320])
-@pytest.mark.parametrize("name", ["inspect", "convert", "diff", "validate", "verify", "sync", "hostile"])
+@pytest.mark.parametrize(
+    "name", ["inspect", "convert", "diff", "many differences", "validate", "verify", "sync", "hostile"]
+)
 def test_a_report(reports: dict[str, Path], chromium: Browser, name: str, width: int, dark: bool) -> None:
     chromium.open(reports[name], width, dark=dark)
 

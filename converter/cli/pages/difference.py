@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from converter.cli.diff import TIME_ONLY, settings
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 MOST_SHOWN = 2000
 """The most paths on the page; the JSON has all."""
 
-FOLDERS = 100
-"""The most directories in the table of sizes, those that differ most first."""
+FOLDERS = 30
+"""The most directories in the table of sizes."""
 
 BUDGET = 1_700_000
 """About how many bytes of the page the maps of all A may take, and those of all B."""
 
-SAME, DIFFERS, ALONE = range(3)
-"""The colours of the maps."""
+SAME = 0
+"""The colour of a file in the maps that both sides have."""
+
+_COLOURS = {"changed": 1, "added": 2, "removed": 3}
+"""The colours of the others."""
 
 SIDES = ("A", "B")
 
@@ -42,7 +46,8 @@ def page(
     trees = trees or {}
     counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
     config: list[Difference] = []
-    rows: list[tuple[str, str, list[Difference]]] = []
+    rows = PathRows()
+    sizes = folders(trees)
     _colour(trees)
     for path, grouped in itertools.groupby(found, lambda one: one.path):
         here = list(grouped)
@@ -52,8 +57,8 @@ def page(
         kind = kind_of(here)
         counts[kind] += 1
         _mark(trees, path, kind)
-        if kind != TIME_ONLY and len(rows) < MOST_SHOWN:
-            rows.append((path, kind, here))
+        if kind != TIME_ONLY:
+            rows.add(path, kind, here)
     return render(
         "difference.html.j2",
         references=references,
@@ -62,9 +67,11 @@ def page(
         counts=counts,
         config=settings(config),
         differing=len(config),
-        rows=rows,
-        left_out=counts["added"] + counts["removed"] + counts["changed"] - len(rows),
-        folders=folders(trees),
+        rows=rows.shown(),
+        folded=rows.folded,
+        left_out=rows.count - sum(1 + row.below for row in rows.shown()),
+        folders=sizes[:FOLDERS],
+        folders_left_out=len(sizes[FOLDERS:]),
         maps=[
             (
                 platform,
@@ -73,6 +80,52 @@ def page(
             for platform, two in trees.items()
         ],
     )
+
+
+@dataclass(slots=True)
+class PathRow:
+    """A path that differs, and if it stands for a whole directory, the number of paths below it and their bytes."""
+
+    path: str
+    kind: str
+    differences: Sequence[Difference]
+    below: int = 0
+    size: int = 0
+
+
+class PathRows:
+    """The paths that differ, in their order, as many as fit. If they are too many, they are folded: a directory that
+    only one side has then stands for all in it.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._single: list[PathRow] = []
+        self._folded: list[PathRow] = []
+        self._open: PathRow | None = None
+
+    def add(self, path: str, kind: str, differences: Sequence[Difference]) -> None:
+        """Add the next path, with what differs there."""
+        self.count += 1
+        if len(self._single) < MOST_SHOWN:
+            self._single.append(PathRow(path, kind, differences))
+        if self._open is not None and path.startswith(f"{self._open.path}/"):
+            self._open.below += 1
+            self._open.size += differences[0].size or 0
+            return
+        row = PathRow(path, kind, differences)
+        self._open = row if kind != "changed" else None
+        if len(self._folded) < MOST_SHOWN:
+            self._folded.append(row)
+
+    @property
+    def folded(self) -> bool:
+        """Whether directories stand for what is in them."""
+        return self.count > MOST_SHOWN
+
+    def shown(self) -> Sequence[PathRow]:
+        """The rows of the page."""
+        return self._folded if self.folded else self._single
 
 
 def kind_of(rows: Sequence[Difference]) -> str:
@@ -94,7 +147,10 @@ def title(counts: dict[str, int], config: int) -> str:
 
 
 def folders(trees: Trees) -> list[tuple[str, int, int]]:
-    """The directories whose sizes differ most: the path, and the bytes of all files below it on both sides."""
+    """The directories whose sizes differ, most first: the path, and the bytes of all files below it on both sides.
+
+    Without those that differ by as much as a directory in them does.
+    """
     sizes: dict[tuple[str, bytes], list[int]] = {}
     for platform, two in trees.items():
         for side, tree in enumerate(two):
@@ -102,8 +158,13 @@ def folders(trees: Trees) -> list[tuple[str, int, int]]:
                 while path:
                     path = path.rpartition(b"/")[0]
                     sizes.setdefault((platform, path), [0, 0])[side] += node.size
-    found = [(_shown(platform, path), a, b) for (platform, path), (a, b) in sizes.items() if a != b]
-    return sorted(found, key=lambda row: (-abs(row[1] - row[2]), row[0]))[:FOLDERS]
+    within = {(platform, path.rpartition(b"/")[0], b - a) for (platform, path), (a, b) in sizes.items() if path}
+    found = [
+        (_shown(platform, path), a, b)
+        for (platform, path), (a, b) in sizes.items()
+        if a != b and (platform, path, b - a) not in within
+    ]
+    return sorted(found, key=lambda row: (-abs(row[1] - row[2]), row[0]))
 
 
 def _shown(platform: str, path: bytes) -> str:
@@ -122,4 +183,4 @@ def _mark(trees: Trees, path: str, kind: str) -> None:
         node = find_node(tree, os.fsencode(below))
         if node is not None and kind != TIME_ONLY:
             for _, file in files_below(node) if kind != "changed" or node.children is None else ():
-                file.layer = DIFFERS if kind == "changed" else ALONE
+                file.layer = _COLOURS[kind]

@@ -9,14 +9,17 @@ import pytest
 
 from converter.cli.diff import settings
 from converter.cli.main import main
+from converter.cli.pages.difference import folders
 from converter.cli.steps import Step, Stopwatch
 from converter.compare_images import Difference
 from converter.events import Event, Finished, Planned, Started
 from converter.pages import percent, seconds
+from converter.usage import TreeNode
 from tests.builders import add_image, add_index, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put
 from tests.cli.pages.seen import HOSTILE, check, data
+from tests.cli.pages.tables import Numbers
 
 
 def written(arguments: list[str]) -> int:
@@ -190,6 +193,50 @@ def test_a_difference(two: tuple[str, str]) -> None:
         assert part in seen.text
     for one in document["differences"]:
         assert (one["what"] if one["path"] == "config" else one["path"][:8]) in seen.text
+
+
+@pytest.mark.parametrize(
+    "most, rows",
+    [
+        pytest.param(
+            7,
+            ["/a", "/a/b", "/a/b/c", "/a/d", "/ab", "/e/f", "/e/g"],
+            id="each path has a row, if all have room",
+        ),
+        pytest.param(
+            6,
+            ["/a directory with 3 paths, 3.0 KiB", "/ab", "/e/f", "/e/g"],
+            id="otherwise a directory that one side lacks stands for all in it",
+        ),
+        pytest.param(2, ["/a directory with 3 paths, 3.0 KiB", "/ab"], id="and what then has no room is counted"),
+    ],
+)
+def test_many_paths_are_folded(here: Path, monkeypatch: pytest.MonkeyPatch, most: int, rows: list[str]) -> None:
+    monkeypatch.setattr("converter.cli.pages.difference.MOST_SHOWN", most)
+    both, folder = {"e": None, "e/f": b"1", "e/g": b"1"}, {"a": None, "a/b": None, "a/b/c": b"1" * 2048}
+    for name, files in (
+        ("a", both),
+        ("b", both | {"e/f": b"2", "e/g": b"2"} | folder | {"a/d": b"1" * 1024, "ab": b""}),
+    ):
+        store = MemoryStore()
+        put(store, add_image(store, tars=[tar(files)], name=""), name)
+
+    assert written(["diff", "oci:in:a", "oci:in:b"]) == 1
+
+    table = Numbers(Path("r.html").read_text()).table("Files by path")
+    paths, what = table.column("Path"), table.column("What differs, in A and in B")
+    assert [f"{path} {text}" if "with" in text else path for path, text in zip(paths, what, strict=True)] == rows
+    assert ("stands for all that is in it" in check(Path("r.html").read_text()).text) == (most < 7)
+    assert ("2 more: a report that ends in .json" in check(Path("r.html").read_text()).text) == (most == 2)
+
+
+def test_of_directories_within_each_other_the_one_that_changed_is_named() -> None:
+    old = TreeNode(children={b"usr": TreeNode(children={b"lib": TreeNode(children={b"a": TreeNode(5)})})})
+    new = TreeNode(children={b"usr": TreeNode(children={b"lib": TreeNode(children={b"a": TreeNode(9)})})})
+    assert folders({"": [old, new]}) == [("/usr/lib", 5, 9)]
+    assert new.children is not None
+    new.children[b"b"] = TreeNode(1)
+    assert folders({"": [old, new]}) == [("/", 5, 10), ("/usr/lib", 5, 9)], "unless more has changed above it"
 
 
 def test_a_difference_of_indexes_has_maps_for_each_platform(here: Path) -> None:
