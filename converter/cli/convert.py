@@ -124,7 +124,7 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     written = [path for destination in destinations for path in files_written(Location.parse(destination))]
     check_reports(digestfile, overwrite=options.overwrite, beside=written)
     _warn_of_lists(options.changes)
-    with progress(quiet=flags().quiet) as report, _advising():
+    with progress(quiet=flags().quiet, first=f"reading {source}") as report, _advising():
         watch = _stopwatch(report)
         result = convert(source, destinations, options, watch or report)
     steps = watch.steps(result.seconds) if watch and not options.dry_run else ()

@@ -25,8 +25,10 @@ from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.compare_images import Difference
+    from converter.events import Report
     from converter.opened_reference import OpenedReference
     from converter.streams.tar.records import Records
+    from converter.streams.uncompressed import Watch
     from converter.usage import TreeNode
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
@@ -70,9 +72,9 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     options = store_from_options()
     with Records() as found:
         with (
+            progress(quiet=flags().quiet, first=f"reading {first} and {second}") as report,
             reading(first, options, aci_paths) as a,
             reading(second, options, aci_paths) as b,
-            progress(quiet=flags().quiet) as report,
         ):
             # Printed once all are known.
             rows = (
@@ -80,7 +82,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
                 for one in differences(a, b, platform, report, ignore)
             )
             places = [found.add(row.encode()) for row in rows]
-            trees = _trees(a, b, platform) if wants_page() else {}
+            trees = _trees(a, b, platform, report) if wants_page() else {}
         if reports():
             each = list(map(difference, found))
             document = {"equal": not each, "differences": [one.to_json() for one in each]}
@@ -89,21 +91,24 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
         return DIFFERENT if found else EQUAL
 
 
-def _trees(a: OpenedReference, b: OpenedReference, platform: str | None) -> dict[str, list[TreeNode]]:
+def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> dict[str, list[TreeNode]]:
     """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
-    from converter.compare_references import by_platform, one_image
+    from converter.compare_references import by_platform, one_image, watched
 
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
         of_a, of_b = by_platform(a), by_platform(b)
-        return {name: [_tree(of_a[name]), _tree(of_b[name])] for name in sorted(of_a.keys() & of_b.keys())}
-    return {"": [_tree(one_image(a, platform, b.item)), _tree(one_image(b, platform, a.item))]}
+        images = {name: [of_a[name], of_b[name]] for name in sorted(of_a.keys() & of_b.keys())}
+    else:
+        images = {"": [one_image(a, platform, b.item), one_image(b, platform, a.item)]}
+    opened = watched(report, *itertools.chain(*images.values()))
+    return {name: [_tree(image, opened) for image in two] for name, two in images.items()}
 
 
-def _tree(image: Image) -> TreeNode:
+def _tree(image: Image, opened: Watch) -> TreeNode:
     from converter.streams.uncompressed import uncompressed_layer
     from converter.usage import usage
 
-    return usage([partial(uncompressed_layer, layer) for layer in image.layers]).root
+    return usage([partial(uncompressed_layer, layer, opened=opened) for layer in image.layers]).root
 
 
 def show_result(found: Records, places: Sequence[int], first: str, second: str, ignore: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +24,13 @@ from converter.cli.image_rows import (
     signature_json,
     signature_rows,
 )
+from converter.cli.progress import progress
 from converter.cli.report_files import check_reports, report_options, reports, write_reports
 from converter.cli.signers import content_trust_option
-from converter.cli.text import BOLD, show, show_json, show_row, warn
+from converter.cli.text import BOLD, show, show_json, show_row
 from converter.cli.values import fill_template
 from converter.errors import Unsupported, Usage
+from converter.events import Report, Warned
 from converter.formats import document_in
 from converter.model.describe import describe
 from converter.model.image import Attachment, Image, Index, subject_digests
@@ -87,15 +90,20 @@ def command(
         raise Usage(f"{asked[0]} and {asked[1]} print different things: choose one")
     if (raw or config) and reports():
         raise Usage(f"{asked[0]} prints a document alone: leave out --report")
-    with reading(reference, store_from_options()) as whole:
+    with ExitStack() as files, ExitStack() as screen:
+        report = screen.enter_context(progress(quiet=flags().quiet, first=f"reading {reference}"))
+        whole = files.enter_context(reading(reference, store_from_options()))
         opened = _chosen(whole, platform, config=config)
         if raw or config:
-            sys.stdout.buffer.write(_config_of(opened) if config else _raw(opened))
+            data = _config_of(opened) if config else _raw(opened)
+            screen.close()
+            sys.stdout.buffer.write(data)
             return
         about = subject_digests(whole.root, opened.item)
         attached = [one for subject in about for one in opened.source.attachments(subject)]
         signatures = signatures_of(opened, attached, content_trust)
-        found = read_contents(opened) if contents or reports() else None
+        found = read_contents(opened, report) if contents or reports() else None
+        screen.close()
         document = describe(opened.item, attached)
         document |= {"signatures": list(map(signature_json, signatures))} if signatures else {}
         document |= {"contents": found.to_json()} if found else {}
@@ -160,16 +168,14 @@ def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]
     return own | document
 
 
-def read_contents(opened: OpenedReference) -> LayerChanges | None:
+def read_contents(opened: OpenedReference, report: Report) -> LayerChanges | None:
     """What the layers do, with a warning if they cannot be read."""
     from converter.cli.layer_changes import contents
-    from converter.cli.progress import progress
 
     share_heap()
-    with progress(quiet=flags().quiet) as report:
-        found = contents(opened, report)
+    found = contents(opened, report)
     if found is not None and found.error:
-        warn(f"files could not be read: {found.error}")
+        report(Warned(f"files could not be read: {found.error}"))
     return found
 
 

@@ -53,15 +53,16 @@ class View(Protocol):
 
 
 @contextmanager
-def progress(*, quiet: bool, noun: str = "") -> Iterator[Report]:
+def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report]:
     """Yield a report that any thread may call; leaving removes the bars from the screen.
 
     ``noun`` names the things whose number is known from the beginning; without one, progress is shown in bytes.
+    ``first`` says what is done before the work is planned: a terminal shows it until then.
     """
     if sys.stderr is None:
         yield silent
         return
-    view = _view(sys.stderr, quiet=quiet, noun=noun)
+    view = _view(sys.stderr, quiet=quiet, noun=noun, first=first)
     lock = threading.Lock()
 
     def report(event: Event) -> None:
@@ -96,10 +97,10 @@ def _drawing(bars: Bars, lock: threading.Lock) -> Iterator[None]:
         thread.join()
 
 
-def _view(stream: TextIO, *, quiet: bool, noun: str) -> View:
+def _view(stream: TextIO, *, quiet: bool, noun: str, first: str) -> View:
     if quiet:
         return Failures()
-    return Bars(stream, noun=noun) if on_terminal(stream) else Lines(noun=noun)
+    return Bars(stream, noun=noun, first=first) if on_terminal(stream) else Lines(noun=noun)
 
 
 def _tell(event: Warned | Failed) -> None:
@@ -162,6 +163,11 @@ class Sum:
                 pass
             case _:
                 assert_never(event)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything is known of the work."""
+        return bool(self.blobs or self.active or self.blobs_done)
 
     @property
     def ended(self) -> bool:
@@ -263,15 +269,19 @@ def _of(done: Sum, noun: str) -> str:
 
 
 class Bars:
-    """A bar for the whole and one for each active blob; none for work that is done before anybody could read it."""
+    """A bar for the whole and one for each active blob; none for work that is done before anybody could read it.
 
-    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "") -> None:
+    Before the work is known, the line of the whole says what is done ``first``.
+    """
+
+    def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "", first: str = "") -> None:
         self._noun = noun
+        self._first = first
         self._stream = stream
-        self._at_rest = True
+        self._at_rest = not first
+        self._clock = clock
         self._sum = Sum()
-        self._bytes = Rate(clock)
-        self._share = Rate(clock, whole=True)
+        self._start_rates()
         self._whole: tqdm[NoReturn] | None = None
         self._rows: dict[str, tqdm[NoReturn]] = {}
         self._width = SHORTEST
@@ -281,12 +291,25 @@ class Bars:
         if isinstance(event, Warned | Failed):
             self._interrupted_by(event)
             return
+        if not self._sum.begun:
+            self._start_rates()
         self._sum.add(event)
         self._at_rest = False
 
+    def _start_rates(self) -> None:
+        self._bytes = Rate(self._clock)
+        self._share = Rate(self._clock, whole=True)
+
     def draw(self) -> None:
         """Draw the bars; once all is done, only once more: a signing program may want the screen."""
-        if self._at_rest or (self._whole is None and self._sum.ended):
+        if self._at_rest:
+            return
+        if self._first and not self._sum.begun:
+            line = printable(self._first).replace("{", "{{").replace("}", "}}")
+            self._whole = self._bar("total", line, 1, 0, 0)
+            self._at_rest = True
+            return
+        if self._whole is None and self._sum.ended:
             return
         self._at_rest = self._sum.ended
         self._draw_whole()
@@ -306,7 +329,7 @@ class Bars:
         whole = total.blobs if self._noun else total.whole
         done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
         if self._whole is None:
-            self._whole = self._bar("total", text, whole, done, 0)
+            self._whole = self._bar("total", _START + text, whole, done, 0)
         self._whole.bar_format = _START + text
         self._whole.total = whole or None
         self._whole.n = done
@@ -326,7 +349,7 @@ class Bars:
                 taken = {-bar.pos for bar in self._rows.values()}
                 row = next(row for row in range(1, ROWS + 1) if row not in taken)
                 self._align(name)
-                self._rows[name] = self._bar(name, _amount(blob.done, blob.size), blob.size, blob.done, row)
+                self._rows[name] = self._bar(name, _START + _amount(blob.done, blob.size), blob.size, blob.done, row)
 
     def _align(self, name: str) -> None:
         """Make room for a name: all bars begin where the longest name ends."""
@@ -348,7 +371,7 @@ class Bars:
         left = _left(total.whole - total.done, speed) if total.whole else ""
         return f"{_amount(total.done, total.whole)}, {size(int(speed))}/s{left}"
 
-    def _bar(self, name: str, text: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
+    def _bar(self, name: str, form: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
         # Imported here, since that takes as long as all of --help.
         from tqdm import tqdm
 
@@ -357,7 +380,7 @@ class Bars:
         tqdm.monitor_interval = 0
         return tqdm(
             desc=f"{_shown_name(name):<{self._width}}",
-            bar_format=_START + text,
+            bar_format=form,
             total=length or None,
             initial=done,
             position=row,

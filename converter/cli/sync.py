@@ -96,7 +96,7 @@ def command(
     check_reports(overwrite=overwrite)
     ended: list[Summary] = []
     try:
-        with progress(quiet=flags().quiet, noun="image") as report:
+        with progress(quiet=flags().quiet, noun="image", first="looking for images") as report:
             sync(entries, Run(**running, cache=cache), report, helpers, ended.append)
     finally:
         # A run prints its summary however it ended.

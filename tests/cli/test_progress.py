@@ -219,6 +219,31 @@ def test_the_screen_is_left_alone_once_all_is_done() -> None:
     bars.close()
 
 
+def test_until_the_work_is_known_a_line_says_what_is_done() -> None:
+    clock, screen = Clock(), Terminal()
+    bars = Bars(screen, clock, first="reading oci:{app}\x1b[2J")
+    clock.now += 3
+    bars.draw()
+    assert screen.getvalue().strip() == "reading oci:{app}\\x1b[2J"
+    bars.show(Planned(10 * MIB, 1))
+    bars.show(Started("layer[0]", 10 * MIB))
+    clock.now += 1
+    bars.show(Moved("layer[0]", 2 * MIB))
+    bars.draw()
+    drawn = screen.getvalue().rpartition("\rtotal")[2]
+    assert "2.0 MiB of 10.0 MiB, 2.0 MiB/s, 0:04 left" in drawn, "the time before does not count"
+    bars.close()
+
+
+def test_a_line_about_the_beginning_is_removed_if_there_is_no_work() -> None:
+    screen = Terminal()
+    bars = Bars(screen, Clock(), first="reading oci:app")
+    bars.draw()
+    bars.close()
+    assert screen.getvalue().replace("reading oci:app", "").strip() == ""
+    assert screen.getvalue().endswith("\r")
+
+
 @pytest.mark.parametrize("quiet", [True, False])
 def test_nothing_runs_beside_the_work_without_a_terminal(quiet: bool) -> None:
     before = threading.active_count()

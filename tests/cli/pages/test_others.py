@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from converter.cli.main import main
 from converter.cli.pages.difference import folders
 from converter.cli.steps import Step, Stopwatch
 from converter.compare_images import Difference
-from converter.events import Event, Finished, Planned, Started
+from converter.events import Event, Finished, Moved, Planned, Started
 from converter.pages import percent, seconds
 from converter.usage import TreeNode
 from tests.builders import add_image, add_index, tar
@@ -193,6 +194,16 @@ def test_a_difference(two: tuple[str, str]) -> None:
         assert part in seen.text
     for one in document["differences"]:
         assert (one["what"] if one["path"] == "config" else one["path"][:8]) in seen.text
+
+
+def test_progress_tells_of_all_that_a_report_reads(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Event] = []
+    monkeypatch.setattr("converter.cli.diff.progress", lambda **_: nullcontext(seen.append))
+    assert written(["diff", *two]) == 1
+
+    planned = [event.size for event in seen if isinstance(event, Planned)]
+    assert len(planned) == 2, "for the differences, and for the maps"
+    assert sum(event.size for event in seen if isinstance(event, Moved)) == sum(planned) > 0
 
 
 @pytest.mark.parametrize(
