@@ -317,5 +317,9 @@ def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
             report(Finished(str(number), 20))
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(move, range(80)))
+            list(pool.map(move, range(79)))
+        end = time.monotonic() + 10
+        while "total" not in screen.getvalue() and time.monotonic() < end:
+            time.sleep(0.002)
+        move(79)
     assert "total" in screen.getvalue()

@@ -253,4 +253,4 @@ def test_a_trail_is_not_doubled(
     assert main(["sync", "a", "oci:b"]) == 1
     told = capsys.readouterr()
     assert told.err == "transship: a: no such file or directory (an image in a registry: docker://a)\n"
-    assert told.out.startswith("failed         a  no such file or directory")
+    assert told.out.startswith("1 image: 1 failed")
