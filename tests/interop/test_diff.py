@@ -62,4 +62,4 @@ def test_what_umoci_changes_is_found(small_oci: Layout, tmp_path: Path, capsys: 
     assert main(["diff", small_oci.reference, f"oci:{changed}:latest"]) == 1
     told = capsys.readouterr().out
     assert "config\n  ~ user: 1000:1000 → 7:8\n  + env NEW: 1\n" in told
-    assert "+ extra (file)" in told
+    assert "+ extra (file, +5 bytes)" in told
