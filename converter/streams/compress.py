@@ -193,7 +193,7 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
 
     empty = True
     with closing(_filled(blocks, size, buffers)) as source:
-        for frame in workers.ordered(packed, source):
+        for frame in workers.ordered(packed, source, spare=0):
             empty = False
             yield frame
     if empty:

@@ -85,20 +85,20 @@ class Workers:
         """
         return self._spares.setdefault(of, Spares(make))
 
-    def ordered(self, work: Callable[[T], R], items: Iterator[T]) -> Generator[R, None, None]:
+    def ordered(self, work: Callable[[T], R], items: Iterator[T], spare: int = 1) -> Generator[R, None, None]:
         """``map`` on all workers at once: results come in the order of the items, which are read in this thread.
 
-        All streams together hand over at most ``jobs`` items, however slow a consumer is, and each reads one more; a
-        stream that is alone hands over one more, so that no worker waits for it; and each may hand over one, so that
-        none waits for another. ``work`` must not wait for other work of these workers. An error of ``work`` is raised
-        in its item's turn.
+        All streams together hand over at most ``jobs + spare`` items, however slow a consumer is, and each reads one
+        more; but each may hand over one, so that none waits for another. A ``spare`` of 0 is for large items: it counts
+        as 1 while there is only one stream, for which the workers would wait. ``work`` must not wait for other work of
+        these workers. An error of ``work`` is raised in its item's turn.
         """
         pending: deque[_Task[T, R]] = deque()
         with self._lock:
             self._streams += 1
         try:
             for item in items:
-                while pending and len(self._pending) >= self.jobs + (self._streams == 1):
+                while pending and len(self._pending) >= self.jobs + (spare or self._streams == 1):
                     yield self._finish(pending.popleft())
                 pending.append(self._start(work, item))
                 del item  # the worker drops a block once it is done with it, and so must this frame

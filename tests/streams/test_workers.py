@@ -159,7 +159,7 @@ def test_a_stream_that_is_alone_hands_over_one_item_more_than_there_are_workers(
             yield number
 
     def consume(read: list[int]) -> threading.Thread:
-        thread = threading.Thread(target=lambda: list(workers.ordered(waits, stream(read))))
+        thread = threading.Thread(target=lambda: list(workers.ordered(waits, stream(read), spare=0)))
         thread.start()
         return thread
 
