@@ -42,7 +42,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         meant = f" (did you mean 127.0.0.1:{value}?)" if value.isascii() and value.isdigit() else ""
         raise Usage(f'invalid address "{value}": expected HOST:PORT, with a port up to 65535{meant}')
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as is asked for; without TLS it is refused
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - asked for, and refused without TLS
 
 
 @click.command("serve", cls=LayerCommand, epilog=EXAMPLES)

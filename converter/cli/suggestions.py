@@ -69,7 +69,7 @@ def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
         return Usage(f'unknown command "{name}": did you mean `{_line(COMMANDS_OF_OTHERS[name], arguments[1:])}`?')
     if close := get_close_matches(name, commands, n=1, cutoff=0.6):
         return Usage(f'unknown command "{name}": did you mean `{_line(close[0], arguments[1:])}`?')
-    if any(mark in name for mark in ":/.") or os.path.exists(name):  # noqa: PTH110 - any text, also no valid path
+    if any(mark in name for mark in ":/.") or os.path.exists(name):  # noqa: PTH110 - Path raises for long names
         several = sum(not one.startswith("-") for one in arguments) > 1
         return Usage(f"the command is missing: `{_line('convert' if several else 'inspect', arguments)}`")
     return Usage(f'unknown command "{name}" (one of: {", ".join(commands)})')

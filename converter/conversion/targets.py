@@ -16,6 +16,7 @@ from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
 from converter.ports import Writer
 from converter.stores import files_written
+from converter.stores.disk import is_inside
 
 V1 = "docker-v1"
 """Docker's manifests of schema 1."""
@@ -41,9 +42,8 @@ def check_outside(source: Location, destinations: Sequence[Location]) -> None:
     """Raise Usage if a destination is in the tree of files that is the source, and so would be part of itself."""
     if not source.kind.is_tree or not Path(source.path).is_dir():
         return
-    tree = Path(source.path).resolve()
     for destination in destinations:
-        if destination.kind.access == "path" and tree in (place := Path(destination.path).resolve(), *place.parents):
+        if destination.kind.access == "path" and is_inside(destination.path, source.path):
             raise Usage(f"{destination} is in {source}, and would be part of itself: choose a place outside")
 
 

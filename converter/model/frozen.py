@@ -40,7 +40,7 @@ def _made(cls: type[T], kw_only: bool) -> type[T]:
         if name not in vars(cls):
             setattr(cls, name, method)
     made = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
-    setattr(made, _SHAPE, _shape(fields(made)))  # type: ignore[arg-type]  # dataclass() is typed as if it made none
+    setattr(made, _SHAPE, _shape(fields(made)))  # type: ignore[arg-type]  # a dataclass, which no type says
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,7 @@ def _is_json(path: Path) -> bool:
 
 def _read_file(path: Path) -> bytes:
     fd = open_regular(path)
-    with disk_errors(path, "read"), open(fd, "rb") as file:  # noqa: PTH123 - a file descriptor, not a path
+    with disk_errors(path, "read"), os.fdopen(fd, "rb") as file:
         most = current_limits().profile
         data = file.read(most + 1)
     current_limits().require("profile", len(data), "bytes")

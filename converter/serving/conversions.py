@@ -91,7 +91,7 @@ class _IntoStore(Shared):
         super().__init__(memory, workers)
         self._sink = sink
 
-    def sink(self, job: Job, destination: Location, report: Report) -> Sink:  # noqa: ARG002 - there is one
+    def sink(self, job: Job, destination: Location, report: Report) -> Sink:  # noqa: ARG002 - all go to one
         return self._sink
 
 

@@ -179,6 +179,12 @@ def sync_names(path: Path) -> None:
         sync_directory(Path(directory))
 
 
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path leads to a folder or to a place in it, through whatever links. Neither has to exist."""
+    around = os.path.realpath(folder)
+    return os.path.commonpath((around, os.path.realpath(path))) == around
+
+
 def existing_ancestor(path: Path) -> Path:
     """The nearest existing directory above ``path``."""
     with disk_errors(path, "write"):

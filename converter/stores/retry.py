@@ -92,7 +92,7 @@ class RetryPolicy:
             raise error
         # Jitter, so that threads that were cut off together do not return together.
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
-        seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - no secret
+        seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - a pause, no secret
         if self._on_retry is not None:
             self._on_retry(error, seconds, failures, most)
         if not busy:

@@ -18,6 +18,7 @@ from converter.model.digest import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_of_attachment
 from converter.stores import images_below, open_source, recognised
+from converter.stores.disk import is_inside
 
 
 @frozen
@@ -121,10 +122,8 @@ def _places_below(entry: SyncEntry) -> list[SyncEntry] | None:
 def _require_outside(entry: SyncEntry) -> None:
     """Raise Usage if what is written would be among the sources of the next run."""
     place, to = entry.source, entry.to
-    if to.kind.access == "path" and place.transport in ("", to.transport):
-        folder = os.path.realpath(place.path)
-        if os.path.commonpath((folder, os.path.realpath(to.path))) == folder:
-            raise Usage(f"{to} is inside {place}, where the next run would find it as a source: choose another folder")
+    if to.kind.access == "path" and place.transport in ("", to.transport) and is_inside(to.path, place.path):
+        raise Usage(f"{to} is inside {place}, where the next run would find it as a source: choose another folder")
 
 
 def _has_tags(found: tuple[SyncEntry, Location] | Unlisted) -> bool:

@@ -64,7 +64,7 @@ class TarMedium:
         left = max(0, span.size - offset)
         return file_blocks(self._fd, span.offset + offset, left if size is None else size)
 
-    def file(self, name: str) -> Path | None:  # noqa: ARG002 - all of them lie in one
+    def file(self, name: str) -> Path | None:  # noqa: ARG002 - no member of a tar is a file
         return None
 
     def read_document(self, name: str) -> bytes:
