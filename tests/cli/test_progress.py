@@ -308,7 +308,7 @@ def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr(progress, "TICK", 0.001)
     with progress.progress(quiet=False) as report:
-        report(Planned(80 * 20, 8))
+        report(Planned(80 * 20, 80))
 
         def move(number: int) -> None:
             report(Started(str(number), 20))
