@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     )
     from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
     from converter.model.content import Compression, Known, Layer
-    from converter.model.descriptor import Descriptor
-    from converter.model.digest import Digest
+    from converter.model.descriptor import Descriptor, Digest
     from converter.model.image import Artifact, Image, Index, Loss
     from converter.model.limits import Limits
     from converter.model.platform import Platform
@@ -136,8 +135,7 @@ _HOMES = {
     "converter.opened_reference": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
     "converter.model.content": ("Compression", "Known", "Layer"),
-    "converter.model.descriptor": ("Descriptor",),
-    "converter.model.digest": ("Digest",),
+    "converter.model.descriptor": ("Descriptor", "Digest"),
     "converter.model.image": ("Artifact", "Image", "Index", "Loss"),
     "converter.model.limits": ("Limits",),
     "converter.model.platform": ("Platform",),

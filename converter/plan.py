@@ -13,8 +13,7 @@ from typing import ClassVar
 
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, LayerFacts, Rewrite
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Loss
 

@@ -7,8 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from converter.model.content import Blocks, Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment, Dependency, Item, Loss
 from converter.model.settings import Settings
 from converter.plan import Node

@@ -17,8 +17,7 @@ from converter.formats.aci.reading import to_image
 from converter.model import appc
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_json, load_object, read_json
 from converter.model.limits import MIB, Limits, enforce_limits
 from converter.model.platform import Platform

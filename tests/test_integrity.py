@@ -11,8 +11,7 @@ import pytest
 
 import converter
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from tests.builders import OCI, add_image, sha256
 from tests.builders.disk import write_layout
 from tests.builders.memory import MemoryStore

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from converter.errors import ConverterError
 from converter.model.content import Blocks, Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.ports import Source
 from converter.stores.base_source import WrappedSource

@@ -15,8 +15,7 @@ from converter.errors import CalledOff, DigestMismatch, within_part
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
 from converter.model.content import Content, Derived, Known, source_blobs
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.plan import (
     Copy,

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from converter.events import Report, Warned
 from converter.execute import require_diff_id
 from converter.model.content import Derived, Layer, LayerFacts
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Copy, Made, Make
 from converter.streams import Blocks
 from converter.streams.blocks import closing

@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, field
 from typing import Any, TypeVar
 
-from converter.model.descriptor import platform_from_json, platform_to_json
-from converter.model.digest import Digest
-from converter.model.document import as_known, dump_json, expect_type, load_object
+from converter.model.descriptor import Digest, platform_from_json, platform_to_json
+from converter.model.document import as_known, dump_json, expect_type, load_object, member_or_empty, text_list
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
-from converter.model.members import member_or_empty, text_list
 from converter.model.platform import Platform
 
 T = TypeVar("T")

@@ -15,8 +15,7 @@ from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Loss, Original

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from converter.errors import ConverterError, DigestMismatch, LimitExceeded, NotFound, Usage
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.media_types import CODECS

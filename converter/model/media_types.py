@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from converter.errors import Invalid
+from converter.model.document import lenient_member
 from converter.model.frozen import frozen
-from converter.model.members import lenient_member
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"

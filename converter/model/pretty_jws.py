@@ -11,8 +11,7 @@ import binascii
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.document import dump_json, load_object
-from converter.model.members import object_list, required_member
+from converter.model.document import dump_json, load_object, object_list, required_member
 
 
 def signed_payload(data: bytes) -> bytes:

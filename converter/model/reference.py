@@ -11,8 +11,7 @@ from os import PathLike, fspath
 from typing import Self
 
 from converter.errors import Invalid, Usage, unless_invalid
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.transport import TRANSPORTS, Transport, reference_start
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from converter.model.content import Compression
+from converter.model.document import required_member, text_list
 from converter.model.frozen import frozen
-from converter.model.members import required_member, text_list
 from converter.model.platform import only_platform
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Unsupported, Untrusted, within
-from converter.model.digest import Digest
+from converter.model.descriptor import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits, enforce_limits

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.digest import Digest
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.profile.contents import Contents, Scope, digest_of

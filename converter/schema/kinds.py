@@ -11,8 +11,7 @@ from typing import Any
 
 from converter.errors import Usage
 from converter.model import media_types as types
-from converter.model.document import read_json
-from converter.model.members import lenient_member
+from converter.model.document import lenient_member, read_json
 
 FAMILIES = {
     "oci-manifest": "oci",

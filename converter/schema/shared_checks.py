@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from converter.model.digest import GRAMMAR, HEX_LENGTHS
+from converter.model.descriptor import GRAMMAR, HEX_LENGTHS
 from converter.model.document import go_key
 from converter.schema.finding import Hit
 from converter.schema.lookup import find_members, lists_at, numbers_at, objects_at, strings_at

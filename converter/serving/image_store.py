@@ -21,13 +21,11 @@ from typing import Any, Self
 
 from converter.errors import ConverterError, NotFound, Usage
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.document import load_object
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import load_object, member_or_empty, required_member
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import GIB
-from converter.model.members import member_or_empty, required_member
 from converter.model.reference import is_of_attachment
 from converter.serving.responses import FileBody
 from converter.stores.disk import disk_errors, regular_size, sync_directory, write_behind

@@ -9,8 +9,7 @@ from functools import partial
 from converter.conversion.job import Job
 from converter.errors import ConverterError, NotFound
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.serving.image_store import ImageStore, ServedImage
 from converter.stores.base_source import BaseSource

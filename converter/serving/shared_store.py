@@ -19,8 +19,7 @@ from converter.events import Report, Warned
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor
-from converter.model.document import load_object
-from converter.model.members import required_member
+from converter.model.document import load_object, required_member
 from converter.model.reference import ImageName, Location
 from converter.serving.image_store import ImageStore, ServedImage
 from converter.stores import StoreOptions, open_sink, open_source

@@ -18,8 +18,7 @@ from typing import Self
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, blocks_of
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import current_limits

@@ -9,8 +9,7 @@ from typing import Self
 
 from converter.errors import NotFound
 from converter.model.content import Blocks, Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment, Loss
 from converter.ports import Source
 from converter.stores.image_names import ImageNames, ListedImage

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from converter.model.content import Blocks, Known
-from converter.model.digest import Digest
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source

@@ -16,11 +16,9 @@ from pathlib import Path
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, foreign_layer
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.document import load_object
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import lenient_member, load_object
 from converter.model.image import Attachment
-from converter.model.members import lenient_member
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index

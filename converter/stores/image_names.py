@@ -8,8 +8,7 @@ from functools import cached_property
 
 from converter.errors import NotFound, unless_invalid
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.stores.disk import printable_path

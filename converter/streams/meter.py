@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.model.digest import Digest, new_hasher
+from converter.model.descriptor import Digest, new_hasher
 from converter.streams import Block, Blocks
 from converter.streams.blocks import closing
 

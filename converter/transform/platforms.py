@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from converter.errors import NotFound, within
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import REFERENCE, Image, Index, IndexEntry, Item, Loss
 from converter.model.limits import current_limits
 from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform

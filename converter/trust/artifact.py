@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
-from converter.model.descriptor import Descriptor, descriptors
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, load_object
 from converter.model.image import Artifact, Original
 from converter.model.reference import TITLE

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from converter.errors import Invalid, Untrusted
+from converter.model.document import decode_base64
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
-from converter.model.members import decode_base64
 from converter.trust.keys import malformed_errors, require_strong
 from converter.trust.libraries import exceptions, serialization, x509
 from converter.trust.times import format_time

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from converter.errors import Invalid
 from converter.model import pretty_jws
-from converter.model.digest import Digest
-from converter.model.document import dump_json, load_object
+from converter.model.descriptor import Digest
+from converter.model.document import dump_json, load_object, optional_member, require_only, required_member
 from converter.model.frozen import frozen
-from converter.model.members import optional_member, require_only, required_member
 
 ATOMIC = "atomic container signature"
 COSIGN = "cosign container image signature"

@@ -13,10 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, within
-from converter.model.digest import Digest
-from converter.model.document import expect_type, load_object
+from converter.model.descriptor import Digest
+from converter.model.document import decode_base64, expect_type, load_object, object_list, required_member
 from converter.model.frozen import frozen
-from converter.model.members import decode_base64, object_list, required_member
 from converter.model.reference import TITLE
 from converter.trust.keys import Key, jws_matches, load_key, signature_matches
 from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict

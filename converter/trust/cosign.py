@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from converter.errors import Invalid, Untrusted
-from converter.model.members import decode_base64
+from converter.model.document import decode_base64
 from converter.trust import rekor
 from converter.trust.certificates import der_of, load_pem, subject_name
 from converter.trust.claim import COSIGN, Claim

@@ -7,10 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
-from converter.model.digest import HEX_LENGTHS, Digest
-from converter.model.document import load_object
+from converter.model.descriptor import HEX_LENGTHS, Digest
+from converter.model.document import (
+    decode_base64,
+    lenient_member,
+    load_object,
+    member_or_empty,
+    object_list,
+    required_member,
+)
 from converter.model.frozen import frozen
-from converter.model.members import decode_base64, lenient_member, member_or_empty, object_list, required_member
 from converter.trust.cosign import find_maker, note_on_log
 from converter.trust.keys import Key
 from converter.trust.signature import PROFILE, Signature, SignatureVerdict

@@ -11,8 +11,7 @@ from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
-from converter.model.document import expect_type, load_object
-from converter.model.members import optional_member, required_member
+from converter.model.document import expect_type, load_object, optional_member, required_member
 from converter.trust.certificates import load_x5c, public_key, subject_name
 from converter.trust.keys import Key, jws_matches, require_strong
 from converter.trust.libraries import ec, rsa, x509

@@ -13,11 +13,9 @@ from typing import Any
 
 from converter.errors import Invalid, Unsupported, Untrusted
 from converter.model import pretty_jws
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.document import load_object
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import load_object, require_only, required_member
 from converter.model.frozen import frozen
-from converter.model.members import require_only, required_member
 from converter.trust import cose
 from converter.trust.certificates import extension_of, is_issued_by, load_der, load_x5c, public_key, subject_name
 from converter.trust.keys import jws_matches

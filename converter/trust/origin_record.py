@@ -13,12 +13,10 @@ from typing import Any, TypeVar
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor, descriptors
-from converter.model.digest import Digest
-from converter.model.document import dump_json, load_object
+from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.document import dump_json, lenient_member, load_object, object_list, required_member
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.members import lenient_member, object_list, required_member
 from converter.model.reference import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.errors import Invalid, within
-from converter.model.digest import HEX_LENGTHS
-from converter.model.document import expect_type, load_object
+from converter.model.descriptor import HEX_LENGTHS
+from converter.model.document import expect_type, load_object, optional_member, require_only
 from converter.model.frozen import frozen
-from converter.model.members import optional_member, require_only
 from converter.model.reference import ImageName
 from converter.trust.policy_requirements import Read, Requirement, parse_requirements
 

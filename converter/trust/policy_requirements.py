@@ -11,9 +11,8 @@ from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
-from converter.model.document import expect_type
+from converter.model.document import decode_base64, expect_type, require_only, required_member
 from converter.model.frozen import frozen
-from converter.model.members import decode_base64, require_only, required_member
 from converter.model.reference import COMPONENT, ImageName
 from converter.trust import identity
 from converter.trust.identity import MATCH_DIGEST_OR_EXACT, IdentityRule

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Untrusted
-from converter.model.document import load_object
+from converter.model.document import decode_base64, load_object, required_member
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
-from converter.model.members import decode_base64, required_member
 from converter.trust.keys import Key, require_strong
 from converter.trust.libraries import ec, ed25519, exceptions, hashes, padding, rsa, serialization
 

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from converter.errors import Invalid, Untrusted, within
-from converter.model.document import load_object
+from converter.model.document import decode_base64, load_object, object_list, require_only, required_member
 from converter.model.frozen import frozen
-from converter.model.members import decode_base64, object_list, require_only, required_member
 from converter.trust.keys import signature_matches
 from converter.trust.times import format_time
 from converter.trust.trusted import Trusted, require_at_most

@@ -12,8 +12,7 @@ from functools import partial
 from typing import Any
 
 from converter.errors import Invalid
-from converter.model.document import load_object
-from converter.model.members import decode_base64, lenient_member, object_list, required_member
+from converter.model.document import decode_base64, lenient_member, load_object, object_list, required_member
 from converter.trust import dsse, rekor
 from converter.trust.certificates import load_der
 from converter.trust.cosign import maker_of

@@ -14,11 +14,10 @@ from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, descriptors
-from converter.model.document import load_object
+from converter.model.document import decode_base64, lenient_member, load_object, required_member, text_map
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
-from converter.model.members import decode_base64, lenient_member, required_member, text_map
 from converter.model.reference import TITLE
 from converter.ports import Fetch
 from converter.trust import content_trust, cosign, dsse, notation, sigstore_bundle

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.model.content import Open
-from converter.model.document import read_json
-from converter.model.members import lenient_member
+from converter.model.document import lenient_member, read_json
 from converter.schema import check_document
 from converter.streams import Block
 from converter.streams.blocks import closing

@@ -9,8 +9,7 @@ from dataclasses import replace
 from converter.errors import ConverterError
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Open
-from converter.model.descriptor import Descriptor
-from converter.model.digest import HEX_LENGTHS, Digest, new_hasher
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
 from converter.streams import Block, Blocks

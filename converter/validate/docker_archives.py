@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from converter.errors import NotFound, unless_invalid
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.document import read_json
-from converter.model.members import lenient_member
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import lenient_member, read_json
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
 from converter.stores.docker_archive.repositories import Chains

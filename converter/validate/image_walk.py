@@ -10,12 +10,10 @@ from converter.errors import Invalid, NotFound, unless_invalid
 from converter.formats.manifest import CONFIG_TYPES
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor, platform_from_json
-from converter.model.digest import Digest
-from converter.model.document import read_json
+from converter.model.descriptor import Descriptor, Digest, platform_from_json
+from converter.model.document import lenient_member, read_json
 from converter.model.image import REFERENCE
 from converter.model.limits import current_limits
-from converter.model.members import lenient_member
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import Finding, check_document, findings_in_image, guess_kind

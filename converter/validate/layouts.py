@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from converter.errors import NotFound, unless_invalid
-from converter.model.descriptor import Descriptor
-from converter.model.digest import HEX_LENGTHS, Digest
-from converter.model.members import lenient_member
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
+from converter.model.document import lenient_member
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
 from converter.stores.oci_index import INDEX

@@ -15,8 +15,7 @@ from converter import formats
 from converter.errors import ConverterError, NotFound, Untrusted, within
 from converter.model import media_types as types
 from converter.model.content import Known, open_missing
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
 from converter.model.reference import FULL_NAME, NAMES, Location

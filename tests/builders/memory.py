@@ -8,8 +8,7 @@ from typing import Self
 
 from converter.errors import DigestMismatch, NotFound
 from converter.model.content import Blocks, Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.stores.base_source import BaseSource
 from converter.stores.image_names import ImageNames, ListedImage

@@ -18,8 +18,7 @@ from converter.cli.results import lines
 from converter.conversion import LayerResult, Options, Result, TargetResult
 from converter.events import Report, Warned
 from converter.model.content import KEEP, Compression
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Loss
 from tests.builders.memory import MemoryStore
 

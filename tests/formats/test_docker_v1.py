@@ -17,8 +17,7 @@ from converter.formats.container_config import unknown_members
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.model.content import Known, known_bytes
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.image import History, Image
 from converter.model.platform import Platform

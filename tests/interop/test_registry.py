@@ -18,8 +18,7 @@ from converter.conversion import Options, convert
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unreachable
 from converter.model import media_types as types
 from converter.model.content import known_bytes
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import Location
 from converter.ports import Sink
 from converter.stores import names, open_sink, open_source, retry

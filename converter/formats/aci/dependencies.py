@@ -17,7 +17,7 @@ from converter.formats.aci.image_manifest import Manifest, parse_manifest
 from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
 from converter.formats.aci.rewrites import Keep, UnpackAci
 from converter.model.content import GZIP, Derived, Known, Layer
-from converter.model.digest import Digest
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image
 from converter.model.limits import current_limits

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Open, blocks_of
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.media_types import CODECS
 from converter.stores.media import Medium
 from converter.streams.decompress import decompress

@@ -7,8 +7,7 @@ from dataclasses import field
 
 from converter.errors import NotFound
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor, descriptors
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits

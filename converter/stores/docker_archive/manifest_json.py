@@ -9,12 +9,18 @@ from typing import Any
 
 from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.document import as_known, dump_json, expect_type, load_object
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import (
+    as_known,
+    dump_json,
+    expect_type,
+    load_object,
+    member_or_empty,
+    required_member,
+    text_list,
+)
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
-from converter.model.members import member_or_empty, required_member, text_list
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.archive_blobs import ArchiveBlobs

@@ -12,9 +12,8 @@ from typing import Any
 from converter.errors import Invalid, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.model.document import dump_json, expect_type, load_object
+from converter.model.document import dump_json, expect_type, load_object, member_or_empty
 from converter.model.limits import current_limits
-from converter.model.members import member_or_empty
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.archive_blobs import ArchiveBlobs

@@ -13,12 +13,10 @@ from typing import Any
 from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
-from converter.model.document import dump_json, load_object
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import dump_json, lenient_member, load_object
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
-from converter.model.members import lenient_member
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
 from converter.stores import oci_index

@@ -9,8 +9,7 @@ from functools import cached_property, partial
 from converter.errors import NotFound, within
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import read_json
 from converter.model.frozen import frozen
 from converter.model.image import Attachment

@@ -20,10 +20,9 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
 from converter.model.content import Blocks
-from converter.model.document import load_json
+from converter.model.document import lenient_member, load_json
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
-from converter.model.members import lenient_member
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import innermost_reason, not_http

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 
 
 class Medium(Protocol):

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.stores.disk import (
     disk_errors,
     names_in,

@@ -9,8 +9,7 @@ import os
 from contextlib import suppress
 
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.stores.disk import disk_errors, write_behind
 from converter.stores.media import Documents, Output, blob_name
 from converter.stores.media.write_blob import write_blob

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
-from converter.model.document import load_object
+from converter.model.document import lenient_member, load_object, member_or_empty
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
-from converter.model.members import lenient_member, member_or_empty
 from converter.model.reference import DEFAULT_HOST
 from converter.stores.disk import disk_error
 from converter.stores.options import StoreOptions

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from converter.errors import Denied, NotFound
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.wire import Request
 from converter.stores.retry import Interrupted

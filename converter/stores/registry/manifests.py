@@ -5,8 +5,7 @@ from __future__ import annotations
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model import pretty_jws
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.wire import Request

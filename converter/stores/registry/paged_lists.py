@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 
 from converter.errors import Invalid, NotFound, within
-from converter.model.document import load_object
-from converter.model.members import text_list
+from converter.model.document import load_object, text_list
 from converter.stores.registry.client import Client, Missing, Response
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request

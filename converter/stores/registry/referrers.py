@@ -11,11 +11,9 @@ from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor, descriptors
-from converter.model.digest import Digest
-from converter.model.document import dump_json, load_object
+from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.document import dump_json, lenient_member, load_object, member_or_empty
 from converter.model.image import Attachment
-from converter.model.members import lenient_member, member_or_empty
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.manifests import Manifests
 from converter.stores.registry.paged_lists import list_pages

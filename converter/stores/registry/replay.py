@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.model.content import Blocks
-from converter.model.digest import Digest, new_hasher
+from converter.model.descriptor import Digest, new_hasher
 from converter.model.limits import MIB
 from converter.streams import Block
 from converter.streams.blocks import COPY_BLOCK, skip_bytes

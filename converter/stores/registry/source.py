@@ -7,8 +7,7 @@ from itertools import islice
 
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model.content import Known, blocks_of, foreign_layer
-from converter.model.descriptor import Descriptor
-from converter.model.digest import HEX_LENGTHS, Digest
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import ImageName, is_of_attachment
 from converter.stores.base_source import BaseSource

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from converter.model import media_types as types
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor
-from converter.model.digest import Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.stores.registry import replay as replay_module
 from converter.stores.registry.replay import Replay
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Request
