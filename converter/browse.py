@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound, within
 from converter.model.content import Open
-from converter.streams import Block
+from converter.streams.blocks import Block
 from converter.streams.tar import fields
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry

@@ -16,8 +16,7 @@ from converter.ports import Source
 from converter.stores.base_source import WrappedSource
 from converter.stores.disk import read_regular
 from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
-from converter.streams import Block
-from converter.streams.blocks import closing, write_all
+from converter.streams.blocks import Block, closing, write_all
 
 Keep = Callable[[Digest], None]
 """Keeps the blocks that have passed, under this digest."""

@@ -19,7 +19,7 @@ from converter.cli.report_files import check_writable, write_blocks
 from converter.cli.text import show, show_json
 from converter.errors import Unsupported, Usage
 from converter.profile.contents import IGNORED_BY_DEFAULT, Scope
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 
 EXAMPLES = """\b
 Examples:

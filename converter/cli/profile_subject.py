@@ -19,7 +19,7 @@ from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.profile.contents import Contents, Scope
 from converter.stores import StoreOptions, open_source, recognised
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 from converter.system import cores
 
 if TYPE_CHECKING:

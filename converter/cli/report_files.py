@@ -17,7 +17,7 @@ from converter.model.reference import Location
 
 if TYPE_CHECKING:
     from converter.stores.overwriting import Overwriting
-    from converter.streams import Blocks
+    from converter.streams.blocks import Blocks
 
 _GROUP = "report"
 

@@ -20,10 +20,9 @@ from converter.model.image import Attachment, images_of
 from converter.model.limits import KIB
 from converter.plan import Copy, Evaluated, Verbatim, Write
 from converter.ports import Fetch
-from converter.streams import Blocks, spool
-from converter.streams.blocks import file_blocks
+from converter.streams import spool
+from converter.streams.blocks import Blocks, Meter, file_blocks, metered
 from converter.streams.compress import pack_small
-from converter.streams.meter import Meter, metered
 from converter.streams.repack import find_compressor
 from converter.streams.tar.delta import FileIndex, ReadRange, make_delta
 from converter.streams.uncompressed import read_derived, uncompressed_layer

@@ -15,7 +15,7 @@ from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.plan import Copy, Make, Node
 from converter.ports import Finder
-from converter.streams.meter import digest_and_size
+from converter.streams.blocks import digest_and_size
 from converter.streams.uncompressed import read_derived
 from converter.streams.workers import Workers
 from converter.trust import origin_record

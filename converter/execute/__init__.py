@@ -31,8 +31,7 @@ from converter.plan import (
     leaves_below,
 )
 from converter.ports import Sink
-from converter.streams import Block, Blocks
-from converter.streams.blocks import RereadableBlocks, closing
+from converter.streams.blocks import Block, Blocks, RereadableBlocks, closing
 from converter.streams.pool import run_each
 from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers

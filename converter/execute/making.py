@@ -9,11 +9,9 @@ from converter.execute import require_diff_id
 from converter.model.content import Derived, Layer, LayerFacts
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Copy, Made, Make
-from converter.streams import Blocks
-from converter.streams.blocks import closing
+from converter.streams.blocks import Blocks, Meter, closing, metered
 from converter.streams.compress import compress
 from converter.streams.decompress import decompress_any
-from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import Watch, read_layers
 from converter.streams.workers import Workers

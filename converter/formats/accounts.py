@@ -12,8 +12,7 @@ from typing import Any
 from converter.errors import Unsupported
 from converter.model.content import LayerFacts
 from converter.model.limits import MIB
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, join_blocks
+from converter.streams.blocks import Block, Blocks, closing, join_blocks
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.entry_names import clean_name, parent_name
 from converter.streams.tar.fields import FILE, LINK, SYMLINK

@@ -17,7 +17,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Item, Loss, RunConfig, losses_elsewhere, single_image
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Make, Node, Write
-from converter.streams import Block
+from converter.streams.blocks import Block
 from converter.streams.squash import Flatten, squash
 
 name = "runtime"

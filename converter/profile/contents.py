@@ -12,8 +12,7 @@ from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File
-from converter.streams import Block
-from converter.streams.blocks import ClosedOnExit
+from converter.streams.blocks import Block, ClosedOnExit
 from converter.streams.spool import Spool
 from converter.streams.tar import fields
 from converter.streams.tar.node import Node, decode_node

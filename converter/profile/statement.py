@@ -17,7 +17,7 @@ from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.profile.contents import Contents, Scope, digest_of
-from converter.streams import Block
+from converter.streams.blocks import Block
 from converter.trust.signature import PROFILE
 from converter.version import __version__
 

@@ -31,8 +31,7 @@ from converter.serving.responses import FileBody
 from converter.stores.disk import disk_errors, regular_size, sync_directory, write_behind
 from converter.stores.media.temporary import Temporary, lock, remove_abandoned, temporary_file
 from converter.stores.media.write_blob import write_blob
-from converter.streams import Block
-from converter.streams.blocks import file_blocks
+from converter.streams.blocks import Block, file_blocks
 
 DEFAULT_SIZE = 20 * GIB
 """Bytes of blobs that are kept unless another number is given."""

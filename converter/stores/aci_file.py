@@ -34,8 +34,7 @@ from converter.stores.media.write_blob import write_blob
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
-from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.meter import digest_and_size
+from converter.streams.blocks import COPY_BLOCK, digest_and_size, file_blocks
 
 _STORED = re.compile(r"sha512-[0-9a-f]{64}")
 

@@ -13,8 +13,8 @@ from converter.model.limits import GIB
 from converter.ports import Source
 from converter.stores.base_source import WrappedSource
 from converter.stores.resource_pool import ResourcePool
-from converter.streams import Block, spool
-from converter.streams.blocks import ClosedOnExit, file_blocks
+from converter.streams import spool
+from converter.streams.blocks import Block, ClosedOnExit, file_blocks
 
 MOST_KEPT = 4 * GIB
 """Bytes kept on disk for later images. A blob in use is never dropped."""

@@ -3,15 +3,3 @@
 Everything here takes and returns *blocks*: an iterable of non-empty byte strings (or views of them) that stay valid as
 long as they are referenced. A consumer that stops early closes the generator, which closes its source.
 """
-
-from __future__ import annotations
-
-from converter.model.content import Blocks
-from converter.model.limits import MIB
-
-__all__ = ["BLOCK", "Block", "Blocks"]
-
-Block = bytes | memoryview
-
-BLOCK = 1 * MIB
-"""The default size of a block, in bytes."""

@@ -1,4 +1,4 @@
-"""Blocks cut to size, peeked at, read from files, and closed at the end: what every stage of a stream needs."""
+"""Blocks cut to size, peeked at, measured, read from files, and closed at the end: what all stages of a stream need."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from converter.errors import Invalid, LimitExceeded, StorageFailed, system_words
+from converter.model import content
+from converter.model.descriptor import Digest, new_hasher
 from converter.model.frozen import frozen
-from converter.model.limits import KIB
-from converter.streams import BLOCK, Block, Blocks
+from converter.model.limits import KIB, MIB
 
 T = TypeVar("T")
+
+Block = bytes | memoryview
+Blocks = content.Blocks
+
+BLOCK = 1 * MIB
+"""The default size of a block, in bytes."""
+
+COPY_BLOCK = 256 * KIB
+"""Bytes per read from a pipe or network, and the size to which small blocks are joined."""
 
 
 class ClosedOnExit(ABC):
@@ -29,10 +39,6 @@ class ClosedOnExit(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what it holds."""
-
-
-COPY_BLOCK = 256 * KIB
-"""Bytes per read from a pipe or network, and the size to which small blocks are joined."""
 
 
 @frozen(kw_only=False)
@@ -221,3 +227,37 @@ def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
             return
         count += len(data)
         yield data
+
+
+class Meter:
+    """The length and the digest of the bytes that have passed so far."""
+
+    def __init__(self, algorithm: str = "sha256") -> None:
+        """Raises Unsupported for an algorithm that cannot be computed."""
+        self.size = 0
+        self._algorithm = algorithm
+        self._hasher = new_hasher(algorithm)
+
+    def update(self, block: Block) -> None:
+        self.size += len(block)
+        self._hasher.update(block)
+
+    def digest(self) -> Digest:
+        """The digest so far."""
+        return Digest(self._algorithm, self._hasher.hexdigest())
+
+
+def metered(blocks: Blocks, meter: Meter) -> Iterator[Block]:
+    """Pass blocks through a meter, which covers the whole stream once the iteration has reached its end."""
+    with closing(blocks) as source:
+        for block in source:
+            meter.update(block)
+            yield block
+
+
+def digest_and_size(blocks: Blocks, algorithm: str = "sha256") -> Meter:
+    """The digest and size of a stream, which is read to its end."""
+    meter = Meter(algorithm)
+    for _ in metered(blocks, meter):
+        pass
+    return meter

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from converter.model.content import Compression
 from converter.model.media_types import CODECS
-from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, reblock
+from converter.streams.blocks import BLOCK, Block, Blocks, closing, reblock
 from converter.streams.workers import Spares, Workers
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits, current_limits
-from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, join_blocks, peek
+from converter.streams.blocks import BLOCK, Block, Blocks, closing, join_blocks, peek
 from converter.streams.detect import HEAD, detect_codec, start_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from converter.model.limits import KIB
-from converter.streams import Block, Blocks
-from converter.streams.blocks import reblock
+from converter.streams.blocks import Block, Blocks, reblock
 
 SIZE = 128 * KIB
 DICTIONARY = 32 * KIB

@@ -11,8 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, Blocks, closing
 
 T = TypeVar("T")
 

@@ -22,8 +22,7 @@ from typing import Any
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB
-from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, peek, trailing_zeros
+from converter.streams.blocks import BLOCK, Block, Blocks, closing, peek, trailing_zeros
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec

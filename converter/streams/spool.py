@@ -9,8 +9,7 @@ from pathlib import Path
 
 from converter.errors import StorageFailed, system_words
 from converter.model.limits import MIB
-from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import ClosedOnExit, closing, file_blocks, write_all
+from converter.streams.blocks import BLOCK, Block, Blocks, ClosedOnExit, closing, file_blocks, write_all
 
 IN_MEMORY = 1 * MIB
 """Bytes that a spool keeps in memory, unless its user says otherwise."""

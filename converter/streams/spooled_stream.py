@@ -8,8 +8,8 @@ from contextvars import copy_context
 from threading import Condition, Thread
 
 from converter.errors import Invalid
-from converter.streams import Block, Blocks, spool
-from converter.streams.blocks import COPY_BLOCK, closing, file_blocks
+from converter.streams import spool
+from converter.streams.blocks import COPY_BLOCK, Block, Blocks, closing, file_blocks
 from converter.streams.read_ahead import read_ahead
 
 

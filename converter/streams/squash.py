@@ -11,8 +11,7 @@ from contextlib import closing
 from converter.errors import Unsupported, within
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
-from converter.streams import Block
-from converter.streams.blocks import join_blocks
+from converter.streams.blocks import Block, join_blocks
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.entry_names import Budget, clean_name, parent_name, quoted_name, require_contained

@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from converter.errors import Invalid
 from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced, verified_blocks
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, Blocks, closing
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.entry_names import quoted_name

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from converter.model.content import Open
 from converter.model.document import lenient_member, read_json
 from converter.schema import check_document
-from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, closing
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
 from converter.streams.tar.aci import AciEntries, tar_of

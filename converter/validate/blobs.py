@@ -12,11 +12,9 @@ from converter.model.content import Open
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, peek
+from converter.streams.blocks import Block, Blocks, Meter, closing, metered, peek
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec, start_of
-from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.entry_names import Budget

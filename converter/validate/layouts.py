@@ -11,7 +11,7 @@ from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
-from converter.streams.meter import digest_and_size
+from converter.streams.blocks import digest_and_size
 from converter.validate.blobs import BlobReader
 from converter.validate.findings import path_of_member
 from converter.validate.image_walk import ImageWalk

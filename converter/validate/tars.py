@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from converter.errors import Invalid, LimitExceeded
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 from converter.streams.tar import fields, pax
 from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.cursor import Cursor

@@ -22,9 +22,8 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, each_image, images_of
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
 from converter.ports import Finder
-from converter.streams.blocks import closing, equal_streams
+from converter.streams.blocks import closing, digest_and_size, equal_streams
 from converter.streams.decompress import decompress_any
-from converter.streams.meter import digest_and_size
 from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.transform import as_in, encode_item, transform

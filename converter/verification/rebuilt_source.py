@@ -21,8 +21,8 @@ from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
 from converter.stores.base_source import BaseSource
+from converter.streams.blocks import Meter, metered
 from converter.streams.decompress import RATIO_FROM, decompress_any
-from converter.streams.meter import Meter, metered
 from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
 from converter.streams.spooled_stream import SpooledStream

@@ -10,8 +10,7 @@ from converter.errors import Invalid, Untrusted
 from converter.model.document import dump_json, json_pointer, load_object
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
-from converter.streams import Blocks
-from converter.streams.blocks import closing
+from converter.streams.blocks import Blocks, closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.entry_names import MANIFEST, ROOTFS, quoted_name

@@ -18,7 +18,7 @@ from converter.model.image import Dependency
 from converter.model.reference import Location
 from converter.stores import StoreOptions
 from converter.stores.aci_file import AciFile
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 from tests.builders.acis import aci_tar, manifest
 from tests.strategies.tar import File
 from tests.trust import origins

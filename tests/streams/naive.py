@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 from converter.streams.squash import find_superseded, squash
 from converter.streams.tar.entry_names import clean_name
 from converter.streams.uncompressed import Superseded

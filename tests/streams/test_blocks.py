@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, StorageFailed
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, file_blocks, join_blocks, peek, read_blocks, reblock
+from converter.streams.blocks import Block, Blocks, closing, file_blocks, join_blocks, peek, read_blocks, reblock
 
 PIECES = st.lists(st.binary(max_size=40), max_size=20)
 

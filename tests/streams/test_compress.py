@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from converter.model.content import COMPRESSION_LEVELS, Compression
 from converter.model.limits import MIB
-from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, closing
 from converter.streams.compress import compress, packing_engine
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec
@@ -212,7 +211,7 @@ def test_an_engine_has_a_name(text: str, engine_is: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["compress", "decompress", "read_ahead", "meter", "blocks", "detect", "workers"],
+    ["compress", "decompress", "read_ahead", "blocks", "detect", "workers"],
     ids=lambda name: f"{name}",
 )
 def test_importing_a_stage_imports_no_codec(module: str) -> None:

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model import media_types as types
 from converter.model.limits import KIB, MIB, Limits, enforce_limits
-from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, closing
 from converter.streams.decompress import decompress, decompress_any
 
 PACK: dict[str, Callable[[bytes], bytes]] = {

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from converter.errors import DigestMismatch, Unsupported
 from converter.model.content import verified_blocks
 from converter.model.descriptor import Digest
-from converter.streams import Block
-from converter.streams.blocks import closing
-from converter.streams.meter import Meter, metered
+from converter.streams.blocks import Block, Meter, closing, metered
 
 
 @given(st.lists(st.binary(max_size=50), max_size=10))

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from converter.errors import DigestMismatch, within
 from converter.model.content import verified_blocks
 from converter.model.descriptor import Digest
-from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, closing
 from converter.streams.read_ahead import Abandoned, fan_out, read_ahead
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from converter.model.content import Known
-from converter.streams import Block
-from converter.streams.blocks import closing
-from converter.streams.meter import digest_and_size
+from converter.streams.blocks import Block, closing, digest_and_size
 from converter.streams.tar import fields
 from converter.streams.tar.aci import manifest_in, tar_of
 from converter.streams.tar.entry_names import PREFIX, clean_name

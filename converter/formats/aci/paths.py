@@ -8,8 +8,7 @@ from converter.errors import Unsupported
 from converter.formats.accounts import Accounts
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
-from converter.streams import Block
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, closing
 from converter.streams.tar import fields
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry_names import Budget, parent_name, quoted_name

@@ -16,9 +16,7 @@ from converter.formats.aci.image_manifest import render_manifest
 from converter.formats.aci.paths import LayerPaths, join_paths, record_paths
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
-from converter.streams import Block
-from converter.streams.blocks import closing, join_blocks
-from converter.streams.meter import Meter, metered
+from converter.streams.blocks import Block, Meter, closing, join_blocks, metered
 from converter.streams.squash import squash
 from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci

@@ -26,8 +26,7 @@ from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url, refuse_link_local
 from converter.stores.registry.wire import Request, Wire
 from converter.stores.retry import RetryPolicy
-from converter.streams import Block
-from converter.streams.blocks import closing, read_blocks, read_whole
+from converter.streams.blocks import Block, closing, read_blocks, read_whole
 from converter.streams.tar.aci import manifest_in
 
 if TYPE_CHECKING:

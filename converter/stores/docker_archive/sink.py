@@ -23,8 +23,7 @@ from converter.stores import oci_index
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import MediumTarget, TargetSink, blob_name
 from converter.stores.oci_layout import Additions
-from converter.streams import Block
-from converter.streams.blocks import peek
+from converter.streams.blocks import Block, peek
 from converter.streams.detect import HEAD, detect_codec
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS

@@ -26,8 +26,7 @@ from converter.model.limits import MIB, current_limits
 from converter.stores.options import StoreOptions
 from converter.stores.registry.certs import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
-from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK, read_whole
+from converter.streams.blocks import COPY_BLOCK, Block, read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -10,8 +10,8 @@ from converter.model.reference import STDOUT
 from converter.stores.disk import disk_errors, printable_path, sync_directory
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, is_stream, open_file_number
-from converter.streams import Blocks, spool
-from converter.streams.blocks import COPY_BLOCK, file_blocks, write_all
+from converter.streams import spool
+from converter.streams.blocks import COPY_BLOCK, Blocks, file_blocks, write_all
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links, or no more of them."""

@@ -12,9 +12,7 @@ from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.stores.disk import disk_errors, write_behind
-from converter.streams import Block
-from converter.streams.blocks import RereadableBlocks, closing
-from converter.streams.meter import Meter
+from converter.streams.blocks import Block, Meter, RereadableBlocks, closing
 
 FICLONE = 0x40049409
 """The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""

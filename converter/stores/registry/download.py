@@ -12,8 +12,7 @@ from converter.stores.registry.client import Rejected
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, connection_error
 from converter.stores.retry import Interrupted, RetryPolicy
-from converter.streams import Block
-from converter.streams.blocks import skip_bytes
+from converter.streams.blocks import Block, skip_bytes
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from converter.model.content import Blocks
 from converter.model.descriptor import Digest, new_hasher
 from converter.model.limits import MIB
-from converter.streams import Block
-from converter.streams.blocks import COPY_BLOCK, skip_bytes
+from converter.streams.blocks import COPY_BLOCK, Block, skip_bytes
 from converter.streams.spool import Spool
 
 IN_MEMORY = 4 * MIB

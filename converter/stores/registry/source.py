@@ -19,7 +19,7 @@ from converter.stores.registry.existing_blobs import blob_size, has_blob
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.paged_lists import list_tags
 from converter.stores.registry.urls import origin_of, refuse_link_local
-from converter.streams import Block
+from converter.streams.blocks import Block
 
 _SHOWN = 20
 

@@ -19,7 +19,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.rootfs.staged_directory import StagedDirectory
 from converter.stores.rootfs.tar_sink import OneRootSink
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
-from converter.streams.meter import Meter, metered
+from converter.streams.blocks import Meter, metered
 
 ROOTFS, CONFIG = "rootfs", "config.json"
 """The names in a bundle."""

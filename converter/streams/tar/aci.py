@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import current_limits
 from converter.model.media_types import CODECS
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing, join_blocks, peek
+from converter.streams.blocks import Block, Blocks, closing, join_blocks, peek
 from converter.streams.decompress import decompress_any
 from converter.streams.detect import HEAD
 from converter.streams.tar.cursor import Cursor

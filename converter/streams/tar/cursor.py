@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from converter.errors import Invalid
 from converter.model.limits import KIB
-from converter.streams import Block, Blocks
+from converter.streams.blocks import Block, Blocks
 from converter.streams.tar.fields import SIZE, ZERO
 
 

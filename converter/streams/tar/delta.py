@@ -13,8 +13,7 @@ from hashlib import sha256
 
 from converter.errors import Invalid
 from converter.model.limits import MIB
-from converter.streams import BLOCK, Block, Blocks
-from converter.streams.blocks import closing, join_blocks
+from converter.streams.blocks import BLOCK, Block, Blocks, closing, join_blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry_names import PREFIX, quoted_name

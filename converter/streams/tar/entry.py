@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 from converter.streams.tar import fields, pax
 from converter.streams.tar.cursor import Cursor
 

@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
 from converter.model.limits import GIB, KIB, current_limits
-from converter.streams import Block, Blocks
+from converter.streams.blocks import Block, Blocks
 
 LONGEST = 512 * KIB
 """Characters of a recipe, at most. An ACI that would need more cannot be recreated bit for bit."""

@@ -10,8 +10,7 @@ from collections.abc import Generator, Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import current_limits
-from converter.streams import Block, Blocks
-from converter.streams.blocks import closing
+from converter.streams.blocks import Block, Blocks, closing
 from converter.streams.tar import entry_names
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry

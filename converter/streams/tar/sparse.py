@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import KIB, current_limits
-from converter.streams import Block, Blocks
+from converter.streams.blocks import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits, enforce_limits
-from converter.streams import Blocks
+from converter.streams.blocks import Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor, FileCursor
 from converter.streams.tar.entry import Entry, copy_entry
