@@ -15,7 +15,7 @@ from converter.streams.blocks import Block
 from converter.streams.tar import fields
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import Budget, clean_name, parent_name, quoted_name, require_contained
+from converter.streams.tar.fields import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size

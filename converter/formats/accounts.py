@@ -14,8 +14,7 @@ from converter.model.content import LayerFacts
 from converter.model.limits import MIB
 from converter.streams.blocks import Block, Blocks, closing, join_blocks
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import clean_name, parent_name
-from converter.streams.tar.fields import FILE, LINK, SYMLINK
+from converter.streams.tar.fields import FILE, LINK, SYMLINK, clean_name, parent_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 

@@ -14,8 +14,16 @@ from converter.model.frozen import frozen
 from converter.streams.blocks import Block, join_blocks
 from converter.streams.tar.effective_entries import EffectiveEntries
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import Budget, clean_name, parent_name, quoted_name, require_contained
-from converter.streams.tar.fields import DIR, FILES, LINK
+from converter.streams.tar.fields import (
+    DIR,
+    FILES,
+    LINK,
+    Budget,
+    clean_name,
+    parent_name,
+    quoted_name,
+    require_contained,
+)
 from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.rename import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries

@@ -12,7 +12,7 @@ from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced,
 from converter.streams.blocks import Block, Blocks, closing
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar.entry_names import quoted_name
+from converter.streams.tar.fields import quoted_name
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from converter.errors import Invalid
 from converter.model.frozen import frozen
-from converter.streams.tar.entry_names import quoted_name
+from converter.streams.tar.fields import quoted_name
 
 PREFIX = b".wh."
 OPAQUE = b".wh..wh..opq"

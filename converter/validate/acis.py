@@ -12,7 +12,7 @@ from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
 from converter.streams.tar.aci import AciEntries, tar_of
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import MANIFEST, clean_name, quoted_name
+from converter.streams.tar.fields import MANIFEST, clean_name, quoted_name
 from converter.validate.blobs import BlobReader, Passing, StreamFailed, finding_reporter, wrap_stream_errors
 from converter.validate.findings import Findings
 from converter.validate.tars import scan_tar

@@ -17,7 +17,7 @@ from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
-from converter.streams.tar.entry_names import Budget
+from converter.streams.tar.fields import Budget
 from converter.validate.entries import LayerEntries
 from converter.validate.findings import Findings, path_of_entry
 from converter.validate.tars import scan_tar

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from converter.streams.tar.entry_names import parent_name
+from converter.streams.tar.fields import parent_name
 from converter.validate.entries import LayerEntries
 
 PATHS_AT_ONCE = 100_000

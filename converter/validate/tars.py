@@ -12,7 +12,7 @@ from converter.streams.tar import fields, pax
 from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import Budget, quoted_name
+from converter.streams.tar.fields import Budget, quoted_name
 from converter.streams.tar.headers import Headers
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expand_sparse

@@ -13,8 +13,7 @@ from converter.model.limits import current_limits
 from converter.streams.blocks import Blocks, closing
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import MANIFEST, ROOTFS, quoted_name
-from converter.streams.tar.fields import DIR, FILE, SIZE, padding_size, parse_number
+from converter.streams.tar.fields import DIR, FILE, MANIFEST, ROOTFS, SIZE, padding_size, parse_number, quoted_name
 from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from converter.streams.blocks import Blocks
 from converter.streams.squash import find_superseded, squash
-from converter.streams.tar.entry_names import clean_name
+from converter.streams.tar.fields import clean_name
 from converter.streams.uncompressed import Superseded
 from tests.strategies.tar import File
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import Limits, enforce_limits
 from converter.streams.squash import squash
-from converter.streams.tar.entry_names import clean_name
-from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK
+from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK, clean_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, dialects, old_gnu

@@ -9,9 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from converter.model.content import Known
 from converter.streams.blocks import Block, closing, digest_and_size
-from converter.streams.tar import fields
 from converter.streams.tar.aci import manifest_in, tar_of
-from converter.streams.tar.entry_names import PREFIX, clean_name
+from converter.streams.tar.fields import LINK, PREFIX, clean_name
 from converter.streams.tar.scan import scan_entries
 
 
@@ -53,6 +52,6 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
             if entry.name.startswith(PREFIX):
                 path = entry.name.removeprefix(PREFIX)
                 own.add(path)
-                if entry.type == fields.LINK:
+                if entry.type == LINK:
                     links[path] = clean_name(entry.linkname).removeprefix(PREFIX)
     return frozenset(own), links

@@ -22,8 +22,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image
 from converter.model.limits import current_limits
 from converter.ports import Finder
-from converter.streams.tar import entry_names
-from converter.streams.tar.entry_names import Budget
+from converter.streams.tar.fields import Budget, check_name_length, clean_name, parent_name
 
 Candidates = Sequence[tuple[Manifest, Known]]
 """The ACIs to choose from, each with its manifest."""
@@ -233,12 +232,12 @@ def narrow_whitelist(keep: Paths | None, whitelist: tuple[str, ...]) -> Paths | 
     paths: set[bytes] = set()
     budget = Budget()
     for text in whitelist:
-        path = entry_names.clean_name(text.encode())
-        entry_names.check_name_length(path, budget.limits)
+        path = clean_name(text.encode())
+        check_name_length(path, budget.limits)
         while path not in paths:
             paths.add(path)
             budget.add(len(path))
-            path = entry_names.parent_name(path)
+            path = parent_name(path)
     return frozenset(paths if keep is None else paths & keep)
 
 

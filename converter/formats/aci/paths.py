@@ -9,9 +9,8 @@ from converter.formats.accounts import Accounts
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
 from converter.streams.blocks import Block, closing
-from converter.streams.tar import fields
 from converter.streams.tar.effective_entries import EffectiveEntries
-from converter.streams.tar.entry_names import Budget, parent_name, quoted_name
+from converter.streams.tar.fields import DIR, FILES, Budget, parent_name, quoted_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END
 
@@ -60,8 +59,8 @@ def record_paths(blocks: Blocks, paths: LayerPaths, accounts: Accounts) -> Itera
     """Pass on a layer's archive, recording its paths and account files."""
     with closing(blocks) as source:
         for ordinal, entry in enumerate(scan_entries(source)):
-            if entry.type in fields.FILES:
-                paths.add(entry.name, ordinal, entry.type == fields.DIR)
+            if entry.type in FILES:
+                paths.add(entry.name, ordinal, entry.type == DIR)
             yield from accounts.watch(entry)
     yield END
 

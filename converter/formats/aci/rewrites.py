@@ -18,10 +18,9 @@ from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams.blocks import Block, Meter, closing, join_blocks, metered
 from converter.streams.squash import squash
-from converter.streams.tar import fields
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import copy_entry
-from converter.streams.tar.entry_names import MANIFEST, PREFIX, ROOTFS
+from converter.streams.tar.fields import DIR, MANIFEST, PREFIX, ROOTFS
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes
@@ -139,7 +138,7 @@ class PackLayer:
 
 def root_entry(epoch: int) -> bytes:
     """The entry for a root that no layer has."""
-    return make_header(name=ROOTFS, type=fields.DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
+    return make_header(name=ROOTFS, type=DIR, mode=0o755, mtime_ns=epoch * 1_000_000_000)
 
 
 def file_entry(name: bytes, data: bytes, epoch: int) -> bytes:
@@ -154,11 +153,11 @@ def report_root_header(blocks: Blocks, report: Callable[[bytes], None]) -> Itera
     """
     with closing(blocks) as source:
         for found in scan_entries(source):
-            if found.name == b"" and found.type == fields.DIR:
+            if found.name == b"" and found.type == DIR:
                 report(
                     make_header(
                         name=ROOTFS,
-                        type=fields.DIR,
+                        type=DIR,
                         mode=found.mode,
                         uid=found.uid,
                         gid=found.gid,

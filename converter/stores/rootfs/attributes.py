@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from converter import system
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import quoted_name
+from converter.streams.tar.fields import quoted_name
 
 ROOTLESS = b"user.rootlesscontainers"
 NO_CHANGE = 2**32 - 1

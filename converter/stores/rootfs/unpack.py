@@ -19,8 +19,19 @@ from converter.stores.options import StoreOptions
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.streams.blocks import write_all
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import Budget, clean_name, quoted_name, require_contained
-from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
+from converter.streams.tar.fields import (
+    BLOCK,
+    CHAR,
+    DIR,
+    FIFO,
+    FILE,
+    LINK,
+    SYMLINK,
+    Budget,
+    clean_name,
+    quoted_name,
+    require_contained,
+)
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions, real_size
 

@@ -18,8 +18,7 @@ from converter.streams.decompress import decompress_any
 from converter.streams.detect import HEAD
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import MANIFEST, ROOTFS, quoted_name, type_in_words
-from converter.streams.tar.fields import DIR, FILE, FILES, padding_size
+from converter.streams.tar.fields import DIR, FILE, FILES, MANIFEST, ROOTFS, padding_size, quoted_name, type_in_words
 from converter.streams.tar.recipe import Ending, Recipe
 from converter.streams.tar.rename import add_prefix, strip_prefix
 from converter.streams.tar.scan import Scanner, scan_entries

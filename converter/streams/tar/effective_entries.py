@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from converter.errors import Invalid, LimitExceeded
-from converter.streams.tar.entry_names import Budget, parent_name, quoted_name
+from converter.streams.tar.fields import Budget, parent_name, quoted_name
 from converter.streams.whiteout import is_whiteout
 
 MOST_SPENT = 50_000_000

@@ -7,8 +7,7 @@ from converter.model.limits import Limits
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Extra
-from converter.streams.tar.entry_names import quoted_name
-from converter.streams.tar.fields import SIZE, padding_size, parse_text
+from converter.streams.tar.fields import SIZE, padding_size, parse_text, quoted_name
 
 RECORDS = {b"x": "PAX header", b"X": "PAX header", b"g": "global PAX header", b"L": "long name", b"K": "long link name"}
 """The names of these records for messages, by typeflag; ``X`` is Solaris's ``x``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from converter.streams.tar.entry_names import parent_name
+from converter.streams.tar.fields import parent_name
 
 NO_LAYER = 1 << 62
 

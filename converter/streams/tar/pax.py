@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
-from converter.streams.tar.entry_names import quoted_name
+from converter.streams.tar.fields import quoted_name
 
 XATTR = b"SCHILY.xattr."
 _NAMES = frozenset({b"path", b"linkpath", b"uname", b"gname", b"GNU.sparse.name"})

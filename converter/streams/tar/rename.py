@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from converter.errors import Invalid
-from converter.streams.tar.entry_names import PREFIX, clean_name, quoted_name
-from converter.streams.tar.fields import LINK, SIZE
+from converter.streams.tar.fields import LINK, PREFIX, SIZE, clean_name, quoted_name
 from converter.streams.tar.headers import Change, Headers
 
 

@@ -11,10 +11,8 @@ from collections.abc import Generator, Iterator
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import current_limits
 from converter.streams.blocks import Block, Blocks, closing
-from converter.streams.tar import entry_names
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import Budget, quoted_name, too_many_names
 from converter.streams.tar.extended_headers import RECORDS, ExtendedHeaders
 from converter.streams.tar.fields import (
     BLOCK,
@@ -27,10 +25,15 @@ from converter.streams.tar.fields import (
     SIZE,
     SYMLINK,
     ZERO,
+    Budget,
     adler_of_checksum,
+    check_name_length,
+    clean_name,
     joined_name,
     parse_number,
     parse_text,
+    quoted_name,
+    too_many_names,
     verify_checksum,
 )
 
@@ -123,9 +126,9 @@ class Scanner:
                 if name[:2] == b"./":
                     name = name[2:]
                 if b"/." in name or b"//" in name or name[:1] in b"./" or name[-1:] == b"/":
-                    name = entry_names.clean_name(name)
+                    name = clean_name(name)
                 if len(name) > short:
-                    entry_names.check_name_length(name, limits)
+                    check_name_length(name, limits)
                 if flag in _HEADER_ONLY:
                     size = 0
                 elif size < 0:

@@ -10,8 +10,7 @@ from converter.streams.blocks import Block, Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import quoted_name
-from converter.streams.tar.fields import SIZE, parse_number
+from converter.streams.tar.fields import SIZE, parse_number, quoted_name
 
 Region = tuple[int, int]
 """Offset and length of a piece of data; everything else is a hole."""

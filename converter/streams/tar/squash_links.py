@@ -14,7 +14,7 @@ from typing import NamedTuple
 from converter.errors import Invalid
 from converter.streams.blocks import Block, Blocks
 from converter.streams.spool import Spool
-from converter.streams.tar.entry_names import Budget, quoted_name
+from converter.streams.tar.fields import Budget, quoted_name
 from converter.streams.tar.rename import relink_entry, rename_entry
 
 

@@ -13,8 +13,7 @@ from hashlib import blake2b, sha256
 from converter.errors import Invalid, Unsupported, within
 from converter.model.content import Open
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.entry_names import Budget, clean_name, quoted_name, require_contained
-from converter.streams.tar.fields import DIR, FILE, FILES, LINK
+from converter.streams.tar.fields import DIR, FILE, FILES, LINK, Budget, clean_name, quoted_name, require_contained
 from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, with_length
 from converter.streams.tar.node import encode_node
 from converter.streams.tar.records import Records

@@ -13,8 +13,7 @@ from converter.streams.blocks import Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.cursor import Cursor, FileCursor
 from converter.streams.tar.entry import Entry, copy_entry
-from converter.streams.tar.entry_names import clean_name
-from converter.streams.tar.fields import DIR, FILE, ZERO, with_checksum
+from converter.streams.tar.fields import DIR, FILE, ZERO, clean_name, with_checksum
 from converter.streams.tar.scan import Scanner, scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
