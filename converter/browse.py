@@ -13,10 +13,9 @@ from converter.errors import Invalid, NotFound, within
 from converter.model.content import Open
 from converter.streams.blocks import Block
 from converter.streams.tar import fields
-from converter.streams.tar.effective_entries import EffectiveEntries
+from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import Budget, clean_name, parent_name, quoted_name, require_contained
-from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
 

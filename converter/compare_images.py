@@ -18,7 +18,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 from converter.streams.tar import fields
-from converter.streams.tar.node import Node, decode_node
+from converter.streams.tar.listing import Node, decode_node
 
 if TYPE_CHECKING:
     from converter.streams.tar.listing import Row, TreeListing

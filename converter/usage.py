@@ -14,10 +14,10 @@ from typing import NamedTuple
 from converter.errors import within
 from converter.model.content import Open
 from converter.streams.tar import fields
+from converter.streams.tar.changesets import is_whiteout
 from converter.streams.tar.fields import Budget, require_contained
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import real_size
-from converter.streams.whiteout import is_whiteout
 
 
 @dataclass(slots=True)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from converter.model.content import Open
-from converter.streams.tar.listing import TreeListing
-from converter.streams.tar.node import Node, decode_node
+from converter.streams.tar.listing import Node, TreeListing, decode_node
 from converter.streams.tar.tree import list_tree
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from converter.compare_images import Difference
     from converter.events import Report
     from converter.opened_reference import OpenedReference
-    from converter.streams.tar.records import Records
+    from converter.streams.tar.listing import Records
     from converter.streams.uncompressed import Watch
     from converter.usage import TreeNode
 
@@ -67,7 +67,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     check_reports()
     from converter.compare_references import differences
     from converter.opened_reference import reading
-    from converter.streams.tar.records import Records
+    from converter.streams.tar.listing import Records
 
     options = store_from_options()
     with Records() as found:

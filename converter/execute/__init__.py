@@ -32,9 +32,8 @@ from converter.plan import (
 )
 from converter.ports import Sink
 from converter.streams.blocks import Block, Blocks, RereadableBlocks, closing
-from converter.streams.pool import run_each
 from converter.streams.read_ahead import fan_out, read_ahead
-from converter.streams.workers import Workers
+from converter.streams.workers import Workers, run_each
 
 if TYPE_CHECKING:
     from converter.cache import VerifiedCache

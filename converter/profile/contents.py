@@ -15,7 +15,7 @@ from converter.profile.mtree import File
 from converter.streams.blocks import Block, ClosedOnExit
 from converter.streams.spool import Spool
 from converter.streams.tar import fields
-from converter.streams.tar.node import Node, decode_node
+from converter.streams.tar.listing import Node, decode_node
 
 if TYPE_CHECKING:
     from converter.streams.tar.listing import TreeListing

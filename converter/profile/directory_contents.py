@@ -28,7 +28,7 @@ from converter.stores.disk import printable_path
 from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, FoundFile, read_content
 from converter.streams.blocks import ClosedOnExit
 from converter.streams.tar import fields
-from converter.streams.tar.node import Node
+from converter.streams.tar.listing import Node
 
 BLOCK = 128 * KIB
 """Bytes read at once: what a processor still has at hand when it hashes them."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from converter.errors import Invalid
 from converter.streams.tar import fields
 from converter.streams.tar.fields import quoted_name
-from converter.streams.tar.node import Node
+from converter.streams.tar.listing import Node
 
 FIRST = b"#mtree\n"
 

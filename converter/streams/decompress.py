@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits, current_limits
+from converter.model.media_types import CODECS
 from converter.streams.blocks import BLOCK, Block, Blocks, closing, join_blocks, peek
 from converter.streams.detect import HEAD, detect_codec, start_of
 
@@ -22,6 +24,13 @@ SLICE_FIRST, SLICE_MOST = 1 * KIB, 64 * KIB
 
 What it leaves over is copied, and thousands of tiny streams in one file must not copy a large block each.
 """
+
+ZSTD_MAGIC, *SKIPPABLE = CODECS["zstd"].magics
+
+BLOCKS_AT_ONCE = 8
+"""Blocks handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
+
+RLE, RESERVED = 1, 3
 
 
 def decompress(blocks: Blocks, codec: str) -> Iterator[Block]:
@@ -64,9 +73,7 @@ def _unpacked(compressed: CompressedInput, codec: str, limits: Limits) -> Iterat
     if codec == "gzip":
         return _gunzip(compressed)
     if codec == "zstd":
-        from converter.streams.unzstd import unzstd
-
-        return join_blocks(unzstd(compressed, limits))
+        return join_blocks(_unzstd(compressed, limits))
     return join_blocks(_bunzip2(compressed) if codec == "bzip2" else _unxz(compressed, limits))
 
 
@@ -151,6 +158,69 @@ def _streams(
         rest = unpacker.unused_data.lstrip(b"\0")
         while not rest and (more := compressed.take(SLICE_MOST)):
             rest = bytes(more).lstrip(b"\0")
+
+
+def _unzstd(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
+    """Inflate all frames. Raises Invalid if they are cut or broken, LimitExceeded for a window that is too large.
+
+    The library's streaming reader takes a truncated stream for a whole one, and its incremental one does not bound its
+    output. So the frames are parsed here, and the library gets whole blocks, each of which gives at most 2 MiB, as its
+    own header says (RFC 8878, 3.1).
+    """
+    from zstandard import ZstdDecompressor, ZstdError
+
+    unpacker = ZstdDecompressor(max_window_size=limits.window).decompressobj(read_across_frames=True)
+    frames = _frames(compressed)
+    while pieces := b"".join(islice(frames, BLOCKS_AT_ONCE)):
+        try:
+            data = unpacker.decompress(pieces)
+        except ZstdError as error:
+            if "too much memory" in str(error):
+                raise LimitExceeded(
+                    f"the zstd frame needs a window of more than {limits.window} bytes (limit: window)"
+                ) from None
+            raise compressed.corrupt(error) from None
+        if data:
+            yield data
+
+
+def _frames(compressed: CompressedInput) -> Iterator[bytes]:
+    """Each header, block and checksum of all frames but the skippable ones."""
+    while first := compressed.take(1):
+        magic = bytes(first) + compressed.exactly(3)
+        if magic == ZSTD_MAGIC:
+            yield from _frame(compressed)
+        elif magic in SKIPPABLE:
+            _skip(compressed, int.from_bytes(compressed.exactly(4), "little"))
+        else:
+            raise compressed.corrupt(f"a frame starts with {magic.hex()}")
+
+
+def _frame(compressed: CompressedInput) -> Iterator[bytes]:
+    descriptor = compressed.exactly(1)
+    flags = descriptor[0]
+    single_segment = flags >> 5 & 1
+    dictionary = (0, 1, 2, 4)[flags & 3]
+    content_size = (single_segment, 2, 4, 8)[flags >> 6]
+    yield ZSTD_MAGIC + descriptor + compressed.exactly(1 - single_segment + dictionary + content_size)
+    last = False
+    while not last:
+        header = compressed.exactly(3)
+        number = int.from_bytes(header, "little")
+        last, kind, size = bool(number & 1), number >> 1 & 3, number >> 3
+        if kind == RESERVED:
+            raise compressed.corrupt("a block of the reserved type")
+        yield header + compressed.exactly(1 if kind == RLE else size)
+    if flags & 4:
+        yield compressed.exactly(4)
+
+
+def _skip(compressed: CompressedInput, size: int) -> None:
+    while size:
+        taken = len(compressed.take(size))
+        if not taken:
+            raise compressed.truncated()
+        size -= taken
 
 
 class CompressedInput:

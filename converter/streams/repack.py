@@ -1,4 +1,4 @@
-"""Recreates a compressed stream, bit for bit, from its plain bytes (RFC 1952; the formats of bzip2 and xz).
+"""Recreates a compressed stream, bit for bit, from its plain bytes (RFC 1951, RFC 1952; the formats of bzip2 and xz).
 
 This is found by trial: each common compressor is tried on the beginning, and the one that reproduces it, on the whole.
 How a stream was packed is a short text, and as untrusted as any input when it is read.
@@ -22,11 +22,10 @@ from typing import Any
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB
-from converter.streams.blocks import BLOCK, Block, Blocks, closing, peek, trailing_zeros
+from converter.streams.blocks import BLOCK, Block, Blocks, closing, peek, reblock, trailing_zeros
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec
-from converter.streams.pigz import pigz_blocks, pigz_deflater
 from converter.streams.workers import Workers
 
 OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
@@ -40,6 +39,12 @@ HEADER_MOST = 64 * KIB
 PROGRAM_BLOCK = 128 * KIB
 """The most bytes in a block of gzip's output."""
 
+PIGZ_BLOCK, PIGZ_DICTIONARY = 128 * KIB, 32 * KIB
+"""pigz 2.8 with zlib packs each block on its own, with the last bytes before it as dictionary."""
+
+_EMPTY, _EMPTY_BITS = 0b10, 10
+"""A static block that is not the last and contains only its end marker."""
+
 _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}
 """Presets by the binary logarithm of their dictionary; 8 and 9 are left out, as they would take too much memory."""
 _PACKER_LEVELS: Mapping[str, Sequence[int]] = {
@@ -52,6 +57,9 @@ _PACKER_LEVELS: Mapping[str, Sequence[int]] = {
     BZIP2: range(1, 10),
     PLAIN: (0,),
 }
+
+Piece = tuple[Block, bytes, bool]
+"""A block, its dictionary, and whether it is the last."""
 
 
 @frozen
@@ -233,6 +241,48 @@ def _deflated(blocks: Iterator[Block], packing: Packing, workers: Workers) -> It
     if packing.by == PIGZ:
         return workers.ordered(pigz_deflater(packing.level), pigz_blocks(blocks))
     return _by_library(blocks, packing)
+
+
+def pigz_blocks(blocks: Blocks) -> Iterator[Piece]:
+    """The blocks that pigz makes."""
+    dictionary, pending = b"", b""
+    for block in reblock(blocks, PIGZ_BLOCK):
+        if pending:
+            yield pending, dictionary, False
+            dictionary = pending[-PIGZ_DICTIONARY:]
+        pending = bytes(block)
+    yield pending, dictionary, True
+
+
+def pigz_deflater(level: int) -> Callable[[Piece], bytes]:
+    """A function that packs one block as pigz does: deflates it, and pads the result to a whole byte by empty blocks.
+
+    These are static ones of ten bits each if they get there, else it is one stored block.
+    """
+
+    def deflate(piece: Piece) -> bytes:
+        block, known, last = piece
+        packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=known)
+        packed = packer.compress(block)
+        if last:
+            return packed + packer.flush()
+        packed += packer.flush(zlib.Z_BLOCK)
+        bits, count = _pending(packer)
+        if count % 2:
+            return packed + packer.flush(zlib.Z_SYNC_FLUSH)
+        while count % 8:
+            bits |= _EMPTY << count
+            count += _EMPTY_BITS
+        return packed + bits.to_bytes(count // 8, "little")
+
+    return deflate
+
+
+def _pending(packer: zlib._Compress) -> tuple[int, int]:
+    """The bits after the last whole byte, and their number, which an empty block appended to them reveals."""
+    bits = int.from_bytes(packer.copy().flush(zlib.Z_PARTIAL_FLUSH), "little")
+    count = bits.bit_length() - _EMPTY.bit_length()
+    return bits & ((1 << count) - 1), count
 
 
 def _by_library(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:

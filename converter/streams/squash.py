@@ -12,7 +12,7 @@ from converter.errors import Unsupported, within
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams.blocks import Block, join_blocks
-from converter.streams.tar.effective_entries import EffectiveEntries
+from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths, is_whiteout, whiteout
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import (
     DIR,
@@ -24,13 +24,11 @@ from converter.streams.tar.fields import (
     quoted_name,
     require_contained,
 )
-from converter.streams.tar.hidden_paths import NO_LAYER, HiddenPaths
-from converter.streams.tar.rename import add_prefix, merge_globals
+from converter.streams.tar.headers import add_prefix, merge_globals
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.squash_links import Link, LinkedFile, Links
 from converter.streams.tar.write import END
 from converter.streams.uncompressed import Superseded
-from converter.streams.whiteout import is_whiteout, whiteout
 
 
 def squash(

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from converter.errors import Invalid, LimitExceeded
 from converter.streams.tar import fields
 from converter.streams.tar.aci import ReportProblem
+from converter.streams.tar.changesets import PREFIX, Ignored, Removes, whiteout
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import Budget, clean_name, parent_name, quoted_name, type_in_words
-from converter.streams.whiteout import PREFIX, Ignored, Removes, whiteout
 
 LINKS_PACKED_AT_ONCE = 256
 """The number of links compressed at once: a call costs more than compressing one link."""

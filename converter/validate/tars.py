@@ -10,8 +10,7 @@ from converter.errors import Invalid, LimitExceeded
 from converter.streams.blocks import Blocks
 from converter.streams.tar import fields, pax
 from converter.streams.tar.aci import ReportProblem
-from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import Budget, quoted_name
 from converter.streams.tar.headers import Headers
 from converter.streams.tar.scan import Scanner

@@ -25,7 +25,7 @@ from converter.streams.blocks import Meter, metered
 from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.repack import Packing, repack
-from converter.streams.spooled_stream import SpooledStream
+from converter.streams.spool import SpooledStream
 from converter.streams.tar.delta import apply_delta
 from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers

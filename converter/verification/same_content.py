@@ -11,8 +11,7 @@ from converter.model.document import dump_json, json_pointer, load_object
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.streams.blocks import Blocks, closing
-from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import DIR, FILE, MANIFEST, ROOTFS, SIZE, padding_size, parse_number, quoted_name
 from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.pax import XATTR

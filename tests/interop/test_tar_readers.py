@@ -12,10 +12,9 @@ import pytest
 from converter.model.content import Open
 from converter.streams.squash import squash
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
-from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.entry import copy_entry
+from converter.streams.tar.entry import Cursor, copy_entry
 from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
-from converter.streams.tar.node import Node
+from converter.streams.tar.listing import Node
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.write import END, make_header
 from tests.interop.tools import need, run

@@ -10,7 +10,7 @@ from converter.errors import Invalid
 from converter.profile import mtree
 from converter.profile.mtree import File
 from converter.streams.tar import fields
-from converter.streams.tar.node import Node
+from converter.streams.tar.listing import Node
 
 SHA = bytes(range(32))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from converter.streams.pool import run_each
+from converter.streams.workers import run_each
 
 
 def nothing(_: BaseException) -> None:
@@ -65,7 +65,7 @@ def _hears() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_hears")
 def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.streams.pool.GRACE", 0.1)
+    monkeypatch.setattr("converter.streams.workers.GRACE", 0.1)
     told: list[BaseException] = []
     hangs = threading.Event()
 

@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 
 from converter.errors import DigestMismatch, Invalid
-from converter.streams.spooled_stream import SpooledStream
+from converter.streams.spool import SpooledStream
 
 DATA = [bytes([number]) * 1000 for number in range(8)]
 

@@ -327,7 +327,7 @@ def test_hidden_files_that_a_link_may_ask_for_are_not_held_in_memory() -> None:
 
 
 def test_directories_that_files_replace_in_one_layer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("converter.streams.tar.effective_entries.MOST_SPENT", 100)
+    monkeypatch.setattr("converter.streams.tar.changesets.MOST_SPENT", 100)
     with pytest.raises(LimitExceeded, match="directories are replaced by files"):
         flattened([(file(b"d/x") + file(b"d")) * 100])
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from converter.errors import Invalid
-from converter.streams.whiteout import Empties, Ignored, Removes, Whiteout, whiteout
+from converter.streams.tar.changesets import Empties, Ignored, Removes, Whiteout, whiteout
 
 MEANS = [
     pytest.param(b"etc/passwd", None, id="an ordinary file is none"),

@@ -20,7 +20,8 @@ from tests.sync.entries import serve
 
 MAIN = HEARS + "import sys; from converter.cli.main import main; sys.exit(main(sys.argv[1:]))"
 PATIENT = (
-    "from converter.stores import hosts; from converter.streams import pool; hosts.LAST_SECONDS = pool.GRACE = 60\n"
+    "from converter.stores import hosts; from converter.streams import workers\n"
+    "hosts.LAST_SECONDS = workers.GRACE = 60\n"
 )
 """Lets a process on a busy machine have all the time that it needs for its last words."""
 

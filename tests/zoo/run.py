@@ -69,7 +69,7 @@ def preload() -> None:
         "stores.rootfs",
         "stores.docker_archive",
         "stores.oci_layout",
-        "streams.unzstd",
+        "streams.decompress",
         "stores.aci_file",
         "stores.directory",
         "stores.recognise",

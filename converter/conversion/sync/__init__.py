@@ -26,8 +26,7 @@ from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
-from converter.streams.pool import run_as_completed
-from converter.streams.workers import Workers
+from converter.streams.workers import Workers, run_as_completed
 
 IMAGES = 4
 PER_HOST = 6

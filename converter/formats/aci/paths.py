@@ -9,7 +9,7 @@ from converter.formats.accounts import Accounts
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
 from converter.streams.blocks import Block, closing
-from converter.streams.tar.effective_entries import EffectiveEntries
+from converter.streams.tar.changesets import EffectiveEntries
 from converter.streams.tar.fields import DIR, FILES, Budget, parent_name, quoted_name
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.write import END

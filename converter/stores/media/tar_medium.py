@@ -19,7 +19,7 @@ from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec, require_tar, start_of
 from converter.streams.tar import fields
-from converter.streams.tar.cursor import FileCursor
+from converter.streams.tar.entry import FileCursor
 from converter.streams.tar.scan import Scanner
 
 

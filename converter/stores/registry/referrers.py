@@ -17,7 +17,7 @@ from converter.model.image import Attachment
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.manifests import Manifests
 from converter.stores.registry.paged_lists import list_pages
-from converter.streams.pool import run_each
+from converter.streams.workers import run_each
 
 COSIGN = ("sig", "att", "sbom")
 

@@ -27,9 +27,9 @@ from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
 from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
 from converter.streams.tar import fields, pax
+from converter.streams.tar.changesets import PREFIX, whiteout
 from converter.streams.tar.fields import clean_name
 from converter.streams.tar.write import END, make_header, padding_bytes
-from converter.streams.whiteout import PREFIX, whiteout
 
 BUNDLE_CONFIG = "config.json"
 _IMAGE = "org.opencontainers.image."

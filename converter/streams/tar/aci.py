@@ -16,14 +16,13 @@ from converter.model.media_types import CODECS
 from converter.streams.blocks import Block, Blocks, closing, join_blocks, peek
 from converter.streams.decompress import decompress_any
 from converter.streams.detect import HEAD
-from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.entry import Entry
+from converter.streams.tar.changesets import whiteout
+from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, MANIFEST, ROOTFS, padding_size, quoted_name, type_in_words
+from converter.streams.tar.headers import add_prefix, strip_prefix
 from converter.streams.tar.recipe import Ending, Recipe
-from converter.streams.tar.rename import add_prefix, strip_prefix
 from converter.streams.tar.scan import Scanner, scan_entries
 from converter.streams.tar.write import END, padding_bytes
-from converter.streams.whiteout import whiteout
 
 _USTAR, _USTAR_AT = b"ustar", 257
 

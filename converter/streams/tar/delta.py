@@ -15,7 +15,7 @@ from converter.errors import Invalid
 from converter.model.limits import MIB
 from converter.streams.blocks import BLOCK, Block, Blocks, closing, join_blocks
 from converter.streams.spool import Spool
-from converter.streams.tar.cursor import Cursor
+from converter.streams.tar.entry import Cursor
 from converter.streams.tar.fields import PREFIX, quoted_name
 from converter.streams.tar.scan import Scanner
 

@@ -6,7 +6,130 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from converter.streams.blocks import ClosedOnExit
-from converter.streams.tar.records import Records
+from converter.streams.spool import Spool
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import FILE
+
+_WINDOW = 4096
+_LENGTH = 4
+
+
+class Records(ClosedOnExit):
+    """Records, each identified by its place; add all first, then read them, ideally in the order of their places.
+
+    Raises StorageFailed if there is no room for them.
+    """
+
+    def __init__(self) -> None:
+        self._spool = Spool()
+        self._added: list[bytes] = []
+        self._window, self._start = b"", 0
+        self.end = 0
+        """The place of the next record."""
+        self._count = 0
+
+    def close(self) -> None:
+        """Delete the temporary file."""
+        self._spool.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, record: bytes) -> int:
+        """Add a record; returns its place."""
+        place = self.end
+        self._added += (len(record).to_bytes(_LENGTH, "big"), record)
+        self.end += _LENGTH + len(record)
+        self._count += 1
+        if len(self._added) > 2000:
+            self._write()
+        return place
+
+    def __getitem__(self, place: int) -> bytes:
+        if self._added:
+            self._write()
+        at = place - self._start
+        if not 0 <= at <= len(self._window) - _LENGTH:
+            at = self._read(place, _LENGTH)
+        start = at + _LENGTH
+        size = int.from_bytes(self._window[at:start], "big")
+        if start + size > len(self._window):
+            start = self._read(place, _LENGTH + size) + _LENGTH
+        return self._window[start : start + size]
+
+    def __iter__(self) -> Iterator[bytes]:
+        place = 0
+        while place < self.end:
+            record = self[place]
+            yield record
+            place += _LENGTH + len(record)
+
+    def _read(self, place: int, size: int) -> int:
+        """Reload the window; returns the place's offset in it."""
+        self._window, self._start = self._spool.read(place, max(size, _WINDOW)), place
+        return 0
+
+    def _write(self) -> None:
+        self._spool.append(b"".join(self._added))
+        self._added.clear()
+        self._window = b""
+
+
+class Node(NamedTuple):
+    """One file of a tree. Hard links to one file are equal nodes, whichever of them the archive stores as a link."""
+
+    type: bytes
+    """A constant of ``fields``, never LINK."""
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int = 0
+    """Bytes of a regular file, holes included."""
+    linkname: bytes = b""
+    """The target of a symbolic link, as written."""
+    device: tuple[int, int] = (0, 0)
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    """Names and values, sorted by name."""
+    sha256: bytes = b""
+    """The digest of a regular file's content."""
+
+
+_NUMBERS = b"%x %x %x %x %x %x %x %x"
+
+
+def encode_node(entry: Entry, size: int, sha256: bytes) -> bytes:
+    """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
+    linkname = entry.linkname
+    numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device, len(linkname))
+    xattrs = [part for pair in sorted(entry.xattrs.items()) for part in pair]
+    lengths = b"".join(b" %x" % len(part) for part in xattrs) if xattrs else b""
+    return b"".join((entry.type, _NUMBERS % numbers, lengths, b"\n", sha256, linkname, *xattrs))
+
+
+def decode_node(record: bytes) -> Node:
+    """The file that the record describes."""
+    kind = record[:1]
+    head, _, rest = record[1:].partition(b"\n")
+    mode, uid, gid, mtime, size, major, minor, *lengths = (int(number, 16) for number in head.split())
+    parts = []
+    for length in (32 if kind == FILE else 0, *lengths):
+        parts.append(rest[:length])
+        rest = rest[length:]
+    sha256, linkname, *xattrs = parts
+    return Node(
+        type=kind,
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        mtime_ns=mtime,
+        size=size,
+        linkname=linkname,
+        device=(major, minor),
+        xattrs=tuple(zip(xattrs[::2], xattrs[1::2], strict=True)),
+        sha256=sha256,
+    )
+
 
 MOST_NAMES = 20
 """Names of one file that are kept; all of them together are covered by a digest."""

@@ -8,8 +8,7 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import KIB, current_limits
 from converter.streams.blocks import Block, Blocks
 from converter.streams.tar import pax
-from converter.streams.tar.cursor import Cursor
-from converter.streams.tar.entry import Entry
+from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import SIZE, parse_number, quoted_name
 
 Region = tuple[int, int]

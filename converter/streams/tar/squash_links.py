@@ -15,7 +15,7 @@ from converter.errors import Invalid
 from converter.streams.blocks import Block, Blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.fields import Budget, quoted_name
-from converter.streams.tar.rename import relink_entry, rename_entry
+from converter.streams.tar.headers import relink_entry, rename_entry
 
 
 class Link(NamedTuple):

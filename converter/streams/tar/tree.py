@@ -12,14 +12,12 @@ from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, Unsupported, within
 from converter.model.content import Open
+from converter.streams.tar.changesets import is_whiteout
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK, Budget, clean_name, quoted_name, require_contained
-from converter.streams.tar.listing import MOST_NAMES, Row, TreeListing, with_length
-from converter.streams.tar.node import encode_node
-from converter.streams.tar.records import Records
+from converter.streams.tar.listing import MOST_NAMES, Records, Row, TreeListing, encode_node, with_length
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
-from converter.streams.whiteout import is_whiteout
 
 UNDESCRIBED = 256
 """Bytes counted for a directory that no entry describes: one entry may need hundreds of them."""

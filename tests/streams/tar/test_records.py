@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from converter.errors import StorageFailed
 from converter.streams import spool
-from converter.streams.tar.records import Records
+from converter.streams.tar.listing import Records
 
 
 @given(st.lists(st.binary(max_size=50) | st.integers(4000, 9000).map(bytes)), st.randoms(use_true_random=False))

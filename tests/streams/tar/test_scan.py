@@ -11,8 +11,7 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits, enforce_limits
 from converter.streams.blocks import Blocks
 from converter.streams.tar import pax
-from converter.streams.tar.cursor import Cursor, FileCursor
-from converter.streams.tar.entry import Entry, copy_entry
+from converter.streams.tar.entry import Cursor, Entry, FileCursor, copy_entry
 from converter.streams.tar.fields import DIR, FILE, ZERO, clean_name, with_checksum
 from converter.streams.tar.scan import Scanner, scan_entries
 from converter.streams.tar.write import END, make_header, padding_bytes

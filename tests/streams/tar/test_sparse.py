@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded
-from converter.streams.tar.rename import add_prefix
+from converter.streams.tar.headers import add_prefix
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
 from converter.streams.tar.write import make_header, padding_bytes

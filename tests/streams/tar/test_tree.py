@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.node import Node
+from converter.streams.tar.listing import Node
 from converter.streams.tar.tree import list_tree
 from tests.strategies.tar import File, archive, dialects
 from tests.streams.naive import Dangling, Tree, flattened, groups, naive, one_layer, opener
