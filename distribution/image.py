@@ -25,7 +25,7 @@ from converter.model.reference import Location
 from converter.opened_reference import open_image
 from converter.ports import Sink
 from converter.stores import open_sink, open_source
-from converter.trust.dsse import STATEMENT
+from converter.trust.cosign import STATEMENT
 from converter.version import __version__
 
 SPDX = "application/spdx+json"

@@ -45,10 +45,8 @@ from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions
 from converter.streams.tar.tree import list_tree
 from converter.trust import libtrust, notation, openpgp_message, rekor
-from converter.trust.certificates import Roots, is_issued_by, load_der, load_pem, public_key, subject_name
-from converter.trust.cose import Sign1
-from converter.trust.dsse import open_envelope
-from converter.trust.keys import load_key
+from converter.trust.cosign import open_envelope
+from converter.trust.keys import Roots, is_issued_by, load_der, load_key, load_pem, public_key, subject_name
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.origin_record import parse_record
 from converter.trust.policy import Policy
@@ -169,7 +167,7 @@ def signatures(data: bytes) -> None:
         openpgp_message.is_signed_message,
         openpgp_message.is_detached,
         openpgp_message.hashed_subpackets,
-        Sign1.parse,
+        notation.Envelope.from_cose,
     ):
         with suppress(ConverterError):
             parser(data)

@@ -135,7 +135,7 @@ def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:
 def envelope(document: dict[str, Any], key: str) -> bytes:
     """A signed envelope of a statement; raises Unsupported for a key that cannot sign one."""
     from converter.cli.signers import maker_of
-    from converter.trust import dsse
+    from converter.trust import cosign
     from converter.trust.makers import CosignKey
 
     maker = maker_of(key)
@@ -144,4 +144,4 @@ def envelope(document: dict[str, Any], key: str) -> bytes:
             f"{key} is no private key in PEM, such as cosign's: a statement cannot be signed with OpenPGP"
         )
     payload = json.dumps(document, separators=(",", ":")).encode()
-    return json.dumps(maker.envelope(dsse.STATEMENT, payload)).encode() + b"\n"
+    return json.dumps(maker.envelope(cosign.STATEMENT, payload)).encode() + b"\n"

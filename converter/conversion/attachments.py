@@ -138,7 +138,7 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
 
 def _as_oci_artifact(manifest: Known, fetch: Fetch) -> Artifact:
     """What cosign stores under COSIGN_DOCKER_MEDIA_TYPES: its layer types occur in no Docker image."""
-    from converter.trust.artifact import layers_of
+    from converter.trust.stored_signatures import layers_of
 
     data = manifest.read()
     config = Descriptor.from_json(load_object(data).get("config"))

@@ -20,7 +20,7 @@ from converter.model.image import Image, Index, Item
 from converter.model.reference import Location
 from converter.plan import Evaluated, Node, Write
 from converter.ports import Fetch
-from converter.trust import artifact, dsse
+from converter.trust import cosign, stored_signatures
 from converter.trust.signature import PROFILE
 from converter.trust.stored_signatures import SIGSTORE_FILE, parse_sigstore_file
 
@@ -68,16 +68,18 @@ def statement_attachments(
         by_place.setdefault(one.place, []).append(one.envelope)
     for place, envelopes in by_place.items():
         subject = image_at(tree, place)
-        annotations = artifact.statement_annotations(PROFILE)
+        annotations = stored_signatures.statement_annotations(PROFILE)
         if destination.attached == "directory":
             for data in envelopes:
-                yield file_attachment(subject.digest, artifact.sigstore_file(data, annotations, dsse.ENVELOPE))
+                yield file_attachment(
+                    subject.digest, stored_signatures.sigstore_file(data, annotations, cosign.ENVELOPE)
+                )
             continue
         there = before.get(place, ())
         fresh = [(data, annotations) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
         if fresh:
-            made = artifact.cosign_image(fresh, there, dsse.ENVELOPE)
-            yield manifest_attachment(made, subject.digest, artifact.tag_of(subject.digest, dsse.ENVELOPE))
+            made = stored_signatures.cosign_image(fresh, there, cosign.ENVELOPE)
+            yield manifest_attachment(made, subject.digest, stored_signatures.tag_of(subject.digest, cosign.ENVELOPE))
 
 
 def image_at(tree: Evaluated, place: int) -> Descriptor:
@@ -103,11 +105,11 @@ def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]
             if not data.startswith(SIGSTORE_FILE):
                 return [], True
             payload, _, media_type = parse_sigstore_file(data)
-            return ([payload], False) if media_type == dsse.ENVELOPE and _is_profile(payload) else ([], True)
+            return ([payload], False) if media_type == cosign.ENVELOPE and _is_profile(payload) else ([], True)
         if descriptor.media_type not in types.MANIFESTS:
             return [], True
-        layers = artifact.layers_of(data)
-        envelopes = [fetch(one).read() for one in layers if one.media_type == dsse.ENVELOPE]
+        layers = stored_signatures.layers_of(data)
+        envelopes = [fetch(one).read() for one in layers if one.media_type == cosign.ENVELOPE]
     except ConverterError:
         # An unreadable attachment states nothing, and is reported as a loss.
         return [], True
@@ -119,6 +121,6 @@ def _is_profile(envelope: bytes) -> bool:
     """Whether an envelope states a profile; nothing in it is verified."""
     try:
         document: dict[str, Any] = load_object(envelope)
-        return dsse.predicate_of(dsse.open_envelope(document)[1]) == PROFILE
+        return cosign.predicate_of(cosign.open_envelope(document)[1]) == PROFILE
     except Invalid:
         return False

@@ -120,11 +120,11 @@ def _with_content_trust(selected: list[SelectedImage], files: Mapping[str, bytes
 
 def _documents_of(files: Mapping[str, bytes], selected: SelectedImage) -> ReferrerListing:
     """The documents that refer to one image, as attachments; none if none refers to it."""
-    from converter.trust import artifact, content_trust
+    from converter.trust import content_trust, stored_signatures
 
     if not content_trust.list_manifest(files, selected.fetch(selected.root).read()):
         return _Artifacts((), {})
-    made = artifact.content_trust(files, selected.root)
+    made = stored_signatures.content_trust_artifact(files, selected.root)
     manifest = made.original.manifest
     attachment = Attachment(subject=selected.root.digest, descriptor=manifest.descriptor)
     return _Artifacts((attachment,), {blob.descriptor.digest: blob for blob in (*made.blobs, manifest)})

@@ -133,7 +133,7 @@ def restate_profiles(
     if not carried.stated:
         return ()
     from converter.conversion import carried_profiles
-    from converter.trust.dsse import ENVELOPE
+    from converter.trust.cosign import ENVELOPE
 
     images = {one.place: carried_profiles.image_at(tree, one.place) for one in carried.stated}
     before = {
@@ -184,7 +184,7 @@ def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
         return ()
     from converter.signing import attach, attach_files
     from converter.trust.cosign import PAYLOAD, SIGNATURE
-    from converter.trust.naming import name_of
+    from converter.trust.identity import name_of
 
     destination = replace(done.target.destination, name=done.target.name)
     subject = signing.subject(root, name_of(destination, root, signing.identity))
@@ -198,12 +198,12 @@ def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
 
 def _carried_layers(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
     """The cosign signatures that the conversion carries along, as layers; or the attestations."""
-    from converter.trust import artifact
+    from converter.trust import stored_signatures
 
-    tag = artifact.tag_of(root.digest, media_type)
+    tag = stored_signatures.tag_of(root.digest, media_type)
     for one in kept:
         if one.attachment.bare_tag == tag:
-            return artifact.layers_of(attachments.render_attachment(one.node))
+            return stored_signatures.layers_of(attachments.render_attachment(one.node))
     return ()
 
 

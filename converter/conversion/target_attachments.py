@@ -19,7 +19,7 @@ from converter.model.image import Artifact, Attachment, Loss
 from converter.model.reference import Location
 from converter.plan import Copy
 from converter.ports import Fetch
-from converter.trust import artifact, cosign, stored_signatures
+from converter.trust import cosign, stored_signatures
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
@@ -46,12 +46,12 @@ def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachmen
     if _media_type(one) == types.DIR_SIGNATURE:
         yield one
     elif _media_type(one) in types.MANIFESTS:
-        layers = artifact.layers_of(fetch(one.attachment.descriptor).read())
+        layers = stored_signatures.layers_of(fetch(one.attachment.descriptor).read())
         if all(layer.media_type in (cosign.PAYLOAD, types.DIR_SIGNATURE) for layer in layers):
             for layer in layers:
                 data = fetch(layer).read()
                 if layer.media_type == cosign.PAYLOAD:
-                    data = artifact.sigstore_file(data, layer.annotations)
+                    data = stored_signatures.sigstore_file(data, layer.annotations)
                 yield file_attachment(one.attachment.subject, data)
 
 
@@ -69,10 +69,10 @@ def _as_manifests(
             payload, annotations, media_type = stored_signatures.parse_sigstore_file(data)
             shared.setdefault((subject, media_type), []).append((payload, annotations))
         else:
-            yield manifest_attachment(artifact.simple_signing(data, subjects[subject]), subject, "")
+            yield manifest_attachment(stored_signatures.simple_signing_artifact(data, subjects[subject]), subject, "")
     for (subject, media_type), signatures in shared.items():
-        made = artifact.cosign_image(signatures, media_type=media_type)
-        yield manifest_attachment(made, subject, artifact.tag_of(subject, media_type))
+        made = stored_signatures.cosign_image(signatures, media_type=media_type)
+        yield manifest_attachment(made, subject, stored_signatures.tag_of(subject, media_type))
 
 
 def file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:

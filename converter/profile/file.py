@@ -94,14 +94,14 @@ def stated_digest(signature: Signature) -> Digest | None:
 
 def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
     """The profile in an envelope; with ``trusted``, only if one of its keys signed it. Raises Untrusted, Invalid."""
-    from converter.trust import dsse
+    from converter.trust import cosign
 
     if trusted is None:
-        return Found(profile=statement.read(_parse_json(dsse.open_envelope(_parse_json(signature.data))[1])))
+        return Found(profile=statement.read(_parse_json(cosign.open_envelope(_parse_json(signature.data))[1])))
     with enforce_limits(replace(current_limits(), document=len(signature.data))):
-        signed = dsse.signed_payload(signature, trusted)
-    if signed.kind != dsse.STATEMENT:
-        raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {dsse.STATEMENT}')
+        signed = cosign.signed_payload(signature, trusted)
+    if signed.kind != cosign.STATEMENT:
+        raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {cosign.STATEMENT}')
     return Found(profile=statement.read(_parse_json(signed.data)), signers=((signed.key.source, signed.signer),))
 
 

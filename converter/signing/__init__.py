@@ -21,11 +21,10 @@ from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source, recognised, signature_files
 from converter.stores.aci_file import signature_path
 from converter.stores.overwriting import Inputs, Overwriting
-from converter.trust import artifact, cosign, dsse, openpgp
+from converter.trust import cosign, openpgp, stored_signatures
 from converter.trust import signature as kinds
-from converter.trust.claim import Claim
+from converter.trust.identity import Claim, name_of
 from converter.trust.makers import CosignKey, Maker
-from converter.trust.naming import name_of
 
 __all__ = ["Signed", "Signing", "attach", "attach_files", "attest", "cosign_layers", "sign"]
 
@@ -50,15 +49,15 @@ def as_artifact(maker: Maker, subject: SigningSubject, before: Sequence[Descript
     ``before`` are the layers of existing cosign signatures: all share one manifest.
     """
     if isinstance(maker, CosignKey):
-        made = artifact.cosign_image([maker.sign(subject.claim, subject.time)], before)
-        return made, artifact.tag_of(subject.root.digest)
-    return artifact.simple_signing(maker.message(subject.claim, subject.time), subject.root), ""
+        made = stored_signatures.cosign_image([maker.sign(subject.claim, subject.time)], before)
+        return made, stored_signatures.tag_of(subject.root.digest)
+    return stored_signatures.simple_signing_artifact(maker.message(subject.claim, subject.time), subject.root), ""
 
 
 def as_file(maker: Maker, subject: SigningSubject) -> bytes:
     """Sign an image; returns the signature as the content of a file ``signature-N``."""
     if isinstance(maker, CosignKey):
-        return artifact.sigstore_file(*maker.sign(subject.claim, subject.time))
+        return stored_signatures.sigstore_file(*maker.sign(subject.claim, subject.time))
     return maker.message(subject.claim, subject.time)
 
 
@@ -149,7 +148,7 @@ def attach(
         image, tag = as_artifact(maker, subject, layers)
         manifest = _put(sink, image, subject.root.digest, tag)
         if tag:
-            layers = artifact.layers_of(manifest.read())
+            layers = stored_signatures.layers_of(manifest.read())
         made.append(_make_signature(maker, tag or f"referrer {manifest.descriptor.digest}", subject))
     return tuple(made)
 
@@ -189,15 +188,19 @@ def attest(
         with open_source(location, store) as source:
             source.fetch(image).read()
             if location.attached == "directory":
-                data = artifact.sigstore_file(envelope, artifact.statement_annotations(predicate), dsse.ENVELOPE)
+                data = stored_signatures.sigstore_file(
+                    envelope, stored_signatures.statement_annotations(predicate), cosign.ENVELOPE
+                )
                 there = source.resolve(location.name).digest
                 path = signature_files.add_to_directory(Path(location.path), data, there, image.digest)
                 return Signed(kind=kinds.ATTESTATION, location=path.name, covers=str(image.digest))
             if not location.kind.adds_blobs:
                 raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:")
-            before = cosign_layers(source, image, dsse.ENVELOPE)
-        made = artifact.cosign_image([(envelope, artifact.statement_annotations(predicate))], before, dsse.ENVELOPE)
-        tag = artifact.tag_of(image.digest, dsse.ENVELOPE)
+            before = cosign_layers(source, image, cosign.ENVELOPE)
+        made = stored_signatures.cosign_image(
+            [(envelope, stored_signatures.statement_annotations(predicate))], before, cosign.ENVELOPE
+        )
+        tag = stored_signatures.tag_of(image.digest, cosign.ENVELOPE)
         with open_sink(location, store) as sink:
             _put(sink, made, image.digest, tag)
     return Signed(kind=kinds.ATTESTATION, location=tag, covers=str(image.digest))
@@ -205,10 +208,10 @@ def attest(
 
 def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAYLOAD) -> tuple[Descriptor, ...]:
     """The layers of the cosign signatures that an image has; or of its attestations, if envelopes are asked for."""
-    tag = artifact.tag_of(root.digest, media_type)
+    tag = stored_signatures.tag_of(root.digest, media_type)
     for attachment in source.attachments(root.digest):
         if attachment.bare_tag == tag:
-            return artifact.layers_of(source.fetch(attachment.descriptor).read())
+            return stored_signatures.layers_of(source.fetch(attachment.descriptor).read())
     return ()
 
 

@@ -17,9 +17,8 @@ from converter.model.descriptor import Digest
 from converter.model.document import decode_base64, expect_type, load_object, object_list, required_member
 from converter.model.frozen import frozen
 from converter.model.reference import TITLE
-from converter.trust.keys import Key, jws_matches, load_key, signature_matches
+from converter.trust.keys import Key, expiry_of, format_time, jws_matches, load_key, signature_matches
 from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict
-from converter.trust.times import expiry_of, format_time
 from converter.trust.trusted import Subject, Trusted, require_at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"

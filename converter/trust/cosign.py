@@ -1,27 +1,53 @@
-"""cosign's signatures: the classic payload with a signature in an annotation (cosign's SIGNATURE_SPEC.md)."""
+"""What cosign makes: payloads with their signatures in annotations, envelopes with statements, and bundles.
+
+A payload is a claim of simple signing (cosign's SIGNATURE_SPEC.md). An envelope is DSSE's, and holds an in-toto
+statement about an image (secure-systems-lab/dsse 1.0; in-toto Statement v1). A bundle (sigstore's protobuf-specs,
+bundle.proto, versions 0.1 to 0.3) holds an envelope, or signs the manifest's own bytes; a log entry in it counts only
+if the caller trusts its log (``--rekor-key``), and then sets the time at which a certificate has to be valid, in place
+of ``--at``. Other timestamps in a bundle are ignored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from converter.errors import Invalid, Untrusted
-from converter.model.document import decode_base64
+from converter.model.descriptor import HEX_LENGTHS, Digest
+from converter.model.document import (
+    decode_base64,
+    lenient_member,
+    load_object,
+    member_or_empty,
+    object_list,
+    required_member,
+)
+from converter.model.frozen import frozen
 from converter.trust import rekor
-from converter.trust.certificates import der_of, load_pem, subject_name
-from converter.trust.claim import COSIGN, Claim
-from converter.trust.keys import Key, signature_matches
+from converter.trust.identity import COSIGN, Claim
+from converter.trust.keys import Key, der_of, load_der, load_pem, signature_matches, subject_name
 from converter.trust.libraries import x509
 from converter.trust.rekor import Logged
-from converter.trust.signature import Signature, SignatureVerdict
+from converter.trust.signature import PROFILE, Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, Unchecked, join_notes, require_at_most
 
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
 CERTIFICATE = "dev.sigstore.cosign/certificate"
 CHAIN = "dev.sigstore.cosign/chain"
+
+ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+STATEMENT = "application/vnd.in-toto+json"
+SIGN = "https://sigstore.dev/cosign/sign/v1"
+"""The predicate that approves an image; all others state something about it."""
+
+BUNDLE = "application/vnd.dev.sigstore.bundle"
+"""The prefix of the media types of bundles of all versions."""
+
+_STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
 
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
@@ -32,7 +58,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     key, signer = find_maker(signature, raw, signature.payload, trusted)
     claim = Claim.parse(signature.payload, COSIGN)
     trusted.check_digest(found, claim.digest)
-    note = join_notes(trusted.check_name(found, claim.identity), note_on_log(signature, trusted))
+    note = join_notes(
+        trusted.check_name(found, claim.identity), rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
+    )
     return SignatureVerdict(
         signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note
     )
@@ -90,6 +118,156 @@ def maker_of(
     return key, subject_name(leaf)
 
 
-def note_on_log(signature: Signature, trusted: Trusted) -> str:
-    """The note on a good verdict about the log entry stored with a signature."""
-    return rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
+@frozen(kw_only=False)
+class Payload:
+    """Bytes whose signature is verified: their type, the trusted key that signed them, and the signer's name."""
+
+    kind: str
+    data: bytes
+    key: Key
+    signer: str
+
+
+def pae(kind: str, payload: bytes) -> bytes:
+    """The bytes that are signed: type and payload, each with its length, so that neither can pass for the other."""
+    name = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def verify_envelope(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
+    """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
+    payload = signed_payload(signature, trusted)
+    verdict = judge_statement(signature, payload, found, trusted)
+    return replace(
+        verdict,
+        reason=join_notes(verdict.reason, rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)),
+    )
+
+
+def signed_payload(signature: Signature, trusted: Trusted) -> Payload:
+    """What is in an envelope that a trusted key signed. Raises Untrusted if none did, Invalid."""
+    kind, payload, signatures = open_envelope(load_object(signature.data))
+    problem: Untrusted | None = None
+    for raw in signatures:
+        try:
+            key, signer = find_maker(signature, raw, pae(kind, payload), trusted, payload)
+        except Untrusted as error:
+            problem = error
+            continue
+        return Payload(kind, payload, key, signer)
+    raise problem or Untrusted("the envelope has no signature")
+
+
+def open_envelope(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
+    """The payload's type, its bytes, and the signatures; raises Invalid."""
+    kind = required_member(envelope, "payloadType", str)
+    payload = decode_base64(required_member(envelope, "payload", str), "the payload")
+    rows = require_at_most(object_list(envelope, "signatures"), "signers", "signatures in an envelope")
+    return kind, payload, [decode_base64(required_member(row, "sig", str), "a signature") for row in rows]
+
+
+def judge_statement(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> SignatureVerdict:
+    """The verdict on a statement whose signature is verified; raises Untrusted, Invalid."""
+    if payload.kind != STATEMENT:
+        raise Invalid(f'payload of type "{payload.kind[:80]}": expected {STATEMENT}')
+    statement = load_object(payload.data)
+    if required_member(statement, "_type", str) not in _STATEMENTS:
+        raise Invalid(f'statement of type "{statement["_type"][:80]}": expected {" or ".join(_STATEMENTS)}')
+    predicate = required_member(statement, "predicateType", str)
+    subjects = require_at_most(object_list(statement, "subject"), "signatures", "subjects of a statement")
+    name = next((name for name, digests in map(_subject, subjects) if _matches_image(digests, found)), None)
+    by_content = name is None and predicate == PROFILE and found.content is not None
+    if name is None and not by_content:
+        raise Untrusted(f"the statement is about other images than {found.descriptor.digest}")
+    if predicate == PROFILE:
+        # It names its subjects by what they are: content, manifest.
+        name = ""
+    note = trusted.check_name(found, name) if name else trusted.check_nameless()
+    if by_content and found.content is not None:
+        note = join_notes(found.content(statement), note)
+    if predicate != SIGN:
+        note = join_notes(f"states {predicate}", note)
+    return SignatureVerdict(
+        signature=signature,
+        ok=True,
+        signer=payload.signer,
+        key=payload.key.source,
+        identity=name or "",
+        reason=note,
+        by_content=by_content,
+    )
+
+
+def predicate_of(payload: bytes) -> str:
+    """The statement's predicate type, unverified; empty if it has none."""
+    try:
+        return lenient_member(load_object(payload), "predicateType", str)
+    except Invalid:
+        return ""
+
+
+def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return member_or_empty(row, "name", str), required_member(row, "digest", dict)
+
+
+def _matches_image(digests: dict[str, Any], found: Subject) -> bool:
+    """Whether the subject has a digest of a known algorithm, and all of those match the image."""
+    known: Iterator[Digest] = (
+        Digest.parse(f"{algorithm}:{text}") for algorithm, text in digests.items() if algorithm in HEX_LENGTHS
+    )
+    results = [Digest.of(found.manifest, digest.algorithm) == digest for digest in known]
+    return bool(results) and all(results)
+
+
+def verify_bundle(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
+    """Verify a bundle, which signs a statement or the manifest's own bytes. Raises Untrusted, Invalid."""
+    bundle = load_object(signature.data)
+    if not required_member(bundle, "mediaType", str).startswith(BUNDLE):
+        raise Invalid(f'unsupported media type "{bundle["mediaType"][:80]}": expected a sigstore bundle')
+    material = lenient_member(bundle, "verificationMaterial", dict)
+    note = rekor.note_without_log(bool(material.get("tlogEntries")), trusted)
+    if "dsseEnvelope" in bundle:
+        kind, payload, signatures = open_envelope(required_member(bundle, "dsseEnvelope", dict))
+        if len(signatures) != 1:
+            raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
+        key, signer = _maker(material, signatures[0], pae(kind, payload), trusted, payload)
+        verdict = judge_statement(signature, Payload(kind, payload, key, signer), found, trusted)
+        return replace(verdict, reason=join_notes(verdict.reason, note))
+    message = required_member(bundle, "messageSignature", dict)
+    raw = decode_base64(required_member(message, "signature", str), "the signature")
+    key, signer = _maker(material, raw, found.manifest, trusted)
+    reason = join_notes(trusted.check_nameless(), note)
+    return SignatureVerdict(signature=signature, ok=True, signer=signer, key=key.source, reason=reason)
+
+
+def bundle_predicate(data: bytes) -> str:
+    """The unverified predicate type in a bundle; ``SIGN`` if it signs bytes rather than a statement."""
+    try:
+        bundle = load_object(data)
+        if "dsseEnvelope" not in bundle:
+            return SIGN
+        return predicate_of(open_envelope(required_member(bundle, "dsseEnvelope", dict))[1])
+    except Invalid:
+        return ""
+
+
+def _maker(
+    material: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
+) -> tuple[Key, str]:
+    """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the bundle holds."""
+    return maker_of(
+        Logged(b"", raw, data, envelope),
+        trusted,
+        partial(_certificates_in, material),
+        partial(rekor.time_logged_in_bundle, material),
+    )
+
+
+def _certificates_in(material: dict[str, Any]) -> list[x509.Certificate]:
+    """The certificate of the signer, and those that came with it; none if none is there."""
+    chain = []
+    if "certificate" in material:
+        chain = [required_member(material, "certificate", dict)]
+    elif "x509CertificateChain" in material:
+        chain = object_list(required_member(material, "x509CertificateChain", dict), "certificates")
+    return [load_der(decode_base64(required_member(one, "rawBytes", str), "a certificate")) for one in chain]

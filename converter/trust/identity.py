@@ -1,12 +1,20 @@
-"""Whether a signed name matches the name of an image (containers-policy.json(5), signedIdentity)."""
+"""The identity of an image: the name that it has, what is signed of it, and whether the signed name is its own.
+
+What simple signing and cosign sign is a claim: an image's digest and name (containers-signature(5)). How names are
+compared, is a rule (containers-policy.json(5), signedIdentity).
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
-from converter.errors import Invalid
+from converter.errors import Invalid, Untrusted
+from converter.model import pretty_jws
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import dump_json, load_object, optional_member, require_only, required_member
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName
+from converter.model.reference import FULL_NAME, REF_NAME, ImageName, Location
 
 MATCH_EXACT = "matchExact"
 MATCH_DIGEST_OR_EXACT = "matchRepoDigestOrExact"
@@ -86,3 +94,99 @@ def _same_or_by_digest(signed: ImageName, image: ImageName) -> bool:
     if not (signed.tag or signed.digest):
         return False
     return signed.name == image.name if image.digest and not image.tag else _same_name(signed, image)
+
+
+def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:
+    """The name from the caller, else from the reference, else from the store's annotations; None if there is none.
+
+    Only the caller's name may lack a tag. Raises Invalid for an ``identity`` that is not a name, Untrusted if an entry
+    has different names for different readers and the reference chooses neither.
+    """
+    if identity:
+        return ImageName.parse(identity)
+    if location.kind.holds == "name":
+        return ImageName.parse(location.path).tagged()
+    if (asked := _full(location.name, root)) is not None:
+        return asked
+    # containerd reads the first, skopeo and podman the second.
+    full, short = (_full(root.annotations.get(key, ""), root) for key in (FULL_NAME, REF_NAME))
+    if full is not None and short is not None and full != short:
+        raise Untrusted(f"the image has two names, {full} and {short}: ask for one of them")
+    return full or short
+
+
+def may_be_full(text: str) -> bool:
+    """Whether the text may be a full name, not a bare tag or a position."""
+    return any(mark in text for mark in ":/") and not text.startswith("@")
+
+
+def _full(text: str, root: Descriptor) -> ImageName | None:
+    """The full name in the text; None for a tag or a position, or if its digest is not that of ``root``."""
+    if may_be_full(text):
+        with suppress(Invalid):
+            name = ImageName.parse(text).tagged()
+            return name if name.digest in (None, root.digest) else None
+    return None
+
+
+ATOMIC = "atomic container signature"
+COSIGN = "cosign container image signature"
+
+
+@frozen
+class Claim:
+    """The claim that the manifest with this digest is the image of this name."""
+
+    digest: Digest
+    identity: str
+
+    @classmethod
+    def parse(cls, data: bytes, kind: str) -> Claim:
+        """Parse a claim whose ``critical.type`` is ``kind``; raises Invalid."""
+        document = load_object(data)
+        require_only(document, ("critical", "optional"), "a claim")
+        critical = required_member(document, "critical", dict)
+        if "optional" not in document:
+            raise Invalid('claim: "optional" is missing')
+        if not (kind == COSIGN and document["optional"] is None):
+            _check_optional(required_member(document, "optional", dict))
+        require_only(critical, ("type", "image", "identity"), "critical")
+        if required_member(critical, "type", str) != kind:
+            raise Invalid(f'claim of type "{critical["type"][:80]}": expected "{kind}"')
+        image, identity = required_member(critical, "image", dict), required_member(critical, "identity", dict)
+        require_only(image, ("docker-manifest-digest",), "critical.image")
+        require_only(identity, ("docker-reference",), "critical.identity")
+        digest = Digest.parse(required_member(image, "docker-manifest-digest", str))
+        return cls(digest=digest, identity=required_member(identity, "docker-reference", str))
+
+    def render(self, kind: str, creator: str, time: int) -> bytes:
+        """The bytes to sign; ``time`` is in seconds since 1970."""
+        return dump_json(
+            {
+                "critical": {
+                    "identity": {"docker-reference": self.identity},
+                    "image": {"docker-manifest-digest": str(self.digest)},
+                    "type": kind,
+                },
+                "optional": {"creator": creator, "timestamp": time},
+            }
+        )
+
+
+def digest_matches(manifest: bytes, digest: Digest) -> bool:
+    """Whether a manifest has that digest: that of its bytes or, if it embeds signatures, of its payload.
+
+    Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
+    """
+    return Digest.of(pretty_jws.signed_payload(manifest), digest.algorithm) == digest
+
+
+def _check_optional(found: dict[str, object]) -> None:
+    """Raises Invalid for members that containers/image cannot read: null counts as absent, a time has 64 bits."""
+    stated = {name: value for name, value in found.items() if value is not None}
+    optional_member(stated, "creator", str)
+    timestamp = stated.get("timestamp", 0)
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
+        raise Invalid("optional.timestamp: expected a whole number of seconds since 1970")
+    if not -(2**63) <= float(timestamp) < 2**63:
+        raise Invalid(f"optional.timestamp is {timestamp}: expected seconds since 1970 that fit into 64 bits")

@@ -1,13 +1,22 @@
-"""Public keys that the caller trusts, and whether one of them signed something (RFC 5280, 8017, 8032, FIPS 186-5)."""
+"""Public keys that the caller trusts, and whether one of them signed something (RFC 5280, 8017, 8032, FIPS 186-5).
+
+A signer's certificate is validated up to a root that the caller trusts (RFC 5280, section 6). This is built for code
+signing: a host name is checked only if the caller requires one, revocation lists never. A certificate with a critical
+extension that is not understood here is refused.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from converter.errors import Invalid
+from converter.errors import Invalid, Untrusted
+from converter.model.document import decode_base64
 from converter.model.frozen import frozen
+from converter.model.limits import current_limits
 from converter.trust.libraries import ec, ed25519, exceptions, hashes, padding, rsa, serialization, x509
 
 if TYPE_CHECKING:
@@ -148,3 +157,252 @@ def _matches_key(
     except exceptions.InvalidSignature:
         return False
     return True
+
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+    T = TypeVar("T", bound=x509.ExtensionType)
+
+_SIGSTORE = "1.3.6.1.4.1.57264.1."
+_UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")
+"""Key usage, basic constraints, extended key usage, alternative names, key identifiers, policies."""
+
+
+@frozen
+class Roots:
+    """Certificates that the caller trusts.
+
+    If not empty, ``identity`` is the e-mail address or URI that a signer must have, ``hostname`` the host name, and
+    ``issuer`` the identity provider that authenticated the signer to Fulcio.
+    """
+
+    roots: tuple[x509.Certificate, ...]
+    intermediates: tuple[x509.Certificate, ...] = ()
+    identity: str = ""
+    hostname: str = ""
+    issuer: str = ""
+    source: str = ""
+
+    @classmethod
+    def load(cls, data: bytes, identity: str = "", source: str = "") -> Roots:
+        """Read a PEM file: self-signed certificates are roots or, if there are none, the last one. Raises Invalid."""
+        found = load_pem(data)
+        roots = tuple(one for one in found if one.issuer == one.subject) or found[-1:]
+        others = tuple(one for one in found if one not in roots)
+        return cls(roots=roots, intermediates=others, identity=identity, source=source)
+
+    def check(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate], at: datetime) -> PublicKeyTypes:
+        """The signer's key. ``sent`` are certificates that came with the signature and prove nothing by themselves.
+
+        Raises Untrusted if no path leads to a root, a certificate on it is not valid at the time ``at``, or the signer
+        is not the required one.
+        """
+        _check_leaf(leaf)
+        self._check_signer(leaf)
+        path = self._path(leaf, [*self.intermediates, *sent])
+        if path is None:
+            raise Untrusted(f'certificate of "{subject_name(leaf)}" is not signed by a trusted root')
+        for place, one in enumerate(path):
+            _check_time(one, at)
+            if place:
+                _check_issuer(one, below=place - 1)
+        return require_strong(public_key(leaf))
+
+    def _check_signer(self, leaf: x509.Certificate) -> None:
+        """Raises Untrusted if the certificate does not name the required signer."""
+        who = subject_name(leaf)
+        if self.identity and self.identity not in _names_in(leaf):
+            raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
+        if self.hostname and not any(_matches_host(name, self.hostname) for name in _hostnames(leaf)):
+            raise Untrusted(f'certificate of "{who}": expected one of the host "{self.hostname}"')
+        if self.issuer and not _names_issuer(leaf, self.issuer):
+            raise Untrusted(f'certificate of "{who}" names another identity provider: expected "{self.issuer}"')
+        if not self.identity and any(one.oid.dotted_string.startswith(_SIGSTORE) for one in leaf.extensions):
+            # Anybody with an e-mail address can get such a certificate.
+            raise Untrusted(f'certificate of "{who}" is from Fulcio: say whose it must be (--certificate-identity)')
+
+    def _path(self, leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate] | None:
+        if leaf in self.roots:
+            return [leaf]
+        path = [leaf]
+        while len(path) < current_limits().certificates:
+            root = next((one for one in self.roots if is_issued_by(path[-1], one)), None)
+            if root is not None:
+                return [*path, root]
+            step = next((one for one in others if one not in path and is_issued_by(path[-1], one)), None)
+            if step is None:
+                return None
+            path.append(step)
+        return None
+
+
+def load_pem(data: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM file, at least one; raises Invalid."""
+    try:
+        return tuple(map(_parse_eagerly, x509.load_pem_x509_certificates(data)))
+    except malformed_errors():
+        raise Invalid("no valid certificate: expected PEM with at least one") from None
+
+
+def load_der(data: bytes) -> x509.Certificate:
+    """One certificate; raises Invalid."""
+    try:
+        return _parse_eagerly(x509.load_der_x509_certificate(data))
+    except malformed_errors():
+        raise Invalid("invalid certificate: expected DER") from None
+
+
+def load_x5c(texts: Iterable[Any]) -> list[x509.Certificate]:
+    """The certificates of a JOSE header, the signer's first (RFC 7515, section 4.1.6); raises Invalid."""
+    return [load_der(decode_base64(text if isinstance(text, str) else "", "a certificate")) for text in texts]
+
+
+def _parse_eagerly(certificate: x509.Certificate) -> x509.Certificate:
+    """The certificate; raises now what the library would otherwise raise when one of these is first accessed."""
+    _ = certificate.subject, certificate.issuer, certificate.extensions
+    return certificate
+
+
+def public_key(certificate: x509.Certificate) -> PublicKeyTypes:
+    """The certificate's key; raises Invalid if it cannot be read."""
+    try:
+        return certificate.public_key()
+    except malformed_errors():
+        raise Invalid(f'certificate of "{subject_name(certificate)}" has a key of an unknown kind') from None
+
+
+def subject_name(certificate: x509.Certificate) -> str:
+    """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
+    return next(iter(_names_in(certificate)), certificate.subject.rfc4514_string())
+
+
+def extension_of(certificate: x509.Certificate, kind: type[T]) -> x509.Extension[T] | None:
+    """The certificate's extension of that kind; None if it has none."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind)
+    except x509.ExtensionNotFound:
+        return None
+
+
+def der_of(certificate: x509.Certificate) -> bytes:
+    """The certificate's DER encoding."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def _names_in(certificate: x509.Certificate) -> list[str]:
+
+    names = _alternatives(certificate)
+    if names is None:
+        return []
+    return [*names.get_values_for_type(x509.RFC822Name), *names.get_values_for_type(x509.UniformResourceIdentifier)]
+
+
+def _hostnames(certificate: x509.Certificate) -> list[str]:
+
+    names = _alternatives(certificate)
+    return [] if names is None else names.get_values_for_type(x509.DNSName)
+
+
+def _alternatives(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
+
+    found = extension_of(certificate, x509.SubjectAlternativeName)
+    return None if found is None else found.value
+
+
+def _matches_host(pattern: str, hostname: str) -> bool:
+    """Whether a name in a certificate matches the host; a star stands for the whole first label (RFC 9525)."""
+    pattern, hostname = pattern.lower().rstrip("."), hostname.lower().rstrip(".")
+    if pattern.startswith("*."):
+        label, _, hostname = hostname.partition(".")
+        return bool(label) and hostname == pattern.removeprefix("*.")
+    return pattern == hostname
+
+
+def _names_issuer(certificate: x509.Certificate, issuer: str) -> bool:
+    """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
+    values = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
+    older, newer = values.get(_SIGSTORE + "1"), values.get(_SIGSTORE + "8")
+    text = issuer.encode()
+    return {older, newer} != {None} and older in (None, text) and newer in (None, _utf8_string(text))
+
+
+def _utf8_string(text: bytes) -> bytes:
+    """The text as a UTF8String in DER (X.690, section 8.1)."""
+    length = bytes((len(text),)) if len(text) < 128 else bytes((0x81, len(text)))
+    return b"\x0c" + length + text
+
+
+def is_issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
+    """Whether the child names the parent as its issuer and the parent's key signed it; SHA-1 does not count."""
+    try:
+        child.verify_directly_issued_by(parent)
+    except (ValueError, TypeError, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _check_time(certificate: x509.Certificate, at: datetime) -> None:
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not start <= at <= end:
+        raise Untrusted(
+            f'certificate of "{subject_name(certificate)}" is valid from {format_time(start)} to {format_time(end)}, '
+            f"not at {format_time(at)}"
+        )
+
+
+def _check_issuer(certificate: x509.Certificate, below: int) -> None:
+    """Raises Untrusted if a certificate may not sign others; ``below`` counts the CAs between it and the signer."""
+    _check_critical(certificate)
+    if not _may_sign_code(certificate):
+        raise Untrusted(f'certificate signed by "{subject_name(certificate)}", a CA for another purpose')
+    constraints = extension_of(certificate, x509.BasicConstraints)
+    length = None if constraints is None else constraints.value.path_length
+    if constraints is None or not constraints.value.ca or (length is not None and length < below):
+        raise Untrusted(f'certificate signed by "{subject_name(certificate)}", which is not a CA that may do this')
+    usage = extension_of(certificate, x509.KeyUsage)
+    if usage is not None and not usage.value.key_cert_sign:
+        raise Untrusted(f'certificate signed by "{subject_name(certificate)}", whose key must not sign certificates')
+
+
+def _check_leaf(certificate: x509.Certificate) -> None:
+
+    _check_critical(certificate)
+    who = subject_name(certificate)
+    usage = extension_of(certificate, x509.KeyUsage)
+    if usage is not None and not usage.value.digital_signature:
+        raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
+    if not _may_sign_code(certificate):
+        raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
+
+
+def _may_sign_code(certificate: x509.Certificate) -> bool:
+    """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
+    purposes = extension_of(certificate, x509.ExtendedKeyUsage)
+    signing = {x509.oid.ExtendedKeyUsageOID.CODE_SIGNING, x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    return purposes is None or not signing.isdisjoint(purposes.value)
+
+
+def _check_critical(certificate: x509.Certificate) -> None:
+    for one in certificate.extensions:
+        if one.critical and one.oid.dotted_string not in _UNDERSTOOD:
+            who, extension = subject_name(certificate), one.oid.dotted_string
+            raise Untrusted(f'certificate of "{who}" has a critical extension that is not known here: {extension}')
+
+
+def expiry_of(value: Any) -> datetime:
+    """An expiry in UTC, from text or, in CBOR, from a datetime already; raises Invalid for anything without a zone."""
+    found = value
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            found = None
+    if not isinstance(found, datetime) or found.tzinfo is None:
+        raise Invalid(f'invalid expiry "{str(value)[:40]}": expected a time with its zone (RFC 3339)')
+    return found.astimezone(UTC)
+
+
+def format_time(time: datetime) -> str:
+    """The time in UTC, for display."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -12,8 +12,7 @@ from typing import Any
 from converter.errors import Invalid, Untrusted
 from converter.model import pretty_jws
 from converter.model.document import expect_type, load_object, optional_member, required_member
-from converter.trust.certificates import load_x5c, public_key, subject_name
-from converter.trust.keys import Key, jws_matches, require_strong
+from converter.trust.keys import Key, jws_matches, load_x5c, public_key, require_strong, subject_name
 from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, require_at_most

@@ -1,12 +1,13 @@
 """Notary Project signatures: a descriptor, signed with a certificate's key (specifications/specs, 1.0).
 
-Two envelopes have the same content: JWS (JSON) and COSE (CBOR). Timestamp countersignatures are not checked: a
-certificate has to be valid at the time that the caller states.
+Two envelopes have the same content: JWS (JSON) and COSE_Sign1 (CBOR; RFC 9052, section 4.2; RFC 8949). Timestamp
+countersignatures are not checked: a certificate has to be valid at the time that the caller states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -16,12 +17,19 @@ from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object, require_only, required_member
 from converter.model.frozen import frozen
-from converter.trust import cose
-from converter.trust.certificates import extension_of, is_issued_by, load_der, load_x5c, public_key, subject_name
-from converter.trust.keys import jws_matches
-from converter.trust.libraries import ec, rsa, x509
+from converter.trust.keys import (
+    expiry_of,
+    extension_of,
+    format_time,
+    is_issued_by,
+    jws_matches,
+    load_der,
+    load_x5c,
+    public_key,
+    subject_name,
+)
+from converter.trust.libraries import cbor2, ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.times import expiry_of, format_time
 from converter.trust.trusted import Subject, Trusted, require_at_most
 
 ARTIFACT = "application/vnd.cncf.notary.signature"
@@ -31,6 +39,15 @@ PAYLOAD = "application/vnd.cncf.notary.payload.v1+json"
 _PREFIX = "io.cncf.notary."
 _SCHEMES = ("notary.x509", "notary.x509.signingAuthority")
 _CRITICAL = tuple(_PREFIX + name for name in ("signingScheme", "authenticSigningTime", "expiry"))
+
+
+_ALGORITHMS = {-37: "PS256", -38: "PS384", -39: "PS512", -7: "ES256", -35: "ES384", -36: "ES512"}
+_LABELS: Mapping[Any, Any] = {1: "alg", 2: "crit", 3: "cty"}
+"""COSE's numbers, and JOSE's names for the same."""
+
+_SIGN1 = 18
+_X5CHAIN = 33
+_DEPTH = 16
 
 
 @frozen
@@ -44,10 +61,73 @@ class Envelope:
     signature: bytes
     chain: list[x509.Certificate]
 
+    @classmethod
+    def from_jws(cls, data: bytes) -> Envelope:
+        """Parse an envelope in JSON; raises Invalid."""
+        document = load_object(data)
+        require_only(document, ("payload", "protected", "header", "signature"), "an envelope")
+        payload, protected = required_member(document, "payload", str), required_member(document, "protected", str)
+        attributes = load_object(pretty_jws.decode_base64url(protected))
+        chain = required_member(required_member(document, "header", dict), "x5c", list)
+        return cls(
+            algorithm=required_member(attributes, "alg", str),
+            attributes=attributes,
+            payload=pretty_jws.decode_base64url(payload),
+            signed=f"{protected}.{payload}".encode(),
+            signature=pretty_jws.decode_base64url(required_member(document, "signature", str)),
+            chain=load_x5c(chain),
+        )
+
+    @classmethod
+    def from_cose(cls, data: bytes) -> Envelope:
+        """Parse a tagged envelope in CBOR; raises Invalid, also for a duplicate key in a map."""
+        found = _load_cbor(data)
+        if not isinstance(found, cbor2.CBORTag) or found.tag != _SIGN1:
+            raise Invalid("not a COSE_Sign1 with its tag")
+        match found.value:
+            case (bytes() as head, Mapping() as loose, bytes() as payload, bytes() as signature):
+                protected = _load_cbor(head)
+            case _:
+                raise Invalid("invalid COSE_Sign1: expected headers, payload and signature")
+        if not isinstance(protected, dict):
+            raise Invalid("protected headers: expected a map")
+        if set(protected) & set(loose):
+            raise Invalid("a header is both protected and unprotected")
+        algorithm = protected.get(1)
+        # A map is not hashable, and -7.0 would match -7.
+        name = _ALGORITHMS.get(algorithm) if type(algorithm) is int else None
+        if name is None:
+            # The message does not quote it: it might be a number of a million digits.
+            raise Invalid(f"unsupported algorithm (one of: {', '.join(map(str, sorted(_ALGORITHMS)))})")
+        chain = protected.get(_X5CHAIN, loose.get(_X5CHAIN))
+        certificates = (chain,) if isinstance(chain, bytes) else chain
+        if not isinstance(certificates, list | tuple) or not all(isinstance(one, bytes) for one in certificates):
+            raise Invalid("the envelope has no certificates (x5chain)")
+        return cls(
+            algorithm=name,
+            attributes={_LABELS.get(label, label): value for label, value in protected.items()},
+            payload=payload,
+            signed=cbor2.dumps(["Signature1", head, b"", payload]),
+            signature=signature,
+            chain=list(map(load_der, certificates)),
+        )
+
+
+def _load_cbor(data: bytes) -> Any:
+    stream = io.BytesIO(data)
+    try:
+        value = cbor2.CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_DEPTH).decode()
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Invalid(f"invalid CBOR in the envelope ({type(error).__name__})") from None
+    if stream.read(1):
+        raise Invalid("data after the envelope")
+    return value
+
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify an envelope up to a trusted root, and only then read its descriptor. Raises Untrusted, Invalid."""
-    envelope = _from_cose(signature.data) if signature.media_type == COSE else _from_jws(signature.data)
+    read = Envelope.from_cose if signature.media_type == COSE else Envelope.from_jws
+    envelope = read(signature.data)
     if not envelope.chain:
         raise Invalid("the signature has no certificate (x5c)")
     require_at_most(envelope.chain, "certificates", "certificates")
@@ -101,36 +181,6 @@ def _check_target(payload: bytes, found: Subject) -> None:
         )
     if Digest.of(found.manifest, target.digest.algorithm) != target.digest:
         raise Untrusted(f"signature of another manifest: expected {here.digest}, found {target.digest}")
-
-
-def _from_jws(data: bytes) -> Envelope:
-    document = load_object(data)
-    require_only(document, ("payload", "protected", "header", "signature"), "an envelope")
-    payload, protected = required_member(document, "payload", str), required_member(document, "protected", str)
-    attributes = load_object(pretty_jws.decode_base64url(protected))
-    chain = required_member(required_member(document, "header", dict), "x5c", list)
-    return Envelope(
-        algorithm=required_member(attributes, "alg", str),
-        attributes=attributes,
-        payload=pretty_jws.decode_base64url(payload),
-        signed=f"{protected}.{payload}".encode(),
-        signature=pretty_jws.decode_base64url(required_member(document, "signature", str)),
-        chain=load_x5c(chain),
-    )
-
-
-def _from_cose(data: bytes) -> Envelope:
-    envelope = cose.Sign1.parse(data)
-    names = {1: "alg", 2: "crit", 3: "cty"}
-    attributes = {names.get(label, label): value for label, value in envelope.protected.items()}
-    return Envelope(
-        algorithm=envelope.algorithm,
-        attributes=attributes,
-        payload=envelope.payload,
-        signed=envelope.signed,
-        signature=envelope.signature,
-        chain=[load_der(one) for one in envelope.chain],
-    )
 
 
 _RSA = {2048: "PS256", 3072: "PS384", 4096: "PS512"}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
 from converter.trust import gpg, openpgp_keys
+from converter.trust.keys import format_time
 from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_message import (
     content_after_signatures,
@@ -20,7 +21,6 @@ from converter.trust.openpgp_message import (
     signature_packets,
     unwrapped_message,
 )
-from converter.trust.times import format_time
 from converter.trust.trusted import Trusted, Unchecked, require_at_most
 
 if TYPE_CHECKING:

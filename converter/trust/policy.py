@@ -1,21 +1,32 @@
 """skopeo's policy.json: what has to be signed, and by whom (containers-policy.json(5)).
 
 It is parsed as strictly as by its own tools: an unknown or duplicate member makes the whole file invalid. Only the
-requirements of the most specific scope count, and all of them have to be met.
+requirements of the most specific scope count, and all of them have to be met. What the manual page lists and its own
+tools never accept (``signedBaseLayer``, other key types) is parsed and not met.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
 from converter.model.descriptor import HEX_LENGTHS
-from converter.model.document import expect_type, load_object, optional_member, require_only
+from converter.model.document import (
+    decode_base64,
+    expect_type,
+    load_object,
+    optional_member,
+    require_only,
+    required_member,
+)
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName
-from converter.trust.policy_requirements import Read, Requirement, parse_requirements
+from converter.model.reference import COMPONENT, ImageName
+from converter.trust import identity
+from converter.trust.identity import MATCH_DIGEST_OR_EXACT, IdentityRule
 
 PATHS = ("dir", "oci", "oci-archive")
 """The transports whose scopes are paths."""
@@ -102,3 +113,190 @@ def _check_scope(transport: str, scope: str) -> None:
 def _clean(path: str) -> str:
     # POSIX gives two leading slashes a meaning of their own; policies do not.
     return posixpath.normpath("/" + path.lstrip("/"))
+
+
+ACCEPT, REJECT = "insecureAcceptAnything", "reject"
+SIGNED_BY, SIGSTORE, BASE_LAYER = "signedBy", "sigstoreSigned", "signedBaseLayer"
+
+Read = Callable[[str], bytes]
+"""Returns the content of a file that a policy names."""
+
+_GPG = "GPGKeys"
+_KEY_TYPES = (_GPG, "signedByGPGKeys", "X509Certificates", "signedByX509CAs")
+_KEYS = ("keyPath", "keyPaths", "keyData", "keyDatas")
+_LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas")
+_CA = ("caPath", "caData")
+_ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
+
+File = tuple[str, bytes]
+"""A file's name, and its content."""
+
+
+@frozen
+class Authority:
+    """The CA that certifies a signer, as PEM, and the identity that the signer must have: all that is not empty.
+
+    ``issuer`` is the identity provider that authenticated the signer to Fulcio; empty if the CA is not Fulcio.
+    """
+
+    roots: bytes
+    intermediates: bytes = b""
+    email: str = ""
+    hostname: str = ""
+    issuer: str = ""
+
+
+@frozen
+class Requirement:
+    """One requirement: one of the ``keys`` has to have signed, or somebody whom the ``authority`` certifies.
+
+    With ``logs``, which are keys of Rekor, one of those logs has to have logged the signature. ``unmet`` says why
+    nothing can meet it.
+    """
+
+    kind: str
+    keys: tuple[File, ...] = ()
+    authority: Authority | None = None
+    logs: tuple[File, ...] = ()
+    rule: IdentityRule = field(default_factory=lambda: IdentityRule(kind=MATCH_DIGEST_OR_EXACT))
+    unmet: str = ""
+
+
+def parse_requirements(rows: Any, read: Read) -> Iterator[Requirement]:
+    """The requirements of a list; raises Invalid for one that does not follow the manual page."""
+    if not isinstance(rows, list) or not rows:
+        raise Invalid("requirements: expected an array with at least one")
+    for place, row in enumerate(rows):
+        with within(f"requirement[{place}]"):
+            yield _requirement(expect_type(row, dict), read)
+
+
+def _requirement(row: dict[str, Any], read: Read) -> Requirement:
+    kind = required_member(row, "type", str)
+    if kind in (ACCEPT, REJECT):
+        require_only(row, ("type",), f"a requirement {kind}")
+        return Requirement(kind=kind)
+    if kind == SIGNED_BY:
+        return _signed_by(row, read)
+    if kind == SIGSTORE:
+        return _sigstore(row, read)
+    if kind == BASE_LAYER:
+        require_only(row, ("type", "baseLayerIdentity"), kind)
+        return Requirement(kind=kind, rule=rule_of(row, "baseLayerIdentity"), unmet="nothing tells base layers")
+    raise Invalid(f'unknown type of requirement "{kind[:80]}" (containers-policy.json(5))')
+
+
+def _signed_by(row: dict[str, Any], read: Read) -> Requirement:
+    names = _KEYS[:3]
+    require_only(row, ("type", "keyType", *names, "signedIdentity"), SIGNED_BY)
+    key_type = required_member(row, "keyType", str)
+    if key_type not in _KEY_TYPES:
+        raise Invalid(f'unknown keyType "{key_type[:40]}" (one of: {", ".join(_KEY_TYPES)})')
+    unmet = "" if key_type == _GPG else f"keys of the type {key_type} are not supported"
+    return Requirement(kind=SIGNED_BY, keys=_files(row, names, read), rule=_identity_rule(row), unmet=unmet)
+
+
+def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
+    require_only(row, ("type", *_KEYS, "fulcio", "pki", *_LOGS, "signedIdentity"), SIGSTORE)
+    makers = [any(name in row for name in _KEYS), "fulcio" in row, "pki" in row]
+    if sum(makers) != 1:
+        raise Invalid(f"{SIGSTORE} needs exactly one of keys, fulcio and pki: {sum(makers)} are given")
+    logs = _files(row, _LOGS, read, optional=True)
+    authority = None
+    if "fulcio" in row:
+        if not logs:
+            raise Invalid("fulcio needs a key of Rekor, too: its certificates are valid for minutes")
+        authority = _fulcio(required_member(row, "fulcio", dict), read)
+    elif "pki" in row:
+        if logs:
+            raise Invalid("pki cannot be used with a key of Rekor")
+        authority = _pki(required_member(row, "pki", dict), read)
+    keys = () if authority else _files(row, _KEYS, read)
+    return Requirement(kind=SIGSTORE, keys=keys, authority=authority, logs=logs, rule=_identity_rule(row))
+
+
+def _fulcio(value: dict[str, Any], read: Read) -> Authority:
+    require_only(value, (*_CA, "oidcIssuer", "subjectEmail"), "fulcio")
+    return Authority(
+        roots=_files(value, _CA, read)[0][1],
+        issuer=_text_of(value, "oidcIssuer"),
+        email=_text_of(value, "subjectEmail"),
+    )
+
+
+def _pki(value: dict[str, Any], read: Read) -> Authority:
+    require_only(value, (*_ROOTS, *_BETWEEN, "subjectEmail", "subjectHostname"), "pki")
+    email, hostname = (_text_of(value, name) if name in value else "" for name in ("subjectEmail", "subjectHostname"))
+    if not (email or hostname):
+        raise Invalid("pki needs subjectEmail or subjectHostname, to say who may sign")
+    between = _files(value, _BETWEEN, read, optional=True)
+    return Authority(
+        roots=_files(value, _ROOTS, read)[0][1],
+        intermediates=between[0][1] if between else b"",
+        email=email,
+        hostname=hostname,
+    )
+
+
+def _identity_rule(row: dict[str, Any]) -> IdentityRule:
+    return rule_of(row) if "signedIdentity" in row else IdentityRule(kind=MATCH_DIGEST_OR_EXACT)
+
+
+def _text_of(value: dict[str, Any], name: str) -> str:
+    text = required_member(value, name, str)
+    if not text:
+        raise Invalid(f"{name} is empty")
+    return text
+
+
+def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional: bool = False) -> tuple[File, ...]:
+    """The files of the one member present; raises Invalid for several, or for none unless ``optional``."""
+    there = [name for name in names if name in row]
+    if optional and not there:
+        return ()
+    if len(there) != 1:
+        raise Invalid(f"exactly one of {', '.join(names)} is required: {len(there)} are given")
+    name = there[0]
+    texts = required_member(row, name, list) if name.endswith("s") else [required_member(row, name, str)]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise Invalid(f"{name} is empty: expected keys")
+    if "Data" in name:
+        return tuple((name, decode_base64(text, name)) for text in texts)
+    if not all(texts) or any("\0" in text for text in texts):
+        raise Invalid(f"{name}: expected the path of a file")
+    return tuple((text, read(text)) for text in texts)
+
+
+_PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)
+_PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")
+
+
+def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> IdentityRule:
+    """The rule for names in a requirement; raises Invalid."""
+    value = required_member(row, name, dict)
+    kind = required_member(value, "type", str)
+    if kind in _PLAIN:
+        require_only(value, ("type",), kind)
+        return IdentityRule(kind=kind)
+    if kind == identity.EXACT_REFERENCE:
+        require_only(value, ("type", "dockerReference"), kind)
+        exact = ImageName.parse_signed(required_member(value, "dockerReference", str))
+        if not (exact.tag or exact.digest):
+            raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
+        return IdentityRule(kind=kind, reference=str(exact))
+    if kind == identity.EXACT_REPOSITORY:
+        require_only(value, ("type", "dockerRepository"), kind)
+        return IdentityRule(
+            kind=kind, reference=ImageName.parse_signed(required_member(value, "dockerRepository", str)).name
+        )
+    if kind == identity.REMAP:
+        require_only(value, ("type", "prefix", "signedPrefix"), kind)
+        return IdentityRule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
+    raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
+
+
+def _prefix(value: dict[str, Any], name: str) -> str:
+    text = required_member(value, name, str)
+    if not _PREFIX.fullmatch(text):
+        raise Invalid(f'invalid {name} "{text[:200]}": expected HOST[:PORT][/PATH]')
+    return text

@@ -15,8 +15,7 @@ from typing import Any
 from converter.errors import Invalid, Untrusted, within
 from converter.model.document import decode_base64, load_object, object_list, require_only, required_member
 from converter.model.frozen import frozen
-from converter.trust.keys import signature_matches
-from converter.trust.times import format_time
+from converter.trust.keys import format_time, signature_matches
 from converter.trust.trusted import Trusted, require_at_most
 
 ENTRY = "dev.sigstore.cosign/bundle"

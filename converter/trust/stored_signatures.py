@@ -1,26 +1,31 @@
 """Finds the signatures stored in an image and attached to it, by their content rather than their name.
 
+Signatures stored as manifests, in registries and layouts, are made here, too (cosign's SIGNATURE_SPEC.md; image-spec
+1.1.1): cosign's go into an image of its own form, one layer each; a simple signature, which no other tool stores there,
+goes into an artifact whose subject is the image.
+
 Nothing is verified here, and nothing is trusted because it was found. What cannot be read is listed as the kind its
 label states, so that ``verify`` refuses it visibly.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
-from converter.model.content import Known
-from converter.model.descriptor import Descriptor, descriptors
-from converter.model.document import decode_base64, lenient_member, load_object, required_member, text_map
+from converter.model.content import Known, known_bytes
+from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.document import decode_base64, dump_json, lenient_member, load_object, required_member, text_map
 from converter.model.frozen import frozen
-from converter.model.image import Attachment
+from converter.model.image import Artifact, Attachment, Original
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
-from converter.trust import content_trust, cosign, dsse, notation, sigstore_bundle
+from converter.trust import content_trust, cosign, notation
 from converter.trust import signature as kinds
 from converter.trust.openpgp_message import is_detached, is_signed_message
 from converter.trust.signature import Signature
@@ -158,11 +163,7 @@ def _signatures_in_artifact(entry: Descriptor, place: _Place, fetch: Fetch) -> I
                 media_type=kind,
                 annotations=layer.annotations,
             )
-        elif (
-            kind == dsse.ENVELOPE
-            or kind.startswith(sigstore_bundle.MEDIA_TYPE)
-            or kind in (notation.JWS, notation.COSE)
-        ):
+        elif kind == cosign.ENVELOPE or kind.startswith(cosign.BUNDLE) or kind in (notation.JWS, notation.COSE):
             yield _envelope(fetch(layer).read(), layer, place)
         elif kind in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
             yield from signatures_in_blob(fetch(layer).read(), place.location, place.covers)
@@ -171,10 +172,10 @@ def _signatures_in_artifact(entry: Descriptor, place: _Place, fetch: Fetch) -> I
 def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
     if layer.media_type in (notation.JWS, notation.COSE):
         kind = kinds.NOTATION
-    elif layer.media_type == dsse.ENVELOPE:
+    elif layer.media_type == cosign.ENVELOPE:
         kind = kinds.ATTESTATION
     else:
-        kind = kinds.BUNDLE if sigstore_bundle.predicate_of(data) == dsse.SIGN else kinds.ATTESTATION
+        kind = kinds.BUNDLE if cosign.bundle_predicate(data) == cosign.SIGN else kinds.ATTESTATION
     return Signature(
         kind=kind,
         location=place.location,
@@ -230,3 +231,98 @@ def parse_sigstore_file(data: bytes) -> tuple[bytes, dict[str, str], str]:
 def _descriptors(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
     current_limits().require("signatures", len(lenient_member(document, name, list)), name)
     return descriptors(document, name)
+
+
+SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
+"""The artifact type of a simple signature."""
+
+PREDICATE_TYPE = "predicateType"
+"""The annotation of an envelope in which cosign says what the envelope states."""
+
+_EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def tag_of(subject: Digest, media_type: str = cosign.PAYLOAD) -> str:
+    """The tag under which cosign looks for the signatures of an image, or for its attestations: envelopes."""
+    return f"{subject.dashed}.{'att' if media_type == cosign.ENVELOPE else 'sig'}"
+
+
+def statement_annotations(predicate: str) -> dict[str, str]:
+    """The annotations that cosign gives an envelope: where a signature would be, there is none."""
+    return {cosign.SIGNATURE: "", PREDICATE_TYPE: predicate}
+
+
+def cosign_image(
+    signatures: Sequence[tuple[bytes, Mapping[str, str]]],
+    before: Iterable[Descriptor] = (),
+    media_type: str = cosign.PAYLOAD,
+) -> Artifact:
+    """An image of signatures: the layers it already had (``before``), then payloads with their annotations.
+
+    With envelopes as ``media_type``, it is one of attestations.
+    """
+    blobs = [known_bytes(payload, media_type) for payload, _ in signatures]
+    layers = [*before, *(Descriptor.of(data, media_type, annotations=dict(notes)) for data, notes in signatures)]
+    config = {
+        "architecture": "",
+        "created": _NEVER,
+        "history": [{"created": _NEVER} for _ in layers],
+        "os": "",
+        "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
+        "config": {},
+    }
+    return _make_artifact(known_bytes(dump_json(config), types.OCI_CONFIG), layers, blobs)
+
+
+def simple_signing_artifact(message: bytes, subject: Descriptor) -> Artifact:
+    """An artifact that holds one simple signature of the image ``subject``."""
+    blob = known_bytes(message, types.DIR_SIGNATURE)
+    return _make_artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, subject)
+
+
+def content_trust_artifact(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
+    """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
+    documents = sorted(files.items())
+    layers = [Descriptor.of(data, content_trust.DOCUMENT, annotations={TITLE: name}) for name, data in documents]
+    return _make_artifact(
+        _EMPTY,
+        layers,
+        [known_bytes(data, content_trust.DOCUMENT) for _, data in documents],
+        content_trust.DOCUMENT,
+        subject,
+    )
+
+
+def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
+    """The layers of an artifact; raises Invalid."""
+    return descriptors(load_object(manifest), "layers")
+
+
+def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: str = cosign.PAYLOAD) -> bytes:
+    """A cosign signature as a file ``signature-N`` of a directory, in skopeo's wrapping."""
+    members = {
+        "mimeType": media_type,
+        "payload": base64.b64encode(payload).decode(),
+        "annotations": dict(annotations),
+    }
+    return SIGSTORE_FILE + dump_json(members)
+
+
+def _make_artifact(
+    config: Known,
+    layers: Sequence[Descriptor],
+    blobs: Sequence[Known],
+    artifact_type: str = "",
+    subject: Descriptor | None = None,
+) -> Artifact:
+    members = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        **({"artifactType": artifact_type} if artifact_type else {}),
+        "config": config.descriptor.to_json(),
+        "layers": [layer.to_json() for layer in layers],
+        **({"subject": subject.bare().to_json()} if subject else {}),
+    }
+    manifest = known_bytes(dump_json(members), types.OCI_MANIFEST)
+    return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))

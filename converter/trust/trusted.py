@@ -12,10 +12,8 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName
-from converter.trust.certificates import Roots, subject_name
-from converter.trust.claim import digest_matches
-from converter.trust.identity import ANY, IdentityRule
-from converter.trust.keys import Key
+from converter.trust.identity import ANY, IdentityRule, digest_matches
+from converter.trust.keys import Key, Roots, subject_name
 from converter.trust.libraries import x509
 
 if TYPE_CHECKING:

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, Untrusted
-from converter.trust import content_trust, cosign, dsse, libtrust, notation, openpgp, sigstore_bundle
+from converter.trust import content_trust, cosign, libtrust, notation, openpgp
 from converter.trust import signature as kinds
-from converter.trust.claim import ATOMIC, Claim
+from converter.trust.identity import ATOMIC, Claim
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, Unchecked
 
 ONE_VERDICT = {
     kinds.LIBTRUST: libtrust.verify,
     kinds.COSIGN: cosign.verify,
-    kinds.ATTESTATION: dsse.verify,
-    kinds.BUNDLE: sigstore_bundle.verify,
+    kinds.ATTESTATION: cosign.verify_envelope,
+    kinds.BUNDLE: cosign.verify_bundle,
     kinds.NOTATION: notation.verify,
     kinds.CONTENT_TRUST: content_trust.verify,
 }
@@ -44,8 +44,8 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
 
 
 def _verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
-    if signature.media_type.startswith(sigstore_bundle.MEDIA_TYPE):
-        return sigstore_bundle.verify(signature, found, trusted)
+    if signature.media_type.startswith(cosign.BUNDLE):
+        return cosign.verify_bundle(signature, found, trusted)
     return ONE_VERDICT[signature.kind](signature, found, trusted)
 
 

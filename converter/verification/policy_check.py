@@ -8,14 +8,12 @@ from dataclasses import replace
 from converter.errors import Untrusted, within
 from converter.model.reference import ImageName, Location
 from converter.trust import openpgp
-from converter.trust import policy_requirements as rules
+from converter.trust import policy as rules
 from converter.trust import signature as kinds
-from converter.trust.certificates import Roots, load_pem
 from converter.trust.identity import ANY, IdentityRule
-from converter.trust.keys import load_key
+from converter.trust.keys import Roots, load_key, load_pem
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import PATHS, Policy, path_scopes, scopes_of
-from converter.trust.policy_requirements import Authority, Requirement
+from converter.trust.policy import PATHS, Authority, Policy, Requirement, path_scopes, scopes_of
 from converter.trust.signature import SignatureVerdict
 from converter.trust.trusted import Trusted
 from converter.trust.verify_signatures import verify_signatures

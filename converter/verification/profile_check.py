@@ -162,7 +162,7 @@ class StoredContent:
 def _under_policy(actual: ActualContent, wanted: Wanted) -> Iterator[Trusted]:
     policy = wanted.read_policy()
     if policy is not None:
-        from converter.trust.naming import name_of
+        from converter.trust.identity import name_of
         from converter.verification.policy_check import trusted_by_requirement
 
         location = actual.location

@@ -24,7 +24,7 @@ from converter.streams.workers import Workers
 from converter.system import cores
 from converter.transform.platforms import read_whole_index
 from converter.trust import origin_record
-from converter.trust.naming import name_of
+from converter.trust.identity import name_of
 from converter.trust.origin_record import Evidence
 from converter.trust.signature import SignatureVerdict
 from converter.verification import proof

@@ -19,7 +19,7 @@ from converter.ports import Source
 from converter.stores import signature_files
 from converter.stores.image_names import full_reference
 from converter.trust import stored_signatures
-from converter.trust.naming import may_be_full, name_of
+from converter.trust.identity import may_be_full, name_of
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
 

@@ -14,8 +14,7 @@ from converter.model.frozen import frozen
 if TYPE_CHECKING:
     from converter.ports import Finder
     from converter.trust.openpgp_keys import Keyring
-    from converter.trust.policy import Policy
-    from converter.trust.policy_requirements import File, Read
+    from converter.trust.policy import File, Policy, Read
     from converter.trust.trusted import Trusted
 
 SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
@@ -59,9 +58,8 @@ class Wanted:
 
     def trusted(self, name: str) -> Trusted:
         """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""
-        from converter.trust.certificates import Roots
         from converter.trust.identity import ANY, IdentityRule
-        from converter.trust.keys import load_key
+        from converter.trust.keys import Roots, load_key
         from converter.trust.openpgp_keys import Keyring
         from converter.trust.trusted import Trusted
 
@@ -116,8 +114,7 @@ class Wanted:
     def _stores(self, name: str) -> list[Keyring]:
         if not self.trust_stores:
             return []
-        from converter.trust.openpgp_keys import Keyring
-        from converter.trust.rkt_keystore import Keystore
+        from converter.trust.openpgp_keys import Keyring, Keystore
 
         source = ", ".join(source for source, _ in self.trust_stores)
         return [Keyring(ring.certificates, source) for ring in Keystore.load(self.trust_stores).for_name(name)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.trust.private_keys import PrivateKey
+from converter.trust.makers import PrivateKey
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.interop.images import Layout

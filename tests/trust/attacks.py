@@ -13,7 +13,7 @@ import zstandard
 from converter.formats.aci.annotation_names import MANIFEST
 from converter.model import media_types as types
 from converter.model.reference import RECIPE
-from converter.trust import cosign, dsse
+from converter.trust import cosign
 from tests.builders import sha256
 from tests.trust.attacked import (
     ACI_ACI,
@@ -405,7 +405,7 @@ RECORDS = (
         on((OCI_OCI, OCI_ACI), KEY_IS_ANOTHER),
     ),
     attack(
-        "the payload is said to be an envelope", records.of_kind(dsse.ENVELOPE), on(OCI_OCI, "payloadType: missing")
+        "the payload is said to be an envelope", records.of_kind(cosign.ENVELOPE), on(OCI_OCI, "payloadType: missing")
     ),
     attack(
         "the original is said to be of Docker",

@@ -19,10 +19,10 @@ from pysequoia import Tsk
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName
-from converter.trust.claim import Claim
+from converter.trust.identity import Claim
 from converter.trust.keys import Key
+from converter.trust.makers import PrivateKey
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.private_keys import PrivateKey
 from converter.trust.trusted import Subject, Trusted
 
 NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid, Untrusted
-from converter.trust.certificates import Roots, load_der, load_pem, public_key, subject_name
+from converter.trust.keys import Roots, load_der, load_pem, public_key, subject_name
 from tests.trust.making import NOW, Chain, certificate, der, ecdsa, pem
 
 FULCIO, FULCIO_V2 = "1.3.6.1.4.1.57264.1.1", "1.3.6.1.4.1.57264.1.8"

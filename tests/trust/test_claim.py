@@ -9,7 +9,7 @@ import pytest
 
 from converter.errors import Invalid, Unsupported
 from converter.model.descriptor import Digest
-from converter.trust.claim import ATOMIC, COSIGN, Claim, digest_matches
+from converter.trust.identity import ATOMIC, COSIGN, Claim, digest_matches
 from tests.changing import changed, without
 from tests.trust.making import MANIFEST, NAME, claim
 

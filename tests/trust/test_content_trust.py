@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from converter.errors import ConverterError
 from converter.model.reference import TITLE
 from converter.trust import content_trust
-from converter.trust.private_keys import PrivateKey
+from converter.trust.makers import PrivateKey
 from converter.trust.signature import CONTENT_TRUST, Signature
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import MANIFEST, NOW, certificate, ecdsa, pem, subject, trusted

@@ -13,11 +13,9 @@ import pytest
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import cosign
 from converter.trust import signature as kinds
-from converter.trust.certificates import Roots
-from converter.trust.claim import ATOMIC, COSIGN, Claim
-from converter.trust.identity import ANY, IdentityRule
-from converter.trust.makers import CosignKey
-from converter.trust.private_keys import PrivateKey
+from converter.trust.identity import ANY, ATOMIC, COSIGN, Claim, IdentityRule
+from converter.trust.keys import Roots
+from converter.trust.makers import CosignKey, PrivateKey
 from converter.trust.signature import Signature
 from tests.trust.making import NOW, Chain, claim, ecdsa, ed25519_key, pem, rsa_key, subject, trusted
 

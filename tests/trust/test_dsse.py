@@ -10,10 +10,10 @@ import pytest
 
 from converter.errors import Invalid, Untrusted
 from converter.model.descriptor import Digest
-from converter.trust import dsse, sigstore_bundle
+from converter.trust import cosign
 from converter.trust import signature as kinds
-from converter.trust.certificates import Roots
-from converter.trust.private_keys import PrivateKey
+from converter.trust.keys import Roots
+from converter.trust.makers import PrivateKey
 from converter.trust.signature import Signature
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import MANIFEST, NAME, Chain, der, ecdsa, pem, subject, trusted
@@ -33,10 +33,10 @@ def statement(**more: Any) -> dict[str, Any]:
 
 
 def envelope(
-    body: object, key: PrivateKey | None = None, kind: str = dsse.STATEMENT, signed_as: str = ""
+    body: object, key: PrivateKey | None = None, kind: str = cosign.STATEMENT, signed_as: str = ""
 ) -> dict[str, Any]:
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-    raw = (key or ecdsa()).sign(dsse.pae(signed_as or kind, payload))
+    raw = (key or ecdsa()).sign(cosign.pae(signed_as or kind, payload))
     return {
         "payloadType": kind,
         "payload": base64.b64encode(payload).decode(),
@@ -44,14 +44,14 @@ def envelope(
     }
 
 
-def attestation(document: object, kind: str = kinds.ATTESTATION, media_type: str = dsse.ENVELOPE) -> Signature:
+def attestation(document: object, kind: str = kinds.ATTESTATION, media_type: str = cosign.ENVELOPE) -> Signature:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     return Signature(kind=kind, location="tag", covers="", data=data, media_type=media_type)
 
 
 def bundled(content: dict[str, Any], material: dict[str, Any] | None = None) -> Signature:
     document = {
-        "mediaType": f"{sigstore_bundle.MEDIA_TYPE}.v0.3+json",
+        "mediaType": f"{cosign.BUNDLE}.v0.3+json",
         "verificationMaterial": material or {"publicKey": {"hint": ""}},
         **content,
     }
@@ -59,20 +59,20 @@ def bundled(content: dict[str, Any], material: dict[str, Any] | None = None) -> 
 
 
 def test_the_encoding_of_the_specification() -> None:
-    assert dsse.pae("http://example.com/HelloWorld", b"hello world") == (
+    assert cosign.pae("http://example.com/HelloWorld", b"hello world") == (
         b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
     )
 
 
 def test_a_statement_about_the_image() -> None:
-    verdict = dsse.verify(attestation(envelope(statement())), subject(), trusted(ecdsa()))
+    verdict = cosign.verify_envelope(attestation(envelope(statement())), subject(), trusted(ecdsa()))
     assert (verdict.ok, verdict.identity, verdict.reason) == (True, NAME, f"states {SLSA}")
 
 
 def test_any_of_the_signatures_will_do() -> None:
     document = envelope(statement())
     document["signatures"].insert(0, {"sig": base64.b64encode(b"other").decode()})
-    assert dsse.verify(attestation(document), subject(), trusted(ecdsa())).ok
+    assert cosign.verify_envelope(attestation(document), subject(), trusted(ecdsa())).ok
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_any_of_the_signatures_will_do() -> None:
 )
 def test_a_statement_that_proves_nothing(document: object, reason: str) -> None:
     with pytest.raises((Untrusted, Invalid), match=reason):
-        dsse.verify(attestation(document), subject(), trusted(ecdsa()))
+        cosign.verify_envelope(attestation(document), subject(), trusted(ecdsa()))
 
 
 def test_a_bundle_with_a_statement_that_signs() -> None:
-    one = bundled({"dsseEnvelope": envelope(statement(predicateType=dsse.SIGN))})
-    verdict = sigstore_bundle.verify(one, subject(), trusted(ecdsa()))
+    one = bundled({"dsseEnvelope": envelope(statement(predicateType=cosign.SIGN))})
+    verdict = cosign.verify_bundle(one, subject(), trusted(ecdsa()))
     assert (verdict.ok, verdict.reason) == (True, "")
-    assert sigstore_bundle.predicate_of(one.data) == dsse.SIGN
+    assert cosign.bundle_predicate(one.data) == cosign.SIGN
 
 
 def message(data: bytes, key: PrivateKey | None = None) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def message(data: bytes, key: PrivateKey | None = None) -> dict[str, Any]:
 
 
 def test_a_bundle_over_the_manifest_itself() -> None:
-    verdict = sigstore_bundle.verify(bundled(message(MANIFEST)), subject(), trusted(ecdsa()))
+    verdict = cosign.verify_bundle(bundled(message(MANIFEST)), subject(), trusted(ecdsa()))
     assert (verdict.ok, verdict.reason) == (True, "no name is signed")
 
 
@@ -140,9 +140,9 @@ def test_a_bundle_with_a_certificate() -> None:
         "x509CertificateChain": {"certificates": [{"rawBytes": der(chain.leaf)}, {"rawBytes": der(chain.middle)}]}
     }
     one = bundled(message(MANIFEST, chain.key), material)
-    assert sigstore_bundle.verify(one, subject(), trusted(roots=[Roots.load(pem(chain.root))])).signer == "CN=Signer"
+    assert cosign.verify_bundle(one, subject(), trusted(roots=[Roots.load(pem(chain.root))])).signer == "CN=Signer"
     single = bundled(message(MANIFEST, chain.key), {"certificate": {"rawBytes": der(chain.leaf)}})
-    assert sigstore_bundle.verify(single, subject(), trusted(roots=[Roots.load(pem(chain.middle, chain.root))])).ok
+    assert cosign.verify_bundle(single, subject(), trusted(roots=[Roots.load(pem(chain.middle, chain.root))])).ok
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_a_bundle_with_a_certificate() -> None:
 def test_a_bundle_that_proves_nothing(one: Signature, reason: str) -> None:
     keys = () if reason == "invalid certificate" else (ecdsa(),)
     with pytest.raises((Untrusted, Invalid), match=reason):
-        sigstore_bundle.verify(one, subject(), trusted(*keys))
+        cosign.verify_bundle(one, subject(), trusted(*keys))
 
 
 def test_a_bundle_of_an_attestation_stays_one() -> None:
     one = bundled({"dsseEnvelope": envelope(statement())})
-    assert sigstore_bundle.predicate_of(one.data) == SLSA
+    assert cosign.bundle_predicate(one.data) == SLSA
     (verdict,) = check_one(one, subject(), trusted(ecdsa()))
     assert verdict.ok

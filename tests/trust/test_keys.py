@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from converter.errors import Invalid
 from converter.trust.keys import Key, jws_matches, load_key, signature_matches
-from converter.trust.private_keys import PrivateKey
+from converter.trust.makers import PrivateKey
 from tests.trust.making import certificate, ecdsa, ed25519_key, pem, public_pem, rsa_key
 
 SPKI = PublicFormat.SubjectPublicKeyInfo

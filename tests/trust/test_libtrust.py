@@ -14,9 +14,9 @@ from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
 from converter.model import pretty_jws
 from converter.trust import libtrust, stored_signatures
-from converter.trust.certificates import Roots
 from converter.trust.identity import ANY, IdentityRule
-from converter.trust.private_keys import PrivateKey
+from converter.trust.keys import Roots
+from converter.trust.makers import PrivateKey
 from converter.trust.signature import Signature
 from converter.trust.trusted import Subject
 from converter.trust.verify_signatures import check_one

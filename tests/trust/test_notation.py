@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from converter.errors import ConverterError, Untrusted
 from converter.trust import notation
 from converter.trust import signature as kinds
-from converter.trust.certificates import Roots
-from converter.trust.private_keys import PrivateKey
+from converter.trust.keys import Roots
+from converter.trust.makers import PrivateKey
 from converter.trust.signature import Signature
 from converter.trust.trusted import Trusted
 from tests.trust.making import MANIFEST, NOW, Chain, der, ecdsa, pem, rsa_key, subject, trusted

@@ -11,8 +11,8 @@ from cryptography.x509 import Certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid
+from converter.trust.makers import PrivateKey
 from converter.trust.notation import check_chain
-from converter.trust.private_keys import PrivateKey
 from tests.trust.making import Chain, certificate, ecdsa, ed25519_key
 
 Take = Callable[[Chain], list[Certificate]]

@@ -16,7 +16,7 @@ from converter.model import media_types as types
 from converter.model.limits import DEFAULT
 from converter.trust import openpgp
 from converter.trust import signature as kinds
-from converter.trust.claim import ATOMIC, Claim
+from converter.trust.identity import ATOMIC, Claim
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.openpgp_message import (
     decode_armour,

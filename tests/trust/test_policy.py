@@ -11,8 +11,7 @@ import pytest
 from converter.errors import ConverterError, Invalid
 from converter.model.reference import ImageName
 from converter.trust.identity import EXACT_REFERENCE, MATCH_DIGEST_OR_EXACT, REMAP, IdentityRule
-from converter.trust.policy import Policy, path_scopes, scopes_of
-from converter.trust.policy_requirements import Authority
+from converter.trust.policy import Authority, Policy, path_scopes, scopes_of
 
 ACCEPT, REJECT = {"type": "insecureAcceptAnything"}, {"type": "reject"}
 GPG = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/keys.gpg"}

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from converter.errors import Invalid, LimitExceeded, Untrusted
-from converter.trust.private_keys import PrivateKey, open_box
+from converter.trust.makers import PrivateKey, open_box
 from tests.trust.making import ecdsa, ed25519_key, rsa_key
 
 # What NaCl's own tests use (tests/secretbox.c): the first key, nonce and message of "Cryptography in NaCl".

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 
 from converter.errors import Invalid, Untrusted
-from converter.trust import cosign, dsse, rekor, sigstore_bundle
-from converter.trust.certificates import Roots
-from converter.trust.keys import Key
-from converter.trust.makers import CosignKey
-from converter.trust.private_keys import PrivateKey
+from converter.trust import cosign, rekor
+from converter.trust.keys import Key, Roots
+from converter.trust.makers import CosignKey, PrivateKey
 from converter.trust.signature import Signature
 from tests.changing import changed
 from tests.trust.making import MANIFEST, NOW, Chain, claim, ecdsa, pem, public_pem, subject, trusted
@@ -140,7 +138,7 @@ def row(found: str, **more: Any) -> dict[str, Any]:
 
 
 MANIFEST_RAW = SIGNER.sign(MANIFEST)
-STATED = envelope(statement(predicateType=dsse.SIGN), SIGNER)
+STATED = envelope(statement(predicateType=cosign.SIGN), SIGNER)
 STATED_RAW = base64.b64decode(STATED["signatures"][0]["sig"])
 
 
@@ -168,8 +166,8 @@ STATEMENT = {"dsseEnvelope": STATED}
 )
 def test_a_bundle_that_was_logged(content: dict[str, Any], entries: list[dict[str, Any]]) -> None:
     found = bundled(content, {"publicKey": {"hint": ""}, "tlogEntries": entries})
-    assert sigstore_bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS)).ok
-    unasked = sigstore_bundle.verify(found, subject(), trusted(SIGNER))
+    assert cosign.verify_bundle(found, subject(), trusted(SIGNER, logs=LOGS)).ok
+    unasked = cosign.verify_bundle(found, subject(), trusted(SIGNER))
     assert (unasked.ok, "the entry of Rekor is not checked" in unasked.reason) == (True, True)
 
 
@@ -196,4 +194,4 @@ def test_a_bundle_that_was_logged(content: dict[str, Any], entries: list[dict[st
 def test_a_bundle_that_was_not(content: dict[str, Any], entries: list[dict[str, Any]], reason: str) -> None:
     found = bundled(content, {"publicKey": {"hint": ""}, "tlogEntries": entries})
     with pytest.raises((Untrusted, Invalid), match=reason):
-        sigstore_bundle.verify(found, subject(), trusted(SIGNER, logs=LOGS))
+        cosign.verify_bundle(found, subject(), trusted(SIGNER, logs=LOGS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converter.errors import Invalid
-from converter.trust.rkt_keystore import Keystore
+from converter.trust.openpgp_keys import Keystore
 from tests.trust.making import openpgp
 
 ONE, TWO = (openpgp(name).extract_certificate() for name in ("one", "two"))

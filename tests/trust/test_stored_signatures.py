@@ -13,8 +13,8 @@ from converter.errors import LimitExceeded
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
-from converter.trust import artifact, cosign, dsse, notation, sigstore_bundle, stored_signatures
-from converter.trust.claim import ATOMIC
+from converter.trust import cosign, notation, stored_signatures
+from converter.trust.identity import ATOMIC
 from converter.trust.makers import CosignKey
 from converter.trust.verify_signatures import verify_signatures
 from tests.builders.memory import MemorySource, MemoryStore
@@ -26,11 +26,11 @@ ROOT = subject().descriptor
 HEX = ROOT.digest.encoded
 SIMPLE = sign(openpgp().signer(), claim().render(ATOMIC, "test", 1), armor=False)
 DETACHED = sign(openpgp().signer(), MANIFEST, mode=SignatureMode.DETACHED)
-SIGN_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=dsse.SIGN))}).data
+SIGN_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=cosign.SIGN))}).data
 SLSA_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=SLSA))}).data
 MESSAGE_BUNDLE = bundled(message(MANIFEST)).data
-BUNDLE = f"{sigstore_bundle.MEDIA_TYPE}.v0.3+json"
-SIGSTORE = artifact.sigstore_file(*CosignKey(ecdsa()).sign(claim(), 1))
+BUNDLE = f"{cosign.BUNDLE}.v0.3+json"
+SIGSTORE = stored_signatures.sigstore_file(*CosignKey(ecdsa()).sign(claim(), 1))
 
 
 def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = True) -> list[tuple[str, str]]:
@@ -50,7 +50,7 @@ def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = Tr
     [
         pytest.param(b"{}", cosign.PAYLOAD, f"sha256-{HEX}.sig", "cosign", id="cosign's tag"),
         pytest.param(
-            json.dumps(envelope({})).encode(), dsse.ENVELOPE, f"sha256-{HEX}.att", "attestation", id="attested"
+            json.dumps(envelope({})).encode(), cosign.ENVELOPE, f"sha256-{HEX}.att", "attestation", id="attested"
         ),
         pytest.param(SIGN_BUNDLE, BUNDLE, f"sha256-{HEX}", "cosign-bundle", id="a bundle that signs"),
         pytest.param(MESSAGE_BUNDLE, BUNDLE, f"sha256-{HEX}", "cosign-bundle", id="a bundle over bytes"),

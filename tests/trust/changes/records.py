@@ -14,7 +14,7 @@ from converter.model import media_types as types
 from converter.model.document import dump_json
 from converter.model.reference import REF_NAME
 from converter.streams.tar.delta import MAGIC, make_difference
-from converter.trust import dsse
+from converter.trust import cosign
 from converter.trust.origin_record import EVIDENCE
 from converter.verification.wanted import Wanted
 from tests.builders import CONFIG, sha256
@@ -220,7 +220,7 @@ def attested(target: Target) -> None:
         "predicate": {},
     }
     data = dump_json(envelope(statement, ecdsa()))
-    row = {"mediaType": dsse.ENVELOPE, "digest": layout.put(data), "size": len(data)}
+    row = {"mediaType": cosign.ENVELOPE, "digest": layout.put(data), "size": len(data)}
     config = {"mediaType": types.OCI_CONFIG, "digest": layout.put(b"{}"), "size": 2}
     listed = {"schemaVersion": 2, "mediaType": types.OCI_MANIFEST, "config": config, "layers": [row]}
     text = dump_json(listed)
