@@ -12,8 +12,7 @@ from converter import formats
 from converter.conversion import Options
 from converter.conversion.sync import sync_file as sync
 from converter.errors import ConverterError, NotFound
-from converter.formats.aci.image_manifest import parse_manifest
-from converter.formats.aci.reading import to_image
+from converter.formats.aci.reading import parse_manifest, to_image
 from converter.model import appc
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes

@@ -27,7 +27,7 @@ from converter.ports import Format
 from converter.streams.tar.scan import scan_entries
 from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers
-from converter.transform.layers import squash_layers
+from converter.transform import squash_layers
 from tests.builders import LAYERS, OCI, add_image, gzipped, sha256, tar
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 

@@ -15,7 +15,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves_below
-from converter.transform.layers import squash_layers
+from converter.transform import squash_layers
 from tests.builders import add_image
 from tests.builders.memory import MemorySource, MemoryStore
 

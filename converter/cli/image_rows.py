@@ -133,7 +133,7 @@ def _annotations(item: Item) -> Mapping[str, str]:
         return {}
     if not is_aci(item):
         return item.annotations
-    from converter.formats.aci.annotation_names import MANIFEST
+    from converter.formats.aci.kept_annotations import MANIFEST
 
     return {key: value for key, value in item.annotations.items() if key != MANIFEST}
 

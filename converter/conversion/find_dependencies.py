@@ -136,8 +136,7 @@ def names_in(path: Path) -> tuple[str, str]:
 
 @lru_cache(maxsize=4096)
 def _names_in(path: Path, _stamp: tuple[int, ...]) -> tuple[str, str]:
-    from converter.formats.aci.image_manifest import parse_manifest
-    from converter.formats.aci.reading import reference_to
+    from converter.formats.aci.reading import parse_manifest, reference_to
     from converter.stores.aci_file import AciFile
     from converter.streams.tar.aci import manifest_in
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from converter.conversion import attachments
 from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
-from converter.formats.aci.archive import image_id, read_manifest
-from converter.formats.aci.image_manifest import parse_manifest
-from converter.formats.aci.rewrites import ExamineAci, RebuildAci
+from converter.formats.aci.archive import ExamineAci, RebuildAci, image_id, read_manifest
+from converter.formats.aci.reading import parse_manifest
 from converter.model import media_types as types
 from converter.model.content import Derived, Known
 from converter.plan import Copy, Make, Node

@@ -7,17 +7,20 @@ it encodes them; a proof compresses them ``as_in`` the target, which shows it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from converter import formats
-from converter.model.image import Image, Item, each_image
+from converter.errors import Untrusted, within
+from converter.formats.manifest import codec_of, layer_type
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
+from converter.model.image import History, Image, Index, Item, each_image
 from converter.model.settings import Settings
 from converter.plan import Node
 from converter.ports import Finder, Writer
-from converter.transform.layers import Edit, as_in, as_stored, squash_layers
-from converter.transform.platforms import select_platforms
+from converter.streams.blocks import closing, peek
 
-__all__ = ["Edit", "as_in", "as_stored", "encode_item", "select_platforms", "transform"]
+Edit = Callable[[Item], Item]
 
 
 def transform(item: Item, target: Writer, settings: Settings, *, name: str, find: Finder, pack: Edit) -> Item:
@@ -26,21 +29,21 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     ``name`` is the one that it has outside its source, if any; ``find`` finds what its layers depend on; ``pack``
     is ``as_stored`` or ``as_in``, and is left out if the target is one whole. Raises NotFound, Invalid.
     """
-    if name:
-        item = each_image(lambda image: replace(image, notes=replace(image.notes, name=name)))(item)
 
-    def resolve(image: Image) -> Image:
+    def changed(image: Image) -> Image:
+        if name:
+            image = replace(image, notes=replace(image.notes, name=name))
         own = image.original is not None and image.original.format == target.name
         # In its own format, an image may keep its dependencies, unless they become one layer with it.
-        return image if own and not settings.squash else formats.resolve_dependencies(image, find)
+        if settings.squash or not own:
+            image = formats.resolve_dependencies(image, find)
+        if settings.changes:
+            from converter.transform.changes import apply_changes
 
-    item = each_image(resolve)(item)
-    if settings.changes:
-        from converter.transform.changes import apply_changes
+            image = apply_changes(image, settings.changes)
+        return squash_layers(image) if settings.squash else image
 
-        item = each_image(lambda image: apply_changes(image, settings.changes))(item)
-    if settings.squash:
-        item = each_image(squash_layers)(item)
+    item = each_image(changed)(item)
     return item if target.single_file_name else pack(item)
 
 
@@ -50,3 +53,106 @@ def encode_item(item: Item, target: Writer, accepts: frozenset[str], settings: S
     ``mixed``: each image listed by an index keeps its own format.
     """
     return formats.encode_mixed(item, accepts, settings) if mixed else target.encode(item, accepts, settings)
+
+
+def as_stored(target: Writer, settings: Settings, *, mixed: bool, local: bool, unpacked: bool) -> Edit:
+    """The edit that states how layers are compressed: not at all by choice, if their store ``unpacked`` them.
+
+    Falsely labelled layers are relabelled if they are ``local`` and their manifest is rewritten; a manifest that is
+    copied stays unchanged.
+    """
+    unpacked = unpacked and settings.compress is None
+
+    def state(image: Image) -> Image:
+        before = image.original
+        kept = settings.compress in (None, KEEP) and not unpacked
+        copied = kept and before is not None and (mixed or before.format == target.name)
+        if local and not copied:
+            image = relabel_layers(image)
+        return replace(image, notes=replace(image.notes, unpacked=unpacked))
+
+    return each_image(state)
+
+
+def as_in(target: Item) -> Edit:
+    """The edit that compresses every layer that is not the same blob in ``target`` as it is there.
+
+    It raises Untrusted if the items do not have the same number of images and layers.
+    """
+    return lambda item: _as_in(item, target)
+
+
+def _as_in(item: Item, target: Item) -> Item:
+    if isinstance(item, Image) and isinstance(target, Image):
+        if len(item.layers) != len(target.layers):
+            raise Untrusted(f"image has {len(target.layers)} layers: expected {len(item.layers)}")
+        layers = (_compress_as(one, other) for one, other in zip(item.layers, target.layers, strict=True))
+        return replace(item, layers=tuple(layers))
+    if isinstance(item, Index) and isinstance(target, Index):
+        if len(item.entries) != len(target.entries):
+            raise Untrusted(f"index has {len(target.entries)} entries: expected {len(item.entries)}")
+        entries = []
+        for one, other in zip(item.entries, target.entries, strict=True):
+            if one.item is not None and other.item is not None:
+                one = replace(one, item=_as_in(one.item, other.item))
+            entries.append(one)
+        return replace(item, entries=tuple(entries))
+    if type(item) is not type(target):
+        raise Untrusted("one is an image, the other an index: expected both to be the same")
+    return item
+
+
+def _compress_as(layer: Layer, target: Layer) -> Layer:
+    there = target.content
+    assert isinstance(there, Known)
+    if isinstance(layer.content, Known):
+        if layer.content.absent:
+            return layer
+        if layer.content.descriptor.digest == there.descriptor.digest:
+            return layer if codec_of(layer.content) == codec_of(there) else relabel_layer(layer)
+        return replace(layer, content=Derived(inputs=(layer,), compression=Compression(codec_of(there))))
+    return replace(layer, content=replace(layer.content, compression=Compression(codec_of(there))))
+
+
+def relabel_layers(image: Image) -> Image:
+    """Every layer under a media type that states the compression of its bytes."""
+    layers = []
+    for number, layer in enumerate(image.layers):
+        with within(f"layer[{number}]"):
+            layers.append(relabel_layer(layer))
+    return replace(image, layers=tuple(layers))
+
+
+def relabel_layer(layer: Layer) -> Layer:
+    """The layer under a media type that states how its bytes are compressed, which only the bytes themselves decide.
+
+    If no media type can state it (bzip2, xz), the layer is recompressed. Bytes that are no layer at all are left for
+    the reader to refuse.
+    """
+    content = layer.content
+    if isinstance(content, Derived) or content.absent:
+        return layer
+    from converter.streams.detect import HEAD, detect_codec
+
+    with closing(content.raw()) as blocks:
+        codec = detect_codec(peek(blocks, HEAD)[0])
+    if codec is None or codec in ("openpgp", codec_of(content)):
+        return layer
+    label = layer_type(content.descriptor.media_type, codec)
+    if label is None:
+        reason = f"no media type says that a layer is {codec}"
+        return replace(layer, content=Derived(inputs=(layer,), compression=GZIP, reason=reason))
+    return replace(layer, content=replace(content, descriptor=content.descriptor.retyped(label)))
+
+
+def squash_layers(image: Image) -> Image:
+    """The image with one layer holding the file tree of all; its history becomes one step that lists the others."""
+    if len(image.layers) < 2:
+        return image
+    from converter.streams.squash import Flatten
+
+    content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
+    created_by = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)
+    step = History(created=image.created, created_by=created_by, comment=f"squashed from {len(image.layers)} layers")
+    empty = tuple(step for step in image.history if step.empty_layer)
+    return replace(image, layers=(Layer(content=content),), history=(step, *empty) if image.history else ())

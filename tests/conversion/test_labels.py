@@ -21,7 +21,7 @@ from converter.model.content import Compression, Layer, known_bytes
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
-from converter.transform.layers import relabel_layer
+from converter.transform import relabel_layer
 from converter.trust.makers import CosignKey
 from converter.verification.verifying import verify
 from tests.builders import CONFIG, LAYERS, gzipped, sha256

@@ -20,7 +20,7 @@ from converter.errors import Invalid, NotFound, Unsupported
 from converter.execute import Running, with_threads
 from converter.formats import aci as aci_format
 from converter.formats import docker, oci
-from converter.formats.aci import annotation_names as keys
+from converter.formats.aci import kept_annotations as keys
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.image import Artifact, Image, Index, Item, Original, RunConfig
@@ -28,7 +28,7 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast
 from converter.ports import Writer
 from converter.streams.workers import Workers
-from converter.transform import select_platforms
+from converter.transform.platforms import select_platforms
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, names_of, tar_of
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 from tests.formats.running import run

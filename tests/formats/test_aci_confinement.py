@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from converter.formats import aci, oci, runtime
-from converter.formats.aci.confinement import confinement_of, parse_quantity
+from converter.formats.aci.app import confinement_of, parse_quantity
 from converter.formats.runtime import runtime_config
 from converter.model.content import LayerFacts, known_bytes
 from converter.model.image import CAPABILITIES

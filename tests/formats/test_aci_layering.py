@@ -14,7 +14,7 @@ from converter.errors import Invalid, Unsupported
 from converter.formats import aci as aci_format
 from converter.formats.aci import resolve_dependencies
 from converter.formats.aci.archive import image_id, read_manifest
-from converter.formats.aci.image_manifest import parse_manifest
+from converter.formats.aci.reading import parse_manifest
 from converter.model import media_types as types
 from converter.model.content import NONE, Known, Layer, known_bytes
 from converter.model.image import History, RunConfig

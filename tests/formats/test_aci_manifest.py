@@ -10,10 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.formats.aci import annotation_names as keys
-from converter.formats.aci.baseline import baseline_of, comparable_image, is_unchanged
-from converter.formats.aci.image_manifest import Manifest, parse_manifest, render_manifest
-from converter.formats.aci.reading import fit_history, to_image
+from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci.reading import (
+    Manifest,
+    baseline_of,
+    comparable_image,
+    fit_history,
+    is_unchanged,
+    parse_manifest,
+    render_manifest,
+    to_image,
+)
 from converter.formats.aci.writing import make_manifest
 from converter.formats.container_config import Schema1, UnknownMembers
 from converter.model.content import known_bytes

@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from converter.errors import Invalid
-from converter.formats.aci import annotation_names as keys
-from converter.formats.aci.baseline import baseline_of, comparable_image, is_unchanged
-from converter.formats.aci.image_manifest import parse_manifest
-from converter.formats.aci.reading import AciFacts, to_image
+from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci.reading import (
+    AciFacts,
+    baseline_of,
+    comparable_image,
+    is_unchanged,
+    parse_manifest,
+    to_image,
+)
 from converter.formats.aci.writing import make_manifest
 from converter.model.image import RunConfig
 from converter.model.platform import Platform

@@ -10,7 +10,7 @@ import tarfile
 
 import zstandard
 
-from converter.formats.aci.annotation_names import MANIFEST
+from converter.formats.aci.kept_annotations import MANIFEST
 from converter.model import media_types as types
 from converter.model.reference import RECIPE
 from converter.trust import cosign

@@ -11,12 +11,18 @@ from dataclasses import replace
 
 from converter.errors import Unsupported
 from converter.formats.aci import layering
-from converter.formats.aci.archive import read_manifest, read_owners
-from converter.formats.aci.baseline import Baseline, baseline_of, comparable_image, is_unchanged
+from converter.formats.aci.archive import ExamineAci, PackAci, RebuildAci, read_manifest, read_owners
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
-from converter.formats.aci.image_manifest import parse_manifest
-from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
-from converter.formats.aci.rewrites import ExamineAci, PackAci, RebuildAci
+from converter.formats.aci.reading import (
+    AciFacts,
+    Baseline,
+    baseline_of,
+    comparable_image,
+    is_unchanged,
+    parse_manifest,
+    paths_of_owners,
+    to_image,
+)
 from converter.formats.aci.writing import make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types

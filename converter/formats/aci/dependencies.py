@@ -12,10 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, NotFound, within
-from converter.formats.aci.archive import image_id, read_links, read_manifest, read_owners
-from converter.formats.aci.image_manifest import Manifest, parse_manifest
-from converter.formats.aci.reading import AciFacts, paths_of_owners, to_image
-from converter.formats.aci.rewrites import Keep, UnpackAci
+from converter.formats.aci.archive import Keep, UnpackAci, image_id, read_links, read_manifest, read_owners
+from converter.formats.aci.reading import AciFacts, Manifest, parse_manifest, paths_of_owners, to_image
 from converter.model.content import GZIP, Derived, Known, Layer
 from converter.model.descriptor import Digest
 from converter.model.frozen import frozen

@@ -1,4 +1,7 @@
-"""From the manifest of an ACI to the neutral image (appc spec 0.8.11, aci.md; image-spec 1.1.1, config.md)."""
+"""From the manifest of an ACI to the neutral image (appc spec 0.8.11, aci.md; image-spec 1.1.1, config.md).
+
+The manifest's text is left unchanged.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,125 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from converter.formats.aci import annotation_names as keys
+from converter.errors import Invalid, unless_invalid, within
 from converter.formats.aci import app as words
-from converter.formats.aci import kept_annotations as forms
-from converter.formats.aci.confinement import confinement_of, no_equivalent, supplementary_groups
-from converter.formats.aci.image_manifest import Manifest
-from converter.formats.aci.kept_annotations import KeptAnnotations
-from converter.formats.container_config import UnknownMembers
+from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci.app import confinement_of, no_equivalent, supplementary_groups
+from converter.formats.aci.kept_annotations import (
+    KeptAnnotations,
+    as_history,
+    as_object,
+    as_platform,
+    as_rest,
+    as_text_map,
+    as_texts,
+)
+from converter.formats.container_config import UnknownMembers, unknown_members
+from converter.formats.documents import require_valid
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
-from converter.model.document import dump_json
+from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
-from converter.model.image import Facts, History, Image, Loss, Notes, RunConfig
+from converter.model.image import Dependency, Facts, History, Image, Loss, Notes, RunConfig
 from converter.model.limits import MIB
 from converter.model.platform import Platform
+from converter.model.reference import NAMES
+from converter.schema.go_json import fold_members, would_fold_members
+
+KIND = "aci-image-manifest"
+VERSION = "0.8.11"
+ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWhitelist", "annotations")
+"""The members in the order of the specification."""
+
+
+@frozen
+class Manifest:
+    """The content of a manifest; ``document`` is all of it, ``text`` its exact bytes, decoded."""
+
+    text: str
+    document: Mapping[str, Any]
+    name: str
+    labels: Mapping[str, str]
+    app: Mapping[str, Any] | None
+    annotations: Mapping[str, str]
+    dependencies: tuple[Dependency, ...]
+    path_whitelist: tuple[str, ...]
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest; raises Invalid with what is wrong with it."""
+    with within("manifest"):
+        require_valid(data, KIND)
+        document = load_object(data)
+        read = as_read(document)
+        if read.get("acKind") != "ImageManifest":
+            raise Invalid(f'acKind is "{read.get("acKind")}": expected "ImageManifest"')
+    return Manifest(
+        text=data.decode(),
+        document=document,
+        name=read["name"],
+        labels=pairs_to_mapping(read, "labels"),
+        app=read.get("app"),
+        annotations=pairs_to_mapping(read, "annotations"),
+        dependencies=tuple(
+            Dependency(
+                name=row["imageName"],
+                image_id=row.get("imageID") or "",
+                labels=pairs_to_mapping(row, "labels"),
+                size=row.get("size"),
+            )
+            for row in read.get("dependencies") or ()
+        ),
+        path_whitelist=tuple(read.get("pathWhitelist") or ()),
+    )
+
+
+_OPTIONAL = {
+    "environment": ("value",),
+    "isolators": ("name",),
+    "mountPoints": ("name", "path"),
+    "ports": ("name", "protocol"),
+}
+"""Members of an app's lists that the specification requires and the reference implementation does not."""
+
+
+def as_read(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
+    if would_fold_members(document, KIND):
+        document = fold_members(document, KIND, nulls=True).value
+    app = document.get("app")
+    return {**document, "app": complete_app(app)} if app else document
+
+
+def complete_app(app: Mapping[str, Any]) -> dict[str, Any]:
+    """The app with empty strings for absent or null ones; nothing else changes, including order."""
+    rows = {
+        key: [_fill_nulls(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)
+    }
+    return {**app, **rows}
+
+
+def _fill_nulls(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {**row, **{name: "" for name in names if row.get(name) is None}}
+
+
+def render_manifest(document: Mapping[str, Any]) -> bytes:
+    """The bytes of a manifest to be written; raises Invalid if it violates the specification."""
+    ordered = {key: document[key] for key in ORDER if key in document}
+    data = dump_json(ordered | {key: value for key, value in document.items() if key not in ordered})
+    with within("written manifest"):
+        require_valid(data, KIND)
+    return data
+
+
+def pairs_to_mapping(document: Mapping[str, Any], key: str) -> dict[str, str]:
+    """A list of name and value pairs as a mapping."""
+    return {row.get("name") or "": row.get("value") or "" for row in document.get(key) or ()}
+
+
+def mapping_to_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The reverse of ``pairs_to_mapping``: the list as it is written."""
+    return [{"name": name, "value": value} for name, value in values.items()]
+
 
 Owners = Mapping[str, tuple[int, int]]
 """Paths in the rootfs, and the IDs of the user and group that own them."""
@@ -51,7 +160,7 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
     return Image(
         platform=platform,
         config=config,
-        history=fit_history(kept.get(keys.HISTORY, forms.history) or (), layers),
+        history=fit_history(kept.get(keys.HISTORY, as_history) or (), layers),
         created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
         annotations=_read_annotations(manifest, kept) | _owners(owners or {}),
@@ -88,7 +197,7 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
 
 def _read_platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
-    original = kept.while_it_says(keys.PLATFORM, forms.platform, platform_labels, labels)
+    original = kept.while_it_says(keys.PLATFORM, as_platform, platform_labels, labels)
     return platform_of(labels) if original is None else (original, "")
 
 
@@ -98,13 +207,11 @@ def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> R
         return RunConfig(labels=_other_labels(manifest))
     entrypoint, cmd = _read_command(app, kept)
     exposed = kept.while_it_says(
-        keys.EXPOSED_PORTS, forms.texts, lambda ports: words.ports(ports)[0], list(words.objects_in(app, "ports"))
+        keys.EXPOSED_PORTS, as_texts, lambda ports: words.ports(ports)[0], list(words.objects_in(app, "ports"))
     )
-    volumes = kept.while_it_says(
-        keys.VOLUMES, forms.texts, words.mount_points, list(words.objects_in(app, "mountPoints"))
-    )
+    volumes = kept.while_it_says(keys.VOLUMES, as_texts, words.mount_points, list(words.objects_in(app, "mountPoints")))
     env = kept.while_it_says(
-        keys.ENV, forms.texts, lambda env: words.environment(env)[0], list(words.objects_in(app, "environment"))
+        keys.ENV, as_texts, lambda env: words.environment(env)[0], list(words.objects_in(app, "environment"))
     )
     directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
     return RunConfig(
@@ -117,9 +224,9 @@ def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> R
         working_dir=original if words.working_directory(original) == directory else directory,
         labels=_other_labels(manifest) | dict(app.get("userLabels") or {}),
         stop_signal=kept.text(keys.STOP_SIGNAL),
-        healthcheck=kept.get(keys.HEALTHCHECK, forms.members),
-        shell=kept.get(keys.SHELL, forms.texts),
-        on_build=kept.get(keys.ON_BUILD, forms.texts),
+        healthcheck=kept.get(keys.HEALTHCHECK, as_object),
+        shell=kept.get(keys.SHELL, as_texts),
+        on_build=kept.get(keys.ON_BUILD, as_texts),
     )
 
 
@@ -127,7 +234,7 @@ def _read_command(
     app: Mapping[str, Any], kept: KeptAnnotations
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     execute = tuple(app.get("exec") or ())
-    entrypoint, cmd = kept.get(keys.ENTRYPOINT, forms.texts), kept.get(keys.CMD, forms.texts)
+    entrypoint, cmd = kept.get(keys.ENTRYPOINT, as_texts), kept.get(keys.CMD, as_texts)
     if (entrypoint or ()) + (cmd or ()) == execute:
         return entrypoint, cmd
     return execute, None
@@ -154,7 +261,7 @@ def _read_annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, st
         key: value
         for key, value in manifest.annotations.items()
         if not key.startswith(keys.KEPT) and key not in keys.OF_APPC
-    } | (kept.get(keys.ANNOTATIONS, forms.text_map) or {})
+    } | (kept.get(keys.ANNOTATIONS, as_text_map) or {})
     found = {name: manifest.annotations[key] for key, name in keys.WELL_KNOWN.items() if key in manifest.annotations}
     if not kept.converted:
         found |= {name: manifest.annotations[key] for key, name in keys.DATED.items() if key in manifest.annotations}
@@ -186,7 +293,7 @@ def _read_foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]
         version=manifest.labels.get("version", ""),
         path_whitelist=manifest.path_whitelist,
     )
-    docker = dict(kept.get(keys.CONFIG, forms.rest) or {})
+    docker = dict(kept.get(keys.CONFIG, as_rest) or {})
     if comment := kept.text(keys.COMMENT):
         docker["comment"] = comment
     return {"aci": facts, "docker": UnknownMembers(docker)} if docker else {"aci": facts}
@@ -202,7 +309,7 @@ def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, b
     if basis == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
     app = manifest.app or {}
-    known, _ = words.isolators((kept_here.get(keys.CONFIG, forms.rest) or {}).get("config") or {})
+    known, _ = words.isolators((kept_here.get(keys.CONFIG, as_rest) or {}).get("config") or {})
     for field, values in (
         ("app.supplementaryGIDs", () if words.lacks_group(config.user) else supplementary_groups(app)),
         ("app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]),
@@ -216,3 +323,52 @@ def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, b
         yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
     if not kept:
         yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
+
+
+@frozen
+class Baseline:
+    """A manifest and the image it describes, without layers."""
+
+    manifest: Manifest
+    image: Image
+
+
+def baseline_of(image: Image) -> Baseline | None:
+    """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
+    own = image.kept(AciFacts)
+    text = own.manifest if own else image.annotations.get(keys.MANIFEST)
+    manifest = unless_invalid(parse_manifest, text.encode()) if text else None
+    if manifest is None:
+        return None
+    return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners_kept(image.annotations))))
+
+
+def comparable_image(image: Image) -> Image:
+    """The image with its unordered parts sorted, and without the names it has where it is stored."""
+    config = replace(
+        image.config,
+        exposed_ports=tuple(sorted(image.config.exposed_ports)),
+        volumes=tuple(sorted(image.config.volumes)),
+    )
+    annotations = {key: value for key, value in image.annotations.items() if key not in NAMES}
+    return replace(image, config=config, annotations=annotations)
+
+
+def is_unchanged(before: Image, image: Image) -> bool:
+    """Whether an image, made comparable, still equals ``before``; layers are not compared."""
+    return replace(
+        image,
+        layers=before.layers,
+        original=before.original,
+        foreign=before.foreign,
+        notes=before.notes,
+    ) == before and unknown_members(image) == unknown_members(before)
+
+
+def _owners_kept(annotations: Mapping[str, str]) -> Owners:
+    found = KeptAnnotations(annotations).get(keys.OWNERS, as_object) or {}
+    return {
+        path: (pair[0], pair[1])
+        for path, pair in found.items()
+        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(number, int) for number in pair)
+    }

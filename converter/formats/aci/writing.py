@@ -11,21 +11,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from converter.errors import unless_invalid
 from converter.formats import container_config
-from converter.formats.aci import annotation_names as keys
 from converter.formats.aci import app as words
-from converter.formats.aci import provenance
-from converter.formats.aci.baseline import Baseline, comparable_image
-from converter.formats.aci.image_manifest import VERSION, Manifest, complete_app, mapping_to_pairs
-from converter.formats.aci.kept_annotations import KeptAnnotations, text_map
-from converter.formats.container_config import unknown_members
-from converter.model.appc import IDENTIFIER, platform_labels, platform_of
+from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci.kept_annotations import KeptAnnotations, as_text_map
+from converter.formats.aci.reading import VERSION, Baseline, Manifest, comparable_image, complete_app, mapping_to_pairs
+from converter.formats.container_config import Schema1, unknown_members
+from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
 from converter.model.frozen import frozen
 from converter.model.image import Image, Loss, RunConfig
+from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
+UNNAMED = "image"
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_VERSION = re.compile(r"v?[0-9].*|latest")
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
 
 
@@ -113,7 +115,7 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
 
 
 def _provenance(draft: Draft, image: Image) -> None:
-    draft.document["name"], version, annotations = provenance.provenance_of(image)
+    draft.document["name"], version, annotations = provenance_of(image)
     if version:
         draft.labels["version"] = version
     for key, value in annotations.items():
@@ -258,7 +260,7 @@ def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[s
     for name, oci in keys.WELL_KNOWN.items():
         if oci in changed:
             draft.keep(name, after[oci] if _URL.fullmatch(after[oci]) else "")
-    kept = KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, text_map) or {}
+    kept = KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, as_text_map) or {}
     odd = {name: value for name, value in after.items() if not _fits(name) and (name in changed or name in kept)}
     reason = f"appc has no annotations of such names: {', '.join(map(repr, odd))}"
     draft.keep_json(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")
@@ -267,3 +269,50 @@ def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[s
 def _fits(name: str) -> bool:
     own = name.startswith(keys.KEPT) or name in keys.OF_APPC
     return not own and IDENTIFIER.fullmatch(name) is not None
+
+
+def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
+    """The name and version of an image, which may have a name outside its own documents, and what it says of itself.
+
+    That is in annotations, which are empty where it is unknown.
+    """
+    listed_name = image.notes.name
+    reference = listed_name if _names_a_repository(listed_name) else _reference(image)
+    name, version = identifier_and_version(reference) if reference else _of_layout(image, listed_name)
+    parsed = unless_invalid(ImageName.parse, reference)
+    original, schema1 = image.original, image.kept(Schema1)
+    config = original.config.descriptor.digest if original is not None and original.config is not None else None
+    return (
+        name or UNNAMED,
+        version,
+        {
+            keys.ORIGINAL_NAME: reference,
+            keys.REGISTRY: parsed.host if parsed else "",
+            keys.REPOSITORY: parsed.repository if parsed else name or UNNAMED,
+            keys.IMAGE_ID: str(config) if config else schema1.id if schema1 else "",
+            keys.MANIFEST_HASH: str(original.manifest.descriptor.digest) if original else "",
+        },
+    )
+
+
+def _of_layout(image: Image, name: str) -> tuple[str, str]:
+    """The name and version of an image known only by a layout's short name, which is a tag, as most are, or a name.
+
+    If it has a title as well, it is a tag.
+    """
+    short = name or image.annotations.get(REF_NAME, "")
+    title = sanitised_identifier(image.annotations.get(TITLE, ""))
+    return (title, short) if title or _VERSION.fullmatch(short) else (sanitised_identifier(short), "")
+
+
+def _names_a_repository(text: str) -> bool:
+    return ":" in text or "/" in text
+
+
+def _reference(image: Image) -> str:
+    schema1 = image.kept(Schema1)
+    if schema1 and schema1.name:
+        return f"{schema1.name}:{schema1.tag}" if schema1.tag else schema1.name
+    full = image.annotations.get(FULL_NAME, "")
+    name = image.annotations.get(REF_NAME, "")
+    return full or (name if _names_a_repository(name) else "")

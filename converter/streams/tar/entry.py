@@ -320,9 +320,3 @@ class Entry:
     def _posix(self, start: int, stop: int) -> bytes:
         """A text field that v7 does not have."""
         return fields.parse_text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""
-
-
-def copy_entry(entry: Entry) -> Iterator[bytes | memoryview]:
-    """The entry as it is in the archive: headers, payload, padding."""
-    yield entry.raw
-    yield from entry.body
