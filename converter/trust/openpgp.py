@@ -1,18 +1,25 @@
 """OpenPGP signatures: detached ones over a file, and messages that contain what they sign (RFC 9580).
 
 The library judges the signature and the key at the time of the signature, and refuses digests that can be forged; the
-key is judged here once more, at the time that the caller asks about.
+key is judged here once more, at the time that the caller asks about. For digests that the library refuses, and for
+times other than now, ``gpg`` is asked. It runs in an empty home directory of its own: none of the user's keys, settings
+or agents is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.frozen import frozen
-from converter.trust import gpg, openpgp_keys
+from converter.model.limits import current_limits
+from converter.trust import openpgp_keys
 from converter.trust.keys import format_time
 from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_message import (
@@ -23,8 +30,12 @@ from converter.trust.openpgp_message import (
 )
 from converter.trust.trusted import Trusted, Unchecked, require_at_most
 
-if TYPE_CHECKING:
-    from converter.trust.openpgp_keys import Keyring
+_TIMEOUT = 120
+_STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
+_BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
+
+_Maker = tuple[str, str]
+"""Who made a good signature: the fingerprints of a certificate and of the key in it."""
 
 
 @frozen
@@ -59,15 +70,19 @@ def verify_inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer
     """
     plain = unwrapped_message(message)
     packets = _packets(plain)
-    content, makers = _inline(plain, packets, trusted)
+    for found in packets:
+        _check_expiry(found, trusted.at)
+    certificates = [
+        one for found in packets for one in _issuer_certificates(found, trusted, missing_ok=len(packets) > 1)
+    ]
+    content, makers = _inline(plain, packets, certificates, trusted)
     signers = []
-    for certificate, key in makers:
+    for fingerprint, key in makers:
         made = [one.created for one in packets if one.created and _is_issuer(one, key)]
         try:
-            _check_certificate(certificate, key, made, trusted)
-            signers.append(_signer(certificate, trusted))
+            signers.append(_signer(certificates, fingerprint, key, made, trusted))
         except Untrusted as error:
-            signers.append(Signer(fingerprint=certificate.fingerprint, problem=str(error)))
+            signers.append(Signer(fingerprint=fingerprint, problem=str(error)))
     if all(one.problem for one in signers):
         raise Untrusted(signers[-1].problem if signers else "the message is not signed")
     return content, tuple(signers)
@@ -96,67 +111,50 @@ def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) 
         raise Untrusted("signature of text, which does not cover every byte of the file: expected one of binary data")
     _check_expiry(found, trusted.at)
     certificates = _issuer_certificates(found, trusted)
-    try:
-        valid = pysequoia.verify(file=path, store=lambda _: certificates, signature=found).valid_sigs
-        makers = [(_certificate_named(certificates, one.certificate), one.signing_key) for one in valid]
-    except RuntimeError:
-        # The library's message holds a stack trace, which helps nobody.
-        if not _may_ask_gpg(found, certificates, trusted):
-            raise Untrusted(_reason(found, certificates, trusted.at)) from None
-        good = gpg.verify_detached(packet, path, _binary(certificates), trusted.at, weak=trusted.weak)
-        makers = [(_certificate_named(certificates, one.certificate), one.key) for one in good]
+    _, makers = _verify(certificates, file=path, signature=found)
+    if not makers and _may_ask_gpg(found, certificates, trusted):
+        makers = _gpg_detached(packet, path, certificates, trusted)
     if not makers:
         raise Untrusted(_reason(found, certificates, trusted.at))
-    certificate, key = makers[0]
-    _check_certificate(certificate, key, [found.created] if found.created else [], trusted)
-    return _signer(certificate, trusted)
+    return _signer(certificates, *makers[0], [found.created] if found.created else [], trusted)
 
 
 def _inline(
-    plain: bytes, packets: list[pysequoia.Sig], trusted: Trusted
-) -> tuple[bytes, list[tuple[pysequoia.Cert, str]]]:
-    last = packets[-1]
-    for found in packets:
-        _check_expiry(found, trusted.at)
-    certificates = [
-        one for found in packets for one in _issuer_certificates(found, trusted, missing_ok=len(packets) > 1)
-    ]
-    try:
-        content, valid = _verify_packets(plain, packets, certificates)
-    except RuntimeError:
-        if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
-            raise Untrusted(_reason(last, certificates, trusted.at)) from None
-        content, good = gpg.verify_inline(plain, _binary(certificates), trusted.at, weak=trusted.weak)
-        return content, [(_certificate_named(certificates, one.certificate), one.key) for one in good]
-    if content is None:
-        raise Untrusted(_reason(last, certificates, trusted.at))
-    return content, [(_certificate_named(certificates, certificate), key) for certificate, key in valid]
-
-
-def _verify_packets(
-    plain: bytes, packets: list[pysequoia.Sig], certificates: list[pysequoia.Cert]
-) -> tuple[bytes | None, list[tuple[str, str]]]:
-    """A message's content, and certificate and key of each good signature. Raises RuntimeError if there is none."""
+    plain: bytes, packets: Sequence[pysequoia.Sig], certificates: Sequence[pysequoia.Cert], trusted: Trusted
+) -> tuple[bytes, list[_Maker]]:
+    """A message's content, and who made its good signatures. Raises Untrusted if there is none."""
     content = content_after_signatures(plain)
     if content is None:
-        done = pysequoia.verify(bytes=plain, store=lambda _: certificates)
-        return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
-    # The library verifies a whole message only if one-pass packets announce its signatures.
-    valid: list[tuple[str, str]] = []
-    problem: RuntimeError | None = None
-    for found in packets:
-        try:
-            done = pysequoia.verify(bytes=content, store=lambda _: certificates, signature=found)
-            valid += [(one.certificate, one.signing_key) for one in done.valid_sigs]
-        except RuntimeError as error:
-            problem = error
-    if problem is not None and not valid:
-        raise problem
-    return content, valid
+        content, makers = _verify(certificates, bytes=plain)
+    else:
+        # The library verifies a whole message only if one-pass packets announce its signatures.
+        makers = [one for found in packets for one in _verify(certificates, bytes=content, signature=found)[1]]
+    if makers and content is not None:
+        return content, makers
+    if any(_may_ask_gpg(found, certificates, trusted) for found in packets):
+        return _gpg_inline(plain, certificates, trusted)
+    raise Untrusted(_reason(packets[-1], certificates, trusted.at))
 
 
-def _check_certificate(certificate: pysequoia.Cert, key: str, made: Iterable[datetime], trusted: Trusted) -> None:
-    """Raises Untrusted if the key is weak, not valid at the time in question, or was used only after it."""
+def _verify(certificates: Sequence[pysequoia.Cert], **message: Any) -> tuple[bytes | None, list[_Maker]]:
+    """What the library finds: the content of a message, and who made its good signatures."""
+    try:
+        done = pysequoia.verify(store=lambda _: certificates, **message)
+    except RuntimeError:
+        # The library's message holds a stack trace, which helps nobody.
+        return None, []
+    return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
+
+
+def _signer(
+    certificates: Iterable[pysequoia.Cert], fingerprint: str, key: str, made: Iterable[datetime], trusted: Trusted
+) -> Signer:
+    """The maker of a good signature; raises Untrusted if the key is not one of those given, weak, not valid at the time
+    in question, or was used only after it.
+    """
+    certificate = next((one for one in certificates if one.fingerprint == fingerprint), None)
+    if certificate is None:
+        raise Untrusted(f"signature by {fingerprint}, a key that was not given")
     for time in made:
         if time > trusted.at:
             raise Untrusted(f"signature was made at {format_time(time)}, after {format_time(trusted.at)}")
@@ -165,6 +163,8 @@ def _check_certificate(certificate: pysequoia.Cert, key: str, made: Iterable[dat
         # gpg does not refuse it.
         raise Untrusted(weakness)
     openpgp_keys.check_key(certificate, key, trusted.at)
+    source = next(one.source for one in trusted.keyrings if one.has(fingerprint))
+    return Signer(fingerprint=fingerprint, source=source)
 
 
 def _check_expiry(found: pysequoia.Sig, at: datetime) -> None:
@@ -179,9 +179,8 @@ def _issuer_certificates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: 
         raise Unchecked(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
     several = [one for keyring in trusted.keyrings for one in keyring.certificates if _contains_key(one, issuer)]
     if not several and not missing_ok:
-        raise Untrusted(
-            f"signature by {issuer or 'an unnamed key'}, which is not in {_keyring_names(trusted.keyrings)}"
-        )
+        names = ", ".join(one.source or "the keyring" for one in trusted.keyrings)
+        raise Untrusted(f"signature by {issuer or 'an unnamed key'}, which is not in {names}")
     return several
 
 
@@ -193,25 +192,13 @@ def _contains_key(certificate: pysequoia.Cert, issuer: str) -> bool:
     return any(str(getattr(one, "fingerprint", None) or "").endswith(issuer) for one in packets)
 
 
-def _certificate_named(certificates: Iterable[pysequoia.Cert], fingerprint: str) -> pysequoia.Cert:
-    found = next((one for one in certificates if one.fingerprint == fingerprint), None)
-    if found is None:
-        raise Untrusted(f"signature by {fingerprint}, a key that was not given")
-    return found
-
-
-def _signer(certificate: pysequoia.Cert, trusted: Trusted) -> Signer:
-    source = next(one.source for one in trusted.keyrings if one.find(certificate.fingerprint) is not None)
-    return Signer(fingerprint=certificate.fingerprint, source=source)
-
-
 def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> bool:
     """Whether gpg may decide: weak digests are allowed, the library does not know the key's curve, or judges at a time
     other than the one in question.
 
     The last is so if the signature has expired by now, or the key's owner has renewed the key since.
     """
-    if not gpg.available():
+    if not gpg_available():
         return False
     made, issuer = found.created, _issuer(found)
     return (
@@ -279,14 +266,74 @@ def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: da
     if name:
         return f"signature with {name}, which can be forged (--allow-weak-digest accepts it)"
     weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")
-    if not gpg.available() and any(openpgp_keys.has_unknown_curve(one, _issuer(found)) for one in certificates):
+    if not gpg_available() and any(openpgp_keys.has_unknown_curve(one, _issuer(found)) for one in certificates):
         return f"signature by {_issuer(found)}, a key on a curve that needs gpg, which is not installed"
     return weakness or f"signature by {_issuer(found)} does not match this file: the file or the signature was changed"
 
 
-def _binary(certificates: Iterable[pysequoia.Cert]) -> bytes:
-    return b"".join(bytes(one) for one in certificates)
+def gpg_available() -> bool:
+    """Whether ``gpg`` is installed."""
+    return shutil.which("gpg") is not None
 
 
-def _keyring_names(keyrings: Iterable[Keyring]) -> str:
-    return ", ".join(one.source or "the keyring" for one in keyrings)
+def _gpg_detached(
+    signature: bytes, path: str, certificates: Iterable[pysequoia.Cert], trusted: Trusted
+) -> list[_Maker]:
+    """Who made the signatures of a file that gpg finds good."""
+    with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
+        file = Path(folder, "signature")
+        file.write_bytes(signature)
+        return _good_makers(_run_gpg(folder, certificates, trusted, "--verify", str(file), path))
+
+
+def _gpg_inline(message: bytes, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> tuple[bytes, list[_Maker]]:
+    """A message's content, and who made those of its signatures that gpg finds good; raises Untrusted."""
+    with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
+        file, out = Path(folder, "message"), Path(folder, "content")
+        file.write_bytes(message)
+        output = ("--max-output", str(current_limits().document), "--output", str(out))
+        status = _run_gpg(folder, certificates, trusted, *output, "--verify", str(file))
+        makers = _good_makers(status)
+        if not makers or sum(line.startswith("PLAINTEXT ") for line in status) != 1 or not out.exists():
+            raise Untrusted("gpg finds no good signature in the message")
+        return out.read_bytes(), makers
+
+
+def _run_gpg(folder: str, certificates: Iterable[pysequoia.Cert], trusted: Trusted, *options: str) -> list[str]:
+    """The lines of gpg's status output, without their prefix."""
+    keys = Path(folder, "keys.gpg")
+    keys.write_bytes(b"".join(map(bytes, certificates)))
+    command = [
+        *("gpg", "--homedir", folder, "--no-options", "--batch", "--no-tty", "--no-autostart", "--status-fd", "1"),
+        *("--no-default-keyring", "--keyring", str(keys), "--trust-model", "always", "--no-auto-key-retrieve"),
+        *("--faked-system-time", f"{trusted.at.astimezone(UTC):%Y%m%dT%H%M%S}!"),
+        *(("--allow-weak-digest-algos", "--allow-weak-key-signatures") if trusted.weak else _STRONG),
+        *options,
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        raise Untrusted("gpg did not answer") from None
+    lines = done.stdout.decode(errors="replace").splitlines()
+    return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
+
+
+def _good_makers(status: Iterable[str]) -> list[_Maker]:
+    makers = []
+    for group in _status_groups(status):
+        valid = group.get("VALIDSIG", [])
+        if "GOODSIG" in group and len(valid) >= 10 and not _BAD & group.keys():
+            makers.append((valid[9].lower(), valid[0].lower()))
+    return makers
+
+
+def _status_groups(status: Iterable[str]) -> Iterator[dict[str, list[str]]]:
+    """The status of each signature, by keyword."""
+    group: dict[str, list[str]] = {}
+    for line in status:
+        word, *rest = line.split(" ")
+        if word == "NEWSIG":
+            yield group
+            group = {}
+        group[word] = rest
+    yield group

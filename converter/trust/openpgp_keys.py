@@ -20,7 +20,7 @@ from converter.errors import Invalid, Untrusted, within
 from converter.model.frozen import frozen
 from converter.trust.keys import format_time
 from converter.trust.libraries import pgp, pysequoia
-from converter.trust.openpgp_message import decode_armour, hashed_subpackets
+from converter.trust.openpgp_message import hashed_subpackets
 
 LEAST_BITS = 2048
 _WEAK = "(--allow-weak-digest takes it)"
@@ -48,19 +48,18 @@ class Keyring:
     @classmethod
     def load(cls, data: bytes, source: str = "") -> Keyring:
         """Read certificates, armoured or not, one or many; raises Invalid if there is none."""
-        found: list[pysequoia.Cert] = []
+        where = f" in {source}" if source else ""
         try:
-            for block in decode_armour(data) or [data]:
-                found += pysequoia.Cert.split_bytes(block)
+            found = pysequoia.Cert.split_bytes(data)
         except (RuntimeError, ValueError):
-            raise Invalid(f"no OpenPGP certificate{_in(source)}") from None
+            raise Invalid(f"no OpenPGP certificate{where}") from None
         if not found:
-            raise Invalid(f"no OpenPGP certificate{_in(source)}")
+            raise Invalid(f"no OpenPGP certificate{where}")
         return cls(tuple(found), source)
 
-    def find(self, fingerprint: str) -> pysequoia.Cert | None:
-        """The certificate whose primary key has that fingerprint (lower-case hex)."""
-        return next((one for one in self.certificates if one.fingerprint == fingerprint), None)
+    def has(self, fingerprint: str) -> bool:
+        """Whether there is a certificate whose primary key has that fingerprint (lower-case hex)."""
+        return any(one.fingerprint == fingerprint for one in self.certificates)
 
 
 def check_key(certificate: pysequoia.Cert, key: str, at: datetime) -> None:
@@ -82,15 +81,16 @@ def was_renewed(certificate: pysequoia.Cert, key: str, made: datetime) -> bool:
 
 def weakness(certificate: pysequoia.Cert, key: str) -> str:
     """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty if it cannot."""
-    bits = _weak_key_bits(certificate, key)
-    if bits:
+    keys = _used(certificate, key)
+    bits = keys[-1].bits
+    if 0 < bits < LEAST_BITS:
         return f"signature by a key of {bits} bits: at least {LEAST_BITS} are required {_WEAK}"
     weak = (
         pgp.HashAlgorithm.MD5,
         pgp.HashAlgorithm.SHA1,
         pgp.HashAlgorithm.RipeMD,
     )
-    for one in _used(certificate, key):
+    for one in keys:
         if one.bindings and all(each.hash_algorithm in weak for each in one.bindings):
             return f"key {one.fingerprint} is certified with SHA-1, which can be forged {_WEAK}"
     return ""
@@ -110,24 +110,17 @@ def _used(certificate: pysequoia.Cert, key: str) -> list[_Key]:
     return [primary, *(one for one in subkeys if key and one.fingerprint.endswith(key))]
 
 
-def _weak_key_bits(certificate: pysequoia.Cert, key: str) -> int:
-    """The size in bits of the RSA or DSA key of that fingerprint or ID if it is too short, else 0."""
-    packets: Iterable[pgp.Packet] = pgp.PacketPile.from_bytes(bytes(certificate))
-    for packet in packets:
-        if packet.tag in (pgp.Tag.PublicKey, pgp.Tag.PublicSubkey) and (packet.fingerprint or "").endswith(key):
-            body = packet.body
-            bits = int.from_bytes(body[6:8])  # of the first number, the modulus
-            return bits if body[0] == 4 and body[5] in _OF_NUMBERS and bits < LEAST_BITS else 0
-    return 0
-
-
 @frozen
 class _Key:
-    """A key, and the binding and revocation signatures about it; ``curve`` is empty for a key that names none."""
+    """A key, and the binding and revocation signatures about it.
+
+    ``curve`` is empty for a key that names none, ``bits`` 0 for one whose strength does not depend on its length.
+    """
 
     fingerprint: str
     created: datetime
     curve: bytes
+    bits: int
     bindings: Sequence[pgp.Packet]
     revocations: Sequence[pgp.Packet]
 
@@ -175,6 +168,7 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
                     fingerprint=packet.fingerprint,
                     created=packet.key_created,
                     curve=_curve(packet.body),
+                    bits=_bits(packet.body),
                     bindings=bindings,
                     revocations=revocations,
                 )
@@ -194,6 +188,11 @@ def _curve(body: bytes) -> bytes:
     return body[place + 1 : place + 1 + body[place]]
 
 
+def _bits(body: bytes) -> int:
+    """The size of the first number in a key's body, the modulus of RSA or DSA, version 4."""
+    return int.from_bytes(body[6:8]) if body[0] == 4 and body[5] in _OF_NUMBERS else 0
+
+
 def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
     """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
     issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
@@ -209,10 +208,6 @@ def _creation_time(packet: pgp.Packet) -> datetime:
     made = packet.signature_created
     assert made is not None, "a binding without a time is none that the library keeps"
     return made
-
-
-def _in(source: str) -> str:
-    return f" in {source}" if source else ""
 
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}")

@@ -290,7 +290,7 @@ def test_a_key_on_a_curve_that_gpg_alone_knows(app: Path, gpg: Gpg, monkeypatch:
     with app.open("ab") as file:
         file.write(bytes(512))
     refused(app, keys, "does not match this file")
-    monkeypatch.setattr("converter.trust.gpg.available", lambda: False)
+    monkeypatch.setattr("converter.trust.openpgp.gpg_available", lambda: False)
     judged = verify(f"aci:{app}", Wanted(keyrings=(("keys", keys.read_bytes()),)))
     assert "a key on a curve that needs gpg" in judged.unmet[0]
 
