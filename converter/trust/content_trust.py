@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -29,14 +30,6 @@ ROOT_FILE = "root.json"
 _METHODS = {"ecdsa": "ES256", "rsapss": "PS256", "rsapkcs1v15": "RS256"}
 
 
-@frozen
-class SignedTarget:
-    """What a tag stands for: digests by algorithm, and the manifest's length in bytes."""
-
-    hashes: Mapping[str, str]
-    length: int
-
-
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify a targets document, up to one of the caller's keys.
 
@@ -51,11 +44,11 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     name = signature.annotations.get(TITLE, "").removesuffix(".json")
     if name != TARGETS:
         role = _delegated_role(name, tag, files, role, trusted.at)
-    targets = _read_metadata(signature.data, role, "targets", trusted.at)
-    target = _targets(targets).get(tag)
-    if target is None:
+    targets = _targets(_signed_body(load_object(signature.data), role, "targets", trusted.at))
+    if tag not in targets:
         raise Untrusted(f'the tag "{tag}" is not among the signed targets')
-    if target.length != len(found.manifest) or not _matches_hashes(target.hashes, found.manifest):
+    length, hashes = targets[tag]
+    if length != len(found.manifest) or not _matches_hashes(hashes, found.manifest):
         raise Untrusted(f'the signed target of tag "{tag}" is another manifest than {found.descriptor.digest}')
     return SignatureVerdict(
         signature=signature,
@@ -93,25 +86,29 @@ def list_manifest(files: Mapping[str, bytes], manifest: bytes) -> bool:
     """Whether there are a root and targets that list the manifest under some tag. Nothing is verified."""
     documents = [load_object(data) for data in files.values() if is_targets(data)]
     rows = [row for one in documents for row in _targets(required_member(one, "signed", dict)).values()]
-    return ROOT_FILE in files and any(_matches_hashes(row.hashes, manifest) for row in rows)
+    return ROOT_FILE in files and any(_matches_hashes(hashes, manifest) for _, hashes in rows)
 
 
 def is_targets(data: bytes) -> bool:
     """Whether bytes look like a targets document."""
-    return _role_type(data) in ("targets", "Targets")
+    try:
+        document = load_object(data)
+        required_member(document, "signatures", list)
+        return required_member(required_member(document, "signed", dict), "_type", str) in ("targets", "Targets")
+    except Invalid:
+        return False
 
 
 def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     """The role that signs targets, and the caller's key that vouches for the root."""
     document = load_object(data)
     body = required_member(document, "signed", dict)
-    rows = required_member(body, "keys", dict)
-    roles = required_member(body, "roles", dict)
+    rows, roles = required_member(body, "keys", dict), required_member(body, "roles", dict)
     role = _role(rows, required_member(roles, ROOT, dict))
     pinned = next((key for key in trusted.keys if any(key.der == one.der for one in role.keys)), None)
     if pinned is None:
         raise Untrusted("none of the given keys is one of the root (--key)")
-    _check_signed(document, role, "root", trusted.at)
+    _signed_body(document, role, "root", trusted.at)
     if not _has_signed(document, pinned):
         raise Untrusted(f"the root is not signed by {pinned.source or pinned.fingerprint}")
     return _role(rows, required_member(roles, TARGETS, dict)), pinned
@@ -119,7 +116,7 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
 
 def _delegated_role(name: str, tag: str, files: Mapping[str, bytes], role: Role, at: datetime) -> Role:
     """The delegated role of that name in targets.json; raises Untrusted if it does not cover the tag."""
-    targets = _read_metadata(files.get(f"{TARGETS}.json", b""), role, "targets", at)
+    targets = _signed_body(load_object(files.get(f"{TARGETS}.json", b"")), role, "targets", at)
     delegations = required_member(targets, "delegations", dict)
     for row in require_at_most(object_list(delegations, "roles"), "signers", "delegations"):
         paths = [str(path) for path in required_member(row, "paths", list)]
@@ -128,13 +125,8 @@ def _delegated_role(name: str, tag: str, files: Mapping[str, bytes], role: Role,
     raise Untrusted(f'targets.json does not delegate the tag "{tag}" to "{name}"')
 
 
-def _read_metadata(data: bytes, role: Role, kind: str, at: datetime) -> dict[str, Any]:
-    document = load_object(data)
-    _check_signed(document, role, kind, at)
-    return required_member(document, "signed", dict)
-
-
-def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime) -> None:
+def _signed_body(document: dict[str, Any], role: Role, kind: str, at: datetime) -> dict[str, Any]:
+    """What enough keys of a role have signed; raises Untrusted, Invalid."""
     body = required_member(document, "signed", dict)
     good = sum(_has_signed(document, key) for key in {key.der: key for key in role.keys}.values())
     if good < max(role.threshold, 1):
@@ -144,6 +136,7 @@ def _check_signed(document: dict[str, Any], role: Role, kind: str, at: datetime)
     end = expiry_of(required_member(body, "expires", str))
     if end <= at:
         raise Untrusted(f"{kind} expired at {format_time(end)}")
+    return body
 
 
 def _has_signed(document: dict[str, Any], key: Key) -> bool:
@@ -184,12 +177,13 @@ def _parse_key(name: str, row: dict[str, Any]) -> Key:
     return load_key(decode_base64(public, "a key"))
 
 
-def _targets(body: dict[str, Any]) -> dict[str, SignedTarget]:
+def _targets(body: dict[str, Any]) -> dict[str, tuple[int, dict[str, str]]]:
+    """What each tag stands for: the length of a manifest in bytes, and its digests by algorithm."""
     found = {}
     for name, row in required_member(body, "targets", dict).items():
         hashes = required_member(expect_type(row, dict, "targets"), "hashes", dict)
         texts = {algorithm: text for algorithm, text in hashes.items() if isinstance(text, str)}
-        found[name] = SignedTarget(hashes=texts, length=required_member(row, "length", int))
+        found[name] = required_member(row, "length", int), texts
     return found
 
 
@@ -199,15 +193,6 @@ def _matches_hashes(hashes: Mapping[str, str], manifest: bytes) -> bool:
         base64.b64encode(bytes.fromhex(Digest.of(manifest, algorithm).encoded)).decode() == text
         for algorithm, text in known.items()
     )
-
-
-def _role_type(data: bytes) -> str:
-    try:
-        document = load_object(data)
-        required_member(document, "signatures", list)
-        return str(required_member(required_member(document, "signed", dict), "_type", str))
-    except Invalid:
-        return ""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -220,12 +205,8 @@ def canonical_json(value: Any) -> bytes:
 
 def _canonical(value: Any) -> str:
     match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
+        case None | bool() | int():
+            return json.dumps(value)
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case list():

@@ -55,15 +55,13 @@ class IdentityRule:
     def _matches(self, name: ImageName, image: ImageName | None) -> bool:
         if self.kind == ANY:
             return True
-        if self.kind == EXACT_REFERENCE:
-            return _same_name(name, ImageName.parse_signed(self.reference))
-        if self.kind == EXACT_REPOSITORY:
-            return name.name == ImageName.parse_signed(self.reference).name
+        if self.kind in (EXACT_REFERENCE, EXACT_REPOSITORY):
+            image = ImageName.parse_signed(self.reference)
         if image is None:
             return False
-        if self.kind == MATCH_REPOSITORY:
+        if self.kind in (EXACT_REPOSITORY, MATCH_REPOSITORY):
             return name.name == image.name
-        if self.kind == MATCH_EXACT:
+        if self.kind in (EXACT_REFERENCE, MATCH_EXACT):
             return _same_name(name, image)
         if self.kind == AS_SIGNED and not (name.tag or name.digest):
             return name.name == image.name

@@ -212,9 +212,11 @@ class Roots:
     def _check_signer(self, leaf: x509.Certificate) -> None:
         """Raises Untrusted if the certificate does not name the required signer."""
         who = subject_name(leaf)
-        if self.identity and self.identity not in _names_in(leaf):
+        if self.identity and self.identity not in _signer_names(leaf):
             raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
-        if self.hostname and not any(_matches_host(name, self.hostname) for name in _hostnames(leaf)):
+        if self.hostname and not any(
+            _matches_host(name, self.hostname) for name in _alternative_names(leaf, x509.DNSName)
+        ):
             raise Untrusted(f'certificate of "{who}": expected one of the host "{self.hostname}"')
         if self.issuer and not _names_issuer(leaf, self.issuer):
             raise Untrusted(f'certificate of "{who}" names another identity provider: expected "{self.issuer}"')
@@ -274,7 +276,7 @@ def public_key(certificate: x509.Certificate) -> PublicKeyTypes:
 
 def subject_name(certificate: x509.Certificate) -> str:
     """The name to display: the certificate's first e-mail address or URI, or else its distinguished name."""
-    return next(iter(_names_in(certificate)), certificate.subject.rfc4514_string())
+    return next(iter(_signer_names(certificate)), certificate.subject.rfc4514_string())
 
 
 def extension_of(certificate: x509.Certificate, kind: type[T]) -> x509.Extension[T] | None:
@@ -290,24 +292,13 @@ def der_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
-def _names_in(certificate: x509.Certificate) -> list[str]:
-
-    names = _alternatives(certificate)
-    if names is None:
-        return []
-    return [*names.get_values_for_type(x509.RFC822Name), *names.get_values_for_type(x509.UniformResourceIdentifier)]
+def _signer_names(certificate: x509.Certificate) -> list[str]:
+    return _alternative_names(certificate, x509.RFC822Name, x509.UniformResourceIdentifier)
 
 
-def _hostnames(certificate: x509.Certificate) -> list[str]:
-
-    names = _alternatives(certificate)
-    return [] if names is None else names.get_values_for_type(x509.DNSName)
-
-
-def _alternatives(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
-
+def _alternative_names(certificate: x509.Certificate, *kinds: Any) -> list[str]:
     found = extension_of(certificate, x509.SubjectAlternativeName)
-    return None if found is None else found.value
+    return [] if found is None else [name for kind in kinds for name in found.value.get_values_for_type(kind)]
 
 
 def _matches_host(pattern: str, hostname: str) -> bool:

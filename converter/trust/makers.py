@@ -162,7 +162,7 @@ class PrivateKey:
         box = _COSIGN.search(data)
         try:
             if box is not None:
-                found = serialization.load_der_private_key(_unlocked(_base64(box[1]), password), None)
+                found = serialization.load_der_private_key(_unlocked(base64.b64decode(box[1]), password), None)
             else:
                 locked = b"ENCRYPTED" in data
                 found = serialization.load_pem_private_key(data, password if locked else None)
@@ -207,10 +207,6 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
     key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
     nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
     return open_box(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
-
-
-def _base64(text: bytes) -> bytes:
-    return base64.b64decode(b"".join(text.split()))
 
 
 _SIGMA = struct.unpack("<4I", b"expand 32-byte k")

@@ -46,17 +46,16 @@ class Policy:
         require_only(document, ("default", "transports"), "the policy")
         if "default" not in document:
             raise Invalid('"default" is missing in the policy')
-        transports = {}
-        for name, scopes in (optional_member(document, "transports", dict) or {}).items():
+        with within("default"):
+            list(parse_requirements(document["default"], lambda _: b""))
+        transports = optional_member(document, "transports", dict) or {}
+        for name, scopes in transports.items():
             with within(name):
-                transports[name] = expect_type(scopes, dict)
-                for scope in transports[name]:
+                for scope, rows in expect_type(scopes, dict).items():
                     _check_scope(name, scope)
-        policy = cls(default=document["default"], transports=transports)
-        for where, rows in policy._lists():
-            with within(where):
-                list(parse_requirements(rows, lambda _: b""))
-        return policy
+                    with within(scope or "all"):
+                        list(parse_requirements(rows, lambda _: b""))
+        return cls(default=document["default"], transports=transports)
 
     def scope(self, transport: str, scopes: Iterator[str]) -> str | None:
         """The first of ``scopes``, most specific first, that has requirements; None if only the default applies."""
@@ -68,12 +67,6 @@ class Policy:
         scope = self.scope(transport, scopes)
         rows = self.default if scope is None else self.transports[transport][scope]
         return tuple(parse_requirements(rows, read))
-
-    def _lists(self) -> Iterator[tuple[str, Any]]:
-        yield "default", self.default
-        for transport, scopes in self.transports.items():
-            for scope, rows in scopes.items():
-                yield f"{transport} > {scope or 'all'}", rows
 
 
 def scopes_of(name: ImageName) -> Iterator[str]:

@@ -54,7 +54,7 @@ def time_logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) 
         require_only(document, ("SignedEntryTimestamp", "Payload"), "it")
         payload = required_member(document, "Payload", dict)
         promise = required_member(document, "SignedEntryTimestamp", str)
-        return _check_time_logged(_signed_payload(payload, promise, trusted), what, trusted)
+        return _checked_time(payload, promise, what, trusted)
 
 
 def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
@@ -64,7 +64,7 @@ def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Tr
     for row in require_at_most(rows, "signers", "entries of logs"):
         try:
             with within("entry of Rekor"):
-                return _check_time_logged(_of_bundle(row, trusted), what, trusted)
+                return _checked_time(*_of_bundle(row), what, trusted)
         except (Untrusted, Invalid) as error:
             problem = error
     raise problem or Untrusted("the bundle has no entry of Rekor")
@@ -75,8 +75,8 @@ def note_without_log(found: bool, trusted: Trusted) -> str:
     return "the entry of Rekor is not checked (--rekor-key)" if found and not trusted.logs else ""
 
 
-def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
-    """The signed payload of a row, in which numbers are strings (protobuf's JSON)."""
+def _of_bundle(row: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The payload of a row, in which numbers are strings (protobuf's JSON), and the log's signature."""
     promise = required_member(required_member(row, "inclusionPromise", dict), "signedEntryTimestamp", str)
     payload = {
         "body": required_member(row, "canonicalizedBody", str),
@@ -86,7 +86,7 @@ def _of_bundle(row: dict[str, Any], trusted: Trusted) -> dict[str, Any]:
             required_member(required_member(row, "logId", dict), "keyId", str), "the log's ID"
         ).hex(),
     }
-    return _signed_payload(payload, promise, trusted)
+    return payload, promise
 
 
 def _whole_number(row: dict[str, Any], name: str) -> int:
@@ -96,17 +96,8 @@ def _whole_number(row: dict[str, Any], name: str) -> int:
     return int(text)
 
 
-def _check_time_logged(payload: dict[str, Any], what: Logged, trusted: Trusted) -> datetime:
-    """The time of an entry, once it is checked to be about the signature."""
-    _check_entry(load_object(decode_base64(payload["body"], "the body")), what)
-    time = payload["integratedTime"]
-    if time > trusted.at.timestamp():
-        raise Untrusted(f"was made {time} seconds after 1970, which is after {format_time(trusted.at)}")
-    return datetime.fromtimestamp(time, UTC)
-
-
-def _signed_payload(payload: dict[str, Any], promise: str, trusted: Trusted) -> dict[str, Any]:
-    """The payload, once its types and the log's signature are checked."""
+def _checked_time(payload: dict[str, Any], promise: str, what: Logged, trusted: Trusted) -> datetime:
+    """The time of an entry whose types and log's signature are good, and which is about the signature."""
     require_only(payload, _MEMBERS, "Payload")
     for name, kind in _MEMBERS.items():
         found: Any = required_member(payload, name, kind)
@@ -116,7 +107,11 @@ def _signed_payload(payload: dict[str, Any], promise: str, trusted: Trusted) -> 
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if not any(signature_matches(key, raw, canonical) for key in trusted.logs):
         raise Untrusted("is not signed by a trusted log")
-    return payload
+    _check_entry(load_object(decode_base64(payload["body"], "the body")), what)
+    time = payload["integratedTime"]
+    if time > trusted.at.timestamp():
+        raise Untrusted(f"was made {time} seconds after 1970, which is after {format_time(trusted.at)}")
+    return datetime.fromtimestamp(time, UTC)
 
 
 def _check_entry(body: dict[str, Any], what: Logged) -> None:

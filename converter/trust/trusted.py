@@ -66,15 +66,13 @@ class Trusted:
 
     def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
-        if not self.roots:
-            raise Unchecked(f'no root was given for the certificate of "{subject_name(leaf)}" (--certificate-chain)')
-        problem: Untrusted | None = None
+        name = subject_name(leaf)
+        problem: Untrusted = Unchecked(f'no root was given for the certificate of "{name}" (--certificate-chain)')
         for one in self.roots:
             try:
                 return Key(one.check(leaf, sent, self.at), one.source)
             except Untrusted as error:
                 problem = error
-        assert problem is not None
         raise problem
 
     def check_digest(self, found: Subject, digest: Digest) -> None:
