@@ -41,6 +41,9 @@ class ClosedOnExit(ABC):
         """Release what it holds."""
 
 
+_ZEROS = bytes(64 * KIB)
+
+
 @frozen(kw_only=False)
 class RereadableBlocks:
     """Blocks that can be read again from their start, as a registry that loses an upload requires.
@@ -135,6 +138,19 @@ def _resumed(parts: list[Block], source: Iterator[Block]) -> Iterator[Block]:
         while parts:
             yield parts.pop(0)
         yield from rest
+
+
+def zeros(size: int) -> Iterator[bytes]:
+    """As many NULs."""
+    while size > 0:
+        yield _ZEROS[:size]
+        size -= len(_ZEROS)
+
+
+def beginning(blocks: Blocks, size: int) -> bytes:
+    """The first ``size`` bytes, fewer if the stream is shorter, which is then closed."""
+    with closing(blocks) as source:
+        return peek(source, size)[0]
 
 
 def skip_bytes(blocks: Blocks, count: int) -> Iterator[Block]:

@@ -62,7 +62,7 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
         return gzip_member(blocks, deflater(level), workers)
     if compression.codec == "zstd":
         return _zstd(blocks, level, workers)
-    return _unchanged(blocks)
+    return iter(blocks)
 
 
 def pack_small(blocks: Blocks) -> Iterator[Block]:
@@ -101,11 +101,6 @@ def packing_engine(compression: Compression) -> str:
 
         return f"zlib-ng {zlib_ng.ZLIBNG_RUNTIME_VERSION} level {level} block {BLOCK}"
     return ""
-
-
-def _unchanged(blocks: Blocks) -> Iterator[Block]:
-    with closing(blocks) as source:
-        yield from source
 
 
 def gzip_member(blocks: Blocks, deflate: Callable[[Block], bytes], workers: Workers) -> Iterator[Block]:

@@ -64,17 +64,9 @@ def _decompressed(blocks: Blocks, codec: str, limits: Limits) -> Iterator[Block]
             yield from _bounded(source, None, limits)
             return
         compressed = CompressedInput(codec, source)
-        yield from _bounded(_unpacked(compressed, codec, limits), compressed, limits)
+        yield from _bounded(join_blocks(_UNPACKERS[codec](compressed, limits)), compressed, limits)
         if not compressed.count:
             raise compressed.truncated()
-
-
-def _unpacked(compressed: CompressedInput, codec: str, limits: Limits) -> Iterator[Block]:
-    if codec == "gzip":
-        return _gunzip(compressed)
-    if codec == "zstd":
-        return join_blocks(_unzstd(compressed, limits))
-    return join_blocks(_bunzip2(compressed) if codec == "bzip2" else _unxz(compressed, limits))
 
 
 def _bounded(blocks: Iterator[Block], compressed: CompressedInput | None, limits: Limits) -> Iterator[Block]:
@@ -90,7 +82,7 @@ def _bounded(blocks: Iterator[Block], compressed: CompressedInput | None, limits
         yield block
 
 
-def _gunzip(compressed: CompressedInput) -> Iterator[Block]:
+def _gunzip(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
     from zlib import error as zlib_error
 
     from isal import igzip
@@ -112,7 +104,7 @@ def _gunzip(compressed: CompressedInput) -> Iterator[Block]:
         yield data
 
 
-def _bunzip2(compressed: CompressedInput) -> Iterator[bytes]:
+def _bunzip2(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
     import bz2
 
     return _streams(compressed, bz2.BZ2Decompressor, OSError, 0)
@@ -221,6 +213,9 @@ def _skip(compressed: CompressedInput, size: int) -> None:
         if not taken:
             raise compressed.truncated()
         size -= taken
+
+
+_UNPACKERS = {"gzip": _gunzip, "bzip2": _bunzip2, "xz": _unxz, "zstd": _unzstd}
 
 
 class CompressedInput:

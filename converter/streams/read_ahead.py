@@ -96,7 +96,7 @@ class _Channel:
     """A bounded queue between two threads. Either end may stop first: the reader leaves, the writer finishes."""
 
     def __init__(self, depth: int) -> None:
-        self._blocks: SimpleQueue[Block | _End] = SimpleQueue()
+        self._blocks: SimpleQueue[Block | BaseException | None] = SimpleQueue()
         self._room: SimpleQueue[None] = SimpleQueue()
         self._left = False
         for _ in range(depth):
@@ -112,17 +112,15 @@ class _Channel:
         return True
 
     def finish(self, error: BaseException | None) -> None:
-        self._blocks.put(_End(error))
+        """Mark the end, after the last block."""
+        self._blocks.put(error)
 
     def received(self) -> Iterator[Block]:
         """The blocks until the writer finishes; raises the error it finished with."""
-        while True:
-            block = self._blocks.get()
-            if isinstance(block, _End):
-                if block.error is None:
-                    return
+        while (block := self._blocks.get()) is not None:
+            if isinstance(block, BaseException):
                 try:
-                    raise block.error
+                    raise block
                 finally:
                     del block  # otherwise the error would hold this frame, and this frame the error
             self._room.put(None)
@@ -133,13 +131,6 @@ class _Channel:
         """Take no more blocks; a writer waiting for room is released at once."""
         self._left = True
         self._room.put(None)
-
-
-class _End:
-    """Marks the end, after the last block."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
 
 
 def _pump(blocks: Blocks, channel: _Channel) -> None:

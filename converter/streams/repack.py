@@ -22,7 +22,17 @@ from typing import Any
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB
-from converter.streams.blocks import BLOCK, Block, Blocks, closing, peek, reblock, trailing_zeros
+from converter.streams.blocks import (
+    BLOCK,
+    Block,
+    Blocks,
+    beginning,
+    closing,
+    read_blocks,
+    reblock,
+    skip_bytes,
+    trailing_zeros,
+)
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
 from converter.streams.decompress import decompress
 from converter.streams.detect import HEAD, detect_codec
@@ -36,8 +46,8 @@ TRIAL_SIZE = 1 * MIB
 """Plain bytes that each compressor is tried on before one gets the whole."""
 
 HEADER_MOST = 64 * KIB
-PROGRAM_BLOCK = 128 * KIB
-"""The most bytes in a block of gzip's output."""
+PROGRAM_HEADER, PROGRAM_TRAILER, PROGRAM_BLOCK = 10, 8, 128 * KIB
+"""Bytes in a header of gzip's that has no name, after the last block, and, at most, in a block of its output."""
 
 PIGZ_BLOCK, PIGZ_DICTIONARY = 128 * KIB, 32 * KIB
 """pigz 2.8 with zlib packs each block on its own, with the last bytes before it as dictionary."""
@@ -103,8 +113,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
 
     ``packed`` opens the stream; it is read several times.
     """
-    head, whole = peek(packed(), HEADER_MOST + TRIAL_SIZE)
-    _close(whole)
+    head = beginning(packed(), HEADER_MOST + TRIAL_SIZE)
     codec = detect_codec(head[:HEAD])
     if codec == "none":
         return Packing(by=PLAIN).text()
@@ -114,8 +123,7 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
     def plain() -> Iterator[Block]:
         return decompress(packed(), codec)
 
-    sample, rest = peek(plain(), TRIAL_SIZE)
-    _close(rest)
+    sample = beginning(plain(), TRIAL_SIZE)
     for candidate in _candidate_packings(codec, head):
         if _may_begin_with(candidate, sample, head):
             zeros = trailing_zeros(repack(plain(), candidate, workers), packed())
@@ -126,14 +134,21 @@ def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | Non
 
 def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
     """The packed stream of these plain bytes. Raises Unsupported if the program that packed it is not installed."""
-    yield from _pack(blocks, packing, workers)
+    with closing(blocks) as source:
+        if packing.by in (OWN, FORMER):
+            made_by = deflater if packing.by == OWN else _former_deflater
+            yield from gzip_member(source, made_by(packing.level), workers)
+        elif packing.by == ZLIB:
+            yield from framed(source, lambda plain: _by_library(plain, packing), packing.header)
+        elif packing.by == PIGZ:
+            deflate = pigz_deflater(packing.level)
+            yield from framed(source, lambda plain: workers.ordered(deflate, pigz_blocks(plain)), packing.header)
+        elif packing.by == PROGRAM:
+            yield from _by_program(source, packing)
+        else:
+            yield from source if packing.by == PLAIN else _by_library(source, packing)
     if packing.zeros:
         yield bytes(packing.zeros)
-
-
-def _close(blocks: Iterator[Block]) -> None:
-    with closing(blocks):
-        return
 
 
 def _candidate_packings(codec: str, head: bytes) -> Iterator[Packing]:
@@ -186,7 +201,7 @@ def _may_begin_with(packing: Packing, sample: bytes, head: bytes) -> bool:
     elif packing.by == PROGRAM:
         done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
         # Its last block depends on where the data end, so it is not compared.
-        made = packing.header + _gzip_body(done.stdout)[:-PROGRAM_BLOCK]
+        made = packing.header + done.stdout[PROGRAM_HEADER : -PROGRAM_TRAILER - PROGRAM_BLOCK]
     else:
         made = packing.header + _packer(packing).compress(sample)
     size = min(len(made), len(head))
@@ -205,18 +220,6 @@ def _packer(packing: Packing) -> zlib._Compress | bz2.BZ2Compressor | lzma.LZMAC
         raise Invalid(f"packing: unknown check of xz: {packing.check}") from None
 
 
-def _pack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block]:
-    if packing.by == OWN:
-        yield from gzip_member(blocks, deflater(packing.level), workers)
-    elif packing.by == FORMER:
-        yield from gzip_member(blocks, _former_deflater(packing.level), workers)
-    elif packing.by in (ZLIB, PIGZ, PROGRAM):
-        yield from framed(blocks, lambda source: _deflated(source, packing, workers), packing.header)
-    else:
-        with closing(blocks) as source:
-            yield from source if packing.by == PLAIN else _by_library(source, packing)
-
-
 def _former_deflater(level: int) -> Callable[[Block], bytes]:
     """A block as isal packs it at nearly every address: what two of three live compressors give."""
     if level > ISAL_MOST:
@@ -232,15 +235,6 @@ def _former_deflater(level: int) -> Callable[[Block], bytes]:
         return three.compress(block) + three.flush(Z_SYNC_FLUSH)
 
     return by_isal
-
-
-def _deflated(blocks: Iterator[Block], packing: Packing, workers: Workers) -> Iterator[Block]:
-    """The body of a gzip member."""
-    if packing.by == PROGRAM:
-        return _by_program(blocks, packing)
-    if packing.by == PIGZ:
-        return workers.ordered(pigz_deflater(packing.level), pigz_blocks(blocks))
-    return _by_library(blocks, packing)
 
 
 def pigz_blocks(blocks: Blocks) -> Iterator[Piece]:
@@ -301,13 +295,8 @@ def _program(packing: Packing) -> list[str]:
     return [program, "-n", "-c", f"-{packing.level}"]
 
 
-def _gzip_body(data: bytes) -> bytes:
-    """Without the ten bytes of a header that has no name, and the eight after the last block."""
-    return data[10:-8]
-
-
 def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
-    """The program's output, its input fed by a separate thread; an error of the source is raised at the end."""
+    """The program's output under another header; its input is fed by a thread, whose error is raised at the end."""
     with subprocess.Popen(_program(packing), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -324,12 +313,8 @@ def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
         feeder = Thread(target=copy_context().run, args=(feed,), name="gzip", daemon=True)
         feeder.start()
         try:
-            process.stdout.read(10)
-            tail = b""
-            while data := process.stdout.read(BLOCK):
-                tail += data
-                yield tail[:-8]
-                tail = tail[-8:]
+            yield packing.header
+            yield from skip_bytes(read_blocks(process.stdout), PROGRAM_HEADER)
         finally:
             process.kill()
             feeder.join()

@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 
-from converter.errors import Unsupported, within
+from converter.errors import within
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams.blocks import Block, join_blocks
-from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths, is_whiteout, whiteout
+from converter.streams.tar.changesets import (
+    NO_LAYER,
+    EffectiveEntries,
+    HiddenPaths,
+    is_whiteout,
+    require_skippable,
+    whiteout,
+)
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import (
     DIR,
@@ -21,7 +28,6 @@ from converter.streams.tar.fields import (
     Budget,
     clean_name,
     parent_name,
-    quoted_name,
     require_contained,
 )
 from converter.streams.tar.headers import add_prefix, merge_globals
@@ -136,7 +142,7 @@ class _Squash:
                 path, kind = entry.name, entry.type
                 directory = kind == DIR
                 if kind not in FILES:
-                    _require_skippable(entry)
+                    require_skippable(entry)
                     continue
                 if b".." in path:
                     require_contained(path)
@@ -206,12 +212,6 @@ def _own_blocks(entry: Entry) -> bytes:
         return entry.own
     records = {key: value for key, value in extra.pax.items() if key != b"comment"}
     return merge_globals(entry.own, records) if records else entry.own
-
-
-def _require_skippable(entry: Entry) -> None:
-    """Ignore GNU records that are not files (volume labels, old lists of long names); else raise Unsupported."""
-    if entry.type not in {b"V", b"N"}:
-        raise Unsupported(f"entry {quoted_name(entry.name)}: unsupported type {quoted_name(entry.type)}")
 
 
 @frozen(kw_only=False)

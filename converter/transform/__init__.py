@@ -18,7 +18,7 @@ from converter.model.image import History, Image, Index, Item, each_image
 from converter.model.settings import Settings
 from converter.plan import Node
 from converter.ports import Finder, Writer
-from converter.streams.blocks import closing, peek
+from converter.streams.blocks import beginning
 
 Edit = Callable[[Item], Item]
 
@@ -134,8 +134,7 @@ def relabel_layer(layer: Layer) -> Layer:
         return layer
     from converter.streams.detect import HEAD, detect_codec
 
-    with closing(content.raw()) as blocks:
-        codec = detect_codec(peek(blocks, HEAD)[0])
+    codec = detect_codec(beginning(content.raw(), HEAD))
     if codec is None or codec in ("openpgp", codec_of(content)):
         return layer
     label = layer_type(content.descriptor.media_type, codec)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from converter.errors import Invalid, LimitExceeded
+from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.frozen import frozen
+from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import Budget, parent_name, quoted_name
 
 PREFIX = b".wh."
@@ -70,6 +71,12 @@ def is_whiteout(path: bytes, removed: Callable[[bytes], object], emptied: Callab
     elif isinstance(mark, Empties):
         emptied(mark.directory)
     return mark is not None
+
+
+def require_skippable(entry: Entry) -> None:
+    """Pass over GNU records that are not files (volume labels, old lists of names); raise Unsupported for others."""
+    if entry.type not in {b"V", b"N"}:
+        raise Unsupported(f"entry {quoted_name(entry.name)}: unsupported type {quoted_name(entry.type)}")
 
 
 MOST_SPENT = 50_000_000

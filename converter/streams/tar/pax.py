@@ -60,7 +60,12 @@ def parse_records(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     found = record_pairs(data)
     records = dict(found)
     if len(data) > limits.xattr:
-        _check_attributes(found, limits)
+        for key, value in found:
+            if len(value) > limits.xattr and key.startswith(XATTR):
+                raise LimitExceeded(
+                    f"extended attribute {quoted_name(key)} has {len(value)} bytes: "
+                    f"at most {limits.xattr} are allowed (limit: xattr)"
+                )
     if b"GNU.sparse.offset" in records:
         records[b"GNU.sparse.map"] = b",".join(value for key, value in found if key in SPARSE_PAIR)
     return records
@@ -91,15 +96,6 @@ def check_records(records: Mapping[bytes, bytes], kind: bytes) -> None:
     sizes = {records[key] for key in (b"GNU.sparse.size", b"GNU.sparse.realsize") if records.get(key)}
     if len(sizes) > 1:
         raise Invalid(f"sparse file: its PAX records state two sizes, {' and '.join(map(quoted_name, sorted(sizes)))}")
-
-
-def _check_attributes(found: list[tuple[bytes, bytes]], limits: Limits) -> None:
-    for key, value in found:
-        if len(value) > limits.xattr and key.startswith(XATTR):
-            raise LimitExceeded(
-                f"extended attribute {quoted_name(key)} has {len(value)} bytes: "
-                f"at most {limits.xattr} are allowed (limit: xattr)"
-            )
 
 
 def format_record(key: bytes, value: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
 from converter.model.limits import GIB, KIB, current_limits
-from converter.streams.blocks import Block, Blocks
+from converter.streams.blocks import Block, Blocks, zeros
 
 LONGEST = 512 * KIB
 """Characters of a recipe, at most. An ACI that would need more cannot be recreated bit for bit."""
@@ -37,23 +37,20 @@ class Ending:
     @classmethod
     def measured(cls, missing: int, blocks: Blocks) -> Ending:
         """Read the end of an archive; of garbage, at most ``LONGEST`` bytes are kept, more than a recipe can hold."""
-        zeros, tail = 0, b""
+        count, tail = 0, b""
         for block in blocks:
             if tail:
                 tail += bytes(block[: LONGEST - len(tail)])
                 continue
             data = bytes(block)
             rest = data.lstrip(b"\0")
-            zeros += len(data) - len(rest)
+            count += len(data) - len(rest)
             tail = rest[:LONGEST]
-        return cls(missing=missing, zeros=zeros, tail=tail)
+        return cls(missing=missing, zeros=count, tail=tail)
 
     def blocks(self) -> Iterator[Block]:
         """What follows the last entry."""
-        left = self.zeros
-        while left > 0:
-            yield bytes(min(left, 65536))
-            left -= 65536
+        yield from zeros(self.zeros)
         if self.tail:
             yield self.tail
 

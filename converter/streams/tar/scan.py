@@ -251,16 +251,13 @@ class Scanner:
                     raise Invalid(f"entry {quoted_name(name)} has the negative size {size}")
                 left -= 1
                 room -= len(name)
-                if left < 0 or room < 0:
-                    raise self._full(entries=left < 0)
+                if left < 0:
+                    raise LimitExceeded(f"archive: more than {limits.entries} entries (limit: entries)")
+                if room < 0:
+                    raise too_many_names(limits)
                 entry = Entry(cursor, name, kind, size, head, extra)
                 cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
                 yield entry
         finally:  # what was read of a damaged archive counts, too
             self._budget.entries = limits.entries - max(left, 0)
             self._budget.names += unused - room
-
-    def _full(self, *, entries: bool) -> LimitExceeded:
-        if not entries:
-            return too_many_names(self._limits)
-        return LimitExceeded(f"archive: more than {self._limits.entries} entries (limit: entries)")

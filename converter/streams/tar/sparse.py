@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import KIB, current_limits
-from converter.streams.blocks import Block, Blocks
+from converter.model.limits import current_limits
+from converter.streams.blocks import Block, Blocks, zeros
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import SIZE, parse_number, quoted_name
 
 Region = tuple[int, int]
 """Offset and length of a piece of data; everything else is a hole."""
-
-_ZEROS = bytes(64 * KIB)
 
 
 def real_size(entry: Entry) -> int:
@@ -45,10 +43,10 @@ def expand_sparse(entry: Entry, most: int) -> Iterator[Block]:
         )
     position = 0
     for offset, length in regions:
-        yield from _zeros(offset - position)
+        yield from zeros(offset - position)
         yield from data.views(length)
         position = offset + length
-    yield from _zeros(size - position)
+    yield from zeros(size - position)
 
 
 def data_regions(entry: Entry) -> Iterator[tuple[int, Block]]:
@@ -120,12 +118,6 @@ def _check_regions(entry: Entry, regions: list[Region], size: int, data: Cursor)
     if total != there:
         raise Invalid(f"sparse file {quoted_name(entry.name)} has {there} bytes of data: its map says {total}")
     return regions
-
-
-def _zeros(size: int) -> Iterator[bytes]:
-    while size > 0:
-        yield _ZEROS[:size]
-        size -= len(_ZEROS)
 
 
 def file_content(entry: Entry, most: int) -> Blocks:

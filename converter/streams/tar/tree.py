@@ -10,9 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 
-from converter.errors import Invalid, Unsupported, within
+from converter.errors import Invalid, within
 from converter.model.content import Open
-from converter.streams.tar.changesets import is_whiteout
+from converter.streams.tar.changesets import is_whiteout, require_skippable
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK, Budget, clean_name, quoted_name, require_contained
 from converter.streams.tar.listing import MOST_NAMES, Records, Row, TreeListing, encode_node, with_length
@@ -118,8 +118,7 @@ class _State:
         for entry in source:
             path = require_contained(entry.name)
             if entry.type not in FILES:
-                if entry.type not in {b"V", b"N"}:
-                    raise Unsupported(f"entry {quoted_name(path)}: unsupported type {quoted_name(entry.type)}")
+                require_skippable(entry)
             elif b".wh." in path and is_whiteout(path, hidden.add, lambda directory: hidden.add(directory + b"/")):
                 continue
             elif entry.type == LINK:
