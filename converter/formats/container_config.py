@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from typing import Any, TypeVar
 
 from converter.model.descriptor import Digest, platform_from_json, platform_to_json
@@ -103,10 +103,24 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
 
     ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
     """
-    document = _merge(_skeleton(), unknown_members(image)) if original is None else _as_known(load_object(original))
-    changed = _patch(document, from_json(document), image, diff_ids)
-    if original is not None and not changed:
+    if original is None:
+        blank = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+        document = {**blank, **unknown_members(image)}
+    else:
+        document = _as_known(load_object(original))
+    before = from_json(document)
+    wanted = replace(
+        before,
+        platform=image.platform,
+        config=image.config,
+        history=image.history,
+        created=image.created,
+        author=image.author,
+        diff_ids=diff_ids,
+    )
+    if original is not None and wanted == before:
         return original
+    _patch(document, before, wanted)
     return _as_pulled(document) if original is None and image.kept(Schema1) is not None else dump_json(document)
 
 
@@ -134,49 +148,25 @@ def _as_pulled(document: Mapping[str, Any]) -> bytes:
     return re.sub("[<>&\u2028\u2029]", lambda mark: f"\\u{ord(mark[0]):04x}", text).encode()
 
 
-def _skeleton() -> dict[str, Any]:
-    return {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
-
-
-def _merge(document: dict[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-    for key, value in rest.items():
-        if key == "config" and isinstance(value, dict):
-            document["config"] = document["config"] | value
-        else:
-            document[key] = value
-    return document
-
-
-def _patch(document: dict[str, Any], before: ContainerConfig, image: Image, diff_ids: tuple[Digest, ...]) -> bool:
-    """Write into the document what differs from its previous state; returns whether anything did."""
-    changed = False
-    if before.platform != image.platform:
+def _patch(document: dict[str, Any], before: ContainerConfig, after: ContainerConfig) -> None:
+    """Write into the document what differs from its previous state."""
+    if before.platform != after.platform:
         for key in _PLATFORM:
             document.pop(key, None)
-        document |= platform_to_json(image.platform)
-        changed = True
-    for key, was, value in (("created", before.created, image.created), ("author", before.author, image.author)):
+        document |= platform_to_json(after.platform)
+    for key, was, value in (("created", before.created, after.created), ("author", before.author, after.author)):
         if was != value:
             _set(document, key, value or None)
-            changed = True
-    if before.config != image.config:
+    if before.config != after.config:
         run = document["config"] = dict(document.get("config") or {})
-        _patch_run(run, before.config, image.config)
-        changed = True
-    if before.diff_ids != diff_ids:
-        document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in diff_ids]}
-        changed = True
-    if before.history != image.history:
-        _set(document, "history", [history_json(step) for step in image.history] or None)
-        changed = True
-    return changed
-
-
-def _patch_run(run: dict[str, Any], before: RunConfig, after: RunConfig) -> None:
-    was = _run_json(before)
-    for key, value in _run_json(after).items():
-        if value != was[key]:
-            _set(run, key, value)
+        had = _run_json(before.config)
+        for key, value in _run_json(after.config).items():
+            if value != had[key]:
+                _set(run, key, value)
+    if before.diff_ids != after.diff_ids:
+        document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in after.diff_ids]}
+    if before.history != after.history:
+        _set(document, "history", [history_json(step) for step in after.history] or None)
 
 
 def _run_json(config: RunConfig) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.errors import Unsupported
-from converter.formats import index, manifest
+from converter.formats import manifest
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, losses_elsewhere
@@ -29,7 +29,7 @@ DIALECT = manifest.Dialect(
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or a list without the manifests it names."""
     if root.descriptor.media_type == types.DOCKER_LIST:
-        return index.decode(root, name, "docker-manifest-list")
+        return manifest.decode_index(root, name, "docker-manifest-list")
     return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
 
 
@@ -44,8 +44,11 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
         raise Unsupported(f"a Docker manifest cannot hold {item}: add --to oci")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts, settings.compress)
-    kept = item if index.was_read_as(item, name) else replace(item, entries=tuple(_images(item)))
-    return index.encode(kept, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
+    if item.original is None or item.original.format != name:
+        item = replace(item, entries=tuple(one for one in _flat(item) if not isinstance(one.item, Artifact)))
+    return manifest.encode_index(
+        item, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings))
+    )
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
@@ -75,10 +78,6 @@ def _index_losses(item: Index) -> Iterator[Loss]:
             if loss.field not in seen:
                 seen.add(loss.field)
                 yield Loss(field=f"manifests.{loss.field}", reason=loss.reason)
-
-
-def _images(item: Index) -> Iterator[IndexEntry]:
-    return (entry for entry in _flat(item) if not isinstance(entry.item, Artifact))
 
 
 def _flat(item: Index) -> Iterator[IndexEntry]:

@@ -84,7 +84,12 @@ def decode(root: Known, fetch: Fetch) -> Image:
             architecture=read.platform.architecture or member_or_empty(document, "architecture", str) or "amd64",
         ),
         config=read.config,
-        layers=tuple(Layer(content=fetch(_descriptor(step))) for step in steps if not step.throwaway),
+        # Schema 1 states no sizes, and every blob of its time was gzip; only the bytes say what a blob really is.
+        layers=tuple(
+            Layer(content=fetch(Descriptor(media_type=types.DOCKER_LAYER_GZIP, digest=step.digest, size=-1)))
+            for step in steps
+            if not step.throwaway
+        ),
         history=tuple(_history(step) for step in steps),
         created=read.created,
         author=read.author,
@@ -107,9 +112,10 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -
     }
     blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known_bytes(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
     data = item.original.manifest.read()
-    if settings.compress not in (None, KEEP, GZIP) or not _is_unchanged(
-        item, decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known_bytes(b"", "")))
-    ):
+    read = decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known_bytes(b"", "")))
+    # A name given to the image since it was read does not count.
+    unchanged = replace(item, foreign=read.foreign, notes=read.notes, original=read.original) == read
+    if settings.compress not in (None, KEEP, GZIP) or not unchanged:
         raise Unsupported("cannot write a schema 1 manifest for a changed image: add --to docker or --to oci")
     media_type = item.original.manifest.descriptor.media_type
     if accepts and media_type not in accepts:
@@ -139,7 +145,8 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     steps = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
-            step = Schema1Step(digest=_blob(layer), compatibility=_compatibility(row))
+            digest = Digest.parse(required_member(expect_type(layer, dict), "blobSum", str))
+            step = Schema1Step(digest=digest, compatibility=_compatibility(row))
             if not _ID.fullmatch(step.id):
                 raise Invalid(f'invalid id "{step.id[:80]}": expected 64 lower-case hex digits')
         steps.append(step)
@@ -160,20 +167,6 @@ def _step_chain(steps: Sequence[Schema1Step]) -> list[Schema1Step]:
             raise Invalid(f"layer {step.id} occurs more than once in the chain")
         seen.add(step.id)
     return chain
-
-
-def _is_unchanged(item: Image, read: Image) -> bool:
-    """Whether an image still matches what was read; a name given to it since does not count."""
-    return replace(item, foreign=read.foreign, notes=read.notes, original=read.original) == read
-
-
-def _descriptor(step: Schema1Step) -> Descriptor:
-    # Schema 1 states no sizes, and every blob of its time was gzip; only the bytes say what a blob really is.
-    return Descriptor(media_type=types.DOCKER_LAYER_GZIP, digest=step.digest, size=-1)
-
-
-def _blob(layer: Any) -> Digest:
-    return Digest.parse(required_member(expect_type(layer, dict), "blobSum", str))
 
 
 def _compatibility(row: Any) -> dict[str, Any]:

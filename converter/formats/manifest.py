@@ -1,12 +1,14 @@
-"""The manifest that Docker and OCI share: a configuration and layers by digest, under two sets of media types.
+"""The manifest and the index that Docker and OCI share, under two sets of media types.
 
-Encoding starts from the document an image was read from and writes into it what differs. If nothing does, the bytes are
-those that were read (image-spec 1.1.1, manifest.md; distribution, image manifest version 2 schema 2).
+A manifest names a configuration and layers by digest, an index other manifests. Encoding starts from the document that
+was read and writes into it what differs. If nothing does, the bytes are those that were read (image-spec 1.1.1,
+manifest.md, image-index.md; distribution, image manifest version 2 schema 2). An index names only what is present: an
+entry that was left out is left out of the document too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
@@ -15,10 +17,10 @@ from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Image, Loss, Original
+from converter.model.image import REFERENCE, Artifact, Image, Index, IndexEntry, Item, Loss, Original
 from converter.model.limits import current_limits
 from converter.model.media_types import CODECS, LAYER, LAYER_TYPES
 from converter.model.reference import RECIPE
@@ -75,7 +77,13 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         or (format_name == "oci" and config.digest == _EMPTY)
         or any(layer.media_type not in LAYER_TYPES for layer in layers)
     ):
-        return _decode_artifact(document, root, (config, *layers), fetch, format_name)
+        subject = document.get("subject")
+        return Artifact(
+            original=Original(format=format_name, manifest=root),
+            blobs=tuple(map(fetch, (config, *layers))),
+            subject=Descriptor.from_json(subject).digest if subject else None,
+            artifact_type=document.get("artifactType") or config.media_type,
+        )
     stored = fetch(config).pinned()
     with within("config"):
         read = container_config.from_json(read_document(stored, config_kind))
@@ -170,18 +178,6 @@ def algorithm_of(original: Original | None, dialect: str) -> str:
 def _descriptor(value: Any, number: int) -> Descriptor:
     with within(f"layer[{number}]"):
         return Descriptor.from_json(value)
-
-
-def _decode_artifact(
-    document: Mapping[str, Any], root: Known, blobs: Sequence[Descriptor], fetch: Fetch, format_name: str
-) -> Artifact:
-    subject = document.get("subject")
-    return Artifact(
-        original=Original(format=format_name, manifest=root),
-        blobs=tuple(fetch(blob) for blob in blobs),
-        subject=Descriptor.from_json(subject).digest if subject else None,
-        artifact_type=document.get("artifactType") or blobs[0].media_type,
-    )
 
 
 def choose_compression(layer: Layer, asked: Compression | None, *, unpacked: bool, taken: bool) -> Layer:
@@ -280,10 +276,19 @@ class _Manifest:
 
     def __call__(self, made: tuple[Made, ...], /) -> bytes:
         rows = iter(made[1:])
-        descriptors = [
-            _layer_descriptor(layer, None if layer.absent else next(rows), self.dialect) for layer in self.layers
-        ]
-        return _render_manifest(self.image, made[0].descriptor, descriptors, self.dialect)
+        layers = [_layer_descriptor(layer, None if layer.absent else next(rows), self.dialect) for layer in self.layers]
+        image, dialect = self.image, self.dialect
+        before = written_by(image.original, dialect.name)
+        document: dict[str, Any] = dict(before) if before else {"schemaVersion": 2, "mediaType": dialect.manifest}
+        document["config"] = row_json(made[0].descriptor, document.get("config"))
+        old = document.get("layers") or []
+        listed = [row_json(layer, old[number] if number < len(old) else None) for number, layer in enumerate(layers)]
+        if listed != old or before is None:  # an image from scratch may have a null, which stays
+            document["layers"] = listed
+        set_annotations(document, {} if dialect.bare else image.annotations)
+        if document == before and image.original is not None:
+            return image.original.manifest.read()
+        return dump_json(document)
 
 
 @frozen(kw_only=False)
@@ -330,39 +335,17 @@ def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Desc
         row = layer.content.descriptor
         row = replace(row, media_type=_media_type(layer, dialect) or row.media_type, annotations=layer.annotations)
     else:
-        row = replace(_made_layer(made).descriptor, annotations=_still_true(layer.annotations))
+        assert made is not None, "a layer that is to be made is there"
+        true = {key: value for key, value in layer.annotations.items() if not key.startswith(_COMPRESSED_CONTENT)}
+        row = replace(made.descriptor, annotations=true)
     if made is not None and made.facts.recipe:
         row = replace(row, annotations={**row.annotations, RECIPE: made.facts.recipe})
     return bare_descriptor(row) if dialect.bare else row
 
 
-def _made_layer(made: Made | None) -> Made:
-    if made is None:
-        raise Unsupported("a layer was not made yet, so its digest is not known")
-    return made
-
-
-def _still_true(annotations: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in annotations.items() if not key.startswith(_COMPRESSED_CONTENT)}
-
-
 def bare_descriptor(row: Descriptor) -> Descriptor:
     """A descriptor as Docker has it: no annotations, no artifact type, no data."""
     return replace(row, annotations={}, artifact_type="", data=None)
-
-
-def _render_manifest(image: Image, config: Descriptor, layers: Sequence[Descriptor], dialect: Dialect) -> bytes:
-    before = written_by(image.original, dialect.name)
-    document: dict[str, Any] = dict(before) if before else {"schemaVersion": 2, "mediaType": dialect.manifest}
-    document["config"] = row_json(config, document.get("config"))
-    old = document.get("layers") or []
-    rows = [row_json(layer, old[number] if number < len(old) else None) for number, layer in enumerate(layers)]
-    if rows != old or before is None:  # an image from scratch may have a null, which stays
-        document["layers"] = rows
-    set_annotations(document, {} if dialect.bare else image.annotations)
-    if document == before and image.original is not None:
-        return image.original.manifest.read()
-    return dump_json(document)
 
 
 def row_json(row: Descriptor, before: Any) -> Any:
@@ -381,3 +364,111 @@ def set_annotations(document: dict[str, Any], annotations: Mapping[str, str]) ->
     document.pop("annotations", None)
     if annotations:
         document["annotations"] = dict(annotations)
+
+
+def decode_index(root: Known, format_name: str, kind: str) -> Index:
+    """Read the entries of an index, but not what they name."""
+    document = read_document(root, kind)
+    return Index(
+        entries=tuple(IndexEntry(descriptor=each) for each in descriptors(document, "manifests")),
+        annotations=document.get("annotations") or {},
+        original=Original(format=format_name, manifest=root),
+    )
+
+
+def encode_index(item: Index, media_type: str, dialect: Dialect, encode_entry: Callable[[Item], Node]) -> Node:
+    """Plan an index and everything it lists, in its order."""
+    nodes: list[Node] = []
+    named: dict[Leaf, Leaf] = {}
+    names = _names(item.entries)
+    for number, entry in enumerate(item.entries):
+        with within(f"manifests[{number}]"):
+            if entry.item is None:
+                raise Unsupported(f"{entry.descriptor.digest} was not read: an index is written with all its images")
+            nodes.append(_named(encode_entry(entry.item), names[number], named))
+    return Write(
+        media_type=media_type,
+        inputs=tuple(nodes),
+        render=_Index(item, tuple(map(_of_zstd, nodes)), media_type, dialect),
+        algorithm=algorithm_of(item.original, dialect.name),
+    )
+
+
+def _names(entries: Sequence[IndexEntry]) -> list[str]:
+    """What people know each entry by: its platform, if no other has the same."""
+    named = [one.descriptor.platform for one in entries]
+    platforms = [str(one) if one is not None and one.known else "" for one in named]
+    return [
+        platform if platform and platforms.count(platform) == 1 else f"manifests[{number}]"
+        for number, platform in enumerate(platforms)
+    ]
+
+
+def _named(node: Node, name: str, named: dict[Leaf, Leaf]) -> Node:
+    """The node with this name before the labels of its leaves; one that an earlier entry also has, stays the same.
+
+    A manifest and its configuration name the same leaves, which have to stay equal.
+    """
+    if isinstance(node, Copy | Make):
+        return named.setdefault(node, replace(node, label=f"{name} {node.label}")) if node.label else node
+    if node.media_type in types.INDEXES:
+        return node  # its leaves have their names from its own entries
+    return replace(node, inputs=tuple(_named(one, name, named) for one in node.inputs))
+
+
+@frozen(kw_only=False)
+class _Index:
+    """Renders an index from its manifests; ``of_zstd`` says which of them have zstd layers."""
+
+    item: Index
+    of_zstd: tuple[bool, ...]
+    media_type: str
+    dialect: Dialect
+
+    def __call__(self, made: tuple[Made, ...], /) -> bytes:
+        entries = self.item.entries
+        renamed = {
+            str(entry.descriptor.digest): str(new.descriptor.digest) for entry, new in zip(entries, made, strict=True)
+        }
+        rows = [
+            _updated_row(entry.descriptor, new.descriptor, renamed, self.dialect, of_zstd=of_zstd)
+            for entry, of_zstd, new in zip(entries, self.of_zstd, made, strict=True)
+        ]
+        before = written_by(self.item.original, self.dialect.name)
+        old = {str(row["digest"]): row for row in (before or {}).get("manifests") or ()}
+        document = dict(before) if before else {"schemaVersion": 2, "mediaType": self.media_type}
+        document["manifests"] = [row_json(row, old.get(str(row.digest))) for row in rows]
+        set_annotations(document, {} if self.dialect.bare and not before else self.item.annotations)
+        if document == before and self.item.original is not None:
+            return self.item.original.manifest.read()
+        return dump_json(document)
+
+
+def original_rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
+    """The rows of the document an index was read from, if it was of that format."""
+    document = written_by(item.original, format_name) or {}
+    return document.get("manifests") or ()
+
+
+def _updated_row(
+    entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect, *, of_zstd: bool
+) -> Descriptor:
+    annotations = dict(entry.annotations)
+    if REFERENCE in annotations:
+        annotations[REFERENCE] = renamed.get(annotations[REFERENCE], annotations[REFERENCE])
+    same = made.digest == entry.digest
+    if not (same or of_zstd):
+        annotations.pop(ZSTD_INSTANCE, None)
+    row = replace(
+        entry,
+        media_type=made.media_type,
+        digest=made.digest,
+        size=made.size,
+        annotations=annotations,
+        data=entry.data if same else None,
+    )
+    return bare_descriptor(row) if dialect.bare else row
+
+
+def _of_zstd(node: Node) -> bool:
+    return isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs)

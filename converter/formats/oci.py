@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.formats import index, manifest
+from converter.formats import manifest
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Image, Index, Item, Loss, losses_elsewhere
@@ -27,7 +27,7 @@ DIALECT = manifest.Dialect(
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or an index without the documents it names."""
     if root.descriptor.media_type == types.OCI_INDEX:
-        return index.decode(root, name, "oci-index")
+        return manifest.decode_index(root, name, "oci-index")
     return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
 
 
@@ -37,13 +37,15 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
         return manifest.plan_artifact(item)
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts, settings.compress)
-    return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
+    return manifest.encode_index(
+        item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings))
+    )
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI has no place for: the CPU features of a Docker list, and the losses noted by the image's own format."""
     if isinstance(item, Index) and any(
-        "features" in (row.get("platform") or {}) for row in index.original_rows(item, "docker")
+        "features" in (row.get("platform") or {}) for row in manifest.original_rows(item, "docker")
     ):
         yield Loss(field="platform.features", reason="an OCI index has no CPU features")
     if isinstance(item, Image):
