@@ -1,8 +1,9 @@
-"""Shared by all tests: how hypothesis searches, and which files run first."""
+"""Shared by all tests: how hypothesis searches, what is told meanwhile, and which files run first."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("transship")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_line_in_between() -> Iterator[None]:
+    """A log gets a line an hour: every few seconds, one might come on a machine that stands still for as long."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("converter.cli.progress.INTERVAL", 3600.0)
+        yield
+
 
 LONG = ("packaging", "interop", "exhaustive")
 """Marks of tests that take their time."""

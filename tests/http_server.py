@@ -12,6 +12,9 @@ from typing import Any, Self
 class Server(ThreadingHTTPServer):
     """Listens on a port of the loopback while it is a context."""
 
+    request_queue_size = 128
+    """More than ever come at a time: who finds no room tries again after a second."""
+
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(("127.0.0.1", 0), handler)
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import errno
 import io
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from converter.cli import progress
 from converter.cli.progress import Bars, Lines, Rate, Sum
 from converter.events import Event, Failed, Finished, Moved, Planned, Started, Warned
+from tests.patience import wait_until
 
 MIB = 1024 * 1024
 
@@ -79,6 +79,13 @@ def test_progress_never_runs_backwards(events: Sequence[Event], whole: int, frac
     assert (total.whole, total.fraction(blobs=False)) == (whole, fraction)
 
 
+@pytest.fixture
+def _five(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log gets a line every five seconds again, by a clock of the test's."""
+    monkeypatch.setattr(progress, "INTERVAL", 5.0)
+
+
+@pytest.mark.usefixtures("_five")
 def test_a_log_gets_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     view = Lines(clock)
@@ -96,6 +103,7 @@ def test_a_log_gets_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str])
     ]
 
 
+@pytest.mark.usefixtures("_five")
 def test_a_log_says_so_where_nobody_knows_how_much_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     view = Lines(clock)
@@ -104,6 +112,7 @@ def test_a_log_says_so_where_nobody_knows_how_much_there_is(capsys: pytest.Captu
     assert capsys.readouterr().err == "transship: 16.0 MiB read, 0 blobs done, 2.0 MiB/s\n"
 
 
+@pytest.mark.usefixtures("_five")
 def test_of_many_images_the_number_is_known_first(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     view = Lines(clock, noun="image")
@@ -197,7 +206,7 @@ def test_a_terminal_shows_what_is_read_before_any_of_it_is_done(monkeypatch: pyt
     with progress.progress(quiet=False) as report:
         report(Planned(40 * MIB, 1))
         report(Started("layer[0]", 40 * MIB))
-        assert _within(2, lambda: "layer[0]" in screen.getvalue()), "though no event comes"
+        wait_until(lambda: "layer[0]" in screen.getvalue(), "it is drawn, though no event comes")
     assert "progress" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -246,9 +255,9 @@ def test_a_line_about_the_beginning_is_removed_if_there_is_no_work() -> None:
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_nothing_runs_beside_the_work_without_a_terminal(quiet: bool) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with progress.progress(quiet=quiet):
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
 
 
 def test_a_terminal_that_goes_away_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,16 +266,8 @@ def test_a_terminal_that_goes_away_stops_no_work(monkeypatch: pytest.MonkeyPatch
     with progress.progress(quiet=False) as report:
         report(Planned(1, 1))
         report(Started("layer[0]", 1))
-        assert _within(2, lambda: screen.refused)
+        wait_until(lambda: screen.refused, "it is drawn")
         report(Moved("layer[0]", 1))
-
-
-def _within(seconds: float, met: Callable[[], bool]) -> bool:
-    """Whether a condition is met within so many seconds."""
-    end = time.monotonic() + seconds
-    while not met() and time.monotonic() < end:
-        time.sleep(0.01)
-    return met()
 
 
 def test_a_bar_for_many_images_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,8 +319,5 @@ def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(move, range(79)))
-        end = time.monotonic() + 10
-        while "total" not in screen.getvalue() and time.monotonic() < end:
-            time.sleep(0.002)
+        wait_until(lambda: "total" in screen.getvalue(), "bars are drawn")
         move(79)
-    assert "total" in screen.getvalue()

@@ -15,6 +15,7 @@ from converter.cli import commands
 from converter.cli.flags import Flags, common, flags
 from converter.cli.main import main
 from converter.errors import Invalid, NotFound, Usage, within
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -261,7 +262,7 @@ import click
 def command():
     try:
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
     finally:
         print("cleaned", flush=True)
 
@@ -284,17 +285,18 @@ def test_a_signal_lets_a_command_clean_up(number: signal.Signals, status: int) -
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (status, "cleaned\n", "transship: interrupted\n")
 
 
 def test_a_hang_up_that_nohup_ignores_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + WAITS.replace("sleep(60)", "sleep(0.3)")
-    with start(source=source) as process:
+    source = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    source += WAITS.replace("time.sleep(3600)", "sys.stdin.read()")
+    with start(source=source, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGHUP)
-        process.communicate(timeout=30)
+        process.communicate("", timeout=PATIENCE)
     assert process.returncode == 0
 
 
@@ -307,20 +309,20 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments: tuple[str, ...]) -
     os.close(reading)
     with start(*arguments, stdout=writing) as process:
         os.close(writing)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (1, "")
 
 
 @ARGUMENTS
 def test_a_full_disk_behind_standard_output_is_told(arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full, start(*arguments, stdout=full) as process:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (1, "transship: cannot write standard output: no space left on device\n")
 
 
 def test_a_full_disk_behind_standard_error_leaves_the_status_as_it_is() -> None:
     with Path("/dev/full").open("w") as full, start("inspect", "oci:none", stderr=full) as process:
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
 
 
@@ -330,7 +332,7 @@ def test_closed_streams_are_no_crash(closing: str) -> None:
         ["sh", "-c", f'"$0" -m converter schema {closing}', sys.executable],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0
@@ -347,7 +349,7 @@ def test_output_is_no_crash_in_a_locale_of_seven_bits() -> None:
         check=False,
         text=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stdout) == (0, "\\u2713 \\xe9\n")
 
@@ -365,7 +367,12 @@ def complete(words: str, shell: str = "bash") -> list[str]:
         "COMP_CWORD": str(words.count(" ")),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "converter"], capture_output=True, text=True, env=environment, timeout=30, check=True
+        [sys.executable, "-m", "converter"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=PATIENCE,
+        check=True,
     )
     return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
@@ -432,7 +439,7 @@ def test_a_signal_is_one_line_at_any_moment(moment: str, number: signal.Signals,
     environment = os.environ | {"MOMENT": moment, "NUMBER": str(int(number))}
     arguments = ["validate", "--quiet", "--kind", "oci-layout", str(document)]
     with start(*arguments, source=AT_A_MOMENT, env=environment) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (status, "transship: interrupted\n"), out
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from converter.serving.http import LogEntry
 from converter.stores import StoreOptions, open_sink
 from tests.builders import add_image, add_index
 from tests.builders.memory import MemoryStore
+from tests.patience import PATIENCE, wait_until
 from tests.stores.copying import copy
 from tests.stores.registry.fake import FakeRegistry, Request
 
@@ -58,7 +58,7 @@ class Client:
     log: list[LogEntry] = field(default_factory=list)
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Reply:
-        connection = HTTPConnection(self.server.host, timeout=30)
+        connection = HTTPConnection(self.server.host, timeout=PATIENCE)
         try:
             told = {name.replace("_", "-"): text for name, text in headers.items()}
             connection.request(method, path, headers={**self.headers, **told})
@@ -70,7 +70,7 @@ class Client:
     def raw(self, data: bytes) -> bytes:
         """What is answered to these bytes, until the connection is closed."""
         host, _, port = self.server.host.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=30) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
             found = b""
             # Whoever sends more than a server wants may find the connection closed, and the answer there to be read.
             with suppress(OSError):
@@ -83,9 +83,7 @@ class Client:
 
     def logged(self, number: int) -> list[LogEntry]:
         """The log, once it has so many lines: one is written after its answer."""
-        deadline = time.monotonic() + 30
-        while len(self.log) < number and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: len(self.log) >= number, f"the log has {number} lines")
         return self.log
 
     def metric(self, name: str) -> float:
@@ -144,7 +142,7 @@ class Stalled:
     def fault(self, request: Request) -> None:
         if request.method == "GET" and "/blobs/" in request.path:
             self.begun.set()
-            self.go_on.wait(30)
+            self.go_on.wait(PATIENCE)
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,7 @@ from tests.builders import add_image
 from tests.builders.acis import aci, manifest
 from tests.builders.memory import MemoryStore
 from tests.cli.pages.seen import check
+from tests.patience import PATIENCE
 from tests.serving.conftest import PLAIN_HTTP, Serve, Stalled, put
 from tests.trust.origins import KEY
 
@@ -73,7 +74,7 @@ def test_the_page_says_what_is_under_way(serve: Serve, stalled: Stalled) -> None
     client = serve(stalled.repository, compress=ZSTD, store=PLAIN_HTTP)
     with ThreadPoolExecutor(1) as pool, stalled:
         asked = pool.submit(client.ask, "/v2/app/manifests/1")
-        assert stalled.begun.wait(30)
+        assert stalled.begun.wait(PATIENCE)
         text = check(client.ask("/").body.decode()).text
         assert "Conversions under way" in text
         assert text.count(f"{stalled.repository}:1") > 1
@@ -206,7 +207,7 @@ def command(*arguments: str, folder: Path) -> Iterator[tuple[subprocess.Popen[st
 
 
 def ask(host: str, path: str) -> bytes:
-    connection = HTTPConnection(host, timeout=60)
+    connection = HTTPConnection(host, timeout=PATIENCE)
     try:
         connection.request("GET", path)
         return connection.getresponse().read()
@@ -219,7 +220,7 @@ def test_the_command_serves_until_it_is_told_to_end(layout: str, tmp_path: Path)
         document = json.loads(ask(host, "/v2/in/manifests/app"))
         assert document["schemaVersion"] == 2
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     (row,) = map(json.loads, out.splitlines())
     assert (row["method"], row["path"], row["status"]) == ("GET", "/v2/in/manifests/app", 200)
@@ -234,7 +235,7 @@ def test_a_server_that_is_killed_leaves_nothing_that_is_wrong(tmp_path: Path, mo
     put(store, add_image(store, tars=[tar({"data": data * 5}) for data in big], name=""), "app", tmp_path / "in")
     folder = tmp_path / "store"
     with command(f"oci:{tmp_path}/in", "--compress", "zstd", "--no-cache", folder=folder) as (process, host):
-        connection = HTTPConnection(host, timeout=60)
+        connection = HTTPConnection(host, timeout=PATIENCE)
         connection.request("GET", "/v2/in/manifests/app")
         time.sleep(moment)
         process.kill()

@@ -16,6 +16,7 @@ import converter
 from converter.model import media_types as types
 from converter.model.content import ZSTD
 from converter.verification.wanted import Wanted
+from tests.patience import PATIENCE
 from tests.serving.conftest import PLAIN_HTTP, Client, Serve, Stalled
 from tests.stores.copying import source_at
 from tests.trust.origins import KEY
@@ -96,7 +97,7 @@ def test_fifty_pulls_at_a_time_convert_once(serve: Serve, layout: str) -> None:
     together = threading.Barrier(50)
 
     def one(_: int) -> str:
-        together.wait(30)
+        together.wait(PATIENCE)
         return client.ask("/v2/in/manifests/app").digest
 
     with ThreadPoolExecutor(50) as pool:
@@ -287,7 +288,7 @@ def test_what_one_server_is_making_others_wait_for(serve: Serve, stalled: Stalle
     servers = [serve(stalled.repository, compress=ZSTD, store=PLAIN_HTTP) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool, stalled:
         first = pool.submit(servers[0].ask, "/v2/app/manifests/1")
-        assert stalled.begun.wait(30)
+        assert stalled.begun.wait(PATIENCE)
         second = pool.submit(servers[1].ask, "/v2/app/manifests/1")
         time.sleep(1)
         under_way = [one.metric("conversions_under_way") for one in servers]

@@ -28,6 +28,7 @@ from converter.stores.media import temporary
 from converter.stores.rootfs import staged_directory
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.streams.squash import squash
+from tests.patience import PATIENCE, wait_until
 from tests.stores.unpacking import hard, left, link, sink_at, unpack, unpack_raw
 from tests.strategies.tar import File, archive
 
@@ -162,7 +163,7 @@ def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
 
     def slow() -> Iterator[bytes]:
         yield archive([File("f")], ending=False)
-        assert synced.wait(10)
+        assert synced.wait(PATIENCE)
         yield archive([File("g")])
 
     monkeypatch.setattr(staged_directory, "SYNC_INTERVAL", 0.001)
@@ -175,14 +176,16 @@ def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
 
 def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started, over = threading.Event(), threading.Event()
+    synced: list[Path] = []
 
-    def sync(_path: Path) -> None:
+    def sync(path: Path) -> None:
         started.set()
-        assert over.wait(10)
+        assert over.wait(PATIENCE)
+        synced.append(path)
 
     def broken() -> Iterator[bytes]:
         yield archive([File("f")], ending=False)
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         raise NotFound("the source has ended")
 
     monkeypatch.setattr(staged_directory, "SYNC_INTERVAL", 0.001)
@@ -190,7 +193,9 @@ def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(NotFound), sink_at(tmp_path / "target") as sink:
         sink.put(broken(), types.ROOTFS)
     assert left(tmp_path) == []
+    assert synced == []
     over.set()
+    wait_until(lambda: synced, "the sync that was under way ends")
 
 
 @pytest.mark.parametrize("transport", ["rootfs", "bundle"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from converter.streams.workers import run_each
+from tests.patience import PATIENCE, wait_until
 
 
 def nothing(_: BaseException) -> None:
@@ -24,7 +26,7 @@ def test_results_come_in_the_order_of_the_tasks(threads: int) -> None:
 
 
 def test_as_many_tasks_are_at_work_as_there_are_threads() -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=PATIENCE)
     assert run_each(lambda task: (both.wait(), task)[1], ["a", "b"], 2, nothing) == ["a", "b"]
 
 
@@ -41,7 +43,7 @@ def test_the_first_error_is_raised_and_ends_the_rest(threads: int) -> None:
         begun.append(task)
         if task == 0:
             raise ValueError(f"task {task}")
-        assert stopped.wait(10)
+        assert stopped.wait(PATIENCE)
 
     with pytest.raises(ValueError, match="task 0"):
         run_each(work, range(100), threads, lambda _: stopped.set())
@@ -67,17 +69,25 @@ def _hears() -> Iterator[None]:
 def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("converter.streams.workers.GRACE", 0.1)
     told: list[BaseException] = []
+    ended: list[int] = []
     hangs = threading.Event()
 
     def work(task: int) -> None:
         if task == 0:
-            time.sleep(0.3)  # for the caller to be waiting: a signal that this thread gets does not wake it
+            # A signal that this thread gets does not wake the caller.
+            wait_until(lambda: waits(caller), "the caller waits")
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-        hangs.wait(30)
+        assert hangs.wait(PATIENCE)
+        ended.append(task)
 
-    began = time.monotonic()
+    caller = threading.get_ident()
     with pytest.raises(KeyboardInterrupt):
         run_each(work, range(3), 2, told.append)
-    assert time.monotonic() - began < 10
+    assert ended == []
     assert [type(error) for error in told] == [KeyboardInterrupt]
     hangs.set()
+
+
+def waits(thread: int) -> bool:
+    """Whether a thread of this process waits for a result."""
+    return sys._current_frames()[thread].f_code.co_name == "_next_result"

@@ -14,6 +14,7 @@ from converter.model.content import verified_blocks
 from converter.model.descriptor import Digest
 from converter.streams.blocks import Block, closing
 from converter.streams.read_ahead import Abandoned, fan_out, read_ahead
+from tests.patience import wait_until
 
 
 class Source:
@@ -64,8 +65,9 @@ def test_no_more_is_read_than_was_said() -> None:
     source = Source(1000)
     with closing(read_ahead(source, 3)) as blocks:
         next(blocks)
-        time.sleep(0.05)
-        assert source.given == 1 + 3 + 1, "one taken, three waiting, and one in the hand"
+        wait_until(lambda: source.given >= 1 + 3 + 1, "one taken, three waiting, and one in the hand")
+        time.sleep(0.05)  # in which more could be read
+        assert source.given == 1 + 3 + 1
     assert source.closed == "ahead"
 
 
@@ -93,7 +95,7 @@ def test_closing_ends_the_thread_while_it_waits_for_room() -> None:
     source = Source(10**9)
     with closing(read_ahead(source, 1)) as blocks:
         next(blocks)
-        time.sleep(0.01)
+        wait_until(lambda: source.given == 1 + 1 + 1, "one taken, one waiting, and one in the hand")
     assert source.closed == "ahead"
 
 

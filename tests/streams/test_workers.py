@@ -7,13 +7,7 @@ import pytest
 
 from converter.errors import CalledOff
 from converter.streams.workers import Spares, Workers
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.002)
+from tests.patience import PATIENCE, wait_until
 
 
 def threads_named(name: str) -> int:
@@ -39,7 +33,7 @@ def test_workers_without_work_start_no_thread() -> None:
 
 
 def test_all_workers_work_at_once() -> None:
-    met = threading.Barrier(3, timeout=10)
+    met = threading.Barrier(3, timeout=PATIENCE)
     with Workers(3) as workers:
         assert len(list(workers.ordered(lambda _: met.wait(), iter(range(9))))) == 9
 
@@ -55,7 +49,7 @@ def test_a_slow_consumer_holds_the_reading_back() -> None:
     with Workers(2) as workers:
         results = workers.ordered(abs, items())
         next(results)
-        time.sleep(0.02)
+        time.sleep(0.02)  # in which more could be read
         assert len(read) <= 2 * 2 + 1
 
 
@@ -89,19 +83,20 @@ def test_an_error_of_the_items_ends_it() -> None:
 
 
 def test_what_was_not_begun_when_the_consumer_stops_is_left_undone() -> None:
-    done = []
+    begun: list[int] = []
+    go = threading.Event()
 
     def work(number: int) -> int:
-        time.sleep(0.05)
-        done.append(number)
+        begun.append(number)
+        assert number == 0 or go.wait(PATIENCE)
         return number
 
     with Workers(1) as workers:
-        with closing(workers.ordered(work, iter(range(100)))) as results:
+        with closing(workers.ordered(work, iter(range(100)), spare=5)) as results:
             next(results)
-        started = time.monotonic()
-    assert time.monotonic() - started < 1
-    assert len(done) <= 2
+            wait_until(lambda: len(begun) == 2, "of the items that were handed over, the second is at work")
+        go.set()
+    assert begun == [0, 1]
 
 
 def test_many_streams_share_the_threads() -> None:
@@ -151,7 +146,7 @@ def test_a_stream_that_is_alone_hands_over_one_item_more_than_there_are_workers(
     go = threading.Event()
 
     def waits(_number: int) -> bool:
-        return go.wait(10)
+        return go.wait(PATIENCE)
 
     def stream(read: list[int]) -> Iterator[int]:
         for number in range(20):
@@ -170,7 +165,7 @@ def test_a_stream_that_is_alone_hands_over_one_item_more_than_there_are_workers(
         wait_until(lambda: len(first) == 2 + 1 + 1, "two at work, one handed over, and the next one read")
         threads.append(consume(second))
         wait_until(lambda: len(second) == 1 + 1, "another stream may hand over one")
-        time.sleep(0.05)
+        time.sleep(0.05)  # in which either could go on
         assert (len(first), len(second)) == (4, 2)
         go.set()
         for thread in threads:
@@ -188,23 +183,30 @@ def test_a_stream_that_was_given_up_holds_nothing() -> None:
 
 
 def test_who_waits_for_a_block_is_woken_by_a_stop_and_nobody_waits_for_those_at_work() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
     hangs = threading.Event()
-    began = time.monotonic()
+
+    def hang(number: int) -> None:
+        begun.append(number)
+        assert hangs.wait(PATIENCE)
+        ended.append(number)
 
     def stop_soon(workers: Workers) -> None:
-        time.sleep(0.05)
+        wait_until(lambda: len(begun) == 2, "both are at work")
         workers.stop()
 
     with Workers(2) as workers:
-        threading.Thread(target=stop_soon, args=(workers,)).start()
+        stopping = threading.Thread(target=stop_soon, args=(workers,))
+        stopping.start()
         with pytest.raises(CalledOff):
-            list(workers.ordered(lambda _: hangs.wait(30), iter(range(9))))
+            list(workers.ordered(hang, iter(range(9))))
         with pytest.raises(CalledOff):
             list(workers.ordered(abs, iter(range(9))))
-    assert time.monotonic() - began < 10
+    assert ended == []
     hangs.set()
-    while threads_named("blocks"):
-        time.sleep(0.01)
+    stopping.join()
+    wait_until(lambda: not threads_named("blocks"), "those at work end")
 
 
 def test_a_spare_is_used_again_and_by_one_at_a_time() -> None:

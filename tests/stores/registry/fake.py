@@ -56,7 +56,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stall:
-    """Nothing is said for so many seconds."""
+    """Nothing is said for so many seconds, or until the registry ends."""
 
     seconds: float
 
@@ -99,6 +99,9 @@ class FakeRegistry(Server):
         self.fault: Callable[[Request], Fault] = lambda request: None
         self.basic: tuple[str, str] | None = None
         self.token_life: float | None = None
+        """The seconds for which a token is said to be good; None where nobody needs one."""
+        self.ends_tokens = True
+        """Whether one that has lived as long is refused: on a busy machine, it may be over before it is used."""
         self.tokens: dict[str, float] = {}
         self.scope = ""
         """What it says that one should ask for, where it refuses."""
@@ -116,6 +119,11 @@ class FakeRegistry(Server):
         self.too_large = 413
         self.page = 1000
         self.lock = threading.Lock()
+        self.over = threading.Event()
+
+    def __exit__(self, *details: object) -> None:
+        self.over.set()
+        super().__exit__(*details)
 
     @property
     def url(self) -> str:
@@ -197,7 +205,7 @@ class _Handler(Handler):
             if isinstance(self.fault, Cut) and self.fault.after < 0:
                 raise _Broken
             if isinstance(self.fault, Stall):
-                time.sleep(self.fault.seconds)
+                registry.over.wait(self.fault.seconds)
             if isinstance(self.fault, Refuse):
                 self._body()
                 self._answer(self.fault.status, self.fault.body, self.fault.headers)
@@ -212,7 +220,8 @@ class _Handler(Handler):
         registry = self.server
         sent = self.headers.get("Authorization", "")
         if registry.token_life is not None:
-            if registry.tokens.get(sent.removeprefix("Bearer "), 0) > time.monotonic():
+            until = registry.tokens.get(sent.removeprefix("Bearer "), 0)
+            if until > (time.monotonic() if registry.ends_tokens else 0):
                 return True
             challenge = f'Bearer realm="{registry.url}/token",service="fake",scope="{registry.scope}"'
         elif registry.basic is not None:

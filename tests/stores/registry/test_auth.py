@@ -90,6 +90,7 @@ def test_tokens(registry: FakeRegistry, basic: tuple[str, str] | None) -> None:
 
 def test_a_token_that_ends_is_renewed_in_the_middle(registry: FakeRegistry) -> None:
     registry.token_life = 0.3
+    registry.ends_tokens = False
     parts = [data(50_000, number) for number in range(3)]
     registry.fault = lambda request: Stall(seconds=0.1) if "/uploads/" in request.path else None
     push(registry, parts, options=replace(PLAIN, chunk=30_000))
@@ -140,6 +141,7 @@ def test_a_given_token_is_sent_as_it_is(registry: FakeRegistry) -> None:
 def test_a_password_that_changes_in_mid_run_is_picked_up(registry: FakeRegistry, tmp_path: Path, tokens: bool) -> None:
     root = seed(registry, [LAYER])
     registry.token_life = 0.2 if tokens else None
+    registry.ends_tokens = False
     registry.basic = ("user", "old")
     authfile = tmp_path / "auth.json"
 

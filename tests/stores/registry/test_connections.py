@@ -17,6 +17,7 @@ from converter.events import Event
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.hosts import Hosts
+from tests.patience import PATIENCE
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -73,7 +74,7 @@ def answering(parts: Iterable[bytes] = (), pause: float = 0, greeting: bytes = b
     ],
 )
 def test_no_answer_is_endless(start: bytes, more: bytes, pause: float, error: type[ConverterError], told: str) -> None:
-    options = StoreOptions(tls_verify=False, timeout=0.25, retries=0, anonymous=True)
+    options = StoreOptions(tls_verify=False, timeout=0.25 if pause else 60, retries=0, anonymous=True)
     with answering(itertools.chain([start], itertools.repeat(more)), pause) as host:
         began = time.monotonic()
         with (
@@ -81,13 +82,13 @@ def test_no_answer_is_endless(start: bytes, more: bytes, pause: float, error: ty
             open_source(Location(transport="docker", path=f"{host}/app:1"), options) as source,
         ):
             source.resolve("")
-    assert time.monotonic() - began < 20, "however slow this machine is"
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_what_comes_in_small_pieces_arrives() -> None:
     body = b'{"name": "app", "tags": ["1"]}'
     parts = (OK, b"Content-Length: %d\r\n\r\n" % len(body), body[:9], body[9:])
-    options = StoreOptions(tls_verify=False, timeout=5, retries=0, anonymous=True)
+    options = StoreOptions(tls_verify=False, timeout=60, retries=0, anonymous=True)
     with (
         answering(parts, 0.01) as host,
         open_source(Location(transport="docker", path=f"{host}/app:1"), options) as source,

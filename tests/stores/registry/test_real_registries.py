@@ -16,6 +16,7 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.registry.auth import Challenge, best_challenge
 from converter.stores.registry.urls import redirect_target
+from tests.patience import patiently
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, push, seed, sink_of, source_of
 
@@ -274,9 +275,12 @@ def test_a_download_goes_on_from_a_part(registry: FakeRegistry, part: slice, tol
 
 
 def test_a_registry_may_take_its_time_over_a_blob(registry: FakeRegistry) -> None:
-    registry.fault = lambda one: Stall(seconds=0.5) if one.method == "PUT" else None
-    push(registry, [LAYER], options=replace(PLAIN, timeout=0.2, retries=0))
-    assert registry["app"].tags
+    def pushed(timeout: float) -> None:
+        registry.fault = lambda one: Stall(seconds=2 * timeout) if one.method == "PUT" else None
+        push(registry, [LAYER], options=replace(PLAIN, timeout=timeout, retries=0))
+        assert registry["app"].tags
+
+    patiently(pushed, (0.2, 2, 20))
 
 
 @pytest.mark.parametrize("status", [400, 403])
