@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from converter.events import Event, Finished, Planned, Report, Started
 from converter.model.frozen import frozen
@@ -21,15 +22,16 @@ class Step:
 class Stopwatch:
     """A Report that passes every event on. Threads may call it at once."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
         self._report = report
-        self._start = time.monotonic()
+        self._clock = clock
+        self._start = clock()
         self._running: dict[str, float] = {}
         self._planned: float | None = None
         self._blobs: list[Step] = []
 
     def __call__(self, event: Event) -> None:
-        now = time.monotonic() - self._start
+        now = self._clock() - self._start
         match event:
             case Planned():
                 self._planned = now

@@ -44,7 +44,13 @@ class Shared:
     """
 
     def __init__(
-        self, memory: VerifiedCache, workers: Workers, *, many: bool = False, remote: Remote | None = None
+        self,
+        memory: VerifiedCache,
+        workers: Workers,
+        *,
+        many: bool = False,
+        remote: Remote | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.memory = memory
         self.workers = workers
@@ -56,6 +62,7 @@ class Shared:
         self._folders: list[Path] = []
         self._turns: dict[str, threading.Lock] = {}
         self._waited: dict[Location, float] = {}
+        self._clock = clock
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -124,9 +131,9 @@ class Shared:
             return
         with self._lock:
             turn = self._turns.setdefault(job.destination.path, threading.Lock())
-        began = time.monotonic()
+        began = self._clock()
         with turn:
-            self._waited[job.destination] = time.monotonic() - began
+            self._waited[job.destination] = self._clock() - began
             if job.destination.kind.ending is not None:
                 path = Path(job.destination.path).parent
                 missing = [folder for folder in (path, *path.parents) if not folder.exists()]

@@ -68,9 +68,8 @@ def test_a_conversion(layout: MemoryStore, arguments: list[str], parts: list[str
         assert (layer["target"] or "")[:19] in seen.text
 
 
-def test_the_steps_of_a_conversion_follow_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([100.0, 100.5, 101.0, 101.25, 103.0, 103.5, 104.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+def test_the_steps_of_a_conversion_follow_its_events() -> None:
+    times = iter([100.0, 100.5, 101.0, 101.25, 103.0, 103.5, 104.0])
     passed: list[Event] = []
     events: list[Event] = [
         Planned(30, 2),
@@ -80,7 +79,7 @@ def test_the_steps_of_a_conversion_follow_its_events(monkeypatch: pytest.MonkeyP
         Finished("layer[0]", 10),
         Finished("config", 5, skipped=True),
     ]
-    watch = Stopwatch(passed.append)
+    watch = Stopwatch(passed.append, lambda: next(times))
 
     for event in events:
         watch(event)
