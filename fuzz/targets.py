@@ -24,13 +24,12 @@ from converter.model.pretty_jws import signed_payload
 from converter.model.reference import TITLE, ImageName, Location
 from converter.schema import KINDS, check_document
 from converter.signing import Signing
-from converter.stores.discovery import templates
-from converter.stores.discovery.app_name import AppName
+from converter.stores import discovery
 from converter.stores.registry.auth import basic_header, parse_challenges, read_token
 from converter.stores.registry.credentials import credential_keys as auth_keys
 from converter.stores.registry.credentials import found_in, parse_helper_answer
 from converter.stores.registry.download import first_byte
-from converter.stores.registry.paged_lists import next_link
+from converter.stores.registry.lists import next_link
 from converter.stores.registry.upload import least_part, offset_of
 from converter.stores.registry.urls import resolve_url
 from converter.stores.retry import asked_wait
@@ -137,7 +136,7 @@ def references(data: bytes) -> None:
         with suppress(ConverterError):
             str(parser(text))
     with suppress(ConverterError):
-        AppName.parse(text)
+        discovery.AppName.parse(text)
     appc.sanitised_identifier(text)
     appc.sanitised_name(text)
 
@@ -206,7 +205,7 @@ def credentials(data: bytes) -> None:
 
 def page(data: bytes) -> None:
     """The page that says where an ACI lies."""
-    templates.read_page(data.decode("utf-8", "replace"), AppName.parse("example.com/app:1"))
+    discovery.read_page(data.decode("utf-8", "replace"), discovery.AppName.parse("example.com/app:1"))
 
 
 def keys(data: bytes) -> None:

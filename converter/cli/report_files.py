@@ -92,7 +92,7 @@ def check_writable(paths: Sequence[Path], *, overwrite: bool, beside: Collection
     Raises AlreadyExists, NotFound, StorageFailed, and Usage if one is named twice, or is among those written
     ``beside``.
     """
-    from converter.stores.media.out_file import OutFile
+    from converter.stores.media.file_target import OutFile
 
     places = [os.path.realpath(path) for path in (*paths, *beside)]
     for path in paths:
@@ -108,7 +108,7 @@ def write_output(path: Path, text: str, *, overwrite: bool) -> None:
 
 def write_blocks(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
     """The same for what need not be in memory at once."""
-    from converter.stores.media.out_file import write_new
+    from converter.stores.media.file_target import write_new
 
     write_new(path, blocks, _rule(overwrite))
 

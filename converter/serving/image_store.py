@@ -29,8 +29,8 @@ from converter.model.limits import GIB
 from converter.model.reference import is_of_attachment
 from converter.serving.responses import FileBody
 from converter.stores.disk import disk_errors, regular_size, sync_directory, write_behind
+from converter.stores.media import write_blob
 from converter.stores.media.temporary import Temporary, lock, remove_abandoned, temporary_file
-from converter.stores.media.write_blob import write_blob
 from converter.streams.blocks import Block, file_blocks
 
 DEFAULT_SIZE = 20 * GIB

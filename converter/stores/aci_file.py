@@ -26,11 +26,10 @@ from converter.model.reference import STDIN, Location
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, regular_size, walk_directory, write_behind
+from converter.stores.media import write_blob
 from converter.stores.media.directory_medium import DirectoryMedium
-from converter.stores.media.out_file import OutFile
+from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
-from converter.stores.media.tar_target import TarTarget
-from converter.stores.media.write_blob import write_blob
 from converter.stores.oci_layout import Additions, OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
@@ -65,7 +64,7 @@ def files_beside(location: Location) -> tuple[Path, ...]:
 
 def images_below(location: Location) -> list[str]:
     """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
-    from converter.stores.folders import require_some
+    from converter.stores.recognise import require_some
 
     path = Path(location.path)
     if not path.is_dir():

@@ -26,7 +26,7 @@ from converter.stores.base_source import SingleSource
 from converter.stores.disk import regular_size, walk_directory
 from converter.stores.media import Medium, TargetSink
 from converter.stores.media.directory_medium import DirectoryMedium
-from converter.stores.media.swapped_directory import SwappedDirectory
+from converter.stores.media.directory_target import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Inputs

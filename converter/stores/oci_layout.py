@@ -24,7 +24,7 @@ from converter.stores.base_source import BaseSource
 from converter.stores.image_names import ImageNames
 from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_medium import DirectoryMedium
-from converter.stores.media.layout_target import LayoutTarget
+from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
@@ -46,8 +46,7 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
     """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar."""
     path = Path(location.path)
     if not location.kind.folder:
-        from converter.stores.media.out_file import OutFile
-        from converter.stores.media.tar_target import TarTarget
+        from converter.stores.media.file_target import OutFile, TarTarget
 
         file = OutFile(path, options.overwriting("oci-archive"))
         return OciSink(TarTarget(file, options.epoch), ordered=True)
@@ -63,7 +62,7 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
 
 def images_below(location: Location) -> list[str]:
     """The layouts, or the archives, below a directory that is no image. Raises NotFound if there is none."""
-    from converter.stores.folders import archives_below, layouts_below
+    from converter.stores.recognise import archives_below, layouts_below
 
     return layouts_below(location.path) if location.kind.folder else archives_below(location.path)
 

@@ -1,21 +1,22 @@
-"""Recognises what is at a bare path by its content."""
+"""Recognises what is at a bare path by its content, and finds the images below a folder that is none itself."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from converter.errors import ConverterError, Invalid, NotFound, within
+from converter.model.media_types import CODECS
 from converter.model.reference import Location, is_name
 from converter.ports import Source
 from converter.stores import aci_file, oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
-from converter.stores.disk import disk_errors
+from converter.stores.disk import disk_errors, printable_path, walk_directory
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
-from converter.stores.folders import ARCHIVES, found_below, is_image_folder, require_some
 from converter.stores.media import Medium
 from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
@@ -29,9 +30,14 @@ from converter.streams.tar.entry import Cursor
 from converter.streams.tar.fields import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner
 
+ARCHIVES = tuple(suffix for codec in CODECS.values() for suffix in codec.suffixes)
+"""How the names of archives end."""
+
+_TABLES = (oci_index.LAYOUT, oci_index.INDEX, "manifest.json", "repositories")
+"""The files of which an image in a folder has at least one: a layout, a ``dir:`` image, an unpacked archive."""
+
 _SUFFIXES = (".aci", *(f".{suffix.rpartition('.')[2]}" for suffix in ARCHIVES))
 """Suffixes of files, which no image name ends in."""
-
 
 _ARMOUR = b"-----BEGIN PGP SIGNATURE-----"
 _SIGNATURE_PACKETS = (b"\x88", b"\x89", b"\x8a", b"\xc2")
@@ -156,3 +162,48 @@ def _starts_as_aci(file: int) -> bool:
         # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
         entry = next(iter(Scanner(Cursor(source))), None)
     return entry is not None and entry.name.split(b"/")[0] in (MANIFEST, ROOTFS)
+
+
+def archives_below(path: str) -> list[str]:
+    """The files below a folder that are called as archives are; none if the folder is an image, or no folder.
+
+    Raises NotFound if there is none.
+    """
+    if not Path(path).is_dir() or is_image_folder(Path(path)):
+        return []
+    return require_some(
+        found_below(path, folders=False), f"archives ({', '.join(f'*{end}' for end in ARCHIVES)})", path
+    )
+
+
+def layouts_below(path: str) -> list[str]:
+    """The layouts below a folder that is none; none for what is no folder. Raises NotFound if there is none."""
+    if not Path(path).is_dir() or is_image_folder(Path(path)):
+        return []
+    found = [folder for folder, _, names in walk_directory(Path(path)) if oci_index.LAYOUT in names]
+    return require_some(sorted(found), "OCI layouts", path)
+
+
+def found_below(path: str, *, folders: bool = True, taken: Callable[[Path], bool] = lambda _: False) -> list[str]:
+    """What may be an image below a folder, sorted: archives, the files that are ``taken`` besides, and folders."""
+    found = []
+    for folder, below, names in walk_directory(Path(path)):
+        if folders and is_image_folder(Path(folder)):
+            found.append(folder)
+            below.clear()
+        else:
+            files = [Path(folder, name) for name in names]
+            found += [str(file) for file in files if file.name.endswith(ARCHIVES) or taken(file)]
+    return sorted(found)
+
+
+def is_image_folder(folder: Path) -> bool:
+    """Whether the folder itself has the table of contents of an image."""
+    return any((folder / name).is_file() for name in _TABLES)
+
+
+def require_some(found: list[str], what: str, path: str) -> list[str]:
+    """The list itself; raises NotFound if it is empty."""
+    if not found:
+        raise NotFound(f"no {what} below {printable_path(Path(path))}")
+    return found

@@ -16,7 +16,7 @@ from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
 from converter.stores.disk import disk_errors, regular_size
-from converter.stores.media.out_file import write_new
+from converter.stores.media.file_target import write_new
 from converter.stores.media.temporary import lock_directory
 from converter.stores.overwriting import Overwriting
 

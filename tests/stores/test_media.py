@@ -17,10 +17,9 @@ from converter.model.limits import Limits, enforce_limits
 from converter.stores import disk
 from converter.stores.media import Medium, temporary
 from converter.stores.media.directory_medium import DirectoryMedium
-from converter.stores.media.layout_target import LayoutTarget
-from converter.stores.media.out_file import write_new
+from converter.stores.media.directory_target import LayoutTarget
+from converter.stores.media.file_target import _header, write_new
 from converter.stores.media.tar_medium import TarMedium
-from converter.stores.media.tar_target import _header
 from converter.stores.media.temporary import remove_abandoned, temporary_directory, temporary_file
 from converter.stores.overwriting import Overwriting
 from tests.builders import add_image

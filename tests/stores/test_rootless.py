@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from converter.stores.rootfs.bundle import is_limited, is_root, rootless_config
+from converter.stores.rootfs.sink import is_limited, is_root, rootless_config
 
 SYS = {
     "destination": "/sys",

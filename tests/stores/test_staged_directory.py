@@ -25,7 +25,7 @@ from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.media import temporary
-from converter.stores.rootfs import staged_directory
+from converter.stores.rootfs import sink as rootfs_sink
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.streams.squash import squash
 from tests.patience import PATIENCE, wait_until
@@ -166,8 +166,8 @@ def test_the_disk_works_meanwhile_and_what_it_loses_is_told(
         assert synced.wait(PATIENCE)
         yield archive([File("g")])
 
-    monkeypatch.setattr(staged_directory, "SYNC_INTERVAL", 0.001)
-    monkeypatch.setattr(staged_directory, "sync_file_system", sync)
+    monkeypatch.setattr(rootfs_sink, "SYNC_INTERVAL", 0.001)
+    monkeypatch.setattr(rootfs_sink, "sync_file_system", sync)
     told = pytest.raises(StorageFailed, match="input/output") if code else nullcontext()
     with told, sink_at(tmp_path / "target") as sink:
         sink.put(slow(), types.ROOTFS)
@@ -188,8 +188,8 @@ def test_a_failure_does_not_wait_for_the_disk(tmp_path: Path, monkeypatch: pytes
         assert started.wait(PATIENCE)
         raise NotFound("the source has ended")
 
-    monkeypatch.setattr(staged_directory, "SYNC_INTERVAL", 0.001)
-    monkeypatch.setattr(staged_directory, "sync_file_system", sync)
+    monkeypatch.setattr(rootfs_sink, "SYNC_INTERVAL", 0.001)
+    monkeypatch.setattr(rootfs_sink, "sync_file_system", sync)
     with pytest.raises(NotFound), sink_at(tmp_path / "target") as sink:
         sink.put(broken(), types.ROOTFS)
     assert left(tmp_path) == []

@@ -13,7 +13,7 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
-from converter.stores.rootfs.bundle import RootfsSink
+from converter.stores.rootfs.sink import RootfsSink
 from converter.streams.squash import squash
 from converter.streams.tar.fields import DIR, FIFO, FILE, SYMLINK
 from converter.streams.tar.write import make_header, padding_bytes

@@ -13,9 +13,8 @@ from converter.stores.docker_archive.sink import DockerArchiveSink
 from converter.stores.docker_archive.source import DockerArchive
 from converter.stores.media import Medium
 from converter.stores.media.directory_medium import DirectoryMedium
-from converter.stores.media.out_file import OutFile
+from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
-from converter.stores.media.tar_target import TarTarget
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
 
@@ -37,7 +36,7 @@ def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
 
 def images_below(location: Location) -> list[str]:
     """The archives below a directory into which none was unpacked. Raises NotFound if there is none."""
-    from converter.stores.folders import archives_below
+    from converter.stores.recognise import archives_below
 
     return archives_below(location.path)
 

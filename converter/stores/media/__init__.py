@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
+from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
+from converter.streams.blocks import Block, Meter, closing
 
 
 class Medium(Protocol):
@@ -92,6 +94,25 @@ class MediumTarget(Target, Protocol):
 def blob_name(digest: Digest) -> str:
     """The path of a blob in a layout (image-spec 1.1.1, image-layout.md, "Blobs")."""
     return f"blobs/{digest.algorithm}/{digest.encoded}"
+
+
+def write_blob(blocks: Blocks, expected: Descriptor | None, write: Callable[[Block], None]) -> Descriptor:
+    """Write every block; returns what was written, with the media type of ``expected``, if any.
+
+    With ``expected``, the blocks are those of a Known, which verifies itself: they are only counted, not hashed again.
+    """
+    meter, size = Meter(), 0
+    with closing(blocks) as source:
+        for block in source:
+            size += len(block)
+            if expected is None:
+                meter.update(block)
+            write(block)
+    if expected is None:
+        return Descriptor(media_type="", digest=meter.digest(), size=size)
+    if expected.size not in (-1, size):
+        raise DigestMismatch(f"size mismatch for {expected.digest}: expected {expected.size} bytes, read {size}")
+    return expected.sized(size)
 
 
 T = TypeVar("T", bound=Target)

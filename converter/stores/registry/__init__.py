@@ -11,7 +11,7 @@ from converter.ports import Sink, Source
 from converter.stores.base_source import NameListing
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client
-from converter.stores.registry.paged_lists import list_repositories
+from converter.stores.registry.lists import list_repositories
 from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.source import RegistrySource
 

@@ -1,4 +1,4 @@
-"""Downloads a blob as one stream, however often the connection breaks (RFC 9110, 14)."""
+"""Which blobs a repository has, and their bytes, however often the connection breaks (distribution-spec, Pull)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from converter.errors import Denied, NotFound
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.limits import KIB
-from converter.stores.registry.client import Rejected
+from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, connection_error
 from converter.stores.retry import Interrupted, RetryPolicy
@@ -87,3 +89,36 @@ def first_byte(status: int, headers: Mapping[str, str], asked: int) -> int:
         return 0
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range") or "")
     return int(match[1]) if match else asked
+
+
+LENGTH = re.compile(r"[0-9]{1,19}")
+"""A number of bytes in a header."""
+
+_WHOLE = re.compile(r"bytes 0-0/([0-9]{1,19})")
+
+
+def has_blob(client: Client, descriptor: Descriptor) -> bool:
+    """Whether the repository has a blob; False if in doubt: uploading it will then tell why."""
+    size = blob_size(client, descriptor.digest)
+    return size is not None and (-1 in (size, descriptor.size) or size == descriptor.size)
+
+
+def blob_size(client: Client, digest: Digest) -> int | None:
+    """The size in bytes of a blob in the repository, -1 if not stated; None if it is missing, or access is refused.
+
+    HEAD may be redirected to a URL that is signed for GET only; then the first byte is requested.
+    """
+    url = client.url(f"blobs/{digest}")
+    try:
+        headers = client.call(Request("HEAD", url)).headers
+    except NotFound:
+        return None
+    except (Denied, Rejected):
+        try:
+            with client.open(Request("GET", url, {"Range": "bytes=0-0"}, expect=(200, 206))) as response:
+                headers = response.headers
+        except (NotFound, Denied, Rejected, Interrupted):
+            return None
+    whole = _WHOLE.fullmatch(headers.get("Content-Range") or "")
+    length = whole[1] if whole else headers.get("Content-Length") or ""
+    return int(length) if LENGTH.fullmatch(length) else -1

@@ -23,9 +23,9 @@ from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName
 from converter.stores.options import StoreOptions
-from converter.stores.registry import referrers
 from converter.stores.registry.client import Client, Rejected
-from converter.stores.registry.existing_blobs import has_blob
+from converter.stores.registry.download import has_blob
+from converter.stores.registry.lists import add_to_fallback, fallback_tag, referrer, subject_of
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
 from converter.stores.registry.source import reference_in
 from converter.stores.registry.upload import Session, cancel_upload, session_of, upload_blob
@@ -163,10 +163,10 @@ class RegistrySink:
         self._manifests.remember(descriptor, data)
         document = load_object(data)
         self._put_here.add(descriptor.digest)
-        subject = referrers.subject_of(document)
+        subject = subject_of(document)
         if subject is not None and not answer.headers.get("OCI-Subject"):
             with self._lock:
-                self._unlisted.setdefault(subject, []).append(referrers.referrer(document, descriptor))
+                self._unlisted.setdefault(subject, []).append(referrer(document, descriptor))
         return descriptor
 
     def _commit(self) -> None:
@@ -177,17 +177,17 @@ class RegistrySink:
     @within("attachments")
     def _commit_attached(self) -> None:
         for attachment in self._attached:
-            if attachment.tag in ("", referrers.fallback_tag(attachment.subject)):
+            if attachment.tag in ("", fallback_tag(attachment.subject)):
                 self._list(attachment)
             else:
                 self._tag(attachment.tag, attachment.descriptor)
         for subject, listed in self._unlisted.items():
-            referrers.add_to_fallback(self._manifests, subject, listed)
+            add_to_fallback(self._manifests, subject, listed)
 
     def _list(self, attachment: Attachment) -> None:
         """Ensure that a referrer is listed, even one that an earlier run put there but could not list."""
         descriptor, data = self._manifests.get(attachment.descriptor.digest)
-        if referrers.subject_of(load_object(data)) is None:
+        if subject_of(load_object(data)) is None:
             self._unlisted.setdefault(attachment.subject, []).append(attachment.descriptor)
         elif descriptor.digest not in self._put_here:
             self._put_document((data,), descriptor.media_type, descriptor)

@@ -12,12 +12,10 @@ from converter.model.image import Attachment
 from converter.model.reference import ImageName, is_of_attachment
 from converter.stores.base_source import BaseSource
 from converter.stores.options import StoreOptions
-from converter.stores.registry import referrers
+from converter.stores.registry import lists
 from converter.stores.registry.client import Client, Missing
-from converter.stores.registry.download import download_blob
-from converter.stores.registry.existing_blobs import blob_size, has_blob
+from converter.stores.registry.download import blob_size, download_blob, has_blob
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
-from converter.stores.registry.paged_lists import list_tags
 from converter.stores.registry.urls import origin_of, refuse_link_local
 from converter.streams.blocks import Block
 
@@ -44,7 +42,7 @@ class RegistrySource(BaseSource):
 
     def names(self) -> tuple[str, ...]:
         """Every tag of the repository. Later reads in the same run assume that there are no others."""
-        found = tuple(list_tags(self._client))
+        found = tuple(lists.list_tags(self._client))
         self._client.hosts.repository(self._name.host, self._name.repository).list(found)
         return found
 
@@ -85,7 +83,7 @@ class RegistrySource(BaseSource):
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """Referrers, by the API or the fallback tag, and what cosign tagged."""
-        return referrers.attachments(self._client, self._manifests, subject)
+        return lists.attachments(self._client, self._manifests, subject)
 
     def _blob_size(self, descriptor: Descriptor) -> int:
         size = blob_size(self._client, descriptor.digest)
@@ -117,7 +115,7 @@ class RegistrySource(BaseSource):
 
     def _tags_hint(self) -> str:
         try:
-            named = (tag for tag in list_tags(self._client) if not is_of_attachment(tag))
+            named = (tag for tag in lists.list_tags(self._client) if not is_of_attachment(tag))
             found = list(islice(named, _SHOWN + 1))
         except NotFound:
             return "no such repository"

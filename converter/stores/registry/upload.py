@@ -8,7 +8,7 @@ upload starts again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -18,10 +18,14 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.stores.registry.client import Client, Rejected, Response
-from converter.stores.registry.existing_blobs import LENGTH, has_blob
-from converter.stores.registry.replay import Replay
+from converter.stores.registry.download import LENGTH, has_blob
 from converter.stores.registry.wire import Body, Request
 from converter.stores.retry import Interrupted
+from converter.streams.blocks import COPY_BLOCK, Block, Meter, metered, skip_bytes
+from converter.streams.spool import Spool
+
+IN_MEMORY = 4 * MIB
+"""Bytes held in memory; more go to an unnamed temporary file."""
 
 SMALL_PARTS = (10 * MIB, 1 * MIB)
 """Part sizes in bytes for a registry, or a proxy in front of it, that does not accept a blob in one request: the
@@ -54,8 +58,10 @@ def upload_blob(
     If the upload must start again, ``blocks`` are iterated over again; those of an iterator are kept in a temporary
     file. Raises what they raise, and then leaves nothing in the registry.
     """
-    replay = Replay(blocks, "" if expected else "sha256", keep=client.options.chunk is not None or expected is None)
-    job = _Job(client, replay, expected, open_session)
+    meter = Meter()
+    # Those of a blob that is expected verify themselves.
+    replay = Replay(metered(blocks, meter) if expected is None else blocks, keep=client.options.chunk is not None)
+    job = _Job(client, replay, expected, open_session, meter)
     try:
         digest = job.run()
     except BaseException as error:
@@ -75,12 +81,6 @@ def upload_blob(
     return Descriptor(media_type="application/octet-stream", digest=digest, size=replay.size)
 
 
-def begin_upload(client: Client) -> Session:
-    """Start an upload (POST)."""
-    answer = client.call(Request("POST", client.url("blobs/uploads/"), body=b"", expect=(202,)))
-    return session_of(answer)
-
-
 def session_of(answer: Response) -> Session:
     """The session of the upload that the registry has started."""
     return Session(answer.location, least=least_part(answer.headers))
@@ -92,14 +92,84 @@ def cancel_upload(client: Client, session: Session) -> None:
         client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
 
 
+class Replay:
+    """A stream of blocks that can be read again from any offset it has reached.
+
+    If ``blocks`` can be iterated over again (it is no iterator), it is, unless ``keep``; otherwise what has passed is
+    kept. ``size`` is known once all has been read. Close it at the end.
+    """
+
+    def __init__(self, blocks: Blocks, *, keep: bool) -> None:
+        self._blocks = blocks
+        self._source = iter(blocks)
+        self._kept: Spool | None = None
+        self.size = 0
+        self.ended = False
+        if keep or self._source is blocks:
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep what passes from now on, so that it can be read in parts."""
+        if self._kept is None:
+            self._kept = Spool(IN_MEMORY)
+            self._restart()
+
+    def close(self) -> None:
+        """Release what is kept, and close the source."""
+        if self._kept is not None:
+            self._kept.close()
+        self._close_source()
+
+    def _close_source(self) -> None:
+        close = getattr(self._source, "close", None)
+        if close is not None:
+            close()
+
+    def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
+        """The bytes from ``offset``, at most ``most``; ``offset`` must not exceed what has been read before."""
+        if self._kept is None:
+            self._restart()
+            yield from skip_bytes(iter(self._next, None), offset)
+            return
+        end = None if most is None else offset + most
+        while end is None or offset < end:
+            block = self._kept.read(offset, COPY_BLOCK) if offset < self.size else self._next()
+            if block is None:
+                return
+            piece = block if end is None else memoryview(block)[: end - offset]
+            offset += len(piece)
+            yield piece
+
+    def at_end(self, offset: int) -> bool:
+        """Whether nothing follows ``offset``; reads one block further to find out."""
+        return offset >= self.size and (self.ended or self._next() is None)
+
+    def _next(self) -> Block | None:
+        for block in self._source:
+            if self._kept is not None:
+                self._kept.append(block)
+            self.size += len(block)
+            return block
+        self.ended = True
+        return None
+
+    def _restart(self) -> None:
+        if self.size:
+            self._close_source()
+            self._source = iter(self._blocks)
+            self.size = 0
+            self.ended = False
+
+
 class _Job:
     def __init__(
-        self, client: Client, replay: Replay, expected: Descriptor | None, open_session: Session | None
+        self, client: Client, replay: Replay, expected: Descriptor | None, session: Session | None, meter: Meter
     ) -> None:
         self._client = client
         self._replay = replay
         self._expected = expected
-        self._session = open_session
+        self._session = session
+        self._meter = meter
         self._chunk = client.options.chunk
 
     def run(self) -> Digest:
@@ -122,8 +192,10 @@ class _Job:
             self._session = None
 
     def _proceed(self) -> Digest:
-        session = self._session = self._session or begin_upload(self._client)
-        expected = self._expected
+        if self._session is None:
+            begin = Request("POST", self._client.url("blobs/uploads/"), body=b"", expect=(202,))
+            self._session = session_of(self._client.call(begin))
+        session, expected = self._session, self._expected
         try:
             if expected is not None and self._chunk is None and session.offset == 0:
                 return self._put(session, expected.digest, self._replay.blocks(), expected.size)
@@ -148,7 +220,7 @@ class _Job:
     def _in_parts(self, session: Session) -> Digest:
         while not self._replay.at_end(session.offset):
             session = self._session = self._patch(session)
-        digest = self._expected.digest if self._expected is not None else self._replay.digest()
+        digest = self._expected.digest if self._expected is not None else self._meter.digest()
         return self._put(session, digest, (), 0)
 
     def _patch(self, session: Session) -> Session:

@@ -15,8 +15,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
-from converter.stores.registry.certs import context_for
-from converter.stores.registry.connections import bounded_pools
+from converter.stores.registry.connections import bounded_pools, context_for
 from converter.stores.registry.urls import Origin, bypasses_proxy, display_url, origin_of, redirect_target
 from converter.stores.retry import Interrupted
 from converter.version import __version__

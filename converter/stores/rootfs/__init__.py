@@ -21,7 +21,7 @@ def open_source(location: Location, _options: StoreOptions) -> Source:
     path = Path(location.path)
     here = host_platform()
     if location.kind.is_bundle:
-        from converter.stores.rootfs.bundle import ROOTFS
+        from converter.stores.rootfs.sink import ROOTFS
 
         config, platform = read_bundle_config(path, here)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
@@ -34,8 +34,7 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     """``bundle:PATH`` is a directory; so is ``rootfs:PATH``, unless its name ends in ``.tar`` or it is a pipe such as
     ``-``.
     """
-    from converter.stores.rootfs.bundle import BundleSink, RootfsSink
-    from converter.stores.rootfs.tar_sink import FlatSink
+    from converter.stores.rootfs.sink import BundleSink, FlatSink, RootfsSink
 
     path = Path(location.path)
     if location.kind.is_bundle:

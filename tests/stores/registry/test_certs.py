@@ -8,8 +8,8 @@ import pytest
 
 from converter.errors import Invalid, NotFound
 from converter.stores.options import StoreOptions
-from converter.stores.registry import certs
-from converter.stores.registry.certs import cert_dirs, context_for, folder_of
+from converter.stores.registry import connections
+from converter.stores.registry.connections import cert_dirs, context_for, folder_of
 from tests.stores.certificates import issue
 
 
@@ -51,7 +51,7 @@ def test_the_folder_of_a_host(
 ) -> None:
     for name in folders:
         (tmp_path / name).mkdir(parents=True)
-    monkeypatch.setattr(certs, "cert_dirs", lambda home: (home / "a", home / "b"))
+    monkeypatch.setattr(connections, "cert_dirs", lambda home: (home / "a", home / "b"))
     assert folder_of(host, port, StoreOptions(environment={"HOME": str(tmp_path)})) == (
         None if found is None else tmp_path / found
     )

@@ -14,7 +14,7 @@ from converter.ports import Sink
 from converter.stores import hosts
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
-from converter.stores.registry import replay, upload
+from converter.stores.registry import upload
 from converter.streams.read_ahead import fan_out
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, push, sink_of
@@ -223,7 +223,7 @@ def test_what_is_there_as_a_document_is_not_there_as_a_blob(registry: FakeRegist
 
 
 def test_more_than_memory_holds_goes_through_a_file(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "IN_MEMORY", 100_000)
+    monkeypatch.setattr(upload, "IN_MEMORY", 100_000)
     registry.forgets_uploads = True
     registry.fault = first(2, Cut(after=500_000), method="PUT")
     put(registry, once())

@@ -1,11 +1,12 @@
-"""Speaks to a Docker Engine over its socket (Docker Engine API v1.43: /images/json, /images/{name}/get, /images/load).
+"""Images of a Docker Engine: does what ``docker save``, ``load`` and ``images`` do, through its socket.
 
-Podman's service answers to the same requests.
+Docker Engine API v1.43: /images/json, /images/{name}/get, /images/load. Podman's service answers to the same requests.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -18,15 +19,96 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, within
+from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, Usage, within
 from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
 from converter.model.document import lenient_member, load_json
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
+from converter.model.reference import ImageName, Location
+from converter.ports import Source
+from converter.stores.base_source import NameListing
+from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
+from converter.stores.media.file_target import TarTarget
+from converter.stores.media.tar_medium import TarMedium
 from converter.stores.options import StoreOptions
-from converter.stores.registry.certs import no_password
+from converter.stores.registry.connections import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
-from converter.streams.blocks import COPY_BLOCK, Block, read_whole
+from converter.streams import spool
+from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, read_whole
+
+
+def open_source(location: Location, options: StoreOptions) -> Source:
+    """One image, by name or ID, fetched whole into an unnamed file because the Engine does not serve parts.
+
+    ``docker-daemon:`` is the list of its images. Raises NotFound if the Engine has no such image, Unreachable if there
+    is no Engine.
+    """
+    engine = engine_of(options)
+    try:
+        if not location.path:
+            names = engine.names()
+            return NameListing(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
+        fd = spool.spool_blocks(engine.save(location.path))
+    finally:
+        engine.close()
+    medium = TarMedium(Path(location.path), fd)
+    medium.where = f"the Docker Engine at {engine.host}"
+    return DockerArchive(medium, options.problems)
+
+
+def open_sink(location: Location, options: StoreOptions) -> DaemonSink:
+    """Load an image into the Engine under the name REF. Raises Invalid if that is not a name, Usage for a digest."""
+    reference = ImageName.parse(location.path)
+    if reference.digest is not None:
+        raise Usage(f"cannot load docker-daemon:{location.path} under a digest: expected docker-daemon:REPO[:TAG]")
+    return DaemonSink(reference, engine_of(options))
+
+
+class DaemonSink(DockerArchiveSink):
+    """An archive that the Engine loads when the sink commits, all of it or nothing."""
+
+    def __init__(self, reference: ImageName, engine: Engine) -> None:
+        super().__init__(TarTarget(EngineFile(engine)))
+        self._reference = reference
+        self._engine = engine
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            with within(f"docker-daemon:{self._reference}"):
+                super().__exit__(kind, *rest)
+        finally:
+            self._engine.close()
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """As for an archive; an empty name means that of the reference."""
+        super().name(name or str(self._reference.tagged()), root)
+
+
+class EngineFile:
+    """A file without a name, which the Engine loads once it is complete."""
+
+    shown = "a temporary file"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.fd = -1
+
+    def begin(self) -> None:
+        self.fd = spool.unnamed_file()
+
+    def commit(self) -> None:
+        """Load it. Raises the Engine's error; it has then loaded nothing."""
+        try:
+            self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK))
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -1,25 +1,183 @@
-"""A root file system in a directory, and a runtime's bundle around it (runtime-spec 1.0.2, bundle.md)."""
+"""Root file systems that are written: a tar, a directory, or a runtime's bundle (runtime-spec 1.0.2, bundle.md)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
-from converter.errors import Invalid
+from converter.errors import Invalid, Unsupported
 from converter.events import Warned
 from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
-from converter.stores.disk import disk_errors, names_in, write_file
-from converter.stores.media.temporary import remove_path
+from converter.model.image import Attachment
+from converter.stores.disk import disk_errors, names_in, sync_directory, sync_file_system, write_file
+from converter.stores.media import T, TargetSink, write_blob
+from converter.stores.media.file_target import OutFile
+from converter.stores.media.temporary import NAME, Staging, remove_path
 from converter.stores.options import StoreOptions
-from converter.stores.rootfs.staged_directory import StagedDirectory
-from converter.stores.rootfs.tar_sink import OneRootSink
+from converter.stores.overwriting import NOTHING, Overwriting
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
-from converter.streams.blocks import Meter, metered
+from converter.streams.blocks import Meter, metered, write_all
+
+
+class OneRootSink(TargetSink[T]):
+    """Takes one root file system, as a tar. There is no place for a name, nor for anything that refers to it."""
+
+    accepts = frozenset((types.ROOTFS,))
+    ordered = True
+
+    def __init__(self, target: T) -> None:
+        super().__init__(target)
+        self._made: Descriptor | None = None
+
+    def has(self, descriptor: Descriptor) -> bool:
+        return self._made is not None and descriptor.digest == self._made.digest
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """Do nothing."""
+
+    def attach(self, attachment: Attachment) -> None:
+        """Raise Unsupported: nothing here would say what it refers to."""
+        raise Unsupported(f"a root file system cannot have an attachment of type {attachment.descriptor.media_type}")
+
+    def _require_first(self, media_type: str) -> None:
+        """Raise Unsupported for a second root file system, or for a type that is not accepted."""
+        if media_type not in self.accepts:
+            raise Unsupported(f'unsupported media type "{media_type}" (one of: {", ".join(sorted(self.accepts))})')
+        if self._made is not None:
+            raise Unsupported("cannot write two images to one root file system")
+
+
+class FlatSink(OneRootSink[OutFile]):
+    """Writes the tar. A directory's entry may follow those of its files: unpackers set directory attributes last."""
+
+    def __init__(self, path: Path, overwriting: Overwriting = NOTHING) -> None:
+        super().__init__(OutFile(path, overwriting))
+
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        """Take the tar; raises Unsupported for a second one. After an error from the blocks, another may follow."""
+        self._require_first(media_type)
+        file = self._target
+
+        def write(block: bytes | memoryview) -> None:
+            with disk_errors(file.shown, "write"):
+                write_all(file.fd, block)
+
+        try:
+            self._made = write_blob(blocks, expected, write).bare().retyped(media_type)
+        except BaseException:
+            file.abort()
+            file.begin()
+            raise
+        return self._made
+
+    def _commit(self) -> None:
+        if self._made is None:
+            raise Invalid("no image was written to the root file system")
+        self._target.commit()
+
+
+LOST_AND_FOUND = "lost+found"
+"""A directory in every new file system, which counts as empty all the same."""
+
+SYNC_INTERVAL = 0.5
+"""Seconds between two syncs: each commits the file system's journal."""
+
+
+class StagedDirectory(Staging):
+    """A hidden directory next to the place, or inside it if nothing can be renamed to it, as with a mount point."""
+
+    def begin(self) -> None:
+        """Make the hidden directory, accessible to its owner only. Raises Invalid if the place is not empty,
+        StorageFailed.
+        """
+        with disk_errors(self.path, "write"):
+            if self.path.exists() and not self.path.is_dir():
+                raise Invalid(f"{self.shown} is not a directory: expected a new name or an empty directory")
+            if self.path.is_dir():
+                self._require_empty()
+            staging = self.stage()
+        try:
+            with disk_errors(self.path, "write"):
+                # Nor may its files inherit the group of the directory around it.
+                os.chown(staging.fd, os.geteuid(), os.getegid())
+                os.fchmod(staging.fd, 0o700)
+        except BaseException:
+            self.abort()
+            raise
+
+    def rename(self) -> None:
+        """Make the hidden directory durable, and visible under its name. Raises StorageFailed, Invalid."""
+        with disk_errors(self.shown, "write"):
+            self.sync()
+            if not self.renamed():
+                raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
+            sync_directory(self.path.parent)
+
+    def move(self, name: str) -> None:
+        """Move one item out of the hidden directory if that is ``inside`` its place, which makes it visible."""
+        with disk_errors(self.shown, "write"):
+            (self.staged / name).rename(self.path / name)
+
+    def sync(self) -> None:
+        """Sync the whole file system to its disk: one call for any number of files."""
+        sync_file_system(self.staged)
+
+    @contextmanager
+    def syncing(self) -> Iterator[None]:
+        """Sync in another thread while the caller writes, so that the disk works at the same time.
+
+        Raises StorageFailed if a sync did: the system reports only once that it has lost what was written. A caller
+        that raises does not wait for a slow disk: one sync may still be under way then.
+        """
+        done, path = Event(), self.staged
+        errors: list[OSError] = []
+
+        def run() -> None:
+            try:
+                while not done.wait(SYNC_INTERVAL):
+                    sync_file_system(path)
+            except OSError as error:
+                errors.append(error)
+
+        thread = Thread(target=run, name="syncing", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+        thread.join()
+        with disk_errors(self.shown, "write"):
+            if errors:
+                raise errors[0]
+
+    def abort(self) -> None:
+        """Remove the hidden directory, if it still exists."""
+        if self._made is not None and os.geteuid() != 0:
+            with suppress(OSError):
+                _open_up(self.staged)
+        super().abort()
+
+    def _require_empty(self) -> None:
+        with disk_errors(self.path, "read"):
+            there = [name for name in names_in(self.path) if name != LOST_AND_FOUND and not NAME.fullmatch(name)]
+        if there:
+            raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")
+
+
+def _open_up(path: Path) -> None:
+    """Make directories whose mode comes from the image removable by their owner."""
+    for directory, _, _ in os.walk(path):
+        for below in Path(directory).iterdir():
+            if below.is_dir() and not below.is_symlink():
+                below.chmod(0o700)
+
 
 ROOTFS, CONFIG = "rootfs", "config.json"
 """The names in a bundle."""

@@ -1,0 +1,284 @@
+"""Finds images of rkt by name: ``appc:NAME[:VERSION][,LABEL=VALUE…]`` (appc spec 0.8.11, discovery.md)."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from html import unescape
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
+from converter.model.appc import IDENTIFIER, platform_labels
+from converter.model.document import load_object
+from converter.model.frozen import frozen
+from converter.model.limits import current_limits
+from converter.model.platform import host_platform
+from converter.model.reference import Location
+from converter.stores.aci_file import AciFile, signature_path
+from converter.stores.disk import disk_error
+from converter.stores.hosts import Hosts
+from converter.stores.options import StoreOptions
+from converter.stores.registry.client import refusal_error
+from converter.stores.registry.download import download_blob
+from converter.stores.registry.urls import display_url, refuse_link_local
+from converter.stores.registry.wire import Request, Wire
+from converter.stores.retry import RetryPolicy
+from converter.streams.blocks import closing, read_blocks, read_whole
+from converter.streams.tar.aci import manifest_in
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+
+def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
+    """Find an image and download it with its signature; over https only, unless the caller waives TLS.
+
+    Raises NotFound if no host knows the name, Invalid if the image has another name or other labels.
+    """
+    app = AppName.parse(location.path)
+    folder = tempfile.TemporaryDirectory(prefix="transship-")
+    client = AnonymousClient(options)
+    try:
+        path = Path(folder.name, "image.aci")
+        with within(str(app)):
+            _download_first(client, client.discover(app.completed()), path)
+            _check_labels(path, app)
+        return DiscoveredImage(path, folder)
+    except BaseException:
+        folder.cleanup()
+        raise
+    finally:
+        client.close()
+
+
+class DiscoveredImage(AciFile):
+    """An ACI in a temporary folder, which is removed when the source is closed."""
+
+    def __init__(self, path: Path, folder: tempfile.TemporaryDirectory[str]) -> None:
+        super().__init__(path)
+        self._folder = folder
+
+    def close(self) -> None:
+        super().close()
+        self._folder.cleanup()
+
+
+def _download_first(client: AnonymousClient, endpoints: Iterable[Endpoint], path: Path) -> None:
+    """Download the image from the first endpoint that has it, and its signature if there is one."""
+    failures: list[ConverterError] = []
+    for endpoint in endpoints:
+        try:
+            _download(client, endpoint.image, path)
+        except ConverterError as error:
+            failures.append(error)
+            continue
+        try:
+            _download(client, endpoint.signature, signature_path(path))
+        except NotFound:
+            signature_path(path).unlink(missing_ok=True)
+        return
+    raise failures[0]
+
+
+def _download(client: AnonymousClient, url: str, path: Path) -> None:
+    if not url.startswith(tuple(f"{scheme}://" for scheme in client.schemes)):
+        raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
+    refuse_link_local(url)
+    try:
+        with path.open("wb") as file, closing(download_blob(client, url, -1)) as blocks:
+            for block in blocks:
+                file.write(block)
+    except OSError as error:
+        raise disk_error(error, "a temporary file", "write") from error
+
+
+def _check_labels(path: Path, app: AppName) -> None:
+    """Raise Invalid if the image is not the requested one (discovery.md, "Validation").
+
+    It must have every requested label; its platform, if not requested, may be absent but must not differ from the
+    machine's.
+    """
+    with path.open("rb") as file:
+        manifest = load_object(manifest_in(read_blocks(file)))
+    if manifest.get("name") != app.name:
+        raise Invalid(f'the image found is named "{str(manifest.get("name"))[:200]}": expected "{app.name}"')
+    labels = {}
+    for label in manifest.get("labels") or ():
+        if isinstance(label, dict):
+            labels[label.get("name")] = label.get("value")
+    for name, expected in app.labels.items():
+        if name not in labels:
+            raise Invalid(f'the image found has no label "{name}": expected "{expected}"')
+        if labels[name] != expected:
+            raise Invalid(f'the image found has the label {name}="{str(labels[name])[:200]}": expected "{expected}"')
+    completed = app.completed().labels
+    for name in ("os", "arch"):
+        if labels.get(name, completed[name]) != completed[name]:
+            raise Invalid(f'the image found is for {name} "{str(labels[name])[:200]}": expected "{completed[name]}"')
+
+
+class AnonymousClient:
+    """Speaks https to any host, and http if ``options`` waive TLS; sends no credentials."""
+
+    def __init__(self, options: StoreOptions) -> None:
+        self._options = options
+        self.retry_policy = RetryPolicy(options.retries)
+        self._wire = Wire(options, Hosts())
+        self.schemes = ("https",) if options.tls_verify else ("https", "http")
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def discover(self, app: AppName) -> tuple[Endpoint, ...]:
+        """The endpoints on the name's own page, or else on the page of a parent path.
+
+        Raises NotFound with the failure of each page if no page has an endpoint.
+        """
+        failures = []
+        for place in app.places():
+            for scheme in self.schemes:
+                url = f"{scheme}://{place}?ac-discovery=1"
+                try:
+                    found = read_page(self.text(url), app)
+                except ConverterError as error:
+                    failures.append(error.fact)
+                    continue
+                if found:
+                    return found
+                failures.append(f"{display_url(url)} has no ac-discovery tag that fits")
+        how = " over HTTPS (--tls-verify=false allows HTTP)" if self._options.tls_verify else ""
+        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(failures))[:1000]}')
+
+    def text(self, url: str) -> str:
+        """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
+        page = read_whole(download_blob(self, url, -1), current_limits().document, f"from {display_url(url)}")
+        return page.decode("utf-8", "replace")
+
+    def open(self, request: Request) -> BaseHTTPResponse:
+        """As ``Client.open``, without credentials."""
+        self.retry_policy.wait()
+        response = self._wire.exchange(request)
+        if response.status in request.expect:
+            return response
+        with response:
+            raise refusal_error(request, response, b"")
+
+
+DEFAULT_VERSION = "latest"
+
+
+@frozen
+class AppName:
+    """An AC Identifier, which also says where to look, and the labels that the image must have."""
+
+    name: str
+    labels: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``NAME[:VERSION][,LABEL=VALUE…]``; raises Invalid."""
+        start, *rest = text.split(",")
+        name, colon, version = start.partition(":")
+        labels = {"version": version} if colon else {}
+        for part in rest:
+            label, equals, value = part.partition("=")
+            if not equals or not value or label == "name" or label in labels or not IDENTIFIER.fullmatch(label):
+                raise Invalid(f'invalid label "{part[:100]}" in "{text[:200]}": expected LABEL=VALUE, each label once')
+            labels[label] = value
+        if not IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
+            raise Invalid(f'invalid name "{text[:200]}": expected NAME[:VERSION][,LABEL=VALUE…] in lower case')
+        if "/" in version:
+            raise Invalid(
+                f'invalid version "{version[:100]}" in "{text[:200]}": it must not contain "/" (names have no port)'
+            )
+        if any(ord(character) <= 32 or ord(character) == 127 for value in labels.values() for character in value):
+            raise Invalid(f'invalid name "{text[:200]}": spaces and control characters are not allowed')
+        return cls(name=name, labels=labels)
+
+    def completed(self) -> AppName:
+        """The same with what templates need and the user omitted: version ``latest``, and this machine's platform.
+
+        As with an index of several platforms, the image then depends on the machine.
+        """
+        here = host_platform()
+        labels = {"version": DEFAULT_VERSION, "os": here.os, "arch": here.architecture, **platform_labels(here)}
+        return AppName(name=self.name, labels={**labels, **self.labels})
+
+    def places(self) -> list[str]:
+        """The places to look, in order: the name, then each of its parents up to the host."""
+        parts = self.name.split("/")
+        return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+    def __str__(self) -> str:
+        return ",".join([self.name, *(f"{label}={value}" for label, value in self.labels.items())])
+
+
+_VARIABLE = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{.*\}", re.DOTALL)
+_MOST_TAGS = 1000
+
+_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(script|style|title|textarea)\b.*?(?:</\1\b|\Z)"
+    r"""|<meta(?=[\s/])(?P<attributes>(?:[^>"']++|"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))*+)""",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A ``meta`` tag, or a construct that may contain text that only looks like one. An unterminated construct extends to
+the end of the page, so that matching takes linear time; the standard library's parser takes minutes for a page of
+``<!--``.
+"""
+
+_ATTRIBUTE = re.compile(r"""([^\s"'=/]++)(?:\s*+=\s*+(?:"([^"]*)"?|'([^']*)'?|([^\s"']+)))?""")
+
+
+@frozen
+class Endpoint:
+    """The URLs of an image and of its signature."""
+
+    image: str
+    signature: str
+
+
+def read_page(page: str, app: AppName) -> tuple[Endpoint, ...]:
+    """The page's best templates for the name, filled in: those with no unknown variable, and with the most labels."""
+    rendered = []
+    for content in islice(_discovery_tags(page), _MOST_TAGS):
+        prefix, *rest = content.split()
+        if rest and _is_prefix_of(prefix, app.name) and (made := _fill_in(rest[0], app)) is not None:
+            rendered.append(made)
+    most = max((labels for labels, _ in rendered), default=0)
+    return tuple(endpoint for labels, endpoint in rendered if labels == most)
+
+
+def _is_prefix_of(prefix: str, name: str) -> bool:
+    # A prefix ends at a slash: example.com/foo does not cover example.com/foobar.
+    return name == prefix or name.startswith(prefix.rstrip("/") + "/")
+
+
+def _fill_in(template: str, app: AppName) -> tuple[int, Endpoint] | None:
+    """The number of labels in a template, and its URLs; None if it has an unknown variable, or lacks ``ext``."""
+    variables = set(_VARIABLE.findall(template))
+    if not variables <= {"name", "ext", *app.labels} or "ext" not in variables:
+        return None
+    if _BRACES.search(_VARIABLE.sub("", template)):
+        return None
+
+    def filled(ext: str) -> str:
+        values = {**app.labels, "name": app.name, "ext": ext}
+        return _VARIABLE.sub(lambda match: quote(values[match[1]], safe="/:+~,=@"), template)
+
+    return len(variables & set(app.labels)), Endpoint(image=filled("aci"), signature=filled("aci.asc"))
+
+
+def _discovery_tags(page: str) -> Iterator[str]:
+    """The content of the discovery tags that have any."""
+    for tag in _TAG.finditer(page):
+        values: dict[str, str] = {}
+        for key, *forms in _ATTRIBUTE.findall(tag["attributes"] or ""):
+            values.setdefault(key.lower(), unescape("".join(forms)))
+        if values.get("name") == "ac-discovery" and values.get("content", "").split():
+            yield values["content"]

@@ -1,0 +1,289 @@
+"""A directory as a target: blobs are staged next to it, then everything appears at once (image-layout.md).
+
+A new layout is renamed into place. An existing one gets its blobs first and its ``index.json`` last, under a lock on
+the directory, so that concurrent writers take turns. A killed writer leaves a hidden directory, which the next one
+removes, and in an existing layout perhaps blobs that nothing names yet.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from converter.errors import Invalid, NotFound, StorageFailed
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
+from converter.stores.disk import (
+    disk_errors,
+    names_in,
+    regular_size,
+    sync_directory,
+    sync_files,
+    sync_tree,
+    walk_directory,
+    write_behind,
+    write_file,
+)
+from converter.stores.media import Documents, blob_name, write_blob
+from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media.temporary import NAME, Staging, lock_directory
+from converter.stores.oci_index import INDEX, check_layout
+from converter.stores.overwriting import Inputs
+from converter.streams.blocks import Block, RereadableBlocks
+
+FICLONE = 0x40049409
+"""The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""
+
+
+class _BlobStaging(Staging):
+    """A hidden directory of blobs. Any number of threads may ``take``."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._serial = itertools.count()
+
+    def _take(self, blocks: Blocks, expected: Descriptor | None, name: Callable[[Digest], str]) -> Descriptor:
+        """Write a blob to the file that ``name`` says; on any error nothing of it remains."""
+        part = self.staged / f"part-{next(self._serial)}"
+        made = _write_blob_file(part, self.path, blocks, expected)
+        blob = self.staged / name(made.digest)
+        with disk_errors(self.path, "write"):
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            part.rename(blob)
+        return made
+
+
+def _write_blob_file(path: Path, target: Path, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+    """As ``write_blob``, into a new file that is still to be made durable; it is removed on any error.
+
+    Disk errors name ``target``, for which the file is staged, because the staging place is hidden.
+
+    If the blocks say which file holds them, they are still read, and so verified, but not written if the two files can
+    share them.
+    """
+    linked = isinstance(blocks, RereadableBlocks) and blocks.file is not None and _share_blocks(blocks.file, path)
+    with disk_errors(target, "write"):
+        mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        fd = os.open(path, mode, 0o666)
+
+    def write(block: Block) -> None:
+        if not linked:
+            with disk_errors(target, "write"):
+                write_behind(fd, block)
+
+    try:
+        return write_blob(blocks, expected, write)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        with disk_errors(target, "write"):
+            os.close(fd)
+
+
+def _share_blocks(source: Path, path: Path) -> bool:
+    """Make ``path`` a reflink of a file, or else a hard link; False, leaving nothing, if neither is possible."""
+    try:
+        with source.open("rb") as old, path.open("xb") as new:
+            fcntl.ioctl(new, FICLONE, old.fileno())
+        return True
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+    try:
+        os.link(os.path.realpath(source), path)
+    except OSError:
+        return False
+    return True
+
+
+class LayoutTarget(_BlobStaging):
+    """An OCI layout that is created or added to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._relied: set[Digest] = set()
+
+    def begin(self) -> None:
+        """As in MediumTarget: refuses a directory that is neither empty nor a layout."""
+        with disk_errors(self.path, "write"):
+            self._is_layout()
+            self.stage()
+
+    def has(self, digest: Digest, size: int) -> bool:
+        staged = regular_size(self.staged / blob_name(digest))
+        found = regular_size(self.path / blob_name(digest)) if staged is None else staged
+        if found is None or size not in (-1, found):
+            return False
+        if staged is None:
+            self._relied.add(digest)
+        return True
+
+    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+        return self._take(blocks, expected, blob_name)
+
+    def commit(self, documents: Documents) -> None:
+        with disk_errors(self.path, "write"):
+            for digest in self._relied:
+                if regular_size(self.path / blob_name(digest)) is None:
+                    raise StorageFailed(f"{digest} was removed from {self.shown} while it was written")
+            if not self._appears(documents):
+                self._merge(documents)
+
+    def _is_layout(self) -> bool:
+        """Whether a layout with an index is there; raises Invalid for anything else but an empty directory."""
+        if not self.path.exists():
+            return False
+        if not self.path.is_dir():
+            raise Invalid(f"{self.shown} is not a directory: expected an OCI layout or a new name")
+        with disk_errors(self.path, "read"):
+            there = {name for name in names_in(self.path) if not NAME.fullmatch(name)}
+        # A concurrent or killed writer may be between its first blob and its last file.
+        if there <= {"blobs"}:
+            return False
+        try:
+            check_layout(DirectoryMedium(self.path))
+        except NotFound:
+            raise Invalid(f"{self.shown} is neither empty nor an OCI layout: choose another name") from None
+        return INDEX in there
+
+    def _appears(self, documents: Documents) -> bool:
+        """Rename the staging directory into place if nothing is there; False if another writer was first."""
+        if self.inside or (self.path.is_dir() and names_in(self.path)):
+            return False
+        for name, data in documents(None).items():
+            write_file(self.staged / name, data, durable=False)
+        (self.staged / "blobs").mkdir(exist_ok=True)
+        sync_tree(self.staged)
+        if not self.renamed():
+            for name in documents(None):
+                (self.staged / name).unlink()
+            return False
+        sync_directory(self.path.parent)
+        return True
+
+    def _merge(self, documents: Documents) -> None:
+        with lock_directory(self.path):
+            old = DirectoryMedium(self.path).read_document(INDEX) if self._is_layout() else None
+            changed = {
+                name: data
+                for name, data in documents(old).items()
+                if regular_size(self.path / name) is None or (name == INDEX and data != old)
+            }
+            if not changed and not names_in(self.staged):
+                return  # the writer of that index has made durable what it names
+            self._move_blobs()
+            for name, data in changed.items():
+                fresh = self.staged / name
+                write_file(fresh, data)
+                fresh.rename(self.path / name)
+            sync_directory(self.path)
+
+    def _move_blobs(self) -> None:
+        sync_files(self.staged)
+        files = sorted(Path(folder, name) for folder, _, names in walk_directory(self.staged) for name in names)
+        for blob in (file for file in files if file.parent != self.staged):
+            place = self.path / blob.relative_to(self.staged)
+            if regular_size(place) != blob.stat().st_size:
+                # Not the layout itself: if it was removed meanwhile, half of it must not reappear.
+                for folder in (place.parent.parent, place.parent):
+                    folder.mkdir(exist_ok=True)
+                blob.rename(place)
+        blobs = self.path / "blobs"
+        if blobs.is_dir():
+            # Not the directories below, of which there may be a hundred thousand: their files are durable before being
+            # renamed.
+            for folder in (*(blobs / name for name in names_in(blobs)), blobs):
+                if folder.is_dir():
+                    sync_directory(folder)
+
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+class SwappedDirectory(_BlobStaging):
+    """The directory of a ``dir:`` image, flat: it appears at once, or in one exchange with the one that it replaces."""
+
+    def __init__(
+        self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str], inputs: Inputs | None = None
+    ) -> None:
+        """Only an empty directory, or one that ``replaceable`` accepts, is replaced; ``ours`` matches its files. Others
+        in it stay, and it must not have any of ``inputs``.
+        """
+        super().__init__(path)
+        self._inputs = inputs or Inputs()
+        self._replaceable = replaceable
+        self._own_names = ours
+
+    def begin(self) -> None:
+        """Start staging. Raises Invalid if something else is there, StorageFailed."""
+        with disk_errors(self.path, "write"):
+            if self.path.exists() and not self.path.is_dir():
+                raise Invalid(f"{self.shown} is not a directory: expected one or a new name")
+            if not self._empty() and not self._replaceable(self.path):
+                raise Invalid(f"{self.shown} is neither empty nor a dir: image: choose another name")
+            for path in map(self.path.joinpath, names_in(self.path) if self.path.exists() else ()):
+                if self._own_names.fullmatch(path.name):
+                    self._inputs.refuse(path, path.stat())
+            self.stage()
+
+    def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> Descriptor:
+        """Write a file named by its digest and ``suffix``; on any error nothing of it remains."""
+        return self._take(blocks, expected, lambda digest: f"{digest.encoded}{suffix}")
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a staged file."""
+        with disk_errors(self.path, "write"):
+            (self.staged / old).rename(self.staged / new)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a staged file."""
+        write_file(self.staged / name, data, durable=False)
+
+    def commit(self, last: str) -> None:
+        """Take the place by one rename or exchange; if the file system has none, file by file, with ``last`` last."""
+        with disk_errors(self.path, "write"):
+            sync_tree(self.staged)
+            if not self.renamed() and not self._exchanged():
+                self._move(last)
+            sync_directory(self.path.parent)
+
+    def _empty(self) -> bool:
+        if not self.path.exists():
+            return True
+        with disk_errors(self.path, "read"):
+            return all(map(NAME.fullmatch, names_in(self.path)))
+
+    def _exchanged(self) -> bool:
+        """Swap the two directories; the old one is then in the staging place, and removed with it."""
+        import ctypes
+
+        if self.inside or not self._replaceable(self.path) or self._others():
+            return False
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if rename is None:
+            return False
+        paths = os.fsencode(self.staged), os.fsencode(self.path)
+        return bool(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
+
+    def _others(self) -> bool:
+        """Whether the place has files that are not of an image, which would be removed with the old one."""
+        return not all(self._own_names.fullmatch(name) or NAME.fullmatch(name) for name in names_in(self.path))
+
+    def _move(self, last: str) -> None:
+        if not self._empty() and not self._replaceable(self.path):
+            raise Invalid(f"{self.shown} was changed by something else: it is no dir: image any more")
+        names = names_in(self.staged)
+        for name in sorted(names, key=lambda name: name == last):
+            (self.staged / name).rename(self.path / name)
+        sync_directory(self.path)
+        for name in names_in(self.path):
+            if name not in names and self._own_names.fullmatch(name):
+                (self.path / name).unlink()
