@@ -1,4 +1,4 @@
-"""Remembers what was verified and compressed, in an SQLite file that holds only digests, no content."""
+"""Remembers what was verified and made, in an SQLite file that holds only digests, no content."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from converter.model.content import LayerFacts
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
 from converter.version import __version__
@@ -30,9 +31,9 @@ _BUSY = 10.0
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS diff_ids (digest TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS packed (
+CREATE TABLE IF NOT EXISTS made (
     source TEXT NOT NULL, how TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, diff_id TEXT NOT NULL,
-    PRIMARY KEY (source, how)
+    recipe TEXT NOT NULL, PRIMARY KEY (source, how)
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS holders (
     host TEXT NOT NULL, digest TEXT NOT NULL, repository TEXT NOT NULL, PRIMARY KEY (host, digest)
@@ -43,19 +44,19 @@ CREATE TABLE IF NOT EXISTS sound (
 """
 _FIND = {
     "diff_ids": "SELECT diff_id FROM diff_ids WHERE digest = ?",
-    "packed": "SELECT digest, size, diff_id FROM packed WHERE source = ? AND how = ?",
+    "made": "SELECT digest, size, diff_id, recipe FROM made WHERE source = ? AND how = ?",
     "holders": "SELECT repository FROM holders WHERE host = ? AND digest = ?",
     "sound": "SELECT edition FROM sound WHERE digest = ? AND kind = ?",
 }
 _KEEP = {
     "diff_ids": "INSERT OR REPLACE INTO diff_ids VALUES (?, ?)",
-    "packed": "INSERT OR REPLACE INTO packed VALUES (?, ?, ?, ?, ?)",
+    "made": "INSERT OR REPLACE INTO made VALUES (?, ?, ?, ?, ?, ?)",
     "holders": "INSERT OR REPLACE INTO holders VALUES (?, ?, ?)",
     "sound": "INSERT OR REPLACE INTO sound VALUES (?, ?, ?)",
 }
 _COUNT = {
     "diff_ids": "SELECT count(*) FROM diff_ids",
-    "packed": "SELECT count(*) FROM packed",
+    "made": "SELECT count(*) FROM made",
     "holders": "SELECT count(*) FROM holders",
     "sound": "SELECT count(*) FROM sound",
 }
@@ -64,7 +65,7 @@ Fact = tuple[str | int, ...]
 
 
 class VerifiedCache:
-    """Remembers, for one run: diff_ids by blob digest, recompressed blobs, repositories that hold a blob, sound
+    """Remembers, for one run: diff_ids by blob digest, what blobs were made into, repositories that hold a blob, sound
     documents.
 
     All images of a run share one instance; ``turn`` lets one thread move a blob while the others wait and then find
@@ -97,19 +98,21 @@ class VerifiedCache:
         """Remember the diff_id computed from the bytes with this digest."""
         self._learn("diff_ids", str(digest), fact=(str(diff_id),))
 
-    def compressed(self, source: Digest, how: str) -> Made | None:
-        """The result of unpacking a blob and packing it again in this way; its media type is left to the plan."""
-        fact = self._find("packed", str(source), how)
+    def result(self, source: Digest, how: str) -> Made | None:
+        """What was made of a blob in this way; its media type is left to the plan."""
+        fact = self._find("made", str(source), how)
         if fact is None:
             return None
         descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(str(fact[0])), size=int(fact[1]))
-        return Made(descriptor=descriptor, diff_id=Digest.parse(str(fact[2])))
+        facts = LayerFacts(recipe=str(fact[3]))
+        return Made(descriptor=descriptor, diff_id=Digest.parse(str(fact[2])), facts=facts)
 
-    def learn_compressed(self, source: Digest, how: str, made: Made) -> None:
-        """Remember what the bytes with this digest were compressed to."""
+    def learn_result(self, source: Digest, how: str, made: Made) -> None:
+        """Remember what was made of the blob with this digest."""
         if made.diff_id is not None:
-            fact = (str(made.descriptor.digest), made.descriptor.size, str(made.diff_id))
-            self._learn("packed", str(source), how, fact=fact)
+            descriptor = made.descriptor
+            fact = (str(descriptor.digest), descriptor.size, str(made.diff_id), made.facts.recipe)
+            self._learn("made", str(source), how, fact=fact)
 
     def holders(self, host: str, digest: Digest) -> tuple[str, ...]:
         """The repositories that may have a blob: those that this run saw, then the one that earlier runs knew last."""
@@ -135,11 +138,11 @@ class VerifiedCache:
 
     def is_valid_document(self, digest: Digest, kind: str) -> bool:
         """Whether the document was found valid under the current rules."""
-        return self._find("sound", str(digest), kind) == (rules_edition(),)
+        return self._find("sound", str(digest), kind) == (edition(RULES),)
 
     def learn_valid(self, digest: Digest, kind: str) -> None:
         """Remember that a document is valid."""
-        self._learn("sound", str(digest), kind, fact=(rules_edition(),))
+        self._learn("sound", str(digest), kind, fact=(edition(RULES),))
 
     @contextmanager
     def turn(self, digest: Digest) -> Iterator[None]:
@@ -244,10 +247,13 @@ _PACKAGE = Path(__file__).parent.parent
 RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 """Where the rules and schemas may be: in a wheel and in a checkout."""
 
+REWRITES = (_PACKAGE / "formats" / "aci", _PACKAGE / "streams", _PACKAGE / "streams" / "tar")
+"""What decides the bytes that an ACI or several layers become."""
+
 
 @cache
-def rules_edition(folders: tuple[Path, ...] = RULES) -> str:
-    """The version and a checksum of the rule files: in a checkout, rules change between versions.
+def edition(folders: tuple[Path, ...]) -> str:
+    """The version and a checksum of the files in these folders: in a checkout, they change between versions.
 
     Every file counts, not just the newest: a restored file may be older than the rest, and clocks can go backwards.
     """

@@ -51,7 +51,7 @@ def ls() -> None:
     if flags().json:
         show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
         return
-    what = {"diff_ids": "diff_id", "packed": "packed layer", "holders": "registry blob", "sound": "sound document"}
+    what = {"diff_ids": "diff_id", "made": "converted layer", "holders": "registry blob", "sound": "sound document"}
     counted = (*(count(counts[table], name) for table, name in what.items()), count(len(kept), "blob"))
     show(f"{folder}: {', '.join(counted)}")
     for one in kept:

@@ -21,8 +21,8 @@ from converter.execute import (
     input_size,
     known_results,
     remember_leaf,
-    repacking_key,
     require_diff_id,
+    result_key,
 )
 from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.descriptor import Digest
@@ -211,7 +211,8 @@ def _is_of_one_blob(leaf: Leaf) -> bool:
     return (
         isinstance(leaf.content, Derived)
         and leaf.content.algorithm == "sha256"
-        and repacking_key(leaf.content) is not None
+        and leaf.content.rewrite is None
+        and isinstance(leaf.content.inputs[0].content, Known)
     )
 
 
@@ -226,7 +227,7 @@ def _with_bytes(leaf: Leaf, fetch: Fetch) -> Leaf:
 
 def _packing(leaf: Leaf) -> str:
     """How a leaf is packed, by which version of a library; empty for a copy."""
-    how = repacking_key(leaf.content)
+    how = result_key(leaf.content)
     return how[1] if how else ""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from converter.errors import CalledOff, DigestMismatch, within_part
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
-from converter.model.content import Content, Derived, Known, source_blobs
+from converter.model.content import Content, Derived, Known, Repeatable, source_blobs
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.plan import (
@@ -200,19 +200,19 @@ class Threads:
 
     def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         content = leaf.derived(inputs)
-        packing_key = repacking_key(content)
-        if packing_key is None:
+        key = result_key(content)
+        if key is None:
             return self._make_anew(leaf, content), False
         memory = self._running.memory
-        with memory.turn(packing_key[0]):
-            known = memory.compressed(*packing_key)
+        with memory.turn(key[0]):
+            known = memory.result(*key)
             if known is not None:
                 require_diff_id(leaf, known.diff_id)
                 there = known.descriptor.retyped(leaf.media_type)
                 if self._sink.has(there) or self._put_kept(there):
-                    return Made(descriptor=there, diff_id=known.diff_id), True
+                    return replace(known, descriptor=there), True
             made = self._make_anew(leaf, content)
-            memory.learn_compressed(*packing_key, made)
+            memory.learn_result(*key, made)
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:
@@ -229,7 +229,7 @@ class Threads:
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
         expected, cached = _uncompressed_descriptor(leaf, content), self._running.memory.blobs
-        if cached is None or repacking_key(content) is None:
+        if cached is None or result_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with cached.keeping(blocks) as (passing, keep):
             made = self._sink.put(passing, leaf.media_type, expected)
@@ -272,17 +272,34 @@ def require_diff_id(leaf: Leaf, diff_id: Digest | None) -> None:
         raise DigestMismatch(f"diff_id mismatch: expected {leaf.diff_id}, computed {diff_id}")
 
 
-def repacking_key(content: Content | Derive) -> tuple[Digest, str] | None:
-    """What determines the bytes of a blob that is only repacked: its source and how; None for all else."""
-    if not isinstance(content, Derived) or content.rewrite is not None:
+def result_key(content: Content | Derive) -> tuple[Digest, str] | None:
+    """What determines the bytes of a blob that is made: its source, and how; None if that cannot be told in a text.
+
+    Of several sources the first is the source, and the others belong to the how.
+    """
+    if not isinstance(content, Derived) or (origin := _described(content)) is None:
         return None
-    source = content.inputs[0].content
-    if not isinstance(source, Known):
-        return None
+    from converter.cache.verified import REWRITES, edition
     from converter.streams.compress import packing_engine
 
+    source = next(source_blobs(content)).descriptor.digest
     how = f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"
-    return source.descriptor.digest, how
+    return source, how if origin == str(source) else f"{origin} of transship {edition(REWRITES)} {how}"
+
+
+def _described(content: Content) -> str | None:
+    """The uncompressed bytes of a content in a text: blobs by their digests, and how they are rewritten."""
+    if isinstance(content, Known):
+        return str(content.descriptor.digest)
+    if content.replaced or not content.inputs:
+        return None
+    inputs = [_described(one.content) for one in content.inputs]
+    if content.rewrite is None:
+        return inputs[0]
+    if not isinstance(content.rewrite, Repeatable):
+        return None
+    known = [one for one in inputs if one is not None]
+    return f"{content.rewrite.identity}({', '.join(known)})" if len(known) == len(inputs) else None
 
 
 def known_results(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
@@ -291,8 +308,8 @@ def known_results(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], M
     def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
         if isinstance(one, Copy):
             return known_in_advance(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
-        how = repacking_key(one.content)
-        made = memory.compressed(*how) if how else None
+        how = result_key(one.content)
+        made = memory.result(*how) if how else None
         if made is None or one.diff_id not in (None, made.diff_id):
             return None
         return replace(made, descriptor=made.descriptor.retyped(one.media_type))
@@ -306,8 +323,8 @@ def remember_leaf(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
         if made.diff_id is not None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
         return
-    if how := repacking_key(leaf.content):
-        memory.learn_compressed(*how, made)
+    if how := result_key(leaf.content):
+        memory.learn_result(*how, made)
 
 
 def input_size(leaf: Leaf) -> int:

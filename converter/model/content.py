@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from converter.errors import ConverterError, DigestMismatch, LimitExceeded, NotFound, Usage
 from converter.model.descriptor import Descriptor, Digest
@@ -162,6 +162,17 @@ def verified_blocks(blocks: Blocks, digest: Digest, size: int | None = None) -> 
 
 Replaced = frozenset[tuple[int, int]]
 """Entries that a later entry of the same input replaces: the number of the input, and that of the entry in it."""
+
+
+@runtime_checkable
+class Repeatable(Protocol):
+    """A rewrite whose results may be kept between runs: the same ``identity`` makes the same bytes of the same inputs.
+
+    What it learns of a layer is no more than a recipe.
+    """
+
+    @property
+    def identity(self) -> str: ...
 
 
 class Rewrite(Protocol):

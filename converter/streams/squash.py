@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from typing import ClassVar
 
 from converter.errors import within
 from converter.model.content import Blocks, LayerFacts, Open, Replaced
@@ -217,6 +218,8 @@ def _own_blocks(entry: Entry) -> bytes:
 @frozen(kw_only=False)
 class Flatten:
     """Squashes layers."""
+
+    identity: ClassVar[str] = "flatten"
 
     def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         return squash(inputs, replaced=replaced)

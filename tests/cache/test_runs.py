@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,22 +27,22 @@ MADE = Made(
 def test_what_a_run_learned_the_next_one_knows(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
         assert cache.get(BLOB) is None
-        assert cache.compressed(BLOB, "zstd 3") is None
+        assert cache.result(BLOB, "zstd 3") is None
         cache.learn(BLOB, TAR)
-        cache.learn_compressed(BLOB, "zstd 3", MADE)
+        cache.learn_result(BLOB, "zstd 3", MADE)
 
     with Cache(tmp_path) as again:
         assert again.get(BLOB) == TAR
-        assert again.compressed(BLOB, "zstd 3") == MADE
-        assert again.compressed(BLOB, "zstd 4") is None
+        assert again.result(BLOB, "zstd 3") == MADE
+        assert again.result(BLOB, "zstd 4") is None
 
 
 def test_it_is_written_down_before_the_end_for_those_who_are_killed(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache, Cache(tmp_path) as other:
-        cache.learn_compressed(BLOB, "zstd 3", MADE)
+        cache.learn_result(BLOB, "zstd 3", MADE)
         cache.save()
 
-        assert other.compressed(BLOB, "zstd 3") == MADE
+        assert other.result(BLOB, "zstd 3") == MADE
 
 
 @pytest.mark.parametrize("content", [pytest.param(b"no database", id="no database"), pytest.param(b"", id="nothing")])
@@ -48,27 +50,48 @@ def test_a_file_that_is_none_stops_nothing(tmp_path: Path, content: bytes) -> No
     (tmp_path / FILE).write_bytes(content)
 
     with Cache(tmp_path) as cache:
-        cache.learn_compressed(BLOB, "zstd 3", MADE)
+        cache.learn_result(BLOB, "zstd 3", MADE)
 
-        assert cache.compressed(BLOB, "zstd 4") is None
+        assert cache.result(BLOB, "zstd 4") is None
+
+
+def layout(folder: Path) -> str:
+    store = MemoryStore()
+    copy(store, add_image(store, name=""), open_sink(Location.parse(f"oci:{folder / 'in'}")), "app")
+    return f"oci:{folder / 'in'}:app"
+
+
+def app_container(folder: Path) -> str:
+    convert(layout(folder), [f"aci:{folder / 'app.aci'}"])
+    return f"aci:{folder / 'app.aci'}"
 
 
 @pytest.mark.parametrize(
-    "cached, read_again",
+    "make, options",
     [
-        pytest.param(True, False, id="what was packed before, and is there, is not packed again"),
-        pytest.param(False, True, id="without a cache it is"),
+        pytest.param(layout, Options(compress=Compression("zstd")), id="layers of another compression"),
+        pytest.param(layout, Options(squash=True), id="layers squashed into one"),
+        pytest.param(app_container, Options(), id="the layer of an ACI"),
+        pytest.param(app_container, Options(compress=Compression("zstd")), id="the same, compressed with zstd"),
+        pytest.param(app_container, Options(squash=True), id="the same, squashed"),
     ],
 )
-def test_packing_once(tmp_path: Path, cached: bool, read_again: bool) -> None:
-    store = MemoryStore()
-    copy(store, add_image(store, name=""), open_sink(Location.parse(f"oci:{tmp_path / 'in'}")), "app")
-    options = Options(compress=Compression("zstd"), cache=tmp_path / "cache" if cached else None)
-    target = f"oci:{tmp_path / 'out'}:app"
-    first = convert(f"oci:{tmp_path / 'in'}:app", [target], options)
+@pytest.mark.parametrize(
+    "cached, read_again",
+    [
+        pytest.param(True, False, id="is not made again if it was made before, and is there"),
+        pytest.param(False, True, id="is made again without a cache"),
+    ],
+)
+def test_making_once(
+    tmp_path: Path, make: Callable[[Path], str], options: Options, cached: bool, read_again: bool
+) -> None:
+    options = replace(options, cache=tmp_path / "cache" if cached else None)
+    source, target = make(tmp_path), f"oci:{tmp_path / 'out'}:app"
+    first = convert(source, [target], options)
     events: list[Event] = []
 
-    second = convert(f"oci:{tmp_path / 'in'}:app", [target], options, events.append)
+    second = convert(source, [target], options, events.append)
 
     assert second.digest == first.digest
     assert second.layers == first.layers

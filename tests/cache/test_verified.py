@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache import Cache, verified
-from converter.cache.verified import rules_edition
+from converter.cache.verified import edition
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
 
@@ -20,20 +20,20 @@ def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
     with Cache(tmp_path / "new") as cache:
         assert cache.get(BLOB) is None
         cache.learn(BLOB, DIFF_ID)
-        cache.learn_compressed(BLOB, "gzip level 2", MADE)
+        cache.learn_result(BLOB, "gzip level 2", MADE)
         cache.holds("host", BLOB, "old", sent=True)
         cache.holds("host", BLOB, "new", sent=True)
         cache.learn_valid(BLOB, "oci-manifest")
-        assert (cache.get(BLOB), cache.compressed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
+        assert (cache.get(BLOB), cache.result(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
     with Cache(tmp_path / "new") as cache:
-        assert (cache.get(BLOB), cache.compressed(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
-        assert cache.compressed(BLOB, "gzip level 1") is None
+        assert (cache.get(BLOB), cache.result(BLOB, "gzip level 2")) == (DIFF_ID, MADE)
+        assert cache.result(BLOB, "gzip level 1") is None
         assert (cache.holders("host", BLOB), cache.holders("other", BLOB)) == (("new",), ())
         assert (cache.is_valid_document(BLOB, "oci-manifest"), cache.is_valid_document(BLOB, "oci-config")) == (
             True,
             False,
         )
-        assert cache.counts() == {"diff_ids": 1, "packed": 1, "holders": 1, "sound": 1}
+        assert cache.counts() == {"diff_ids": 1, "made": 1, "holders": 1, "sound": 1}
 
 
 def test_it_can_forget(tmp_path: Path) -> None:
@@ -41,13 +41,13 @@ def test_it_can_forget(tmp_path: Path) -> None:
         cache.learn(BLOB, DIFF_ID)
     Cache(tmp_path).forget()
     with Cache(tmp_path) as cache:
-        assert cache.counts() == {"diff_ids": 0, "packed": 0, "holders": 0, "sound": 0}
+        assert cache.counts() == {"diff_ids": 0, "made": 0, "holders": 0, "sound": 0}
 
 
 def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Cache(tmp_path) as cache:
         cache.learn_valid(BLOB, "oci-manifest")
-    monkeypatch.setattr(verified, "rules_edition", lambda: "another")
+    monkeypatch.setattr(verified, "edition", lambda _folders: "another")
     with Cache(tmp_path) as cache:
         assert not cache.is_valid_document(BLOB, "oci-manifest")
 
@@ -66,10 +66,10 @@ def test_rules_are_others_when_any_file_of_theirs_is(change: Callable[[Path], ob
     for name in ("rule.py", "newest.py"):
         (tmp_path / name).write_text("rule")
     os.utime(tmp_path / "newest.py", (2**33, 2**33))
-    before = rules_edition.__wrapped__(folders)
-    assert rules_edition.__wrapped__(folders) == before
+    before = edition.__wrapped__(folders)
+    assert edition.__wrapped__(folders) == before
     change(tmp_path / "rule.py")
-    assert rules_edition.__wrapped__(folders) != before
+    assert edition.__wrapped__(folders) != before
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100], ids=["empty", "damaged"])

@@ -29,14 +29,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_ls_says_what_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "ls"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"{folder}: 1 diff_id, 0 packed layers, 0 registry blobs, 0 sound documents, 1 blob"
+    assert first == f"{folder}: 1 diff_id, 0 converted layers, 0 registry blobs, 0 sound documents, 1 blob"
     assert second.startswith(f"{Digest.of(DATA)}     6.8 KiB  ")
 
 
 def test_ls_says_it_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "ls", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["folder"], told["diff_ids"], told["packed"]) == (str(folder), 1, 0)
+    assert (told["folder"], told["diff_ids"], told["made"]) == (str(folder), 1, 0)
     assert [(blob["digest"], blob["size"]) for blob in told["blobs"]] == [(str(Digest.of(DATA)), len(DATA))]
 
 

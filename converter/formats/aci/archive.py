@@ -77,6 +77,11 @@ class UnpackAci:
     image_id: str = ""
     recipe: bool = True
 
+    @property
+    def identity(self) -> str:
+        """As in Repeatable."""
+        return f"unpack-aci {self.image_id or 'any'} {'recipe' if self.recipe else 'no-recipe'}"
+
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
         blocks: Blocks = inputs[0]()
         if self.image_id:
