@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound
@@ -20,7 +21,6 @@ from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import decode_base64, dump_json, lenient_member, load_object, required_member, text_map
-from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Original
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
@@ -100,30 +100,20 @@ _LABELS = {
 }
 
 
-@frozen
-class _Place:
-    """Where a signature was found, and the digest of what it is attached to."""
-
-    location: str
-    covers: str
-
-
 def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature, ...]:
     """The signatures in one attachment; ``number`` is the N of a file ``signature-N``."""
     if attachment.tag.endswith(".sbom"):
         return ()
-    place = _Place(location=_describe_location(attachment, number), covers=str(attachment.subject))
+    kind = _LABELS.get(attachment.tag.rpartition(".")[2]) or _LABELS.get(attachment.descriptor.artifact_type, "")
+    empty = Signature(
+        kind=kind, location=_describe_location(attachment, number), covers=str(attachment.subject), data=b""
+    )
     try:
-        return tuple(_signatures_in(attachment.descriptor, place, fetch))
+        return tuple(_signatures_in(attachment.descriptor, empty, fetch))
     except (Invalid, NotFound):
-        # Anybody with write access could have put it there: it must not stand in the way of a good one.
-        return _unreadable(attachment, place)
-
-
-def _unreadable(attachment: Attachment, place: _Place) -> tuple[Signature, ...]:
-    """An empty signature of the kind that a broken attachment's label states, so that it is refused by name."""
-    kind = _LABELS.get(attachment.tag.rpartition(".")[2]) or _LABELS.get(attachment.descriptor.artifact_type)
-    return (Signature(kind=kind, location=place.location, covers=place.covers, data=b""),) if kind else ()
+        # Anybody with write access could have put it there: it must not stand in the way of a good one. If its label
+        # states a kind, it is refused by name.
+        return (empty,) if kind else ()
 
 
 def _describe_location(attachment: Attachment, number: int) -> str:
@@ -135,51 +125,50 @@ def _describe_location(attachment: Attachment, number: int) -> str:
     return attachment.tag or f"referrer {attachment.descriptor.digest}"
 
 
-def _signatures_in(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
+def _signatures_in(entry: Descriptor, empty: Signature, fetch: Fetch) -> Iterator[Signature]:
+    """The signatures in what a descriptor names; ``empty`` says where they are."""
     if entry.media_type in types.INDEXES:
         for child in _descriptors(load_object(fetch(entry).read()), "manifests"):
-            yield from _signatures_in_artifact(child, place, fetch)
+            yield from _signatures_in_artifact(child, empty, fetch)
     elif entry.media_type in types.MANIFESTS:
-        yield from _signatures_in_artifact(entry, place, fetch)
+        yield from _signatures_in_artifact(entry, empty, fetch)
     else:
-        yield from signatures_in_blob(fetch(entry).read(), place.location, place.covers)
+        yield from signatures_in_blob(fetch(entry).read(), empty.location, empty.covers)
 
 
-def _signatures_in_artifact(entry: Descriptor, place: _Place, fetch: Fetch) -> Iterator[Signature]:
+def _signatures_in_artifact(entry: Descriptor, empty: Signature, fetch: Fetch) -> Iterator[Signature]:
     """The signatures in an artifact: each layer's media type says what it is."""
     layers = _descriptors(load_object(fetch(entry).read()), "layers")
     documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
     files = {one.annotations.get(TITLE, ""): fetch(one).read() for one in documents}
-    yield from content_trust.stored_targets(files, place.covers, place.location)
+    yield from content_trust.stored_targets(files, empty.covers, empty.location)
     for layer in layers:
         kind = layer.media_type
         if kind == cosign.PAYLOAD:
-            yield Signature(
+            yield replace(
+                empty,
                 kind=kinds.COSIGN,
-                location=place.location,
-                covers=place.covers,
                 data=fetch(layer).read(),
                 payload=fetch(layer).read(),
                 media_type=kind,
                 annotations=layer.annotations,
             )
         elif kind == cosign.ENVELOPE or kind.startswith(cosign.BUNDLE) or kind in (notation.JWS, notation.COSE):
-            yield _envelope(fetch(layer).read(), layer, place)
+            yield _envelope(fetch(layer).read(), layer, empty)
         elif kind in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
-            yield from signatures_in_blob(fetch(layer).read(), place.location, place.covers)
+            yield from signatures_in_blob(fetch(layer).read(), empty.location, empty.covers)
 
 
-def _envelope(data: bytes, layer: Descriptor, place: _Place) -> Signature:
+def _envelope(data: bytes, layer: Descriptor, empty: Signature) -> Signature:
     if layer.media_type in (notation.JWS, notation.COSE):
         kind = kinds.NOTATION
     elif layer.media_type == cosign.ENVELOPE:
         kind = kinds.ATTESTATION
     else:
         kind = kinds.BUNDLE if cosign.bundle_predicate(data) == cosign.SIGN else kinds.ATTESTATION
-    return Signature(
+    return replace(
+        empty,
         kind=kind,
-        location=place.location,
-        covers=place.covers,
         data=data,
         media_type=layer.media_type,
         annotations=layer.annotations,
