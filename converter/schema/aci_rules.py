@@ -1,21 +1,315 @@
-"""The table of App Container rules: names, sections, severities, and the check of each."""
+"""Rules of App Container documents that no schema states (appc spec 0.8.11; its schema package where that differs)."""
 
 from __future__ import annotations
 
-from converter.schema import aci_checks as aci
-from converter.schema.finding import Rule
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from converter.model.appc import ARCHITECTURES
+from converter.model.document import go_key
+from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     find_faults,
     go_time_form,
+    is_web_url,
+    lists_at,
     no_time,
     not_go_time,
+    objects_at,
     of_numbers,
     of_texts,
     repeated_members,
+    strings_at,
 )
 
+KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
+ISOLATORS = frozenset(
+    (
+        "os/linux/apparmor-profile",
+        "os/linux/capabilities-remove-set",
+        "os/linux/capabilities-retain-set",
+        "os/linux/cpu-shares",
+        "os/linux/no-new-privileges",
+        "os/linux/oom-score-adj",
+        "os/linux/seccomp-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/selinux-context",
+        "os/unix/sysctl",
+        "resource/block-bandwidth",
+        "resource/block-iops",
+        "resource/cpu",
+        "resource/memory",
+        "resource/network-bandwidth",
+    )
+)
+ONCE = frozenset(
+    (
+        "os/linux/apparmor-profile",
+        "os/linux/cpu-shares",
+        "os/linux/oom-score-adj",
+        "os/linux/seccomp-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/selinux-context",
+        "os/unix/sysctl",
+    )
+)
+ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
+APPS = ("app", "apps/*/app")
+LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
+NOTES = ("annotations", "apps/*/annotations")
+IDENTIFIERS = (
+    "name",
+    "dependencies/*/imageName",
+    "apps/*/image/name",
+    *(f"{path}/*/name" for path in (*LABELS, *NOTES)),
+    *(f"{path}/isolators/*/name" for path in APPS),
+    "isolators/*/name",
+)
+NAMES = (
+    "apps/*/name",
+    "apps/*/mounts/*/volume",
+    "apps/*/mounts/*/appVolume/name",
+    "volumes/*/name",
+    "ports/*/name",
+    "ports/*/podPort/name",
+    *(f"{app}/{part}/*/name" for app in APPS for part in ("mountPoints", "ports")),
+)
+PORTS = (*(f"{app}/ports/*" for app in APPS), "ports/*/podPort")
+_IDENTIFIER = r"[a-z0-9]+([-._~/][a-z0-9]+)*"
+_NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
+_IMAGE_ID = r"sha512-[0-9a-f]{128}"
+_PART = r"(0|[1-9][0-9]*)"
+_WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
+_NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
+
+
+def actual_kind(document: Any, kind: str) -> str:
+    """The kind that an App Container document states, if it is not the requested one.
+
+    The reference decides by a manifest's acKind; no kind can be requested of it.
+    """
+    if kind not in KINDS.values() or not isinstance(document, dict):
+        return kind
+    stated = document.get(kind_member(document))
+    return KINDS.get(stated, kind) if isinstance(stated, str) else kind
+
+
+def own_members(document: Any, known: Collection[str]) -> Any:
+    """The members that the document's kind defines: a pod, for example, has no labels, and any in it mean nothing."""
+    if not isinstance(document, dict):
+        return document
+    return {key: value for key, value in document.items() if key in known}
+
+
+def kind_member(document: dict[str, Any]) -> str:
+    """The key under which a document states its kind; Go reads keys case-insensitively."""
+    return next((key for key in document if go_key(key) == "ackind" and "acKind" not in document), "acKind")
+
+
+def label_name(text: str) -> str:
+    """Why a label may not have a name; like the functions below, empty if nothing is wrong."""
+    return 'a label must not be called "name": it would be taken for the name of the image' if text == "name" else ""
+
+
+def url(text: str) -> str:
+    """Why an annotation is not a web URL."""
+    return "" if is_web_url(text) else f'invalid URL "{text[:100]}": expected http or https'
+
+
+def version_zero(text: str) -> str:
+    """Why a version is 0.0.0."""
+    return f'version "{text}" is not above 0.0.0' if re.fullmatch(r"0+\.0+\.0+-?\+?", text) else ""
+
+
+def version_strict(text: str) -> str:
+    """Why a version is not one of SemVer 2.0.0."""
+    written = re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text)
+    return (
+        f'invalid version "{text[:60]}": expected SemVer 2.0.0' if written and not re.fullmatch(_SEMVER, text) else ""
+    )
+
+
+def identifier_marks(text: str) -> str:
+    """Why two separators of an identifier are in a row."""
+    twice = re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text)
+    return f'"{text[:100]}" has two of -._~/ in a row' if twice else ""
+
+
+def name_marks(text: str) -> str:
+    """Why two separators of a name are in a row."""
+    return f'"{text[:100]}" has two - in a row' if "--" in text and not re.fullmatch(_NAME, text) else ""
+
+
+def image_id(text: str) -> str:
+    """Why an image ID is not a full SHA-512 in lower-case hex."""
+    if re.fullmatch(_IMAGE_ID, text) or not re.fullmatch(r"sha512-[^-]+", text):
+        return ""
+    return f'invalid image ID "{text[:150]}": expected sha512- and 128 lower-case hex digits'
+
+
+def environment_letters(text: str) -> str:
+    """Why the name of a variable has a dot or a minus."""
+    if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
+        return f'invalid name of a variable "{text[:100]}": expected letters, digits and _'
+    return ""
+
+
+def group(number: int) -> str:
+    """Why a group ID is negative."""
+    return f"group {number} is negative" if number < 0 else ""
+
+
+def port_count(number: int) -> str:
+    """Why a range of ports has no port."""
+    return "" if number else "a range of 0 ports: expected at least 1"
+
+
+def quantity_kilo(text: str) -> str:
+    """Why thousands are written K instead of k."""
+    wrong = text.strip(" ").endswith("K")
+    return f'invalid quantity "{text[:60]}": thousands are k, and 1024 is Ki' if wrong else ""
+
+
+def quantity_digits(text: str) -> str:
+    """Why a quantity has no digits."""
+    return f'quantity "{text[:60]}" has no digits: it is read as 0' if re.fullmatch(_NO_NUMBER, text.strip(" ")) else ""
+
+
+def quantity_form(text: str) -> str:
+    """Why a quantity is not written as the text says."""
+    number = re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" "))
+    if number is None or re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text):
+        return ""
+    return f'invalid quantity "{text[:60]}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m'
+
+
+def whitelisted(text: str) -> str:
+    """Why a whitelisted path is not absolute."""
+    return "" if text.startswith("/") else f'path "{text[:100]}" is not absolute'
+
+
+def mount_path(text: str) -> str:
+    """Why a mount point has no path."""
+    return "" if text else "the path is empty"
+
+
+def host_address(text: str) -> str:
+    """Why a host address is not an IP address."""
+    return f'invalid IP address "{text[:60]}"' if text and not _is_address(text, "") else ""
+
+
+def host_address_4(text: str) -> str:
+    """Why a host address is not IPv4."""
+    other = not text or (_is_address(text, "") and not _is_address(text, "4"))
+    return f'"{text[:60]}" is not an IPv4 address' if other else ""
+
+
+def host_port(number: int) -> str:
+    """Why a host port is out of range."""
+    return f"port {number} is out of range: expected 1 to 65535" if number == 0 or number > 65535 else ""
+
+
+def os_arch(document: Any) -> Iterator[Hit]:
+    """Pairs of operating system and processor that are not known."""
+    for where, labels in lists_at(document, *LABELS):
+        values = {_name(label): label.get("value", "") for label in labels if isinstance(label, dict)}
+        system, arch = values.get("os"), values.get("arch")
+        if not isinstance(system, str):
+            continue
+        if system not in ARCHITECTURES:
+            yield where, f'unknown os "{system[:60]}" (one of: {", ".join(ARCHITECTURES)})'
+        elif isinstance(arch, str) and arch not in ARCHITECTURES[system]:
+            known = ", ".join(ARCHITECTURES[system])
+            yield where, f'unknown arch "{arch[:60]}" for {system} (one of: {known})'
+
+
+def port_range(document: Any) -> Iterator[Hit]:
+    """Port ranges that end above 65535."""
+    for where, port in objects_at(document, *PORTS):
+        first, count = port.get("port"), port.get("count")
+        if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
+            yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
+
+
+def isolator_known(document: Any) -> Iterator[Hit]:
+    """Isolators of an app that the specification does not define."""
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS)):
+        name = isolator.get("name", "")
+        if isinstance(name, str) and name not in ISOLATORS:
+            yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
+
+
+def isolator_value(document: Any) -> Iterator[Hit]:
+    """Isolators without a value, including unknown ones."""
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+        if "value" not in isolator and _name(isolator) not in ISOLATORS:
+            yield where, '"value" is missing'
+
+
+def port_names(document: Any) -> Iterator[Hit]:
+    """Ports of a pod's apps that are called like one before."""
+    seen: set[str] = set()
+    for where, name in strings_at(document, "apps/*/app/ports/*/name"):
+        if name in seen:
+            yield where, f'a second port named "{name[:100]}" in the pod'
+        seen.add(name)
+
+
+def _name(item: dict[str, Any]) -> str:
+    name = item.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def quantities(document: Any) -> Iterator[tuple[str, str]]:
+    """The requests and limits of resource isolators; other isolators may have members of these names, too."""
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+        if _name(isolator).startswith("resource/"):
+            for part, text in strings_at(isolator, "value/request", "value/limit"):
+                yield where + part, text
+
+
+def _is_address(text: str, version: str) -> bool:
+    from ipaddress import IPv4Address, ip_address
+
+    try:
+        # Python accepts a zone after the address, Go does not.
+        address = ip_address(text.replace("%", " "))
+    except ValueError:
+        return False
+    return not version or isinstance(address, IPv4Address)
+
+
+def notes(document: Any, *names: str) -> Iterator[tuple[str, str]]:
+    """The values of the annotations of these names."""
+    for where, note in objects_at(document, *(f"{path}/*" for path in NOTES)):
+        value = note.get("value", "")
+        if _name(note) in names and isinstance(value, str):
+            yield f"{where}/value" if "value" in note else where, value
+
+
+def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
+    """Isolators of the lists at the paths that apply to a whole app or pod, and are there more than once."""
+    for where, isolators in lists_at(document, *paths):
+        names = Counter(_name(item) for item in isolators if isinstance(item, dict))
+        for name in sorted(once & names.keys()):
+            if names[name] > 1:
+                yield where, f"{names[name]} isolators {name}: only one is allowed"
+
+
+def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
+    """Apps with two isolators of which one retains what the other removes."""
+    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in APPS)):
+        names = {_name(item) for item in isolators if isinstance(item, dict)}
+        if {one, other} <= names:
+            yield where, f"{one} and {other} exclude each other"
+
+
 _SPEC = "appc spec 0.8.11, "
-_MANIFEST = _SPEC + "aci.md, Image Manifest Schema: "
+_MANIFEST = _SPEC + "md, Image Manifest Schema: "
 _POD = _SPEC + "pods.md, Pod Manifest Schema: "
 _IMAGE, _PODS = ("aci-image-manifest",), ("aci-pod-manifest",)
 _BOTH = _IMAGE + _PODS
@@ -36,21 +330,21 @@ RULES = (
         title="Labels have different names.",
         spec=_MANIFEST + "labels",
         kinds=_BOTH,
-        check=lambda document: repeated_members(document, "label", *aci.LABELS),
+        check=lambda document: repeated_members(document, "label", *LABELS),
     ),
     Rule(
         name="aci/label-name",
         title="No label is called name.",
         spec=_MANIFEST + "labels",
         kinds=_BOTH,
-        check=of_texts(aci.label_name, *(f"{path}/*/name" for path in aci.LABELS)),
+        check=of_texts(label_name, *(f"{path}/*/name" for path in LABELS)),
     ),
     Rule(
         name="aci/label-os-arch",
         title="The labels os and arch are a pair that is known (linux/arm64 is aarch64).",
         spec=_MANIFEST + "labels: os, arch",
         kinds=_BOTH,
-        check=aci.os_arch,
+        check=os_arch,
         note="arch means nothing, and is not checked, where there is no os.",
     ),
     Rule(
@@ -58,21 +352,21 @@ RULES = (
         title="Annotations have different names.",
         spec=_MANIFEST + "annotations",
         kinds=_BOTH,
-        check=lambda document: repeated_members(document, "annotation", *aci.NOTES),
+        check=lambda document: repeated_members(document, "annotation", *NOTES),
     ),
     Rule(
         name="aci/annotation-created",
         title="The annotation created is an RFC 3339 time.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.notes(document, "created"), no_time),
+        check=lambda document: find_faults(notes(document, "created"), no_time),
     ),
     Rule(
         name="aci/annotation-created-for-go",
         title="The annotation created has T and Z in capitals, and no leap second.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.notes(document, "created"), not_go_time),
+        check=lambda document: find_faults(notes(document, "created"), not_go_time),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is Go's reader of times, does not.",
     ),
@@ -81,7 +375,7 @@ RULES = (
         title="The annotation created is written as RFC 3339 says, to the letter.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.notes(document, "created"), go_time_form),
+        check=lambda document: find_faults(notes(document, "created"), go_time_form),
         compat="warning",
         note="The reference, which is Go's reader of times, takes one digit, a comma, and an offset of 24:60.",
     ),
@@ -90,21 +384,21 @@ RULES = (
         title="The annotations homepage and documentation are http or https URLs.",
         spec=_MANIFEST + "annotations: homepage, documentation",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.notes(document, "homepage", "documentation"), aci.url),
+        check=lambda document: find_faults(notes(document, "homepage", "documentation"), url),
     ),
     Rule(
         name="aci/version-zero",
         title="acVersion is not 0.0.0.",
         spec=_SPEC + "types.md, AC Version Type",
         kinds=_BOTH,
-        check=of_texts(aci.version_zero, "acVersion"),
+        check=of_texts(version_zero, "acVersion"),
     ),
     Rule(
         name="aci/version-semver",
         title="acVersion is a version of SemVer 2.0.0.",
         spec=_SPEC + "types.md, AC Version Type",
         kinds=_BOTH,
-        check=of_texts(aci.version_strict, "acVersion"),
+        check=of_texts(version_strict, "acVersion"),
         compat="warning",
         note="The reference takes leading zeros, and anything after - or +.",
     ),
@@ -113,7 +407,7 @@ RULES = (
         title="An identifier has no two of -._~/ in a row.",
         spec=_SPEC + "types.md, AC Identifier Type",
         kinds=_BOTH,
-        check=of_texts(aci.identifier_marks, *aci.IDENTIFIERS),
+        check=of_texts(identifier_marks, *IDENTIFIERS),
         compat="warning",
         note="The reference takes them; names such as example.com/~bob/db are in its tests.",
     ),
@@ -122,7 +416,7 @@ RULES = (
         title="A name has no two - in a row.",
         spec=_SPEC + "types.md, AC Name Type",
         kinds=_BOTH,
-        check=of_texts(aci.name_marks, *aci.NAMES),
+        check=of_texts(name_marks, *NAMES),
         compat="warning",
         note="The reference takes them.",
     ),
@@ -131,7 +425,7 @@ RULES = (
         title="An image ID is sha512- and 128 lower-case hex digits.",
         spec=_SPEC + "types.md, Image ID Type",
         kinds=_BOTH,
-        check=of_texts(aci.image_id, "dependencies/*/imageID", "apps/*/image/id"),
+        check=of_texts(image_id, "dependencies/*/imageID", "apps/*/image/id"),
         compat="warning",
         note="The reference takes anything after sha512-; the text's own example is sha512-….",
     ),
@@ -140,23 +434,21 @@ RULES = (
         title="An app has one handler of each event.",
         spec=_MANIFEST + "app, eventHandlers",
         kinds=_BOTH,
-        check=lambda document: repeated_members(
-            document, "event handler", *(f"{app}/eventHandlers" for app in aci.APPS)
-        ),
+        check=lambda document: repeated_members(document, "event handler", *(f"{app}/eventHandlers" for app in APPS)),
     ),
     Rule(
         name="aci/environment-repeated",
         title="A variable is set once.",
         spec=_MANIFEST + "app, environment",
         kinds=_BOTH,
-        check=lambda document: repeated_members(document, "variable", *(f"{app}/environment" for app in aci.APPS)),
+        check=lambda document: repeated_members(document, "variable", *(f"{app}/environment" for app in APPS)),
     ),
     Rule(
         name="aci/environment-letters",
         title="A variable's name has letters, digits and _ alone.",
         spec=_MANIFEST + "app, environment",
         kinds=_BOTH,
-        check=of_texts(aci.environment_letters, *(f"{app}/environment/*/name" for app in aci.APPS)),
+        check=of_texts(environment_letters, *(f"{app}/environment/*/name" for app in APPS)),
         compat="warning",
         note="The reference takes dots and minuses as well.",
     ),
@@ -165,7 +457,7 @@ RULES = (
         title="Numbers of groups are not negative.",
         spec=_MANIFEST + "app, supplementaryGIDs",
         kinds=_BOTH,
-        check=of_numbers(aci.group, *(f"{app}/supplementaryGIDs/*" for app in aci.APPS)),
+        check=of_numbers(group, *(f"{app}/supplementaryGIDs/*" for app in APPS)),
         compat="warning",
         note="The reference takes any integer.",
     ),
@@ -174,14 +466,14 @@ RULES = (
         title="A range of ports ends at 65535 at most.",
         spec=_MANIFEST + "app, ports, count",
         kinds=_BOTH,
-        check=aci.port_range,
+        check=port_range,
     ),
     Rule(
         name="aci/port-count",
         title="A range of ports has at least one.",
         spec=_MANIFEST + "app, ports, count",
         kinds=_BOTH,
-        check=of_numbers(aci.port_count, *(f"{path}/count" for path in aci.PORTS)),
+        check=of_numbers(port_count, *(f"{path}/count" for path in PORTS)),
         compat="warning",
         note="The reference reads 0 as 1.",
     ),
@@ -190,7 +482,7 @@ RULES = (
         title="The isolators of an app are those of the specification.",
         spec=_SPEC + "ace.md, Isolators",
         kinds=_BOTH,
-        check=aci.isolator_known,
+        check=isolator_known,
         strict="warning",
         note="The text lets an executor ignore what it does not know; the reference refuses it in an app.",
     ),
@@ -199,7 +491,7 @@ RULES = (
         title="An isolator has a value, also one that nobody knows.",
         spec=_SPEC + "types.md, Isolator Type",
         kinds=_BOTH,
-        check=aci.isolator_value,
+        check=isolator_value,
         compat="warning",
         note="The reference does not look at what it does not know.",
     ),
@@ -208,14 +500,14 @@ RULES = (
         title="An isolator that holds for the whole app is there once.",
         spec=_SPEC + "ace.md, Isolators",
         kinds=_BOTH,
-        check=lambda document: aci.more_than_once(document, aci.ONCE, *(f"{app}/isolators" for app in aci.APPS)),
+        check=lambda document: more_than_once(document, ONCE, *(f"{app}/isolators" for app in APPS)),
     ),
     Rule(
         name="aci/pod-isolator-repeated",
         title="An isolator that holds for the whole pod is there once.",
         spec=_SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
         kinds=_PODS,
-        check=lambda document: aci.more_than_once(document, aci.ONCE_A_POD, "isolators"),
+        check=lambda document: more_than_once(document, ONCE_A_POD, "isolators"),
         compat="warning",
         note="The reference counts the isolators of an app alone.",
     ),
@@ -224,14 +516,14 @@ RULES = (
         title="System calls are either retained or removed.",
         spec=_SPEC + "ace.md, os/linux/seccomp-retain-set",
         kinds=_BOTH,
-        check=lambda document: aci.conflicting(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
+        check=lambda document: conflicting(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
     ),
     Rule(
         name="aci/capability-conflict",
         title="Capabilities are either retained or removed.",
         spec=_SPEC + "ace.md, os/linux/capabilities-retain-set",
         kinds=_BOTH,
-        check=lambda document: aci.conflicting(
+        check=lambda document: conflicting(
             document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
         ),
         compat="warning",
@@ -242,7 +534,7 @@ RULES = (
         title="A quantity has k for thousands, not K.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.quantities(document), aci.quantity_kilo),
+        check=lambda document: find_faults(quantities(document), quantity_kilo),
         strict=None,
         note="The text lists K; the reference knows k and Ki alone.",
     ),
@@ -251,7 +543,7 @@ RULES = (
         title="A quantity has digits before its suffix.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.quantities(document), aci.quantity_digits),
+        check=lambda document: find_faults(quantities(document), quantity_digits),
         compat="warning",
         strict=None,
         note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
@@ -261,7 +553,7 @@ RULES = (
         title="A quantity is digits and one of the suffixes that the text lists.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(aci.quantities(document), aci.quantity_form),
+        check=lambda document: find_faults(quantities(document), quantity_form),
         compat=None,
         note="The reference takes what Kubernetes does: signs, exponents, n, u, k, blanks around, and bare numbers.",
     ),
@@ -270,7 +562,7 @@ RULES = (
         title="Paths of the whitelist are absolute.",
         spec=_MANIFEST + "pathWhitelist",
         kinds=_IMAGE,
-        check=of_texts(aci.whitelisted, "pathWhitelist/*"),
+        check=of_texts(whitelisted, "pathWhitelist/*"),
         compat="warning",
         note="The reference takes any text.",
     ),
@@ -279,7 +571,7 @@ RULES = (
         title="A mount has a path.",
         spec=_MANIFEST + "app, mountPoints",
         kinds=_BOTH,
-        check=of_texts(aci.mount_path, *(f"{app}/mountPoints/*/path" for app in aci.APPS), "apps/*/mounts/*/path"),
+        check=of_texts(mount_path, *(f"{app}/mountPoints/*/path" for app in APPS), "apps/*/mounts/*/path"),
         compat="warning",
         note="The reference asks for it on its command line alone.",
     ),
@@ -302,7 +594,7 @@ RULES = (
         title="Ports of a pod's apps have different names.",
         spec=_POD + "ports, name",
         kinds=_PODS,
-        check=aci.port_names,
+        check=port_names,
         compat="warning",
         note="The reference does not compare them.",
     ),
@@ -311,14 +603,14 @@ RULES = (
         title="hostIP is an IP address.",
         spec=_POD + "ports, hostIP",
         kinds=_PODS,
-        check=of_texts(aci.host_address, "ports/*/hostIP"),
+        check=of_texts(host_address, "ports/*/hostIP"),
     ),
     Rule(
         name="aci/host-address-4",
         title="hostIP is an IPv4 address.",
         spec=_POD + "ports, hostIP",
         kinds=_PODS,
-        check=of_texts(aci.host_address_4, "ports/*/hostIP"),
+        check=of_texts(host_address_4, "ports/*/hostIP"),
         compat="warning",
         note="The reference takes IPv6 as well.",
     ),
@@ -327,7 +619,7 @@ RULES = (
         title="hostPort is from 1 to 65535.",
         spec=_POD + "ports, hostPort",
         kinds=_PODS,
-        check=of_numbers(aci.host_port, "ports/*/hostPort"),
+        check=of_numbers(host_port, "ports/*/hostPort"),
         compat="warning",
         note="The reference takes any number that is not negative.",
     ),

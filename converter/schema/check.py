@@ -17,7 +17,7 @@ from converter.model.document import (
     read_json,
     without_surrogates,
 )
-from converter.schema import aci_checks, aci_rules, docker_rules, json_rules, oci_rules
+from converter.schema import aci_rules, docker_rules, json_rules, oci_rules
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import STRICTNESS_LEVELS, Finding, Rule, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold_members, would_fold_members
@@ -67,9 +67,9 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
             yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", strictness)
         value = mended
     if strictness == "compat":
-        actual = aci_checks.actual_kind(value, kind)
+        actual = aci_rules.actual_kind(value, kind)
         if actual != kind:
-            key = aci_checks.kind_member(value)
+            key = aci_rules.kind_member(value)
             fact = f'the document is of kind "{value[key]}", not {kind}: it is checked as what it is'
             yield Finding(json_pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
@@ -85,7 +85,7 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
 def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Finding]:
     value = folded.value
     if FAMILIES[kind] == "aci":
-        value = aci_checks.own_members(value, schema_file(f"{kind}.json")["properties"])
+        value = aci_rules.own_members(value, schema_file(f"{kind}.json")["properties"])
     for rule in _rules_of(kind):
         severity = rule.severity(strictness)
         if rule.check is not None and severity is not None:

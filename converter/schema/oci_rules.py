@@ -12,7 +12,6 @@ from typing import Any
 from converter.model import media_types as types
 from converter.model.descriptor import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
-from converter.schema.lookup import objects_at, strings_at
 from converter.schema.shared_checks import (
     ambiguous_members,
     bad_diff_id,
@@ -25,8 +24,10 @@ from converter.schema.shared_checks import (
     is_uri,
     is_url,
     not_go_time,
+    objects_at,
     of_texts,
     only_types,
+    strings_at,
 )
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")

@@ -17,8 +17,8 @@ from converter.model.limits import current_limits
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import Finding, check_document, findings_in_image, guess_kind
-from converter.validate import cross_layer_links
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
+from converter.validate.entries import report_dangling
 from converter.validate.findings import path_below, path_of_member
 
 _ROOTS = types.KINDS.keys() - types.CONFIGS
@@ -205,7 +205,7 @@ class ImageWalk:
                 self._findings.add("image/history-length", path_of_member(here, "/history"), fact)
         known = [layer for layer in layers if layer is not None and layer.complete]
         if len(known) == len(layers):
-            cross_layer_links.report_dangling([layer.entries for layer in known])
+            report_dangling([layer.entries for layer in known])
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
         """Check a configuration document alone; returns its content."""

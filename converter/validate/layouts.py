@@ -1,20 +1,30 @@
-"""Checks what OCI layouts say about their images, and the files below ``blobs`` (image-spec 1.1.1, image-layout.md)."""
+"""Checks what places of several images say about them: OCI layouts, and archives of ``docker save`` of any generation.
+
+For layouts: image-spec 1.1.1, image-layout.md. For archives: moby, image/tarexport; image/spec/v1.2.md.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from converter.errors import NotFound, unless_invalid
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
-from converter.model.document import lenient_member
+from converter.model.document import lenient_member, read_json
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
+from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
+from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
+from converter.stores.docker_archive.repositories import Chains
+from converter.stores.image_names import POSITION, full_reference
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import digest_and_size
-from converter.validate.blobs import BlobReader
+from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
+from converter.validate.entries import report_dangling
 from converter.validate.findings import path_of_member
-from converter.validate.image_walk import ImageWalk
+from converter.validate.image_walk import ImageWalk, diff_ids_of
 
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")
@@ -108,3 +118,170 @@ class LayoutCheck:
 def _digest_of_name(name: str) -> Digest | None:
     algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
     return unless_invalid(Digest.parse, f"{algorithm}:{encoded}")
+
+
+_MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
+_CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
+_MISSING = "docker/archive-file"
+
+
+class SavedCheck:
+    """An archive that was opened."""
+
+    def __init__(self, archive: DockerArchive, blobs: BlobReader) -> None:
+        self._archive = archive
+        self._medium = archive.medium
+        self._blobs = blobs
+        self._findings = blobs.findings
+        self._layers: dict[str, SeenLayer | None] = {}
+        self._walk = ImageWalk(archive.fetch, blobs, saved=True)
+
+    def run(self, name: str = "") -> None:
+        """Check everything, or the image of a name. Raises NotFound for the name."""
+        rows, layout = self._archive.rows, self._archive.layout
+        missing = None
+        found = self._chains(name)
+        # A position is that of a row, if there are any.
+        if layout is not None and not (rows is not None and POSITION.fullmatch(name)):
+            try:
+                LayoutCheck(layout, self._blobs, self._walk).run(name)
+                found = True
+            except NotFound as error:
+                missing = error
+        if rows is not None:
+            self._tags(rows)
+        for number, row in enumerate(rows or ()):
+            if not name or _is_named(row, number, name):
+                self._row(row, number)
+                found = True
+        if name and not found and not self._findings.invalid:
+            raise missing or NotFound(f'no image "{name[:200]}" in {self._medium.where}')
+
+    def _chains(self, name: str) -> bool:
+        """Check the images from before Docker 1.10, or the one of a name; returns whether there was any."""
+        tops = [
+            top for top, names in self._archive.chains if not name or full_reference(name) in map(full_reference, names)
+        ]
+        chains = Chains(self._medium, self._findings)
+        for top in tops:
+            self._blobs.image()
+            files = [f"{layer}/layer.tar" for layer in reversed(list(chains.of(top)))]
+            layers = [self._layer(file, file, file) for file in files]
+            whole = [layer.entries for layer in layers if layer is not None and layer.complete]
+            if len(whole) == len(layers):
+                report_dangling(whole)
+        return bool(tops)
+
+    def _row(self, row: SavedImage, number: int) -> None:
+        claim = path_of_member(_MANIFEST, f"/{number}/Config")
+        data = None
+        with self._findings.at(claim, missing=_MISSING):
+            data = self._medium.read_document(row.config) if row.config else None
+        seen = data is not None and self._in_layout(Digest.of(data), row.layers)
+        document: Mapping[str, Any] = {}
+        if data is not None:
+            self._config_name(row.config, data, claim)
+            value = read_json(data).value
+            document = value if isinstance(value, dict) else {}
+            if not seen:
+                self._walk.config(data, str(number), "docker")
+        self._sources(row, document, number)
+        if not seen:
+            self._blobs.image()
+            diff_ids = diff_ids_of(document)
+            known = []
+            for place, name in enumerate(row.layers):
+                source = row.sources.get(str(diff_ids[place])) if place < len(diff_ids) else None
+                claim, foreign = (
+                    path_of_member(_MANIFEST, f"/{number}/Layers/{place}"),
+                    source is not None and bool(source.urls),
+                )
+                known.append(self._layer(name, claim, f"{number}/layers/{place}", foreign=foreign))
+            if document:
+                self._walk.image(document, known, str(number))
+
+    def _in_layout(self, config: Digest, layers: Sequence[str]) -> bool:
+        """Whether the same image was already checked as a manifest of the layout."""
+        for seen in self._walk.seen.values():
+            described = lenient_member(seen.document, "config", dict)
+            names = [lenient_member(row, "digest", str) for row in lenient_member(seen.document, "layers", list)]
+            if described.get("digest") == str(config) and names == [_claimed(layer) for layer in layers]:
+                return True
+        return False
+
+    def _config_name(self, name: str, data: bytes, claim: str) -> None:
+        """Check a name that is a digest; a false one breaks a rule of blobs below ``blobs``, of archives elsewhere."""
+        actual = Digest.of(data)
+        promised = _claimed(name)
+        if promised is not None and promised.startswith("sha256:"):
+            if promised != str(actual):
+                fact = f"digest mismatch: expected {promised}, computed {actual}"
+                self._findings.add("image/blob-digest", claim, fact)
+        elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
+            fact = f"digest mismatch: expected sha256:{match[1]}, computed {actual}"
+            self._findings.add("docker/archive-config-name", claim, fact)
+
+    def _layer(self, name: str, claim: str, place: str, *, foreign: bool = False) -> SeenLayer | None:
+        """Read a layer, once; None if it is missing, which is a finding unless it is ``foreign``."""
+        with self._findings.at(claim, missing=_MISSING):
+            if self._medium.size(name) is None:
+                if foreign:
+                    return None
+                raise NotFound(f'no file "{name[:200]}" in {self._medium.where}')
+            if name not in self._layers:
+                promised = _claimed(name)
+                named = None
+                if promised is not None:
+                    named = DescriptorClaim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
+                self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, named)
+        return self._layers.get(name)
+
+    def _sources(self, row: SavedImage, config: Mapping[str, Any], number: int) -> None:
+        """Check ``LayerSources`` of layers below blobs/; others may be stored plain and described as compressed."""
+        claim = path_of_member(_MANIFEST, f"/{number}/LayerSources")
+        for name, diff_id in zip(row.layers, diff_ids_of(config)):
+            source, promised = row.sources.get(str(diff_id)), _claimed(name)
+            if promised is None or source is None:
+                continue
+            with self._findings.at(claim):
+                size = self._medium.size(name)
+                if str(source.digest) != promised:
+                    fact = f"digest is {source.digest}: the layer's name says {promised}"
+                    self._findings.add("docker/archive-layer-source", claim, fact)
+                elif size is not None and source.size != size:
+                    fact = f"size is {source.size}: the layer has {size} bytes"
+                    self._findings.add("docker/archive-layer-source", claim, fact)
+
+    def _tags(self, rows: Sequence[SavedImage]) -> None:
+        """Check that each name has one image and, if there is a file ``repositories``, that it has the same names."""
+        seen: dict[str, int] = {}
+        for number, row in enumerate(rows):
+            for place, tag in enumerate(row.tags):
+                if seen.setdefault(tag, number) != number:
+                    fact = f'image {seen[tag]} has the name "{tag[:200]}", too'
+                    path = path_of_member(_MANIFEST, f"/{number}/RepoTags/{place}")
+                    self._findings.add("docker/archive-tag-repeated", path, fact)
+        rule = "docker/archive-repositories"
+        names = repositories.read_names(self._medium, self._findings, rule)
+        if names is None:
+            return
+        listed = {full_reference(name) for name, _ in names}
+        tagged = {full_reference(tag): number for tag, number in seen.items() if rows[number].layers}
+        for name in sorted(listed - {full_reference(tag) for tag in seen}):
+            self._findings.add(rule, _NAMES, f'no image "{name}" in {_MANIFEST}')
+        for name in sorted(tagged.keys() - listed):
+            path = path_of_member(_MANIFEST, f"/{tagged[name]}/RepoTags")
+            self._findings.add(rule, path, f'"{name}" is missing in {_NAMES}')
+
+
+def _claimed(name: str) -> str | None:
+    """The digest that a file's name states, as text; None if it states none."""
+    found = unless_invalid(claimed_digest, name)
+    return None if found is None else str(found)
+
+
+def _is_named(row: SavedImage, number: int, name: str) -> bool:
+    if position := POSITION.fullmatch(name):
+        return int(position[1]) == number
+    full = full_reference(name)
+    return any(name == tag or (full and full_reference(tag) == full) for tag in row.tags)

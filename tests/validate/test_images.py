@@ -291,7 +291,7 @@ def test_entries_are_counted_over_the_layers_of_an_image(images: list[list[int]]
 def test_hard_links_lead_to_the_layers_below(
     layers: list[list[str]], limits: Limits, rules_broken: list[str], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("converter.validate.cross_layer_links.PATHS_AT_ONCE", at_once)
+    monkeypatch.setattr("converter.validate.entries.PATHS_AT_ONCE", at_once)
     store = MemoryStore()
     tars = [b"".join(_entry(text) for text in layer) + bytes(1024) for layer in layers]
     add_image(store, tars=tars)
