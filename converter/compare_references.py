@@ -18,7 +18,7 @@ from converter.model.reference import Reference
 from converter.opened_reference import OpenedReference, reading
 from converter.stores.options import StoreOptions
 from converter.streams.blocks import closing
-from converter.transform.platforms import one_platform, read_whole_index, select_platforms
+from converter.transform import one_platform, read_whole_index, select_platforms
 
 IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
 """What ``ignore`` takes → the property of a file."""

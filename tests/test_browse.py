@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from converter.browse import Files
 from converter.errors import Invalid, NotFound
-from converter.streams.tar.fields import DIR, LINK, SYMLINK
-from converter.streams.tar.write import END, make_header, padding_bytes
+from converter.streams.tar.fields import DIR, END, LINK, SYMLINK, padding_bytes
+from converter.streams.tar.pax import make_header
 from tests.naive_tree import TYPES, flattened
 from tests.strategies.tar import File, archive
 from tests.streams.naive import one_layer, opener, plain

@@ -14,8 +14,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform
-from converter.transform import squash_layers
-from converter.transform.platforms import one_platform, read_whole_index, some_platforms
+from converter.transform import one_platform, read_whole_index, some_platforms, squash_layers
 from tests.builders import CONFIG, OCI, add_image, add_index
 from tests.builders.memory import MemorySource, MemoryStore
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import Invalid
-from converter.streams.tar.fields import DIR, SYMLINK
-from converter.streams.tar.write import END, make_header, padding_bytes
+from converter.streams.tar.fields import DIR, END, SYMLINK, padding_bytes
+from converter.streams.tar.pax import make_header
 from converter.usage import ImageUse, LayerUse, files_below, usage
 from tests.naive_tree import flattened
 from tests.strategies.tar import File, archive

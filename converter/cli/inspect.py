@@ -36,7 +36,7 @@ from converter.model.describe import describe
 from converter.model.image import Attachment, Image, Index, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.opened_reference import OpenedReference, reading
-from converter.transform.platforms import select_platforms
+from converter.transform import select_platforms
 
 if TYPE_CHECKING:
     from converter.cli.layer_changes import LayerChanges

@@ -92,7 +92,7 @@ def _image(opened: OpenedReference) -> Image | None:
 
 def _of_index(opened: OpenedReference, index: Index) -> Image | None:
     from converter.cli.profile_subject import image_of
-    from converter.transform.platforms import read_whole_index
+    from converter.transform import read_whole_index
 
     try:
         return image_of(opened, None)

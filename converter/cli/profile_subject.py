@@ -148,7 +148,7 @@ class Profiled:
 def image_of(opened: OpenedReference, platform: str | None) -> Image:
     """The image, or the one of an index for a platform. Raises Unsupported; NotFound for an image of another one."""
     from converter.model.image import Index
-    from converter.transform.platforms import select_platforms
+    from converter.transform import select_platforms
 
     item = opened.item
     if platform or isinstance(item, Index):

@@ -19,7 +19,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.plan import Copy, Node, forecast
 from converter.ports import Fetch
-from converter.transform.platforms import read_whole_index
+from converter.transform import read_whole_index
 
 MAX_DEPTH = 4
 """Signatures can be signed, and attestations attested; they are followed to this depth."""

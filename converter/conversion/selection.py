@@ -22,7 +22,7 @@ from converter.model.platform import host_platform, only_platform
 from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
-from converter.transform.platforms import lost_attestations, select_platforms
+from converter.transform import lost_attestations, select_platforms
 
 
 @frozen

@@ -14,9 +14,8 @@ from converter.model.content import LayerFacts
 from converter.model.limits import MIB
 from converter.streams.blocks import Block, Blocks, closing, join_blocks
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import FILE, LINK, SYMLINK, clean_name, parent_name
+from converter.streams.tar.fields import END, FILE, LINK, SYMLINK, clean_name, parent_name
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import END
 
 PASSWD, GROUP = b"etc/passwd", b"etc/group"
 MOST_BYTES = 1 * MIB

@@ -23,7 +23,7 @@ from converter.model.image import Image, Item
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import is_name
 from converter.ports import Fetch
-from converter.transform.platforms import one_platform
+from converter.transform import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
 from converter.trust.signature import Signature, SignatureVerdict

@@ -26,8 +26,7 @@ from converter.streams.blocks import closing, digest_and_size, equal_streams
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import read_derived, uncompressed_layer
-from converter.transform import as_in, encode_item, transform
-from converter.transform.platforms import Read, flatten_index, select_platforms
+from converter.transform import Read, as_in, encode_item, flatten_index, select_platforms, transform
 from converter.verification import same_content
 from converter.verification.rebuilt_source import Converted, OriginalSource
 

@@ -22,7 +22,7 @@ from converter.model.reference import FULL_NAME, NAMES, Location
 from converter.ports import Fetch, Finder, Source
 from converter.streams.workers import Workers
 from converter.system import cores
-from converter.transform.platforms import read_whole_index
+from converter.transform import read_whole_index
 from converter.trust import origin_record
 from converter.trust.identity import name_of
 from converter.trust.origin_record import Evidence

@@ -28,7 +28,7 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, forecast
 from converter.ports import Writer
 from converter.streams.workers import Workers
-from converter.transform.platforms import select_platforms
+from converter.transform import select_platforms
 from tests.builders.acis import aci, aci_tar, docker_image, files_of, layer, manifest, manifest_of, names_of, tar_of
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore
 from tests.formats.running import run

@@ -23,7 +23,7 @@ from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Made, Make, Node, Write, forecast, leaves_below
 from converter.ports import Format
 from converter.streams.squash import Flatten
-from converter.transform.platforms import Read, one_platform, read_whole_index
+from converter.transform import Read, one_platform, read_whole_index
 from tests.builders import CONFIG, DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped
 from tests.builders.memory import MemorySource, MemoryStore
 

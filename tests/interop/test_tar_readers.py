@@ -13,10 +13,10 @@ from converter.model.content import Open
 from converter.streams.squash import squash
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
 from converter.streams.tar.entry import Cursor
-from converter.streams.tar.fields import BLOCK, CHAR, DIR, FIFO, FILE, LINK, SYMLINK
+from converter.streams.tar.fields import BLOCK, CHAR, DIR, END, FIFO, FILE, LINK, SYMLINK
 from converter.streams.tar.listing import Node
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import Scanner
-from converter.streams.tar.write import END, make_header
 from tests.interop.tools import need, run
 from tests.trees import Named, tree
 

@@ -15,8 +15,7 @@ from converter.events import Event, Warned
 from converter.model.limits import Limits, enforce_limits
 from converter.stores import StoreOptions
 from converter.stores.rootfs.attributes import ROOTLESS, Attributes, Setter, owner_message
-from converter.streams.tar.fields import CHAR, SYMLINK
-from converter.streams.tar.write import END
+from converter.streams.tar.fields import CHAR, END, SYMLINK
 from tests.stores.unpacking import entry, hard, left, link, unpack, unpack_raw
 from tests.strategies.tar import File, archive
 

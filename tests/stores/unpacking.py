@@ -15,8 +15,8 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.rootfs.sink import RootfsSink
 from converter.streams.squash import squash
-from converter.streams.tar.fields import DIR, FIFO, FILE, SYMLINK
-from converter.streams.tar.write import make_header, padding_bytes
+from converter.streams.tar.fields import DIR, FIFO, FILE, SYMLINK, padding_bytes
+from converter.streams.tar.pax import make_header
 from tests.strategies.tar import File
 
 

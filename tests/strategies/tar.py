@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from converter.streams.tar import pax
-from converter.streams.tar.fields import with_checksum
-from converter.streams.tar.write import make_header, padding_bytes
+from converter.streams.tar.fields import padding_bytes, with_checksum
+from converter.streams.tar.pax import make_header
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import Limits, enforce_limits
 from converter.streams.squash import squash
-from converter.streams.tar.fields import DIR, FILE, LINK, SYMLINK, clean_name
+from converter.streams.tar.fields import DIR, END, FILE, LINK, SYMLINK, clean_name, padding_bytes
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, dialects, old_gnu
 from tests.streams.naive import Dangling, flattened, groups, naive, one_layer, opener, plain
 from tests.trees import tree

@@ -32,8 +32,8 @@ from converter.model.reference import RECIPE
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Make, Node
 from converter.ports import Fetch
-from converter.streams.tar.fields import SYMLINK
-from converter.streams.tar.write import END, make_header
+from converter.streams.tar.fields import END, SYMLINK
+from converter.streams.tar.pax import make_header
 
 __all__ = ["AciFacts", "decode", "encode", "losses", "name", "resolve_dependencies", "whole"]
 

@@ -19,9 +19,9 @@ from converter.model.frozen import frozen
 from converter.streams.blocks import Block, Meter, closing, digest_and_size, join_blocks, metered
 from converter.streams.squash import squash
 from converter.streams.tar.aci import manifest_in, rebuild_aci, tar_of, unpack_aci
-from converter.streams.tar.fields import DIR, LINK, MANIFEST, PREFIX, ROOTFS, clean_name
+from converter.streams.tar.fields import DIR, END, LINK, MANIFEST, PREFIX, ROOTFS, clean_name, padding_bytes
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import END, make_header, padding_bytes
 
 
 def uncompressed_tar(root: Known) -> Iterator[Block]:

@@ -27,10 +27,9 @@ from converter.streams.blocks import Block, closing
 from converter.streams.squash import squash
 from converter.streams.tar.changesets import EffectiveEntries
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import DIR, FILES, MANIFEST, PREFIX, ROOTFS, Budget, parent_name, quoted_name
-from converter.streams.tar.pax import XATTR
+from converter.streams.tar.fields import DIR, END, FILES, MANIFEST, PREFIX, ROOTFS, Budget, parent_name, quoted_name
+from converter.streams.tar.pax import XATTR, make_header
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import END, make_header
 
 
 def layer_chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:

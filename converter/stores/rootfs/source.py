@@ -28,8 +28,8 @@ from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, Found
 from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
 from converter.streams.tar import fields, pax
 from converter.streams.tar.changesets import PREFIX, whiteout
-from converter.streams.tar.fields import clean_name
-from converter.streams.tar.write import END, make_header, padding_bytes
+from converter.streams.tar.fields import END, clean_name, padding_bytes
+from converter.streams.tar.pax import make_header
 
 BUNDLE_CONFIG = "config.json"
 _IMAGE = "org.opencontainers.image."

@@ -18,11 +18,21 @@ from converter.streams.decompress import decompress_any
 from converter.streams.detect import HEAD
 from converter.streams.tar.changesets import whiteout
 from converter.streams.tar.entry import Cursor, Entry
-from converter.streams.tar.fields import DIR, FILE, FILES, MANIFEST, ROOTFS, padding_size, quoted_name, type_in_words
+from converter.streams.tar.fields import (
+    DIR,
+    END,
+    FILE,
+    FILES,
+    MANIFEST,
+    ROOTFS,
+    padding_bytes,
+    padding_size,
+    quoted_name,
+    type_in_words,
+)
 from converter.streams.tar.headers import add_prefix, strip_prefix
 from converter.streams.tar.recipe import Ending, Recipe
 from converter.streams.tar.scan import Scanner, scan_entries
-from converter.streams.tar.write import END, padding_bytes
 
 _USTAR, _USTAR_AT = b"ustar", 257
 

@@ -15,6 +15,9 @@ from converter.model.limits import Limits, current_limits
 SIZE = 512
 ZERO = bytes(SIZE)
 
+END = ZERO * 2
+"""The end-of-archive blocks."""
+
 FILE, LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO = (b"%d" % n for n in range(7))
 
 KINDS = {
@@ -110,6 +113,11 @@ def quoted_name(name: bytes, most: int = 120) -> str:
 def padding_size(size: int) -> int:
     """How many bytes pad a payload of ``size`` bytes to a whole number of blocks."""
     return -size & (SIZE - 1)
+
+
+def padding_bytes(size: int) -> bytes:
+    """The NULs that follow a payload of ``size`` bytes."""
+    return bytes(padding_size(size))
 
 
 def parse_text(field: bytes) -> bytes:

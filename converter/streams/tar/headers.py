@@ -20,6 +20,7 @@ from converter.streams.tar.fields import (
     clean_name,
     joined_name,
     long_name,
+    padding_bytes,
     padding_size,
     parse_number,
     parse_text,
@@ -27,8 +28,8 @@ from converter.streams.tar.fields import (
     rewrite_number,
     with_checksum,
 )
+from converter.streams.tar.pax import extended_header, split_name
 from converter.streams.tar.scan import RECORDS
-from converter.streams.tar.write import extended_header, padding_bytes, split_name
 
 Change = Callable[[bytes], bytes]
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from converter.errors import ConverterError, Invalid, Unsupported
 from converter.streams.tar.aci import rebuild_aci, unpack_aci
-from converter.streams.tar.fields import DIR, LINK, SYMLINK
+from converter.streams.tar.fields import DIR, END, LINK, SYMLINK, padding_bytes
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.recipe import LONGEST
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
 
 MANIFEST = b'{"acKind":"ImageManifest"}'

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.headers import add_prefix, merge_globals, relink_entry, rename_entry, strip_prefix
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import make_header
 from tests.strategies.tar import File, archive, cuts, decorated, dialects, names, pieces
 
 

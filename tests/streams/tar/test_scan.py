@@ -12,9 +12,9 @@ from converter.model.limits import Limits, enforce_limits
 from converter.streams.blocks import Blocks
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Cursor, Entry, FileCursor
-from converter.streams.tar.fields import DIR, FILE, ZERO, clean_name, with_checksum
+from converter.streams.tar.fields import DIR, END, FILE, ZERO, clean_name, padding_bytes, with_checksum
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import Scanner, scan_entries
-from converter.streams.tar.write import END, make_header, padding_bytes
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
 
 Row = tuple[bytes, bytes, int, int, int, int, bytes, bytes]

@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, LimitExceeded
+from converter.streams.tar.fields import padding_bytes
 from converter.streams.tar.headers import add_prefix
+from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
-from converter.streams.tar.write import make_header, padding_bytes
 from tests.strategies.tar import Region, cuts, old_gnu, pax_sparse, pieces
 from tests.trees import tree
 

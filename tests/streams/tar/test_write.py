@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.streams.tar.fields import DIR
+from converter.streams.tar.fields import DIR, END, padding_bytes
+from converter.streams.tar.pax import make_header, split_name
 from converter.streams.tar.scan import scan_entries
-from converter.streams.tar.write import END, make_header, padding_bytes, split_name
 
 NAMES = st.binary(min_size=1, max_size=300).filter(
     lambda name: b"\0" not in name and b"/" not in name and name not in {b".", b".."}

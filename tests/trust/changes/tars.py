@@ -8,8 +8,8 @@ import tarfile
 from collections.abc import Callable
 from typing import Any
 
-from converter.streams.tar.fields import with_checksum
-from converter.streams.tar.write import make_header, padding_bytes
+from converter.streams.tar.fields import padding_bytes, with_checksum
+from converter.streams.tar.pax import make_header
 from tests.builders import tar
 from tests.strategies.tar import File, archive
 from tests.trust.attacked import Target
