@@ -70,7 +70,8 @@ def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) 
     if not configured:
         return rootfs
     if image.platform.os != "linux":
-        raise Unsupported(f"the image is for {image.platform}: a bundle can only be written for linux")
+        made_for = f"is for {image.platform}" if image.platform.os else "names no operating system"
+        raise Unsupported(f"the image {made_for}: a bundle can only be written for linux")
     return Write(media_type=types.RUNTIME_CONFIG, inputs=(rootfs,), render=_Config(image))
 
 

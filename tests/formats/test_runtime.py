@@ -213,6 +213,8 @@ def test_what_cannot_be_written_is_refused() -> None:
     windows = Image(platform=Platform(os="windows", architecture="amd64"))
     with pytest.raises(Unsupported, match="windows/amd64"):
         runtime.encode(windows, accepts)
+    with pytest.raises(Unsupported, match="names no operating system"):
+        runtime.encode(Image(platform=Platform(os="", architecture="")), accepts)
     assert isinstance(runtime.encode(windows, frozenset((types.ROOTFS,))), Make)
     foreign = replace(root, absent=True)
     with pytest.raises(Unsupported, match="foreign"):
