@@ -27,6 +27,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import GIB
 from converter.model.reference import is_of_attachment
+from converter.ports import Sink
 from converter.serving.responses import FileBody
 from converter.stores.disk import disk_errors, regular_size, sync_directory, write_behind
 from converter.stores.media import write_blob
@@ -330,10 +331,8 @@ def _is_foreign(path: Path) -> bool:
     return path.name != "lost+found" and not path.name.startswith(".")
 
 
-class ImageStoreSink:
+class ImageStoreSink(Sink):
     """Writes one image to the store; ``kept`` is what was written, once it is committed."""
-
-    ordered = False
 
     def __init__(self, store: ImageStore, accepts: frozenset[str] = frozenset()) -> None:
         self.accepts = accepts
@@ -347,7 +346,10 @@ class ImageStoreSink:
         self._filling.enter_context(self._store.filling())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def _commit(self) -> None:
+        """Do nothing: what was written is served once its list is ``kept``."""
+
+    def _abort(self) -> None:
         self._filling.close()
 
     def kept(self, key: str) -> ServedImage:

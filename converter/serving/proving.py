@@ -11,15 +11,15 @@ from converter.errors import ConverterError, NotFound
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
+from converter.ports import Source
 from converter.serving.image_store import ImageStore, ServedImage
-from converter.stores.base_source import BaseSource
 from converter.verification.proof import IDENTICAL
 from converter.verification.unverified import StoredImage
 from converter.verification.verifying import judge_with_records
 from converter.verification.wanted import Wanted
 
 
-class ServedSource(BaseSource):
+class ServedSource(Source):
     """An image of the store, as verification reads it."""
 
     def __init__(self, store: ImageStore, image: ServedImage) -> None:

@@ -23,6 +23,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
+from converter.ports import Sink
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, regular_size, walk_directory, write_behind
@@ -171,7 +172,7 @@ class Part:
     media_type: str
 
 
-class AciSink:
+class AciSink(Sink):
     """Writes an image to its file, its signature next to it, and the images it depends on next to both.
 
     A dependency is named after the image and the start of its own digest: ``app.aci`` needs ``app-0123456789ab.aci``.
@@ -180,7 +181,6 @@ class AciSink:
     """
 
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
-    ordered = False
 
     def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
         self._path = path
@@ -195,13 +195,9 @@ class AciSink:
         self._require()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._commit()
-        finally:
-            for part in self._parts.values():
-                part.file.abort()
+    def _abort(self) -> None:
+        for part in self._parts.values():
+            part.file.abort()
 
     def has(self, descriptor: Descriptor) -> bool:
         return descriptor.digest in self._parts

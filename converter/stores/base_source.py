@@ -1,11 +1,9 @@
-"""Base classes of sources: of most of them, of one image, of a list of names, and around another source."""
+"""Base classes of sources: of one image, of a list of names, and around another source."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Self
 
 from converter.errors import NotFound
 from converter.model.content import Blocks, Known
@@ -13,29 +11,9 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment, Loss
 from converter.ports import Source
 from converter.stores.image_names import ImageNames, ListedImage
-from converter.streams.blocks import ClosedOnExit
 
 
-class BaseSource(ClosedOnExit):
-    """A source on this machine that holds nothing open, and that loses nothing."""
-
-    local: bool = True
-    unpacked: bool = False
-
-    @property
-    def losses(self) -> tuple[Loss, ...]:
-        return ()
-
-    def close(self) -> None:
-        """Close what is open; may be called again."""
-
-    def attachments(self, subject: Digest) -> Iterable[Attachment]:
-        """None, unless the store has a place for them."""
-        del subject
-        return ()
-
-
-class SingleSource(BaseSource, ABC):
+class SingleSource(Source):
     """A source of one image, which has no name of its own; ``where`` is the source's, for people."""
 
     where: str
@@ -52,7 +30,7 @@ class SingleSource(BaseSource, ABC):
         return ImageNames(where=self.where, offers=(ListedImage(root=self.root),), positions=(self.root,)).resolve(name)
 
 
-class NameListing(BaseSource):
+class NameListing(Source):
     """The names of an Engine's images, or of a registry's repositories: each of them is a reference of its own."""
 
     local = False
@@ -61,7 +39,10 @@ class NameListing(BaseSource):
         """``where`` and ``form`` are for messages: this place, and the form of a reference to one image in it."""
         self._where = where
         self._form = form
-        self.names = listed
+        self._listed = listed
+
+    def names(self) -> tuple[str, ...]:
+        return self._listed()
 
     def resolve(self, name: str) -> Descriptor:
         """Raise NotFound, always."""
@@ -73,7 +54,7 @@ class NameListing(BaseSource):
         raise NotFound(f"blob unknown: {descriptor.digest} in {self._where}, which only lists images ({self._form})")
 
 
-class WrappedSource(ABC):
+class WrappedSource(Source):
     """Wraps a source, which it opens and closes. Subclasses define where a blob's bytes come from."""
 
     def __init__(self, source: Source) -> None:
@@ -85,14 +66,8 @@ class WrappedSource(ABC):
     def _blocks(self, known: Known) -> Blocks:
         """The bytes of a blob of the wrapped source, from their start."""
 
-    def __enter__(self) -> Self:
-        self._source.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._source.__exit__(kind, error, trace)
+    def close(self) -> None:
+        self._source.close()
 
     @property
     def losses(self) -> tuple[Loss, ...]:

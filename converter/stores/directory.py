@@ -137,9 +137,6 @@ def _media_type(data: bytes) -> str:
 class DirectorySink(TargetSink[SwappedDirectory]):
     """Writes a directory with one image or index. Any number of threads may ``put``."""
 
-    accepts: frozenset[str] = frozenset()
-    ordered = False
-
     def __init__(self, path: Path, inputs: Inputs | None = None) -> None:
         super().__init__(SwappedDirectory(path, is_image, _IMAGE_FILE, inputs))
         self._root: Descriptor | None = None

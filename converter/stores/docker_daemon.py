@@ -73,12 +73,13 @@ class DaemonSink(DockerArchiveSink):
         self._reference = reference
         self._engine = engine
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        try:
-            with within(f"docker-daemon:{self._reference}"):
-                super().__exit__(kind, *rest)
-        finally:
-            self._engine.close()
+    def _commit(self) -> None:
+        with within(f"docker-daemon:{self._reference}"):
+            super()._commit()
+
+    def _abort(self) -> None:
+        super()._abort()
+        self._engine.close()
 
     def name(self, name: str, root: Descriptor) -> None:
         """As for an archive; an empty name means that of the reference."""

@@ -19,8 +19,8 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
+from converter.ports import Source
 from converter.stores import oci_index
-from converter.stores.base_source import BaseSource
 from converter.stores.image_names import ImageNames
 from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_medium import DirectoryMedium
@@ -72,7 +72,7 @@ def written_files(location: Location) -> dict[Path, Kind]:
     return {} if location.kind.folder else {Path(location.path): "oci-archive"}
 
 
-class OciLayout(BaseSource):
+class OciLayout(Source):
     """The images of a layout. Blobs are found by digest, and verified when read."""
 
     def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
@@ -228,8 +228,6 @@ class OciSink(TargetSink[MediumTarget]):
     """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one, and ``moved`` hears
     the name and the position of that image.
     """
-
-    accepts: frozenset[str] = frozenset()
 
     def __init__(
         self, target: MediumTarget, *, ordered: bool = False, moved: Callable[[str, int], None] | None = None

@@ -19,8 +19,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Item, images_of
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
-from converter.ports import Fetch
-from converter.stores.base_source import BaseSource
+from converter.ports import Fetch, Source
 from converter.streams.blocks import Meter, metered
 from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.read_ahead import read_ahead
@@ -41,7 +40,7 @@ class Converted:
     fetch: Fetch
 
 
-class OriginalSource(BaseSource):
+class OriginalSource(Source):
     """A source of one image. Temporary files are closed with ``files``."""
 
     def __init__(self, found: Evidence, converted: Converted, *, files: ExitStack, workers: Workers) -> None:

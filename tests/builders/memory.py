@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Self
 
 from converter.errors import DigestMismatch, NotFound
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
-from converter.stores.base_source import BaseSource
+from converter.ports import Sink, Source
 from converter.stores.image_names import ImageNames, ListedImage
 
 
@@ -29,7 +28,7 @@ class MemoryStore:
         return descriptor
 
 
-class MemorySource(BaseSource):
+class MemorySource(Source):
     """Reads a MemoryStore; ``opened`` counts how often each blob was opened."""
 
     def __init__(self, store: MemoryStore) -> None:
@@ -61,24 +60,21 @@ class MemorySource(BaseSource):
         return ImageNames(where="memory", offers=offers, positions=tuple(named.values()))
 
 
-class MemorySink:
+class MemorySink(Sink):
     """Writes a MemoryStore."""
-
-    accepts: frozenset[str] = frozenset()
 
     def __init__(self, store: MemoryStore, *, ordered: bool = False) -> None:
         self.ordered = ordered
         self._store = store
         self._new = MemoryStore()
 
-    def __enter__(self) -> Self:
-        return self
+    def _commit(self) -> None:
+        self._store.blobs |= self._new.blobs
+        self._store.named |= self._new.named
+        self._store.attached += [item for item in self._new.attached if item not in self._store.attached]
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._store.blobs |= self._new.blobs
-            self._store.named |= self._new.named
-            self._store.attached += [item for item in self._new.attached if item not in self._store.attached]
+    def _abort(self) -> None:
+        """Do nothing: a store's images are changed only by a commit."""
 
     def has(self, descriptor: Descriptor) -> bool:
         return descriptor.digest in self._store.blobs or descriptor.digest in self._new.blobs

@@ -14,8 +14,8 @@ from converter.model.document import read_json
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
+from converter.ports import Source
 from converter.stores import oci_index
-from converter.stores.base_source import BaseSource
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 from converter.stores.docker_archive.index_json import CompleteIndex, Listed, read_listed
@@ -34,7 +34,7 @@ class ArchiveImages:
     roots: dict[Digest, Callable[[], Descriptor]]
 
 
-class DockerArchive(BaseSource):
+class DockerArchive(Source):
     """Reads an archive. The manifest of an image is kept if the archive has it, otherwise one is made up."""
 
     unpacked = True

@@ -5,7 +5,6 @@ Both have the same names and bytes. A target shows nothing before the commit.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
@@ -13,6 +12,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from converter.errors import DigestMismatch
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
+from converter.ports import Sink
 from converter.streams.blocks import Block, Meter, closing
 
 
@@ -118,7 +118,7 @@ def write_blob(blocks: Blocks, expected: Descriptor | None, write: Callable[[Blo
 T = TypeVar("T", bound=Target)
 
 
-class TargetSink(ABC, Generic[T]):
+class TargetSink(Sink, Generic[T]):
     """A sink of one target."""
 
     def __init__(self, target: T) -> None:
@@ -128,13 +128,5 @@ class TargetSink(ABC, Generic[T]):
         self._target.begin()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._commit()
-        finally:
-            self._target.abort()
-
-    @abstractmethod
-    def _commit(self) -> None:
-        """Make visible what was written, all at once."""
+    def _abort(self) -> None:
+        self._target.abort()

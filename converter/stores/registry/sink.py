@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import Self
 from urllib.parse import quote
 
 from converter.errors import (
@@ -22,6 +21,7 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName
+from converter.ports import Sink
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.download import has_blob
@@ -33,21 +33,14 @@ from converter.stores.registry.wire import Request
 from converter.streams.blocks import read_whole
 
 
-class RegistrySink:
+class RegistrySink(Sink):
     """Writes to one repository. Threads may put blobs concurrently.
 
     After a failure, what was put without a tag stays in the registry until its garbage collection.
     """
 
-    ordered = False
-
-    def __init__(
-        self,
-        name: ImageName,
-        options: StoreOptions,
-    ) -> None:
+    def __init__(self, name: ImageName, options: StoreOptions) -> None:
         """What this run saw in this repository is not asked for."""
-        self.accepts: frozenset[str] = frozenset()
         self._name = name
         self._mount_from = options.mount_from
         self._holders = options.holders
@@ -62,16 +55,13 @@ class RegistrySink:
         self._attached: list[Attachment] = []
         self._unlisted: dict[Digest, list[Descriptor]] = {}
 
-    def __enter__(self) -> Self:
-        return self
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._client.hosts.stop_on_interrupt(error)
+        super().__exit__(kind, error, trace)
 
-    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
-        """Set the tags, those of attachments first; after an error set none."""
+    def _abort(self) -> None:
         try:
-            if error is None:
-                self._commit()
-            else:
-                self._client.hosts.stop_on_interrupt(error)
             for session in self._sessions.values():
                 cancel_upload(self._client, session)
         finally:
@@ -170,6 +160,7 @@ class RegistrySink:
         return descriptor
 
     def _commit(self) -> None:
+        """Set the tags, those of attachments first."""
         self._commit_attached()
         for tag, root in self._tags.items():
             self._tag(tag, root)

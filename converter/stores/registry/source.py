@@ -10,7 +10,7 @@ from converter.model.content import Known, blocks_of, foreign_layer
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import ImageName, is_of_attachment
-from converter.stores.base_source import BaseSource
+from converter.ports import Source
 from converter.stores.options import StoreOptions
 from converter.stores.registry import lists
 from converter.stores.registry.client import Client, Missing
@@ -22,7 +22,7 @@ from converter.streams.blocks import Block
 _SHOWN = 20
 
 
-class RegistrySource(BaseSource):
+class RegistrySource(Source):
     """Reads one repository. Documents are fetched when requested, blobs when opened.
 
     A missing blob is therefore reported only when it is read.

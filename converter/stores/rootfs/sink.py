@@ -191,12 +191,10 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         self._options = options
         self._tree: Unpacked | None = None
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            super().__exit__(kind)
-        finally:
-            if self._tree is not None:
-                self._tree.close()
+    def _abort(self) -> None:
+        if self._tree is not None:
+            self._tree.close()
+        super()._abort()
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Unpack the tar; the result has the tar's digest. Raises Unsupported for a second tar."""
