@@ -7,7 +7,7 @@ is parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -150,24 +150,21 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
         )
 
 
-def judge_either(stored: StoredImage, wanted: Wanted, platform: str) -> Judgement:
-    """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image)."""
-    judgement = judge(stored, wanted)
-    image = image_within(stored, judgement, platform)
-    return judgement if image is None else judgement.or_image(judge(image, wanted.without_signers(judgement.signed)))
-
-
-def image_within(stored: StoredImage, judgement: Judgement, platform: str) -> StoredImage | None:
-    """The image for a platform of an index that is not signed as required; None if there is no need to look at one.
+def judge_either(
+    stored: StoredImage, wanted: Wanted, platform: str, judge_one: Callable[[StoredImage, Wanted], Judgement] = judge
+) -> Judgement:
+    """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image).
 
     Raises NotFound if no image suits, and what ``of_platform`` raises.
     """
+    judgement = judge_one(stored, wanted)
     if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
-        return None
+        return judgement
     image = of_platform(stored.source.fetch, judgement.root, platform)
     assert isinstance(image, Image)
     assert image.original is not None
-    return replace(stored, root=replace(image.original.manifest.descriptor, annotations=stored.root.annotations))
+    root = replace(image.original.manifest.descriptor, annotations=stored.root.annotations)
+    return judgement.or_image(judge_one(replace(stored, root=root), wanted.without_signers(judgement.signed)))
 
 
 def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:

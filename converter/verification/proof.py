@@ -28,7 +28,7 @@ from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import read_derived, uncompressed_layer
 from converter.transform import Read, as_in, encode_item, flatten_index, select_platforms, transform
 from converter.verification import same_content
-from converter.verification.rebuilt_source import Converted, OriginalSource
+from converter.verification.rebuilt_source import Converted, OriginalSource, layers_of
 
 IDENTICAL, CONFIG, RECOMPUTED, REBUILT, CARRIED = ("P1", "P2", "P3", "P4", "P5")
 PROOF_LEVELS = {
@@ -96,7 +96,8 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
             rows.append(row)
     uncovered = (
         *_compare_documents(_evaluate_with(node, made), original.converted),
-        *_absent_layers(target),
+        # The documents that name absent layers are compared, and nothing else can be.
+        *(_NOT_HERE.format(place, number) for number, place, layer in _numbered_layers(target) if layer.absent),
         *open_ends,
     )
     return Proof(
@@ -139,15 +140,8 @@ def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     item = each_image(original.with_layers)(item)
     item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
     mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))
-    return encode_item(item, form, frozenset(_layer_types(target)), settings, mixed=mixed)
-
-
-def _layer_types(item: Item) -> Iterator[str]:
-    """The media types of the target's layers."""
-    for image in images_of(item):
-        for layer in image.layers:
-            if isinstance(layer.content, Known):
-                yield layer.content.descriptor.media_type
+    accepts = frozenset(known.descriptor.media_type for known in layers_of(target))
+    return encode_item(item, form, accepts, settings, mixed=mixed)
 
 
 def _pair_leaves(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
@@ -188,31 +182,28 @@ def _unsigned_settings(original: OriginalSource, item: Item, node: Node) -> Iter
         yield "the time of what no signed layer has, which the record says"
 
 
-def _absent_layers(target: Item) -> Iterator[str]:
-    """Absent layers: the documents that name them are compared, and nothing else can be."""
-    for number, image in enumerate(images_of(target)):
-        for place, layer in enumerate(image.layers):
-            if layer.absent:
-                yield _NOT_HERE.format(place, number)
+def _numbered_layers(item: Item) -> Iterator[tuple[int, int, Layer]]:
+    """The layers of an item, each with the number of its image, and its own."""
+    for number, image in enumerate(images_of(item)):
+        yield from ((number, place, layer) for place, layer in enumerate(image.layers))
 
 
 def prove_signed(root: Descriptor, target: Item) -> Proof:
     """Prove an image that is itself signed: every blob matches its digest."""
     rows: list[LayerProof] = []
     uncovered: list[str] = []
-    for number, image in enumerate(images_of(target)):
-        for place, layer in enumerate(image.layers):
-            if not isinstance(layer.content, Known):
-                continue  # a layer of an ACI, which is read whole for its signature
-            digest = layer.content.descriptor.digest
-            try:
-                with within(f"layer[{place}]"):
-                    for _ in layer.content.blocks():
-                        pass
-            except NotFound:
-                uncovered.append(_NOT_HERE.format(place, number))
-            else:
-                rows.append(LayerProof(target=digest, source=digest, level=IDENTICAL))
+    for number, place, layer in _numbered_layers(target):
+        if not isinstance(layer.content, Known):
+            continue  # a layer of an ACI, which is read whole for its signature
+        digest = layer.content.descriptor.digest
+        try:
+            with within(f"layer[{place}]"):
+                for _ in layer.content.blocks():
+                    pass
+        except NotFound:
+            uncovered.append(_NOT_HERE.format(place, number))
+        else:
+            rows.append(LayerProof(target=digest, source=digest, level=IDENTICAL))
     if root.media_type in types.SINGLE_FILE_TYPES:
         rows.append(LayerProof(target=root.digest, source=root.digest, level=IDENTICAL))
         uncovered += _dependencies(target)
@@ -221,9 +212,7 @@ def prove_signed(root: Descriptor, target: Item) -> Proof:
 
 def _dependencies(item: Item) -> tuple[str, ...]:
     """The dependencies of an ACI, which it names and does not contain."""
-    if not isinstance(item, Image):
-        return ()
-    return tuple(f"what it depends on: {name}" for name in item.notes.depends_on)
+    return tuple(f"what it depends on: {name}" for image in images_of(item) for name in image.notes.depends_on)
 
 
 def _prove_layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Made, LayerProof]:

@@ -96,7 +96,7 @@ class OriginalSource(Source):
     def images(self) -> Iterator[Known]:
         """The whole images that the target was made from: those that the record holds, or that can be rebuilt."""
         rows = {row.source: row.size for row in self.record.layers if row.source is not None and row.packing}
-        carried = {digest: part.size for digest, part in self._parts.items() if _is_image(part)}
+        carried = {digest: part.size for digest, part in self._parts.items() if part.annotations.get(TITLE) == IMAGE}
         for digest, size in (carried | rows).items():
             yield self.fetch(Descriptor(media_type=self.record.root.media_type, digest=digest, size=size))
 
@@ -132,16 +132,18 @@ class OriginalSource(Source):
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:
-            if digest == self._root.digest:
-                tar: Blocks = decompress_any(read_ahead(self._fetch(self._root).blocks()))[1]
-            elif digest in self._layers:
-                tar = uncompressed_layer(Layer(content=self._layers[digest]))
-            elif self._root.media_type in types.SINGLE_FILE_TYPES:  # one that it depends on
-                tar = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()))[1]
+            if self._root.media_type in types.SINGLE_FILE_TYPES:  # itself, or one that it depends on
+                tar: Blocks = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()))[1]
             else:
-                raise Invalid(f"record names the layer {digest}, which the image does not have")
+                tar = self._layer_tar(digest)
             self._spools[digest] = self._spooled(tar)
         return self._spools[digest]
+
+    def _layer_tar(self, digest: Digest | None) -> Blocks:
+        """The tar of a layer of the target."""
+        if digest not in self._layers:
+            raise Invalid(f"record names the layer {digest}, which the image does not have")
+        return uncompressed_layer(Layer(content=self._layers[digest]))
 
     def _whole(self, descriptor: Descriptor, row: LayerOrigin | None) -> Blocks:
         """The file of an ACI that the target was made from."""
@@ -164,10 +166,8 @@ class OriginalSource(Source):
         """A layer, compressed as it originally was."""
         if row.recipe is not None and row.target is not None:
             tar = self._by_recipe(self._part(row.recipe), row.target)
-        elif row.target in self._layers:
-            tar = uncompressed_layer(Layer(content=self._layers[row.target]))
         else:
-            raise Invalid(f"record names the layer {row.target}, which the image does not have")
+            tar = self._layer_tar(row.target)
         return repack(tar, Packing.parse(row.packing), self._workers)
 
     def _whole_tar(self, row: LayerOrigin) -> Blocks:
@@ -175,12 +175,11 @@ class OriginalSource(Source):
             return self.tar(self._root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:
             raise NotFound("record has no recipe for the image")
-        layer = Layer(content=self._layers[row.target])
         try:
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
             raise Invalid("recipe is not UTF-8") from None
-        return formats.rebuild_whole(uncompressed_layer(layer), recipe, self._part(row.manifest).read())
+        return formats.rebuild_whole(self._layer_tar(row.target), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self._parts.get(digest)
@@ -197,10 +196,6 @@ class OriginalSource(Source):
 def _retyped(descriptor: Descriptor, known: Known) -> Known:
     """The same bytes under another media type, checked against the descriptor's digest."""
     return Known(descriptor.sized(known.descriptor.size), known.raw, absent=known.absent)
-
-
-def _is_image(part: Descriptor) -> bool:
-    return part.annotations.get(TITLE) == IMAGE
 
 
 def layers_of(item: Item) -> Iterable[Known]:

@@ -67,7 +67,8 @@ def read_contents(blocks: Blocks) -> AciContents:
                 headers[name] = _headers_of(entry)
                 yield entry.raw
                 if name == MANIFEST:
-                    manifest.append(_small(entry))
+                    current_limits().require("document", entry.size, "bytes of the manifest")
+                    manifest.append(b"".join(entry.payload))
                     yield manifest[0] + bytes(-len(manifest[0]) % 512)
                 else:
                     yield from entry.body
@@ -123,12 +124,6 @@ def _headers_of(entry: Entry) -> HeaderFields:
         if key not in _IN_THE_TREE and not key.startswith((XATTR, b"GNU.sparse."))
     )
     return tuple(sorted((*(one for one in owners if one[1]), *records)))
-
-
-def _small(entry: Entry) -> bytes:
-    if entry.size > (most := current_limits().document):
-        raise Invalid(f"the manifest has {entry.size} bytes: at most {most} are allowed (limit: document)")
-    return b"".join(entry.payload)
 
 
 def require_same_contents(found: AciContents, expected: AciContents) -> None:

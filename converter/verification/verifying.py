@@ -1,15 +1,46 @@
-"""Whether an image is what trusted people signed: its own signatures, or its origin records, which lead to others."""
+"""Whether an image is what trusted people signed: its own signatures, or its origin records, which lead to others.
+
+A record leads from a converted image back to what was signed, or to a record of an earlier conversion. The order
+matters: signatures are verified over the bytes that a record holds, then the content is proven, and only a record for
+which both succeed counts.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import field, replace
+from functools import cached_property
 
-from converter.errors import ConverterError, within
+from converter import formats
+from converter.errors import ConverterError, NotFound, Untrusted, within
+from converter.model import media_types as types
+from converter.model.content import Known, open_missing
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.frozen import frozen
+from converter.model.image import Dependency, Image, Item
 from converter.model.limits import enforce_limits
-from converter.model.reference import Location, Reference
+from converter.model.reference import FULL_NAME, NAMES, Location, Reference
+from converter.ports import Fetch, Finder, Source
 from converter.stores import StoreOptions, open_source, recognised
-from converter.verification.judgement import Judgement, has_good, image_within, judge
-from converter.verification.trace import prove_signed_at, trace
+from converter.streams.workers import Workers
+from converter.system import cores
+from converter.transform import read_whole_index
+from converter.trust import origin_record
+from converter.trust.identity import name_of
+from converter.trust.origin_record import Evidence
+from converter.trust.signature import SignatureVerdict
+from converter.verification import proof
+from converter.verification.judgement import (
+    Judgement,
+    TracedConversion,
+    has_good,
+    judge,
+    judge_either,
+    of_platform,
+)
+from converter.verification.proof import Proof
+from converter.verification.rebuilt_source import Converted, OriginalSource
 from converter.verification.unverified import StoredImage, names_in_store
 from converter.verification.wanted import ORIGIN, SIGNATURE, Wanted
 
@@ -38,10 +69,7 @@ def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
-    judgement = _judge_with_records(stored, wanted)
-    image = image_within(stored, judgement, wanted.platform)
-    if image is not None:
-        judgement = judgement.or_image(_judge_with_records(image, wanted.without_signers(judgement.signed)))
+    judgement = judge_either(stored, wanted, wanted.platform, _judge_with_records)
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
@@ -69,3 +97,176 @@ def _judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     # An image with a record was not signed itself: only why the record does not count is news.
     own = judgement.unmet if judgement.verdicts or not found.problems else ()
     return replace(judgement, unmet=(*found.problems, *own, *missing))
+
+
+MAX_DEPTH = 8
+"""The most successive conversions."""
+
+RECORDS_MOST = 32
+"""The most records tried for one image, including those of earlier conversions; each costs as much as reading it."""
+
+
+@frozen
+class Trace:
+    """The steps back to what was signed, the last conversion first; if none, the problems, one for each record."""
+
+    steps: tuple[TracedConversion, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def item_at(fetch: Fetch, root: Descriptor) -> Item:
+    """Read the image, or the index with all its images."""
+    read = formats.item_reader(fetch)
+    return read_whole_index(read(root), read)
+
+
+def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Proof:
+    """The proof of an image that is itself signed; missing parts are reported as not covered.
+
+    With ``platform``, only of that image of an index; raises NotFound if its documents are missing.
+    """
+
+    def fetch(descriptor: Descriptor) -> Known:
+        try:
+            return source.fetch(descriptor)
+        except NotFound as error:
+            return Known(descriptor, open_missing(error))  # raised only if it is read
+
+    try:
+        item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)
+    except NotFound as error:
+        if platform:
+            raise
+        return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
+    return replace(proof.prove_signed(root, item), platform=platform)
+
+
+def trace(stored: StoredImage, wanted: Wanted) -> Trace:
+    """Follow the origin records of an image to originals that are signed as ``wanted``.
+
+    Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
+    raises.
+    """
+    source, root = stored.source, stored.root
+    names = {key: text for key, text in root.annotations.items() if key in NAMES}
+    with Workers(cores()) as workers:
+        return _Tracing(stored.location, wanted, workers).from_here(source, root, names, wanted.platform)
+
+
+def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, Converted]:
+    """The same record for one image of its index alone."""
+    image = of_platform(source.fetch, root, platform)
+    assert isinstance(image, Image)
+    assert image.original is not None
+    alone = Converted(root=image.original.manifest.descriptor, item=image, fetch=source.fetch)
+    return found.of_one(str(image.platform)), alone
+
+
+@frozen(kw_only=False)
+class _Tracing:
+    location: Location
+    wanted: Wanted
+    workers: Workers
+    tried: list[Digest] = field(default_factory=list)
+
+    def from_here(
+        self, source: Source, root: Descriptor, names: dict[str, str], platform: str, depth: int = 0
+    ) -> Trace:
+        records = origin_record.find_records(source.attachments(root.digest), source.fetch)
+        if not records or depth == MAX_DEPTH:
+            return Trace()
+        problems = []
+        for descriptor in records:
+            if len(self.tried) == RECORDS_MOST:
+                problems.append(f"more than {RECORDS_MOST} origin records on the way back")
+                break
+            self.tried.append(descriptor.digest)
+            try:
+                with within(f"origin record {str(descriptor.digest)[:19]}"):
+                    found = origin_record.read_record(descriptor, source.fetch, root)
+                    if platform and root.media_type in types.INDEXES:
+                        found, here = _of_one(found, source, root, platform)
+                    else:
+                        here = Converted(root=root, item=item_at(source.fetch, root), fetch=source.fetch)
+                    return Trace(steps=tuple(self._steps(found, here, names, depth)))
+            except ConverterError as error:
+                problems.append(str(error))
+        return Trace(problems=tuple(problems))
+
+    def _steps(self, found: Evidence, here: Converted, names: dict[str, str], depth: int) -> Iterator[TracedConversion]:
+        names = names or _own_names(here.item)
+        with ExitStack() as files:
+            original = OriginalSource(found, here, files=files, workers=self.workers)
+            signed = replace(found.record.root, annotations=names)
+            platform = found.record.settings.platform
+            judgement = judge_either(StoredImage(original, self.location, signed), self.wanted, platform)
+            further: tuple[TracedConversion, ...] = ()
+            if not judgement.ok:
+                further = self._further(original, signed, names, judgement, depth + 1)
+            else:
+                signed = judgement.root
+                self._check_name(original, signed, names)
+            dependencies = _Dependencies(original, self.location, self.wanted)
+            proven = proof.prove(original, signed, finder=dependencies.find)
+            if changes := original.record.settings.changes:
+                # Nobody has signed the record: it may say how the image came to be, not what may run.
+                raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
+        verdicts = (*judgement.verdicts, *dependencies.verdicts)
+        yield TracedConversion(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
+        yield from further
+
+    def _further(
+        self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
+    ) -> tuple[TracedConversion, ...]:
+        """The earlier steps of an image that is not itself signed; raises Untrusted if they lead to no signature."""
+        behind = replace(self, wanted=self.wanted.without_signers(judgement.signed))
+        trace = behind.from_here(original, signed, names, original.record.settings.platform, depth)
+        if not trace.steps:
+            raise Untrusted("; ".join((*trace.problems, *judgement.unmet)))
+        return trace.steps
+
+    def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
+        """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
+        expected = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
+        if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or expected is None:
+            return
+        item = formats.item_reader(original.fetch)(signed)
+        named = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
+        if named is not None and (
+            named.name != expected.name or (named.tag and expected.tag and named.tag != expected.tag)
+        ):
+            raise Untrusted(f'signature is for the name "{named}": expected "{expected}" (--identity)')
+
+
+class _Dependencies:
+    """The ACIs that an ACI depended on, from its record or rebuilt (aci.md, "Dependency Matching").
+
+    If the signed image names one by its image ID, that suffices; if not, it has to be signed like the image itself, as
+    rkt required. ``verdicts`` are those on the ones that had to be signed.
+    """
+
+    def __init__(self, original: OriginalSource, location: Location, wanted: Wanted) -> None:
+        self._original = original
+        self._location = location
+        self._wanted = replace(wanted, identity="", require=frozenset())
+        self.verdicts: list[SignatureVerdict] = []
+
+    def find(self, dependency: Dependency) -> Known | None:
+        """A Finder; raises Untrusted if the ACI has to be signed and is not."""
+        known = self._found(dependency)
+        if known is not None and not dependency.pinned:
+            judgement = judge(StoredImage(self._original, self._location, known.descriptor), self._wanted)
+            self.verdicts += judgement.verdicts
+            judgement.require()
+        return known
+
+    @cached_property
+    def _found(self) -> Finder:
+        with within("dependencies"):
+            return formats.finder_among(self._original.images())
+
+
+def _own_names(item: Item) -> dict[str, str]:
+    """The name that an ACI states for itself, as annotations; other images are named by their stores."""
+    name = item.notes.name if isinstance(item, Image) else ""
+    return {FULL_NAME: name} if name else {}
