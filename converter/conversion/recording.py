@@ -189,7 +189,7 @@ class _RecordBuilder:
                 spool.append_to_file(fd, block)
                 yield block
 
-        return FileIndex.of(kept()), partial(file_blocks, fd)
+        return FileIndex(kept()), partial(file_blocks, fd)
 
     def _recipe(self, layer: Layer, files: FileIndex, read: ReadRange) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""

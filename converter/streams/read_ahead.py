@@ -71,7 +71,12 @@ def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], d
     for thread in threads:
         thread.start()
     try:
-        _distribute(blocks, channels, errors)
+        takers = list(channels)
+        with closing(blocks) as source:
+            for block in source:
+                takers = [channel for channel in takers if channel.put(block)]
+                if errors or not takers:
+                    break
     except BaseException as error:  # noqa: BLE001 - it is raised again once the readers have ended
         errors.append(error)
     for channel in channels:
@@ -81,15 +86,6 @@ def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], d
     if errors:
         raise errors[0]
     return [results[place] for place in range(len(readers))]
-
-
-def _distribute(blocks: Blocks, channels: Sequence[_Channel], errors: Sequence[BaseException]) -> None:
-    takers = list(channels)
-    with closing(blocks) as source:
-        for block in source:
-            takers = [channel for channel in takers if channel.put(block)]
-            if errors or not takers:
-                return
 
 
 class _Channel:

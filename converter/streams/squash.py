@@ -315,7 +315,9 @@ class Links:
             yield from body
             yield from self._follow(file, first)
         else:
-            file.spooled = self._keep(raw, body)
+            start = self._spool.size
+            self._spool.append(raw)
+            file.spooled = SpooledFile(start, len(raw), sum(map(self._spool.append, body)))
         self._note_late(path, layer)
 
     def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: LinkedFile | None) -> Iterator[Block]:
@@ -369,10 +371,10 @@ class Links:
         if file.name is not None:
             yield self._linked(link, file.name)
         elif file.spooled is not None:
-            raw, body = self._kept_file(file.spooled)
+            start, head, size = file.spooled
             file.name = link.name
-            yield self._write(rename_entry(raw, link.name))
-            yield from body
+            yield self._write(rename_entry(self._spool.read(start, head), link.name))
+            yield from self._spool.blocks(start + head, size)
         else:
             self._budget.add(len(link.raw))
             file.waiting.append(link)
@@ -385,15 +387,6 @@ class Links:
 
     def _linked(self, link: Link, name: bytes) -> bytes:
         return self._write(link.raw if link.target == name else relink_entry(link.raw, name))
-
-    def _keep(self, raw: bytes, body: Blocks) -> SpooledFile:
-        start = self._spool.size
-        self._spool.append(raw)
-        return SpooledFile(start, len(raw), sum(map(self._spool.append, body)))
-
-    def _kept_file(self, spooled: SpooledFile) -> tuple[bytes, Iterator[Block]]:
-        start = spooled.start + spooled.head
-        return self._spool.read(spooled.start, spooled.head), self._spool.blocks(start, spooled.size)
 
 
 def _as_linked_file(found: LinkedFile | bytes) -> LinkedFile:

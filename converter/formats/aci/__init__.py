@@ -6,7 +6,7 @@ one below. What one side cannot express is kept in annotations (``keys``), so th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.errors import Unsupported
@@ -94,7 +94,10 @@ def losses(item: Item, _accepts: frozenset[str] = frozenset(), settings: Setting
     if base is not None and is_unchanged(base.image, comparable_image(image)) and len(image.layers) == 1:
         return
     yield from make_manifest(image, base).losses
-    yield from _losses_of_layers(image, layered=settings.layered)
+    if len(image.layers) > 1 and not settings.layered:
+        yield Loss(field="layers", reason=f"an ACI has one root file system: {len(image.layers)} layers become one")
+    if any(key != RECIPE for layer in image.layers for key in layer.annotations):
+        yield Loss(field="layers.annotations", reason="a root file system has no annotations")
     yield from losses_of_oci(image.original, single_file_name)
 
 
@@ -135,10 +138,3 @@ def _compression(asked: Compression | None) -> Compression:
     if not compression.is_known_to("aci"):
         raise Unsupported(f"an ACI cannot be compressed with {compression}: use --compress gzip or none")
     return compression
-
-
-def _losses_of_layers(image: Image, *, layered: bool) -> Iterable[Loss]:
-    if len(image.layers) > 1 and not layered:
-        yield Loss(field="layers", reason=f"an ACI has one root file system: {len(image.layers)} layers become one")
-    if any(key != RECIPE for layer in image.layers for key in layer.annotations):
-        yield Loss(field="layers.annotations", reason="a root file system has no annotations")

@@ -147,11 +147,6 @@ def mount_points(volumes: Iterable[str]) -> list[Member]:
     return sorted(rows, key=lambda row: str(row["name"]))
 
 
-def volumes_of(app: Mapping[str, Any]) -> tuple[str, ...]:
-    """Docker's volumes: the paths, each once."""
-    return tuple(dict.fromkeys(point["path"] for point in objects_in(app, "mountPoints")))
-
-
 def working_directory(path: str) -> str:
     """The path made absolute, or empty."""
     return path if path.startswith("/") or not path else f"/{path}"

@@ -24,11 +24,6 @@ from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import scan_entries
 
 
-def uncompressed_tar(root: Known) -> Iterator[Block]:
-    """The tar of an ACI; raises Unsupported if its first bytes show a format that an ACI may not have."""
-    return tar_of(root.blocks())
-
-
 def read_manifest(root: Known) -> bytes:
     """The bytes of the manifest; reading stops after it. Raises Invalid if there is none."""
     return manifest_in(root.blocks())
@@ -36,7 +31,7 @@ def read_manifest(root: Known) -> bytes:
 
 def image_id(root: Known) -> str:
     """The ``sha512-…`` of the uncompressed archive, which is read to its end."""
-    return digest_and_size(uncompressed_tar(root), "sha512").digest().dashed
+    return digest_and_size(tar_of(root.blocks()), "sha512").digest().dashed
 
 
 def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int]]:
@@ -46,7 +41,7 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
     """
     names = {clean_name(PREFIX + path.encode()): path for path in paths}
     found = {}
-    with closing(uncompressed_tar(root)) as blocks:
+    with closing(tar_of(root.blocks())) as blocks:
         for entry in scan_entries(blocks):
             if entry.name in names:
                 found[names[entry.name]] = (entry.uid, entry.gid)
@@ -57,7 +52,7 @@ def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
     """The paths below the rootfs that have an entry, and hard links' targets, by path. Reads the whole archive."""
     own: set[bytes] = set()
     links: dict[bytes, bytes] = {}
-    with closing(uncompressed_tar(root)) as blocks:
+    with closing(tar_of(root.blocks())) as blocks:
         for entry in scan_entries(blocks):
             if entry.name.startswith(PREFIX):
                 path = entry.name.removeprefix(PREFIX)

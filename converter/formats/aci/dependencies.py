@@ -34,18 +34,16 @@ def read_candidates(images: Iterable[Known]) -> Candidates:
 
 
 def best_candidate(candidates: Candidates, dependency: Dependency) -> Known | None:
-    """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels."""
+    """The ACI of that name: given an image ID, the only one or the one with that ID; else one with the labels.
+
+    An image ID may be cut short, as in rkt (aci.md, "Image ID").
+    """
     named = [(manifest, root) for manifest, root in candidates if manifest.name == dependency.name]
     if dependency.image_id:
-        found = (root for _, root in named if len(named) == 1 or _has_id(root, dependency.image_id))
+        found = (root for _, root in named if len(named) == 1 or image_id(root).startswith(dependency.image_id))
     else:
         found = (root for manifest, root in named if dependency.labels.items() <= manifest.labels.items())
     return next(found, None)
-
-
-def _has_id(root: Known, beginning: str) -> bool:
-    """Whether an ACI has an image ID, which may be cut short, as in rkt (aci.md, "Image ID")."""
-    return image_id(root).startswith(beginning)
 
 
 def resolve_dependencies(image: Image, finder: Finder) -> Image:
@@ -174,7 +172,10 @@ class _Resolution:
                 dependency = next(step.waiting, None)
                 if dependency:
                     with within(f"dependency {dependency.name}"):
-                        below = self._found(dependency)
+                        below = self._finder(dependency)
+                        if below is None:
+                            where = "add the directory of its .aci file with --aci-path"
+                            raise NotFound(f"no image for the dependency {dependency}: {where}")
                         named = self._manifest(below)
                         check_dependency(dependency, below, named)
                         self._enter(below, named, step.keep, dependency.image_id, len(found))
@@ -204,14 +205,6 @@ class _Resolution:
 
     def _names(self) -> list[str]:
         return [step.manifest.name for step in self._way.values()]
-
-    def _found(self, dependency: Dependency) -> Known:
-        known = self._finder(dependency)
-        if known is None:
-            raise NotFound(
-                f"no image for the dependency {dependency}: add the directory of its .aci file with --aci-path"
-            )
-        return known
 
     def _manifest(self, root: Known) -> Manifest:
         digest = root.descriptor.digest

@@ -213,6 +213,7 @@ def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> R
     env = kept.while_it_says(
         keys.ENV, as_texts, lambda env: words.environment(env)[0], list(words.objects_in(app, "environment"))
     )
+    paths = tuple(dict.fromkeys(point["path"] for point in words.objects_in(app, "mountPoints")))
     directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
     return RunConfig(
         user=_read_user(app, kept, owners),
@@ -220,7 +221,7 @@ def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> R
         env=words.env_of(app) if env is None else env,
         entrypoint=entrypoint,
         cmd=cmd,
-        volumes=words.volumes_of(app) if volumes is None else volumes,
+        volumes=paths if volumes is None else volumes,
         working_dir=original if words.working_directory(original) == directory else directory,
         labels=_other_labels(manifest) | dict(app.get("userLabels") or {}),
         stop_signal=kept.text(keys.STOP_SIGNAL),

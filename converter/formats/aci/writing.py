@@ -115,11 +115,44 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
 
 
 def _provenance(draft: Draft, image: Image) -> None:
-    draft.document["name"], version, annotations = provenance_of(image)
+    """Name the image, which may have a name outside its own documents, and keep what it says of itself."""
+    listed_name = image.notes.name
+    reference = listed_name if _names_a_repository(listed_name) else _reference(image)
+    name, version = identifier_and_version(reference) if reference else _of_layout(image, listed_name)
+    draft.document["name"] = name or UNNAMED
     if version:
         draft.labels["version"] = version
-    for key, value in annotations.items():
-        draft.keep(key, value)
+    parsed = unless_invalid(ImageName.parse, reference)
+    draft.keep(keys.ORIGINAL_NAME, reference)
+    draft.keep(keys.REGISTRY, parsed.host if parsed else "")
+    draft.keep(keys.REPOSITORY, parsed.repository if parsed else name or UNNAMED)
+    original, schema1 = image.original, image.kept(Schema1)
+    config = original.config.descriptor.digest if original is not None and original.config is not None else None
+    draft.keep(keys.IMAGE_ID, str(config) if config else schema1.id if schema1 else "")
+    draft.keep(keys.MANIFEST_HASH, str(original.manifest.descriptor.digest) if original else "")
+
+
+def _of_layout(image: Image, name: str) -> tuple[str, str]:
+    """The name and version of an image known only by a layout's short name, which is a tag, as most are, or a name.
+
+    If it has a title as well, it is a tag.
+    """
+    short = name or image.annotations.get(REF_NAME, "")
+    title = sanitised_identifier(image.annotations.get(TITLE, ""))
+    return (title, short) if title or _VERSION.fullmatch(short) else (sanitised_identifier(short), "")
+
+
+def _names_a_repository(text: str) -> bool:
+    return ":" in text or "/" in text
+
+
+def _reference(image: Image) -> str:
+    schema1 = image.kept(Schema1)
+    if schema1 and schema1.name:
+        return f"{schema1.name}:{schema1.tag}" if schema1.tag else schema1.name
+    full = image.annotations.get(FULL_NAME, "")
+    name = image.annotations.get(REF_NAME, "")
+    return full or (name if _names_a_repository(name) else "")
 
 
 def _write_platform(draft: Draft, image: Image) -> None:
@@ -269,50 +302,3 @@ def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[s
 def _fits(name: str) -> bool:
     own = name.startswith(keys.KEPT) or name in keys.OF_APPC
     return not own and IDENTIFIER.fullmatch(name) is not None
-
-
-def provenance_of(image: Image) -> tuple[str, str, dict[str, str]]:
-    """The name and version of an image, which may have a name outside its own documents, and what it says of itself.
-
-    That is in annotations, which are empty where it is unknown.
-    """
-    listed_name = image.notes.name
-    reference = listed_name if _names_a_repository(listed_name) else _reference(image)
-    name, version = identifier_and_version(reference) if reference else _of_layout(image, listed_name)
-    parsed = unless_invalid(ImageName.parse, reference)
-    original, schema1 = image.original, image.kept(Schema1)
-    config = original.config.descriptor.digest if original is not None and original.config is not None else None
-    return (
-        name or UNNAMED,
-        version,
-        {
-            keys.ORIGINAL_NAME: reference,
-            keys.REGISTRY: parsed.host if parsed else "",
-            keys.REPOSITORY: parsed.repository if parsed else name or UNNAMED,
-            keys.IMAGE_ID: str(config) if config else schema1.id if schema1 else "",
-            keys.MANIFEST_HASH: str(original.manifest.descriptor.digest) if original else "",
-        },
-    )
-
-
-def _of_layout(image: Image, name: str) -> tuple[str, str]:
-    """The name and version of an image known only by a layout's short name, which is a tag, as most are, or a name.
-
-    If it has a title as well, it is a tag.
-    """
-    short = name or image.annotations.get(REF_NAME, "")
-    title = sanitised_identifier(image.annotations.get(TITLE, ""))
-    return (title, short) if title or _VERSION.fullmatch(short) else (sanitised_identifier(short), "")
-
-
-def _names_a_repository(text: str) -> bool:
-    return ":" in text or "/" in text
-
-
-def _reference(image: Image) -> str:
-    schema1 = image.kept(Schema1)
-    if schema1 and schema1.name:
-        return f"{schema1.name}:{schema1.tag}" if schema1.tag else schema1.name
-    full = image.annotations.get(FULL_NAME, "")
-    name = image.annotations.get(REF_NAME, "")
-    return full or (name if _names_a_repository(name) else "")

@@ -41,14 +41,10 @@ ReadRange = Callable[[int, int], Blocks]
 class FileIndex:
     """Where the files of a tar are in it, by content and by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: Blocks) -> None:
+        """Read a whole tar."""
         self._places: dict[tuple[int, bytes], int] = {}
         self._named: dict[bytes, tuple[int, int]] = {}
-
-    @classmethod
-    def of(cls, blocks: Blocks) -> FileIndex:
-        """Read a whole tar."""
-        found = cls()
         with closing(blocks) as source:
             scanner = Scanner(Cursor(source))
             for entry in scanner:
@@ -57,11 +53,10 @@ class FileIndex:
                     hasher = sha256()
                     for view in entry.payload:
                         hasher.update(view)
-                    found._places.setdefault((entry.size, hasher.digest()), offset)
-                    found._named[entry.name.removeprefix(PREFIX)] = offset, entry.size
+                    self._places.setdefault((entry.size, hasher.digest()), offset)
+                    self._named[entry.name.removeprefix(PREFIX)] = offset, entry.size
             for _ in scanner.trailing():
                 pass
-        return found
 
     def place(self, size: int, digest: bytes) -> int | None:
         """The offset of a file with this content; None if there is none."""

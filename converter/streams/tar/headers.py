@@ -122,10 +122,15 @@ class Headers:
                 changed = record.revalue(b"GNU.sparse.name", change) or record.revalue(b"path", change) or changed
             elif record.flag == b"L":
                 changed = record.rename(change)
-        if changed is None:
-            self._set_name(change(joined_name(self.head)))
-        else:
+        if changed is not None:
             self._follow_name(change, *changed)
+            return
+        new = change(joined_name(self.head))
+        where = self._place(new)
+        if where is None:
+            self._add_record(b"L", b"path", new)
+            where = b"", new[:100]
+        self._write_name(*where)
 
     def change_link(self, change: Change) -> None:
         """Apply ``change`` to a link's target wherever it occurs."""
@@ -145,14 +150,6 @@ class Headers:
         if len(new) > 100:
             self._add_record(b"K", b"linkpath", new)
         self._write(157, new[:100], 100)
-
-    def _set_name(self, new: bytes) -> None:
-        """Write the name into the main header, or into a new record if the fields are too small."""
-        where = self._place(new)
-        if where is None:
-            self._add_record(b"L", b"path", new)
-            where = b"", new[:100]
-        self._write_name(*where)
 
     def _place(self, new: bytes) -> tuple[bytes, bytes] | None:
         """``new`` as prefix and name field, keeping the present name field if possible; None if it does not fit."""

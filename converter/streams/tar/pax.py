@@ -42,17 +42,13 @@ def record_pairs(data: bytes) -> list[tuple[bytes, bytes]]:
         found.append((data[space + 1 : equals], data[equals + 1 : end - 1]))
         position = end
     if b"\0" in data:
-        _check_nul(found)
+        # NUL may be in values, but not in those that are names, which some readers would cut there.
+        for key, value in found:
+            if b"\0" in key:
+                raise Invalid(f"PAX record: the key {quoted_name(key)} contains NUL")
+            if key in _NAMES and b"\0" in value:
+                raise Invalid(f"PAX record {quoted_name(key)}: the name {quoted_name(value)} contains NUL")
     return found
-
-
-def _check_nul(found: list[tuple[bytes, bytes]]) -> None:
-    """Allow NUL only in values, and not in those that are names, which some readers would cut there."""
-    for key, value in found:
-        if b"\0" in key:
-            raise Invalid(f"PAX record: the key {quoted_name(key)} contains NUL")
-        if key in _NAMES and b"\0" in value:
-            raise Invalid(f"PAX record {quoted_name(key)}: the name {quoted_name(value)} contains NUL")
 
 
 def parse_records(data: bytes, limits: Limits) -> dict[bytes, bytes]:

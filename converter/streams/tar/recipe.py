@@ -156,7 +156,9 @@ def _read_headers(headers: dict[str, Any]) -> dict[int, bytes]:
     found = {}
     size = 0
     for key, value in headers.items():
-        found[_ordinal(key)] = data = _decode_headers(value)
+        if not (key.isascii() and key.isdigit() and len(key) < 10):
+            raise Invalid(f'recipe: invalid header number "{key:.40}"')
+        found[int(key)] = data = _decode_headers(value)
         size += len(data)
         if size > MOST_HEADERS:
             raise LimitExceeded(f"recipe: more than {MOST_HEADERS} bytes of headers")
@@ -168,9 +170,3 @@ def _count(document: dict[str, Any], key: str, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise Invalid(f'recipe: "{key}" is out of range: expected 0 to {most}')
     return value
-
-
-def _ordinal(key: str) -> int:
-    if not (key.isascii() and key.isdigit() and len(key) < 10):
-        raise Invalid(f'recipe: invalid header number "{key:.40}"')
-    return int(key)

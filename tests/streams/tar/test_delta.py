@@ -38,7 +38,7 @@ def there_and_back(data: bytes, other: bytes, size: int = 70_000) -> tuple[bytes
     def lend(offset: int, length: int) -> Sequence[bytes]:
         return [other[offset : offset + length]]
 
-    recipe = b"".join(make_delta(cut(data, size), FileIndex.of(cut(other, size)), lend))
+    recipe = b"".join(make_delta(cut(data, size), FileIndex(cut(other, size)), lend))
     made = b"".join(apply_delta(cut(recipe, size), lend))
     return made, len(recipe)
 
@@ -141,7 +141,7 @@ def test_large_files_are_not_held_in_memory() -> None:
     one = archive([File("large", data=bytes(24_000_000))])
     blocks = cut(one, 100_000)
     tracemalloc.start()
-    size = sum(map(len, make_delta(blocks, FileIndex.of([archive([])]), lambda _offset, _size: [])))
+    size = sum(map(len, make_delta(blocks, FileIndex([archive([])]), lambda _offset, _size: [])))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 24_000_000

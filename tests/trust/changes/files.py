@@ -92,7 +92,7 @@ def each(change: Change, added: str = "") -> Callable[[Target], None]:
 def remade_recipes(target: Target) -> None:
     """Recipes that give what was signed of what the target has become."""
     tar = target.tars()[0]
-    files = FileIndex.of([tar])
+    files = FileIndex([tar])
 
     def recipe(data: bytes) -> bytes:
         return gzip.compress(b"".join(make_delta([data], files, lambda at, size: [tar[at : at + size]])), mtime=0)
