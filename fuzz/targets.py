@@ -36,9 +36,8 @@ from converter.stores.retry import asked_wait
 from converter.streams.blocks import closing
 from converter.streams.decompress import decompress_any
 from converter.streams.squash import squash
-from converter.streams.tar.aci import unpack_aci
+from converter.streams.tar.aci import Recipe, unpack_aci
 from converter.streams.tar.listing import decode_node
-from converter.streams.tar.recipe import Recipe
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import data_regions
 from converter.streams.tar.tree import list_tree

@@ -145,7 +145,7 @@ def _is_image(target: str, *, documents_may_be_binary: bool = False) -> bool:
         return True
     if target == "-" or not path.is_file():
         return path.is_dir()
-    from converter.streams.detect import HEAD, detect_codec, is_tar
+    from converter.streams.decompress import HEAD, detect_codec, is_tar
 
     with path.open("rb") as file:
         head = file.read(max(_HEAD, HEAD))

@@ -24,8 +24,7 @@ from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks, peek
-from converter.streams.decompress import decompress_any
-from converter.streams.detect import HEAD, require_tar
+from converter.streams.decompress import HEAD, decompress_any, require_tar
 from converter.streams.tar.entry import Cursor
 from converter.streams.tar.fields import MANIFEST, ROOTFS
 from converter.streams.tar.scan import Scanner

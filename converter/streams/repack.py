@@ -34,8 +34,7 @@ from converter.streams.blocks import (
     trailing_zeros,
 )
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
-from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect_codec
+from converter.streams.decompress import HEAD, decompress, detect_codec
 from converter.streams.workers import Workers
 
 OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pigz", "xz", "bzip2", "none"

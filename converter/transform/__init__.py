@@ -142,7 +142,7 @@ def relabel_layer(layer: Layer) -> Layer:
     content = layer.content
     if isinstance(content, Derived) or content.absent:
         return layer
-    from converter.streams.detect import HEAD, detect_codec
+    from converter.streams.decompress import HEAD, detect_codec
 
     codec = detect_codec(beginning(content.raw(), HEAD))
     if codec is None or codec in ("openpgp", codec_of(content)):

@@ -13,8 +13,7 @@ from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, new_hash
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
 from converter.streams.blocks import Block, Blocks, Meter, closing, metered, peek
-from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect_codec, start_of
+from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.fields import Budget

@@ -22,8 +22,7 @@ from converter.model.content import COMPRESSION_LEVELS, Compression
 from converter.model.limits import MIB
 from converter.streams.blocks import Block, closing
 from converter.streams.compress import compress, packing_engine
-from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect_codec
+from converter.streams.decompress import HEAD, decompress, detect_codec
 from converter.streams.workers import Workers
 
 TEXTS = ["gzip", "gzip:1", "gzip:2", "gzip:3", "gzip:6", "gzip:9", "zstd", "zstd:1", "zstd:7"]
@@ -211,7 +210,7 @@ def test_an_engine_has_a_name(text: str, engine_is: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["compress", "decompress", "read_ahead", "blocks", "detect", "workers"],
+    ["compress", "decompress", "read_ahead", "blocks", "workers"],
     ids=lambda name: f"{name}",
 )
 def test_importing_a_stage_imports_no_codec(module: str) -> None:

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 import zstandard
 
-from converter.streams.detect import HEAD, detect_codec
+from converter.streams.decompress import HEAD, detect_codec
 
 
 def tar_of(name: str, style: int) -> bytes:

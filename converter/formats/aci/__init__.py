@@ -1,19 +1,23 @@
 """App Container Images: a manifest and a root file system in one archive (appc spec 0.8.11, aci.md).
 
 An ACI has one root file system, so a layered image is flattened, unless each layer becomes an ACI that depends on the
-one below. What one side cannot express is kept in annotations (``keys``), so that it can be restored.
+one below ("dependencies" and "pathWhitelist"). The image ID of a dependency is known only once it has been made, so the
+plan is then a chain: each node depends on the result of the one below.
+
+What one side cannot express is kept in annotations (``kept_annotations``), so that it can be restored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from converter.errors import Unsupported
-from converter.formats.aci import layering
-from converter.formats.aci.archive import ExamineAci, PackAci, RebuildAci, read_manifest, read_owners
+from converter.formats.aci.archive import ExamineAci, PackAci, PackLayer, RebuildAci, read_manifest, read_owners
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
 from converter.formats.aci.reading import (
+    VERSION,
     AciFacts,
     Baseline,
     baseline_of,
@@ -23,14 +27,15 @@ from converter.formats.aci.reading import (
     paths_of_owners,
     to_image,
 )
-from converter.formats.aci.writing import make_manifest
+from converter.formats.aci.writing import Written, make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, known_bytes
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, LayerFacts, known_bytes
+from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Loss, Original, single_image
 from converter.model.reference import RECIPE
 from converter.model.settings import DEFAULTS, Settings
-from converter.plan import Copy, Make, Node
+from converter.plan import Copy, Made, Make, Node
 from converter.ports import Fetch
 from converter.streams.tar.fields import END, SYMLINK
 from converter.streams.tar.pax import make_header
@@ -77,13 +82,13 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     asked = None if settings.compress == KEEP else settings.compress
     compression, epoch = _compression(asked), settings.epoch or 0
     if settings.layered and len(image.layers) > 1:
-        return layering.layer_chain(image, make_manifest(image, base), compression, epoch)
+        return _layer_chain(image, make_manifest(image, base), compression, epoch)
     if base is not None and is_unchanged(base.image, comparable_image(image)):
         node = _original_aci(image, base, asked)
         if node is not None:
             return node
     written = make_manifest(image, base)
-    pack = PackAci(document=layering.standing_alone(written.document), groupless=written.groupless, epoch=epoch)
+    pack = PackAci(document=_standing_alone(written.document), groupless=written.groupless, epoch=epoch)
     return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
 
 
@@ -138,3 +143,67 @@ def _compression(asked: Compression | None) -> Compression:
     if not compression.is_known_to("aci"):
         raise Unsupported(f"an ACI cannot be compressed with {compression}: use --compress gzip or none")
     return compression
+
+
+def _layer_chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
+    """The node of the top layer's ACI, with those of the lower layers as its inputs."""
+    node: Make | None = None
+    below: Mapping[str, Any] = {}
+    for number, layer in enumerate(image.layers):
+        top = number == len(image.layers) - 1
+        document = _standing_alone(written.document) if top else _lower_manifest(written.document, layer, number)
+        pack = PackLayer(document=document, groupless=written.groupless if top else "", epoch=epoch)
+        node = Make(
+            content=_LayerOver(layer, pack, below, compression),
+            media_type=types.ACI,
+            inputs=(node,) if node else (),
+            label=f"layer[{number}]",
+        )
+        below = document
+    assert node is not None, "an image without layers is no chain"
+    return node
+
+
+def _standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without its dependencies, and without the whitelist that applies to them."""
+    return {key: value for key, value in document.items() if key not in ("dependencies", "pathWhitelist")}
+
+
+@frozen(kw_only=False)
+class _LayerOver:
+    """Makes an ACI of a layer with ``pack`` once the image below, whose manifest is ``below``, has been made."""
+
+    layer: Layer
+    pack: PackLayer
+    below: Mapping[str, Any]
+    compression: Compression
+
+    def __call__(self, made: tuple[Made, ...], /) -> Derived:
+        lower = made[0] if made else None
+        more = {"dependencies": [_dependency(self.below, lower)]} if lower else {}
+        rewrite = replace(
+            self.pack, document={**self.pack.document, **more}, below=lower.facts if lower else LayerFacts()
+        )
+        return Derived(inputs=(self.layer,), rewrite=rewrite, compression=self.compression, algorithm="sha512")
+
+
+def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
+    """The dependency on the image below, with everything that identifies it."""
+    row: dict[str, Any] = {"imageName": document["name"]}
+    if made.diff_id is not None:
+        row["imageID"] = made.diff_id.dashed
+    if document.get("labels"):
+        row["labels"] = document["labels"]
+    return row | {"size": made.descriptor.size}
+
+
+def _lower_manifest(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
+    """The manifest of a layer that is not the top one: it runs nothing, and is named after its content."""
+    digest = layer.diff_id or (layer.content.descriptor.digest if isinstance(layer.content, Known) else None)
+    last = digest.dashed if digest else f"layer-{number}"
+    labels = document.get("labels")
+    return {
+        "acKind": "ImageManifest",
+        "acVersion": VERSION,
+        "name": f"{document['name']}-{last}",
+    } | ({"labels": labels} if labels else {})

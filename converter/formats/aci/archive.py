@@ -6,22 +6,42 @@ are declared here, and performed while the bytes stream through. Each is a value
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from converter.errors import DigestMismatch
+from converter.errors import DigestMismatch, Unsupported
 from converter.formats.accounts import Accounts, note_accounts
 from converter.formats.aci.app import with_groups
 from converter.formats.aci.reading import render_manifest
 from converter.model.content import Blocks, Known, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
+from converter.model.limits import current_limits
 from converter.streams.blocks import Block, Meter, closing, digest_and_size, join_blocks, metered
 from converter.streams.squash import squash
 from converter.streams.tar.aci import manifest_in, rebuild_aci, tar_of, unpack_aci
-from converter.streams.tar.fields import DIR, END, LINK, MANIFEST, PREFIX, ROOTFS, clean_name, padding_bytes
-from converter.streams.tar.pax import make_header
+from converter.streams.tar.changesets import EffectiveEntries
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import (
+    DIR,
+    END,
+    FILES,
+    LINK,
+    MANIFEST,
+    PREFIX,
+    ROOTFS,
+    Budget,
+    clean_name,
+    padding_bytes,
+    parent_name,
+    quoted_name,
+)
+from converter.streams.tar.pax import XATTR, make_header
 from converter.streams.tar.scan import scan_entries
+
+SEPARATOR = "\0"
+"""Between the paths in ``LayerFacts.paths``."""
 
 
 def read_manifest(root: Known) -> bytes:
@@ -162,3 +182,87 @@ def check_image_id(blocks: Blocks, image_id: str) -> Iterator[Block]:
     found = meter.digest().dashed
     if not found.startswith(image_id):
         raise DigestMismatch(f"image ID mismatch: expected {image_id}, computed {found}")
+
+
+@frozen
+class PackLayer:
+    """Packs one layer as an ACI on top of the one ``below``, given by its facts; learns what exists with this one.
+
+    A layer removes files of lower layers by naming them; an ACI, by leaving them out of the paths that stay.
+    """
+
+    document: Mapping[str, Any] = field(repr=False)
+    groupless: str = ""
+    below: LayerFacts = field(default_factory=LayerFacts, repr=False)
+    epoch: int = 0
+
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
+        effective, accounts = EffectiveEntries(Budget()), Accounts()
+        # An ACI must have an entry for its root; a layer need not, and then it keeps the owner and times from below.
+        roots = [self.below.root or root_entry(self.epoch)]
+
+        def layer() -> Iterator[Block]:
+            with closing(inputs[0]()) as source:
+                for ordinal, entry in enumerate(scan_entries(source)):
+                    path, directory = entry.name, entry.type == DIR
+                    if entry.type in FILES and not effective.remove(path):
+                        effective.add(path, parent_name(path), ordinal, directory)
+                    if directory and not path:
+                        roots.append(_root_header(entry))
+                    yield from accounts.watch(entry)
+            yield END
+
+        def last() -> Iterator[Block]:
+            there = _paths_over(self.below.paths, effective)
+            facts.paths = SEPARATOR.join(path.decode("utf-8", "surrogateescape") for path in there)
+            facts.root = roots[-1]
+            note_accounts(accounts, facts, self.below)
+            grouped = with_groups(self.document, self.groupless, facts)
+            whitelist = _whitelist(there)
+            there.clear()  # a large layer has many names; hold them only once
+            yield file_entry(MANIFEST, render_manifest({**grouped, "pathWhitelist": whitelist}), self.epoch)
+
+        return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=replaced, dangling=True)
+
+
+def _root_header(entry: Entry) -> bytes:
+    """The header of a layer's root, as an ACI has it."""
+    return make_header(
+        name=ROOTFS,
+        type=DIR,
+        mode=entry.mode,
+        uid=entry.uid,
+        gid=entry.gid,
+        uname=entry.uname,
+        gname=entry.gname,
+        mtime_ns=entry.mtime_ns,
+        records={XATTR + key: value for key, value in entry.xattrs.items()},
+    )
+
+
+def _paths_over(below: str, effective: EffectiveEntries) -> list[bytes]:
+    """The paths that exist once a layer lies on ``below``, the joined paths of the layers under it; sorted.
+
+    The layer's own names, which are what a large one needs memory for, are released.
+    """
+    there = {*effective.ordinals, *effective.directories}
+    lower = (found[0].encode("utf-8", "surrogateescape") for found in re.finditer(f"[^{SEPARATOR}]+", below))
+    there.update(path for path in lower if not effective.hides(path))
+    there.discard(b"")
+    effective.ordinals.clear()
+    effective.directories.clear()
+    current_limits().require("names", sum(map(len, there)), "bytes of names")
+    return sorted(there)
+
+
+def _whitelist(paths: Iterable[bytes]) -> list[str]:
+    """The paths as a manifest has them; raises Unsupported for one that is not UTF-8, which JSON cannot hold."""
+    found = []
+    for path in paths:
+        try:
+            found.append(f"/{path.decode()}")
+        except UnicodeDecodeError:
+            raise Unsupported(
+                f"a pathWhitelist cannot hold {quoted_name(path)}, which is not UTF-8: leave out --layered"
+            ) from None
+    return found

@@ -10,8 +10,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.media_types import CODECS
 from converter.stores.media import Medium
 from converter.streams.blocks import digest_and_size
-from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect_codec
+from converter.streams.decompress import HEAD, decompress, detect_codec
 
 PACKED = {name: codec.docker[0] for name, codec in CODECS.items() if codec.docker and name != "none"}
 """The media types of compressed layers, by codec."""

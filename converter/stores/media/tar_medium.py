@@ -16,8 +16,7 @@ from converter.model.reference import STDIN
 from converter.stores.disk import READ, disk_errors, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.decompress import decompress
-from converter.streams.detect import HEAD, detect_codec, require_tar, start_of
+from converter.streams.decompress import HEAD, decompress, detect_codec, require_tar, start_of
 from converter.streams.tar import fields
 from converter.streams.tar.entry import FileCursor
 from converter.streams.tar.scan import Scanner

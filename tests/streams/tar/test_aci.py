@@ -12,10 +12,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from converter.errors import ConverterError, Invalid, Unsupported
-from converter.streams.tar.aci import rebuild_aci, unpack_aci
+from converter.streams.tar.aci import LONGEST, rebuild_aci, unpack_aci
 from converter.streams.tar.fields import DIR, END, LINK, SYMLINK, padding_bytes
 from converter.streams.tar.pax import make_header
-from converter.streams.tar.recipe import LONGEST
 from converter.streams.tar.scan import scan_entries
 from tests.strategies.tar import File, archive, cuts, dialects, files, pieces
 
