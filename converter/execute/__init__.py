@@ -288,18 +288,24 @@ def result_key(content: Content | Derive) -> tuple[Digest, str] | None:
 
 
 def _described(content: Content) -> str | None:
-    """The uncompressed bytes of a content in a text: blobs by their digests, and how they are rewritten."""
+    """The uncompressed bytes of a content in a text: blobs by their digests, and how they are rewritten.
+
+    What is claimed of the layers that are rewritten belongs to it, since a wrong claim must be refused each time.
+    """
     if isinstance(content, Known):
         return str(content.descriptor.digest)
     if content.replaced or not content.inputs:
         return None
-    inputs = [_described(one.content) for one in content.inputs]
     if content.rewrite is None:
-        return inputs[0]
+        return _described(content.inputs[0].content)
     if not isinstance(content.rewrite, Repeatable):
         return None
-    known = [one for one in inputs if one is not None]
-    return f"{content.rewrite.identity}({', '.join(known)})" if len(known) == len(inputs) else None
+    inputs = []
+    for layer in content.inputs:
+        if (found := _described(layer.content)) is None:
+            return None
+        inputs.append(f"{found} {layer.diff_id or 'any'}")
+    return f"{content.rewrite.identity}({', '.join(inputs)})"
 
 
 def known_results(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,14 @@ import pytest
 
 from converter.cache import FILE, Cache
 from converter.conversion import Options, convert
+from converter.errors import DigestMismatch
 from converter.events import Event, Finished, Moved
 from converter.model.content import Compression
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import Location
 from converter.plan import Made
 from converter.stores import open_sink
-from tests.builders import add_image
+from tests.builders import LAYERS, add_image, tar
 from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
 
@@ -99,3 +101,18 @@ def test_making_once(
     assert bool(read) is read_again
     skipped = [one for one in events if isinstance(one, Finished) and "layer" in one.name and one.skipped]
     assert bool(skipped) is not read_again
+
+
+def test_a_wrong_claim_is_refused_although_its_layers_were_made_before(tmp_path: Path) -> None:
+    store = MemoryStore()
+    honest = add_image(store, name="")
+    layers = json.loads(store.blobs[honest.digest])["layers"]
+    liar = add_image(store, tars=(LAYERS[0], tar({"other": b""})), manifest={"layers": layers}, name="")
+    source = Location.parse(f"oci:{tmp_path / 'in'}")
+    copy(store, honest, open_sink(source), "honest")
+    copy(store, liar, open_sink(source), "liar")
+    options = Options(squash=True, cache=tmp_path / "cache")
+    convert(f"{source}:honest", [f"oci:{tmp_path / 'out'}:app"], options)
+
+    with pytest.raises(DigestMismatch, match="digest mismatch"):
+        convert(f"{source}:liar", [f"oci:{tmp_path / 'out'}:app"], options)
