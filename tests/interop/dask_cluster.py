@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from distributed import Client
 
-from tests.interop.processes import free_port, listens, wait
+from tests.interop.processes import wait
+from tests.patience import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +43,11 @@ class DaskCluster:
         self.workers.append(start(self.folder / f"worker{number}.log", "worker", self.address, *options, env=env))
         return self
 
+    def wait_for_workers(self, number: int) -> None:
+        """Wait until the scheduler knows of so many."""
+        with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
+            wait_until(lambda: len(client.nthreads()) == number, f"the scheduler has {number} workers")
+
     def kill_worker(self, number: int) -> None:
         """As ``kill -9`` does."""
         self.workers[number].kill()
@@ -47,17 +55,25 @@ class DaskCluster:
 
 @contextlib.contextmanager
 def dask_cluster(folder: Path, workers: int, env: Mapping[str, str] | None = None) -> Iterator[DaskCluster]:
-    """A scheduler, with variables of its own, and so many workers; all are stopped at the end."""
+    """A scheduler, with variables of its own, and so many workers that have joined; all are stopped at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    cluster = DaskCluster(free_port(), folder)
-    options = ("--host", "127.0.0.1", "--port", str(cluster.port), "--no-dashboard", "--no-show")
+    cluster = DaskCluster(0, folder)
+    told = folder / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told), "--no-dashboard", "--no-show")
     log = folder / "scheduler.log"
+
+    def answers(_process: int) -> bool:
+        with contextlib.suppress(OSError, ValueError):  # it is not there, or half of it
+            cluster.port = int(json.loads(told.read_text())["address"].rpartition(":")[2])
+        return cluster.port > 0
+
     scheduler = start(log, "scheduler", *options, env=env)
     try:
-        if not wait(scheduler, lambda: listens(cluster.port)):
+        if not wait(scheduler, answers):
             pytest.fail(f"dask scheduler did not start:\n{log.read_text(errors='replace')[-4000:]}")
         for _ in range(workers):
             cluster.add_worker()
+        cluster.wait_for_workers(workers)
         yield cluster
     finally:
         for process in (*cluster.workers, scheduler):

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +15,8 @@ from typing import Any
 
 from tests.interop.peers import find
 
-#: Seconds a service may take to answer first.
-START = 60
+#: Seconds a service may take to answer first, and to stop before it is made to.
+START, STOP = 300, 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,27 +38,33 @@ def registry(
 ) -> Iterator[Registry]:
     """A registry that stores in `folder`/data, with these parts of its configuration; stopped at the end."""
     folder.mkdir(exist_ok=True)
-    service = Registry(port=free_port(), folder=folder)
     config = {
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": service.host, **(http or {})},
+        "http": {"addr": "127.0.0.1:0", **(http or {})},
         **({"auth": auth} if auth else {}),
     }
     path = folder / "config.yml"
     path.write_text(json.dumps(config))  # which is YAML too
-    with started("docker-registry", "serve", path, folder=folder, answers=lambda: listens(service.port)) as log:
+    ports: list[int] = []
+
+    def answers(process: int) -> bool:
+        ports.extend(listening(process))
+        return bool(ports)
+
+    with started("docker-registry", "serve", path, folder=folder, answers=answers) as log:
         if log is not None:
             raise RuntimeError(f"docker-registry did not start:\n{log}")
-        yield service
+        yield Registry(port=ports[0], folder=folder)
 
 
 @contextlib.contextmanager
-def started(program: str, *arguments: str | Path, folder: Path, answers: Callable[[], bool]) -> Iterator[str | None]:
+def started(program: str, *arguments: str | Path, folder: Path, answers: Callable[[int], bool]) -> Iterator[str | None]:
     """Start a service in a group of its own; yield None once it answers, else what it said before it ended.
 
-    At the end it is asked to stop, and after ten seconds made to, with the processes that it started.
+    ``answers`` is called with the number of its process. At the end it is asked to stop, and after a while made to,
+    with the processes that it started.
     """
     log = folder / f"{program}.log"
     with log.open("wb") as file:
@@ -75,30 +80,31 @@ def started(program: str, *arguments: str | Path, folder: Path, answers: Callabl
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(STOP)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def wait(process: subprocess.Popen[bytes], answers: Callable[[], bool]) -> bool:
+def wait(process: subprocess.Popen[bytes], answers: Callable[[int], bool]) -> bool:
     """Whether the service answers before it ends or the time is over."""
     deadline = time.monotonic() + START
     while time.monotonic() < deadline and process.poll() is None:
-        if answers():
+        if answers(process.pid):
             return True
         time.sleep(0.05)
     return False
 
 
-def listens(port: int) -> bool:
-    """Whether somebody accepts connections."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def listening(process: int) -> list[int]:
+    """The ports of IPv4 on which a process listens (proc(5)).
 
-
-def free_port() -> int:
-    """A port of the loopback on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    A service takes the port that the system gives it: another program may have one that was free a moment ago.
+    """
+    place = Path(f"/proc/{process}")
+    held = set()
+    for file in (place / "fd").iterdir():
+        with contextlib.suppress(OSError):  # closed by now
+            held.add(file.readlink().name)
+    rows = map(str.split, (place / "net/tcp").read_text().splitlines()[1:])
+    return [int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held]

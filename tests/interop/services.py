@@ -63,7 +63,7 @@ def dockerd(folder: Path) -> Iterator[Dockerd]:
         # In a mount namespace of its own: the engine leaves mounts behind, which then end with it.
         command = ("unshare", "--mount", find("dockerd") or "dockerd", *options)
         with contextlib.ExitStack() as stack:
-            said = stack.enter_context(started(*command, folder=folder, answers=lambda: answers_ping(service.socket)))
+            said = stack.enter_context(started(*command, folder=folder, answers=lambda _: answers_ping(service.socket)))
             if said is None:
                 yield service
                 return
@@ -78,7 +78,7 @@ def podman(folder: Path) -> Iterator[Dockerd]:
     service = Dockerd(socket=folder / "podman.sock", folder=folder)
     places = ("--root", folder / "root", "--runroot", folder / "run", "--storage-driver", "vfs")
     command = ("podman", *places, "system", "service", "--time", "0", service.host)
-    with started(*command, folder=folder, answers=lambda: answers_ping(service.socket)) as said:
+    with started(*command, folder=folder, answers=lambda _: answers_ping(service.socket)) as said:
         if said is not None:
             pytest.fail(f"podman's service did not start:\n{said}")
         yield service
@@ -96,8 +96,9 @@ def containerd(folder: Path) -> Iterator[Path]:
         f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "{address}"\n'
     )
 
-    def answers() -> bool:
-        return address.exists()
+    def answers(_process: int) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(str(address)) == 0
 
     with started("containerd", "--config", config, folder=folder, answers=answers) as said:
         if said is not None:
@@ -119,7 +120,7 @@ def answers_ping(path: Path) -> bool:
     """Whether an engine listens on the socket and answers."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
+            connection.settimeout(30)
             connection.connect(str(path))
             connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
             return b" 200 " in connection.recv(64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import converter
 from converter.cli.main import main
 from tests.interop.browser import Browser, browser
 from tests.interop.images import Layout
+from tests.patience import wait_until
 
 HOSTILE = '"><script>window.hit = 1</script><img src=x onerror="window.hit = 1">\u202e' + "y" * 100
 MANY = 100_000
@@ -156,9 +156,7 @@ def test_the_page_of_a_server(small_oci: Layout, chromium: Browser, width: int, 
 
 def settled(chromium: Browser, script: str, wanted: Any) -> None:
     """Wait until an expression has a value."""
-    end = time.monotonic() + 10
-    while (found := chromium.run(script)) != wanted:
-        assert time.monotonic() < end, found
+    wait_until(lambda: chromium.run(script) == wanted, f"{script} is {wanted}")
 
 
 def test_the_map_is_searched_and_opened_with_the_keyboard(reports: dict[str, Path], chromium: Browser) -> None:

@@ -124,7 +124,7 @@ class Podman:
         self.run("load", "--quiet", "--input", archive)
         name = f"profiled-{os.getpid()}"
         contained = ("--network=none", "--cgroups=disabled", "--passwd=false", "--entrypoint", "/bin/sleep")
-        self.run("run", "--detach", "--name", name, *contained, "vendor.example/app:1", "300")
+        self.run("run", "--detach", "--name", name, *contained, "vendor.example/app:1", "3600")
         try:
             yield name, int(self.run("inspect", "--format", "{{.State.Pid}}", name))
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.interop.browser import Browser, browser
+from tests.patience import wait_until
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.packaging
@@ -82,9 +82,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def settled(chromium: Browser, script: str) -> None:
     """Wait until an expression holds."""
-    end = time.monotonic() + 20
-    while not chromium.run(script):
-        assert time.monotonic() < end, script
+    wait_until(lambda: chromium.run(script), script)
 
 
 SEARCHED = {

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from converter.model.pretty_jws import signed_payload
 from tests.http_server import Handler, Server
+from tests.patience import PATIENCE
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -154,22 +155,26 @@ class FakeRegistry(Server):
 class Busy:
     """Refuses one request in ``every`` with 429; ``most`` is how many were there at a time."""
 
-    def __init__(self, every: int, seconds: float, headers: dict[str, str]) -> None:
-        """Each request takes so many ``seconds``."""
+    def __init__(self, every: int, seconds: float, headers: dict[str, str], together: int = 1) -> None:
+        """Each request takes so many ``seconds``; the first ones for blobs, until so many are there ``together``."""
+        self._together = together
         self._every = every
         self._seconds = seconds
         self._headers = headers
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._now = self._served = self.most = 0
 
     def __call__(self, request: Request) -> Fault:
-        with self._lock:
+        with self._changed:
             self._now += 1
             self._served += 1
             self.most = max(self.most, self._now)
             refused = self._served % self._every == 0
+            self._changed.notify_all()
+            if "/blobs/" in request.path:
+                self._changed.wait_for(lambda: self.most >= self._together, PATIENCE)
         time.sleep(self._seconds)
-        with self._lock:
+        with self._changed:
             self._now -= 1
         return Refuse(status=429, headers=self._headers) if refused else None
 
