@@ -47,32 +47,17 @@ class ArchiveBlobs:
         If that digest is not given, the layer is read to compute it. Raises NotFound.
         """
         size = self.medium.size(name) or 0
-        codec = detect_codec(b"".join(self.medium.open(name, 0, min(HEAD, size))))
-        if codec is not None and codec in RENAMED:
-            made = self._add_unpacked(name, codec, diff_id)
-        else:
-            made = self._add_file(name, digest if codec in PACKED else diff_id)
-        descriptor = Descriptor(media_type=PACKED.get(codec or "", types.DOCKER_LAYER), digest=made[0], size=made[1])
-        self._types[descriptor.digest] = descriptor.media_type
-        return descriptor
+        codec = detect_codec(b"".join(self.medium.open(name, 0, min(HEAD, size)))) or ""
+        renamed = codec in RENAMED
 
-    def _add_file(self, name: str, digest: Digest | None) -> tuple[Digest, int]:
-        """Add a file unchanged, under the digest claimed for it, or else its own. Raises NotFound."""
-        blocks = self.medium.open(name)
-        size = self.medium.size(name) or 0
-        if digest is None:
-            meter = digest_and_size(blocks)
-            digest, size = meter.digest(), meter.size
-        self._found[digest] = size, lambda: self.medium.open(name)
-        return digest, size
+        def read() -> Blocks:
+            blocks = self.medium.open(name)
+            return decompress(blocks, codec) if renamed else blocks
 
-    def _add_unpacked(self, name: str, codec: str, diff_id: Digest | None) -> tuple[Digest, int]:
-        """Add the uncompressed content of a file, which is read once for its size: a manifest must state it."""
-
-        def unpacked() -> Blocks:
-            return decompress(self.medium.open(name), codec)
-
-        meter = digest_and_size(unpacked())
-        digest = diff_id or meter.digest()
-        self._found[digest] = meter.size, unpacked
-        return digest, meter.size
+        claimed = digest if codec in PACKED else diff_id
+        if renamed or claimed is None:  # a manifest must state the size
+            meter = digest_and_size(read())
+            claimed, size = claimed or meter.digest(), meter.size
+        self._found[claimed] = size, read
+        self._types[claimed] = PACKED.get(codec, types.DOCKER_LAYER)
+        return Descriptor(media_type=self._types[claimed], digest=claimed, size=size)

@@ -23,8 +23,8 @@ from converter.stores import oci_index
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import MediumTarget, TargetSink, blob_name
 from converter.stores.oci_layout import Additions
-from converter.streams.blocks import Block, peek
-from converter.streams.decompress import HEAD, detect_codec
+from converter.streams.blocks import peek, read_whole
+from converter.streams.detect import HEAD, detect_codec
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
@@ -58,16 +58,13 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
         return self._target.has(descriptor.digest, descriptor.size)
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        kept: list[Block] = []
-        head = b""
-        if media_type in LAYERS:
-            head, blocks = peek(blocks, HEAD)
         if media_type in DOCUMENTS:
-            blocks = _tee(blocks, kept, current_limits().document)
-        made = self._target.take(blocks, expected)
-        if media_type in DOCUMENTS and made.size <= current_limits().document:
-            self._documents[made.digest] = b"".join(kept)
-        if media_type in LAYERS:
+            data = read_whole(blocks, current_limits().document, "of a document")
+            made = self._target.take((data,), expected)
+            self._documents[made.digest] = data
+        else:
+            head, blocks = peek(blocks, HEAD)
+            made = self._target.take(blocks, expected)
             self._codecs[made.digest] = detect_codec(head) or ""
         return made.retyped(media_type)
 
@@ -170,13 +167,3 @@ def _most_portable(rows: dict[Digest, ManifestRow]) -> Digest:
     """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
     chosen = choose_platform(_PREFERRED_PLATFORM, [row.platform for row in rows.values()])
     return list(rows)[chosen or 0]
-
-
-def _tee(blocks: Blocks, kept: list[Block], most: int) -> Iterator[Block]:
-    """Pass blocks through, keeping them while their total stays within the limit for a document."""
-    size = 0
-    for block in blocks:
-        size += len(block)
-        if size <= most:
-            kept.append(block)
-        yield block
