@@ -26,7 +26,7 @@ from converter.model.reference import STDIN, Location
 from converter.ports import Sink
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
-from converter.stores.disk import disk_errors, regular_size, walk_directory, write_behind
+from converter.stores.disk import disk_errors, regular_size, walk_directory
 from converter.stores.media import write_blob
 from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.file_target import OutFile, TarTarget
@@ -205,13 +205,8 @@ class AciSink(Sink):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         file = self._file()
         file.begin()
-
-        def write(block: bytes | memoryview) -> None:
-            with disk_errors(file.shown, "write"):
-                write_behind(file.fd, block)
-
         try:
-            made = write_blob(blocks, expected, write).retyped(media_type)
+            made = write_blob(blocks, expected, file.write).retyped(media_type)
         except BaseException:
             file.abort()
             raise
@@ -258,21 +253,20 @@ class AciSink(Sink):
             below = below_path(self._path, digest)
             if not _has_content(below, digest):
                 file.commit(below.name)
-        stale = [
+        stale = {
             path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
-        ]
-        if stale and _has_content(self._path, self._root.digest):
-            stale = []
+        }
         if self._signature is not None:
             self._parts[self._signature].file.commit(signature_path(self._path).name)
-            stale = [path for path in stale if path != signature_path(self._path)]
+            stale.discard(signature_path(self._path))
         if self._beside.entries:
             self._write_layout()
-            stale = [path for path in stale if path != origin_path(self._path)]
-        for path in stale:
-            # It refers to the replaced image: next to the new one, it would make that look tampered with.
-            with disk_errors(path, "remove"):
-                path.unlink()
+            stale.discard(origin_path(self._path))
+        if stale and not _has_content(self._path, self._root.digest):
+            # They refer to the replaced image: next to the new one, they would make that look tampered with.
+            for path in stale:
+                with disk_errors(path, "remove"):
+                    path.unlink()
         root.commit()
 
     def _write_layout(self) -> None:

@@ -29,13 +29,16 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.base_source import NameListing
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
-from converter.stores.media.file_target import TarTarget
+from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.options import StoreOptions
 from converter.stores.registry.connections import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, read_whole
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
@@ -86,33 +89,21 @@ class DaemonSink(DockerArchiveSink):
         super().name(name or str(self._reference.tagged()), root)
 
 
-class EngineFile:
-    """A file without a name, which the Engine loads once it is complete."""
-
-    shown = "a temporary file"
+class EngineFile(OutFile):
+    """A stream into the Engine, which loads what has been written once it is complete."""
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__(Path("-"))
+        self.shown = "a temporary file"
         self._engine = engine
-        self.fd = -1
 
     def begin(self) -> None:
         self.fd = spool.unnamed_file()
 
-    def commit(self) -> None:
+    def _copy_out(self) -> None:
         """Load it. Raises the Engine's error; it has then loaded nothing."""
-        try:
-            self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK))
-        finally:
-            self.abort()
+        self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK))
 
-    def abort(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 SOCKET = "unix:///var/run/docker.sock"
 UNNAMED = "<none>:<none>"

@@ -6,7 +6,6 @@ What others wrote into ``index.json`` stays: entries, members and their order. O
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -134,15 +133,23 @@ def full_name(name: str) -> str:
     return full_reference(name)
 
 
+_last: dict[bytes, tuple[dict[str, Any], _Rows]] = {}
+"""The last index rendered, parsed: adding image after image need not parse all entries each time. Whoever takes it out,
+changes it.
+"""
+
+
 def render_index(old: bytes | None, added: Iterable[Descriptor]) -> bytes:
     """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes."""
-    index, rows = _last.taken(old) or _parse_index(old)
+    kept = _last.pop(old or b"", None)
+    index, rows = kept or _parse_index(old)
     before = [dict(row) for row in rows.all()]
     for entry in added:
         _insert(rows, entry)
     index["manifests"] = rows.all()
     made = old if old is not None and index["manifests"] == before else dump_json(index)
-    _last.keep(made, index, rows)
+    _last.clear()
+    _last[made] = index, rows
     return made
 
 
@@ -170,27 +177,6 @@ def _parse_index(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
     index = read_index(old)
     index_entries(index)
     return index, _Rows(index.get("manifests") or [])
-
-
-class _LastIndex:
-    """The last index rendered: adding image after image need not parse all entries each time."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[bytes, dict[str, Any], _Rows] | None = None
-        self._lock = threading.Lock()
-
-    def taken(self, data: bytes | None) -> tuple[dict[str, Any], _Rows] | None:
-        """The parsed index, if these bytes are the last; only one caller gets it, because it will change it."""
-        with self._lock:
-            if self._kept is None or self._kept[0] != data:
-                return None
-            _, index, rows = self._kept
-            self._kept = None
-            return index, rows
-
-    def keep(self, data: bytes, index: dict[str, Any], rows: _Rows) -> None:
-        with self._lock:
-            self._kept = data, index, rows
 
 
 class _Rows:
@@ -283,9 +269,6 @@ def _without_keys(value: dict[str, Any], keys: set[str]) -> None:
     value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in keys}
     if not value["annotations"]:
         del value["annotations"]
-
-
-_last = _LastIndex()
 
 
 def _tag_of(name: str) -> str:

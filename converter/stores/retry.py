@@ -50,8 +50,8 @@ class RetryPolicy:
         now: Callable[[], float] = time.monotonic,
         *,
         asked: int | None = None,
-        on_back_off: Callable[[float], None] | None = None,
-        on_retry: Callable[[Interrupted, float, int, int], None] | None = None,
+        on_back_off: Callable[[float], object] = lambda _seconds: None,
+        on_retry: Callable[[Interrupted, float, int, int], object] = lambda *_: None,
     ) -> None:
         """``asked`` is how often in a row a request to a busy host is retried; None means like any other.
 
@@ -93,14 +93,12 @@ class RetryPolicy:
         # Jitter, so that threads that were cut off together do not return together.
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
         seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - a pause, no secret
-        if self._on_retry is not None:
-            self._on_retry(error, seconds, failures, most)
+        self._on_retry(error, seconds, failures, most)
         if not busy:
             self._sleep(seconds)
             return
         self.back_off(seconds)
-        if self._on_back_off is not None:
-            self._on_back_off(seconds)
+        self._on_back_off(seconds)
         self.wait()
 
     def back_off(self, seconds: float) -> None:

@@ -57,17 +57,6 @@ class Target(Protocol):
     def abort(self) -> None: ...
 
 
-class Output(Target, Protocol):
-    """A file that is written through ``fd`` between ``begin`` and ``commit``, which shows it whole, or ``abort``."""
-
-    shown: str
-    """The file's name, for people."""
-
-    fd: int
-
-    def commit(self) -> None: ...
-
-
 Documents = Callable[[bytes | None], Mapping[str, bytes]]
 """The files besides the blobs, in order, given the existing ``index.json`` (None if there is none)."""
 

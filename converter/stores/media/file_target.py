@@ -15,11 +15,11 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import STDOUT
 from converter.stores.disk import disk_errors, printable_path, sync_directory, write_behind
-from converter.stores.media import Documents, Output, blob_name, write_blob
+from converter.stores.media import Documents, blob_name, write_blob
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, is_stream, open_file_number
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, file_blocks, write_all
+from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, write_all
 from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_size
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
@@ -60,6 +60,11 @@ class OutFile:
     def piped(self) -> bool:
         """Whether it goes to a stream, which holds a single file."""
         return self._temporary is None
+
+    def write(self, block: Block) -> None:
+        """Append a block."""
+        with disk_errors(self.shown, "write"):
+            write_behind(self.fd, block)
 
     def commit(self, sibling: str = "") -> None:
         """Make it durable, and visible under its name, or as ``sibling`` next to that.
@@ -115,8 +120,8 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
     file = OutFile(path, overwriting)
     file.begin()
     try:
-        with disk_errors(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
-            out.writelines(blocks)
+        for block in blocks:
+            file.write(block)
         file.commit()
     finally:
         file.abort()
@@ -128,7 +133,7 @@ _OCTAL_SIZE = 8**11
 class TarTarget:
     """Writes the tar of a layout: blobs in place, headers once digests are known. Calls must not overlap."""
 
-    def __init__(self, out: Output, epoch: int = 0) -> None:
+    def __init__(self, out: OutFile, epoch: int = 0) -> None:
         self._out = out
         self._epoch = epoch
         self._end = 0
@@ -191,9 +196,8 @@ class TarTarget:
         self._write(_header(name, size, self._epoch))
         self._seek(end)
 
-    def _write(self, block: bytes | memoryview) -> None:
-        with disk_errors(self._out.shown, "write"):
-            write_behind(self._out.fd, block)
+    def _write(self, block: Block) -> None:
+        self._out.write(block)
         self._end += len(block)
 
     def _seek(self, offset: int) -> None:

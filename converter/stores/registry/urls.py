@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from contextlib import suppress
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from converter.errors import Invalid, Unsupported
@@ -20,14 +21,11 @@ _PORTS = {"http": 80, "https": 443}
 
 def origin_of(url: str) -> Origin:
     """The origin of an absolute URL; raises Invalid if it is not an HTTP URL."""
-    try:
+    with suppress(ValueError):
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise Invalid(f'invalid URL "{url[:200]}": expected http://HOST/… or https://HOST/…') from None
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise Invalid(f'invalid URL "{url[:200]}": expected http://HOST/… or https://HOST/…')
-    return parts.scheme, parts.hostname.lower(), port or _PORTS[parts.scheme]
+        if parts.scheme in _PORTS and parts.hostname:
+            return parts.scheme, parts.hostname.lower(), parts.port or _PORTS[parts.scheme]
+    raise Invalid(f'invalid URL "{url[:200]}": expected http://HOST/… or https://HOST/…')
 
 
 def display_url(url: str) -> str:

@@ -23,7 +23,7 @@ from converter.stores.media.temporary import NAME, Staging, remove_path
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import NOTHING, Overwriting
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
-from converter.streams.blocks import Meter, metered, write_all
+from converter.streams.blocks import Meter, metered
 
 
 class OneRootSink(TargetSink[T]):
@@ -46,6 +46,10 @@ class OneRootSink(TargetSink[T]):
         """Raise Unsupported: nothing here would say what it refers to."""
         raise Unsupported(f"a root file system cannot have an attachment of type {attachment.descriptor.media_type}")
 
+    def _commit(self) -> None:
+        if self._made is None:
+            raise Invalid("no image was written to the root file system")
+
     def _require_first(self, media_type: str) -> None:
         """Raise Unsupported for a second root file system, or for a type that is not accepted."""
         if media_type not in self.accepts:
@@ -63,23 +67,16 @@ class FlatSink(OneRootSink[OutFile]):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Take the tar; raises Unsupported for a second one. After an error from the blocks, another may follow."""
         self._require_first(media_type)
-        file = self._target
-
-        def write(block: bytes | memoryview) -> None:
-            with disk_errors(file.shown, "write"):
-                write_all(file.fd, block)
-
         try:
-            self._made = write_blob(blocks, expected, write).bare().retyped(media_type)
+            self._made = write_blob(blocks, expected, self._target.write).bare().retyped(media_type)
         except BaseException:
-            file.abort()
-            file.begin()
+            self._target.abort()
+            self._target.begin()
             raise
         return self._made
 
     def _commit(self) -> None:
-        if self._made is None:
-            raise Invalid("no image was written to the root file system")
+        super()._commit()
         self._target.commit()
 
 
@@ -186,6 +183,9 @@ ROOTFS, CONFIG = "rootfs", "config.json"
 class RootfsSink(OneRootSink[StagedDirectory]):
     """Unpacks one tar into a directory, which appears all at once."""
 
+    _below, _last = "", ""
+    """Where the files lie in it, and what appears after them."""
+
     def __init__(self, path: Path, options: StoreOptions) -> None:
         super().__init__(StagedDirectory(path))
         self._options = options
@@ -201,27 +201,23 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         del expected
         self._require_first(media_type)
         meter = Meter()
-        root = self._make_root()
+        root = self._target.staged / self._below
         with disk_errors(self._target.shown, "write"):
+            if self._below:
+                root.mkdir(mode=0o700, exist_ok=True)
             tree = Unpacked(root, self._target.shown, self._options, privileged=os.geteuid() == 0)
         try:
             with self._target.syncing():
                 tree.fill(metered(blocks, meter))
         except BaseException:
             tree.close()
-            self._empty(root)
+            with disk_errors(self._target.shown, "write"):
+                for below in root.iterdir():
+                    remove_path(below)
             raise
         self._tree = tree
         self._made = Descriptor(media_type=media_type, digest=meter.digest(), size=meter.size)
         return self._made
-
-    def _make_root(self) -> Path:
-        return self._target.staged
-
-    def _empty(self, root: Path) -> None:
-        with disk_errors(self._target.shown, "write"):
-            for below in root.iterdir():
-                remove_path(below)
 
     def _commit(self) -> None:
         if self._tree is None:
@@ -234,16 +230,21 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         with disk_errors(place.shown, "write"):
             if place.inside:
                 for name in names_in(place.staged):
-                    place.move(name)
-                tree.finish(place.path)
-                tree.finish_root(place.path)
+                    if name != self._last:
+                        place.move(name)
+                tree.finish(place.path / self._below)
+                tree.finish_root(place.path / self._below)
                 place.sync()
+                if self._last:
+                    place.move(self._last)
+                    place.sync()
                 return
-            tree.finish(place.staged)
+            root = place.staged / self._below
+            tree.finish(root)
             # A user other than root cannot move a read-only directory to another parent either.
-            movable = tree.privileged or place.staged.parent == place.path.parent
+            movable = bool(self._below) or tree.privileged or root.parent == place.path.parent
             if movable:
-                tree.finish_root(place.staged)
+                tree.finish_root(root)
             place.rename()
             if not movable:
                 tree.finish_root(place.path)
@@ -270,6 +271,7 @@ class BundleSink(RootfsSink):
     """
 
     accepts = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
+    _below, _last = ROOTFS, CONFIG
 
     def __init__(self, path: Path, options: StoreOptions) -> None:
         super().__init__(path, options)
@@ -295,28 +297,10 @@ class BundleSink(RootfsSink):
             self._tell("memory and processors are not limited: this takes root")
         return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
-    def _make_root(self) -> Path:
-        root = self._target.staged / ROOTFS
-        with disk_errors(self._target.shown, "write"):
-            root.mkdir(mode=0o700, exist_ok=True)
-        return root
-
     def _show(self, tree: Unpacked) -> None:
         if self._config is None:
             raise Invalid("no configuration was written to the bundle")
-        place = self._target
-        with disk_errors(place.shown, "write"):
-            if place.inside:
-                place.move(ROOTFS)
-                tree.finish(place.path / ROOTFS)
-                tree.finish_root(place.path / ROOTFS)
-                place.sync()
-                place.move(CONFIG)
-                place.sync()
-                return
-            tree.finish(place.staged / ROOTFS)
-            tree.finish_root(place.staged / ROOTFS)
-            place.rename()
+        super()._show(tree)
 
 
 _ROOT = {"uid": 0, "gid": 0}

@@ -155,7 +155,10 @@ class RootfsSource(SingleSource):
     def __init__(self, tree: Tree, config: dict[str, Any], platform: Platform) -> None:
         self._tree = tree
         self.where = tree.where
-        self._config = config
+        self.members = config
+        """The configuration of the image, as far as it does not depend on its layer."""
+        self.directory = tree.directory
+        """Where the files are, if they are in a directory."""
         self._platform = platform
 
     def close(self) -> None:
@@ -172,16 +175,6 @@ class RootfsSource(SingleSource):
         if found is None:
             raise NotFound(f"no blob {descriptor.digest} in {self._tree.where}")
         return Known(descriptor.sized(found.descriptor.size), found.raw)
-
-    @property
-    def directory(self) -> Path | None:
-        """Where the files are, if they are in a directory."""
-        return self._tree.directory
-
-    @property
-    def members(self) -> dict[str, Any]:
-        """The configuration of the image, as far as it does not depend on its layer."""
-        return self._config
 
     @property
     def root(self) -> Descriptor:
@@ -208,7 +201,7 @@ class RootfsSource(SingleSource):
         layer = self._layer.descriptor
         config = {
             **platform,
-            **self._config,
+            **self.members,
             "rootfs": {"type": "layers", "diff_ids": [str(layer.digest)]},
             "history": [{"comment": COMMENT}],
         }

@@ -251,7 +251,7 @@ class Unpacked:
             raise nothing from None
 
     def _make_device(self, directory: int, name: bytes, entry: Entry) -> None:
-        attributes, (major, minor) = Attributes.of(entry), entry.device
+        major, minor = entry.device
         if not (0 <= major < 2**12 and 0 <= minor < 2**20):
             raise Invalid(f"entry {quoted_name(entry.name)}: device {major}:{minor} is out of range for Linux")
         if self._devices:
@@ -261,11 +261,7 @@ class Unpacked:
             except PermissionError:
                 pass  # perhaps root of a container
             else:
-                self._setter.on_name(directory, name, attributes, link=False)
+                self._setter.on_name(directory, name, Attributes.of(entry), link=False)
                 return
         self._setter.left_out[DEVICES] += 1
-        fd = os.open(name, NEW, 0o600, dir_fd=directory)
-        try:
-            self._setter.on_open(fd, attributes, new=True)
-        finally:
-            os.close(fd)
+        self._make_file(directory, name, entry)
