@@ -24,7 +24,7 @@ from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.media import MediumTarget, TargetSink, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams.blocks import peek, read_whole
-from converter.streams.detect import HEAD, detect_codec
+from converter.streams.decompress import HEAD, detect_codec
 
 LAYERS = types.OCI_LAYERS | types.DOCKER_LAYERS
 DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
