@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from converter.schema.shared_checks import (
     of_texts,
     repeated_members,
     strings_at,
+    wrong_form,
 )
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
@@ -77,13 +77,11 @@ NAMES = (
     *(f"{app}/{part}/*/name" for app in APPS for part in ("mountPoints", "ports")),
 )
 PORTS = (*(f"{app}/ports/*" for app in APPS), "ports/*/podPort")
-_IDENTIFIER = r"[a-z0-9]+([-._~/][a-z0-9]+)*"
-_NAME = r"[a-z0-9]+(-[a-z0-9]+)*"
-_IMAGE_ID = r"sha512-[0-9a-f]{128}"
 _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
+_PLAIN_NUMBER = r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?"
 _NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
 
 
@@ -110,52 +108,9 @@ def kind_member(document: dict[str, Any]) -> str:
     return next((key for key in document if go_key(key) == "ackind" and "acKind" not in document), "acKind")
 
 
-def label_name(text: str) -> str:
-    """Why a label may not have a name; like the functions below, empty if nothing is wrong."""
-    return 'a label must not be called "name": it would be taken for the name of the image' if text == "name" else ""
-
-
 def url(text: str) -> str:
     """Why an annotation is not a web URL."""
     return "" if is_web_url(text) else f'invalid URL "{text[:100]}": expected http or https'
-
-
-def version_zero(text: str) -> str:
-    """Why a version is 0.0.0."""
-    return f'version "{text}" is not above 0.0.0' if re.fullmatch(r"0+\.0+\.0+-?\+?", text) else ""
-
-
-def version_strict(text: str) -> str:
-    """Why a version is not one of SemVer 2.0.0."""
-    written = re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", text)
-    return (
-        f'invalid version "{text[:60]}": expected SemVer 2.0.0' if written and not re.fullmatch(_SEMVER, text) else ""
-    )
-
-
-def identifier_marks(text: str) -> str:
-    """Why two separators of an identifier are in a row."""
-    twice = re.search(r"[._~/-]{2}", text) and not re.fullmatch(_IDENTIFIER, text)
-    return f'"{text[:100]}" has two of -._~/ in a row' if twice else ""
-
-
-def name_marks(text: str) -> str:
-    """Why two separators of a name are in a row."""
-    return f'"{text[:100]}" has two - in a row' if "--" in text and not re.fullmatch(_NAME, text) else ""
-
-
-def image_id(text: str) -> str:
-    """Why an image ID is not a full SHA-512 in lower-case hex."""
-    if re.fullmatch(_IMAGE_ID, text) or not re.fullmatch(r"sha512-[^-]+", text):
-        return ""
-    return f'invalid image ID "{text[:150]}": expected sha512- and 128 lower-case hex digits'
-
-
-def environment_letters(text: str) -> str:
-    """Why the name of a variable has a dot or a minus."""
-    if re.fullmatch(r"[A-Za-z_]\w*[.-][\w.-]*", text, re.ASCII):
-        return f'invalid name of a variable "{text[:100]}": expected letters, digits and _'
-    return ""
 
 
 def group(number: int) -> str:
@@ -166,35 +121,6 @@ def group(number: int) -> str:
 def port_count(number: int) -> str:
     """Why a range of ports has no port."""
     return "" if number else "a range of 0 ports: expected at least 1"
-
-
-def quantity_kilo(text: str) -> str:
-    """Why thousands are written K instead of k."""
-    wrong = text.strip(" ").endswith("K")
-    return f'invalid quantity "{text[:60]}": thousands are k, and 1024 is Ki' if wrong else ""
-
-
-def quantity_digits(text: str) -> str:
-    """Why a quantity has no digits."""
-    return f'quantity "{text[:60]}" has no digits: it is read as 0' if re.fullmatch(_NO_NUMBER, text.strip(" ")) else ""
-
-
-def quantity_form(text: str) -> str:
-    """Why a quantity is not written as the text says."""
-    number = re.fullmatch(f"{_NUMBER}|{_NO_NUMBER}", text.strip(" "))
-    if number is None or re.fullmatch(r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?", text):
-        return ""
-    return f'invalid quantity "{text[:60]}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m'
-
-
-def whitelisted(text: str) -> str:
-    """Why a whitelisted path is not absolute."""
-    return "" if text.startswith("/") else f'path "{text[:100]}" is not absolute'
-
-
-def mount_path(text: str) -> str:
-    """Why a mount point has no path."""
-    return "" if text else "the path is empty"
 
 
 def host_address(text: str) -> str:
@@ -337,7 +263,10 @@ RULES = (
         title="No label is called name.",
         spec=_MANIFEST + "labels",
         kinds=_BOTH,
-        check=of_texts(label_name, *(f"{path}/*/name" for path in LABELS)),
+        check=of_texts(
+            wrong_form("name", 'a label must not be called "name": it would be taken for the name of the image'),
+            *(f"{path}/*/name" for path in LABELS),
+        ),
     ),
     Rule(
         name="aci/label-os-arch",
@@ -391,14 +320,19 @@ RULES = (
         title="acVersion is not 0.0.0.",
         spec=_SPEC + "types.md, AC Version Type",
         kinds=_BOTH,
-        check=of_texts(version_zero, "acVersion"),
+        check=of_texts(wrong_form(r"0+\.0+\.0+-?\+?", 'version "{}" is not above 0.0.0'), "acVersion"),
     ),
     Rule(
         name="aci/version-semver",
         title="acVersion is a version of SemVer 2.0.0.",
         spec=_SPEC + "types.md, AC Version Type",
         kinds=_BOTH,
-        check=of_texts(version_strict, "acVersion"),
+        check=of_texts(
+            wrong_form(
+                rf"(?!{_SEMVER}\Z)[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", 'invalid version "{:.60}": expected SemVer 2.0.0'
+            ),
+            "acVersion",
+        ),
         compat="warning",
         note="The reference takes leading zeros, and anything after - or +.",
     ),
@@ -407,7 +341,7 @@ RULES = (
         title="An identifier has no two of -._~/ in a row.",
         spec=_SPEC + "types.md, AC Identifier Type",
         kinds=_BOTH,
-        check=of_texts(identifier_marks, *IDENTIFIERS),
+        check=of_texts(wrong_form(r"(?s).*[._~/-]{2}.*", '"{:.100}" has two of -._~/ in a row'), *IDENTIFIERS),
         compat="warning",
         note="The reference takes them; names such as example.com/~bob/db are in its tests.",
     ),
@@ -416,7 +350,7 @@ RULES = (
         title="A name has no two - in a row.",
         spec=_SPEC + "types.md, AC Name Type",
         kinds=_BOTH,
-        check=of_texts(name_marks, *NAMES),
+        check=of_texts(wrong_form("(?s).*--.*", '"{:.100}" has two - in a row'), *NAMES),
         compat="warning",
         note="The reference takes them.",
     ),
@@ -425,7 +359,14 @@ RULES = (
         title="An image ID is sha512- and 128 lower-case hex digits.",
         spec=_SPEC + "types.md, Image ID Type",
         kinds=_BOTH,
-        check=of_texts(image_id, "dependencies/*/imageID", "apps/*/image/id"),
+        check=of_texts(
+            wrong_form(
+                r"(?!sha512-[0-9a-f]{128}\Z)sha512-[^-]+",
+                'invalid image ID "{:.150}": expected sha512- and 128 lower-case hex digits',
+            ),
+            "dependencies/*/imageID",
+            "apps/*/image/id",
+        ),
         compat="warning",
         note="The reference takes anything after sha512-; the text's own example is sha512-….",
     ),
@@ -448,7 +389,12 @@ RULES = (
         title="A variable's name has letters, digits and _ alone.",
         spec=_MANIFEST + "app, environment",
         kinds=_BOTH,
-        check=of_texts(environment_letters, *(f"{app}/environment/*/name" for app in APPS)),
+        check=of_texts(
+            wrong_form(
+                r"(?a)[A-Za-z_]\w*[.-][\w.-]*", 'invalid name of a variable "{:.100}": expected letters, digits and _'
+            ),
+            *(f"{app}/environment/*/name" for app in APPS),
+        ),
         compat="warning",
         note="The reference takes dots and minuses as well.",
     ),
@@ -534,7 +480,9 @@ RULES = (
         title="A quantity has k for thousands, not K.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(quantities(document), quantity_kilo),
+        check=lambda document: find_faults(
+            quantities(document), wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')
+        ),
         strict=None,
         note="The text lists K; the reference knows k and Ki alone.",
     ),
@@ -543,7 +491,9 @@ RULES = (
         title="A quantity has digits before its suffix.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(quantities(document), quantity_digits),
+        check=lambda document: find_faults(
+            quantities(document), wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')
+        ),
         compat="warning",
         strict=None,
         note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
@@ -553,7 +503,13 @@ RULES = (
         title="A quantity is digits and one of the suffixes that the text lists.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(quantities(document), quantity_form),
+        check=lambda document: find_faults(
+            quantities(document),
+            wrong_form(
+                rf"(?!{_PLAIN_NUMBER}\Z) *({_NUMBER}|{_NO_NUMBER}) *",
+                'invalid quantity "{:.60}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m',
+            ),
+        ),
         compat=None,
         note="The reference takes what Kubernetes does: signs, exponents, n, u, k, blanks around, and bare numbers.",
     ),
@@ -562,7 +518,7 @@ RULES = (
         title="Paths of the whitelist are absolute.",
         spec=_MANIFEST + "pathWhitelist",
         kinds=_IMAGE,
-        check=of_texts(whitelisted, "pathWhitelist/*"),
+        check=of_texts(wrong_form("(?s)(?!/).*", 'path "{:.100}" is not absolute'), "pathWhitelist/*"),
         compat="warning",
         note="The reference takes any text.",
     ),
@@ -571,7 +527,9 @@ RULES = (
         title="A mount has a path.",
         spec=_MANIFEST + "app, mountPoints",
         kinds=_BOTH,
-        check=of_texts(mount_path, *(f"{app}/mountPoints/*/path" for app in APPS), "apps/*/mounts/*/path"),
+        check=of_texts(
+            wrong_form("", "the path is empty"), *(f"{app}/mountPoints/*/path" for app in APPS), "apps/*/mounts/*/path"
+        ),
         compat="warning",
         note="The reference asks for it on its command line alone.",
     ),

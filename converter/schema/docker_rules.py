@@ -34,6 +34,7 @@ from converter.schema.shared_checks import (
     of_texts,
     only_types,
     strings_at,
+    wrong_form,
 )
 
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -157,27 +158,6 @@ def time_form(document: Any) -> Iterator[Hit]:
 def times_for_go(document: Any) -> Iterator[Hit]:
     """Times that RFC 3339 allows and Go does not read."""
     return find_faults(chain(step_times(document), strings_at(document, *_TIMES)), not_go_time)
-
-
-def rootfs_type(text: str) -> str:
-    """Why a rootfs type is not layers; like the functions below, empty if nothing is wrong."""
-    known = text in {"layers", "layers+base"}
-    return "" if known else f'unknown rootfs type "{text[:60]}" (one of: layers, layers+base)'
-
-
-def leading_out(path: str) -> str:
-    """Why a path leads out of the archive."""
-    return f'path "{path[:100]}" leads out of the archive' if ".." in path.split("/") or "\0" in path else ""
-
-
-def absolute(path: str) -> str:
-    """Why a path in the archive's manifest is absolute."""
-    return f'path "{path[:100]}" is absolute: expected one relative to the archive' if path.startswith("/") else ""
-
-
-def untagged(name: str) -> str:
-    """Why the name of an image has no tag."""
-    return "" if ":" in name.rpartition("/")[2] else f'name "{name[:100]}" has no tag: expected NAME:TAG'
 
 
 def health_durations(document: Any) -> Iterator[Hit]:
@@ -306,7 +286,10 @@ RULES = (
         title="A root file system is made of layers.",
         spec=_SPEC + "Image JSON: rootfs, type",
         kinds=("docker-config",),
-        check=of_texts(rootfs_type, "rootfs/type"),
+        check=of_texts(
+            wrong_form(r"(?s)(?!layers(\+base)?\Z).*", 'unknown rootfs type "{:.60}" (one of: layers, layers+base)'),
+            "rootfs/type",
+        ),
         compat="warning",
         note="The engine does not look.",
     ),
@@ -385,14 +368,22 @@ RULES = (
         title="Paths in manifest.json lead nowhere outside the archive.",
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
-        check=of_texts(leading_out, "*/Config", "*/Layers/*"),
+        check=of_texts(
+            wrong_form(r"(?s)(.*/)?\.\.(/.*)?|.*\0.*", 'path "{:.100}" leads out of the archive'),
+            "*/Config",
+            "*/Layers/*",
+        ),
     ),
     Rule(
         name="docker/archive-path-absolute",
         title="Paths in manifest.json are relative.",
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
-        check=of_texts(absolute, "*/Config", "*/Layers/*"),
+        check=of_texts(
+            wrong_form("(?s)/.*", 'path "{:.100}" is absolute: expected one relative to the archive'),
+            "*/Config",
+            "*/Layers/*",
+        ),
         compat="warning",
         note="The engine looks for such a path within the archive, where Buildpacks put it.",
     ),
@@ -401,7 +392,7 @@ RULES = (
         title="Names in manifest.json have a tag.",
         spec=_SPEC + "Combined Image JSON + Filesystem Changeset Format",
         kinds=("docker-archive-manifest",),
-        check=of_texts(untagged, "*/RepoTags/*"),
+        check=of_texts(wrong_form("(?s)(.*/)?[^/:]*", 'name "{:.100}" has no tag: expected NAME:TAG'), "*/RepoTags/*"),
         compat="warning",
         note="Archives without tags exist.",
     ),

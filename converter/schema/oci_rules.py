@@ -28,6 +28,7 @@ from converter.schema.shared_checks import (
     of_texts,
     only_types,
     strings_at,
+    wrong_form,
 )
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
@@ -146,11 +147,6 @@ def platform(document: Any) -> Iterator[Hit]:
                     f"{where}/{name}",
                     f'unknown {name} "{value[:60]}": expected a name that Go knows, such as linux or amd64',
                 )
-
-
-def variable_line(text: str) -> str:
-    """Why a variable has a line break in its value."""
-    return f'line break in the variable "{text[:60]}"' if "\n" in text and text.partition("=")[0] else ""
 
 
 def created_annotation(document: Any) -> Iterator[Hit]:
@@ -314,7 +310,7 @@ RULES = (
         title="The value of a variable has no line break.",
         spec=_OCI + "config.md, Properties: config, Env",
         kinds=("oci-config",),
-        check=of_texts(variable_line, "config/Env/*"),
+        check=of_texts(wrong_form(r"(?s)(?!=).*\n.*", 'line break in the variable "{:.60}"'), "config/Env/*"),
         compat="warning",
         strict=None,
         note="The validator of the reference refuses it, by accident of its pattern; every runtime takes it.",

@@ -200,6 +200,11 @@ def of_texts(why: Callable[[str], str], *paths: str) -> Check:
     return lambda document: find_faults(strings_at(document, *paths), why)
 
 
+def wrong_form(form: str, fact: str) -> Callable[[str], str]:
+    """A function that says ``fact``, with the text in its braces, of a text of that form, which is a pattern."""
+    return lambda text: fact.format(text) if re.fullmatch(form, text) else ""
+
+
 def of_numbers(why: Callable[[int], str], *paths: str) -> Check:
     """The same for integers."""
     return lambda document: find_faults(numbers_at(document, *paths), why)
