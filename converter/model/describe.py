@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from converter.model.content import Content, Derived, Known, Layer
+from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
@@ -25,31 +25,33 @@ def describe(item: Item, attachments: Iterable[Attachment] = ()) -> Document:
 
 def _item(item: Item) -> Document:
     match item:
-        case Image():
-            return image(item)
+        case Image():  # layers and history base first
+            return {"kind": "image", "platform": describe_platform(item.platform)} | _without_empty(
+                created=item.created,
+                author=item.author,
+                config=config(item.config),
+                layers=[layer(one) for one in item.layers],
+                history=[_history(one) for one in item.history],
+                annotations=dict(item.annotations),
+                foreign=_foreign(item),
+                original=original(item.original),
+            )
         case Index():
-            return index(item)
+            return {"kind": "index", "entries": [_entry(one) for one in item.entries]} | _without_empty(
+                annotations=dict(item.annotations), original=original(item.original)
+            )
         case Artifact():
-            return artifact(item)
+            return {"kind": "artifact"} | _without_empty(
+                artifact_type=item.artifact_type,
+                subject=str(item.subject) if item.subject else "",
+                blobs=[descriptor(blob.descriptor) for blob in item.blobs],
+                original=original(item.original),
+            )
         case _:
             assert_never(item)
 
 
-def image(item: Image) -> Document:
-    """One image; layers and history base first."""
-    return {"kind": "image", "platform": describe_platform(item.platform)} | _without_empty(
-        created=item.created,
-        author=item.author,
-        config=config(item.config),
-        layers=[layer(one) for one in item.layers],
-        history=[describe_history(one) for one in item.history],
-        annotations=dict(item.annotations),
-        foreign=_describe_foreign(item),
-        original=original(item.original),
-    )
-
-
-def _describe_foreign(item: Image) -> Document:
+def _foreign(item: Image) -> Document:
     notes = item.notes
     own = _without_empty(
         reference=notes.name,
@@ -61,41 +63,20 @@ def _describe_foreign(item: Image) -> Document:
     return found | ({item.original.format: found.get(item.original.format, {}) | own} if own and item.original else {})
 
 
-def index(item: Index) -> Document:
-    """Several images, with the items of its entries where they have been read."""
-    return {"kind": "index", "entries": [describe_entry(one) for one in item.entries]} | _without_empty(
-        annotations=dict(item.annotations), original=original(item.original)
-    )
-
-
-def artifact(item: Artifact) -> Document:
-    """Something stored like an image that is not one."""
-    return {"kind": "artifact"} | _without_empty(
-        artifact_type=item.artifact_type,
-        subject=str(item.subject) if item.subject else "",
-        blobs=[descriptor(blob.descriptor) for blob in item.blobs],
-        original=original(item.original),
-    )
-
-
-def describe_entry(item: IndexEntry) -> Document:
+def _entry(item: IndexEntry) -> Document:
     """One entry of an index."""
     return {"descriptor": descriptor(item.descriptor)} | _without_empty(item=_item(item.item) if item.item else None)
 
 
 def layer(item: Layer) -> Document:
-    """One layer: what it is, or what it would be made of."""
-    return describe_content(item.content) | _without_empty(
-        diff_id=str(item.diff_id) if item.diff_id else "", annotations=dict(item.annotations)
+    """One layer: its descriptor, or what bytes still to be made are made of."""
+    content = item.content
+    made = (
+        descriptor(content.descriptor)
+        if isinstance(content, Known)
+        else {"derived_from": [layer(one) for one in content.inputs], "compression": str(content.compression)}
     )
-
-
-def describe_content(item: Content) -> Document:
-    """A descriptor, or what bytes still to be made are made of."""
-    if isinstance(item, Known):
-        return descriptor(item.descriptor)
-    assert isinstance(item, Derived)
-    return {"derived_from": [layer(one) for one in item.inputs], "compression": str(item.compression)}
+    return made | _without_empty(diff_id=str(item.diff_id) if item.diff_id else "", annotations=dict(item.annotations))
 
 
 def descriptor(item: Descriptor) -> Document:
@@ -140,7 +121,7 @@ def config(item: RunConfig) -> Document:
     }
 
 
-def describe_history(item: History) -> Document:
+def _history(item: History) -> Document:
     """One step of a build."""
     return _without_empty(
         created=item.created,

@@ -117,13 +117,15 @@ class Descriptor:
         size = required_member(value, "size", int)
         if size < 0:
             raise Invalid(f"expected a number of bytes, found {size}", "size")
+        with within("platform"):
+            platform = platform_from_json(value["platform"]) if value.get("platform") else None
         return cls(
             media_type=optional_member(value, "mediaType", str) or "",
             digest=Digest.parse(required_member(value, "digest", str)),
             size=size,
             urls=text_list(value, "urls"),
             annotations=text_map(value, "annotations"),
-            platform=_parse_platform(value["platform"]) if value.get("platform") else None,
+            platform=platform,
             artifact_type=member_or_empty(value, "artifactType", str),
             data=None if value.get("data") is None else decode_base64(required_member(value, "data", str), "data"),
             other={key: found for key, found in value.items() if key not in _KNOWN},
@@ -131,18 +133,20 @@ class Descriptor:
 
     def to_json(self) -> dict[str, Any]:
         """The members in the order in which Go writes them; empty ones are left out."""
-        members: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
-        if self.urls:
-            members["urls"] = list(self.urls)
-        if self.annotations:
-            members["annotations"] = dict(self.annotations)
-        if self.data is not None:
-            members["data"] = base64.b64encode(self.data).decode()
-        if self.platform is not None:
-            members["platform"] = platform_to_json(self.platform)
-        if self.artifact_type:
-            members["artifactType"] = self.artifact_type
-        return members | dict(self.other)
+        optional = {
+            "urls": list(self.urls) or None,
+            "annotations": dict(self.annotations) or None,
+            "data": None if self.data is None else base64.b64encode(self.data).decode(),
+            "platform": None if self.platform is None else platform_to_json(self.platform),
+            "artifactType": self.artifact_type or None,
+        }
+        return {
+            "mediaType": self.media_type,
+            "digest": str(self.digest),
+            "size": self.size,
+            **{name: value for name, value in optional.items() if value is not None},
+            **self.other,
+        }
 
     def bare(self) -> Descriptor:
         """Only what identifies the bytes: media type, digest, size."""
@@ -166,11 +170,6 @@ def descriptors(document: Mapping[str, Any], name: str) -> tuple[Descriptor, ...
     return tuple(found)
 
 
-def _parse_platform(value: Any) -> Platform:
-    with within("platform"):
-        return platform_from_json(value)
-
-
 def platform_from_json(value: Any) -> Platform:
     """Read the ``platform`` object of a descriptor, or the same members of a configuration; raises Invalid."""
     value = expect_type(value, dict)
@@ -185,11 +184,10 @@ def platform_from_json(value: Any) -> Platform:
 
 def platform_to_json(platform: Platform) -> dict[str, Any]:
     """The members in the order in which Go writes them."""
-    members: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
-    if platform.os_version:
-        members["os.version"] = platform.os_version
-    if platform.os_features:
-        members["os.features"] = list(platform.os_features)
-    if platform.variant:
-        members["variant"] = platform.variant
-    return members
+    optional = {
+        "os.version": platform.os_version,
+        "os.features": list(platform.os_features),
+        "variant": platform.variant,
+    }
+    stated = {name: value for name, value in optional.items() if value}
+    return {"architecture": platform.architecture, "os": platform.os, **stated}

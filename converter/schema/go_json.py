@@ -100,7 +100,7 @@ def _fold_object(
             folded.renamed[where] = json_pointer(key)
         if name in result or (name != key and name in value):
             folded.clashes.append((path, key))
-        if member is None and nulls and not _takes_null(schemas):
+        if member is None and nulls and "null" not in _types(schemas):
             if name in members:
                 if name in required and _has_form(schemas):
                     # Go hands the null to the decoder of such a type, which refuses it as it does "".
@@ -170,10 +170,6 @@ def _types(subschemas: list[Subschema]) -> list[str]:
             types = one.schema.get("type", [])
             found.extend([types] if isinstance(types, str) else types)
     return found
-
-
-def _takes_null(subschemas: list[Subschema]) -> bool:
-    return "null" in _types(subschemas)
 
 
 def _has_form(subschemas: list[Subschema]) -> bool:

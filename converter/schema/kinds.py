@@ -96,7 +96,8 @@ def guess_kind(data: bytes) -> str | None:
     """The most likely kind of a document, or None; says nothing about whether the document is valid."""
     value = read_json(data).value
     if isinstance(value, list):
-        return "docker-archive-manifest" if value and _has_member(value[0], "Config") else None
+        saved = bool(value) and isinstance(value[0], dict) and "Config" in value[0]
+        return "docker-archive-manifest" if saved else None
     if not isinstance(value, dict):
         return None
     return _labelled(value) or _shaped(value)
@@ -124,7 +125,3 @@ def _shaped(value: dict[str, Any]) -> str | None:
     if "rootfs" in value:
         return "docker-config" if _ENGINE_ONLY & value.keys() else "oci-config"
     return "oci-descriptor" if "digest" in value else None
-
-
-def _has_member(value: Any, name: str) -> bool:
-    return isinstance(value, dict) and name in value

@@ -93,7 +93,12 @@ def bad_time(text: str) -> str:
 def bad_go_time(text: str) -> str:
     """Why Go does not accept a text as a time; empty if it does."""
     match = _GO_TIME.fullmatch(text)
-    return _bad_day(text, match) if match else bad_time(text) or _not_for_go(text)
+    if match:
+        return _bad_day(text, match)
+    return (
+        bad_time(text)
+        or f'time "{text[:60]}" cannot be read by Go: expected T and Z in capitals, and a second up to 59'
+    )
 
 
 def no_time(text: str) -> str:
@@ -116,10 +121,6 @@ def not_go_time(text: str) -> str:
 def impossible_time(text: str) -> str:
     """Why a well-formed time cannot occur on a clock; empty if it can."""
     return no_time(text) if _EITHER.fullmatch(text) else ""
-
-
-def _not_for_go(text: str) -> str:
-    return f'time "{text[:60]}" cannot be read by Go: expected T and Z in capitals, and a second up to 59'
 
 
 def _bad_day(text: str, match: re.Match[str]) -> str:
