@@ -17,10 +17,9 @@ from converter.model import appc
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import load_json, load_object, read_json
+from converter.model.document import load_json, load_object, read_json, signed_payload
 from converter.model.limits import MIB, Limits, enforce_limits
 from converter.model.platform import Platform
-from converter.model.pretty_jws import signed_payload
 from converter.model.reference import TITLE, ImageName, Location
 from converter.schema import KINDS, check_document
 from converter.signing import Signing

@@ -17,11 +17,18 @@ from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import expect_type, go_key, lenient_member, load_object, member_or_empty, required_member
+from converter.model.document import (
+    expect_type,
+    go_key,
+    lenient_member,
+    load_object,
+    member_or_empty,
+    required_member,
+    signed_payload,
+)
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Loss, Original
 from converter.model.limits import current_limits
-from converter.model.pretty_jws import signed_payload
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Copy, Node, Verbatim, Write
 from converter.ports import Fetch

@@ -13,8 +13,7 @@ from typing import Any
 
 from converter.errors import Invalid, unless_invalid
 from converter.model import media_types as types
-from converter.model.document import as_known, go_key, json_pointer, load_object, type_name
-from converter.model.pretty_jws import decode_base64url
+from converter.model.document import as_known, decode_base64url, go_key, json_pointer, load_object, type_name
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     ambiguous_members,

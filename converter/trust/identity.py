@@ -10,9 +10,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from converter.errors import Invalid, Untrusted
-from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import dump_json, load_object, optional_member, require_only, required_member
+from converter.model.document import (
+    dump_json,
+    load_object,
+    optional_member,
+    require_only,
+    required_member,
+    signed_payload,
+)
 from converter.model.frozen import frozen
 from converter.model.reference import FULL_NAME, REF_NAME, ImageName, Location
 
@@ -176,7 +182,7 @@ def digest_matches(manifest: bytes, digest: Digest) -> bool:
 
     Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
     """
-    return Digest.of(pretty_jws.signed_payload(manifest), digest.algorithm) == digest
+    return Digest.of(signed_payload(manifest), digest.algorithm) == digest
 
 
 def _check_optional(found: dict[str, object]) -> None:

@@ -10,8 +10,14 @@ import base64
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
-from converter.model import pretty_jws
-from converter.model.document import expect_type, load_object, optional_member, required_member
+from converter.model.document import (
+    decode_base64url,
+    expect_type,
+    load_object,
+    optional_member,
+    required_member,
+    signed_payload,
+)
 from converter.trust.keys import Key, jws_matches, load_x5c, public_key, require_strong, subject_name
 from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict
@@ -27,12 +33,12 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     trusted key made it or the manifest has another name.
     """
     row = load_object(signature.data)
-    payload = pretty_jws.signed_payload(found.manifest)
+    payload = signed_payload(found.manifest)
     protected = required_member(row, "protected", str)
     header = required_member(row, "header", dict)
     chain = _certificate_chain(header)
     key = Key(require_strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
-    raw = pretty_jws.decode_base64url(required_member(row, "signature", str))
+    raw = decode_base64url(required_member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
     if not jws_matches(key, required_member(header, "alg", str), raw, protected.encode() + b"." + text):
         raise Invalid("a signature in the manifest does not match it: the manifest or the signature was changed")
@@ -91,4 +97,4 @@ _CURVES = {"P-256": "SECP256R1", "P-384": "SECP384R1", "P-521": "SECP521R1"}
 
 
 def _jwk_number(jwk: dict[str, Any], name: str) -> int:
-    return int.from_bytes(pretty_jws.decode_base64url(required_member(jwk, name, str)))
+    return int.from_bytes(decode_base64url(required_member(jwk, name, str)))

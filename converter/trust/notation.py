@@ -13,9 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, Untrusted
-from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import load_object, require_only, required_member
+from converter.model.document import decode_base64url, load_object, require_only, required_member
 from converter.model.frozen import frozen
 from converter.trust.keys import (
     expiry_of,
@@ -67,14 +66,14 @@ class Envelope:
         document = load_object(data)
         require_only(document, ("payload", "protected", "header", "signature"), "an envelope")
         payload, protected = required_member(document, "payload", str), required_member(document, "protected", str)
-        attributes = load_object(pretty_jws.decode_base64url(protected))
+        attributes = load_object(decode_base64url(protected))
         chain = required_member(required_member(document, "header", dict), "x5c", list)
         return cls(
             algorithm=required_member(attributes, "alg", str),
             attributes=attributes,
-            payload=pretty_jws.decode_base64url(payload),
+            payload=decode_base64url(payload),
             signed=f"{protected}.{payload}".encode(),
-            signature=pretty_jws.decode_base64url(required_member(document, "signature", str)),
+            signature=decode_base64url(required_member(document, "signature", str)),
             chain=load_x5c(chain),
         )
 

@@ -15,10 +15,9 @@ from converter.execute import Running, with_threads
 from converter.formats import docker, docker_v1, oci
 from converter.formats.container_config import unknown_members
 from converter.model import media_types as types
-from converter.model import pretty_jws
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import load_object
+from converter.model.document import load_object, signed_payload
 from converter.model.image import History, Image
 from converter.model.platform import Platform
 from converter.plan import forecast
@@ -203,8 +202,8 @@ def test_what_is_no_chain_is_refused(document: dict[str, Any], fact: str) -> Non
 
 def test_what_is_signed_is_the_document_without_its_signatures() -> None:
     unsigned = json.dumps(DOCUMENT, indent=3).encode()
-    assert pretty_jws.signed_payload(signed(DOCUMENT)) == unsigned
-    assert pretty_jws.signed_payload(unsigned) == unsigned
+    assert signed_payload(signed(DOCUMENT)) == unsigned
+    assert signed_payload(unsigned) == unsigned
 
 
 def protected(**header: Any) -> list[dict[str, str]]:
@@ -232,7 +231,7 @@ def protected(**header: Any) -> list[dict[str, str]]:
 def test_broken_signatures_have_no_payload(signatures: Any) -> None:
     document = DOCUMENT | {"signatures": signatures}
     with pytest.raises(Invalid):
-        pretty_jws.signed_payload(json.dumps(document).encode())
+        signed_payload(json.dumps(document).encode())
     with pytest.raises(Invalid):
         docker_v1.decode(known_bytes(json.dumps(document).encode(), types.DOCKER_SCHEMA1_SIGNED), fetch)
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
-from converter.model import pretty_jws
+from converter.model.document import signed_payload
 from converter.trust import libtrust, stored_signatures
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots
@@ -144,7 +144,7 @@ def test_what_is_read_is_what_is_signed() -> None:
     row = {"header": {"jwk": jwk(ecdsa()), "alg": "ES256"}, "signature": signature, "protected": protected}
     evil = json.dumps({**BODY, "name": "library/evil", "signatures": [row]}).encode()
     with pytest.raises(Invalid, match="differs from its signed payload"):
-        pretty_jws.signed_payload(evil)
+        signed_payload(evil)
     about, one = found(evil)
     with pytest.raises(ConverterError):
         libtrust.verify(one, about, trusted(ecdsa()))

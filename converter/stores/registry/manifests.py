@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model import pretty_jws
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import load_object
+from converter.model.document import load_object, signed_payload
 from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.wire import Request
 
@@ -121,5 +120,5 @@ def _check_stated(answer: Response, data: bytes, media_type: str) -> None:
 
 
 def _computed_digest(data: bytes, media_type: str, algorithm: str) -> Digest:
-    signed = pretty_jws.signed_payload(data) if media_type in SCHEMA1 else data
+    signed = signed_payload(data) if media_type in SCHEMA1 else data
     return Digest.of(signed, algorithm)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from converter.model.pretty_jws import signed_payload
+from converter.model.document import signed_payload
 from tests.http_server import Handler, Server
 from tests.patience import PATIENCE
 
