@@ -40,7 +40,7 @@ def signature_rows(signatures: Sequence[Signature]) -> Rows:
     """The kinds and places of signatures, and the content that they state; nothing of it is verified."""
     if not signatures:
         return
-    from converter.profile.file import stated_digest
+    from converter.profile.statement import stated_digest
 
     contents = ((stated_digest(one), one.covers) for one in signatures)
     yield from _column("content", (f"{digest} is stated of {covers}" for digest, covers in contents if digest))
@@ -49,7 +49,7 @@ def signature_rows(signatures: Sequence[Signature]) -> Rows:
 
 def signature_json(signature: Signature) -> dict[str, Any]:
     """A signature, and the digest of the content if it states one."""
-    from converter.profile.file import stated_digest
+    from converter.profile.statement import stated_digest
 
     digest = stated_digest(signature)
     return signature.to_json() | ({"content": str(digest)} if digest else {})

@@ -33,7 +33,7 @@ from converter.profile.contents import (
     Scope,
     of_layers,
 )
-from converter.profile.file import Found, attached_profiles, load_profile
+from converter.profile.statement import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
     from converter.trust.trusted import Trusted
