@@ -181,9 +181,9 @@ def _mtree_file(found: FoundFile, digest: bytes) -> File:
         *owner,
         status.st_mtime_ns,
         status.st_size if kind == fields.FILE else 0,
+        digest,
         linkname,
         (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in _DEVICES else (0, 0),
         tuple(sorted(xattrs.items())) if xattrs else (),
-        digest,
     )
     return File(path, node)

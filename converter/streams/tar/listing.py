@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from converter.streams.blocks import ClosedOnExit
 from converter.streams.spool import Spool
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import FILE
 
 _WINDOW = 4096
 _LENGTH = 4
@@ -86,60 +86,34 @@ class Node(NamedTuple):
     mtime_ns: int
     size: int = 0
     """Bytes of a regular file, holes included."""
+    sha256: bytes = b""
+    """The digest of a regular file's content."""
     linkname: bytes = b""
     """The target of a symbolic link, as written."""
     device: tuple[int, int] = (0, 0)
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
     """Names and values, sorted by name."""
-    sha256: bytes = b""
-    """The digest of a regular file's content."""
 
 
-_NUMBERS = b"%x %x %x %x %x %x %x %x"
+_NOTHING = (b"", (0, 0), ())
+_VERSION = 2
+"""Of the form of records: from 3 on, equal values may be written in different ways."""
 
 
 def encode_node(entry: Entry, size: int, sha256: bytes) -> bytes:
     """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
-    linkname = entry.linkname
-    numbers = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, *entry.device, len(linkname))
-    xattrs = [part for pair in sorted(entry.xattrs.items()) for part in pair]
-    lengths = b"".join(b" %x" % len(part) for part in xattrs) if xattrs else b""
-    return b"".join((entry.type, _NUMBERS % numbers, lengths, b"\n", sha256, linkname, *xattrs))
+    usual = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, sha256)
+    rare = (entry.linkname, entry.device, tuple(sorted(entry.xattrs.items())))
+    return entry.type + marshal.dumps(usual if rare == _NOTHING else usual + rare, _VERSION)
 
 
 def decode_node(record: bytes) -> Node:
     """The file that the record describes."""
-    kind = record[:1]
-    head, _, rest = record[1:].partition(b"\n")
-    mode, uid, gid, mtime, size, major, minor, *lengths = (int(number, 16) for number in head.split())
-    parts = []
-    for length in (32 if kind == FILE else 0, *lengths):
-        parts.append(rest[:length])
-        rest = rest[length:]
-    sha256, linkname, *xattrs = parts
-    return Node(
-        type=kind,
-        mode=mode,
-        uid=uid,
-        gid=gid,
-        mtime_ns=mtime,
-        size=size,
-        linkname=linkname,
-        device=(major, minor),
-        xattrs=tuple(zip(xattrs[::2], xattrs[1::2], strict=True)),
-        sha256=sha256,
-    )
+    return Node(record[:1], *marshal.loads(record[1:]))  # noqa: S302 - our own temporary file
 
 
 MOST_NAMES = 20
 """Names of one file that are kept; all of them together are covered by a digest."""
-
-_LENGTH = 4
-
-
-def with_length(name: bytes) -> bytes:
-    """A name prefixed with its length, so that others can follow it."""
-    return len(name).to_bytes(_LENGTH, "big") + name
 
 
 class Row(NamedTuple):
@@ -168,27 +142,19 @@ class TreeListing(ClosedOnExit):
 
     def add(self, row: Row) -> None:
         """Append a row."""
-        head = b"%x %x %x\n" % (len(row.path), len(row.names), row.place)
-        self._rows.add(b"".join((head, row.path, row.names, row.record)))
+        self._rows.add(marshal.dumps(tuple(row)))
 
     def add_names(self, count: int, first: bytes) -> int:
-        """Add the number of a file's names, and the first of them, framed; returns their place."""
-        return self._names.add(b"%x\n%b" % (count, first))
+        """Add the number of a file's names, and the first of them, each with a NUL after it; returns their place."""
+        return self._names.add(marshal.dumps((count, first)))
 
     def names(self, row: Row) -> tuple[int, tuple[bytes, ...]]:
         """The number of a file's names, and the first of them; 0 and none if it has only one."""
         if not row.names:
             return 0, ()
-        count, _, rest = self._names[row.place].partition(b"\n")
-        first = []
-        while rest:
-            end = _LENGTH + int.from_bytes(rest[:_LENGTH], "big")
-            first.append(rest[_LENGTH:end])
-            rest = rest[end:]
-        return int(count, 16), tuple(first)
+        count, first = marshal.loads(self._names[row.place])  # noqa: S302 - our own temporary file
+        return count, tuple(first.split(b"\0")[:-1])
 
     def __iter__(self) -> Iterator[Row]:
         for data in self._rows:
-            head, _, rest = data.partition(b"\n")
-            path, names, place = (int(number, 16) for number in head.split())
-            yield Row(rest[:path], rest[path + names :], rest[path : path + names], place)
+            yield Row(*marshal.loads(data))  # noqa: S302 - our own temporary file

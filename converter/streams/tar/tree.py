@@ -15,7 +15,7 @@ from converter.model.content import Open
 from converter.streams.tar.changesets import is_whiteout, require_skippable
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK, Budget, clean_name, quoted_name, require_contained
-from converter.streams.tar.listing import MOST_NAMES, Records, Row, TreeListing, encode_node, with_length
+from converter.streams.tar.listing import MOST_NAMES, Records, Row, TreeListing, encode_node
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
 
@@ -56,7 +56,7 @@ class _Inode:
         self.count += 1
         self.digest = blake2b(self.digest + path, digest_size=16).digest()
         if self.count <= MOST_NAMES:
-            self.first += with_length(path)
+            self.first += path + b"\0"
 
 
 @dataclass(slots=True, eq=False)
