@@ -26,7 +26,7 @@ from converter.model.reference import STDIN, Location
 from converter.ports import Sink
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
-from converter.stores.disk import disk_errors, regular_size, walk_directory
+from converter.stores.disk import disk_errors, on_error, regular_size, walk_directory
 from converter.stores.media import write_blob
 from converter.stores.media.directory_medium import DirectoryMedium
 from converter.stores.media.file_target import OutFile, TarTarget
@@ -205,11 +205,8 @@ class AciSink(Sink):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         file = self._file()
         file.begin()
-        try:
+        with on_error(file.abort):
             made = write_blob(blocks, expected, file.write).retyped(media_type)
-        except BaseException:
-            file.abort()
-            raise
         if self._parts.setdefault(made.digest, Part(file, media_type)).file is not file:
             file.abort()
         return made

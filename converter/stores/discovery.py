@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from html import unescape
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import quote
 
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
@@ -19,19 +20,14 @@ from converter.model.limits import current_limits
 from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.stores.aci_file import AciFile, signature_path
-from converter.stores.disk import disk_error
+from converter.stores.disk import disk_error, on_error
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
-from converter.stores.registry.client import refusal_error
+from converter.stores.registry.client import Client
 from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url, refuse_link_local
-from converter.stores.registry.wire import Request, Wire
-from converter.stores.retry import RetryPolicy
 from converter.streams.blocks import closing, read_blocks, read_whole
 from converter.streams.tar.aci import manifest_in
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 
 def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
@@ -41,18 +37,12 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
     """
     app = AppName.parse(location.path)
     folder = tempfile.TemporaryDirectory(prefix="transship-")
-    client = AnonymousClient(options)
-    try:
-        path = Path(folder.name, "image.aci")
-        with within(str(app)):
-            _download_first(client, client.discover(app.completed()), path)
-            _check_labels(path, app)
+    path = Path(folder.name, "image.aci")
+    with on_error(folder.cleanup), Hosts() as hosts, within(str(app)):
+        client = Client("", "", replace(options, hosts=hosts), push=False)
+        _download_first(client, _discover(client, app.completed()), path)
+        _check_labels(path, app)
         return DiscoveredImage(path, folder)
-    except BaseException:
-        folder.cleanup()
-        raise
-    finally:
-        client.close()
 
 
 class DiscoveredImage(AciFile):
@@ -67,7 +57,7 @@ class DiscoveredImage(AciFile):
         self._folder.cleanup()
 
 
-def _download_first(client: AnonymousClient, endpoints: Iterable[Endpoint], path: Path) -> None:
+def _download_first(client: Client, endpoints: Iterable[Endpoint], path: Path) -> None:
     """Download the image from the first endpoint that has it, and its signature if there is one."""
     failures: list[ConverterError] = []
     for endpoint in endpoints:
@@ -84,8 +74,8 @@ def _download_first(client: AnonymousClient, endpoints: Iterable[Endpoint], path
     raise failures[0]
 
 
-def _download(client: AnonymousClient, url: str, path: Path) -> None:
-    if not url.startswith(tuple(f"{scheme}://" for scheme in client.schemes)):
+def _download(client: Client, url: str, path: Path) -> None:
+    if not url.startswith(tuple(f"{scheme}://" for scheme in _schemes(client))):
         raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
     try:
@@ -121,51 +111,29 @@ def _check_labels(path: Path, app: AppName) -> None:
             raise Invalid(f'the image found is for {name} "{str(labels[name])[:200]}": expected "{completed[name]}"')
 
 
-class AnonymousClient:
-    """Speaks https to any host, and http if ``options`` waive TLS; sends no credentials."""
+def _discover(client: Client, app: AppName) -> tuple[Endpoint, ...]:
+    """The endpoints on the name's own page, or else on the page of a parent path.
 
-    def __init__(self, options: StoreOptions) -> None:
-        self._options = options
-        self.retry_policy = RetryPolicy(options.retries)
-        self._wire = Wire(options, Hosts())
-        self.schemes = ("https",) if options.tls_verify else ("https", "http")
+    Raises NotFound with the failure of each page if no page has an endpoint.
+    """
+    failures = []
+    for place in app.places():
+        for scheme in _schemes(client):
+            url = f"{scheme}://{place}?ac-discovery=1"
+            try:
+                page = read_whole(download_blob(client, url, -1), current_limits().document, f"from {display_url(url)}")
+            except ConverterError as error:
+                failures.append(error.fact)
+                continue
+            if found := read_page(page.decode("utf-8", "replace"), app):
+                return found
+            failures.append(f"{display_url(url)} has no ac-discovery tag that fits")
+    how = " over HTTPS (--tls-verify=false allows HTTP)" if client.options.tls_verify else ""
+    raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(failures))[:1000]}')
 
-    def close(self) -> None:
-        self._wire.close()
 
-    def discover(self, app: AppName) -> tuple[Endpoint, ...]:
-        """The endpoints on the name's own page, or else on the page of a parent path.
-
-        Raises NotFound with the failure of each page if no page has an endpoint.
-        """
-        failures = []
-        for place in app.places():
-            for scheme in self.schemes:
-                url = f"{scheme}://{place}?ac-discovery=1"
-                try:
-                    found = read_page(self.text(url), app)
-                except ConverterError as error:
-                    failures.append(error.fact)
-                    continue
-                if found:
-                    return found
-                failures.append(f"{display_url(url)} has no ac-discovery tag that fits")
-        how = " over HTTPS (--tls-verify=false allows HTTP)" if self._options.tls_verify else ""
-        raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(failures))[:1000]}')
-
-    def text(self, url: str) -> str:
-        """The text of a page no larger than a document. Raises NotFound, Denied, Unreachable, LimitExceeded."""
-        page = read_whole(download_blob(self, url, -1), current_limits().document, f"from {display_url(url)}")
-        return page.decode("utf-8", "replace")
-
-    def open(self, request: Request) -> BaseHTTPResponse:
-        """As ``Client.open``, without credentials."""
-        self.retry_policy.wait()
-        response = self._wire.exchange(request)
-        if response.status in request.expect:
-            return response
-        with response:
-            raise refusal_error(request, response, b"")
+def _schemes(client: Client) -> tuple[str, ...]:
+    return ("https",) if client.options.tls_verify else ("https", "http")
 
 
 DEFAULT_VERSION = "latest"

@@ -6,8 +6,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed, system_words
@@ -51,6 +51,17 @@ def disk_error(error: OSError, path: str | Path, verb: str) -> StorageFailed:
 
 
 @contextmanager
+def on_error(undo: Callable[..., object], *arguments: object) -> Iterator[None]:
+    """Undo something if the body raises; that this cannot be undone matters less than the error."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            undo(*arguments)
+        raise
+
+
+@contextmanager
 def opened(path: str | bytes | Path, flags: int = os.O_RDONLY, *, dir_fd: int | None = None) -> Iterator[int]:
     """A file descriptor of a file or directory, closed at the end; a file that is made has the mode 0666 less the
     umask. Raises OSError.
@@ -66,12 +77,9 @@ def open_regular(path: Path) -> int:
     """A file descriptor of a regular file. Raises Invalid for any other type, NotFound, StorageFailed."""
     with disk_errors(path, "read"):
         fd = os.open(path, READ)
-        try:
+        with on_error(os.close, fd):
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Invalid(f"{printable_path(path)} is not a regular file")
-        except BaseException:
-            os.close(fd)
-            raise
     return fd
 
 

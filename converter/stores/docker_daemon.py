@@ -28,6 +28,7 @@ from converter.model.limits import MIB, current_limits
 from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.base_source import NameListing
+from converter.stores.disk import on_error
 from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
@@ -226,12 +227,9 @@ class _UnixConnection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
+        with on_error(connection.close):
             connection.settimeout(self.timeout)
             connection.connect(self._path)
-        except BaseException:
-            connection.close()
-            raise
         return connection
 
 

@@ -37,15 +37,7 @@ MOST_SHARED = 256
 """The most objects that a run shares at a time: mirroring a large registry uses each of many repositories only once."""
 
 
-class Closable(Protocol):
-    """Something that holds connections."""
-
-    def close(self) -> None:
-        """Close the connections not in use; the object can be used again."""
-        ...
-
-
-S = TypeVar("S", bound=Closable)
+S = TypeVar("S", bound=ClosedOnExit)
 
 
 class Repository:

@@ -21,6 +21,7 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.ports import Source
 from converter.stores import oci_index
+from converter.stores.disk import on_error
 from converter.stores.image_names import ImageNames
 from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_medium import DirectoryMedium
@@ -80,15 +81,12 @@ class OciLayout(Source):
         self.medium = medium
         self.index: dict[str, Any] = {}
         """What ``index.json`` holds, as far as it could be read."""
-        try:
+        with on_error(medium.close):
             oci_index.check_layout(medium, problems)
             with problems.at(INDEX, missing="oci/layout-index"):
                 self.index = oci_index.read_index(medium.read_document(INDEX), problems)
             self.entries = oci_index.index_entries(self.index, problems)
             self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read())
-        except BaseException:
-            medium.close()
-            raise
 
     def close(self) -> None:
         self.medium.close()

@@ -15,7 +15,7 @@ from converter.ports import Source
 from converter.stores import aci_file, oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
-from converter.stores.disk import disk_errors, printable_path, walk_directory
+from converter.stores.disk import disk_errors, on_error, printable_path, walk_directory
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
 from converter.stores.media import Medium
 from converter.stores.media.directory_medium import DirectoryMedium
@@ -53,12 +53,8 @@ def open_source(location: Location, options: StoreOptions) -> Source:
             return DirectoryImage(path, options.problems)
         return _layout_or_saved(DirectoryMedium(path), options)
     file = _open_path(location.path)
-    try:
-        with within(display_name(path)):
-            aci = path.suffix == ".aci" or _starts_as_aci(file)
-    except BaseException:
-        os.close(file)
-        raise
+    with on_error(os.close, file), within(display_name(path)):
+        aci = path.suffix == ".aci" or _starts_as_aci(file)
     if aci:
         return AciFile(path, file)
     return _layout_or_saved(TarMedium(path, file), options)
@@ -119,7 +115,7 @@ def _open_path(text: str) -> int:
 
 def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
     is_directory = isinstance(medium, DirectoryMedium)
-    try:
+    with on_error(medium.close):
         if medium.size(manifest_json.NAME) is not None or repositories.has_repositories(medium):
             medium.where = f"docker-archive:{medium.where}"  # as a name of an image can be added to it
             return DockerArchive(medium, options.problems)
@@ -130,9 +126,6 @@ def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
             raise Invalid(f"{medium.where} is a folder of images: name one, as in {first} (`transship sync` takes all)")
         fact = f"{medium.where} is not an image of a known kind: expected a layout, an archive or an ACI"
         raise Invalid(f"{fact} (the {'' if is_directory else 'tar of a '}root file system: rootfs:{medium.where})")
-    except BaseException:
-        medium.close()
-        raise
 
 
 def first_in(folder: str) -> str:

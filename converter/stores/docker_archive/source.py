@@ -17,6 +17,7 @@ from converter.model.limits import current_limits
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.ports import Fetch, Source
 from converter.stores import oci_index
+from converter.stores.disk import on_error
 from converter.stores.docker_archive import manifest_json, repositories
 from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
 from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
@@ -44,7 +45,7 @@ class DockerArchive(Source):
         """The layout that the archive is as well, if it lists images."""
         self.chains: tuple[tuple[str, tuple[str, ...]], ...] = ()
         """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
-        try:
+        with on_error(medium.close):
             if (data := self._document(manifest_json.NAME)) is not None:
                 self.rows = manifest_json.read_rows(data, problems)
             self.layout = self._as_layout()
@@ -53,9 +54,6 @@ class DockerArchive(Source):
                 if not self.chains:
                     fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
                     problems.report(NotFound(fact), "")
-        except BaseException:
-            medium.close()
-            raise
 
     def close(self) -> None:
         self.medium.close()

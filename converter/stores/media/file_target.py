@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import STDOUT
-from converter.stores.disk import disk_errors, printable_path, sync_directory, write_behind
+from converter.stores.disk import disk_errors, on_error, printable_path, sync_directory, write_behind
 from converter.stores.media import Documents, blob_name, write_blob
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.overwriting import NOTHING, Overwriting, is_stream, open_file_number
@@ -149,7 +148,7 @@ class TarTarget:
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         self._need_directory(f"blobs/{expected.digest.algorithm if expected else 'sha256'}")
         start = self._end
-        try:
+        with on_error(self._cut, start):
             if expected is not None:
                 self._write(_long_name(blob_name(expected.digest)))
             header = self._end
@@ -160,10 +159,6 @@ class TarTarget:
             else:
                 self._close_entry(header, blob_name(made.digest), made.size)
                 self._blobs[made.digest] = made.size
-        except BaseException:
-            with suppress(OSError):
-                self._cut(start)
-            raise
         return made
 
     def write(self, name: str, data: bytes) -> None:

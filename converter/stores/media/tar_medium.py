@@ -13,7 +13,7 @@ from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN
-from converter.stores.disk import READ, disk_errors, printable_path
+from converter.stores.disk import READ, disk_errors, on_error, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import HEAD, decompress, detect_codec, require_tar, start_of
@@ -44,12 +44,8 @@ class TarMedium:
         file = open_bytes(path) if source is None else source
         with within(self.where):
             self._fd = open_tar(file)
-        try:
-            with within(self.where):
-                self._index()
-        except BaseException:
-            self.close()
-            raise
+        with on_error(self.close), within(self.where):
+            self._index()
 
     def names(self) -> list[str]:
         return sorted({*self._spans, *(name for name in self._links if self._span(name) is not None)})
@@ -135,7 +131,7 @@ def open_tar(source: int) -> int:
 
     Raises Invalid if it is neither a tar nor a compressed one.
     """
-    try:
+    with on_error(os.close, source):
         head = os.pread(source, HEAD, 0)
         codec = detect_codec(head)
         if codec == "none":
@@ -144,15 +140,9 @@ def open_tar(source: int) -> int:
             what = f"data that starts with {start_of(head)}" if head else "an empty file"
             raise Invalid(f"{what} is not a tar, nor a compressed one")
         target = spool.spool_blocks(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec))
-    except BaseException:
-        os.close(source)
-        raise
     os.close(source)
-    try:
+    with on_error(os.close, target):
         require_tar(os.pread(target, HEAD, 0), codec)
-    except BaseException:
-        os.close(target)
-        raise
     return target
 
 
@@ -163,7 +153,7 @@ def open_bytes(path: Path) -> int:
     """
     with disk_errors(path, "read"):
         source = os.dup(0) if str(path) in STDIN else os.open(path, READ)
-        try:
+        with on_error(os.close, source):
             mode = os.fstat(source).st_mode
             regular = stat.S_ISREG(mode)
             if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
@@ -173,9 +163,6 @@ def open_bytes(path: Path) -> int:
             if str(path) not in STDIN:
                 raise Invalid(f"{printable_path(path)} is not a regular file (standard input is -)")
             target = spool.spool_blocks(_piped(source))
-        except BaseException:
-            os.close(source)
-            raise
         os.close(source)
         return target
 

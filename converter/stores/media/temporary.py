@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from converter.errors import StorageFailed
-from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, opened, printable_path
+from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, on_error, opened, printable_path
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
@@ -151,13 +151,10 @@ class Staging:
 def _open_locked(path: Path, flags: int) -> Temporary | None:
     """Open and lock the named file; None if a cleaner removed it first. Raises OSError, after removing it."""
     made = Temporary(path, -1)
-    try:
+    with on_error(made.remove):
         made.fd = os.open(path, flags, 0o666)
         if _lock_new(path, made.fd):
             return made
-    except BaseException:
-        made.remove()
-        raise
     made.close()
     return None
 

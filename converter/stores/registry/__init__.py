@@ -32,11 +32,8 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
     prefix = below.repository.removesuffix("x")
 
     def listed() -> tuple[str, ...]:
-        client = Client.of(replace(below, repository=""), options)
-        try:
+        with Client.of(replace(below, repository=""), options) as client:
             found = [name for name in list_repositories(client) if name.startswith(prefix)]
-        finally:
-            client.close()
         return tuple(f"{below.host}/{name}" for name in found)
 
     return NameListing(f"docker://{location.path}", f"docker://{location.path}NAME", listed)

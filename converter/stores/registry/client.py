@@ -20,7 +20,7 @@ from converter.stores.registry.auth import Authorizer, Challenge, parse_challeng
 from converter.stores.registry.urls import display_url, origin_of, purpose, redirect_target
 from converter.stores.registry.wire import Request, Wire, connection_error
 from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
-from converter.streams.blocks import read_whole
+from converter.streams.blocks import ClosedOnExit, read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, HTTPHeaderDict
@@ -53,8 +53,9 @@ class Response:
         return redirect_target(self.url, location)
 
 
-class Client:
-    """Speaks to ``host/repository``; without a repository, to ``host`` about which ones it has.
+class Client(ClosedOnExit):
+    """Speaks to ``host/repository``; without a repository, to ``host`` about which ones it has; without a host, to any,
+    which gets no credentials.
 
     Any number of threads may share it; close it at the end. In a run of many images, ``of`` returns a shared instance,
     which already knows the credentials and the URL scheme.
@@ -125,7 +126,7 @@ class Client:
 
     def _respond(self, request: Request) -> BaseHTTPResponse:
         scopes = self.scopes | {f"repository:{request.reads}:pull"} if request.reads else self.scopes
-        home = origin_of(request.url) == origin_of(self._base())
+        home = bool(self.host) and origin_of(request.url) == origin_of(self._base())
         renewals = 0
         while True:
             sent = self._authorizer().header(scopes) if home else None

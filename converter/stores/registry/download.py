@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from converter.errors import Denied, NotFound
 from converter.model.descriptor import Descriptor, Digest
@@ -13,7 +12,7 @@ from converter.model.limits import KIB
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, connection_error
-from converter.stores.retry import Interrupted, RetryPolicy
+from converter.stores.retry import Interrupted
 from converter.streams.blocks import Block, skip_bytes
 
 if TYPE_CHECKING:
@@ -25,17 +24,7 @@ READ = 512 * KIB
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
 
-class Opens(Protocol):
-    """What a download needs from a client."""
-
-    retry_policy: RetryPolicy
-
-    def open(self, request: Request) -> AbstractContextManager[BaseHTTPResponse]:
-        """A response whose body is still to be read. Raises Interrupted if the request may be repeated."""
-        ...
-
-
-def download_blob(client: Opens, url: str, size: int) -> Iterator[Block]:
+def download_blob(client: Client, url: str, size: int) -> Iterator[Block]:
     """The bytes at ``url``, unverified; a broken download resumes where it stopped. A ``size`` of -1 means unknown.
 
     Consecutive failures are counted since the last byte that arrived. If a host refuses to resume there (416),

@@ -18,6 +18,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry.connections import bounded_pools, context_for
 from converter.stores.registry.urls import Origin, bypasses_proxy, display_url, origin_of, redirect_target
 from converter.stores.retry import Interrupted
+from converter.streams.blocks import ClosedOnExit
 from converter.version import __version__
 
 _INCOMPLETE = re.compile(r"IncompleteRead\(([0-9]+) bytes read.*\)")
@@ -60,7 +61,7 @@ class Request:
         return f"{self.method} {display_url(self.url)}"
 
 
-class Wire:
+class Wire(ClosedOnExit):
     """Connections to any host, closed by ``close``; there is no other state.
 
     Exchanges of a run with equal settings share one (``of``): opening a connection, above all with TLS, takes longer
@@ -99,7 +100,6 @@ class Wire:
             if authorization and origin_of(url) == home:
                 headers["Authorization"] = authorization
             response = self._send(replace(request, url=url, headers=headers))
-            self._check_headers(response, url)
             location = response.headers.get("Location")
             if not location or not _may_follow(request, response.status):
                 response.url = url
@@ -175,15 +175,6 @@ class Wire:
             manager = PoolManager(maxsize=most, ssl_context=context)
         manager.pool_classes_by_scheme = bounded_pools(current_limits().headers, self._hosts.connected)
         return manager
-
-    def _check_headers(self, response: BaseHTTPResponse, url: str) -> None:
-        size = sum(len(name) + len(value) + 4 for name, value in response.headers.iteritems())
-        most = current_limits().headers
-        if size > most:
-            response.close()
-            raise LimitExceeded(
-                f"{display_url(url)}: {size} bytes of headers: at most {most} are allowed (limit: headers)"
-            )
 
 
 def proxies_of(environment: Mapping[str, str]) -> dict[str, str]:

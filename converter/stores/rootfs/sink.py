@@ -16,7 +16,7 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
-from converter.stores.disk import disk_errors, names_in, sync_directory, sync_file_system, write_file
+from converter.stores.disk import disk_errors, names_in, on_error, sync_directory, sync_file_system, write_file
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import NAME, Staging, remove_path
@@ -100,14 +100,10 @@ class StagedDirectory(Staging):
             if self.path.is_dir():
                 self._require_empty()
             staging = self.stage()
-        try:
-            with disk_errors(self.path, "write"):
-                # Nor may its files inherit the group of the directory around it.
-                os.chown(staging.fd, os.geteuid(), os.getegid())
-                os.fchmod(staging.fd, 0o700)
-        except BaseException:
-            self.abort()
-            raise
+        with on_error(self.abort), disk_errors(self.path, "write"):
+            # Nor may its files inherit the group of the directory around it.
+            os.chown(staging.fd, os.geteuid(), os.getegid())
+            os.fchmod(staging.fd, 0o700)
 
     def rename(self) -> None:
         """Make the hidden directory durable, and visible under its name. Raises StorageFailed, Invalid."""
