@@ -17,9 +17,8 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, blocks_of
+from converter.model.content import Blocks, Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
@@ -27,8 +26,7 @@ from converter.ports import Sink
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, on_error, regular_size, walk_directory
-from converter.stores.media import write_blob
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, write_blob
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import Additions, OciLayout
@@ -99,24 +97,23 @@ class AciFile(SingleSource):
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest == self.root.digest:
-            return Known(descriptor.sized(self.root.size), lambda: self._blocks(self.root.size))
-        if self._signature is not None and self._signature[0].digest == descriptor.digest:
-            data = self._signature[1]
-            return Known(descriptor.sized(len(data)), blocks_of(data))
+            return Known(descriptor.sized(self.size), self.unverified)
+        if self._signature is not None and self._signature.descriptor.digest == descriptor.digest:
+            return Known(descriptor.sized(self._signature.descriptor.size), self._signature.raw)
         if (below := self._below(descriptor)) is not None:
             return below
-        if self._beside is not None:
-            return self._beside.fetch(descriptor)
-        raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}")
+        if self._beside is None:
+            raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}")
+        return self._beside.fetch(descriptor)
 
     def unverified(self) -> Blocks:
         """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""
-        return self._blocks(self.size)
+        return file_blocks(self._fd, 0, self.size, COPY_BLOCK)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The detached signature next to the file, if any, and the attachments in the layout next to it."""
         if self._signature is not None and subject == self.root.digest:
-            yield Attachment(subject=subject, descriptor=self._signature[0])
+            yield Attachment(subject=subject, descriptor=self._signature.descriptor)
         if self._beside is not None:
             yield from self._beside.attachments(subject)
 
@@ -145,12 +142,11 @@ class AciFile(SingleSource):
         return Descriptor(media_type=types.ACI, digest=digest, size=self.size)
 
     @cached_property
-    def _signature(self) -> tuple[Descriptor, bytes] | None:
+    def _signature(self) -> Known | None:
         path = signature_path(self.path)
         if str(self.path) in STDIN or regular_size(path) is None:
             return None
-        data = DirectoryMedium(path.parent).read_document(path.name)
-        return Descriptor.of(data, types.PGP_SIGNATURE), data
+        return known_bytes(DirectoryMedium(path.parent).read_document(path.name), types.PGP_SIGNATURE)
 
     @cached_property
     def _beside(self) -> OciLayout | None:
@@ -159,17 +155,6 @@ class AciFile(SingleSource):
             return None
         with within(path.name):
             return OciLayout(TarMedium(path))
-
-    def _blocks(self, size: int) -> Blocks:
-        return file_blocks(self._fd, 0, size, COPY_BLOCK)
-
-
-@frozen(kw_only=False)
-class Part:
-    """A blob that was taken, in a file not yet renamed."""
-
-    file: OutFile
-    media_type: str
 
 
 class AciSink(Sink):
@@ -185,7 +170,8 @@ class AciSink(Sink):
     def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
         self._path = path
         self._options = options or StoreOptions()
-        self._parts: dict[Digest, Part] = {}
+        self._parts: dict[Digest, tuple[OutFile, str]] = {}
+        """The blobs taken: the file of each, not yet renamed, and its media type."""
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
         self._beside = Additions()
@@ -196,8 +182,8 @@ class AciSink(Sink):
         return self
 
     def _abort(self) -> None:
-        for part in self._parts.values():
-            part.file.abort()
+        for file, _ in self._parts.values():
+            file.abort()
 
     def has(self, descriptor: Descriptor) -> bool:
         return descriptor.digest in self._parts
@@ -207,7 +193,7 @@ class AciSink(Sink):
         file.begin()
         with on_error(file.abort):
             made = write_blob(blocks, expected, file.write).retyped(media_type)
-        if self._parts.setdefault(made.digest, Part(file, media_type)).file is not file:
+        if self._parts.setdefault(made.digest, (file, media_type))[0] is not file:
             file.abort()
         return made
 
@@ -230,11 +216,11 @@ class AciSink(Sink):
     def _commit(self) -> None:
         if self._root is None or self._root.digest not in self._parts:
             raise Invalid("no image was written to the ACI")
-        root = self._parts[self._root.digest].file
+        root, _ = self._parts[self._root.digest]
         needed = {
-            digest: part.file
-            for digest, part in self._parts.items()
-            if part.media_type == types.ACI and digest != self._root.digest
+            digest: file
+            for digest, (file, media_type) in self._parts.items()
+            if media_type == types.ACI and digest != self._root.digest
         }
         if root.piped:
             if needed:
@@ -254,7 +240,7 @@ class AciSink(Sink):
             path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
         }
         if self._signature is not None:
-            self._parts[self._signature].file.commit(signature_path(self._path).name)
+            self._parts[self._signature][0].commit(signature_path(self._path).name)
             stale.discard(signature_path(self._path))
         if self._beside.entries:
             self._write_layout()
@@ -271,12 +257,12 @@ class AciSink(Sink):
         target = TarTarget(OutFile(origin_path(self._path), self._options.overwriting("oci-archive")))
         target.begin()
         try:
-            for digest, part in sorted(self._parts.items()):  # threads put them in any order
-                if part.media_type not in self.accepts:
-                    with disk_errors(part.file.shown, "read"):
-                        size = os.fstat(part.file.fd).st_size
-                    expected = Descriptor(media_type=part.media_type, digest=digest, size=size)
-                    target.take(file_blocks(part.file.fd, 0, size, COPY_BLOCK), expected)
+            for digest, (file, media_type) in sorted(self._parts.items()):  # threads put them in any order
+                if media_type not in self.accepts:
+                    with disk_errors(file.shown, "read"):
+                        size = os.fstat(file.fd).st_size
+                    expected = Descriptor(media_type=media_type, digest=digest, size=size)
+                    target.take(file_blocks(file.fd, 0, size, COPY_BLOCK), expected)
             index = oci_index.render_index(None, self._beside.entries)
             target.commit(lambda _: {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index})
         finally:

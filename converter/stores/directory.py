@@ -9,7 +9,7 @@ others ignore.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -24,8 +24,7 @@ from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import regular_size, walk_directory
-from converter.stores.media import Medium, TargetSink
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, TargetSink
 from converter.stores.media.directory_target import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
 from converter.stores.options import StoreOptions
@@ -82,16 +81,25 @@ class DirectoryImage(SingleSource):
             if self._medium.size(MANIFEST) is None:
                 raise NotFound(f"no such file: {self.where} is not a dir: image")
             data = self._medium.read_document(MANIFEST)
-            media_type = _media_type(data)
+            media_type = lenient_member(load_object(data), "mediaType", str)  # if empty, the content must tell
         self._root = Descriptor.of(data, media_type)
         self._named = {self._root.digest: MANIFEST}
+        """The files that are not named by their digest."""
 
     @property
     def root(self) -> Descriptor:
         return self._root
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        return fetch_blob(self._medium, descriptor, self._named)
+        """A blob, unopened; absent if it is a foreign layer available only from its URLs. Raises NotFound."""
+        encoded = descriptor.digest.encoded
+        for name in (self._named.get(descriptor.digest, encoded), encoded, f"{encoded}.manifest.json"):
+            size = self._medium.size(name)
+            if size is not None:
+                return Known(descriptor.sized(size), partial(self._medium.open, name), file=self._medium.file(name))
+        if descriptor.urls:
+            return foreign_layer(descriptor, self.where)
+        raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}")
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, by number, then the listed attachments."""
@@ -112,26 +120,6 @@ class DirectoryImage(SingleSource):
             data = self._medium.read_document(ATTACHMENTS)
             entries = oci_index.index_entries(oci_index.read_index(data, place=ATTACHMENTS), place=ATTACHMENTS)
         return LayoutReferrers(entries, lambda entry: self.fetch(entry).read())
-
-
-def fetch_blob(medium: Medium, descriptor: Descriptor, named: Mapping[Digest, str]) -> Known:
-    """A blob of a directory, unopened; absent if it is a foreign layer available only from its URLs. Raises NotFound.
-
-    ``named`` are the files that are not named by their digest.
-    """
-    encoded = descriptor.digest.encoded
-    for name in (named.get(descriptor.digest, encoded), encoded, f"{encoded}.manifest.json"):
-        size = medium.size(name)
-        if size is not None:
-            return Known(descriptor.sized(size), partial(medium.open, name), file=medium.file(name))
-    if descriptor.urls:
-        return foreign_layer(descriptor, medium.where)
-    raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
-
-
-def _media_type(data: bytes) -> str:
-    """The media type that a manifest states; if empty, its content must tell."""
-    return lenient_member(load_object(data), "mediaType", str)
 
 
 class DirectorySink(TargetSink[SwappedDirectory]):

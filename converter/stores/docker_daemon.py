@@ -29,7 +29,8 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.base_source import NameListing
 from converter.stores.disk import on_error
-from converter.stores.docker_archive import DockerArchive, DockerArchiveSink
+from converter.stores.docker_archive import DockerArchive
+from converter.stores.docker_archive.sink import DockerArchiveSink
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.options import StoreOptions

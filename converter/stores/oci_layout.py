@@ -23,8 +23,7 @@ from converter.ports import Source
 from converter.stores import oci_index
 from converter.stores.disk import on_error
 from converter.stores.image_names import ImageNames
-from converter.stores.media import Medium, MediumTarget, TargetSink, blob_name
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import StoreOptions

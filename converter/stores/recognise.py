@@ -17,8 +17,7 @@ from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.disk import disk_errors, on_error, printable_path, walk_directory
 from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
-from converter.stores.media import Medium
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import StoreOptions

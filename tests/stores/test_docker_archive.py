@@ -22,7 +22,7 @@ from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.docker_archive import repositories
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import BASE, TOP, Link, classic, config, old, write_tar

@@ -15,8 +15,7 @@ import pytest
 from converter.errors import AlreadyExists, ConverterError, Invalid, LimitExceeded, NotFound, StorageFailed
 from converter.model.limits import Limits, enforce_limits
 from converter.stores import disk
-from converter.stores.media import Medium, temporary
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, Medium, temporary
 from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.media.file_target import _header, write_new
 from converter.stores.media.tar_medium import TarMedium

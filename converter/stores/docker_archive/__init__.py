@@ -6,19 +6,36 @@ Docker 25 it is an OCI layout as well (moby, image/tarexport; image/spec/v1.2.md
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import field, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 
+from converter.errors import NotFound
+from converter.model import media_types as types
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.document import load_object, read_json
+from converter.model.frozen import frozen
+from converter.model.image import Attachment
+from converter.model.limits import current_limits
+from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
+from converter.ports import Fetch, Source
+from converter.stores import oci_index
+from converter.stores.disk import on_error
+from converter.stores.docker_archive import manifest_json, repositories
+from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
+from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
+from converter.stores.docker_archive.repositories import Chains
 from converter.stores.docker_archive.sink import DockerArchiveSink
-from converter.stores.docker_archive.source import DockerArchive
-from converter.stores.media import Medium
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.image_names import ImageNames, ListedImage, full_reference
+from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
+from converter.stores.oci_layout import OciLayout, fetch_blob
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind
-
-__all__ = ["DockerArchive", "DockerArchiveSink", "images_below", "open_sink", "open_source", "written_files"]
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
@@ -44,3 +61,237 @@ def images_below(location: Location) -> list[str]:
 def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold."""
     return {Path(location.path): "docker-archive"}
+
+
+class DockerArchive(Source):
+    """Reads an archive. The manifest of an image is kept if the archive has it, otherwise one is made up."""
+
+    unpacked = True
+
+    def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
+        """Reports what is wrong with its tables of contents. Leaving the source closes the medium."""
+        self.medium = medium
+        self._problems = problems
+        self._blobs = ArchiveBlobs(medium)
+        self._stand_ins: dict[Digest, Callable[[], Descriptor]] = {}
+        """What stands in for roots that are assembled only on demand, with what assembles them."""
+        self.rows: tuple[SavedImage, ...] | None = None
+        """The rows of ``manifest.json``; None if there is none."""
+        self.layout: OciLayout | None = None
+        """The layout that the archive is as well, if it lists images."""
+        self.chains: tuple[tuple[str, tuple[str, ...]], ...] = ()
+        """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
+        with on_error(medium.close):
+            if (data := self._document(manifest_json.NAME)) is not None:
+                self.rows = manifest_json.read_rows(data, problems)
+            self.layout = self._as_layout()
+            if self.rows is None and not (self.layout and self.layout.entries):
+                self.chains = Chains(medium, problems).images()
+                if not self.chains:
+                    fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
+                    problems.report(NotFound(fact), "")
+
+    def close(self) -> None:
+        self.medium.close()
+
+    def names(self) -> tuple[str, ...]:
+        return self._images.names()
+
+    def resolve(self, name: str) -> Descriptor:
+        """As in Source; the root's annotations state the name that was found."""
+        found = self._images.resolve(name)
+        assemble = self._stand_ins.get(found.digest)
+        root = found if assemble is None else assemble()
+        names = [each for each in self._images.names_of(found) if full_reference(each)]
+        same = [each for each in names if full_reference(each) == full_reference(name)]
+        if names:
+            return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
+        return root
+
+    def _fetch_listed(self, asked: Descriptor) -> Known:
+        """What has that digest: a root that is only assembled on demand, or a blob."""
+        roots = map(self.resolve, self.names())
+        return self.fetch(next((root for root in roots if root.digest == asked.digest), asked))
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        return self._blobs.known(descriptor) or fetch_blob(self.medium, descriptor)
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """What ``index.json`` lists as referring to the subject."""
+        return () if self.layout is None else self.layout.attachments(subject)
+
+    def _document(self, name: str) -> bytes | None:
+        """A file; None if it is missing, or cannot be read, which is reported."""
+        with self._problems.at(name):
+            if self.medium.size(name) is not None:
+                return self.medium.read_document(name)
+        return None
+
+    def _as_layout(self) -> OciLayout | None:
+        """The layout in the archive. The Engine may write an index of null, and old tools one without a layout."""
+        data = self._document(oci_index.INDEX)
+        if data is None:
+            return None
+        if self.rows is not None:
+            index = read_json(data).value
+            empty = isinstance(index, dict) and not index.get("manifests")
+            if empty or self.medium.size(oci_index.LAYOUT) is None:
+                return None
+        return OciLayout(self.medium, self._problems)
+
+    @cached_property
+    def _images(self) -> ImageNames:
+        offers, positions = self._chained() if self.chains else self._saved(self.rows or ())
+        return ImageNames(where=self.medium.where, offers=offers, positions=positions, fetch=self._fetch_listed)
+
+    def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Iterable[Descriptor]]:
+        """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
+        entries = () if self.layout is None else self.layout.entries
+        images = [entry for entry in entries if not self._is_attached(entry)]
+        index = read_listed(images, lambda entry: fetch_blob(self.medium, entry))
+        stand_ins = [self._stand_in(row, index) for row in rows]
+        members = {stand_in.digest for stand_in in stand_ins}
+        offers = []
+        named_elsewhere: set[tuple[Digest, str]] = set()
+        for group in index.groups:
+            offer = _group_offer(group, rows, stand_ins)
+            offers.append(offer)
+            named_elsewhere |= {(one, name) for one in group.manifests for name in (*offer.names, "")}
+        for row, stand_in in zip(rows, stand_ins, strict=True):
+            tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in named_elsewhere)
+            if tags or (stand_in.digest, "") not in named_elsewhere:
+                offers.append(ListedImage(root=stand_in, names=tags))
+        offers += [oci_index.listed_image(entry) for entry in index.singles if entry.digest not in members]
+        # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
+        others = (offer.root for offer in offers if offer.root.digest not in members)
+        return offers, (*stand_ins, *others) if rows else entries
+
+    def _stand_in(self, row: SavedImage, index: Listed) -> Descriptor:
+        """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
+        config = manifest_json.config_of(self._blobs, row)
+        manifest = index.manifest_of(config.digest, row)
+        if manifest is None:
+            self._stand_ins[config.digest] = cache(partial(manifest_json.assemble_manifest, self._blobs, row))
+        return manifest or config
+
+    def _chained(self) -> tuple[list[ListedImage], Iterable[Descriptor]]:
+        """The images from before Docker 1.10."""
+        offers = []
+        for top, names in self.chains:
+            stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
+            self._stand_ins[stand_in.digest] = cache(partial(repositories.assemble_manifest, self._blobs, top, names))
+            offers.append(ListedImage(root=stand_in, names=names))
+        return offers, [offer.root for offer in offers]
+
+    def _is_attached(self, entry: Descriptor) -> bool:
+        named = bool(oci_index.listed_image(entry).names)
+        is_subject = self.layout is not None and entry.digest in self.layout.attached.subjects
+        return oci_index.attached_to(entry) is not None or (not named and is_subject)
+
+
+def _group_offer(group: CompleteIndex, rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]) -> ListedImage:
+    """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
+    own = oci_index.listed_image(group.root)
+    full = {full_reference(name) for name in (*own.names, *own.aliases)}
+    tags = [
+        tag
+        for row, stand_in in zip(rows, stand_ins, strict=True)
+        if stand_in.digest in group.manifests
+        for tag in row.tags
+        if full_reference(tag) in full or not own.names
+    ]
+    return replace(own, names=tuple(dict.fromkeys(tags)) or own.names)
+
+
+Row = tuple[Descriptor, Digest | None, list[Digest]]
+"""A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
+
+
+@frozen(kw_only=False)
+class CompleteIndex:
+    """An index whose images are all present, and the digests of the manifests below it."""
+
+    root: Descriptor
+    manifests: frozenset[Digest]
+
+
+@frozen(kw_only=False)
+class Candidate:
+    """A manifest, the digests of its layers, and its own names in full."""
+
+    manifest: Descriptor
+    layers: list[Digest]
+    names: frozenset[str]
+
+
+@frozen(kw_only=False)
+class Listed:
+    """Indexes, single manifests, and all manifests by their configs."""
+
+    groups: list[CompleteIndex] = field(default_factory=list)
+    singles: list[Descriptor] = field(default_factory=list)
+    by_config: dict[Digest, list[Candidate]] = field(default_factory=dict)
+
+    def manifest_of(self, config: Digest, saved: SavedImage) -> Descriptor | None:
+        """The manifest with that config; if several, the one with a name of the row's, else the one with its layers."""
+        names = frozenset(map(full_reference, saved.tags))
+        layers = [claimed_digest(name) for name in saved.layers]
+
+        def suits(candidate: Candidate) -> tuple[bool, bool]:
+            return bool(names & candidate.names), candidate.layers == layers
+
+        return max(found, key=suits).manifest if (found := self.by_config.get(config)) else None
+
+
+def read_listed(entries: Iterable[Descriptor], fetch: Fetch) -> Listed:
+    """Read every manifest that is present. Raises Invalid for one that is broken or does not match its digest.
+
+    An index that lacks images (the Engine saves such) is not an image itself, but the images present keep their
+    manifests. One that names none, as BuildKit's cache does, lacks none.
+    """
+    found = Listed()
+    for entry in entries:
+        below = list(_manifests(entry, fetch, set()))
+        single = entry.media_type not in types.INDEXES
+        names = frozenset(map(full_reference, oci_index.listed_image(entry).aliases)) if single else frozenset()
+        for manifest, config, layers in below:
+            if config is not None:
+                found.by_config.setdefault(config, []).append(Candidate(manifest, layers, names))
+        if single:
+            found.singles.append(entry)
+        elif all(config is not None for _, config, _ in below):
+            found.groups.append(CompleteIndex(entry, frozenset(manifest.digest for manifest, _, _ in below)))
+    return found
+
+
+def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Row]:
+    """Every image manifest at or below an entry, except attestations and documents of other types.
+
+    Each of them is read once, however often indexes name it; ``seen`` holds those read already.
+    """
+    current_limits().require("index_depth", depth, "indexes within each other")
+    attestation = entry.platform is not None and not entry.platform.known
+    if attestation or entry.digest in seen or entry.media_type not in types.INDEXES | types.MANIFESTS:
+        return
+    seen.add(entry.digest)
+    try:
+        document = load_object(fetch(entry).read())
+    except NotFound:
+        yield entry, None, []
+        return
+    if entry.media_type in types.INDEXES:
+        for child in descriptors(document, "manifests"):
+            yield from _manifests(child, fetch, seen, depth + 1)
+        return
+    config = Descriptor.from_json(document.get("config"))
+    layers = descriptors(document, "layers")
+    there = all(_is_present(blob, fetch) for blob in (config, *layers))
+    yield entry, config.digest if there else None, [layer.digest for layer in layers]
+
+
+def _is_present(blob: Descriptor, fetch: Fetch) -> bool:
+    try:
+        fetch(blob)
+    except NotFound:
+        return False
+    return True

@@ -17,8 +17,7 @@ from converter.model.limits import current_limits
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
-from converter.stores.media import Medium
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, Medium
 
 NAME = "repositories"
 _JSON = re.compile(r"[0-9a-f]{64}/json")

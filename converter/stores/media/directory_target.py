@@ -29,8 +29,7 @@ from converter.stores.disk import (
     write_behind,
     write_file,
 )
-from converter.stores.media import Documents, blob_name, write_blob
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium, Documents, blob_name, write_blob
 from converter.stores.media.temporary import NAME, Staging, lock_directory
 from converter.stores.oci_index import INDEX, check_layout
 from converter.stores.overwriting import Inputs

@@ -122,7 +122,7 @@ def found_in(document: Mapping[str, Any], keys: tuple[str, ...], helper_path: st
         for name in _spellings(key):
             if name in helpers:
                 return ask_helper(helpers[name], name, helper_path)
-    plain_names = {_host_of(key): key for key in auths if "://" in key}
+    plain_names = {key.partition("://")[2].partition("/")[0]: key for key in auths if "://" in key}
     for key in keys:
         names = [name for one in _spellings(key) for name in (one, plain_names.get(one, one))]
         for name in names:
@@ -139,10 +139,6 @@ def found_in(document: Mapping[str, Any], keys: tuple[str, ...], helper_path: st
 def _spellings(key: str) -> tuple[str, ...]:
     """A key, and other files' names for the same host."""
     return (key, *_HUB) if key in _HUB else (key,)
-
-
-def _host_of(url: str) -> str:
-    return url.partition("://")[2].partition("/")[0]
 
 
 _ENTRY = ("username", "password", "auth", "identitytoken", "registrytoken")

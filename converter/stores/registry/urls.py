@@ -106,18 +106,18 @@ def bypasses_proxy(host: str, exceptions: str) -> bool:
     This machine always is, as in all Go programs. ``NO_PROXY`` lists names, which include their subdomains, addresses
     and networks; ``*`` matches every host.
     """
-    address = _address(host)
-    if host == "localhost" or (address is not None and address.is_loopback):
+    here = _network(host)
+    if host == "localhost" or (here is not None and here.is_loopback):
         return True
     for entry in exceptions.replace(",", " ").lower().split():
         if entry == "*":
             return True
         name = _without_port(entry)
-        if address is None:
+        if here is None:
             name = name.removeprefix("*").removeprefix(".")
             if name and (host == name or host.endswith(f".{name}")):
                 return True
-        elif (network := _network(name)) is not None and address in network:
+        elif (network := _network(name)) is not None and here.network_address in network:
             return True
     return False
 
@@ -127,13 +127,6 @@ def _without_port(entry: str) -> str:
         return entry[1:].partition("]")[0]
     # More than one colon means an IPv6 address.
     return entry.partition(":")[0] if entry.count(":") == 1 else entry
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:

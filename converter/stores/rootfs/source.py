@@ -23,7 +23,7 @@ from converter.model.image import Loss
 from converter.model.platform import Platform
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import printable_path
-from converter.stores.media.directory_medium import DirectoryMedium
+from converter.stores.media import DirectoryMedium
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
 from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
 from converter.streams.tar import fields, pax
