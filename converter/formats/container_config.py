@@ -156,17 +156,17 @@ def _patch(document: dict[str, Any], before: ContainerConfig, after: ContainerCo
         document |= platform_to_json(after.platform)
     for key, was, value in (("created", before.created, after.created), ("author", before.author, after.author)):
         if was != value:
-            _set(document, key, value or None)
+            set_member(document, key, value or None)
     if before.config != after.config:
         run = document["config"] = dict(document.get("config") or {})
         had = _run_json(before.config)
         for key, value in _run_json(after.config).items():
             if value != had[key]:
-                _set(run, key, value)
+                set_member(run, key, value)
     if before.diff_ids != after.diff_ids:
         document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in after.diff_ids]}
     if before.history != after.history:
-        _set(document, "history", [history_json(step) for step in after.history] or None)
+        set_member(document, "history", [history_json(step) for step in after.history] or None)
 
 
 def _run_json(config: RunConfig) -> dict[str, Any]:
@@ -187,7 +187,8 @@ def _run_json(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _set(document: dict[str, Any], key: str, value: Any) -> None:
+def set_member(document: dict[str, Any], key: str, value: Any) -> None:
+    """Set a member of a document, or remove it if the value is None."""
     if value is None:
         document.pop(key, None)
     else:

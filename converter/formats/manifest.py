@@ -22,7 +22,6 @@ from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Artifact, Image, Index, IndexEntry, Item, Loss, Original
 from converter.model.limits import current_limits
-from converter.model.media_types import CODECS, LAYER, LAYER_TYPES
 from converter.model.reference import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
 from converter.ports import Fetch
@@ -75,7 +74,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
     if (
         config.media_type not in CONFIG_TYPES[format_name]
         or (format_name == "oci" and config.digest == _EMPTY)
-        or any(layer.media_type not in LAYER_TYPES for layer in layers)
+        or any(layer.media_type not in types.LAYER_TYPES for layer in layers)
     ):
         subject = document.get("subject")
         return Artifact(
@@ -151,8 +150,8 @@ def plan_artifact(artifact: Artifact) -> Node:
 
 def layer_type(media_type: str, codec: str) -> str | None:
     """The media type of such a layer with that codec, in either dialect; None if neither has one."""
-    stated = (LAYER_TYPES.get(media_type, (LAYER, "none"))[0], codec)
-    return next((label for label, says in LAYER_TYPES.items() if says == stated), None)
+    stated = (types.LAYER_TYPES.get(media_type, (types.LAYER, "none"))[0], codec)
+    return next((label for label, says in types.LAYER_TYPES.items() if says == stated), None)
 
 
 def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
@@ -206,7 +205,7 @@ def choose_compression(layer: Layer, asked: Compression | None, *, unpacked: boo
 
 def codec_of(known: Known) -> str:
     """The codec that a layer's media type states; ``none`` for a type that states none, known or not."""
-    return LAYER_TYPES.get(known.descriptor.media_type, (LAYER, "none"))[1]
+    return types.LAYER_TYPES.get(known.descriptor.media_type, (types.LAYER, "none"))[1]
 
 
 def _is_taken(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> bool:
@@ -220,7 +219,7 @@ def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[st
     """Whether a target accepts layers of this type: by its own list, or else as any reader of the dialect does."""
     if accepts:
         return media_type in accepts
-    return media_type is not None and dialect.name in CODECS[LAYER_TYPES[media_type][1]].formats
+    return media_type is not None and dialect.name in types.CODECS[types.LAYER_TYPES[media_type][1]].formats
 
 
 def _media_type(layer: Layer, dialect: Dialect) -> str | None:
@@ -230,14 +229,14 @@ def _media_type(layer: Layer, dialect: Dialect) -> str | None:
     media_type = layer.content.descriptor.media_type
     if media_type in dialect.kept:
         return media_type
-    return dialect.layers.get(LAYER_TYPES.get(media_type, (LAYER, "none")))
+    return dialect.layers.get(types.LAYER_TYPES.get(media_type, (types.LAYER, "none")))
 
 
 def _layer_kind(layer: Layer) -> str:
     content = layer.content
     if isinstance(content, Known):
-        return LAYER_TYPES.get(content.descriptor.media_type, (LAYER, ""))[0]
-    return _layer_kind(content.inputs[0]) if content.rewrite is None else LAYER
+        return types.LAYER_TYPES.get(content.descriptor.media_type, (types.LAYER, ""))[0]
+    return _layer_kind(content.inputs[0]) if content.rewrite is None else types.LAYER
 
 
 def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Leaf | None:

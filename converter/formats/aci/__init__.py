@@ -27,7 +27,7 @@ from converter.formats.aci.reading import (
     paths_of_owners,
     to_image,
 )
-from converter.formats.aci.writing import Written, make_manifest
+from converter.formats.aci.writing import Draft, make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, LayerFacts, known_bytes
@@ -145,7 +145,7 @@ def _compression(asked: Compression | None) -> Compression:
     return compression
 
 
-def _layer_chain(image: Image, written: Written, compression: Compression, epoch: int) -> Make:
+def _layer_chain(image: Image, written: Draft, compression: Compression, epoch: int) -> Make:
     """The node of the top layer's ACI, with those of the lower layers as its inputs."""
     node: Make | None = None
     below: Mapping[str, Any] = {}

@@ -5,23 +5,13 @@ The manifest's text is left unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from converter.errors import Invalid, unless_invalid, within
 from converter.formats.aci import app as words
 from converter.formats.aci import kept_annotations as keys
-from converter.formats.aci.app import confinement_of, no_equivalent, supplementary_groups
-from converter.formats.aci.kept_annotations import (
-    KeptAnnotations,
-    as_history,
-    as_object,
-    as_platform,
-    as_rest,
-    as_text_map,
-    as_texts,
-)
 from converter.formats.container_config import UnknownMembers, unknown_members
 from converter.formats.documents import require_valid
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
@@ -153,14 +143,14 @@ class AciFacts:
 
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
     """The image without its layers and its original, with a history fitted to the number of layers."""
-    kept = KeptAnnotations(manifest.annotations)
+    kept = keys.KeptAnnotations(manifest.annotations)
     platform, basis = _read_platform(manifest, kept)
     config = _read_config(manifest, kept, owners or {})
     annotations = manifest.annotations
     return Image(
         platform=platform,
         config=config,
-        history=fit_history(kept.get(keys.HISTORY, as_history) or (), layers),
+        history=fit_history(kept.get(keys.HISTORY, keys.as_history) or (), layers),
         created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
         author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
         annotations=_read_annotations(manifest, kept) | _owners(owners or {}),
@@ -169,7 +159,7 @@ def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) 
             name=reference_to(manifest),
             platform=basis,
             depends_on=tuple(map(str, manifest.dependencies)),
-            confinement=confinement_of(manifest.app or {}),
+            confinement=words.confinement_of(manifest.app or {}),
             losses=tuple(_losses(manifest, kept, config, basis)),
         ),
     )
@@ -195,53 +185,52 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
     return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
 
 
-def _read_platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
+def _read_platform(
+    manifest: Manifest, kept: keys.KeptAnnotations
+) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
-    original = kept.while_it_says(keys.PLATFORM, as_platform, platform_labels, labels)
+    original = kept.while_it_says(keys.PLATFORM, keys.as_platform, platform_labels, labels)
     return platform_of(labels) if original is None else (original, "")
 
 
-def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunConfig:
+def _read_config(manifest: Manifest, kept: keys.KeptAnnotations, owners: Owners) -> RunConfig:
     app = manifest.app
     if app is None:
         return RunConfig(labels=_other_labels(manifest))
     entrypoint, cmd = _read_command(app, kept)
-    exposed = kept.while_it_says(
-        keys.EXPOSED_PORTS, as_texts, lambda ports: words.ports(ports)[0], list(words.objects_in(app, "ports"))
-    )
-    volumes = kept.while_it_says(keys.VOLUMES, as_texts, words.mount_points, list(words.objects_in(app, "mountPoints")))
-    env = kept.while_it_says(
-        keys.ENV, as_texts, lambda env: words.environment(env)[0], list(words.objects_in(app, "environment"))
-    )
-    paths = tuple(dict.fromkeys(point["path"] for point in words.objects_in(app, "mountPoints")))
+
+    def texts(key: str, say: Callable[[tuple[str, ...]], object], member: str) -> tuple[str, ...] | None:
+        return kept.while_it_says(key, keys.as_texts, say, list(words.objects_in(app, member)))
+
     directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
     return RunConfig(
         user=_read_user(app, kept, owners),
-        exposed_ports=words.exposed_of(app) if exposed is None else exposed,
-        env=words.env_of(app) if env is None else env,
+        exposed_ports=texts(keys.EXPOSED_PORTS, lambda found: words.ports(found)[0], "ports") or words.exposed_of(app),
+        env=texts(keys.ENV, lambda found: words.environment(found)[0], "environment") or words.env_of(app),
         entrypoint=entrypoint,
         cmd=cmd,
-        volumes=paths if volumes is None else volumes,
+        volumes=texts(keys.VOLUMES, words.mount_points, "mountPoints")
+        or tuple(dict.fromkeys(point["path"] for point in words.objects_in(app, "mountPoints"))),
         working_dir=original if words.working_directory(original) == directory else directory,
         labels=_other_labels(manifest) | dict(app.get("userLabels") or {}),
         stop_signal=kept.text(keys.STOP_SIGNAL),
-        healthcheck=kept.get(keys.HEALTHCHECK, as_object),
-        shell=kept.get(keys.SHELL, as_texts),
-        on_build=kept.get(keys.ON_BUILD, as_texts),
+        healthcheck=kept.get(keys.HEALTHCHECK, keys.as_object),
+        shell=kept.get(keys.SHELL, keys.as_texts),
+        on_build=kept.get(keys.ON_BUILD, keys.as_texts),
     )
 
 
 def _read_command(
-    app: Mapping[str, Any], kept: KeptAnnotations
+    app: Mapping[str, Any], kept: keys.KeptAnnotations
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     execute = tuple(app.get("exec") or ())
-    entrypoint, cmd = kept.get(keys.ENTRYPOINT, as_texts), kept.get(keys.CMD, as_texts)
+    entrypoint, cmd = kept.get(keys.ENTRYPOINT, keys.as_texts), kept.get(keys.CMD, keys.as_texts)
     if (entrypoint or ()) + (cmd or ()) == execute:
         return entrypoint, cmd
     return execute, None
 
 
-def _read_user(app: Mapping[str, Any], kept: KeptAnnotations, owners: Owners) -> str:
+def _read_user(app: Mapping[str, Any], kept: keys.KeptAnnotations, owners: Owners) -> str:
     user, group = app["user"], app["group"]
     original = kept.text(keys.USER)
     if original and words.user_and_group(original) in ((user, group), (user, "")):
@@ -256,13 +245,13 @@ def _other_labels(manifest: Manifest) -> dict[str, str]:
     return {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
 
 
-def _read_annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
+def _read_annotations(manifest: Manifest, kept: keys.KeptAnnotations) -> dict[str, str]:
     """Annotations under their own names, except those with OCI names; the manifest itself comes last."""
     own = {
         key: value
         for key, value in manifest.annotations.items()
         if not key.startswith(keys.KEPT) and key not in keys.OF_APPC
-    } | (kept.get(keys.ANNOTATIONS, as_text_map) or {})
+    } | (kept.get(keys.ANNOTATIONS, keys.as_text_map) or {})
     found = {name: manifest.annotations[key] for key, name in keys.WELL_KNOWN.items() if key in manifest.annotations}
     if not kept.converted:
         found |= {name: manifest.annotations[key] for key, name in keys.DATED.items() if key in manifest.annotations}
@@ -281,26 +270,26 @@ def reference_to(manifest: Manifest) -> str:
     """The Docker reference for an ACI: the one that it was made from, if it still has that name."""
     version, original = (
         manifest.labels.get("version", ""),
-        KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
+        keys.KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
     )
     same = bool(original) and identifier_and_version(original) == (manifest.name, version)
     return original if same else reference_of(manifest.name, version)
 
 
-def _read_foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
+def _read_foreign(manifest: Manifest, kept: keys.KeptAnnotations) -> dict[str, Facts]:
     facts = AciFacts(
         manifest=manifest.text,
         name=manifest.name,
         version=manifest.labels.get("version", ""),
         path_whitelist=manifest.path_whitelist,
     )
-    docker = dict(kept.get(keys.CONFIG, as_rest) or {})
+    docker = dict(kept.get(keys.CONFIG, keys.as_rest) or {})
     if comment := kept.text(keys.COMMENT):
         docker["comment"] = comment
     return {"aci": facts, "docker": UnknownMembers(docker)} if docker else {"aci": facts}
 
 
-def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
+def _losses(manifest: Manifest, kept_here: keys.KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
     """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 
@@ -310,16 +299,16 @@ def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, b
     if basis == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
     app = manifest.app or {}
-    known, _ = words.isolators((kept_here.get(keys.CONFIG, as_rest) or {}).get("config") or {})
+    known, _ = words.isolators((kept_here.get(keys.CONFIG, keys.as_rest) or {}).get("config") or {})
     for field, values in (
-        ("app.supplementaryGIDs", () if words.lacks_group(config.user) else supplementary_groups(app)),
+        ("app.supplementaryGIDs", () if words.lacks_group(config.user) else words.supplementary_groups(app)),
         ("app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]),
         ("app.isolators", [row["name"] for row in words.objects_in(app, "isolators") if row not in known]),
         ("app.ports.socketActivated", [p["name"] for p in words.objects_in(app, "ports") if p.get("socketActivated")]),
         ("app.mountPoints.readOnly", [p["name"] for p in words.objects_in(app, "mountPoints") if p.get("readOnly")]),
     ):
         if values:
-            yield row(field, no_equivalent(values))
+            yield row(field, words.no_equivalent(values))
     if config.user.startswith("/") or ":/" in config.user:
         yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
     if not kept:
@@ -367,7 +356,7 @@ def is_unchanged(before: Image, image: Image) -> bool:
 
 
 def _owners_kept(annotations: Mapping[str, str]) -> Owners:
-    found = KeptAnnotations(annotations).get(keys.OWNERS, as_object) or {}
+    found = keys.KeptAnnotations(annotations).get(keys.OWNERS, keys.as_object) or {}
     return {
         path: (pair[0], pair[1])
         for path, pair in found.items()

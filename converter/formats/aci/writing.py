@@ -15,13 +15,10 @@ from converter.errors import unless_invalid
 from converter.formats import container_config
 from converter.formats.aci import app as words
 from converter.formats.aci import kept_annotations as keys
-from converter.formats.aci.kept_annotations import KeptAnnotations, as_text_map
 from converter.formats.aci.reading import VERSION, Baseline, Manifest, comparable_image, complete_app, mapping_to_pairs
-from converter.formats.container_config import Schema1, unknown_members
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
-from converter.model.frozen import frozen
 from converter.model.image import Image, Loss, RunConfig
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
@@ -31,17 +28,11 @@ _VERSION = re.compile(r"v?[0-9].*|latest")
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
 
 
-@frozen
-class Written:
-    """A manifest, what it cannot hold, and the user whose group must be looked up in the image (empty: none)."""
-
-    document: Mapping[str, Any]
-    losses: tuple[Loss, ...]
-    groupless: str = ""
-
-
 class Draft:
-    """A manifest being built."""
+    """A manifest being written, and what it cannot hold.
+
+    ``groupless`` is the user whose group must be looked up in the image; empty if there is none.
+    """
 
     def __init__(self, base: Manifest | None) -> None:
         self.fresh = base is None
@@ -56,10 +47,7 @@ class Draft:
 
     def keep(self, key: str, value: str, field: str = "", reason: str = "") -> None:
         """Keep ``value`` in an annotation, or remove the annotation if it is empty; with ``reason``, record a loss."""
-        if value:
-            self.annotations[key] = value
-        else:
-            self.annotations.pop(key, None)
+        container_config.set_member(self.annotations, key, value or None)
         if value and reason:
             self.losses.append(Loss(field=field, reason=reason, kept=key))
 
@@ -69,23 +57,19 @@ class Draft:
 
     def member(self, key: str, value: Any) -> None:
         """Set a member of ``app``; remove it if the value is empty."""
-        if value:
-            self.app[key] = value
-        else:
-            self.app.pop(key, None)
+        container_config.set_member(self.app, key, value or None)
 
-    def written(self, with_app: bool) -> Written:
-        """The draft as a document."""
+    def finish(self, *, with_app: bool) -> None:
+        """Put all parts into the document."""
         for key, values in (("labels", self.labels), ("annotations", self.annotations)):
             self.document.pop(key, None)
             if values:
                 self.document[key] = mapping_to_pairs(dict(sorted(values.items())) if self.fresh else values)
         if with_app:
             self.document["app"] = self.app
-        return Written(document=self.document, losses=tuple(self.losses), groupless=self.groupless)
 
 
-def make_manifest(image: Image, base: Baseline | None) -> Written:
+def make_manifest(image: Image, base: Baseline | None) -> Draft:
     """The manifest of an image; if the image was read from one, that is patched."""
     draft = Draft(base.manifest if base else None)
     before = base.image if base else None
@@ -108,10 +92,11 @@ def make_manifest(image: Image, base: Baseline | None) -> Written:
     if before is None or before.history != image.history:
         steps = list(map(container_config.history_json, image.history))
         draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
-    if before is None or unknown_members(before) != unknown_members(image):
-        _docker(draft, unknown_members(image))
+    if before is None or container_config.unknown_members(before) != container_config.unknown_members(image):
+        _docker(draft, container_config.unknown_members(image))
     _write_annotations(draft, {} if before is None else before.annotations, image.annotations)
-    return draft.written(with_app=before is None or before.config != image.config or "app" in draft.document)
+    draft.finish(with_app=before is None or before.config != image.config or "app" in draft.document)
+    return draft
 
 
 def _provenance(draft: Draft, image: Image) -> None:
@@ -126,7 +111,7 @@ def _provenance(draft: Draft, image: Image) -> None:
     draft.keep(keys.ORIGINAL_NAME, reference)
     draft.keep(keys.REGISTRY, parsed.host if parsed else "")
     draft.keep(keys.REPOSITORY, parsed.repository if parsed else name or UNNAMED)
-    original, schema1 = image.original, image.kept(Schema1)
+    original, schema1 = image.original, image.kept(container_config.Schema1)
     config = original.config.descriptor.digest if original is not None and original.config is not None else None
     draft.keep(keys.IMAGE_ID, str(config) if config else schema1.id if schema1 else "")
     draft.keep(keys.MANIFEST_HASH, str(original.manifest.descriptor.digest) if original else "")
@@ -147,7 +132,7 @@ def _names_a_repository(text: str) -> bool:
 
 
 def _reference(image: Image) -> str:
-    schema1 = image.kept(Schema1)
+    schema1 = image.kept(container_config.Schema1)
     if schema1 and schema1.name:
         return f"{schema1.name}:{schema1.tag}" if schema1.tag else schema1.name
     full = image.annotations.get(FULL_NAME, "")
@@ -182,14 +167,14 @@ def _write_command(draft: Draft, config: RunConfig) -> None:
 
 def _write_user(draft: Draft, config: RunConfig) -> None:
     user, group = words.user_and_group(config.user)
-    if words.lacks_group(KeptAnnotations(draft.annotations).text(keys.USER)):
+    if words.lacks_group(keys.KeptAnnotations(draft.annotations).text(keys.USER)):
         draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
         draft.groupless = user  # the code that packs the layers looks its groups up in them
         draft.keep(keys.USER, config.user)
     else:
-        converted = draft.fresh or KeptAnnotations(draft.annotations).converted
+        converted = draft.fresh or keys.KeptAnnotations(draft.annotations).converted
         there = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
         draft.keep(keys.USER, "" if there == config.user else config.user)
 
@@ -293,7 +278,7 @@ def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[s
     for name, oci in keys.WELL_KNOWN.items():
         if oci in changed:
             draft.keep(name, after[oci] if _URL.fullmatch(after[oci]) else "")
-    kept = KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, as_text_map) or {}
+    kept = keys.KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, keys.as_text_map) or {}
     odd = {name: value for name, value in after.items() if not _fits(name) and (name in changed or name in kept)}
     reason = f"appc has no annotations of such names: {', '.join(map(repr, odd))}"
     draft.keep_json(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")

@@ -10,8 +10,8 @@ from typing import BinaryIO
 from converter.errors import Invalid
 from converter.model.limits import KIB
 from converter.streams.blocks import Block, Blocks
-from converter.streams.tar import fields, pax
-from converter.streams.tar.fields import SIZE, ZERO
+from converter.streams.tar import pax
+from converter.streams.tar.fields import BLOCK, CHAR, LINK, SIZE, SYMLINK, ZERO, joined_name, parse_number, parse_text
 
 
 class Cursor:
@@ -223,7 +223,7 @@ class Entry:
     def written(self) -> bytes:
         """The name as written in the archive."""
         extra = self.extra
-        return fields.joined_name(self.head) if extra is None or extra.name is None else extra.name
+        return joined_name(self.head) if extra is None or extra.name is None else extra.name
 
     @property
     def pax(self) -> Mapping[bytes, bytes]:
@@ -265,24 +265,24 @@ class Entry:
     @property
     def linkname(self) -> bytes:
         """The target of a hard or symbolic link as written; ``b""`` for other types."""
-        if self.type not in {fields.LINK, fields.SYMLINK}:
+        if self.type not in {LINK, SYMLINK}:
             return b""
         if self.extra is not None and self.extra.linkname is not None:
             return self.extra.linkname
-        return fields.parse_text(self.head[157:257])
+        return parse_text(self.head[157:257])
 
     @property
     def mode(self) -> int:
         """Permission, set-id and sticky bits; other bits in the field are dropped."""
-        return fields.parse_number(self.head[100:108], "mode") & 0o7777
+        return parse_number(self.head[100:108], "mode") & 0o7777
 
     @property
     def uid(self) -> int:
-        return pax.integer(self.pax, b"uid") if b"uid" in self.pax else fields.parse_number(self.head[108:116], "uid")
+        return pax.integer(self.pax, b"uid") if b"uid" in self.pax else parse_number(self.head[108:116], "uid")
 
     @property
     def gid(self) -> int:
-        return pax.integer(self.pax, b"gid") if b"gid" in self.pax else fields.parse_number(self.head[116:124], "gid")
+        return pax.integer(self.pax, b"gid") if b"gid" in self.pax else parse_number(self.head[116:124], "gid")
 
     @property
     def uname(self) -> bytes:
@@ -297,14 +297,14 @@ class Entry:
         """Nanoseconds since 1970, rounded down if the archive is more precise."""
         if b"mtime" in self.pax:
             return pax.nanoseconds(self.pax[b"mtime"], b"mtime")
-        return fields.parse_number(self.head[136:148], "mtime") * 1_000_000_000
+        return parse_number(self.head[136:148], "mtime") * 1_000_000_000
 
     @property
     def device(self) -> tuple[int, int]:
         """Major and minor number of a device node; (0, 0) for other types."""
-        if self.type not in {fields.CHAR, fields.BLOCK}:
+        if self.type not in {CHAR, BLOCK}:
             return (0, 0)
-        return fields.parse_number(self.head[329:337], "devmajor"), fields.parse_number(self.head[337:345], "devminor")
+        return parse_number(self.head[329:337], "devmajor"), parse_number(self.head[337:345], "devminor")
 
     @property
     def xattrs(self) -> dict[bytes, bytes]:
@@ -319,4 +319,4 @@ class Entry:
 
     def _posix(self, start: int, stop: int) -> bytes:
         """A text field that v7 does not have."""
-        return fields.parse_text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""
+        return parse_text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""

@@ -28,7 +28,6 @@ from converter.streams.tar.fields import (
     rewrite_number,
     with_checksum,
 )
-from converter.streams.tar.pax import extended_header, split_name
 from converter.streams.tar.scan import RECORDS
 
 Change = Callable[[bytes], bytes]
@@ -106,7 +105,7 @@ class Headers:
         """Put ``records`` into the entry's own PAX header, replacing those it already has."""
         record = self._extended()
         if record is None:
-            self.records.append(_record(extended_header(parse_text(self.head[:100]), records)))
+            self.records.append(_record(pax.extended_header(parse_text(self.head[:100]), records)))
             return
         kept = [(key, value) for key, value in pax.record_pairs(record.data) if records.get(key, value) == value]
         had = {key for key, _ in kept}
@@ -163,7 +162,7 @@ class Headers:
             if 0 < len(prefix) <= 155:
                 return prefix, field
         if posix:
-            return split_name(new)
+            return pax.split_name(new)
         return (b"", new) if len(new) <= 100 else None
 
     def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
