@@ -28,8 +28,8 @@ from converter.model.document import (
 from converter.model.frozen import frozen
 from converter.trust import rekor
 from converter.trust.identity import COSIGN, Claim
-from converter.trust.keys import Key, der_of, load_der, load_pem, signature_matches, subject_name
-from converter.trust.libraries import x509
+from converter.trust.keys import Key, load_der, load_pem, signature_matches, subject_name
+from converter.trust.libraries import serialization, x509
 from converter.trust.rekor import Logged
 from converter.trust.signature import PROFILE, Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, Unchecked, join_notes, require_at_most
@@ -111,7 +111,9 @@ def maker_of(
         raise Untrusted(f"signature was not made by {names}")
     leaf, *sent = found
     if trusted.logs:
-        trusted = replace(trusted, at=time_logged(replace(what, maker=der_of(leaf)), trusted))
+        trusted = replace(
+            trusted, at=time_logged(replace(what, maker=leaf.public_bytes(serialization.Encoding.DER)), trusted)
+        )
     key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))
     if not signature_matches(key, what.raw, what.data):
         raise Untrusted(f'signature was not made by the key of "{subject_name(leaf)}"')

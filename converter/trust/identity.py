@@ -7,7 +7,6 @@ compared, is a rule (containers-policy.json(5), signedIdentity).
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 from converter.errors import Invalid, Untrusted
 from converter.model.descriptor import Descriptor, Digest
@@ -46,10 +45,6 @@ class IdentityRule:
     reference: str = ""
     prefix: str = ""
     signed_prefix: str = ""
-
-    def with_tags(self) -> IdentityRule:
-        """The same rule for simple signing, a kind of signature whose names always have tags."""
-        return replace(self, kind=AS_ASKED) if self.kind == AS_SIGNED else self
 
     def matches(self, signed: str, image: ImageName | None) -> bool:
         """Whether a signature of the name ``signed`` is one for the image ``image`` (None: its name is unknown)."""

@@ -287,11 +287,6 @@ def extension_of(certificate: x509.Certificate, kind: type[T]) -> x509.Extension
         return None
 
 
-def der_of(certificate: x509.Certificate) -> bytes:
-    """The certificate's DER encoding."""
-    return certificate.public_bytes(serialization.Encoding.DER)
-
-
 def _signer_names(certificate: x509.Certificate) -> list[str]:
     return _alternative_names(certificate, x509.RFC822Name, x509.UniformResourceIdentifier)
 

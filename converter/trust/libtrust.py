@@ -36,7 +36,8 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     payload = signed_payload(found.manifest)
     protected = required_member(row, "protected", str)
     header = required_member(row, "header", dict)
-    chain = _certificate_chain(header)
+    sent = require_at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates")
+    chain = load_x5c(sent)
     key = Key(require_strong(public_key(chain[0]))) if chain else _from_jwk(required_member(header, "jwk", dict))
     raw = decode_base64url(required_member(row, "signature", str))
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
@@ -62,10 +63,6 @@ def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple
     if chain and trusted.roots:
         return trusted.certified(chain[0], chain[1:]), subject_name(chain[0])
     raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
-
-
-def _certificate_chain(header: dict[str, Any]) -> list[x509.Certificate]:
-    return load_x5c(require_at_most(optional_member(header, "x5c", list) or [], "certificates", "certificates"))
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:

@@ -78,7 +78,7 @@ def verify_inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer
     content, makers = _inline(plain, packets, certificates, trusted)
     signers = []
     for fingerprint, key in makers:
-        made = [one.created for one in packets if one.created and _is_issuer(one, key)]
+        made = [one.created for one in packets if one.created and _issuer(one) and key.endswith(_issuer(one))]
         try:
             signers.append(_signer(certificates, fingerprint, key, made, trusted))
         except Untrusted as error:
@@ -240,11 +240,6 @@ def _packets(plain: bytes) -> list[pysequoia.Sig]:
 
 def _issuer(found: pysequoia.Sig) -> str:
     return found.issuer_fingerprint or found.issuer_key_id or ""
-
-
-def _is_issuer(found: pysequoia.Sig, key: str) -> bool:
-    issuer = _issuer(found)
-    return bool(issuer) and key.endswith(issuer)
 
 
 def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: datetime) -> str:

@@ -213,31 +213,22 @@ def _creation_time(packet: pgp.Packet) -> datetime:
 _FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 
-@frozen(kw_only=False)
-class Keystore:
-    """rkt's: prefixes (empty for everything), fingerprints and keys (None for a revoked one); later rows override."""
+def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> tuple[Keyring, ...]:
+    """The keys in rkt's keystore that may sign the image of that name (an AC Identifier, without a version).
 
-    rows: tuple[tuple[str, str, Keyring | None], ...]
-
-    @classmethod
-    def load(cls, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> Keystore:
-        """Read folders ``trustedkeys``, each with its name for messages and its files by path.
-
-        Raises Invalid for a file whose name is not the fingerprint of its key.
-        """
-        rows = []
-        for source, files in folders:
-            for path, data in sorted(files.items()):
-                place = _parse_path(path)
-                if place is not None:
-                    with within(source), within(path):
-                        rows.append((*place, _load_key(data, place[1], source) if data else None))
-        return cls(tuple(sorted(rows, key=lambda one: one[0] != "")))
-
-    def for_name(self, name: str) -> tuple[Keyring, ...]:
-        """The keys that may sign the image of that name (an AC Identifier, without a version)."""
-        trusted = {fingerprint: ring for prefix, fingerprint, ring in self.rows if _is_prefix_of(prefix, name)}
-        return tuple(ring for ring in trusted.values() if ring is not None)
+    ``folders`` are those called ``trustedkeys``, each with its name for messages and its files by path. Raises Invalid
+    for a file whose name is not the fingerprint of its key.
+    """
+    rows: list[tuple[str, str, Keyring | None]] = []
+    for source, files in folders:
+        for path, data in sorted(files.items()):
+            place = _parse_path(path)
+            if place is not None:
+                with within(source), within(path):
+                    rows.append((*place, _load_key(data, place[1], source) if data else None))
+    rows.sort(key=lambda one: one[0] != "")
+    trusted = {fingerprint: ring for prefix, fingerprint, ring in rows if _is_prefix_of(prefix, name)}
+    return tuple(ring for ring in trusted.values() if ring is not None)
 
 
 def _parse_path(path: str) -> tuple[str, str] | None:

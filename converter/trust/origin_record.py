@@ -128,19 +128,13 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
         if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST_ROWS:
             try:
                 document = load_object(fetch(one.descriptor).read())
-                if _is_record(document):
+                config = lenient_member(document, "config", dict)
+                if document.get("artifactType") == ARTIFACT or config.get("mediaType") == DOCUMENT:
                     found.setdefault(one.descriptor.digest, one.descriptor)
             except ConverterError:
                 # What cannot be read is not a record; if one was required, its absence is reported anyway.
                 continue
     return tuple(found.values())
-
-
-def _is_record(document: Mapping[str, Any]) -> bool:
-    return (
-        document.get("artifactType") == ARTIFACT
-        or lenient_member(document, "config", dict).get("mediaType") == DOCUMENT
-    )
 
 
 def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:

@@ -97,15 +97,12 @@ def _check_scope(transport: str, scope: str) -> None:
         return
     if transport == "docker-archive":
         raise Invalid(f'invalid scope "{scope}": docker-archive has only the empty one')
-    if transport in PATHS and not (scope.startswith("/") and scope != "/" and _clean(scope) == scope):
+    # POSIX gives two leading slashes a meaning of their own; policies do not.
+    clean = "/" + posixpath.normpath(scope).lstrip("/")
+    if transport in PATHS and (scope == "/" or scope != clean):
         raise Invalid(f'invalid scope "{scope}": expected an absolute path without "." and "..", and not "/"')
     if transport == "docker-daemon" and scope.partition(":")[0] in HEX_LENGTHS:
         raise Invalid(f'invalid scope "{scope}": expected a name or a part of one')
-
-
-def _clean(path: str) -> str:
-    # POSIX gives two leading slashes a meaning of their own; policies do not.
-    return posixpath.normpath("/" + path.lstrip("/"))
 
 
 ACCEPT, REJECT = "insecureAcceptAnything", "reject"

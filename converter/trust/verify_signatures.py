@@ -8,7 +8,7 @@ from dataclasses import replace
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import content_trust, cosign, libtrust, notation, openpgp
 from converter.trust import signature as kinds
-from converter.trust.identity import ATOMIC, Claim
+from converter.trust.identity import AS_ASKED, AS_SIGNED, ATOMIC, Claim, IdentityRule
 from converter.trust.signature import Signature, SignatureVerdict
 from converter.trust.trusted import Subject, Trusted, Unchecked
 
@@ -36,17 +36,13 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
             return _simple(signature, found, trusted)
         if signature.kind == kinds.DETACHED:
             return _detached(signature, found, trusted)
-        return (_verify(signature, found, trusted),)
+        is_bundle = signature.media_type.startswith(cosign.BUNDLE)
+        verify = cosign.verify_bundle if is_bundle else ONE_VERDICT[signature.kind]
+        return (verify(signature, found, trusted),)
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
         unchecked = isinstance(error, Unchecked)
         return (SignatureVerdict(signature=signature, ok=False, broken=broken, unchecked=unchecked, reason=str(error)),)
-
-
-def _verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
-    if signature.media_type.startswith(cosign.BUNDLE):
-        return cosign.verify_bundle(signature, found, trusted)
-    return ONE_VERDICT[signature.kind](signature, found, trusted)
 
 
 def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
@@ -68,7 +64,9 @@ def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Sig
     content, signers = openpgp.verify_inline(signature.data, trusted)
     claim = Claim.parse(content, ATOMIC)
     trusted.check_digest(found, claim.digest)
-    note = replace(trusted, rule=trusted.rule.with_tags()).check_name(found, claim.identity)
+    # The names of simple signing always have tags.
+    rule = IdentityRule(kind=AS_ASKED) if trusted.rule.kind == AS_SIGNED else trusted.rule
+    note = replace(trusted, rule=rule).check_name(found, claim.identity)
     return tuple(
         SignatureVerdict(
             signature=signature,

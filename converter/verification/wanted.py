@@ -114,7 +114,7 @@ class Wanted:
     def _stores(self, name: str) -> list[Keyring]:
         if not self.trust_stores:
             return []
-        from converter.trust.openpgp_keys import Keyring, Keystore
+        from converter.trust.openpgp_keys import Keyring, keyrings_for
 
         source = ", ".join(source for source, _ in self.trust_stores)
-        return [Keyring(ring.certificates, source) for ring in Keystore.load(self.trust_stores).for_name(name)]
+        return [Keyring(ring.certificates, source) for ring in keyrings_for(name, self.trust_stores)]

@@ -7,6 +7,7 @@ import pytest
 from converter.model.reference import ImageName
 from converter.trust.identity import (
     ANY,
+    AS_ASKED,
     EXACT_REFERENCE,
     EXACT_REPOSITORY,
     MATCH_DIGEST_OR_EXACT,
@@ -17,7 +18,7 @@ from converter.trust.identity import (
 )
 
 DIGEST, OTHER_DIGEST = f"@sha256:{'1' * 64}", f"@sha256:{'2' * 64}"
-TAGGED = IdentityRule().with_tags()
+TAGGED = IdentityRule(kind=AS_ASKED)
 EXACT, BY_DIGEST, REPOSITORY = (
     IdentityRule(kind=MATCH_EXACT),
     IdentityRule(kind=MATCH_DIGEST_OR_EXACT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from converter.errors import Invalid
-from converter.trust.openpgp_keys import Keystore
+from converter.trust.openpgp_keys import keyrings_for
 from tests.trust.making import openpgp
 
 ONE, TWO = (openpgp(name).extract_certificate() for name in ("one", "two"))
@@ -14,8 +14,8 @@ FILES = {ROOT: str(ONE).encode(), PREFIX: str(TWO).encode()}
 
 
 def signers(name: str, *folders: dict[str, bytes]) -> set[str]:
-    store = Keystore.load((f"folder {place}", files) for place, files in enumerate(folders))
-    return {one.fingerprint for ring in store.for_name(name) for one in ring.certificates}
+    rings = keyrings_for(name, ((f"folder {place}", files) for place, files in enumerate(folders)))
+    return {one.fingerprint for ring in rings for one in ring.certificates}
 
 
 @pytest.mark.parametrize(
