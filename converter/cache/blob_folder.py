@@ -16,7 +16,7 @@ from converter.ports import Source
 from converter.stores.base_source import WrappedSource
 from converter.stores.disk import read_regular
 from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
-from converter.streams.blocks import Block, closing, write_all
+from converter.streams.blocks import Block, closing, drain, write_all
 
 Keep = Callable[[Digest], None]
 """Keeps the blocks that have passed, under this digest."""
@@ -49,8 +49,7 @@ class BlobFolder:
         try:
             size = path.stat().st_size
             known = Known(descriptor.sized(size), partial(read_regular, path))
-            for _ in known.blocks():
-                pass
+            drain(known.blocks())
             os.utime(path)
         except FileNotFoundError:
             return None

@@ -9,7 +9,7 @@ from converter.execute import require_diff_id
 from converter.model.content import Derived, Layer, LayerFacts
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Copy, Made, Make
-from converter.streams.blocks import Blocks, Meter, closing, metered
+from converter.streams.blocks import Blocks, Meter, drain, metered
 from converter.streams.compress import compress
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
@@ -25,10 +25,10 @@ def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     codec, tar = decompress_any(blocks)
     if codec == "none" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
         found = leaf.content.descriptor.digest
-        _drain(_examine(tar, leaf))
+        drain(_examine(tar, leaf))
     else:
         meter = Meter(leaf.algorithm)
-        _drain(_examine(metered(read_ahead(tar), meter), leaf))
+        drain(_examine(metered(read_ahead(tar), meter), leaf))
         found = meter.digest()
     require_diff_id(leaf, found)
     return found
@@ -64,9 +64,3 @@ def make_layer(
 
 def _examine(tar: Blocks, leaf: Copy) -> Blocks:
     return tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), frozenset())
-
-
-def _drain(blocks: Blocks) -> None:
-    with closing(blocks) as source:
-        for _ in source:
-            pass

@@ -140,6 +140,13 @@ def _resumed(parts: list[Block], source: Iterator[Block]) -> Iterator[Block]:
         yield from rest
 
 
+def drain(blocks: Blocks) -> None:
+    """Read a stream to its end."""
+    with closing(blocks) as source:
+        for _ in source:
+            pass
+
+
 def zeros(size: int) -> Iterator[bytes]:
     """As many NULs."""
     while size > 0:
@@ -274,6 +281,5 @@ def metered(blocks: Blocks, meter: Meter) -> Iterator[Block]:
 def digest_and_size(blocks: Blocks, algorithm: str = "sha256") -> Meter:
     """The digest and size of a stream, which is read to its end."""
     meter = Meter(algorithm)
-    for _ in metered(blocks, meter):
-        pass
+    drain(metered(blocks, meter))
     return meter

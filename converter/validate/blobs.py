@@ -12,7 +12,7 @@ from converter.model.content import Open
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
-from converter.streams.blocks import Block, Blocks, Meter, closing, metered, peek
+from converter.streams.blocks import Block, Blocks, Meter, closing, drain, metered, peek
 from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
@@ -174,8 +174,7 @@ class BlobReader:
         try:
             with closing(plain) as blocks:
                 complete = scan_tar(blocks, finding_reporter(self.findings, place), entries.visit, self._tree)
-                for _ in blocks:
-                    pass
+                drain(blocks)
             complete = complete and entries.finish()
         except StreamFailed as failed:
             self.findings.report(failed.error, place, "image/layer-format")
@@ -207,8 +206,7 @@ class BlobReader:
             passing = Passing(blocks, lambda count: self._report(Moved(place, count)), self._algorithm(claim), most)
             try:
                 yield passing
-                for _ in passing:
-                    pass
+                drain(passing)
             except StreamFailed as failed:
                 passing.failed = True
                 self.findings.report(failed.error, place if claim is None else claim.path)

@@ -22,7 +22,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, each_image, images_of
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
 from converter.ports import Finder
-from converter.streams.blocks import closing, digest_and_size, equal_streams
+from converter.streams.blocks import closing, digest_and_size, drain, equal_streams
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import read_derived, uncompressed_layer
@@ -198,8 +198,7 @@ def prove_signed(root: Descriptor, target: Item) -> Proof:
         digest = layer.content.descriptor.digest
         try:
             with within(f"layer[{place}]"):
-                for _ in layer.content.blocks():
-                    pass
+                drain(layer.content.blocks())
         except NotFound:
             uncovered.append(_NOT_HERE.format(place, number))
         else:

@@ -113,7 +113,7 @@ class ExamineAci:
     """Reads an ACI's tar to its end; raises Invalid if it violates the rules. The output is discarded."""
 
     def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
-        return unpack_aci(inputs[0](), lambda _recipe: None, reserved=lambda _name: None)
+        return unpack_aci(inputs[0](), lambda _recipe: None, reserved=True)
 
 
 @frozen

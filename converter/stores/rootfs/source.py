@@ -25,7 +25,7 @@ from converter.stores.base_source import SingleSource
 from converter.stores.disk import printable_path
 from converter.stores.media import DirectoryMedium
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
-from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
+from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, drain, file_blocks, metered
 from converter.streams.tar import fields, pax
 from converter.streams.tar.changesets import PREFIX, whiteout
 from converter.streams.tar.fields import END, clean_name, padding_bytes
@@ -233,8 +233,7 @@ class Tree:
 
     def check(self, blocks: Blocks) -> None:
         """Read the blocks to their end, and remember what there was."""
-        for _ in blocks:
-            pass
+        drain(blocks)
         self._seal = self._layer.seal
 
     def again(self) -> Iterator[bytes | memoryview]:

@@ -21,7 +21,7 @@ from converter.model.limits import GIB, KIB, current_limits
 from converter.model.media_types import CODECS
 from converter.streams.blocks import Block, Blocks, closing, join_blocks, peek, zeros
 from converter.streams.decompress import HEAD, decompress_any
-from converter.streams.tar.changesets import whiteout
+from converter.streams.tar import changesets
 from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import (
     DIR,
@@ -40,7 +40,6 @@ from converter.streams.tar.scan import Scanner, scan_entries
 
 _USTAR, _USTAR_AT = b"ustar", 257
 
-ReportName = Callable[[bytes], None]
 ReportProblem = Callable[[str, bytes | None, str], None]
 """Takes what is wrong with an archive: the rule of validation, the name of an entry (None: the archive), and a fact."""
 
@@ -283,12 +282,12 @@ def manifest_in(packed: Blocks) -> bytes:
     raise Invalid('not an ACI: it has no file "manifest" (other archives: docker-archive: or oci-archive:)')
 
 
-def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: ReportName | None = None) -> Iterator[Block]:
+def unpack_aci(blocks: Blocks, note: Callable[[str], None], *, reserved: bool = False) -> Iterator[Block]:
     """The layer in the uncompressed tar of an ACI: ``rootfs/`` stripped, the manifest left out, the rest verbatim.
 
     ``rootfs`` itself becomes ``./``, which preserves its mode and owner. ``note`` gets the recipe, before the end,
-    unless it would be too large or would not work. ``reserved`` is called with the names of files that a layer's reader
-    takes for whiteouts; without it, they raise Unsupported. Raises Invalid if the archive violates the rules for ACIs.
+    unless it would be too large or would not work. Files whose names a layer's reader takes for whiteouts raise
+    Unsupported, unless ``reserved``. Raises Invalid if the archive violates the rules for ACIs.
     """
     return join_blocks(_unpack(blocks, note, reserved))
 
@@ -303,7 +302,7 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
     return join_blocks(read.ending.trimmed(_rebuild(blocks, read, manifest)))
 
 
-def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: ReportName | None) -> Iterator[Block]:
+def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: bool) -> Iterator[Block]:
     recipe = Recipe()
     contents = AciEntries()
     with closing(blocks) as source:
@@ -320,8 +319,8 @@ def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: ReportName | 
                 if contents.add(entry) == MANIFEST and contents.has_document(entry):
                     globals_before = _take_manifest(entry, ordinal, recipe)
                     continue
-                if b".wh." in entry.name:
-                    _report_reserved(entry.name, reserved)
+                if not reserved and changesets.PREFIX in entry.name:
+                    _refuse_reserved(entry.name)
             out = _strip_rootfs(raw, entry.type)
             if globals_before or _add_rootfs(out, entry.type) != raw:
                 recipe.add_header(ordinal, raw)
@@ -354,16 +353,9 @@ def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe) -> bytes:
     return entry.extra.globals if entry.extra else b""
 
 
-def _report_reserved(name: bytes, reserved: ReportName | None) -> None:
-    try:
-        ordinary = whiteout(name) is None
-    except Invalid:
-        ordinary = False
-    if ordinary:
-        return
-    if reserved is None:
+def _refuse_reserved(name: bytes) -> None:
+    if any(part.startswith(changesets.PREFIX) for part in name.split(b"/")):
         raise Unsupported(f"ACI: a layer cannot hold a file named {quoted_name(name)}: it would be read as a whiteout")
-    reserved(name)
 
 
 def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]:

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from converter.errors import Invalid
 from converter.model.limits import MIB
-from converter.streams.blocks import BLOCK, Block, Blocks, closing, join_blocks
+from converter.streams.blocks import BLOCK, Block, Blocks, closing, drain, join_blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.entry import Cursor
 from converter.streams.tar.fields import PREFIX, quoted_name
@@ -55,8 +55,7 @@ class FileIndex:
                         hasher.update(view)
                     self._places.setdefault((entry.size, hasher.digest()), offset)
                     self._named[entry.name.removeprefix(PREFIX)] = offset, entry.size
-            for _ in scanner.trailing():
-                pass
+            drain(scanner.trailing())
 
     def place(self, size: int, digest: bytes) -> int | None:
         """The offset of a file with this content; None if there is none."""

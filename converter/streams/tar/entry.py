@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from converter.errors import Invalid
 from converter.model.limits import KIB
-from converter.streams.blocks import Block, Blocks
+from converter.streams.blocks import Block, Blocks, drain
 from converter.streams.tar import pax
 from converter.streams.tar.fields import BLOCK, CHAR, LINK, SIZE, SYMLINK, ZERO, joined_name, parse_number, parse_text
 
@@ -114,8 +114,7 @@ class Cursor:
         self._skip_far()
 
     def _skip_far(self) -> None:
-        for _ in self.body():
-            pass
+        drain(self.body())
 
     def rest(self) -> Iterator[memoryview]:
         """Everything to the end of the stream."""

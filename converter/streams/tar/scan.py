@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits, current_limits
-from converter.streams.blocks import Block, Blocks, closing
+from converter.streams.blocks import Block, Blocks, closing, drain
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Cursor, Entry, Extra
 from converter.streams.tar.fields import (
@@ -168,8 +168,7 @@ def scan_entries(blocks: Blocks, budget: Budget | None = None) -> Generator[Entr
     with closing(blocks) as source:
         scanner = Scanner(Cursor(source), budget)
         yield from scanner
-        for _ in scanner.trailing():
-            pass
+        drain(scanner.trailing())
 
 
 class Scanner:
