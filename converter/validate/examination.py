@@ -26,7 +26,7 @@ from converter.streams.tar.aci import AciEntries, tar_of
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import MANIFEST, clean_name, quoted_name
 from converter.validate import UNKNOWN
-from converter.validate.blobs import BlobReader, Passing, StreamFailed, finding_reporter, wrap_stream_errors
+from converter.validate.blobs import BlobReader, StreamFailed, finding_reporter, wrap_stream_errors
 from converter.validate.findings import Findings
 from converter.validate.image_walk import ImageWalk
 from converter.validate.layouts import LayoutCheck, SavedCheck
@@ -39,42 +39,38 @@ _FORMAT = "aci/archive-format"
 
 def check_aci(raw: Open, blobs: BlobReader) -> None:
     """Find everything wrong with one image, whose file ``raw`` opens."""
-    with blobs.reading(raw, ARCHIVE) as passing:
-        _archive(passing, blobs)
-
-
-def _archive(passing: Passing, blobs: BlobReader) -> None:
     findings = blobs.findings
-    plain: Iterator[Block] | None = None
-    with findings.at(ARCHIVE, _FORMAT):
-        plain = wrap_stream_errors(tar_of(passing))
-    if plain is None:
-        return
-    tell = finding_reporter(findings, ARCHIVE)
-    contents = AciEntries(tell)
-    links: list[tuple[bytes, bytes]] = []
-    manifests: list[bytes] = []
+    with blobs.reading(raw, ARCHIVE) as passing:
+        plain: Iterator[Block] | None = None
+        with findings.at(ARCHIVE, _FORMAT):
+            plain = wrap_stream_errors(tar_of(passing))
+        if plain is None:
+            return
+        tell = finding_reporter(findings, ARCHIVE)
+        contents = AciEntries(tell)
+        links: list[tuple[bytes, bytes]] = []
+        manifests: list[bytes] = []
 
-    def visit(entry: Entry) -> None:
-        name = contents.add(entry)
-        if name == MANIFEST and contents.has_document(entry):
-            manifests.append(b"".join(entry.payload))
-        elif name and entry.type == fields.LINK:
-            links.append((name, clean_name(entry.linkname)))
+        def visit(entry: Entry) -> None:
+            name = contents.add(entry)
+            if name == MANIFEST and contents.has_document(entry):
+                manifests.append(b"".join(entry.payload))
+            elif name and entry.type == fields.LINK:
+                links.append((name, clean_name(entry.linkname)))
 
-    complete = False
-    try:
-        with closing(read_ahead(plain)) as blocks:
-            complete = scan_tar(blocks, tell, visit)
-    except StreamFailed as failed:
-        findings.report(failed.error, ARCHIVE, _FORMAT)
-    if complete:
-        contents.finish()
-        for name, target in links:
-            if not contents.files.get(target, False):
-                tell("aci/archive-link", name, f"the target {quoted_name(target)} is not a file of the image")
-    for data in manifests:
-        _check_manifest(data, findings)
+        complete = False
+        try:
+            with closing(read_ahead(plain)) as blocks:
+                complete = scan_tar(blocks, tell, visit)
+        except StreamFailed as failed:
+            findings.report(failed.error, ARCHIVE, _FORMAT)
+        if complete:
+            contents.finish()
+            for name, target in links:
+                if not contents.files.get(target, False):
+                    tell("aci/archive-link", name, f"the target {quoted_name(target)} is not a file of the image")
+        for data in manifests:
+            _check_manifest(data, findings)
 
 
 def _check_manifest(data: bytes, findings: Findings) -> None:

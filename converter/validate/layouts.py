@@ -205,7 +205,7 @@ class SavedCheck:
         for seen in self._walk.seen.values():
             described = lenient_member(seen.document, "config", dict)
             names = [lenient_member(row, "digest", str) for row in lenient_member(seen.document, "layers", list)]
-            if described.get("digest") == str(config) and names == [_claimed(layer) for layer in layers]:
+            if described.get("digest") == str(config) and names == [str(_claimed(layer)) for layer in layers]:
                 return True
         return False
 
@@ -213,8 +213,8 @@ class SavedCheck:
         """Check a name that is a digest; a false one breaks a rule of blobs below ``blobs``, of archives elsewhere."""
         actual = Digest.of(data)
         promised = _claimed(name)
-        if promised is not None and promised.startswith("sha256:"):
-            if promised != str(actual):
+        if promised is not None and promised.algorithm == "sha256":
+            if promised != actual:
                 fact = f"digest mismatch: expected {promised}, computed {actual}"
                 self._findings.add("image/blob-digest", claim, fact)
         elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
@@ -230,9 +230,8 @@ class SavedCheck:
                 raise NotFound(f'no file "{name[:200]}" in {self._medium.where}')
             if name not in self._layers:
                 promised = _claimed(name)
-                named = None
-                if promised is not None:
-                    named = DescriptorClaim(Descriptor(media_type="", digest=Digest.parse(promised), size=-1), claim)
+                described = None if promised is None else Descriptor(media_type="", digest=promised, size=-1)
+                named = None if described is None else DescriptorClaim(described, claim)
                 self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, named)
         return self._layers.get(name)
 
@@ -245,7 +244,7 @@ class SavedCheck:
                 continue
             with self._findings.at(claim):
                 size = self._medium.size(name)
-                if str(source.digest) != promised:
+                if source.digest != promised:
                     fact = f"digest is {source.digest}: the layer's name says {promised}"
                     self._findings.add("docker/archive-layer-source", claim, fact)
                 elif size is not None and source.size != size:
@@ -274,10 +273,9 @@ class SavedCheck:
             self._findings.add(rule, path, f'"{name}" is missing in {_NAMES}')
 
 
-def _claimed(name: str) -> str | None:
-    """The digest that a file's name states, as text; None if it states none."""
-    found = unless_invalid(claimed_digest, name)
-    return None if found is None else str(found)
+def _claimed(name: str) -> Digest | None:
+    """The digest that a file's name states; None if it states none."""
+    return unless_invalid(claimed_digest, name)
 
 
 def _is_named(row: SavedImage, number: int, name: str) -> bool:

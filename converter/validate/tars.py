@@ -72,7 +72,7 @@ def _records(entry: Entry, tell: ReportProblem) -> None:
             if key in seen and key not in pax.SPARSE_PAIR:
                 tell("tar/pax-repeated", entry.name, f"PAX record {quoted_name(key)} occurs twice")
             seen.add(key)
-            if key in _TEXTS and not _utf8(value) and b"hdrcharset" not in entry.pax:
+            if key in _TEXTS and value.decode(errors="ignore").encode() != value and b"hdrcharset" not in entry.pax:
                 tell(
                     "tar/pax-encoding", entry.name, f"PAX record {quoted_name(key)}: {quoted_name(value)} is not UTF-8"
                 )
@@ -84,14 +84,6 @@ def _records(entry: Entry, tell: ReportProblem) -> None:
             tell("image/limit", entry.name, str(error))
         except Invalid as error:
             tell("tar/sparse", entry.name, str(error))
-
-
-def _utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _ending(scanner: Scanner, tell: ReportProblem) -> None:
