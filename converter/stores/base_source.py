@@ -1,16 +1,20 @@
-"""Base classes of sources: of one image, of a list of names, and around another source."""
+"""What sources share: base classes, and how names are resolved within one archive, layout or directory."""
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
-from converter.errors import NotFound
+from converter.errors import NotFound, unless_invalid
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
+from converter.model.frozen import frozen
 from converter.model.image import Attachment, Loss
+from converter.model.reference import ImageName
 from converter.ports import Source
-from converter.stores.image_names import ImageNames, ListedImage
+from converter.stores.disk import printable_path
 
 
 class SingleSource(Source):
@@ -85,3 +89,132 @@ class WrappedSource(Source):
     def fetch(self, descriptor: Descriptor) -> Known:
         known = self._source.fetch(descriptor)
         return known if known.absent else Known(known.descriptor, lambda: self._blocks(known))
+
+
+POSITION = re.compile(r"@([0-9]{1,9})")
+"""What is meant instead of a name, counted from 0."""
+_SHOWN = 50
+
+
+@frozen(kw_only=False)
+class ListedImage:
+    """An image: the names it is listed under, their other spellings, and the tags that may stand for them."""
+
+    root: Descriptor
+    names: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+Found = dict[str, dict[Digest, Descriptor]]
+"""The distinct roots that a name may mean, each as the first offer has it."""
+
+
+class ImageNames:
+    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people; ``fetch``
+    finds what is there by digest without being listed, such as an image of an index.
+
+    There may be thousands, and each may be asked for, so they are looked up.
+    """
+
+    def __init__(
+        self,
+        *,
+        where: str,
+        offers: Iterable[ListedImage],
+        positions: Iterable[Descriptor],
+        fetch: Callable[[Descriptor], Known] | None = None,
+    ) -> None:
+        self.where = where
+        self._fetch = fetch
+        self.offers = tuple(offers)
+        self.positions = tuple(positions)
+
+    def names(self) -> tuple[str, ...]:
+        """A name for each image; ``@N`` for one without a name of its own."""
+        positions: dict[Digest, str] = {}
+        for index, root in enumerate(self.positions):
+            positions.setdefault(root.digest, f"@{index}")
+        found: list[str] = []
+        for offer in self.offers:
+            # A listed name is matched by the first rule, so it is usable only if a single image is listed under it.
+            own = [name for name in offer.names if name and len(self._exact[name]) == 1]
+            found += own or [positions[root.digest] for root in (offer.root,) if root.digest in positions]
+        return tuple(dict.fromkeys(found))
+
+    def resolve(self, name: str) -> Descriptor:
+        """The image that ``name`` means: exactly, else as a reference in another spelling, else by its tag.
+
+        ``@N`` counts from 0, and ``@ALGORITHM:HEX`` is a digest. An empty name means the only image. Raises NotFound,
+        listing the images there are.
+        """
+        if position := POSITION.fullmatch(name):
+            if int(position[1]) >= len(self.positions):
+                raise NotFound(f"no image {name} in {self.where}: it holds {len(self.positions)}, from @0 on")
+            return self.positions[int(position[1])]
+        if name.startswith("@"):
+            return self._by_digest(Digest.parse(name[1:]))
+        matching = self._matching(name)
+        if len(matching) == 1:
+            return next(iter(matching.values()))
+        if not self.offers:
+            raise NotFound(f"{self.where} holds no image")
+        if not matching:
+            raise NotFound(f'no image named "{name}" in {self.where} (available: {self._listing()})')
+        named = f'{len(matching)} images named "{name}"' if name else f"{len(matching)} images"
+        raise NotFound(f"{self.where} holds {named}: choose one of {self._listing()}")
+
+    def names_of(self, root: Descriptor) -> tuple[str, ...]:
+        """Every name that an image is listed under."""
+        return self._names.get(root.digest, ())
+
+    def _by_digest(self, digest: Digest) -> Descriptor:
+        for root in (*self.positions, *(offer.root for offer in self.offers)):
+            if root.digest == digest:
+                return root
+        if self._fetch is None:
+            raise NotFound(f"manifest unknown: {digest} in {self.where} (available: {self._listing()})")
+        return self._fetch(Descriptor(media_type="", digest=digest, size=-1)).descriptor
+
+    def _matching(self, name: str) -> dict[Digest, Descriptor]:
+        """The distinct roots that match by the first rule with any match."""
+        if not name:
+            return {offer.root.digest: offer.root for offer in reversed(self.offers)}
+        return self._exact.get(name) or self._full.get(full_reference(name)) or self._tagged.get(name) or {}
+
+    @cached_property
+    def _exact(self) -> Found:
+        return self._found(lambda offer: (*offer.names, *offer.aliases))
+
+    @cached_property
+    def _full(self) -> Found:
+        return self._found(lambda offer: map(full_reference, (*offer.names, *offer.aliases)))
+
+    @cached_property
+    def _tagged(self) -> Found:
+        return self._found(lambda offer: offer.tags)
+
+    def _found(self, names: Callable[[ListedImage], Iterable[str]]) -> Found:
+        found: Found = {}
+        for offer in self.offers:
+            for name in filter(None, names(offer)):
+                found.setdefault(name, {}).setdefault(offer.root.digest, offer.root)
+        return found
+
+    @cached_property
+    def _names(self) -> dict[Digest, tuple[str, ...]]:
+        names: dict[Digest, list[str]] = {}
+        for offer in self.offers:
+            names.setdefault(offer.root.digest, []).extend(offer.names)
+        return {digest: tuple(each) for digest, each in names.items()}
+
+    def _listing(self) -> str:
+        names = [printable_path(name) for name in self.names()]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return ", ".join(names[:_SHOWN]) + more
+
+
+def full_reference(name: str) -> str:
+    """The name as a full reference with its tag; empty if it is not a reference."""
+    parsed = unless_invalid(ImageName.parse, name)
+    return str(parsed.tagged()) if parsed else ""

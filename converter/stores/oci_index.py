@@ -16,7 +16,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json, go_key, lenient_member, member_or_empty
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
-from converter.stores.image_names import ListedImage, full_reference
+from converter.stores.base_source import ListedImage, full_reference
 from converter.stores.media import Medium
 
 INDEX, LAYOUT = "index.json", "oci-layout"
@@ -236,8 +236,10 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
             # which without its tag would refer to nothing, and look like an image.
             if attached[3]:
                 rows.remove(number)
-        else:
-            _without_keys(value, shared)
+        elif shared:
+            value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in shared}
+            if not value["annotations"]:
+                del value["annotations"]
     if same and not names:
         return
     home = next((number for number, value in same if _shared_names(value, names)), None)
@@ -261,14 +263,6 @@ def _shared_names(value: dict[str, Any], names: dict[str, str]) -> set[str]:
     if full and full == other:
         return set(own)
     return {REF_NAME} if short and short == names.get(REF_NAME) and not (full and other) else set()
-
-
-def _without_keys(value: dict[str, Any], keys: set[str]) -> None:
-    if not keys:
-        return
-    value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in keys}
-    if not value["annotations"]:
-        del value["annotations"]
 
 
 def _tag_of(name: str) -> str:

@@ -21,8 +21,8 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.ports import Source
 from converter.stores import oci_index
+from converter.stores.base_source import ImageNames
 from converter.stores.disk import on_error
-from converter.stores.image_names import ImageNames
 from converter.stores.media import DirectoryMedium, Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
@@ -179,29 +179,26 @@ class LayoutReferrers:
     def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
         self._entries = entries
         self._read = read
-        self._found: tuple[Sequence[Descriptor], dict[Digest, Digest]] | None = None
+        self._found: tuple[dict[Digest, Digest], dict[Digest, list[Attachment]]] | None = None
         self._lock = threading.Lock()
 
     @property
     def subjects(self) -> dict[Digest, Digest]:
         """The entries whose documents have a subject, with that subject."""
-        return self._resolved()[1]
+        return self._resolved()[0]
 
     def to(self, subject: Digest) -> Sequence[Attachment]:
         """The entries with that subject, by their documents or by cosign's tags."""
-        return self._by_subject.get(subject, ())
+        return self._resolved()[1].get(subject, ())
 
-    @cached_property
-    def _by_subject(self) -> dict[Digest, list[Attachment]]:
-        return attachments_by_subject(*self._resolved())
-
-    def _resolved(self) -> tuple[Sequence[Descriptor], dict[Digest, Digest]]:
-        """The entries with those that an index of referrers lists, and the subjects that their documents have."""
+    def _resolved(self) -> tuple[dict[Digest, Digest], dict[Digest, list[Attachment]]]:
+        """The subjects of entries, also of those that an index of referrers lists, and what refers to each."""
         # From Python 3.12 on, a cached_property lets every thread compute it.
         with self._lock:
             if self._found is None:
                 entries = tuple(expand_fallback(self._entries, self._read))
-                self._found = entries, dict(subjects_of(entries, self._read))
+                subjects = dict(subjects_of(entries, self._read))
+                self._found = subjects, attachments_by_subject(entries, subjects)
             return self._found
 
 

@@ -16,7 +16,7 @@ from converter.stores import aci_file, oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage, is_image
 from converter.stores.disk import disk_errors, on_error, printable_path, walk_directory
-from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
+from converter.stores.docker_archive import DockerArchive, tables
 from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout
@@ -115,7 +115,7 @@ def _open_path(text: str) -> int:
 def _layout_or_saved(medium: Medium, options: StoreOptions) -> Source:
     is_directory = isinstance(medium, DirectoryMedium)
     with on_error(medium.close):
-        if medium.size(manifest_json.NAME) is not None or repositories.has_repositories(medium):
+        if medium.size(tables.MANIFEST) is not None or tables.has_repositories(medium):
             medium.where = f"docker-archive:{medium.where}"  # as a name of an image can be added to it
             return DockerArchive(medium, options.problems)
         if any(medium.size(name) is not None for name in (oci_index.LAYOUT, oci_index.INDEX)):

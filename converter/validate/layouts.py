@@ -14,10 +14,9 @@ from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.document import lenient_member, read_json
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
-from converter.stores.docker_archive import DockerArchive, manifest_json, repositories
-from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
-from converter.stores.docker_archive.repositories import Chains
-from converter.stores.image_names import POSITION, full_reference
+from converter.stores.base_source import POSITION, full_reference
+from converter.stores.docker_archive import DockerArchive, tables
+from converter.stores.docker_archive.tables import Chains, SavedImage, claimed_digest
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import digest_and_size
@@ -120,7 +119,7 @@ def _digest_of_name(name: str) -> Digest | None:
     return unless_invalid(Digest.parse, f"{algorithm}:{encoded}")
 
 
-_MANIFEST, _NAMES = manifest_json.NAME, repositories.NAME
+_MANIFEST, _NAMES = tables.MANIFEST, tables.REPOSITORIES
 _CONFIG = re.compile(r"(?:.*/)?([0-9a-f]{64})(?:\.json)?")
 _MISSING = "docker/archive-file"
 
@@ -261,7 +260,7 @@ class SavedCheck:
                     path = path_of_member(_MANIFEST, f"/{number}/RepoTags/{place}")
                     self._findings.add("docker/archive-tag-repeated", path, fact)
         rule = "docker/archive-repositories"
-        names = repositories.read_names(self._medium, self._findings, rule)
+        names = tables.read_names(self._medium, self._findings, rule)
         if names is None:
             return
         listed = {full_reference(name) for name, _ in names}

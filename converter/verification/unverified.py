@@ -17,7 +17,7 @@ from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.ports import Source
 from converter.stores import signature_files
-from converter.stores.image_names import full_reference
+from converter.stores.base_source import full_reference
 from converter.trust import stored_signatures
 from converter.trust.identity import may_be_full, name_of
 from converter.trust.signature import Signature

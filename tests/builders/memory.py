@@ -10,7 +10,7 @@ from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.ports import Sink, Source
-from converter.stores.image_names import ImageNames, ListedImage
+from converter.stores.base_source import ImageNames, ListedImage
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.platform import Platform
-from converter.stores.docker_archive import repositories
+from converter.stores.docker_archive import tables
 from converter.stores.media import DirectoryMedium
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
 from tests.builders.memory import MemoryStore
@@ -188,7 +188,7 @@ def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path) -
         (tmp_path / layer).mkdir()
         (tmp_path / layer / "json").write_text(json.dumps({"id": layer, "parent": below}))
     medium = Counted(tmp_path)
-    assert len(repositories.Chains(medium).images()) == 300
+    assert len(tables.Chains(medium).images()) == 300
     assert medium.read == 1 + 300
 
 

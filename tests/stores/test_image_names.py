@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
-from converter.stores.image_names import ImageNames, ListedImage
+from converter.stores.base_source import ImageNames, ListedImage
 
 
 class Listed(tuple[str, ...]):

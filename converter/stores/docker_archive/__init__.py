@@ -23,13 +23,11 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.ports import Fetch, Source
 from converter.stores import oci_index
+from converter.stores.base_source import ImageNames, ListedImage, full_reference
 from converter.stores.disk import on_error
-from converter.stores.docker_archive import manifest_json, repositories
-from converter.stores.docker_archive.archive_blobs import ArchiveBlobs
-from converter.stores.docker_archive.manifest_json import SavedImage, claimed_digest
-from converter.stores.docker_archive.repositories import Chains
+from converter.stores.docker_archive import tables
 from converter.stores.docker_archive.sink import DockerArchiveSink
-from converter.stores.image_names import ImageNames, ListedImage, full_reference
+from converter.stores.docker_archive.tables import ArchiveBlobs, Chains, SavedImage, claimed_digest
 from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
@@ -82,8 +80,8 @@ class DockerArchive(Source):
         self.chains: tuple[tuple[str, tuple[str, ...]], ...] = ()
         """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
         with on_error(medium.close):
-            if (data := self._document(manifest_json.NAME)) is not None:
-                self.rows = manifest_json.read_rows(data, problems)
+            if (data := self._document(tables.MANIFEST)) is not None:
+                self.rows = tables.read_rows(data, problems)
             self.layout = self._as_layout()
             if self.rows is None and not (self.layout and self.layout.entries):
                 self.chains = Chains(medium, problems).images()
@@ -168,10 +166,10 @@ class DockerArchive(Source):
 
     def _stand_in(self, row: SavedImage, index: Listed) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
-        config = manifest_json.config_of(self._blobs, row)
+        config = tables.config_of(self._blobs, row)
         manifest = index.manifest_of(config.digest, row)
         if manifest is None:
-            self._stand_ins[config.digest] = cache(partial(manifest_json.assemble_manifest, self._blobs, row))
+            self._stand_ins[config.digest] = cache(partial(tables.assemble_manifest, self._blobs, row))
         return manifest or config
 
     def _chained(self) -> tuple[list[ListedImage], Iterable[Descriptor]]:
@@ -179,7 +177,7 @@ class DockerArchive(Source):
         offers = []
         for top, names in self.chains:
             stand_in = Descriptor.of(top.encode(), types.DOCKER_SCHEMA1)
-            self._stand_ins[stand_in.digest] = cache(partial(repositories.assemble_manifest, self._blobs, top, names))
+            self._stand_ins[stand_in.digest] = cache(partial(tables.assemble_chain, self._blobs, top, names))
             offers.append(ListedImage(root=stand_in, names=names))
         return offers, [offer.root for offer in offers]
 

@@ -20,7 +20,7 @@ from converter.model.limits import current_limits
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
 from converter.stores import oci_index
-from converter.stores.docker_archive import manifest_json, repositories
+from converter.stores.docker_archive import tables
 from converter.stores.media import MediumTarget, TargetSink, blob_name
 from converter.stores.oci_layout import Additions
 from converter.streams.blocks import peek, read_whole
@@ -96,7 +96,8 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
             for digest, row in below.items():
                 rows.setdefault(digest, row)
             if name and below:
-                rows[_most_portable(below)].tags.append(_loadable_name(name))
+                reference = ImageName.parse(name)
+                rows[_most_portable(below)].tags.append(f"{reference.familiar}:{reference.tag}")
         table = [self._row(row) for row in rows.values()]
         tops: dict[str, dict[str, str]] = {}
         for row in rows.values():
@@ -106,8 +107,8 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
                     top = Descriptor.from_json(row.manifest["layers"][-1]).digest
                     tops.setdefault(repository, {})[version] = top.encoded
         return {
-            manifest_json.NAME: dump_json(table),
-            repositories.NAME: dump_json(tops),
+            tables.MANIFEST: dump_json(table),
+            tables.REPOSITORIES: dump_json(tops),
             oci_index.LAYOUT: oci_index.LAYOUT_CONTENT,
             oci_index.INDEX: oci_index.render_index(None, self._added.entries),
         }
@@ -156,11 +157,6 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
             raise Invalid(f"the config {config} of a manifest is missing")
         rootfs = lenient_member(load_object(data), "rootfs", dict)
         return [str(one) for one in lenient_member(rootfs, "diff_ids", list)]
-
-
-def _loadable_name(name: str) -> str:
-    reference = ImageName.parse(name)
-    return f"{reference.familiar}:{reference.tag}"
 
 
 def _most_portable(rows: dict[Digest, ManifestRow]) -> Digest:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
-from converter.errors import Usage
-from converter.model.reference import ImageName, Location
+from converter.errors import ConverterError, Invalid, NotFound, Usage
+from converter.model.content import Known, blocks_of, foreign_layer
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.image import Attachment
+from converter.model.reference import ImageName, Location, is_of_attachment
 from converter.ports import Sink, Source
 from converter.stores.base_source import NameListing
 from converter.stores.options import StoreOptions
-from converter.stores.registry.client import Client
-from converter.stores.registry.lists import list_repositories
+from converter.stores.registry import lists
+from converter.stores.registry.client import Client, Missing
+from converter.stores.registry.download import blob_size, download_blob, has_blob
+from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests, reference_in
 from converter.stores.registry.sink import RegistrySink
-from converter.stores.registry.source import RegistrySource
+from converter.stores.registry.urls import origin_of, refuse_link_local
+from converter.streams.blocks import Block
 
-__all__ = ["open_sink", "open_source"]
+_HOST_ALONE = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?")
+"""What is a host of a registry, though in form an image of Docker Hub with its tag."""
+_SHOWN = 20
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:
@@ -33,7 +43,7 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
 
     def listed() -> tuple[str, ...]:
         with Client.of(replace(below, repository=""), options) as client:
-            found = [name for name in list_repositories(client) if name.startswith(prefix)]
+            found = [name for name in lists.list_repositories(client) if name.startswith(prefix)]
         return tuple(f"{below.host}/{name}" for name in found)
 
     return NameListing(f"docker://{location.path}", f"docker://{location.path}NAME", listed)
@@ -44,11 +54,110 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
     return RegistrySink(_image_name(location), options)
 
 
-_HOST_ALONE = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?")
-"""What is a host of a registry, though in form an image of Docker Hub with its tag."""
-
-
 def _image_name(location: Location) -> ImageName:
     if _HOST_ALONE.fullmatch(location.path):
         raise Usage(f"{location} names no repository: {location}/REPO[:TAG], or {location}/ for all there are")
     return ImageName.parse(location.path)
+
+
+class RegistrySource(Source):
+    """Reads one repository. Documents are fetched when requested, blobs when opened.
+
+    A missing blob is therefore reported only when it is read.
+    """
+
+    local = False
+
+    def __init__(self, name: ImageName, options: StoreOptions) -> None:
+        self._name = name.tagged()
+        self._hints = options.hints
+        self._client = Client.of(name, options)
+        self._manifests = Manifests(self._client)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def names(self) -> tuple[str, ...]:
+        """Every tag of the repository. Later reads in the same run assume that there are no others."""
+        found = tuple(lists.list_tags(self._client))
+        self._client.hosts.repository(self._name.host, self._name.repository).list(found)
+        return found
+
+    def resolve(self, name: str) -> Descriptor:
+        """The image with a tag or digest; an empty name means that of the reference, ``latest`` by default.
+
+        A schema 1 manifest has the digest of its bytes here, not that of its payload.
+        """
+        reference = reference_in(name) if name else self._name
+        tag = reference.digest or reference.tag or "latest"
+        try:
+            return self._manifests.get(tag)[0]
+        except Missing as error:
+            if isinstance(tag, Digest):
+                raise NotFound("manifest unknown: the registry has none with this digest") from error
+            there = f" ({self._tags_hint()})" if self._hints else ""
+            raise NotFound(f'no tag "{tag}" in {self._name.name}{there}') from error
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        """Documents come from the manifests endpoint, other blobs from the blobs endpoint; foreign layers as
+        ``download_foreign`` says.
+        """
+        if descriptor.data is not None and descriptor.size == len(descriptor.data):
+            return Known(descriptor, blocks_of(descriptor.data))
+        document = self._manifests.known(descriptor.digest)
+        if document is None and descriptor.media_type in MANIFEST_TYPES:
+            document = self._manifests.get(descriptor.digest)
+        if document is not None:
+            return Known(descriptor.sized(len(document[1])), blocks_of(document[1]))
+        if descriptor.urls and not has_blob(self._client, descriptor):
+            if not self._client.options.download_foreign:
+                return foreign_layer(descriptor, self._name.name)
+            return Known(descriptor, lambda: self._foreign(descriptor))
+        if descriptor.size < 0:
+            descriptor = descriptor.sized(self._blob_size(descriptor))
+        url = self._client.url(f"blobs/{descriptor.digest}")
+        return Known(descriptor, lambda: download_blob(self._client, url, descriptor.size))
+
+    def attachments(self, subject: Digest) -> Iterable[Attachment]:
+        """Referrers, by the API or the fallback tag, and what cosign tagged."""
+        return lists.attachments(self._client, self._manifests, subject)
+
+    def _blob_size(self, descriptor: Descriptor) -> int:
+        size = blob_size(self._client, descriptor.digest)
+        if size is None:
+            raise NotFound(f"blob unknown: {descriptor.digest} in {self._name.name}")
+        if size < 0:
+            raise Invalid(f"the registry does not say how large {descriptor.digest} is (no Content-Length)")
+        return size
+
+    def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
+        """A layer from the first URL that has it. The URLs come from a document, so each is checked first."""
+        last: ConverterError | None = None
+        for url in descriptor.urls:
+            origin_of(url)
+            refuse_link_local(url)
+            started = False
+            try:
+                for block in download_blob(self._client, url, descriptor.size):
+                    started = True
+                    yield block
+            except ConverterError as error:
+                if started:
+                    raise
+                last = error
+            else:
+                return
+        assert last is not None
+        raise last
+
+    def _tags_hint(self) -> str:
+        try:
+            named = (tag for tag in lists.list_tags(self._client) if not is_of_attachment(tag))
+            found = list(islice(named, _SHOWN + 1))
+        except NotFound:
+            return "no such repository"
+        except ConverterError:
+            return "its tags cannot be listed"
+        more = ", …" if len(found) > _SHOWN else ""
+        return f"available: {', '.join(found[:_SHOWN])}{more}" if found else "it has no tags"

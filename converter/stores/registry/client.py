@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.client import responses
 from typing import TYPE_CHECKING
 
@@ -64,10 +65,7 @@ class Client(ClosedOnExit):
     @classmethod
     def of(cls, name: ImageName, options: StoreOptions, *, push: bool = False) -> Client:
         """The run's shared client for the repository; a new one if there is no run."""
-
-        def made() -> Client:
-            return cls(name.host, name.repository, options, push=push)
-
+        made = partial(cls, name.host, name.repository, options, push=push)
         if options.hosts is None:
             return made()
         return options.hosts.shared((cls, name.host, name.repository, options.for_hosts(), push), made)
@@ -111,10 +109,8 @@ class Client(ClosedOnExit):
     def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
         with self.open(request) as response:
-            found = self._body(response, request.url)
-            return Response(
-                status=response.status, headers=response.headers, body=found, url=response.url or request.url
-            )
+            body, url = self._body(response, request.url), response.url or request.url
+            return Response(status=response.status, headers=response.headers, body=body, url=url)
 
     @contextmanager
     def open(self, request: Request) -> Iterator[BaseHTTPResponse]:
@@ -159,19 +155,16 @@ class Client(ClosedOnExit):
         url = f"{self._base()}/v2/"
         with self._lock:
             if self._at_root is None:
-                self._at_root = self._challenges_at(url)
+                with self._wire.exchange(Request("GET", url)) as answer:
+                    self._body(answer, url)
+                # The scope it names is not ours: GitHub's is that of "user/image".
+                self._at_root = tuple(
+                    Challenge(one.scheme, {key: value for key, value in one.parameters.items() if key != "scope"})
+                    for one in _challenges_of(answer)
+                )
         if response.status != 401 and not (self._at_root and self._credentials()):
             return ()
         return self._at_root
-
-    def _challenges_at(self, url: str) -> tuple[Challenge, ...]:
-        with self._wire.exchange(Request("GET", url)) as response:
-            self._body(response, url)
-        # The scope it names is not ours: GitHub's is that of "user/image".
-        return tuple(
-            Challenge(one.scheme, {key: value for key, value in one.parameters.items() if key != "scope"})
-            for one in _challenges_of(response)
-        )
 
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
         from urllib3.exceptions import HTTPError

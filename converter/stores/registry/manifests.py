@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.document import load_object, signed_payload
+from converter.model.reference import ImageName
 from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.wire import Request
 
@@ -51,10 +52,13 @@ class Manifests:
         answer = self._client.call(Request("GET", url, _ACCEPT))
         self._require_json(answer)
         media_type = media_type_of(answer)
-        digest = reference if isinstance(reference, Digest) else Digest.of(answer.body)
-        _check_answer(answer, reference, media_type)
-        if media_type in SCHEMA1:
-            digest = Digest.of(answer.body)
+        digest = Digest.of(answer.body)
+        if isinstance(reference, Digest):
+            found = _computed_digest(answer.body, media_type, reference.algorithm)
+            if found != reference:
+                raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
+            digest = digest if media_type in SCHEMA1 else reference
+        _check_stated(answer, answer.body, media_type)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
         self._known[digest] = (descriptor, answer.body)
         return descriptor, answer.body
@@ -89,20 +93,24 @@ class Manifests:
         return answer
 
 
+def reference_in(name: str) -> ImageName:
+    """A tag, a digest or a whole reference as an ImageName; tag and digest get a placeholder repository. Raises
+    Invalid.
+    """
+    start = name.removeprefix("@").partition(":")[0]
+    if start in HEX_LENGTHS:
+        return ImageName.parse(f"repository@{name.removeprefix('@')}")
+    if "/" in name or ":" in name:
+        return ImageName.parse(name)
+    return ImageName.parse(f"repository:{name}")
+
+
 def media_type_of(answer: Response) -> str:
     """The document's media type according to the registry, else according to its content."""
     stated = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     if stated in MANIFEST_TYPES:
         return stated
     return types.identify(load_object(answer.body))
-
-
-def _check_answer(answer: Response, reference: str | Digest, media_type: str) -> None:
-    if isinstance(reference, Digest):
-        found = _computed_digest(answer.body, media_type, reference.algorithm)
-        if found != reference:
-            raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
-    _check_stated(answer, answer.body, media_type)
 
 
 def _check_stated(answer: Response, data: bytes, media_type: str) -> None:

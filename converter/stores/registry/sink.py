@@ -26,8 +26,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.download import has_blob
 from converter.stores.registry.lists import add_to_fallback, fallback_tag, referrer, subject_of
-from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests
-from converter.stores.registry.source import reference_in
+from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests, reference_in
 from converter.stores.registry.upload import Session, cancel_upload, session_of, upload_blob
 from converter.stores.registry.wire import Request
 from converter.streams.blocks import read_whole

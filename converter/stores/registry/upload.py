@@ -199,7 +199,9 @@ class _Job:
         try:
             if expected is not None and self._chunk is None and session.offset == 0:
                 return self._put(session, expected.digest, self._replay.blocks(), expected.size)
-            return self._in_parts(session)
+            while not self._replay.at_end(session.offset):
+                session = self._session = self._patch(session)
+            return self._put(session, expected.digest if expected is not None else self._meter.digest(), (), 0)
         except Rejected as error:
             smaller = self._smaller(error.status)
             if smaller is None:
@@ -216,12 +218,6 @@ class _Job:
         # A part size chosen by the caller stays.
         own = self._client.options.chunk is None
         return SMALL_PARTS[1] if own and status == _TOO_LARGE and self._chunk > SMALL_PARTS[1] else None
-
-    def _in_parts(self, session: Session) -> Digest:
-        while not self._replay.at_end(session.offset):
-            session = self._session = self._patch(session)
-        digest = self._expected.digest if self._expected is not None else self._meter.digest()
-        return self._put(session, digest, (), 0)
 
     def _patch(self, session: Session) -> Session:
         headers = dict(_OCTETS)

@@ -160,8 +160,8 @@ class Wire(ClosedOnExit):
             disable_warnings(InsecureRequestWarning)
         most = max(self._options.jobs + 4, 2 * self._hosts.most)
         proxies = proxies_of(self._options.environment)
-        proxy = proxies.get(scheme)
-        if proxy and not bypasses_proxy(host, proxies.get("no", "")):
+        proxy = proxies[scheme]
+        if proxy and not bypasses_proxy(host, proxies["no"]):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
@@ -178,13 +178,9 @@ class Wire(ClosedOnExit):
 
 
 def proxies_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``, in either case, as ``http``, ``https`` and ``no``."""
-    found = {}
-    for scheme in ("http", "https", "no"):
-        value = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme}_proxy".upper())
-        if value:
-            found[scheme] = value
-    return found
+    """``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``, in either case, as ``http``, ``https``, ``no``; empty if unset."""
+    names = ("http", "https", "no")
+    return {name: environment.get(f"{name}_proxy") or environment.get(f"{name}_proxy".upper(), "") for name in names}
 
 
 def _may_follow(request: Request, status: int) -> bool:

@@ -97,8 +97,10 @@ class StagedDirectory(Staging):
         with disk_errors(self.path, "write"):
             if self.path.exists() and not self.path.is_dir():
                 raise Invalid(f"{self.shown} is not a directory: expected a new name or an empty directory")
-            if self.path.is_dir():
-                self._require_empty()
+            with disk_errors(self.path, "read"):
+                there = names_in(self.path) if self.path.exists() else []
+            if not all(name == LOST_AND_FOUND or NAME.fullmatch(name) for name in there):
+                raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")
             staging = self.stage()
         with on_error(self.abort), disk_errors(self.path, "write"):
             # Nor may its files inherit the group of the directory around it.
@@ -156,12 +158,6 @@ class StagedDirectory(Staging):
             with suppress(OSError):
                 _open_up(self.staged)
         super().abort()
-
-    def _require_empty(self) -> None:
-        with disk_errors(self.path, "read"):
-            there = [name for name in names_in(self.path) if name != LOST_AND_FOUND and not NAME.fullmatch(name)]
-        if there:
-            raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")
 
 
 def _open_up(path: Path) -> None:

@@ -1,0 +1,307 @@
+"""The tables that list the images of an archive: ``manifest.json``, and before Docker 1.10 ``repositories``.
+
+In ``manifest.json``, a config, tags and layers by file name are one image each (moby, image/tarexport). Before, there
+was one directory per layer, each naming its parent's ID (moby, image/spec/v1.md); such an image becomes an unsigned
+schema 1 manifest, the format that holds what its files say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.errors import DigestMismatch, Invalid, NotFound, within
+from converter.model import media_types as types
+from converter.model.content import Blocks, Known, Open, blocks_of
+from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import (
+    as_known,
+    dump_json,
+    expect_type,
+    load_object,
+    member_or_empty,
+    required_member,
+    text_list,
+)
+from converter.model.frozen import frozen
+from converter.model.limits import current_limits
+from converter.model.media_types import CODECS
+from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
+from converter.stores.disk import printable_path
+from converter.stores.media import DirectoryMedium, Medium
+from converter.streams.blocks import digest_and_size
+from converter.streams.decompress import HEAD, decompress, detect_codec
+
+MANIFEST, REPOSITORIES = "manifest.json", "repositories"
+_JSON = re.compile(r"[0-9a-f]{64}/json")
+_ID = re.compile(r"[0-9a-f]{64}")
+_RULE = "docker/archive-chain"
+_BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
+_MEMBERS = ("Config", "RepoTags", "Layers", "LayerSources")
+"""The members, which the Engine matches case-insensitively: containerify writes ``config``."""
+
+_FOREIGN_TYPES = {
+    types.OCI_NONDISTRIBUTABLE: types.DOCKER_FOREIGN,
+    types.OCI_NONDISTRIBUTABLE_GZIP: types.DOCKER_FOREIGN_GZIP,
+}
+
+
+@frozen
+class SavedImage:
+    """One row: names of files in the archive, base layer first; ``sources`` maps diff_ids to descriptors."""
+
+    config: str
+    tags: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    sources: Mapping[str, Descriptor] = field(default_factory=dict)
+
+
+def read_rows(data: bytes, problems: Problems = RAISE_FIRST) -> tuple[SavedImage, ...]:
+    """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
+    with problems.at(MANIFEST):
+        rows = expect_type(problems.load(data, "docker-archive-manifest", MANIFEST), list)
+        return tuple(_parse_row(row, f"{MANIFEST}#/{number}", problems) for number, row in enumerate(rows))
+    return ()
+
+
+PACKED = {name: codec.docker[0] for name, codec in CODECS.items() if codec.docker and name != "none"}
+"""The media types of compressed layers, by codec."""
+
+RENAMED = [name for name, codec in CODECS.items() if not codec.docker]
+"""Codecs that the Engine loads but no manifest can name: such layers are offered uncompressed."""
+
+
+@dataclass(slots=True)
+class ArchiveBlobs:
+    """The blobs found so far; they are verified only when read."""
+
+    medium: Medium
+    _found: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
+    _types: dict[Digest, str] = field(default_factory=dict)
+
+    def known(self, descriptor: Descriptor) -> Known | None:
+        """The blob with that digest, if it was added; a layer gets the media type that its bytes have."""
+        found = self._found.get(descriptor.digest)
+        if found is None:
+            return None
+        media_type = self._types.get(descriptor.digest, descriptor.media_type)
+        return Known(descriptor.retyped(media_type).sized(found[0]), found[1])
+
+    def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
+        """Add bytes in memory, under their digest by that algorithm."""
+        descriptor = Descriptor.of(data, media_type, algorithm)
+        self._found[descriptor.digest] = len(data), blocks_of(data)
+        return descriptor
+
+    def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:
+        """Add a layer: a compressed one under ``digest``, a plain one under ``diff_id``, as its bytes show.
+
+        If that digest is not given, the layer is read to compute it. Raises NotFound.
+        """
+        size = self.medium.size(name) or 0
+        codec = detect_codec(b"".join(self.medium.open(name, 0, min(HEAD, size)))) or ""
+        renamed = codec in RENAMED
+
+        def read() -> Blocks:
+            blocks = self.medium.open(name)
+            return decompress(blocks, codec) if renamed else blocks
+
+        claimed = digest if codec in PACKED else diff_id
+        if renamed or claimed is None:  # a manifest must state the size
+            meter = digest_and_size(read())
+            claimed, size = claimed or meter.digest(), meter.size
+        self._found[claimed] = size, read
+        self._types[claimed] = PACKED.get(codec, types.DOCKER_LAYER)
+        return Descriptor(media_type=self._types[claimed], digest=claimed, size=size)
+
+
+def config_of(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
+    """The config of an image, by the digest of its content: only below ``blobs/`` is its file name a digest."""
+    with within(printable_path(saved.config)):
+        claimed = claimed_digest(saved.config)
+        algorithm = claimed.algorithm if claimed is not None else "sha256"
+        descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG, algorithm)
+        if claimed is not None and claimed != descriptor.digest:
+            raise DigestMismatch(f"digest mismatch: expected {claimed}, computed {descriptor.digest}")
+    return descriptor
+
+
+def assemble_manifest(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
+    """A schema 2 manifest for an image that has none; afterwards ``blobs`` has all that it names.
+
+    A plain layer is identified by its diff_id, which is verified on reading; a compressed one is read and hashed,
+    unless its name claims a digest. Raises Invalid if the numbers of layers and diff_ids differ.
+    """
+    config = config_of(blobs, saved)
+    with within(printable_path(saved.config)):
+        diff_ids = _diff_ids(blobs.medium.read_document(saved.config))
+        if len(saved.layers) != len(diff_ids):
+            raise Invalid(f"{len(saved.layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")
+    layers = []
+    for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True)):
+        with within(f"Layers[{number}]"):
+            layers.append(_add_layer(blobs, name, diff_id, saved.sources.get(str(diff_id))))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": types.DOCKER_MANIFEST,
+        "config": config.to_json(),
+        "layers": [layer.to_json() for layer in layers],
+    }
+    return blobs.add_document(dump_json(manifest), types.DOCKER_MANIFEST)
+
+
+def claimed_digest(name: str) -> Digest | None:
+    """The digest that a file name below ``blobs/`` states, None elsewhere; raises Invalid for a malformed one."""
+    match = _BLOB.fullmatch(name.removeprefix("./"))
+    return Digest.parse(f"{match[1]}:{match[2]}") if match else None
+
+
+def _add_layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descriptor | None) -> Descriptor:
+    if blobs.medium.size(name) is None:
+        if source is None or not source.urls:
+            raise NotFound(f'no layer "{name}" in {blobs.medium.where}')
+        media_type = _FOREIGN_TYPES.get(source.media_type, source.media_type)
+        return Descriptor(media_type=media_type, digest=source.digest, size=source.size, urls=source.urls)
+    return blobs.add_layer(name, claimed_digest(name), diff_id)
+
+
+def _diff_ids(data: bytes) -> list[Digest]:
+    # An image from scratch may have none; the Engine then writes null.
+    with within("rootfs"):
+        return [Digest.parse(one) for one in text_list(required_member(load_object(data), "rootfs", dict), "diff_ids")]
+
+
+def _parse_row(value: Any, place: str, problems: Problems) -> SavedImage:
+    row: dict[str, Any] = {}
+    config, layers, tags = "", tuple[str, ...](), tuple[str, ...]()
+    sources: dict[str, Descriptor] = {}
+    with problems.at(place):
+        row = as_known(expect_type(value, dict), _MEMBERS)
+        config = required_member(row, "Config", str)
+        if not config:
+            raise Invalid("expected the name of a file, found an empty string", "Config")
+    with problems.at(place):
+        layers = text_list(row, "Layers")
+        current_limits().require("layers", len(layers), "layers")
+    with problems.at(place):
+        tags = text_list(row, "RepoTags")
+    with problems.at(place), within("LayerSources"):
+        listed = member_or_empty(row, "LayerSources", dict)
+        sources = {diff_id: Descriptor.from_json(source) for diff_id, source in listed.items()}
+    return SavedImage(config=config, tags=tags, layers=layers, sources=sources)
+
+
+class Chains:
+    """The layers of an archive, each of which names its parent. What is wrong is reported once, and ends a chain."""
+
+    def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
+        self._medium = medium
+        self._problems = problems
+        self._parents: dict[str, str | None] = {}
+
+    def images(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The images by the ID of their newest layer, with their names; unnamed ones come last."""
+        named: dict[str, list[str]] = {}
+        for name, top in read_names(self._medium, self._problems) or ():
+            named.setdefault(top, []).append(name)
+        found = list(_layers(self._medium))
+        parents = {self._parent(layer) for layer in found}
+        for top in found:
+            if top not in parents and top not in named:
+                named[top] = []
+        known: set[str] = set()
+        for top in named:
+            for layer in self.of(top):
+                if layer in known:
+                    break
+                known.add(layer)
+        return tuple((top, tuple(names)) for top, names in named.items())
+
+    def of(self, top: str) -> Iterator[str]:
+        """The IDs of the layers of an image, newest first."""
+        seen: set[str] = set()
+        layer, source, parent = top, REPOSITORIES, None
+        while layer:
+            with self._problems.at(source, _RULE):
+                self._require_next(layer, seen)
+                parent = self._parent(layer)
+            if parent is None or layer in seen:
+                return
+            seen.add(layer)
+            yield layer
+            layer, source, parent = parent, f"{layer}/json", None
+
+    def _parent(self, layer: str) -> str | None:
+        """The ID of the layer below: empty for the base, None if the description of ``layer`` cannot be read."""
+        if layer not in self._parents:
+            self._parents[layer] = None
+            with self._problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
+                document = load_object(_layer_document(self._medium, layer))
+                if document.get("id") not in (None, layer):
+                    raise Invalid(f"the id {printable_path(str(document['id'])[:100])} is not that of its directory")
+                self._parents[layer] = member_or_empty(document, "parent", str)
+        return self._parents[layer]
+
+    def _require_next(self, layer: str, seen: set[str]) -> None:
+        if not _ID.fullmatch(layer):
+            raise Invalid(f"invalid layer ID {printable_path(layer[:100])!r} (expected 64 lower-case hex digits)")
+        if layer in seen:
+            raise Invalid(f"layer {layer} is its own ancestor")
+        current_limits().require("layers", len(seen) + 1, "layers")
+
+
+def read_names(
+    medium: Medium, problems: Problems = RAISE_FIRST, rule: str = UNREADABLE
+) -> tuple[tuple[str, str], ...] | None:
+    """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""
+    with problems.at(REPOSITORIES, rule):
+        if medium.size(REPOSITORIES) is not None:
+            return tuple(_listed_names(load_object(medium.read_document(REPOSITORIES))))
+    return None
+
+
+def has_repositories(medium: Medium) -> bool:
+    """Whether this is such an archive: the Engine wrote ``repositories`` only if an image was saved by name."""
+    if medium.size(REPOSITORIES) is not None:
+        return True
+    if isinstance(medium, DirectoryMedium):  # which may be any, with millions of files below it
+        return any(medium.size(f"{name}/json") is not None for name in medium.top() if _JSON.fullmatch(f"{name}/json"))
+    return next(_layers(medium), None) is not None
+
+
+def _layers(medium: Medium) -> Iterator[str]:
+    return (name.partition("/")[0] for name in medium.names() if _JSON.fullmatch(name))
+
+
+def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:
+    """The manifest of an image, whose layers are read and hashed. Raises Invalid if they form no chain, NotFound."""
+    layers, history, architecture = [], [], ""
+    for layer in Chains(blobs.medium).of(top):
+        with within(layer):
+            blob = blobs.add_layer(f"{layer}/layer.tar")
+            data = _layer_document(blobs.medium, layer)
+            architecture = architecture or str(load_object(data).get("architecture") or "")
+        layers.append({"blobSum": str(blob.digest)})
+        history.append({"v1Compatibility": data.decode()})
+    repository, _, tag = names[0].rpartition(":") if names else ("", "", "")
+    manifest = {
+        "schemaVersion": 1,
+        "name": repository,
+        "tag": tag,
+        "architecture": architecture or "amd64",
+        "fsLayers": layers,
+        "history": history,
+    }
+    return blobs.add_document(dump_json(manifest), types.DOCKER_SCHEMA1)
+
+
+def _layer_document(medium: Medium, layer: str) -> bytes:
+    return medium.read_document(f"{layer}/json")
+
+
+def _listed_names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for repository, tags in repositories.items():
+        for tag, top in expect_type(tags, dict, printable_path(repository)).items():
+            yield f"{repository}:{tag}", expect_type(top, str, printable_path(repository), printable_path(tag))
