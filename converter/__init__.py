@@ -45,8 +45,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
-    from converter.model.content import Compression, Known, Layer
-    from converter.model.descriptor import Descriptor, Digest
+    from converter.model.content import Compression, Descriptor, Digest, Known, Layer
     from converter.model.image import Artifact, Image, Index, Loss
     from converter.model.limits import Limits
     from converter.model.platform import Platform
@@ -134,8 +133,7 @@ _HOMES = {
     "converter.compare_references": ("diff",),
     "converter.opened_reference": ("open_image",),
     "converter.events": ("Event", "Failed", "Finished", "Moved", "Planned", "Report", "Started", "Warned"),
-    "converter.model.content": ("Compression", "Known", "Layer"),
-    "converter.model.descriptor": ("Descriptor", "Digest"),
+    "converter.model.content": ("Compression", "Descriptor", "Digest", "Known", "Layer"),
     "converter.model.image": ("Artifact", "Image", "Index", "Loss"),
     "converter.model.limits": ("Limits",),
     "converter.model.platform": ("Platform",),

@@ -13,7 +13,7 @@ from converter.cli.flags import flags
 from converter.cli.progress import progress
 from converter.errors import Unsupported, within
 from converter.events import Finished, Moved, Planned, Report, Started
-from converter.model.descriptor import Digest
+from converter.model.content import Digest
 from converter.model.image import Image
 from converter.model.platform import host_platform
 from converter.model.reference import Location

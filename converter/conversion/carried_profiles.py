@@ -13,7 +13,7 @@ from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.target_attachments import file_attachment, manifest_attachment
 from converter.errors import ConverterError, Invalid
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.content import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item

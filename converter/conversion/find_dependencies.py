@@ -9,8 +9,7 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported
-from converter.model.content import Known
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.content import Descriptor, Digest, Known
 from converter.model.image import Attachment, Dependency
 from converter.model.reference import Location
 from converter.ports import Finder, Source

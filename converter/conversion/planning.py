@@ -14,8 +14,7 @@ from converter.conversion.selection import SelectedImage, with_referrers
 from converter.conversion.signatures import Carried
 from converter.conversion.targets import codec_for_oci, format_for, name_for, not_loaded_by_docker
 from converter.errors import LossRefused, within
-from converter.model.content import Derived, source_blobs
-from converter.model.descriptor import Descriptor
+from converter.model.content import Derived, Descriptor, source_blobs
 from converter.model.frozen import frozen
 from converter.model.image import Index, Item, images_of
 from converter.model.reference import Location

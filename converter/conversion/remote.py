@@ -24,8 +24,7 @@ from converter.execute import (
     require_diff_id,
     result_key,
 )
-from converter.model.content import Derived, Known, Layer, LayerFacts
-from converter.model.descriptor import Digest
+from converter.model.content import Derived, Digest, Known, Layer, LayerFacts
 from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT, ImageName, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below

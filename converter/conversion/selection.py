@@ -13,8 +13,7 @@ from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage
-from converter.model.content import Known
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.content import Descriptor, Digest, Known
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits

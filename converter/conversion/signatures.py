@@ -14,7 +14,7 @@ from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.find_dependencies import Require
 from converter.errors import NotFound, within
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor
+from converter.model.content import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Loss
 from converter.model.reference import Location

@@ -13,8 +13,7 @@ from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.origin import place_of
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
-from converter.model.content import known_bytes
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.content import Descriptor, Digest, known_bytes
 from converter.model.image import Artifact, Attachment, Loss
 from converter.model.reference import Location
 from converter.plan import Copy

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from converter import formats
 from converter.errors import Usage
-from converter.model.descriptor import Descriptor
+from converter.model.content import Descriptor
 from converter.model.image import Artifact, Image, Index, Item, Loss, images_of
 from converter.model.media_types import CODECS
 from converter.model.reference import REF_NAME, STDOUT, ImageName, Location, is_full

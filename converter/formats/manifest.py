@@ -16,8 +16,7 @@ from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.content import GZIP, KEEP, Compression, Derived, Descriptor, Digest, Known, Layer, descriptors
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Artifact, Image, Index, IndexEntry, Item, Loss, Original

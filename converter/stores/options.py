@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from converter.events import Report, silent
-from converter.model.descriptor import Digest
+from converter.model.content import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 from converter.model.problems import RAISE_FIRST, Problems

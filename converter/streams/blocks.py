@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 
 from converter.errors import Invalid, LimitExceeded, StorageFailed, system_words
 from converter.model import content
-from converter.model.descriptor import Digest, new_hasher
+from converter.model.content import Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB
 

@@ -9,7 +9,7 @@ import pytest
 
 from converter.cache import Cache, verified
 from converter.cache.verified import edition
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.content import Descriptor, Digest
 from converter.plan import Made
 
 BLOB, DIFF_ID, OTHER = (Digest.of(data) for data in (b"blob", b"diff_id", b"other"))

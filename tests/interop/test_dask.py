@@ -25,8 +25,7 @@ from converter.conversion.sync import Helpers, Run, sync
 from converter.conversion.sync.cluster import Cluster
 from converter.conversion.sync.worker import program_version, run_assignment
 from converter.errors import Unreachable, Unsupported
-from converter.model.content import Compression
-from converter.model.descriptor import Digest
+from converter.model.content import Compression, Digest
 from converter.model.reference import Location
 from tests.builders import add_image, many
 from tests.builders.memory import MemoryStore

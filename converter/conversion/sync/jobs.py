@@ -14,7 +14,7 @@ from converter.conversion.sync.destination_names import DEFAULT, FROM_REGISTRY, 
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, NotFound, Usage, within
 from converter.events import Report, Warned, silent
-from converter.model.descriptor import HEX_LENGTHS
+from converter.model.content import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_of_attachment
 from converter.stores import images_below, open_source, recognised

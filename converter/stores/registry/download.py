@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from converter.errors import Denied, NotFound
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.content import Descriptor, Digest
 from converter.model.limits import KIB
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.urls import display_url
