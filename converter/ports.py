@@ -42,7 +42,7 @@ class Writer(Protocol):
 class Format(Writer, Protocol):
     """How an image is represented. Pure: reads bytes only through ``fetch``, and opens no layer."""
 
-    def decode(self, root: Known, fetch: Fetch) -> Item:
+    def decode(self, root: Known, fetch: Fetch, /) -> Item:
         """Read a root document and the documents it names, but no layer. Raises Invalid."""
         ...
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from posixpath import join, normpath
 from typing import Any
 
 from converter.errors import Unsupported
@@ -65,7 +66,8 @@ class Accounts:
     def _read_account(self, entry: Entry, name: bytes) -> Blocks:
         known = name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
         if known and entry.type == SYMLINK:
-            self._links[name] = _resolve_link(parent_name(name), entry.linkname)
+            # Computed from names only; ".." of the root is the root.
+            self._links[name] = normpath(join(b"/" + parent_name(name), entry.linkname)).lstrip(b"/")
         elif known and entry.type == LINK:
             self._links[name] = clean_name(entry.linkname).removeprefix(self._prefix)
         elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
@@ -73,17 +75,6 @@ class Accounts:
             self._texts[name] = b"".join(body)[: entry.size]
             return body
         return entry.body
-
-
-def _resolve_link(directory: bytes, target: bytes) -> bytes:
-    """The target of a symbolic link, computed from names only; ``..`` of the root is the root."""
-    parts = [] if target.startswith(b"/") else directory.split(b"/")
-    for part in clean_name(target).split(b"/"):
-        if part != b"..":
-            parts.append(part)
-        elif parts:
-            parts.pop()
-    return b"/".join(part for part in parts if part)
 
 
 def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:

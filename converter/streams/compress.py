@@ -185,18 +185,14 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
         buffers.give_back(buffer)
         return frame
 
-    empty = True
     with closing(_filled(blocks, size, buffers)) as source:
-        for frame in workers.ordered(packed, source, spare=0):
-            empty = False
-            yield frame
-    if empty:
-        yield packed((bytearray(), 0))
+        yield from workers.ordered(packed, source, spare=0)
 
 
 def _filled(blocks: Blocks, size: int, buffers: Spares[bytearray]) -> Iterator[tuple[bytearray, int]]:
-    """The same bytes in buffers, and how many are in each: ``size``, but for the last. A buffer may hold old ones after
-    them.
+    """The same bytes in buffers, at least one, and how many are in each: ``size``, but for the last.
+
+    A buffer may hold old ones after them.
     """
     buffer, length = buffers.take(), 0
     with closing(reblock(blocks)) as source:
@@ -206,5 +202,4 @@ def _filled(blocks: Blocks, size: int, buffers: Spares[bytearray]) -> Iterator[t
                 buffer, length = buffers.take(), 0
             buffer[length : length + len(block)] = block
             length += len(block)
-    if length:
-        yield buffer, length
+    yield buffer, length

@@ -15,7 +15,7 @@ import zlib
 from binascii import Error as HexError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import asdict, replace
 from threading import Thread
 from typing import Any
 
@@ -83,8 +83,7 @@ class Packing:
 
     def text(self) -> str:
         """The packing as text, for a record."""
-        members = {"by": self.by, "level": self.level, "header": self.header.hex(), "check": self.check}
-        return json.dumps(members | {"zeros": self.zeros}, separators=(",", ":"))
+        return json.dumps(asdict(self) | {"header": self.header.hex()}, separators=(",", ":"))
 
     @classmethod
     def parse(cls, text: str) -> Packing:

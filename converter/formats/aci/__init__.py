@@ -30,7 +30,7 @@ from converter.formats.aci.reading import (
 from converter.formats.aci.writing import Draft, make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, LayerFacts, known_bytes
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, LayerFacts, Rewrite, known_bytes
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Loss, Original, single_image
 from converter.model.reference import RECIPE
@@ -55,13 +55,12 @@ opened where standard output is a socket.
 """
 
 
-def decode(root: Known, fetch: Fetch) -> Image:
+def decode(root: Known, _fetch: Fetch) -> Image:
     """Read the manifest; the archive is read up to it, and to its end only to find the owner of a file.
 
     The single layer is the root file system, without the image's dependencies and without its whitelist applied
     (``resolve_dependencies`` does both). Raises Invalid.
     """
-    del fetch
     manifest = parse_manifest(read_manifest(root))
     paths = paths_of_owners(manifest)
     image = to_image(manifest, read_owners(root, paths) if paths else {})
@@ -89,7 +88,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
             return node
     written = make_manifest(image, base)
     pack = PackAci(document=_standing_alone(written.document), groupless=written.groupless, epoch=epoch)
-    return _make(Derived(inputs=image.layers, rewrite=pack, compression=compression, algorithm="sha512"))
+    return _make(image.layers, compression, pack)
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), settings: Settings = DEFAULTS) -> Iterator[Loss]:
@@ -116,14 +115,11 @@ def _original_aci(image: Image, base: Baseline, asked: Compression | None) -> No
             return None
         if asked is None:
             return Copy(content=root, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
-        whole = (Layer(content=root),)
-        return _make(Derived(inputs=whole, compression=_compression(asked), algorithm="sha512"))
+        return _make((Layer(content=root),), _compression(asked))
     recipe = layer.annotations.get(RECIPE) if layer is not None else None
     if recipe is None or base.manifest.dependencies or base.manifest.path_whitelist:
         return None
-    rebuild = RebuildAci(recipe=recipe, manifest=base.manifest.text)
-    content = Derived(inputs=image.layers, rewrite=rebuild, compression=_compression(asked), algorithm="sha512")
-    return _make(content)
+    return _make(image.layers, _compression(asked), RebuildAci(recipe=recipe, manifest=base.manifest.text))
 
 
 def _with_dev_links(image: Image) -> Image:
@@ -134,7 +130,8 @@ def _with_dev_links(image: Image) -> Image:
     return replace(image, layers=(layer, *image.layers), history=(step, *image.history) if image.history else ())
 
 
-def _make(content: Derived) -> Make:
+def _make(layers: tuple[Layer, ...], compression: Compression, rewrite: Rewrite | None = None) -> Make:
+    content = Derived(inputs=layers, rewrite=rewrite, compression=compression, algorithm="sha512")
     return Make(content=content, media_type=types.ACI, label="image")
 
 
@@ -189,12 +186,13 @@ class _LayerOver:
 
 def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
     """The dependency on the image below, with everything that identifies it."""
-    row: dict[str, Any] = {"imageName": document["name"]}
-    if made.diff_id is not None:
-        row["imageID"] = made.diff_id.dashed
-    if document.get("labels"):
-        row["labels"] = document["labels"]
-    return row | {"size": made.descriptor.size}
+    row = {
+        "imageName": document["name"],
+        "imageID": made.diff_id.dashed if made.diff_id is not None else "",
+        "labels": document.get("labels"),
+        "size": made.descriptor.size,
+    }
+    return {key: value for key, value in row.items() if value}
 
 
 def _lower_manifest(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
