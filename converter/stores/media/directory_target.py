@@ -29,7 +29,7 @@ from converter.stores.disk import (
     write_file,
 )
 from converter.stores.media import DirectoryMedium, Documents, blob_name, write_blob
-from converter.stores.media.temporary import NAME, Staging, lock_directory
+from converter.stores.media.temporary import Staging, lock_directory
 from converter.stores.oci_index import INDEX, check_layout
 from converter.stores.overwriting import Inputs
 from converter.streams.blocks import Block, RereadableBlocks
@@ -104,6 +104,8 @@ def _share_blocks(source: Path, path: Path) -> bool:
 class LayoutTarget(_BlobStaging):
     """An OCI layout that is created or added to."""
 
+    expected = "an OCI layout or a new name"
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._relied: set[Digest] = set()
@@ -136,14 +138,9 @@ class LayoutTarget(_BlobStaging):
 
     def _is_layout(self) -> bool:
         """Whether a layout with an index is there; raises Invalid for anything else but an empty directory."""
-        if not self.path.exists():
-            return False
-        if not self.path.is_dir():
-            raise Invalid(f"{self.shown} is not a directory: expected an OCI layout or a new name")
-        with disk_errors(self.path, "read"):
-            there = {name for name in names_in(self.path) if not NAME.fullmatch(name)}
+        there = self.there()
         # A concurrent or killed writer may be between its first blob and its last file.
-        if there <= {"blobs"}:
+        if set(there) <= {"blobs"}:
             return False
         try:
             check_layout(DirectoryMedium(self.path))
@@ -209,6 +206,8 @@ _RENAME_EXCHANGE = 2
 class SwappedDirectory(_BlobStaging):
     """The directory of a ``dir:`` image, flat: it appears at once, or in one exchange with the one that it replaces."""
 
+    expected = "one or a new name"
+
     def __init__(
         self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str], inputs: Inputs | None = None
     ) -> None:
@@ -223,11 +222,10 @@ class SwappedDirectory(_BlobStaging):
     def begin(self) -> None:
         """Start staging. Raises Invalid if something else is there, StorageFailed."""
         with disk_errors(self.path, "write"):
-            if self.path.exists() and not self.path.is_dir():
-                raise Invalid(f"{self.shown} is not a directory: expected one or a new name")
-            if not self._empty() and not self._replaceable(self.path):
+            there = self.there()
+            if there and not self._replaceable(self.path):
                 raise Invalid(f"{self.shown} is neither empty nor a dir: image: choose another name")
-            for path in map(self.path.joinpath, names_in(self.path) if self.path.exists() else ()):
+            for path in map(self.path.joinpath, there):
                 if self._own_names.fullmatch(path.name):
                     self._inputs.refuse(path, path.stat())
             self.stage()
@@ -253,17 +251,13 @@ class SwappedDirectory(_BlobStaging):
                 self._move(last)
             sync_directory(self.path.parent)
 
-    def _empty(self) -> bool:
-        if not self.path.exists():
-            return True
-        with disk_errors(self.path, "read"):
-            return all(map(NAME.fullmatch, names_in(self.path)))
-
     def _exchanged(self) -> bool:
-        """Swap the two directories; the old one is then in the staging place, and removed with it."""
+        """Swap the two directories; the old one is then in the staging place, and removed with it, but not with files
+        that are of no image.
+        """
         import ctypes
 
-        if self.inside or not self._replaceable(self.path) or self._others():
+        if self.inside or not self._replaceable(self.path) or not all(map(self._own_names.fullmatch, self.there())):
             return False
         rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         if rename is None:
@@ -271,12 +265,8 @@ class SwappedDirectory(_BlobStaging):
         paths = os.fsencode(self.staged), os.fsencode(self.path)
         return bool(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
 
-    def _others(self) -> bool:
-        """Whether the place has files that are not of an image, which would be removed with the old one."""
-        return not all(self._own_names.fullmatch(name) or NAME.fullmatch(name) for name in names_in(self.path))
-
     def _move(self, last: str) -> None:
-        if not self._empty() and not self._replaceable(self.path):
+        if self.there() and not self._replaceable(self.path):
             raise Invalid(f"{self.shown} was changed by something else: it is no dir: image any more")
         names = names_in(self.staged)
         for name in sorted(names, key=lambda name: name == last):

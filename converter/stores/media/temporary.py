@@ -8,13 +8,23 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from os.path import samestat
 from pathlib import Path
 from typing import Literal
 
-from converter.errors import StorageFailed
-from converter.stores.disk import can_rename_into, disk_errors, existing_ancestor, on_error, opened, printable_path
+from converter.errors import Invalid, StorageFailed
+from converter.stores.disk import (
+    can_rename_into,
+    disk_errors,
+    existing_ancestor,
+    names_in,
+    on_error,
+    opened,
+    printable_path,
+)
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
@@ -35,9 +45,9 @@ def remove_leftovers() -> None:
 class Temporary:
     """A file or directory of this process. It is locked while ``fd`` is open, so that no other process removes it."""
 
-    def __init__(self, path: Path, fd: int) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.fd = fd
+        self.fd = -1
 
     def close(self) -> None:
         """Unlock it, leaving what it has become."""
@@ -68,42 +78,40 @@ class Temporary:
 
 def temporary_file(directory: Path) -> Temporary:
     """A new empty file in ``directory``, open for reading and writing; the umask decides its mode."""
-    _remove_abandoned_once(directory)
-    while True:
-        path = _new(directory)
-        with _creation_errors(directory):
-            made = _open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            if made is not None:
-                return made
+    return _temporary(directory, partial(Path.touch, exist_ok=False), os.O_RDWR)
 
 
 def temporary_directory(directory: Path) -> Temporary:
     """A new empty directory in ``directory``; the umask decides its mode."""
+    return _temporary(directory, Path.mkdir, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _temporary(directory: Path, make: Callable[[Path], None], flags: int) -> Temporary:
+    """What ``make`` makes, open and locked; made again if a cleaner removes it before it is."""
     _remove_abandoned_once(directory)
     while True:
-        path = _new(directory)
-        with _creation_errors(directory):
-            path.mkdir()
+        made = Temporary(_new(directory))
+        with disk_errors(directory, "write in"), on_error(made.remove):
+            try:
+                make(made.path)
+            except FileNotFoundError as error:
+                if directory.is_dir():  # one like /proc says that there is none
+                    raise StorageFailed(
+                        f"cannot write in {printable_path(directory)}: it takes no new files"
+                    ) from error
+                raise
             with suppress(FileNotFoundError):
-                made = _open_locked(path, os.O_RDONLY | os.O_DIRECTORY)
-                if made is not None:
+                made.fd = os.open(made.path, flags)
+                state = lock(made.fd)
+                if state == "unknown" or (state == "held" and samestat(made.path.lstat(), os.fstat(made.fd))):
                     return made
-
-
-@contextmanager
-def _creation_errors(directory: Path) -> Iterator[None]:
-    """Errors of making something in a directory; one like ``/proc`` says that there is no such directory."""
-    with disk_errors(directory, "write in"):
-        try:
-            yield
-        except FileNotFoundError as error:
-            if directory.is_dir():
-                raise StorageFailed(f"cannot write in {printable_path(directory)}: it takes no new files") from error
-            raise
+        made.close()
 
 
 class Staging:
     """A directory made next to its place, or ``inside`` it if it cannot be renamed to it, as with a mount point."""
+
+    expected = "a new name or an empty directory"
 
     def __init__(self, path: Path) -> None:
         self.shown = printable_path(path)
@@ -111,6 +119,15 @@ class Staging:
             self.path = Path(os.path.realpath(path))
         self.inside = False
         self._made: Temporary | None = None
+
+    def there(self) -> list[str]:
+        """The names of what is at the place, but for temporaries. Raises Invalid if it is no directory."""
+        if not self.path.exists():
+            return []
+        if not self.path.is_dir():
+            raise Invalid(f"{self.shown} is not a directory: expected {self.expected}")
+        with disk_errors(self.path, "read"):
+            return [name for name in names_in(self.path) if not NAME.fullmatch(name)]
 
     def stage(self) -> Temporary:
         """Make the hidden directory, and remove those that dead writers left there. Raises StorageFailed, OSError."""
@@ -146,17 +163,6 @@ class Staging:
         if self._made is not None:
             self._made.remove()
             self._made = None
-
-
-def _open_locked(path: Path, flags: int) -> Temporary | None:
-    """Open and lock the named file; None if a cleaner removed it first. Raises OSError, after removing it."""
-    made = Temporary(path, -1)
-    with on_error(made.remove):
-        made.fd = os.open(path, flags, 0o666)
-        if _lock_new(path, made.fd):
-            return made
-    made.close()
-    return None
 
 
 def _new(directory: Path) -> Path:
@@ -216,17 +222,6 @@ def _remove_if_abandoned(path: Path) -> None:
         usual = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
         if usual and status.st_uid == os.geteuid() and lock(fd) == "held":
             remove_path(path)
-
-
-def _lock_new(path: Path, fd: int) -> bool:
-    """Lock what was just created; False if a cleaner came in between."""
-    state = lock(fd)
-    if state != "held":
-        return state == "unknown"
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(fd))
-    except FileNotFoundError:
-        return False
 
 
 def lock(fd: int, *, wait: bool = False) -> Literal["held", "taken", "unknown"]:

@@ -18,7 +18,7 @@ from converter.model.image import Attachment
 from converter.stores.disk import disk_errors, names_in, on_error, sync_directory, sync_file_system, write_file
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
-from converter.stores.media.temporary import NAME, Staging, remove_path
+from converter.stores.media.temporary import Staging, remove_path
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import NOTHING, Overwriting
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
@@ -94,12 +94,8 @@ class StagedDirectory(Staging):
         StorageFailed.
         """
         with disk_errors(self.path, "write"):
-            if self.path.exists() and not self.path.is_dir():
-                raise Invalid(f"{self.shown} is not a directory: expected a new name or an empty directory")
-            with disk_errors(self.path, "read"):
-                there = names_in(self.path) if self.path.exists() else []
-            if not all(name == LOST_AND_FOUND or NAME.fullmatch(name) for name in there):
-                raise Invalid(f"{self.shown} is not empty: expected a new name or an empty directory")
+            if any(name != LOST_AND_FOUND for name in self.there()):
+                raise Invalid(f"{self.shown} is not empty: expected {self.expected}")
             staging = self.stage()
         with on_error(self.abort), disk_errors(self.path, "write"):
             # Nor may its files inherit the group of the directory around it.
