@@ -309,14 +309,13 @@ def _names_issuer(certificate: x509.Certificate, issuer: str) -> bool:
     """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
     values = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
     older, newer = values.get(_SIGSTORE + "1"), values.get(_SIGSTORE + "8")
-    text = issuer.encode()
-    return {older, newer} != {None} and older in (None, text) and newer in (None, _utf8_string(text))
+    return {older, newer} != {None} and older in (None, issuer.encode()) and newer in (None, _utf8_string(issuer))
 
 
-def _utf8_string(text: bytes) -> bytes:
+def _utf8_string(text: str) -> bytes:
     """The text as a UTF8String in DER (X.690, section 8.1)."""
-    length = bytes((len(text),)) if len(text) < 128 else bytes((0x81, len(text)))
-    return b"\x0c" + length + text
+    data = text.encode()
+    return b"\x0c" + (b"" if len(data) < 128 else b"\x81") + bytes((len(data),)) + data
 
 
 def is_issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:

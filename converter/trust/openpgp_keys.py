@@ -48,13 +48,12 @@ class Keyring:
     @classmethod
     def load(cls, data: bytes, source: str = "") -> Keyring:
         """Read certificates, armoured or not, one or many; raises Invalid if there is none."""
-        where = f" in {source}" if source else ""
         try:
             found = pysequoia.Cert.split_bytes(data)
         except (RuntimeError, ValueError):
-            raise Invalid(f"no OpenPGP certificate{where}") from None
+            found = []
         if not found:
-            raise Invalid(f"no OpenPGP certificate{where}")
+            raise Invalid(f"no OpenPGP certificate{f' in {source}' if source else ''}")
         return cls(tuple(found), source)
 
     def has(self, fingerprint: str) -> bool:
@@ -227,7 +226,9 @@ def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) 
                 with within(source), within(path):
                     rows.append((*place, _load_key(data, place[1], source) if data else None))
     rows.sort(key=lambda one: one[0] != "")
-    trusted = {fingerprint: ring for prefix, fingerprint, ring in rows if _is_prefix_of(prefix, name)}
+    trusted = {
+        fingerprint: ring for prefix, fingerprint, ring in rows if not prefix or f"{name}/".startswith(f"{prefix}/")
+    }
     return tuple(ring for ring in trusted.values() if ring is not None)
 
 
@@ -249,7 +250,3 @@ def _load_key(data: bytes, fingerprint: str, source: str) -> Keyring:
     if len(ring.certificates) != 1 or found != fingerprint:
         raise Invalid(f"the file is named {fingerprint} and must hold that key alone: found {found}")
     return ring
-
-
-def _is_prefix_of(prefix: str, name: str) -> bool:
-    return not prefix or name == prefix or name.startswith(prefix + "/")

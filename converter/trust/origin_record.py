@@ -100,7 +100,11 @@ def record_config(record: OriginRecord) -> bytes:
         "version": VERSION,
         "root": record.root.bare().to_json(),
         "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
-        "attachments": [_attachment_row(one) for one in record.attachments],
+        "attachments": [
+            {"subject": str(one.subject), "descriptor": one.descriptor.to_json()}
+            | ({"tag": one.tag} if one.tag else {})
+            for one in record.attachments
+        ],
         "layers": [_layer_row(one) for one in record.layers],
     }
     return dump_json(members)
@@ -164,11 +168,6 @@ def parse_record(data: bytes) -> OriginRecord:
     )
 
 
-def _attachment_row(one: Attachment) -> dict[str, Any]:
-    tag = {"tag": one.tag} if one.tag else {}
-    return {"subject": str(one.subject), "descriptor": one.descriptor.to_json()} | tag
-
-
 def _read_attachment(row: Mapping[str, Any]) -> Attachment:
     return Attachment(
         subject=Digest.parse(required_member(row, "subject", str)),
@@ -178,12 +177,19 @@ def _read_attachment(row: Mapping[str, Any]) -> Attachment:
 
 
 def _layer_row(one: LayerOrigin) -> dict[str, Any]:
-    digests = {"source": one.source, "target": one.target, "diffID": one.diff_id, "recipe": one.recipe}
-    digests |= {"manifest": one.manifest}
-    row: dict[str, Any] = {"relation": one.relation}
-    row |= {key: str(value) for key, value in digests.items() if value is not None}
-    row |= {"size": one.size} if one.size >= 0 else {}
-    return row | ({"packing": one.packing} if one.packing else {})
+    digests = {
+        "source": one.source,
+        "target": one.target,
+        "diffID": one.diff_id,
+        "recipe": one.recipe,
+        "manifest": one.manifest,
+    }
+    return {
+        "relation": one.relation,
+        **{key: str(value) for key, value in digests.items() if value is not None},
+        **({"size": one.size} if one.size >= 0 else {}),
+        **({"packing": one.packing} if one.packing else {}),
+    }
 
 
 def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:

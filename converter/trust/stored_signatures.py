@@ -36,22 +36,6 @@ SIMPLE_FILE = b"\0simple-signing\n"
 """The optional prefix of one that holds a simple signature; the containers tools do not write it."""
 
 
-class _Bounded:
-    """A fetch that raises LimitExceeded once too many bytes have been asked for: all are in memory at once."""
-
-    def __init__(self, fetch: Fetch) -> None:
-        self._fetch = fetch
-        self._fetched = 0
-
-    def __call__(self, descriptor: Descriptor) -> Known:
-        self._fetched += max(descriptor.size, 0)
-        self.require()
-        return self._fetch(descriptor)
-
-    def require(self) -> None:
-        current_limits().require("evidence", self._fetched, "bytes of signatures of one image")
-
-
 def find_signatures(
     attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor
 ) -> tuple[Signature, ...]:
@@ -61,12 +45,19 @@ def find_signatures(
     without content.
     """
     found = [*embedded_signatures(manifest, root)]
-    bounded = _Bounded(fetch)
-    number = 0
+    number = fetched = 0
+
+    def bounded(descriptor: Descriptor) -> Known:
+        # All that is fetched is in memory at once.
+        nonlocal fetched
+        fetched += max(descriptor.size, 0)
+        current_limits().require("evidence", fetched, "bytes of signatures of one image")
+        return fetch(descriptor)
+
     for attachment in attachments:
         number += attachment.descriptor.media_type == types.DIR_SIGNATURE
         found += signatures_of_attachment(attachment, bounded, number)
-        bounded.require()
+        current_limits().require("evidence", fetched, "bytes of signatures of one image")
         current_limits().require("signatures", len(found), "signatures of one image")
     return tuple(found)
 

@@ -46,8 +46,6 @@ class OriginalSource(Source):
         self.record: OriginRecord = found.record
         self.converted = converted
         self._parts = found.parts
-        self._fetch = converted.fetch
-        self._root = converted.root
         self._layers = {known.descriptor.digest: known for known in layers_of(converted.item)}
         self._files = files
         self._workers = workers
@@ -73,7 +71,7 @@ class OriginalSource(Source):
         digest = descriptor.digest
         part = self._parts.get(digest)
         if part is not None:
-            return _retyped(descriptor, self._fetch(part))
+            return _retyped(descriptor, self.converted.fetch(part))
         row = next((one for one in self.record.layers if one.source == digest and one.packing), None)
         if descriptor.media_type in types.SINGLE_FILE_TYPES:
             return Known(descriptor, partial(self._whole, descriptor, row))
@@ -82,7 +80,7 @@ class OriginalSource(Source):
         if row is not None:
             return Known(descriptor, partial(self._repacked, row))
         if descriptor.media_type in types.MANIFESTS | types.INDEXES:
-            return self._fetch(descriptor)
+            return self.converted.fetch(descriptor)
         return Known(
             descriptor, open_missing(NotFound(f"record lacks the layer {digest}, of which the image was made"))
         )
@@ -101,9 +99,11 @@ class OriginalSource(Source):
 
     def target(self, digest: Digest) -> Descriptor:
         """The complete descriptor of a blob of the converted image."""
-        if digest == self._root.digest:
-            return self._root
-        return self._fetch(Descriptor(media_type=self._root.media_type, digest=digest, size=-1)).descriptor
+        if digest == self.converted.root.digest:
+            return self.converted.root
+        return self.converted.fetch(
+            Descriptor(media_type=self.converted.root.media_type, digest=digest, size=-1)
+        ).descriptor
 
     def tar(self, digest: Digest) -> Blocks:
         """The tar of a blob of the target; only the first call decompresses it."""
@@ -131,8 +131,8 @@ class OriginalSource(Source):
 
     def _spool(self, digest: Digest) -> SpooledStream:
         if digest not in self._spools:
-            if self._root.media_type in types.SINGLE_FILE_TYPES:  # itself, or one that it depends on
-                tar: Blocks = decompress_any(read_ahead(self._fetch(self.target(digest)).blocks()))[1]
+            if self.converted.root.media_type in types.SINGLE_FILE_TYPES:  # itself, or one that it depends on
+                tar: Blocks = decompress_any(read_ahead(self.converted.fetch(self.target(digest)).blocks()))[1]
             else:
                 tar = self._layer_tar(digest)
             self._spools[digest] = self._spooled(tar)
@@ -170,8 +170,8 @@ class OriginalSource(Source):
         return repack(tar, Packing.parse(row.packing), self._workers)
 
     def _whole_tar(self, row: LayerOrigin) -> Blocks:
-        if self._root.media_type in types.SINGLE_FILE_TYPES:
-            return self.tar(self._root.digest)
+        if self.converted.root.media_type in types.SINGLE_FILE_TYPES:
+            return self.tar(self.converted.root.digest)
         if row.recipe is None or row.target not in self._layers or row.manifest is None:
             raise NotFound("record has no recipe for the image")
         try:
@@ -184,7 +184,7 @@ class OriginalSource(Source):
         part = self._parts.get(digest)
         if part is None:
             raise NotFound(f"record lacks its part {digest}")
-        return self._fetch(part)
+        return self.converted.fetch(part)
 
     def _spooled(self, blocks: Blocks, most: int | None = None) -> SpooledStream:
         made = SpooledStream(blocks, most)
