@@ -235,7 +235,7 @@ def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
 
 
 _SPEC = "appc spec 0.8.11, "
-_MANIFEST = _SPEC + "md, Image Manifest Schema: "
+_MANIFEST = _SPEC + "aci.md, Image Manifest Schema: "
 _POD = _SPEC + "pods.md, Pod Manifest Schema: "
 _IMAGE, _PODS = ("aci-image-manifest",), ("aci-pod-manifest",)
 _BOTH = _IMAGE + _PODS

@@ -275,27 +275,24 @@ def _keywords(file: str) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     seen: set[str] = set()
 
-    def visit(name: str, place: str, schema: Any, asserting: bool) -> None:
+    def visit(name: str, place: str, schema: Any) -> None:
         key = f"{name}#{place}"
         if schema is False:
             found.add(("falseSchema", key))
-        if not isinstance(schema, dict) or (key in seen and asserting):
+        if not isinstance(schema, dict) or key in seen:
             return
         seen.add(key)
-        if asserting:
-            found.update((word, key) for word in _ASSERTIONS & schema.keys())
+        found.update((word, key) for word in _ASSERTIONS & schema.keys())
         if "$ref" in schema:
             target, _, fragment = schema["$ref"].partition("#")
-            visit(target or name, fragment, resolve_ref(name, schema["$ref"]).schema, asserting)
-        for member, part in schema.get("properties", {}).items():
-            visit(name, f"{place}/properties/{member}", part, asserting)
-        for word in ("items", "additionalProperties", "then", "else"):
-            if word in schema:
-                visit(name, f"{place}/{word}", schema[word], asserting)
-        for index, part in enumerate(schema.get("allOf", ())):
-            visit(name, f"{place}/allOf/{index}", part, asserting)
+            visit(target or name, fragment, resolve_ref(name, schema["$ref"]).schema)
+        parts = {f"properties/{member}": part for member, part in schema.get("properties", {}).items()}
+        parts |= {word: schema[word] for word in ("items", "additionalProperties", "then", "else") if word in schema}
+        parts |= {f"allOf/{index}": part for index, part in enumerate(schema.get("allOf", ()))}
+        for where, part in parts.items():
+            visit(name, f"{place}/{where}", part)
 
-    visit(file, "", schema_file(file), True)
+    visit(file, "", schema_file(file))
     return found
 
 
