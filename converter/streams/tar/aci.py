@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.errors import Invalid, LimitExceeded, Unsupported, within
+from converter.model.document import load_object, required_member
 from converter.model.frozen import frozen
 from converter.model.limits import GIB, KIB, current_limits
 from converter.model.media_types import CODECS
@@ -139,15 +140,11 @@ class Recipe:
         """Read a recipe; raises Invalid or LimitExceeded if it is malformed."""
         if len(text) > LONGEST:
             raise LimitExceeded(f"recipe has {len(text)} characters: at most {LONGEST} are allowed")
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            raise Invalid("recipe is not JSON") from None
-        if not isinstance(document, dict) or document.get("version") != VERSION:
+        with within("recipe"):
+            document = load_object(text.encode())
+            headers = required_member(document, "headers", dict)
+        if document.get("version") != VERSION:
             raise Invalid(f"recipe: unsupported version: expected {VERSION}")
-        headers = document.get("headers")
-        if not isinstance(headers, dict):
-            raise Invalid('recipe: "headers" is not an object')
         ending = Ending(
             missing=_count(document, "missing", 511),
             zeros=_count(document, "zeros", MOST_ZEROS),

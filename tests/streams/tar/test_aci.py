@@ -205,9 +205,9 @@ def changed(**values: object) -> str:
 
 
 LIES = [
-    pytest.param("", "is not JSON", id="nothing"),
-    pytest.param("[" * 100_000, "is not JSON", id="nesting without end"),
-    pytest.param("[]", "unsupported version", id="no object"),
+    pytest.param("", "recipe: the document is empty", id="nothing"),
+    pytest.param("[" * 100_000, "levels deep", id="nesting without end"),
+    pytest.param("[]", "expected an object", id="no object"),
     pytest.param(changed(version=2), "unsupported version", id="another version"),
     pytest.param(changed(place=3), "more entries than the 2", id="a place behind the end"),
     pytest.param(changed(place=-1), '"place" is out of range', id="a negative place"),
@@ -217,7 +217,7 @@ LIES = [
     pytest.param(changed(manifest="QUJD+9"), "header", id="no header for the manifest"),
     pytest.param(changed(manifest="QUJD"), "invalid bytes", id="bytes without their zeros"),
     pytest.param(changed(fill="+3"), "does not match a manifest", id="another padding"),
-    pytest.param(changed(headers=[]), "is not an object", id="headers that are a list"),
+    pytest.param(changed(headers=[]), "recipe > headers: expected an object", id="headers that are a list"),
     pytest.param(changed(headers={"x": "+1"}), "header number", id="a header of no entry"),
     pytest.param(
         changed(headers={"7": "+512"}), "more entries than the 2", id="a header of an entry that is not there"
