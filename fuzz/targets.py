@@ -45,9 +45,8 @@ from converter.trust.keys import Roots, is_issued_by, load_der, load_key, load_p
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.origin_record import parse_record
 from converter.trust.policy import Policy
-from converter.trust.signature import Signature
+from converter.trust.signature import Signature, Trusted
 from converter.trust.stored_signatures import signatures_in_blob as find_in_file
-from converter.trust.trusted import Trusted
 from converter.trust.verify_signatures import ONE_VERDICT, check_one
 from tests.trust import making
 

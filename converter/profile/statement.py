@@ -28,7 +28,7 @@ from converter.trust.signature import ATTESTATION, PROFILE, Signature
 from converter.version import __version__
 
 if TYPE_CHECKING:
-    from converter.trust.trusted import Trusted
+    from converter.trust.signature import Trusted
 
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE = PROFILE

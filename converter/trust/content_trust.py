@@ -19,8 +19,7 @@ from converter.model.document import decode_base64, expect_type, load_object, ob
 from converter.model.frozen import frozen
 from converter.model.reference import TITLE
 from converter.trust.keys import Key, expiry_of, format_time, jws_matches, load_key, signature_matches
-from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, require_at_most
+from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict, Subject, Trusted, require_at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
 """The media type of a document stored with an image, and the artifact type of all of them together."""

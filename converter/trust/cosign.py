@@ -31,8 +31,16 @@ from converter.trust.identity import COSIGN, Claim
 from converter.trust.keys import Key, load_der, load_pem, signature_matches, subject_name
 from converter.trust.libraries import serialization, x509
 from converter.trust.rekor import Logged
-from converter.trust.signature import PROFILE, Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, Unchecked, join_notes, require_at_most
+from converter.trust.signature import (
+    PROFILE,
+    Signature,
+    SignatureVerdict,
+    Subject,
+    Trusted,
+    Unchecked,
+    join_notes,
+    require_at_most,
+)
 
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"

@@ -20,8 +20,7 @@ from converter.model.document import (
 )
 from converter.trust.keys import Key, jws_matches, load_x5c, public_key, require_strong, subject_name
 from converter.trust.libraries import ec, rsa, x509
-from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, require_at_most
+from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, require_at_most
 
 SELF_CONSISTENT = "it is signed by the key that it brings along, which nobody vouches for"
 

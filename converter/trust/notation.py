@@ -28,8 +28,7 @@ from converter.trust.keys import (
     subject_name,
 )
 from converter.trust.libraries import cbor2, ec, rsa, x509
-from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, require_at_most
+from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, require_at_most
 
 ARTIFACT = "application/vnd.cncf.notary.signature"
 JWS, COSE = "application/jose+json", "application/cose"

@@ -28,7 +28,7 @@ from converter.trust.openpgp_message import (
     signature_packets,
     unwrapped_message,
 )
-from converter.trust.trusted import Trusted, Unchecked, require_at_most
+from converter.trust.signature import Trusted, Unchecked, require_at_most
 
 _TIMEOUT = 120
 _STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")

@@ -16,7 +16,7 @@ from converter.errors import Invalid, Untrusted, within
 from converter.model.document import decode_base64, load_object, object_list, require_only, required_member
 from converter.model.frozen import frozen
 from converter.trust.keys import format_time, signature_matches
-from converter.trust.trusted import Trusted, require_at_most
+from converter.trust.signature import Trusted, require_at_most
 
 ENTRY = "dev.sigstore.cosign/bundle"
 """The signature's annotation that holds the entry."""

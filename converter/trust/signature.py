@@ -1,12 +1,26 @@
-"""A signature that was found, and the verdict once it is verified."""
+"""A signature that was found, what it is checked with, and the verdict once it is verified.
+
+It is checked with the keys and rules that the caller trusts, and the image that it is about.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from converter.errors import Untrusted
+from converter.model.content import Descriptor, Digest
 from converter.model.frozen import frozen
+from converter.model.limits import current_limits
+from converter.model.reference import ImageName
+from converter.trust.identity import ANY, IdentityRule, digest_matches
+from converter.trust.keys import Key, Roots, subject_name
+from converter.trust.libraries import x509
+
+if TYPE_CHECKING:
+    from converter.trust.openpgp_keys import Keyring
 
 LIBTRUST = "libtrust"
 SIMPLE_SIGNING = "simple-signing"
@@ -79,3 +93,94 @@ class SignatureVerdict:
             "identity": self.identity,
             "reason": self.reason,
         }
+
+
+T = TypeVar("T")
+
+
+class Unchecked(Untrusted):
+    """Nothing was given that could check a signature: it may be good."""
+
+
+@frozen
+class Subject:
+    """The image that signatures are about: its root document as bytes, unparsed.
+
+    ``name`` is the image's name, None if unknown. ``file`` returns the path of the whole image as one file, for
+    signatures over files: those of ACIs. ``content`` compares the image with a verified statement of its content: it
+    returns a note, and raises Untrusted if they differ.
+    """
+
+    manifest: bytes
+    descriptor: Descriptor
+    name: ImageName | None = None
+    file: Callable[[], str] | None = None
+    content: Callable[[Mapping[str, Any]], str] | None = None
+
+
+@frozen
+class Trusted:
+    """Keys, certificates and keyrings, the rule for names, and the time at which everything has to be valid.
+
+    ``strict_name``: a signature of a kind that signs no name is refused, since the caller asked for a name. ``weak``:
+    digests that can be forged (SHA-1, MD5) are accepted, with ``gpg``. With ``logs``, keys of Rekor, one of those logs
+    has to have logged a signature, and a certificate has to be valid at the time it did.
+    """
+
+    at: datetime
+    keys: Sequence[Key] = ()
+    keyrings: Sequence[Keyring] = ()
+    roots: Sequence[Roots] = ()
+    logs: Sequence[Key] = ()
+    rule: IdentityRule = field(default_factory=IdentityRule)
+    strict_name: bool = False
+    weak: bool = False
+
+    def signer(self, fits: Callable[[Key], bool]) -> Key | None:
+        """The first trusted key that ``fits``, or None."""
+        return next((key for key in self.keys if fits(key)), None)
+
+    def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
+        """The key of a certificate that a trusted root vouches for; raises Untrusted."""
+        name = subject_name(leaf)
+        problem: Untrusted = Unchecked(f'no root was given for the certificate of "{name}" (--certificate-chain)')
+        for one in self.roots:
+            try:
+                return Key(one.check(leaf, sent, self.at), one.source)
+            except Untrusted as error:
+                problem = error
+        raise problem
+
+    def check_digest(self, found: Subject, digest: Digest) -> None:
+        """Raises Untrusted if the manifest is not the one that was signed."""
+        if not digest_matches(found.manifest, digest):
+            raise Untrusted(f"signature of another manifest: expected {found.descriptor.digest}, found {digest}")
+
+    def check_name(self, found: Subject, signed: str) -> str:
+        """The note on a good verdict about the name; raises Untrusted if the signed name does not match."""
+        if not self.rule.matches(signed, found.name):
+            expected = self.rule.reference or found.name
+            if expected is None:
+                raise Untrusted(f'signature is for the name "{signed}": say which name the image has with --identity')
+            raise Untrusted(f'signature is for the name "{signed}": expected "{expected}" (--identity)')
+        if self.rule.kind == ANY:
+            return "the name is not compared"
+        name = ImageName.parse_signed(signed)
+        return "" if name.tag or name.digest else "the name without a tag is signed"
+
+    def check_nameless(self) -> str:
+        """The note on a good verdict on a signature without a name; raises Untrusted if a name is required."""
+        if self.strict_name and self.rule.kind != ANY:
+            raise Untrusted("signature names no image (--identity requires one that does)")
+        return "no name is signed"
+
+
+def join_notes(*notes: str) -> str:
+    """Join the notes that are not empty into one text."""
+    return "; ".join(filter(None, notes))
+
+
+def require_at_most(items: Sequence[T], limit: str, what: str) -> Sequence[T]:
+    """The items; raises LimitExceeded if there are more than the limit of that name allows."""
+    current_limits().require(limit, len(items), what)
+    return items

@@ -9,8 +9,7 @@ from converter.errors import ConverterError, Invalid, Untrusted
 from converter.trust import content_trust, cosign, libtrust, notation, openpgp
 from converter.trust import signature as kinds
 from converter.trust.identity import AS_ASKED, AS_SIGNED, ATOMIC, Claim, IdentityRule
-from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Subject, Trusted, Unchecked
+from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, Unchecked
 
 ONE_VERDICT = {
     kinds.LIBTRUST: libtrust.verify,

@@ -26,8 +26,7 @@ from converter.ports import Fetch
 from converter.transform import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
-from converter.trust.signature import Signature, SignatureVerdict
-from converter.trust.trusted import Trusted
+from converter.trust.signature import Signature, SignatureVerdict, Trusted
 from converter.trust.verify_signatures import check_one
 from converter.verification import policy_check
 from converter.verification.profile_check import StoredContent, note_on_content

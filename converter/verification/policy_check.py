@@ -14,8 +14,7 @@ from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots, load_key, load_pem
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.policy import PATHS, Authority, Policy, Requirement, path_scopes, scopes_of
-from converter.trust.signature import SignatureVerdict
-from converter.trust.trusted import Trusted
+from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
 from converter.verification.unverified import Unverified, absolute_path
 from converter.verification.wanted import ATTESTATION, Wanted

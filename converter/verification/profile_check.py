@@ -36,7 +36,7 @@ from converter.profile.contents import (
 from converter.profile.statement import Found, attached_profiles, load_profile
 
 if TYPE_CHECKING:
-    from converter.trust.trusted import Trusted
+    from converter.trust.signature import Trusted
     from converter.verification.unverified import StoredImage
     from converter.verification.wanted import Wanted
 

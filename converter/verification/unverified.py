@@ -19,8 +19,7 @@ from converter.stores import signature_files
 from converter.stores.base_source import full_reference
 from converter.trust import stored_signatures
 from converter.trust.identity import may_be_full, name_of
-from converter.trust.signature import Signature
-from converter.trust.trusted import Subject
+from converter.trust.signature import Signature, Subject
 
 
 @frozen(kw_only=False)

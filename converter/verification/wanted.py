@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from converter.ports import Finder
     from converter.trust.openpgp_keys import Keyring
     from converter.trust.policy import File, Policy, Read
-    from converter.trust.trusted import Trusted
+    from converter.trust.signature import Trusted
 
 SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
 REQUIREMENTS = (SIGNATURE, ATTESTATION, ORIGIN)
@@ -61,7 +61,7 @@ class Wanted:
         from converter.trust.identity import ANY, IdentityRule
         from converter.trust.keys import Roots, load_key
         from converter.trust.openpgp_keys import Keyring
-        from converter.trust.trusted import Trusted
+        from converter.trust.signature import Trusted
 
         return Trusted(
             at=self.at or datetime.now(UTC),

@@ -23,7 +23,7 @@ from converter.trust.identity import Claim
 from converter.trust.keys import Key
 from converter.trust.makers import PrivateKey
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.trusted import Subject, Trusted
+from converter.trust.signature import Subject, Trusted
 
 NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
 """When it is asked. Signatures are made while the tests run, however long that is, and none may come of the future."""

@@ -17,8 +17,7 @@ from converter.trust import libtrust, stored_signatures
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots
 from converter.trust.makers import PrivateKey
-from converter.trust.signature import Signature
-from converter.trust.trusted import Subject
+from converter.trust.signature import Signature, Subject
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import Chain, der, ecdsa, pem, subject, trusted
 

@@ -20,8 +20,7 @@ from converter.trust import notation
 from converter.trust import signature as kinds
 from converter.trust.keys import Roots
 from converter.trust.makers import PrivateKey
-from converter.trust.signature import Signature
-from converter.trust.trusted import Trusted
+from converter.trust.signature import Signature, Trusted
 from tests.trust.making import MANIFEST, NOW, Chain, der, ecdsa, pem, rsa_key, subject, trusted
 
 SCHEME, EXPIRY, TIME, AUTHENTIC = (

@@ -25,8 +25,7 @@ from converter.trust.openpgp_message import (
     is_signed_message,
     unwrapped_message,
 )
-from converter.trust.signature import Signature
-from converter.trust.trusted import Trusted
+from converter.trust.signature import Signature, Trusted
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import NOW, claim, keyring, subject, trusted
 from tests.trust.making import openpgp as key
