@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,12 +36,16 @@ def need_root() -> None:
 
 
 def need_network(url: str) -> None:
-    """Skip, or on CI fail, a test whose input comes from a mirror that does not answer."""
-    try:
-        with urllib.request.urlopen(url, timeout=20):
-            return
-    except OSError as error:
-        give_up(f"needs {url}: {error}")
+    """Skip, or on CI fail, a test whose input comes from a mirror that does not answer, however often it is asked."""
+    failed: list[OSError] = []
+    for pause in (1, 10, 0):
+        try:
+            with urllib.request.urlopen(url, timeout=60):
+                return
+        except OSError as error:
+            failed.append(error)
+        time.sleep(pause)
+    give_up(f"needs {url}: {failed}")
 
 
 def give_up(reason: str) -> None:
