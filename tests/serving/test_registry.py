@@ -15,6 +15,7 @@ import pytest
 import converter
 from converter.model import media_types as types
 from converter.model.content import ZSTD
+from converter.serving import image_store
 from converter.verification.wanted import Wanted
 from tests.patience import PATIENCE
 from tests.serving.conftest import PLAIN_HTTP, Client, Serve, Stalled
@@ -127,7 +128,10 @@ def test_what_was_evicted_is_made_again(serve: Serve, layout: str, tmp_path: Pat
     assert client.metric("conversions_total") == 2
 
 
-def test_what_was_not_asked_for_longest_goes_when_the_store_is_full(serve: Serve, layout: str, tmp_path: Path) -> None:
+def test_what_was_not_asked_for_longest_goes_when_the_store_is_full(
+    serve: Serve, layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_store, "RECENT", 3600.0)
     client = serve(layout, compress=ZSTD, settings={"store_size": 1500})
     app = pull(client, "in", "app")
     for path in (tmp_path / "store/blobs").glob("*/*/*"):
