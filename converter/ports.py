@@ -32,11 +32,9 @@ class Writer(Protocol):
         An unchanged item that was read from this format yields a plan of copies, byte for byte. Raises Unsupported
         where the format cannot hold such an item at all.
         """
-        ...
 
     def losses(self, item: Item, accepts: frozenset[str], settings: Settings, /) -> Iterable[Loss]:
         """What ``encode`` would omit or keep elsewhere, once per field."""
-        ...
 
 
 class Format(Writer, Protocol):
@@ -44,7 +42,6 @@ class Format(Writer, Protocol):
 
     def decode(self, root: Known, fetch: Fetch, /) -> Item:
         """Read a root document and the documents it names, but no layer. Raises Invalid."""
-        ...
 
 
 class Source(ClosedOnExit):

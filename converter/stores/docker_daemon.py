@@ -12,10 +12,10 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import quote, urlsplit
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
@@ -37,9 +37,6 @@ from converter.stores.registry.connections import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, read_whole
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 
 def open_source(location: Location, options: StoreOptions) -> Source:

@@ -66,7 +66,6 @@ class Connection(Protocol):
 
     def break_off(self) -> None:
         """Wake the threads waiting for it, as if the host had hung up."""
-        ...
 
 
 class Hosts(ClosedOnExit):

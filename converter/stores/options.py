@@ -23,15 +23,12 @@ class Holders(Protocol):
 
     def seen(self, place: str, digest: Digest) -> Sequence[str]:
         """The repositories in which this run saw the blob."""
-        ...
 
     def holders(self, host: str, digest: Digest) -> Iterable[str]:
         """The repositories that may have it, the likeliest first."""
-        ...
 
     def holds(self, host: str, digest: Digest, repository: str, *, sent: bool) -> None:
         """Remember a repository that has the blob; ``sent``: since it was put there just now."""
-        ...
 
 
 @frozen

@@ -27,27 +27,21 @@ class Medium(Protocol):
 
     def names(self) -> Iterable[str]:
         """The names of all files, sorted."""
-        ...
 
     def size(self, name: str) -> int | None:
         """The size in bytes of a regular file; None if there is none of that name. Raises Invalid for a bad name."""
-        ...
 
     def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
         """The bytes of a file, or ``size`` of them from ``offset``, unverified. Raises NotFound."""
-        ...
 
     def file(self, name: str) -> Path | None:
         """The file on disk with exactly these bytes; None if there is none."""
-        ...
 
     def read_document(self, name: str) -> bytes:
         """The whole content of a small file; raises LimitExceeded if it is larger than a document may be, NotFound."""
-        ...
 
     def close(self) -> None:
         """Release the medium; blocks still being read end with an error."""
-        ...
 
 
 class DirectoryMedium:
@@ -110,7 +104,6 @@ class Target(Protocol):
 
     def begin(self) -> None:
         """Start writing. Raises Invalid if what is there must not be overwritten, NotFound, StorageFailed."""
-        ...
 
     def abort(self) -> None: ...
 
@@ -124,18 +117,15 @@ class MediumTarget(Target, Protocol):
 
     def has(self, digest: Digest, size: int) -> bool:
         """Whether a blob of that size (-1: any) is present; its bytes are not read."""
-        ...
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         """Write a blob; returns what was written. With ``expected``, the blocks verify themselves.
 
         On any error, of the blocks or the disk, nothing of the blob remains.
         """
-        ...
 
     def commit(self, documents: Documents) -> None:
         """Make everything visible at once, and durable."""
-        ...
 
 
 def blob_name(digest: Digest) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.client import responses
-from typing import TYPE_CHECKING
+
+from urllib3 import BaseHTTPResponse, HTTPHeaderDict
+from urllib3.exceptions import HTTPError
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
 from converter.model.frozen import frozen
@@ -22,9 +24,6 @@ from converter.stores.registry.urls import display_url, origin_of, purpose, redi
 from converter.stores.registry.wire import Request, Wire, connection_error
 from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
 from converter.streams.blocks import ClosedOnExit, read_whole
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, HTTPHeaderDict
 
 DOCKER_HUB = "registry-1.docker.io"
 """The host that serves images named ``docker.io/…``."""
@@ -167,8 +166,6 @@ class Client(ClosedOnExit):
         return self._at_root
 
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
-        from urllib3.exceptions import HTTPError
-
         try:
             parts = response.stream(64 * KIB, decode_content=False)
             data = read_whole(parts, current_limits().document, f"from {display_url(url)}")

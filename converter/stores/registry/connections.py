@@ -16,6 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
 from converter.errors import Invalid, NotFound
 from converter.stores.disk import disk_error
 from converter.stores.hosts import Connection
@@ -82,8 +85,6 @@ def bounded_pools(most: int, connected: Callable[[Connection], None]) -> dict[st
     """The pools of urllib3 by scheme, for responses with at most ``most`` bytes of headers that do not trickle;
     ``connected`` is called with each connection.
     """
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-    from urllib3.connection import HTTPConnection, HTTPSConnection
 
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *arguments: Any, **more: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, NotFound
 from converter.model.content import Descriptor, Digest
@@ -14,9 +16,6 @@ from converter.stores.registry.urls import display_url
 from converter.stores.registry.wire import Request, connection_error
 from converter.stores.retry import Interrupted
 from converter.streams.blocks import Block, skip_bytes
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 READ = 512 * KIB
 """Bytes per read. Half of that costs 4 % more CPU time; twice that saves none, but takes 10 MB for four layers."""
@@ -57,8 +56,6 @@ def download_blob(client: Client, url: str, size: int) -> Iterator[Block]:
 
 def _blocks(response: BaseHTTPResponse, url: str, offset: int) -> Iterator[Block]:
     """The bytes from ``offset``, however the host treated the requested range."""
-    from urllib3.exceptions import HTTPError
-
     start = first_byte(response.status, response.headers, offset)
     skip = offset - start
     if skip < 0:

@@ -7,8 +7,10 @@ import re
 import threading
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import field, replace
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout, disable_warnings, make_headers
+from urllib3 import exceptions as http_errors
 
 from converter.errors import LimitExceeded, Unreachable, Unsupported
 from converter.model.frozen import frozen
@@ -24,9 +26,6 @@ from converter.version import __version__
 _INCOMPLETE = re.compile(r"IncompleteRead\(([0-9]+) bytes read.*\)")
 """How Python and urllib3 say that an answer ended too early."""
 _TOO_MANY = re.compile(r"more than \d+ (bytes of )?headers")
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 
 UPLOAD_FACTOR = 10
 """The factor by which the timeout is longer for the response to an upload: before answering, a registry may reread a
@@ -111,8 +110,6 @@ class Wire(ClosedOnExit):
         raise LimitExceeded(f"more than {most} redirects, the last one to {display_url(url)} (limit: redirects)")
 
     def _send(self, request: Request) -> BaseHTTPResponse:
-        from urllib3.exceptions import HTTPError
-
         url = request.url
         try:
             response: BaseHTTPResponse = self._pool(url).urlopen(
@@ -127,14 +124,12 @@ class Wire(ClosedOnExit):
                 preload_content=False,
                 decode_content=False,
             )
-        except (HTTPError, OSError) as error:
+        except (http_errors.HTTPError, OSError) as error:
             raise connection_error(error, url, reached=origin_of(url) in self._reached) from error
         self._reached.add(origin_of(url))
         return response
 
     def _timeout(self, method: str) -> Timeout:
-        from urllib3 import Timeout
-
         left = self._hosts.left()
         if left is not None:
             return Timeout(total=left)
@@ -150,14 +145,11 @@ class Wire(ClosedOnExit):
             return pool
 
     def _new_pool(self, origin: Origin) -> PoolManager:
-        from urllib3 import PoolManager, ProxyManager, disable_warnings, make_headers
-        from urllib3.exceptions import InsecureRequestWarning
-
         scheme, host, port = origin
         context = context_for(host, port, self._options) if scheme == "https" else None
         if not self._options.tls_verify:
             # The user asked for this; otherwise every request would print a warning to standard error.
-            disable_warnings(InsecureRequestWarning)
+            disable_warnings(http_errors.InsecureRequestWarning)
         most = max(self._options.jobs + 4, 2 * self._hosts.most)
         proxies = proxies_of(self._options.environment)
         proxy = proxies[scheme]
@@ -195,8 +187,6 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
 
     A host that has never answered is not retried: most likely its name is wrong.
     """
-    from urllib3 import exceptions as http_errors
-
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
     # http.client and ``connections`` say only in words that there are too many.
     if any(isinstance(cause, http.client.LineTooLong) or _TOO_MANY.search(str(cause)) for cause in causes):
