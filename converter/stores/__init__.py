@@ -12,7 +12,6 @@ from types import ModuleType
 
 from converter.errors import Invalid, NotFound, Usage, within
 from converter.model.limits import enforce_limits
-from converter.model.problems import RAISE_FIRST
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions
@@ -81,7 +80,7 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
         if kind.access == "path" and not kind.is_tree and location.path not in STDIN:
             from converter.stores.recognise import first_in, transport_at
 
-            meant = transport_at(location.path, replace(options, problems=RAISE_FIRST))
+            meant = transport_at(location.path)
             if meant not in ("", location.transport):
                 error.fact += f" (try {meant}:{location.path})"
             elif not meant and (first := first_in(location.path)):

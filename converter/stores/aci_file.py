@@ -22,13 +22,12 @@ from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
 from converter.ports import Sink
-from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, on_error, regular_size, walk_directory
 from converter.stores.media import DirectoryMedium, write_blob
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
-from converter.stores.oci_layout import Additions, OciLayout
+from converter.stores.oci_layout import OciLayout, OciSink
 from converter.stores.options import StoreOptions
 from converter.stores.overwriting import Kind, is_stream
 from converter.streams.blocks import COPY_BLOCK, digest_and_size, file_blocks
@@ -173,7 +172,7 @@ class AciSink(Sink):
         """The blobs taken: the file of each, not yet renamed, and its media type."""
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
-        self._beside = Additions()
+        self._attached: list[Attachment] = []
 
     def __enter__(self) -> Self:
         self._file().probe()
@@ -206,7 +205,7 @@ class AciSink(Sink):
     def attach(self, attachment: Attachment) -> None:
         """Add a detached signature or a manifest next to the image; raises Unsupported for anything else."""
         if attachment.descriptor.media_type in types.MANIFESTS:
-            self._beside.attach(attachment)
+            self._attached.append(attachment)
             return
         if attachment.descriptor.media_type != types.PGP_SIGNATURE:
             raise Unsupported(f"an ACI cannot have an attachment of type {attachment.descriptor.media_type}")
@@ -226,7 +225,7 @@ class AciSink(Sink):
                 raise Unsupported(
                     f"cannot write an image with {len(needed)} dependencies to {root.shown}: expected a file"
                 )
-            if self._beside.entries:
+            if self._attached:
                 raise Unsupported(f"cannot write an attachment to {root.shown}: expected a file")
             root.commit()
             return
@@ -241,7 +240,7 @@ class AciSink(Sink):
         if self._signature is not None:
             self._parts[self._signature][0].commit(signature_path(self._path).name)
             stale.discard(signature_path(self._path))
-        if self._beside.entries:
+        if self._attached:
             self._write_layout()
             stale.discard(origin_path(self._path))
         if stale and not _has_content(self._path, self._root.digest):
@@ -253,19 +252,16 @@ class AciSink(Sink):
 
     def _write_layout(self) -> None:
         """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
-        target = TarTarget(OutFile(origin_path(self._path), self._options.overwriting("oci-archive")))
-        target.begin()
-        try:
-            for digest, (file, media_type) in sorted(self._parts.items()):  # threads put them in any order
+        file = OutFile(origin_path(self._path), self._options.overwriting("oci-archive"))
+        with OciSink(TarTarget(file), ordered=True) as layout:
+            for digest, (part, media_type) in sorted(self._parts.items()):  # threads put them in any order
                 if media_type not in self.accepts:
-                    with disk_errors(file.shown, "read"):
-                        size = os.fstat(file.fd).st_size
+                    with disk_errors(part.shown, "read"):
+                        size = os.fstat(part.fd).st_size
                     expected = Descriptor(media_type=media_type, digest=digest, size=size)
-                    target.take(file_blocks(file.fd, 0, size, COPY_BLOCK), expected)
-            index = oci_index.render_index(None, self._beside.entries)
-            target.commit(lambda _: {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index})
-        finally:
-            target.abort()
+                    layout.put(file_blocks(part.fd, 0, size, COPY_BLOCK), media_type, expected)
+            for attachment in self._attached:
+                layout.attach(attachment)
 
     def _file(self) -> OutFile:
         return OutFile(self._path, self._options.overwriting("aci"))

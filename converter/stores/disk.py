@@ -62,11 +62,11 @@ def on_error(undo: Callable[..., object], *arguments: object) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: str | bytes | Path, flags: int = os.O_RDONLY, *, dir_fd: int | None = None) -> Iterator[int]:
+def opened(path: str | bytes | Path, flags: int = os.O_RDONLY) -> Iterator[int]:
     """A file descriptor of a file or directory, closed at the end; a file that is made has the mode 0666 less the
     umask. Raises OSError.
     """
-    fd = os.open(path, flags, 0o666, dir_fd=dir_fd)
+    fd = os.open(path, flags, 0o666)
     try:
         yield fd
     finally:

@@ -145,19 +145,10 @@ class Engine:
         self, method: str, path: str, body: Blocks | None = None, headers: dict[str, str] | None = None
     ) -> Iterator[BaseHTTPResponse]:
         """The answer to a request that succeeds. Raises NotFound, Denied, Unreachable."""
-        with self._request(method, path, body, headers) as response:
-            try:
-                if response.status != 200:
-                    raise _refusal(response.status, response.read(MIB))
-                yield response
-            except HTTPError as error:
-                raise Unreachable(f"the answer of {self.host} broke off: {innermost_reason(error)}") from error
-
-    def _request(self, method: str, path: str, body: Blocks | None, headers: dict[str, str] | None) -> BaseHTTPResponse:
         # A socket takes memoryviews as well as bytes.
         sent = cast("Iterable[bytes] | None", body)
         try:
-            return self.pool.urlopen(
+            response = self.pool.urlopen(
                 method, path, body=sent, headers=headers, redirect=False, retries=False, preload_content=False
             )
         except (HTTPError, OSError) as error:
@@ -166,6 +157,13 @@ class Engine:
             why = not_http(error) or innermost_reason(error)
             fact = f"cannot connect to the Docker Engine at {self.host}: {why} (DOCKER_HOST says where it is)"
             raise Unreachable(fact) from error
+        with response:
+            try:
+                if response.status != 200:
+                    raise _refusal(response.status, response.read(MIB))
+                yield response
+            except HTTPError as error:
+                raise Unreachable(f"the answer of {self.host} broke off: {innermost_reason(error)}") from error
 
 
 def engine_of(options: StoreOptions) -> Engine:

@@ -73,10 +73,10 @@ def files_beside(location: Location) -> tuple[Path, ...]:
     return aci_file.files_beside(location)
 
 
-def transport_at(path: str, options: StoreOptions) -> str:
+def transport_at(path: str) -> str:
     """The transport that reads what is at a path; empty if none does."""
     try:
-        with open_source(Location(transport="", path=path), options) as source:
+        with open_source(Location(transport="", path=path), StoreOptions()) as source:
             return transport_of(source, path)
     except ConverterError:
         return ""
@@ -95,7 +95,7 @@ def is_of_kind(path: Path, kind: Kind) -> bool:
         with disk_errors(path, "read"), path.open("rb") as file:
             head = file.read(len(_ARMOUR))
         return head == _ARMOUR or head[:1] in _SIGNATURE_PACKETS
-    found = transport_at(str(path), StoreOptions())
+    found = transport_at(str(path))
     return found == kind and (found != "aci" or _has_manifest(path))
 
 
@@ -105,7 +105,7 @@ def _open_path(text: str) -> int:
         return open_bytes(Path(text))
     except NotFound as error:
         meant = Location.parse(f"oci:{text}")
-        if meant.name and (transport := transport_at(meant.path, StoreOptions())):
+        if meant.name and (transport := transport_at(meant.path)):
             raise NotFound(f"{error.fact} (an image in {meant.path}: {replace(meant, transport=transport)})") from None
         if is_name(text) and not text.startswith(".") and not text.endswith(_SUFFIXES):
             raise NotFound(f"{error.fact} (an image in a registry: docker://{text})") from None

@@ -14,14 +14,13 @@ from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks, Descriptor, Digest
 from converter.model.document import dump_json, lenient_member, load_object
-from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
 from converter.stores import oci_index
 from converter.stores.docker_archive import tables
-from converter.stores.media import MediumTarget, TargetSink, blob_name
-from converter.stores.oci_layout import Additions
+from converter.stores.media import MediumTarget, blob_name
+from converter.stores.oci_layout import OciSink
 from converter.streams.blocks import peek, read_whole
 from converter.streams.decompress import HEAD, detect_codec
 
@@ -40,27 +39,22 @@ class ManifestRow:
     tags: list[str] = field(default_factory=list)
 
 
-class DockerArchiveSink(TargetSink[MediumTarget]):
+class DockerArchiveSink(OciSink):
     """One archive with any number of images. Calls must not overlap."""
 
     accepts = DOCUMENTS | LAYERS | {types.OCI_EMPTY}
-    ordered = True
 
     def __init__(self, target: MediumTarget) -> None:
-        super().__init__(target)
-        self._documents: dict[Digest, bytes] = {}
+        super().__init__(target, ordered=True)
+        self._read: dict[Digest, bytes] = {}
         self._codecs: dict[Digest, str] = {}
         self._named: list[tuple[str, Descriptor]] = []
-        self._added = Additions()
-
-    def has(self, descriptor: Descriptor) -> bool:
-        return self._target.has(descriptor.digest, descriptor.size)
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         if media_type in DOCUMENTS:
             data = read_whole(blocks, current_limits().document, "of a document")
             made = self._target.take((data,), expected)
-            self._documents[made.digest] = data
+            self._read[made.digest] = data
         else:
             head, blocks = peek(blocks, HEAD)
             made = self._target.take(blocks, expected)
@@ -80,15 +74,8 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
         self._named.append((str(reference), root))
         self._added.add(root, oci_index.docker_annotations(str(reference)))
 
-    def attach(self, attachment: Attachment) -> None:
-        """List the attachment in ``index.json`` only, which the Engine ignores and others read."""
-        self._added.attach(attachment)
-
-    def _commit(self) -> None:
-        documents = self._rendered()
-        self._target.commit(lambda _: documents)
-
-    def _rendered(self) -> dict[str, bytes]:
+    def _documents(self, old: bytes | None) -> dict[str, bytes]:
+        """The tables of contents. ``index.json`` alone lists attachments: the Engine ignores it, others read it."""
         rows: dict[Digest, ManifestRow] = {}
         for name, root in self._named:
             below = dict(self._rows(root, 0))
@@ -108,13 +95,12 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
         return {
             tables.MANIFEST: dump_json(table),
             tables.REPOSITORIES: dump_json(tops),
-            oci_index.LAYOUT: oci_index.LAYOUT_CONTENT,
-            oci_index.INDEX: oci_index.render_index(None, self._added.entries),
+            **super()._documents(old),
         }
 
     def _rows(self, root: Descriptor, depth: int) -> Iterator[tuple[Digest, ManifestRow]]:
         """The images at or below a root, in order; only images for a platform belong in the table."""
-        data = self._documents.get(root.digest)
+        data = self._read.get(root.digest)
         if data is None or depth > current_limits().index_depth:
             return
         document = load_object(data)
@@ -151,7 +137,7 @@ class DockerArchiveSink(TargetSink[MediumTarget]):
         return layer.retyped(types.by_meaning(dialect).get(says, layer.media_type))
 
     def _diff_ids(self, config: Digest) -> list[str]:
-        data = self._documents.get(config)
+        data = self._read.get(config)
         if data is None:
             raise Invalid(f"the config {config} of a manifest is missing")
         rootfs = lenient_member(load_object(data), "rootfs", dict)
