@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from converter.errors import Invalid, LimitExceeded, printable
+from converter.errors import Invalid, printable
 from converter.model.limits import Limits, current_limits
 
 SIZE = 512
@@ -62,15 +62,8 @@ def parent_name(name: bytes) -> bytes:
 
 def check_name_length(name: bytes, limits: Limits) -> None:
     """Raise LimitExceeded if the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
-    if len(name) > limits.path:
-        raise LimitExceeded(
-            f"name {quoted_name(name)} has {len(name)} bytes: at most {limits.path} are allowed (limit: path)"
-        )
-    depth = name.count(b"/") + 1
-    if depth > limits.path_depth:
-        raise LimitExceeded(
-            f"name {quoted_name(name)} has {depth} parts: at most {limits.path_depth} are allowed (limit: path_depth)"
-        )
+    limits.require("path", len(name), f"bytes in the name {quoted_name(name)}")
+    limits.require("path_depth", name.count(b"/") + 1, f"parts in the name {quoted_name(name)}")
 
 
 @dataclass(slots=True)
@@ -86,13 +79,7 @@ class Budget:
     def add(self, size: int) -> None:
         """Count ``size`` more bytes. Raises LimitExceeded."""
         self.names += size
-        if self.names > self.limits.names:
-            raise too_many_names(self.limits)
-
-
-def too_many_names(limits: Limits) -> LimitExceeded:
-    """The error for an archive whose names alone would fill the memory."""
-    return LimitExceeded(f"archive: more than {limits.names} bytes of names (limit: names)")
+        self.limits.require("names", self.names, "bytes of names")
 
 
 _TYPES = ("a file", "a hard link", "a symlink", "a character device", "a block device", "a directory", "a FIFO")

@@ -33,7 +33,6 @@ from converter.streams.tar.fields import (
     parse_number,
     parse_text,
     quoted_name,
-    too_many_names,
     verify_checksum,
 )
 
@@ -135,11 +134,8 @@ class ExtendedHeaders:
         blocks: list[bytes] = []
         more = head[482]
         while more:
-            if len(blocks) * SIZE >= self._limits.pax_record:
-                most = self._limits.pax_record
-                raise LimitExceeded(
-                    f"sparse map at byte {self._cursor.offset}: more than {most} bytes (limit: pax_record)"
-                )
+            what = f"bytes of a sparse map at byte {self._cursor.offset}"
+            self._limits.require("pax_record", (len(blocks) + 1) * SIZE, what)
             blocks.append(self._cursor.take(SIZE, "sparse map"))
             more = blocks[-1][504]
         return b"".join(blocks)
@@ -253,7 +249,7 @@ class Scanner:
                 if left < 0:
                     raise LimitExceeded(f"archive: more than {limits.entries} entries (limit: entries)")
                 if room < 0:
-                    raise too_many_names(limits)
+                    raise LimitExceeded(f"archive: more than {limits.names} bytes of names (limit: names)")
                 entry = Entry(cursor, name, kind, size, head, extra)
                 cursor.left, cursor.pad, cursor.current = size, -size & 511, entry
                 yield entry

@@ -89,10 +89,8 @@ def _read_map_numbers(data: Cursor) -> list[bytes]:
     if not count.isdigit() or len(count) > 20:
         raise Invalid(f"sparse map: invalid count {quoted_name(count)}: expected a decimal number")
     missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
-    most = current_limits().pax_record
     while missing > 0:
-        if len(blocks) * SIZE >= most:
-            raise LimitExceeded(f"sparse map: more than {most} bytes (limit: pax_record)")
+        current_limits().require("pax_record", (len(blocks) + 1) * SIZE, "bytes of a sparse map")
         blocks.append(data.take(SIZE, "sparse map"))
         missing -= blocks[-1].count(b"\n")
     return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]
