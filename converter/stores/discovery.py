@@ -16,7 +16,6 @@ from converter.errors import ConverterError, Invalid, NotFound, Unsupported, wit
 from converter.model.appc import IDENTIFIER, platform_labels
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.limits import current_limits
 from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.stores.aci_file import AciFile, signature_path
@@ -121,7 +120,7 @@ def _discover(client: Client, app: AppName) -> tuple[Endpoint, ...]:
         for scheme in _schemes(client):
             url = f"{scheme}://{place}?ac-discovery=1"
             try:
-                page = read_whole(download_blob(client, url, -1), current_limits().document, f"from {display_url(url)}")
+                page = read_whole(download_blob(client, url, -1), f"from {display_url(url)}")
             except ConverterError as error:
                 failures.append(error.fact)
                 continue

@@ -23,7 +23,7 @@ from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported
 from converter.model.content import Blocks, Descriptor
 from converter.model.document import lenient_member, load_json
 from converter.model.frozen import frozen
-from converter.model.limits import MIB, current_limits
+from converter.model.limits import MIB
 from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.base_source import NameListing
@@ -118,7 +118,7 @@ class Engine:
     def names(self) -> tuple[str, ...]:
         """The names of its images, in order; those without a name are left out. Raises Unreachable, Denied, Invalid."""
         with within("the list of images"), self._answer("GET", "/images/json") as response:
-            listed = load_json(read_whole(response.stream(COPY_BLOCK), current_limits().document, "of names"))
+            listed = load_json(read_whole(response.stream(COPY_BLOCK), "of names"))
         rows = listed if isinstance(listed, list) else []
         names = {name for row in rows for name in lenient_member(row, "RepoTags", list) if isinstance(name, str)}
         return tuple(sorted(names - {UNNAMED}))

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from converter.errors import Invalid, LimitExceeded, StorageFailed, system_words
+from converter.errors import Invalid, StorageFailed, system_words
 from converter.model import content
 from converter.model.content import Digest, new_hasher
 from converter.model.frozen import frozen
-from converter.model.limits import KIB, MIB
+from converter.model.limits import KIB, MIB, current_limits
 
 T = TypeVar("T")
 
@@ -170,14 +170,13 @@ def skip_bytes(blocks: Blocks, count: int) -> Iterator[Block]:
             count = 0
 
 
-def read_whole(blocks: Blocks, most: int, what: str) -> bytes:
-    """All bytes of a document; raises LimitExceeded as soon as there are more than ``most``."""
+def read_whole(blocks: Blocks, what: str) -> bytes:
+    """All bytes of a document; raises LimitExceeded as soon as there are more than one may have."""
     parts, size = [], 0
     for block in blocks:
         parts.append(block)
         size += len(block)
-        if size > most:
-            raise LimitExceeded(f"more than {most} bytes {what} (limit: document)")
+        current_limits().require("document", size, f"bytes {what}")
     return b"".join(parts)
 
 

@@ -40,7 +40,7 @@ from converter.ports import Fetch
 from converter.streams.tar.fields import END, SYMLINK
 from converter.streams.tar.pax import make_header
 
-__all__ = ["AciFacts", "decode", "encode", "losses", "name", "resolve_dependencies", "whole"]
+__all__ = ["AciFacts", "decode", "encode", "losses", "name", "resolve_dependencies", "single_file_name"]
 
 name = "aci"
 single_file_name = "an ACI"

@@ -52,7 +52,7 @@ class DockerArchiveSink(OciSink):
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         if media_type in DOCUMENTS:
-            data = read_whole(blocks, current_limits().document, "of a document")
+            data = read_whole(blocks, "of a document")
             made = self._target.take((data,), expected)
             self._read[made.digest] = data
         else:

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
 from converter.model.frozen import frozen
-from converter.model.limits import KIB, current_limits
+from converter.model.limits import KIB
 from converter.model.reference import DEFAULT_HOST, ImageName
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
@@ -168,7 +168,7 @@ class Client(ClosedOnExit):
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
         try:
             parts = response.stream(64 * KIB, decode_content=False)
-            data = read_whole(parts, current_limits().document, f"from {display_url(url)}")
+            data = read_whole(parts, f"from {display_url(url)}")
             response.release_conn()
         except LimitExceeded:
             response.close()

@@ -18,7 +18,6 @@ from converter.errors import (
 from converter.model.content import Blocks, Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
-from converter.model.limits import current_limits
 from converter.model.reference import ImageName
 from converter.ports import Sink
 from converter.stores.options import StoreOptions
@@ -143,7 +142,7 @@ class RegistrySink(Sink):
         return False
 
     def _put_document(self, blocks: Blocks, media_type: str, expected: Descriptor | None) -> Descriptor:
-        data = read_whole(blocks, current_limits().document, "of a document")
+        data = read_whole(blocks, "of a document")
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
