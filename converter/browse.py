@@ -6,7 +6,7 @@ A layer is read only while the layers above it leave something open (image-spec 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound, within
@@ -141,31 +141,34 @@ class Files:
 
     def read(self, file: File) -> Iterator[Block]:
         """The content of a regular file. Raises Invalid for another type, NotFound for a hard link to nothing."""
-        entry, path, layer = file.entry, file.path, file.layer
-        for _ in range(MOST_LINKS):
-            if entry is None or entry.type != fields.LINK:
-                break
-            path = require_contained(clean_name(entry.linkname))
-            target = self._at(path, layer)
-            if target is None:
-                raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
-            entry, layer = target.entry, target.layer
-        if entry is None or entry.type != fields.FILE:
+        found = self._linked(file)
+        if found.entry is None or found.entry.type != fields.FILE:
             shown = quoted_name(b"/" + file.path)
             if file.is_directory:
                 raise Invalid(f"{shown} is a directory (`transship ls` lists it)")
             raise Invalid(f"{shown} is not a regular file")
-        yield from self._content(path, layer)
+        yield from self._content(found.path, found.layer)
 
     def size(self, file: File) -> int:
         """The bytes of a regular file, or of what a hard link leads to; 0 for what has none."""
-        entry, layer = file.entry, file.layer
+        with suppress(NotFound):
+            entry = self._linked(file).entry
+            if entry is not None and entry.type == fields.FILE and not entry.sparse:
+                return real_size(entry)
+        return 0
+
+    def _linked(self, file: File) -> File:
+        """What a hard link leads to; of anything else, the file itself. Raises NotFound."""
+        found = file
         for _ in range(MOST_LINKS):
-            if entry is None or entry.type != fields.LINK:
+            if found.entry is None or found.entry.type != fields.LINK:
                 break
-            target = self._at(require_contained(clean_name(entry.linkname)), layer)
-            entry, layer = (None, 0) if target is None else (target.entry, target.layer)
-        return real_size(entry) if entry is not None and entry.type == fields.FILE and not entry.sparse else 0
+            path = require_contained(clean_name(found.entry.linkname))
+            target = self._at(path, found.layer)
+            if target is None:
+                raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
+            found = target
+        return found
 
     def _at(self, path: bytes, highest: int | None = None, *, directory: bool = False) -> File | None:
         """What is at a path, without following links; with ``highest``, as that layer and those below it have it.

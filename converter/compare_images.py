@@ -215,8 +215,9 @@ def _platform_members(platform: Platform) -> dict[str, Any]:
 def run_config(config: RunConfig) -> dict[str, Any]:
     """What the configuration means: equivalent spellings are unified, and order is kept only where it matters."""
     return {
-        "user": _normal_user(config.user),
-        "exposed_ports": sorted({_with_protocol(port) for port in config.exposed_ports}),
+        # No user means the superuser, whose group is 0 too.
+        "user": "0" if config.user in {"", "0:0"} else config.user,
+        "exposed_ports": sorted({port if "/" in port else f"{port}/tcp" for port in config.exposed_ports}),
         "env": dict(sorted(config.variables.items())),
         "entrypoint": list(config.entrypoint or ()),
         "cmd": list(config.cmd or ()),
@@ -228,12 +229,3 @@ def run_config(config: RunConfig) -> dict[str, Any]:
         "shell": list(config.shell or ()),
         "on_build": list(config.on_build or ()),
     }
-
-
-def _normal_user(user: str) -> str:
-    # No user means the superuser, whose group is 0 too.
-    return "0" if user in {"", "0:0"} else user
-
-
-def _with_protocol(port: str) -> str:
-    return port if "/" in port else f"{port}/tcp"

@@ -101,11 +101,10 @@ def _check_image(
         verdict = validate(reference, profile)
         failure = _failure(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
     except ConverterError as error:
-        failure = _message_of(error)
-    else:
-        if not failure:
-            return verdict
-    raise AssertionError(failure)
+        raise AssertionError(_message_of(error)) from None
+    if failure:
+        raise AssertionError(failure)
+    return verdict
 
 
 def _check_document(
@@ -129,11 +128,10 @@ def _check_document(
         findings = validate(data, actual, profile)
         failure = _failure(f"{name}: {actual}", findings, warnings, ignore)
     except (ConverterError, OSError) as error:
-        failure = _message_of(error)
-    else:
-        if not failure:
-            return findings
-    raise AssertionError(failure)
+        raise AssertionError(_message_of(error)) from None
+    if failure:
+        raise AssertionError(failure)
+    return findings
 
 
 def _name_and_bytes(document: Document) -> tuple[str, bytes]:
