@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from converter.compare_references import diff
     from converter.conversion import LayerResult, Options, Result, TargetResult
     from converter.conversion.keywords import Keywords
-    from converter.conversion.sync.outcome import Outcome, Summary
+    from converter.conversion.sync import Outcome, Summary
     from converter.errors import (
         AlreadyExists,
         CalledOff,
@@ -127,7 +127,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "converter.conversion.sync.outcome": ("Outcome", "Summary"),
+    "converter.conversion.sync": ("Outcome", "Summary"),
     "converter.conversion": ("LayerResult", "Options", "Result", "TargetResult"),
     "converter.compare_images": ("Difference",),
     "converter.compare_references": ("diff",),
@@ -197,8 +197,7 @@ def sync(
     from converter.conversion.keywords import options_from
     from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
-    from converter.conversion.sync.destination_names import check_template
-    from converter.conversion.sync.sync_file import SyncEntry
+    from converter.conversion.sync.sync_file import SyncEntry, check_template
     from converter.keyword_names import in_python, naming_keywords, reporting_keywords
     from converter.model.limits import enforce_limits
     from converter.model.reference import Location
@@ -238,8 +237,7 @@ def serve(
     from pathlib import Path
 
     from converter.conversion.keywords import options_from
-    from converter.conversion.sync.destination_names import check_template
-    from converter.conversion.sync.sync_file import SyncEntry
+    from converter.conversion.sync.sync_file import SyncEntry, check_template
     from converter.keyword_names import naming_keywords, reporting_keywords
     from converter.model.platform import ALL_PLATFORMS
     from converter.model.reference import Location

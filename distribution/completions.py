@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from click.testing import CliRunner
 
-from converter.cli.completion import command
+from converter.cli.commands import completion
 
 PLACES = {
     "bash": "share/bash-completion/completions/transship",
@@ -15,4 +15,4 @@ PLACES = {
 
 def scripts() -> dict[str, str]:
     """Place → script."""
-    return {place: CliRunner().invoke(command, [shell]).output for shell, place in PLACES.items()}
+    return {place: CliRunner().invoke(completion, [shell]).output for shell, place in PLACES.items()}

@@ -16,8 +16,8 @@ BASES = (ROOT, ROOT / "converter", ROOT / "converter/stores/docker_archive")
 OTHERS = {"policy.json"}
 """Files of other programs."""
 
-SHARED_NAMES = {"sink.py", "sync.py", "findings.py", "image.py", "proof.py"}
-"""File names that several rooms have: each store its sink, and each page the name of what it shows."""
+SHARED_NAMES = {"sink.py", "image.py"}
+"""File names that several rooms have: each store its sink; an image, and the page about it."""
 
 PATH = r"[\w.-]+/[\w./-]*|[\w-]+\.(?:py|toml|json|md)"
 NAME = r"`[\w.]+`"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Group
-from converter.cli.environment import cache_folder, size_option
+from converter.cli.commands import Group
 from converter.cli.flags import common, flags
+from converter.cli.shared_options import cache_folder, size_option
 from converter.cli.text import show, show_json
 from converter.errors import Usage, count
 from converter.model.limits import size

@@ -6,24 +6,33 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from converter.cli.command import LayerCommand
-from converter.cli.environment import end_options, size_option, store_from_options, store_options
+from converter.cli.commands import LayerCommand
 from converter.cli.flags import FilePath, OneOf, WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option, image_options, no_cache_option, overwrite_option
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_option, reports, write_output, write_reports
-from converter.cli.results import document, lines, losses
-from converter.cli.signers import content_trust_option, signing_from_options, trust_options, wanted_from_options
+from converter.cli.results import Stopwatch, document, lines, losses
+from converter.cli.shared_options import (
+    aci_path_option,
+    check_reports,
+    end_options,
+    image_options,
+    no_cache_option,
+    overwrite_option,
+    report_option,
+    reports,
+    size_option,
+    store_from_options,
+    store_options,
+    write_file,
+    write_reports,
+)
+from converter.cli.sign import content_trust_option, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
-
-if TYPE_CHECKING:
-    from converter.cli.steps import Stopwatch
-    from converter.events import Report
+from converter.model.reference import STDIN, STDOUT, Location
 
 EXAMPLES = """\b
 Examples:
@@ -112,7 +121,6 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     DEST, see transship --help-all.
     """
     from converter.conversion import Options, convert
-    from converter.model.reference import STDOUT, Location
     from converter.stores import files_written
 
     digest_to_stdout = digestfile is not None and str(digestfile) in STDOUT
@@ -125,13 +133,14 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     check_reports(digestfile, overwrite=options.overwrite, beside=written)
     _warn_of_lists(options.changes)
     with progress(quiet=flags().quiet, first=f"reading {source}") as report, _advising():
-        watch = _stopwatch(report)
+        watch = Stopwatch(report) if flags().json or reports() else None
         result = convert(source, destinations, options, watch or report)
     steps = watch.steps(result.seconds) if watch and not options.dry_run else ()
     told = document(result, steps)
-    write_reports(told, "conversion", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
+    write_reports(told, "results", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
     if digestfile is not None:
-        write_output(digestfile, str(result.digest) + "\n" * digest_to_stdout, overwrite=options.overwrite)
+        newline = "\n" * digest_to_stdout
+        write_file(digestfile, (f"{result.digest}{newline}".encode(),), overwrite=options.overwrite)
     # If an image or its digest goes to standard output, the rest goes to standard error.
     out = sys.stderr if to_stdout or digest_to_stdout else sys.stdout
     if flags().json:
@@ -154,14 +163,6 @@ def _warn_of_lists(changes: tuple[str, ...]) -> None:
             warn(f"--change {text}: the list is not valid JSON, so it becomes a line for the shell, as in Docker")
 
 
-def _stopwatch(report: Report) -> Stopwatch | None:
-    if not (flags().json or reports()):
-        return None
-    from converter.cli.steps import Stopwatch
-
-    return Stopwatch(report)
-
-
 @contextmanager
 def _advising() -> Iterator[None]:
     """Name the option that avoids what failed: only the command line knows it."""
@@ -175,15 +176,11 @@ def _advising() -> Iterator[None]:
 
 def is_standard_output(destination: str) -> bool:
     """Whether a destination is standard output."""
-    from converter.model.reference import STDOUT, Location
-
     return Location.parse(destination).path in {*STDOUT, "/dev/fd/1"}
 
 
 def check_terminals(source: str, *, to_stdout: bool) -> None:
     """Raises Usage if an image would be read from or written to a terminal."""
-    from converter.model.reference import STDIN, Location
-
     if Location.parse(source).path in STDIN and on_terminal(sys.stdin):
         raise Usage("cannot read an image from a terminal: use a file or a pipe as standard input")
     if to_stdout and on_terminal(sys.stdout):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -12,15 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import LayerCommand
-from converter.cli.environment import store_from_options, store_options
+from converter.cli.commands import LayerCommand
 from converter.cli.flags import OneOf, common, flags
-from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_options, reports, wants_page, write_reports
+from converter.cli.shared_options import (
+    aci_path_option,
+    check_reports,
+    platform_option,
+    report_options,
+    reports,
+    store_from_options,
+    store_options,
+    wants_page,
+    write_reports,
+)
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, json_text, show, show_json, show_parts
 from converter.errors import count
-from converter.model.image import Image, Index
+from converter.model.image import Index
 from converter.model.limits import size
 
 if TYPE_CHECKING:
@@ -28,7 +37,6 @@ if TYPE_CHECKING:
     from converter.events import Report
     from converter.opened_reference import OpenedReference
     from converter.streams.tar.listing import Records
-    from converter.streams.uncompressed import Watch
     from converter.usage import TreeNode
 
 EQUAL, DIFFERENT, UNKNOWN = range(3)
@@ -86,7 +94,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
         if reports():
             each = list(map(difference, found))
             document = {"equal": not each, "differences": [one.to_json() for one in each]}
-            write_reports(document, "difference", (first, second), each, trees)
+            write_reports(document, "pages.difference", (first, second), each, trees)
         show_result(found, places, first, second, ignore)
         return DIFFERENT if found else EQUAL
 
@@ -94,6 +102,8 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> dict[str, list[TreeNode]]:
     """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
     from converter.compare_references import by_platform, one_image, watched
+    from converter.streams.uncompressed import uncompressed_layer
+    from converter.usage import usage
 
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
         of_a, of_b = by_platform(a), by_platform(b)
@@ -101,14 +111,12 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report:
     else:
         images = {"": [one_image(a, platform, b.item), one_image(b, platform, a.item)]}
     opened = watched(report, *itertools.chain(*images.values()))
-    return {name: [_tree(image, opened) for image in two] for name, two in images.items()}
-
-
-def _tree(image: Image, opened: Watch) -> TreeNode:
-    from converter.streams.uncompressed import uncompressed_layer
-    from converter.usage import usage
-
-    return usage([partial(uncompressed_layer, layer, opened=opened) for layer in image.layers]).root
+    return {
+        name: [
+            usage([partial(uncompressed_layer, layer, opened=opened) for layer in image.layers]).root for image in two
+        ]
+        for name, two in images.items()
+    }
 
 
 def show_result(found: Records, places: Sequence[int], first: str, second: str, ignore: Sequence[str]) -> None:
@@ -147,7 +155,7 @@ def _split(path: str) -> tuple[str, str]:
 
 def show_differences(found: Iterable[Difference]) -> None:
     """Print the differences by directory, one line a path; those that differ only in their times are counted."""
-    counts = dict.fromkeys(("added", "removed", "changed", TIME_ONLY), 0)
+    counts: Counter[str] = Counter()
     others = grown = 0
     for folder, within in itertools.groupby(found, lambda one: _split(one.path)[0]):
         paths = [list(rows) for _, rows in itertools.groupby(within, lambda one: one.path)]
@@ -155,25 +163,24 @@ def show_differences(found: Iterable[Difference]) -> None:
             others += sum(map(len, paths))
             _show_settings(paths)
             continue
-        here = [_sign(rows)[0] for rows in paths]
-        for sign, what in _KINDS.items():
-            counts[what] += here.count(sign)
-        if any(here):
+        here = Counter(map(kind_of, paths))
+        counts += here
+        del here[TIME_ONLY]
+        if here:
             more = sum(one.growth for rows in paths for one in rows)
             grown += more
-            shown = f"  {_counted(here)}{_in_brackets(more)}" if len(here) - here.count("") > 1 else ""
+            shown = f"  {_counted(here)}{_in_brackets(more)}" if here.total() > 1 else ""
             show_parts((folder, BOLD), (shown, FAINT), fold=True)
             _show_paths(paths)
-    counted = [f"{number:,} {what}" for what, number in counts.items() if number]
-    alone = len(counted) == 1 and counts[TIME_ONLY] and not others
-    counted += [count(others, "setting")] if others else []
-    show(", ".join(counted) + _in_brackets(grown) + (" (--ignore mtime leaves it out)" if alone else ""), colour=BOLD)
+    parts = filter(None, (_counted(counts), count(others, "setting") if others else ""))
+    hint = " (--ignore mtime leaves it out)" if counts.keys() == {TIME_ONLY} and not others else ""
+    show(", ".join(parts) + _in_brackets(grown) + hint, colour=BOLD)
 
 
 def _show_paths(paths: Iterable[list[Difference]]) -> None:
     """Print the paths of a directory, but for those that differ only in their times."""
     for changes in paths:
-        sign, colour = _sign(changes)
+        sign, colour = _SIGNS[kind_of(changes)]
         name = _split(changes[0].path)[1]
         if sign == "~":
             changes.sort(key=lambda one: one.what == "mtime")
@@ -183,9 +190,9 @@ def _show_paths(paths: Iterable[list[Difference]]) -> None:
             show(f"  {sign} {name} ({', '.join(parts)})", colour=colour, fold=True)
 
 
-def _counted(signs: Sequence[str]) -> str:
-    """How many paths of a directory were added, removed and changed."""
-    return ", ".join(f"{signs.count(sign):,} {what}" for sign, what in _KINDS.items() if sign and sign in signs)
+def _counted(counts: Mapping[str, int]) -> str:
+    """How many paths were added, removed and changed."""
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in _SIGNS if counts[kind])
 
 
 def _signed(grown: int) -> str:
@@ -225,18 +232,17 @@ def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
 TIME_ONLY = "with only another time"
 """The word for paths of which nothing else differs."""
 
-_KINDS = {"+": "added", "-": "removed", "~": "changed", "": TIME_ONLY}
+_SIGNS = {"added": ("+", GREEN), "removed": ("-", RED), "changed": ("~", YELLOW), TIME_ONLY: ("", "")}
+"""The sign and the colour of each kind of path."""
 
 MINUS = "\N{MINUS SIGN}"
 
 
-def _sign(rows: Sequence[Difference]) -> tuple[str, str]:
-    """Whether a path was added, removed or changed, and the colour of that; no sign if only its time was."""
-    if [one.what for one in rows] == ["mtime"]:
-        return "", ""
-    if rows[0].what != "entry":
-        return "~", YELLOW
-    return ("-", RED) if rows[0].b is None else ("+", GREEN)
+def kind_of(rows: Sequence[Difference]) -> str:
+    """Whether a path was added, removed or changed."""
+    if rows[0].what == "entry":
+        return "removed" if rows[0].b is None else "added"
+    return TIME_ONLY if [one.what for one in rows] == ["mtime"] else "changed"
 
 
 def difference(row: bytes) -> Difference:

@@ -1,4 +1,4 @@
-"""Writes the findings of validation, for people, for programs, and for the common CI servers."""
+"""Writes the findings of validation, for people, for programs, for the common CI servers, and as a page."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from converter.model.reference import Location
 from converter.schema import Finding, is_valid
 from converter.validate.rules import all_rules
 from converter.version import __version__
+
+MOST_SHOWN = 2000
+"""The most findings of one target on the page; the JSON has all."""
 
 
 @frozen
@@ -97,11 +100,11 @@ def _junit(checked: Sequence[Checked]) -> None:
     suites = ET.Element("testsuites", totals)
     suite = ET.SubElement(suites, "testsuite", totals | {"skipped": "0", "time": "0"})
     for one in checked:
-        case = ET.SubElement(suite, "testcase", {"classname": one.kind, "name": _xml(one.target), "time": "0"})
+        case = ET.SubElement(suite, "testcase", {"classname": one.kind, "name": printable(one.target), "time": "0"})
         errors = [finding for finding in one.findings if finding.severity == "error"]
         warnings = [finding for finding in one.findings if finding.severity == "warning"]
         if errors:
-            first = {"message": _xml(errors[0].message), "type": errors[0].rule}
+            first = {"message": printable(errors[0].message), "type": errors[0].rule}
             ET.SubElement(case, "failure", first).text = _xml_lines(errors)
         if warnings:
             ET.SubElement(case, "system-out").text = _xml_lines(warnings)
@@ -165,14 +168,9 @@ def _result(one: Checked, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _xml(text: str) -> str:
-    """The text as an XML 1.0 document may hold it."""
-    return printable(text)
-
-
 def _xml_lines(findings: Sequence[Finding]) -> str:
     lines = (f"{one.path or '/'}: {one.message} [{one.rule}; {one.spec}]" for one in findings)
-    return "\n".join(_xml(line) for line in lines)
+    return "\n".join(map(printable, lines))
 
 
 def _message(text: str) -> str:
@@ -190,3 +188,50 @@ _WRITERS: dict[str, Callable[[Sequence[Checked]], None]] = {
     "sarif": _sarif,
 }
 FORMATS = ("text", *_WRITERS)
+
+
+def page(checked: Sequence[Checked]) -> str:
+    """The report of ``validate``."""
+    from converter.pages import render
+
+    every = [finding for one in checked for finding in one.findings]
+    return render(
+        "findings.html.j2",
+        title=title(checked),
+        targets=[(one, grouped(one)) for one in checked],
+        invalid=sum(not one.valid for one in checked),
+        errors=sum(finding.severity == "error" for finding in every),
+        warnings=sum(finding.severity == "warning" for finding in every),
+    )
+
+
+def title(checked: Sequence[Checked]) -> str:
+    """The verdict, in a sentence."""
+    invalid = sum(not one.valid for one in checked)
+    if len(checked) == 1:
+        return f"{'Invalid' if invalid else 'Valid'}: {checked[0].target}"
+    return (
+        f"{invalid} of {count(len(checked), 'target')} invalid" if invalid else f"All {len(checked)} targets are valid"
+    )
+
+
+def grouped(one: Checked) -> list[dict[str, Any]]:
+    """The findings of a target by rule, errors first, then those with most findings."""
+    titles = {rule.name: rule.title for rule in all_rules()}
+    found: dict[str, dict[str, Any]] = {}
+    for finding in one.findings[:MOST_SHOWN]:
+        group = found.setdefault(
+            finding.rule,
+            {
+                "rule": finding.rule,
+                "title": titles.get(finding.rule, ""),
+                "spec": finding.spec,
+                "severity": finding.severity,
+                "rows": [],
+            },
+        )
+        place = one.places.get(finding.path)
+        group["rows"].append((finding, place))
+        if finding.severity == "error":
+            group["severity"] = "error"
+    return sorted(found.values(), key=lambda group: (group["severity"] != "error", -len(group["rows"])))

@@ -16,6 +16,9 @@ from converter.errors import Usage, from_system
 Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
 
+ALL = f"{__name__}.all"
+"""The key in a context that says that the full help was requested."""
+
 
 class Flags:
     """The flags, and ``failed``, the exit status if the command fails."""
@@ -74,11 +77,12 @@ def _raise(context: click.Context, parameter: click.Parameter, value: bool) -> N
         setattr(found, parameter.name, True)
 
 
-def _all(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        from converter.cli.command import show_all
-
-        show_all(context, parameter, value)
+def _show_all(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """Print all of the help, and end."""
+    if value and not context.resilient_parsing:
+        context.meta[ALL] = True
+        click.echo(context.get_help(), color=context.color)
+        context.exit()
 
 
 common = combine_options(
@@ -87,7 +91,7 @@ common = combine_options(
         is_flag=True,
         is_eager=True,
         expose_value=False,
-        callback=_all,
+        callback=_show_all,
         help="Show all options, and examples.",
     ),
     _flag("-q", "--quiet", text="No progress, no warnings; errors only."),

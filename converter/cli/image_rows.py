@@ -19,7 +19,7 @@ from converter.opened_reference import OpenedReference
 from converter.stores import recognised
 
 if TYPE_CHECKING:
-    from converter.cli.layer_changes import LayerChanges
+    from converter.cli.inspect import LayerChanges
     from converter.trust.signature import Signature
 
 Rows = Iterator[tuple[str, str]]
@@ -64,7 +64,10 @@ def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: Laye
         case Index():
             yield from index_rows(item)
         case Artifact():
-            yield from _artifact(item)
+            yield "artifact", item.artifact_type or "of no type"
+            if item.subject:
+                yield "speaks of", str(item.subject)
+            yield from _column("blobs", (_content(blob) for blob in item.blobs))
     yield from _column("annotations", _pairs(_annotations(item)))
     yield from _column("attached", map(_attachment, attached))
 
@@ -82,20 +85,15 @@ def shortened(pairs: Rows) -> Rows:
 
 def _identity(opened: OpenedReference) -> Rows:
     item = opened.item
-    if name := name_of(opened):
-        yield "name", name
+    yield from _present(("name", name_of(opened)))
     if item.original is not None:
         media_type = item.original.manifest.descriptor.media_type
-        yield "format", format_words("docker" if _is_of_docker(opened) else item.original.format, media_type)
+        # Whatever manifest it has, `docker load` reads it, or `docker save` wrote it.
+        loaded = recognised(opened.location, opened.source).kind.docker_unpacks
+        yield "format", format_words("docker" if loaded else item.original.format, media_type)
         yield "media type", media_type
     yield "digest", str(opened.root.digest)
-    if image_id := image_id_of(opened):
-        yield "image ID", image_id
-
-
-def _is_of_docker(opened: OpenedReference) -> bool:
-    """Whether ``docker load`` reads it, or ``docker save`` wrote it, whatever manifest it has."""
-    return recognised(opened.location, opened.source).kind.docker_unpacks
+    yield from _present(("image ID", image_id_of(opened)))
 
 
 def name_of(opened: OpenedReference) -> str:
@@ -139,12 +137,8 @@ def _annotations(item: Item) -> Mapping[str, str]:
 
 def _image(image: Image, contents: LayerChanges | None) -> Rows:
     yield "platform", str(image.platform)
-    if image.platform.os_version:
-        yield "OS version", image.platform.os_version
-    if image.created:
-        yield "created", image.created
-    if image.author:
-        yield "author", image.author
+    about = ("OS version", image.platform.os_version), ("created", image.created), ("author", image.author)
+    yield from _present(*about)
     yield from _config(image.config)
     if is_aci(image):
         yield from _column("depends on", image.notes.depends_on)
@@ -160,9 +154,7 @@ def _image(image: Image, contents: LayerChanges | None) -> Rows:
 
 
 def _config(config: RunConfig) -> Rows:
-    for label, text in (("user", config.user), ("directory", config.working_dir), ("stop signal", config.stop_signal)):
-        if text:
-            yield label, text
+    yield from _present(("user", config.user), ("directory", config.working_dir), ("stop signal", config.stop_signal))
     lists = (
         ("entrypoint", config.entrypoint),
         ("cmd", config.cmd),
@@ -232,13 +224,6 @@ def _entry_name(descriptor: Descriptor) -> str:
     return str(descriptor.platform) if descriptor.platform else descriptor.artifact_type or "no platform"
 
 
-def _artifact(artifact: Artifact) -> Rows:
-    yield "artifact", artifact.artifact_type or "of no type"
-    if artifact.subject:
-        yield "speaks of", str(artifact.subject)
-    yield from _column("blobs", (_content(blob) for blob in artifact.blobs))
-
-
 def _attachment(attachment: Attachment) -> str:
     what = attachment.tag or attachment.descriptor.artifact_type or _short(attachment.descriptor.media_type)
     return f"{what}  {attachment.descriptor.digest}"
@@ -258,6 +243,11 @@ def _pairs(members: Mapping[str, str]) -> Iterator[str]:
 def _cut(value: str) -> str:
     """The start of a value."""
     return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}… ({count(len(value), 'character')})"
+
+
+def _present(*pairs: tuple[str, str]) -> Rows:
+    """The rows that have a value."""
+    return (pair for pair in pairs if pair[1])
 
 
 def _column(label: str, values: Iterable[Any]) -> Rows:

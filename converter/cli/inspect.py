@@ -1,22 +1,25 @@
-"""``transship inspect``: describes an image from its documents alone."""
+"""``transship inspect``: describes an image from its documents, and on request what its layers change."""
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import Command, share_heap
-from converter.cli.environment import store_from_options, store_options
+from converter.cli.commands import Command, share_heap
 from converter.cli.flags import common, flags
-from converter.cli.image_options import platform_option
 from converter.cli.image_rows import (
     LABELS,
     image_id_of,
+    instructions,
     is_aci,
     name_of,
     rows,
@@ -25,22 +28,38 @@ from converter.cli.image_rows import (
     signature_rows,
 )
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_options, reports, write_reports
-from converter.cli.signers import content_trust_option
+from converter.cli.shared_options import (
+    check_reports,
+    platform_option,
+    report_options,
+    reports,
+    store_from_options,
+    store_options,
+    write_reports,
+)
+from converter.cli.sign import content_trust_option
 from converter.cli.text import BOLD, show, show_json, show_row
-from converter.cli.values import fill_template
-from converter.errors import Unsupported, Usage
+from converter.errors import ConverterError, Unsupported, Usage
 from converter.events import Report, Warned
 from converter.formats import document_in
+from converter.model.content import Known
 from converter.model.describe import describe
-from converter.model.image import Attachment, Image, Index, subject_digests
+from converter.model.frozen import frozen
+from converter.model.image import Attachment, Image, Index, images_of, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.opened_reference import OpenedReference, reading
 from converter.transform import select_platforms
 
 if TYPE_CHECKING:
-    from converter.cli.layer_changes import LayerChanges
     from converter.trust.signature import Signature
+    from converter.usage import ImageUse
+
+PATHS = 1000
+"""The most paths that are listed as wasteful, the worst first."""
+
+_FIELD = re.compile(r"\{\{-?\s*(?P<json>json\s+)?\.?(?P<path>[^{}\s]*)\s*-?\}\}")
+_PATH = re.compile(r"\.?[A-Za-z][\w.-]*")
+_ESCAPES = {r"\n": "\n", r"\t": "\t"}
 
 EXAMPLES = """\b
 Examples:
@@ -107,7 +126,7 @@ def command(
         document = describe(opened.item, attached)
         document |= {"signatures": list(map(signature_json, signatures))} if signatures else {}
         document |= {"contents": found.to_json()} if found else {}
-        write_reports(document, "image", opened, attached, signatures, found)
+        write_reports(document, "pages.image", opened, attached, signatures, found)
         if template is not None:
             show(fill_template(template, _values(opened, document)))
             return
@@ -168,17 +187,6 @@ def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]
     return own | document
 
 
-def read_contents(opened: OpenedReference, report: Report) -> LayerChanges | None:
-    """What the layers do, with a warning if they cannot be read."""
-    from converter.cli.layer_changes import contents
-
-    share_heap()
-    found = contents(opened, report)
-    if found is not None and found.error:
-        report(Warned(f"files could not be read: {found.error}"))
-    return found
-
-
 def signatures_of(
     opened: OpenedReference, attached: Sequence[Attachment], content_trust: Mapping[str, bytes]
 ) -> tuple[Signature, ...]:
@@ -197,3 +205,134 @@ def signatures_of(
 def manifest_of(opened: OpenedReference) -> bytes:
     """The bytes of the root document; empty for an ACI, which is not a document."""
     return b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
+
+
+@frozen
+class LayerChanges:
+    """An image, and what its layers do; ``usage`` is None if they could not be read, and ``error`` then says why."""
+
+    image: Image
+    usage: ImageUse | None
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The member ``contents`` of ``inspect --json --contents``."""
+        found: dict[str, Any] = {"platform": str(self.image.platform), "layers": self.layers()}
+        if self.usage is None:
+            return found | {"error": self.error}
+        repeated = [{"path": path, **asdict(one)} for path, one in self.repeated()]
+        totals = {"size": self.usage.size, "wasted": self.usage.wasted, "inefficient": self.usage.inefficient}
+        return found | totals | {"repeated": repeated}
+
+    def layers(self) -> list[dict[str, Any]]:
+        """Each layer, base first: its instruction, what it is, and what it does as far as known."""
+        rows = []
+        for number, (layer, made_by) in enumerate(zip(self.image.layers, instructions(self.image), strict=True)):
+            row: dict[str, Any] = {"instruction": made_by}
+            if isinstance(layer.content, Known):
+                blob = layer.content.descriptor
+                row |= {"digest": str(blob.digest), "media_type": blob.media_type}
+                row |= {"size": blob.size} if blob.size >= 0 else {}
+            if self.usage is not None:
+                row["use"] = asdict(self.usage.layers[number])
+            rows.append(row)
+        return rows
+
+    def repeated(self) -> list[tuple[str, Any]]:
+        """The paths that waste most."""
+        found = self.usage.most_wasted(PATHS) if self.usage else []
+        return [("/" + os.fsdecode(path), one) for path, one in found]
+
+
+def read_contents(opened: OpenedReference, report: Report) -> LayerChanges | None:
+    """What the layers of an image do, or of the one of an index that this machine would run; None if there is no image.
+
+    Warns if they cannot be read.
+    """
+    from converter.compare_references import watched
+    from converter.streams.uncompressed import uncompressed_layer
+    from converter.usage import usage
+
+    image = _image_in(opened)
+    if image is None:
+        return None
+    share_heap()
+    try:
+        image = opened.whole(image)
+        watch = watched(report, image)
+        used = usage([partial(uncompressed_layer, layer, opened=watch) for layer in image.layers])
+    except ConverterError as error:
+        report(Warned(f"files could not be read: {error}"))
+        return LayerChanges(image=image, usage=None, error=str(error))
+    return LayerChanges(image=image, usage=used)
+
+
+def _image_in(opened: OpenedReference) -> Image | None:
+    """The image; of an index the one that this machine would run, or else the first."""
+    if isinstance(opened.item, Image):
+        return opened.item
+    if isinstance(opened.item, Index):
+        from converter.cli.profile import image_of
+        from converter.transform import read_whole_index
+
+        with suppress(ConverterError):
+            return image_of(opened, None)
+        with suppress(ConverterError):
+            return next(images_of(read_whole_index(opened.item, opened.read)), None)
+    return None
+
+
+def fill_template(template: str, document: Mapping[str, Any]) -> str:
+    """The template with the document's values; a bare path stands for a template of it alone.
+
+    Members are found whatever their case and underscores: ``{{.MediaType}}`` is ``media_type``. A text is printed as it
+    is, everything else as JSON, as is every value of ``{{json .PATH}}``. Raises Usage for an unknown member.
+    """
+    if _PATH.fullmatch(template):
+        template = f"{{{{{template}}}}}"
+    rest = _FIELD.sub("", template)
+    if "{{" in rest or "}}" in rest or rest == template:
+        raise Usage(f'invalid template "{template}": expected {{{{.PATH}}}}, as in {{{{.Digest}}}}, or a path alone')
+    for written, meant in _ESCAPES.items():
+        template = template.replace(written, meant)
+
+    def value(match: re.Match[str]) -> str:
+        found = value_at(match["path"], document)
+        text = isinstance(found, str) and not match["json"]
+        return str(found) if text else json.dumps(found, ensure_ascii=False)
+
+    return _FIELD.sub(value, template)
+
+
+def value_at(path: str, document: Any) -> Any:
+    """The value at a path such as ``config.env.0``; the document itself for an empty one. Raises Usage."""
+    seen: list[str] = []
+    rest = path.split(".") if path else []
+    while rest:
+        members = _members(document)
+        there = {_plain(name): value for name, value in members.items()}
+        # The key of a label may have dots of its own.
+        for length in range(len(rest), 0, -1):
+            name = ".".join(rest[:length])
+            if _plain(name) in there:
+                document = there[_plain(name)]
+                seen += rest[:length]
+                rest = rest[length:]
+                break
+        else:
+            available = ", ".join(members) or "none"
+            raise Usage(f'unknown member "{".".join([*seen, rest[0]])}" (available: {available})')
+    return document
+
+
+def _members(document: Any) -> dict[str, Any]:
+    """The members of an object, or the items of a list by their numbers; of anything else, none."""
+    if isinstance(document, Mapping):
+        return {str(name): value for name, value in document.items()}
+    if isinstance(document, Sequence) and not isinstance(document, str):
+        return {str(number): value for number, value in enumerate(document)}
+    return {}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")

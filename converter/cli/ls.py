@@ -1,9 +1,10 @@
-"""``transship ls``: the files of an image, whatever its format."""
+"""``transship ls`` and ``transship cat``: the files of an image, whatever its format."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import LayerCommand
-from converter.cli.environment import store_from_options, store_options
+from converter.cli.commands import LayerCommand
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option, this_platform_option
+from converter.cli.shared_options import aci_path_option, store_from_options, store_options, this_platform_option
 from converter.cli.text import BLUE, show_json, show_lines
 from converter.errors import within
+from converter.model.content import Known
 from converter.model.limits import size
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ Examples:
   transship ls oci:app
   transship ls -l docker://registry.example/app:1 /etc
   transship ls --depth 2 app.aci /usr
+"""
+
+CAT_EXAMPLES = """\b
+Examples:
+  transship cat docker://registry.example/app:1 /etc/os-release
+  transship cat app.aci /etc/passwd
 """
 
 
@@ -61,11 +68,28 @@ def command(
             show_json([described(one, files) for one in found])
             return
         start = len(file.path) + 1 if file.is_directory and file.path else 0
-        named = ((one, os.fsdecode(one.path[start:])) for one in found)
+        named = ((one, os.fsdecode(one.path[start:]), BLUE if one.is_directory else "") for one in found)
         if detailed:
-            show_lines(((row(one, files), ""), (name, colour_of(one)), (target_of(one), "")) for one, name in named)
+            show_lines(((row(one, files), ""), (name, colour), (target_of(one), "")) for one, name, colour in named)
         else:
-            show_lines(((name + ("/" if one.is_directory else ""), colour_of(one)),) for one, name in named)
+            show_lines(((name + ("/" if one.is_directory else ""), colour),) for one, name, colour in named)
+
+
+@click.command("cat", cls=LayerCommand, epilog=CAT_EXAMPLES)
+@click.argument("reference", metavar="REF")
+@click.argument("path")
+@this_platform_option
+@aci_path_option
+@store_options
+@common
+def cat(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, ...]) -> None:
+    """Write one file of REF to standard output. PATH is resolved as in a container of the image.
+
+    Layers below the one that has the file are not read, and no layer is fetched twice.
+    """
+    with files_of(reference, platform, aci_paths, content=True) as files:
+        for block in files.read(files.find(os.fsencode(path))):
+            sys.stdout.buffer.write(block)
 
 
 @contextmanager
@@ -77,8 +101,7 @@ def files_of(
     To read the ``content`` of one reads its layer again, which is then kept on disk if it comes over a network.
     """
     from converter.browse import Files
-    from converter.cli.profile_subject import image_of
-    from converter.model.content import Known
+    from converter.cli.profile import image_of
     from converter.opened_reference import reading
     from converter.stores.blob_spool import BlobSpool
     from converter.streams.uncompressed import uncompressed_layer
@@ -114,11 +137,6 @@ def target_of(file: File) -> str:
     """An arrow and the target of a symbolic link; empty for anything else."""
     target = file.entry.linkname if file.entry is not None and file.entry.type == b"2" else b""
     return f" -> {os.fsdecode(target)}" if target else ""
-
-
-def colour_of(file: File) -> str:
-    """Directories stand out."""
-    return BLUE if file.is_directory else ""
 
 
 def described(file: File, files: Files) -> dict[str, Any]:

@@ -151,12 +151,9 @@ def _other_end(one: str) -> str:
 
 def _where(place: Place, *, has_target: bool) -> str:
     ends = [("a source", place.source), ("a destination", place.target)] if has_target else [("", place.source)]
-    offers = [f"{end} {_listed(there)}".strip() for end, there in ends if there]
+    starts = [(end, [reference_start(one) or "a path" for one in there]) for end, there in ends]
+    offers = [f"{end} {' or '.join(there)}".strip() for end, there in starts if there]
     return f" (it takes {(' and ' if place.both else ' or ').join(offers)})" if offers else ""
-
-
-def _listed(transports: Iterable[str]) -> str:
-    return " or ".join(reference_start(one) or "a path" for one in transports)
 
 
 def _stated_options(context: click.Context) -> set[str]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, assert_never
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from converter.cli.text import RED, on_terminal, show_error, warn
 from converter.errors import count, printable
-from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned, silent
+from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.limits import size
 
 if TYPE_CHECKING:
@@ -36,20 +35,10 @@ SHORTEST = 10
 ROWS = 6
 """The most blobs with a bar of their own; the others count only in the sum."""
 
-
 WINDOW = 30.0
 """Seconds over which a rate is measured: long enough for it to be steady, short enough for it to be true."""
 
-
 _START = "{desc} {percentage:3.0f}% |{bar}| "
-
-
-class View(Protocol):
-    """Shows progress. Its methods are called one at a time, in the order of the events."""
-
-    def show(self, event: Event) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @contextmanager
@@ -59,22 +48,22 @@ def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report
     ``noun`` names the things whose number is known from the beginning; without one, progress is shown in bytes.
     ``first`` says what is done before the work is planned: a terminal shows it until then.
     """
-    if sys.stderr is None:
-        yield silent
-        return
-    view = _view(sys.stderr, quiet=quiet, noun=noun, first=first)
     lock = threading.Lock()
+    show: Report = _tell_failure
+    drawing: AbstractContextManager[None] = nullcontext()
+    if sys.stderr is not None and not quiet:
+        if on_terminal(sys.stderr):
+            bars = Bars(sys.stderr, noun=noun, first=first)
+            show, drawing = bars.show, _drawing(bars, lock)
+        else:
+            show = Lines(noun=noun).show
 
     def report(event: Event) -> None:
         with lock:
-            view.show(event)
+            show(event)
 
-    try:
-        with _drawing(view, lock) if isinstance(view, Bars) else nullcontext():
-            yield report
-    finally:
-        with lock:
-            view.close()
+    with drawing:
+        yield report
 
 
 @contextmanager
@@ -95,12 +84,8 @@ def _drawing(bars: Bars, lock: threading.Lock) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def _view(stream: TextIO, *, quiet: bool, noun: str, first: str) -> View:
-    if quiet:
-        return Failures()
-    return Bars(stream, noun=noun, first=first) if on_terminal(stream) else Lines(noun=noun)
+        with lock:
+            bars.close()
 
 
 def _tell(event: Warned | Failed) -> None:
@@ -110,24 +95,16 @@ def _tell(event: Warned | Failed) -> None:
         warn(event.fact)
 
 
-class Failures:
-    """Shows failures only, for ``--quiet``."""
-
-    def show(self, event: Event) -> None:
-        """Print an event if it is a failure."""
-        if isinstance(event, Failed):
-            _tell(event)
-
-    def close(self) -> None:
-        """Nothing to remove."""
+def _tell_failure(event: Event) -> None:
+    if isinstance(event, Failed):
+        _tell(event)
 
 
 class Blob:
     """A blob that is being read: its size in bytes (0: unknown), and how many of them have been read."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.done = 0
+    size = 0
+    done = 0
 
 
 class Sum:
@@ -150,13 +127,13 @@ class Sum:
                 self.size += event.size
                 self.blobs += event.blobs
             case Started():
-                self.active.setdefault(event.name, Blob(0)).size = max(0, event.size)  # an image may turn out larger
+                self.active.setdefault(event.name, Blob()).size = max(0, event.size)  # an image may turn out larger
             case Moved():
-                self.active.setdefault(event.name, Blob(0)).done += event.size
+                self.active.setdefault(event.name, Blob()).done += event.size
                 self.done += event.size
                 self.moved += event.size
             case Finished():
-                blob = self.active.pop(event.name, Blob(0))
+                blob = self.active.pop(event.name, Blob())
                 self.blobs_done += 1
                 self.done += max(0, event.size - blob.done)
             case Warned() | Failed():
@@ -192,20 +169,19 @@ class Sum:
 
 
 class Rate:
-    """How fast something grows, a second, over the last WINDOW seconds or, with ``whole``, since the beginning."""
+    """How many bytes a second are read, over the last WINDOW seconds."""
 
-    def __init__(self, clock: Clock, *, whole: bool = False) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen = deque([(clock(), 0.0)])
-        self._window = math.inf if whole else WINDOW
+        self._seen = deque([(clock(), 0)])
 
-    def now(self, done: float) -> float:
-        """The rate, now that so much is done."""
+    def now(self, done: int) -> float:
+        """The rate, now that so many are read."""
         now = self._clock()
-        while len(self._seen) > 1 and now - self._seen[1][0] >= self._window:
+        while len(self._seen) > 1 and now - self._seen[1][0] >= WINDOW:
             self._seen.popleft()
         began, before = self._seen[0]
-        if self._window < math.inf and now - self._seen[-1][0] >= 1:
+        if now - self._seen[-1][0] >= 1:
             self._seen.append((now, done))
         return (done - before) / (now - began) if now > began else 0.0
 
@@ -244,9 +220,6 @@ class Lines:
         if now - self._last_line >= INTERVAL:
             self._last_line = now
             show_error(self._line(now - self._began))
-
-    def close(self) -> None:
-        """Nothing to remove."""
 
     def _line(self, seconds: float) -> str:
         done = self._sum
@@ -289,7 +262,9 @@ class Bars:
     def show(self, event: Event) -> None:
         """Count an event; print a warning or a failure at once."""
         if isinstance(event, Warned | Failed):
-            self._interrupted_by(event)
+            # tqdm removes the bars, lets us write, and draws them again.
+            with self._whole.external_write_mode(file=self._stream) if self._whole is not None else nullcontext():
+                _tell(event)
             return
         if not self._sum.begun:
             self._start_rates()
@@ -297,102 +272,83 @@ class Bars:
         self._at_rest = False
 
     def _start_rates(self) -> None:
-        self._bytes = Rate(self._clock)
-        self._share = Rate(self._clock, whole=True)
+        self._rate = Rate(self._clock)
+        self._began = self._clock()
 
     def draw(self) -> None:
         """Draw the bars; once all is done, only once more: a signing program may want the screen."""
-        if self._at_rest:
+        total = self._sum
+        if self._at_rest or (total.begun and total.ended and self._whole is None):
             return
-        if self._first and not self._sum.begun:
+        if self._first and not total.begun:
             line = printable(self._first).replace("{", "{{").replace("}", "}}")
-            self._whole = self._bar("total", line, 1, 0, 0)
+            self._whole = self._bar(self._whole, "total", line, 1, 0)
             self._at_rest = True
             return
-        if self._whole is None and self._sum.ended:
-            return
-        self._at_rest = self._sum.ended
-        self._draw_whole()
-        self._draw_rows()
+        self._at_rest = total.ended
+        whole = total.blobs if self._noun else total.whole
+        done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
+        self._whole = self._bar(self._whole, "total", _START + self._text(), whole, done)
+        for name in [name for name in self._rows if name not in total.active]:
+            self._rows.pop(name).close()
+        for name, blob in total.active.items():
+            bar = self._rows.get(name)
+            if bar is None:
+                if len(self._rows) == ROWS:
+                    continue
+                self._align(name)
+            form = _START + _amount(blob.done, blob.size)
+            self._rows[name] = self._bar(bar, name, form, blob.size, blob.done)
 
     def close(self) -> None:
         """Remove the bars from the screen."""
-        for bar in self._rows.values():
-            bar.close()
-        self._rows.clear()
-        if self._whole is not None:
-            self._whole.close()
-            self._whole = None
-
-    def _draw_whole(self) -> None:
-        total, text = self._sum, self._text()
-        whole = total.blobs if self._noun else total.whole
-        done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
-        if self._whole is None:
-            self._whole = self._bar("total", _START + text, whole, done, 0)
-        self._whole.bar_format = _START + text
-        self._whole.total = whole or None
-        self._whole.n = done
-        self._whole.refresh()
-
-    def _draw_rows(self) -> None:
-        for name in [name for name in self._rows if name not in self._sum.active]:
-            self._rows.pop(name).close()
-        for name, blob in self._sum.active.items():
-            bar = self._rows.get(name)
+        for bar in (*self._rows.values(), self._whole):
             if bar is not None:
-                bar.bar_format = _START + _amount(blob.done, blob.size)
-                bar.total = blob.size or None
-                bar.n = blob.done
-                bar.refresh()
-            elif len(self._rows) < ROWS:
-                taken = {-bar.pos for bar in self._rows.values()}
-                row = next(row for row in range(1, ROWS + 1) if row not in taken)
-                self._align(name)
-                self._rows[name] = self._bar(name, _START + _amount(blob.done, blob.size), blob.size, blob.done, row)
+                bar.close()
+        self._rows.clear()
+        self._whole = None
 
     def _align(self, name: str) -> None:
         """Make room for a name: all bars begin where the longest name ends."""
         width = len(_shown_name(name))
-        if width <= self._width:
-            return
-        self._width = width
-        for bar in (self._whole, *self._rows.values()):
-            if bar is not None:
-                bar.desc = f"{bar.desc:<{width}}"
-                bar.refresh()
+        if width > self._width:
+            self._width = width
+            for bar in (self._whole, *self._rows.values()):
+                if bar is not None:
+                    bar.desc = f"{bar.desc:<{width}}"
+                    bar.refresh()
 
     def _text(self) -> str:
         """What is done of the whole, how fast, and what time that leaves; short enough for 80 columns with a bar."""
-        total, speed = self._sum, self._bytes.now(self._sum.moved)
+        total = self._sum
         if self._noun:
-            left = _left(total.blobs - total.share, self._share.now(total.share))
+            seconds = self._clock() - self._began
+            left = _left(total.blobs - total.share, total.share / seconds if seconds else 0.0)
             return f"{_of(total, self._noun)}, {size(total.done)}{left}"
+        speed = self._rate.now(total.moved)
         left = _left(total.whole - total.done, speed) if total.whole else ""
         return f"{_amount(total.done, total.whole)}, {size(int(speed))}/s{left}"
 
-    def _bar(self, name: str, form: str, length: int, done: float, row: int) -> tqdm[NoReturn]:
+    def _bar(self, bar: tqdm[NoReturn] | None, name: str, form: str, length: int, done: float) -> tqdm[NoReturn]:
+        """Draw a bar; if there is none yet, a new one in the first row that is free."""
+        if bar is not None:
+            bar.bar_format, bar.total, bar.n = form, length or None, done
+            bar.refresh()
+            return bar
         # Imported here, since that takes as long as all of --help.
         from tqdm import tqdm
 
         # There are threads, but no processes, and no monitor is needed.
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
+        taken = {-one.pos for one in (*self._rows.values(), self._whole) if one is not None}
         return tqdm(
             desc=f"{_shown_name(name):<{self._width}}",
             bar_format=form,
             total=length or None,
             initial=done,
-            position=row,
+            position=next(row for row in range(ROWS + 1) if row not in taken),
             leave=False,
             file=self._stream,
             dynamic_ncols=True,
         )
-
-    def _interrupted_by(self, event: Warned | Failed) -> None:
-        if self._whole is None:
-            _tell(event)
-            return
-        # tqdm removes the bars, lets us write, and draws them again.
-        with self._whole.external_write_mode(file=self._stream):
-            _tell(event)

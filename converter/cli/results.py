@@ -1,22 +1,39 @@
-"""The result of a conversion, as text for people and as JSON."""
+"""The result of a conversion, as text for people, as JSON and as a page; and the times of its steps."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converter.errors import count
+from converter.events import Event, Finished, Planned, Report, Started
+from converter.model import media_types as types
+from converter.model.frozen import frozen
 from converter.model.limits import size
+from converter.model.reference import STDIN, STDOUT, Location
 
 if TYPE_CHECKING:
-    from converter.cli.steps import Step
     from converter.conversion import LayerResult, Result, TargetResult
-
 
 _WORDS = {"retarred": "rewritten", None: "not known yet"}
 """What became of a layer, as it is called in JSON → for people, where they would have to look it up."""
+
+FORMAT_NAMES = {"aci": "ACI", "docker": "Docker", "oci": "OCI", "runtime": "a root file system"}
+"""The formats in the title; in a bundle, the root file system has a ``config.json``."""
+
+RELATIONS = {
+    "identical": "the same bytes",
+    "recompressed": "the same tar, compressed otherwise",
+    "retarred": "the same files, in another tar",
+    "squashed": "the files of several layers in one",
+}
+
+STEPS = 60
+"""The most steps in the plot, the longest."""
 
 
 def document(result: Result, steps: Sequence[Step] = ()) -> dict[str, Any]:
@@ -36,8 +53,8 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
         "destination": target.destination,
         "name": target.name,
         "format": target.format,
-        "digest": _text(target.digest),
-        "source_digest": _text(target.source_digest),
+        "digest": target.digest and str(target.digest),
+        "source_digest": target.source_digest and str(target.source_digest),
         "changed_by": list(target.changed_by),
         "media_type": target.media_type,
         "image_id": target.image_id,
@@ -52,9 +69,9 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
 
 def _layer(layer: LayerResult) -> dict[str, Any]:
     return {
-        "source": _text(layer.source),
-        "target": _text(layer.target),
-        "diff_id": _text(layer.diff_id),
+        "source": layer.source and str(layer.source),
+        "target": layer.target and str(layer.target),
+        "diff_id": layer.diff_id and str(layer.diff_id),
         "relation": layer.relation,
         "reason": layer.reason,
         "sources": [{"digest": str(one.digest), "size": one.size if one.size >= 0 else None} for one in layer.sources],
@@ -62,14 +79,13 @@ def _layer(layer: LayerResult) -> dict[str, Any]:
     }
 
 
-def _text(value: object | None) -> str | None:
-    return None if value is None else str(value)
-
-
 def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
     """The same as text: one paragraph per target."""
     for target in result.targets:
-        yield f"{'would write' if dry_run else 'wrote'} {_named(target)}"
+        # The reference by which the image can be read again.
+        named = not target.name or target.destination.endswith(f":{target.name}")
+        place = target.destination if named else f"{target.destination}:{target.name}"
+        yield f"{'would write' if dry_run else 'wrote'} {place}"
         for label, value in _facts(target, dry_run=dry_run):
             yield f"  {label:<6} {value}"
         if target.changed_by:
@@ -111,7 +127,6 @@ def _needed(target: TargetResult) -> Iterator[str]:
     """The ACIs that a layered ACI depends on, base first: they have to be moved along with it."""
     others = [layer.target for layer in target.layers if layer.target is not None and layer.target != target.digest]
     if target.format == "aci" and others:
-        from converter.model.reference import Location
         from converter.stores.aci_file import below_path
 
         path = Path(Location.parse(target.destination).path)
@@ -120,20 +135,12 @@ def _needed(target: TargetResult) -> Iterator[str]:
 
 def origin_beside(reference: str, media_type: str) -> Path | None:
     """The file beside an ACI that keeps what was signed, whether or not it is there; None if there is no place."""
-    from converter.model import media_types as types
-    from converter.model.reference import STDIN, STDOUT, Location
-    from converter.stores.aci_file import origin_path
-
     place = Location.parse(reference)
     if media_type != types.ACI or (place.transport and place.attached != "beside") or place.path in (*STDIN, *STDOUT):
         return None
+    from converter.stores.aci_file import origin_path
+
     return origin_path(Path(place.path))
-
-
-def _named(target: TargetResult) -> str:
-    """The reference by which the image can be read again."""
-    named = not target.name or target.destination.endswith(f":{target.name}")
-    return target.destination if named else f"{target.destination}:{target.name}"
 
 
 def losses(result: Result) -> Iterator[str]:
@@ -143,3 +150,73 @@ def losses(result: Result) -> Iterator[str]:
         where = f"{target.destination}: " if several else ""
         for loss in target.losses:
             yield f"{where}{loss}"
+
+
+@frozen(kw_only=False)
+class Step:
+    """One step; times are in seconds since the conversion began, ``size`` is what it read, in bytes."""
+
+    name: str
+    began: float
+    ended: float
+    size: int = 0
+
+
+class Stopwatch:
+    """A Report that passes every event on. Threads may call it at once."""
+
+    def __init__(self, report: Report, clock: Callable[[], float] = time.monotonic) -> None:
+        self._report = report
+        self._clock = clock
+        self._start = clock()
+        self._running: dict[str, float] = {}
+        self._planned: float | None = None
+        self._blobs: list[Step] = []
+
+    def __call__(self, event: Event) -> None:
+        now = self._clock() - self._start
+        match event:
+            case Planned():
+                self._planned = now
+            case Started(name):
+                self._running[name] = now
+            case Finished(name, size, skipped=False):
+                self._blobs.append(Step(name, self._running.pop(name, now), now, size))
+        self._report(event)
+
+    def steps(self, seconds: float) -> list[Step]:
+        """The steps of a conversion that took so long: what came before the blobs, these, and what came after."""
+        blobs = sorted(self._blobs, key=lambda step: (step.began, step.ended))
+        begin = min([seconds if self._planned is None else self._planned, *(step.began for step in blobs)])
+        end = max([begin, *(step.ended for step in blobs)])
+        return [Step("read and plan", 0, begin), *blobs, Step("write documents, commit", end, max(end, seconds))]
+
+
+def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
+    """The report of ``convert``."""
+    from converter.pages import render
+    from converter.verification.proof import CONFIG, IDENTICAL, PROOF_LEVELS, REBUILT
+
+    formats = " and ".join(dict.fromkeys(FORMAT_NAMES.get(target.format, target.format) for target in result.targets))
+    fields = count(len({loss.field for loss in result.losses}), "field")
+    lost = f"{fields} lost or kept elsewhere" if result.losses else "nothing lost"
+    longest_steps = sorted(steps, key=lambda one: one.began - one.ended)[:STEPS]
+    return render(
+        "conversion.html.j2",
+        title=f"{'Would be converted' if dry_run else 'Converted'} to {formats}, {lost}",
+        result=result,
+        dry_run=dry_run,
+        targets=[(target, *_sizes(target)) for target in result.targets],
+        relations=RELATIONS,
+        # At which `verify` proves a layer to be what was signed: REBUILT is CARRIED if the record has the source.
+        levels={"identical": IDENTICAL, "recompressed": CONFIG, "retarred": REBUILT, "squashed": REBUILT},
+        proof_levels=PROOF_LEVELS,
+        steps=[step for step in steps if step in longest_steps],
+        left_out=max(0, len(steps) - STEPS),
+    )
+
+
+def _sizes(target: TargetResult) -> tuple[int, int]:
+    """The bytes of the layers that a target was made of, as far as known, and of the largest layer on either side."""
+    before = [sum(max(0, one.size) for one in layer.sources) for layer in target.layers]
+    return sum(before), max([*before, *(layer.size or 0 for layer in target.layers)], default=0)

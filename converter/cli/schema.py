@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from converter.cli.command import Command
+from converter.cli.commands import Command
 from converter.cli.flags import OneOf, common, flags
 from converter.cli.text import show, show_json
 from converter.schema import KINDS, bundled_schema, schema_of

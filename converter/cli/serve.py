@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import resource
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import LayerCommand
-from converter.cli.environment import cache_folder, size_option, store_from_options, store_options, warner
+from converter.cli.commands import LayerCommand
 from converter.cli.flags import FilePath, Number, WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option, image_options, jobs_option, no_cache_option
-from converter.cli.signers import policy_option, read_option_file, wanted_from_options
+from converter.cli.shared_options import (
+    aci_path_option,
+    cache_folder,
+    image_options,
+    jobs_option,
+    no_cache_option,
+    size_option,
+    store_from_options,
+    store_options,
+    warner,
+)
+from converter.cli.sign import policy_option, read_option_file, wanted_from_options
 from converter.cli.text import show, show_error
 from converter.errors import NotFound, Usage, within
+from converter.model.platform import ALL_PLATFORMS
+from converter.model.reference import STDIN, Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,8 +144,6 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -
     --json, as JSON. For rkt, images are found by discovery on the same port.
     """
     from converter.conversion import Options
-    from converter.model.platform import ALL_PLATFORMS
-    from converter.model.reference import Location
     from converter.serving import Server, ServerSettings
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -167,8 +179,10 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -
         with server:
             if not flags().quiet:
                 show_error(f"serving {server.url}")
-            _collect_often()
-            _wait()
+            # Garbage in cycles is collected before there is much of it: unlike other commands, this one runs for long.
+            gc.freeze()
+            gc.set_threshold(10_000)
+            threading.Event().wait()  # for a signal, which unwinds the program
     except KeyboardInterrupt:
         # That is how a server ends, and the context has waited for what was under way.
         return 0
@@ -184,9 +198,7 @@ def _folder() -> Path:
 
 def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
     from converter.cli.sync import SUFFIXES
-    from converter.conversion.sync import sync_file
-    from converter.conversion.sync.destination_names import check_template
-    from converter.model.reference import STDIN, Location
+    from converter.conversion.sync.sync_file import SyncEntry, check_template, read_sync_file
     from converter.serving.catalogue import PLACE
 
     def check(location: Location) -> None:
@@ -198,12 +210,10 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
         check(location)
         if not location.transport and Path(source).is_file() and source.lower().endswith(SUFFIXES):
             raise Usage(f"{source} is a sync file: add it with --config")
-        yield sync_file.SyncEntry(source=location, to=PLACE, rename=check_template(rename), options=options)
+        yield SyncEntry(source=location, to=PLACE, rename=check_template(rename), options=options)
     for path in configs:
         with within(str(path)):
-            for entry in sync_file.read_sync_file(
-                read_option_file(path), options, PLACE, _no_signing, check_template(rename), unused=_UNUSED
-            ):
+            for entry in read_sync_file(read_option_file(path), options, PLACE, _no_signing, rename, unused=_UNUSED):
                 check(entry.source)
                 yield entry
 
@@ -229,8 +239,6 @@ def _logger() -> Callable[[LogEntry], None]:
 
 
 def _log_json(served: LogEntry) -> None:
-    import json
-
     row = {
         "time": _time(served.at),
         "client": served.client,
@@ -253,18 +261,3 @@ def _log_text(served: LogEntry) -> None:
 
 def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
-
-
-def _collect_often() -> None:
-    """Collect garbage in cycles before there is much of it: unlike other commands, this one runs for long."""
-    import gc
-
-    gc.freeze()
-    gc.set_threshold(10_000)
-
-
-def _wait() -> None:
-    """Wait for a signal, which unwinds the program."""
-    import threading
-
-    threading.Event().wait()

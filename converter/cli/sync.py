@@ -4,32 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import LayerCommand
-from converter.cli.environment import end_options, environment_variables, store_from_options, store_options
+from converter.cli.commands import LayerCommand
 from converter.cli.flags import WholeNumber, common, flags
-from converter.cli.image_options import aci_path_option, image_options, jobs_option, no_cache_option, overwrite_option
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_option, write_reports
-from converter.cli.signers import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options
+from converter.cli.shared_options import (
+    aci_path_option,
+    check_reports,
+    end_options,
+    environment_variables,
+    image_options,
+    jobs_option,
+    no_cache_option,
+    overwrite_option,
+    report_option,
+    store_from_options,
+    store_options,
+    write_reports,
+)
+from converter.cli.sign import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import GREEN, RED, short_digest, show, show_json, warn
 from converter.errors import Unsupported, Usage, count, within
 from converter.model.limits import size
 
 if TYPE_CHECKING:
     from converter.conversion import Options
-    from converter.conversion.sync import Helpers
-    from converter.conversion.sync.outcome import Outcome, Summary
+    from converter.conversion.sync import Helpers, Outcome, Summary
     from converter.conversion.sync.sync_file import SyncEntry
     from converter.signing import Signing
 
 SUFFIXES = (".yaml", ".yml", ".json")
 ROWS = 40
 """The most rows of the summary's table; failures are always shown."""
+
+BARS = 20
+"""The most images in the plot, those that change most first."""
+
+WORDS = {
+    "written": "copied",
+    "there": "already there",
+    "planned": "planned",
+    "failed": "failed",
+    "unstarted": "not started",
+}
+"""The states of an image, as reports for programs spell them → for people."""
 
 
 EXAMPLES = """\b
@@ -115,8 +138,7 @@ def _tell(summary: Summary, *, overwrite: bool) -> None:
 
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[SyncEntry]:
-    from converter.conversion.sync import sync_file
-    from converter.conversion.sync.destination_names import check_template
+    from converter.conversion.sync.sync_file import SyncEntry, check_template, read_sync_file
     from converter.model.reference import Location
     from converter.stores import require_writable
 
@@ -126,7 +148,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         data = read_option_file(source)
         with within(source):
-            entries = sync_file.read_sync_file(data, options, to, _signing, check_template(rename))
+            entries = read_sync_file(data, options, to, _signing, rename)
         if entries:
             from converter.cli.option_effects import check_places
 
@@ -138,7 +160,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
         raise Usage(f"{source}: no such file or directory")
     if to is None:
         raise Usage("DEST is missing: only a sync file names its destinations itself")
-    return [sync_file.SyncEntry(source=location, to=to, rename=check_template(rename), options=options)]
+    return [SyncEntry(source=location, to=to, rename=check_template(rename), options=options)]
 
 
 def _cluster(scheduler: str) -> Helpers:
@@ -180,8 +202,6 @@ def _show(summary: Summary) -> None:
 
 
 def _row(one: Outcome) -> str:
-    from converter.conversion.sync.outcome import WORDS
-
     if one.state == "failed":
         return f"failed         {one.source}  {one.error}"
     if one.state == "unstarted":
@@ -198,9 +218,55 @@ def _digests(one: Outcome) -> str:
 
 
 def _sum(summary: Summary) -> str:
-    from converter.conversion.sync.outcome import WORDS
-
     counts = [f"{number} {WORDS[state]}" for state, number in summary.counts.items() if number]
     images = count(len(summary.outcomes), "image")
     fetched = f"{size(summary.fetched)} fetched, " if summary.fetched else ""
     return f"{images}: {', '.join(counts) or 'nothing to do'}; {fetched}{summary.seconds:.1f} s"
+
+
+def page(summary: Summary) -> str:
+    """The report of a run."""
+    from converter.pages import render
+
+    changed = [one for one in summary.outcomes if one.before and one.after and one.before != one.after]
+    changed.sort(key=_largest, reverse=True)
+    return render(
+        "sync.html.j2",
+        title=title(summary),
+        summary=summary,
+        words=WORDS,
+        source=shared([one.source for one in summary.outcomes]),
+        destination=shared([one.destination for one in summary.outcomes if one.destination]),
+        failed=[one for one in summary.outcomes if one.state == "failed"],
+        bars=changed[:BARS],
+        changed=len(changed),
+        longest=max(map(_largest, changed), default=0),
+    )
+
+
+def title(summary: Summary) -> str:
+    """What happened, in a sentence."""
+    counts = summary.counts
+    whole = len(summary.outcomes)
+    images = count(whole, "image")
+    others = [f"{counts[state]} {WORDS[state]}" for state in ("there", "failed", "unstarted") if counts[state]]
+    for state in ("planned", "written"):
+        if counts[state] or (state == "written" and summary.failed):
+            verb = WORDS[state]
+            first = f"{images} {verb}" if counts[state] == whole else f"{counts[state]} of {images} {verb}"
+            return ", ".join([first, *others])
+    if not whole:
+        return "No images to copy"
+    return f"{'The image was' if whole == 1 else f'All {images} were'} already there"
+
+
+def shared(names: Sequence[str]) -> str:
+    """The common prefix of all names, up to the end of a component."""
+    start = commonprefix(names)  # noqa: RUF071 - these are not paths, and their components also end at colons
+    if len(set(names)) == 1:
+        start = start[:-1]
+    return start[: max(start.rfind("/"), start.rfind(":")) + 1]
+
+
+def _largest(one: Outcome) -> int:
+    return max(one.before, one.after)

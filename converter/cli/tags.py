@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
-from converter.cli.command import Command
-from converter.cli.environment import store_from_options, store_options
+from converter.cli.commands import Command
 from converter.cli.flags import common, flags
+from converter.cli.shared_options import store_from_options, store_options
 from converter.cli.text import show, show_json
+from converter.errors import Usage
+from converter.model.reference import ImageName, Location
 
 
 @click.command("tags", cls=Command)
@@ -33,11 +37,6 @@ def command(reference: str) -> None:
 
 def _check(reference: str) -> None:
     """Raise Usage if a reference names one image: its name would be ignored."""
-    from dataclasses import replace
-
-    from converter.errors import Usage
-    from converter.model.reference import ImageName, Location
-
     place = Location.parse(reference)
     in_registry = place.kind.access == "registry"
     host, _, port = place.path.partition(":")

@@ -76,11 +76,13 @@ def show_parts(*parts: Part, to: TextIO | None = None, fold: bool = False) -> No
     stream = sys.stdout if to is None else to
     shown = [(printable(text), colour) for text, colour in parts]
     columns = _columns(stream)
-    if columns is None or _length(shown) <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
+    length = sum(len(text) for text, _ in shown)
+    if columns is None or length <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
         _write(stream, shown)
         return
     shown = [(with_short_digests(text), colour) for text, colour in shown]
-    for line in _folded(shown, columns, _indent(shown[0][0]) + 2):
+    indent = len(shown[0][0]) - len(shown[0][0].lstrip(" "))
+    for line in _folded(shown, columns, indent + 2):
         _write(stream, line)
 
 
@@ -142,14 +144,6 @@ def _stripped(line: Sequence[Part]) -> list[Part]:
     return [*line[:-1], *((text.rstrip(" "), colour) for text, colour in line[-1:])]
 
 
-def _indent(text: str) -> int:
-    return len(text) - len(text.lstrip(" "))
-
-
-def _length(parts: Sequence[Part]) -> int:
-    return sum(len(text) for text, _ in parts)
-
-
 def show_lines(lines: Iterable[Sequence[Part]]) -> None:
     """Write many lines to standard output, each as ``show_parts`` does; all at once if it is not a terminal."""
     if on_terminal(sys.stdout) or coloured(sys.stdout):
@@ -162,11 +156,8 @@ def show_lines(lines: Iterable[Sequence[Part]]) -> None:
 
 def _write(stream: TextIO, parts: Iterable[Part]) -> None:
     bright = coloured(stream)
-    print("".join(_painted(text, colour if bright else "") for text, colour in parts), file=stream)
-
-
-def _painted(text: str, colour: str) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m" if colour else text
+    painted = (f"\x1b[{colour}m{text}\x1b[0m" if colour and bright else text for text, colour in parts)
+    print("".join(painted), file=stream)
 
 
 def show_json(value: Any, *, to: TextIO | None = None) -> None:

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import click
 
-from converter.cli.command import Command
-from converter.cli.environment import store_from_options, store_options
+from converter.cli.commands import Command
 from converter.cli.finding_formats import FORMATS, Checked, json_of, report
 from converter.cli.flags import OneOf, common, flags
 from converter.cli.progress import progress
-from converter.cli.report_files import check_reports, report_options, write_reports
+from converter.cli.shared_options import check_reports, report_options, store_from_options, store_options, write_reports
 from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
 from converter.model import document
 from converter.model.json_positions import find_positions
 from converter.model.transport import TRANSPORTS
-from converter.schema import FAMILIES, KINDS, Rule, Strictness, guess_kind
+from converter.schema import FAMILIES, KINDS, Strictness, guess_kind
 from converter.validate import IMAGE_KINDS, UNKNOWN, all_rules, unreadable_target, validate_document, validate_image
 
 _HEAD = 512
@@ -84,7 +83,7 @@ def command(
             checked = [_checked(targets[0], kind, profile, watch)]
         else:
             checked = [_one_of_many(target, kind, profile, watch) for target in targets]
-    write_reports(json_of(checked), "findings", checked)
+    write_reports(json_of(checked), "finding_formats", checked)
     report(checked, form, quiet=flags().quiet)
     passed = all(not one.findings if fail_on == "warning" else one.valid for one in checked)
     return 0 if passed else 1
@@ -179,7 +178,22 @@ def _read(target: str) -> bytes:
 def _list_rules(kind: str | None, form: str) -> None:
     chosen = [rule for rule in all_rules() if kind is None or kind in rule.kinds]
     if form == "json":
-        show_json([_rule(rule) for rule in chosen])
+        families = FAMILIES | IMAGE_KINDS
+        rows = [
+            {
+                "rule": rule.name,
+                "title": rule.title,
+                "spec": rule.spec,
+                "kinds": list(rule.kinds),
+                "families": list(dict.fromkeys(families[kind] for kind in rule.kinds)),
+                "compat": rule.compat,
+                "strict": rule.strict,
+                "note": rule.note,
+                "schema": rule.in_schema,
+            }
+            for rule in chosen
+        ]
+        show_json(rows)
         return
     for rule in chosen:
         levels = f"compat: {rule.compat or 'no rule'}, strict: {rule.strict or 'no rule'}"
@@ -187,17 +201,3 @@ def _list_rules(kind: str | None, form: str) -> None:
         show(f"    {rule.title}  [{rule.spec}]")
         if rule.note:
             show(f"    {rule.note}")
-
-
-def _rule(rule: Rule) -> dict[str, object]:
-    return {
-        "rule": rule.name,
-        "title": rule.title,
-        "spec": rule.spec,
-        "kinds": list(rule.kinds),
-        "families": list(dict.fromkeys((FAMILIES | IMAGE_KINDS)[kind] for kind in rule.kinds)),
-        "compat": rule.compat,
-        "strict": rule.strict,
-        "note": rule.note,
-        "schema": rule.in_schema,
-    }

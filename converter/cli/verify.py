@@ -11,21 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.command import LayerCommand
-from converter.cli.environment import store_from_options, store_options
+from converter.cli.commands import LayerCommand
 from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, flags
-from converter.cli.image_options import aci_path_option, platform_option
 from converter.cli.profile import scope, scope_options
-from converter.cli.report_files import check_reports, report_options, write_reports
 from converter.cli.results import origin_beside
-from converter.cli.signers import content_trust_option, read_files_below, read_option_file, read_policy
+from converter.cli.shared_options import (
+    aci_path_option,
+    check_reports,
+    platform_option,
+    report_options,
+    store_from_options,
+    store_options,
+    write_reports,
+)
+from converter.cli.sign import content_trust_option, read_files_below, read_option_file, read_policy
 from converter.cli.text import GREEN, RED, YELLOW, show, show_error, show_json
 from converter.errors import Usage
 from converter.model.reference import Location
 from converter.verification.wanted import REQUIREMENTS, Wanted
 
 if TYPE_CHECKING:
-    from converter.conversion.find_dependencies import Library
     from converter.trust.signature import SignatureVerdict
     from converter.verification.judgement import Judgement
     from converter.verification.proof import Proof
@@ -143,16 +148,19 @@ def command(
     check_reports()
     wanted = Wanted(**given, read=read_option_file, require=frozenset(require))
     if profile is not None:
-        from converter.cli.verify_profile import verify_profile
+        from converter.cli.profile import verify_profile
 
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
     from converter.verification.verifying import verify
 
     with ExitStack() as files:
         if "attestation" in require:
-            wanted = replace(wanted, find=_library(reference, aci_paths, files).find)
+            from converter.conversion.find_dependencies import Library
+
+            library = Library(aci_paths, files, store_from_options(), image=Location.parse(reference))
+            wanted = replace(wanted, find=library.find)
         judgement = verify(reference, wanted, store_from_options())
-    write_reports(judgement.to_json(), "proof", judgement)
+    write_reports(judgement.to_json(), "verify", judgement)
     if flags().json:
         show_json(judgement.to_json())
     elif not flags().quiet:
@@ -166,13 +174,6 @@ def command(
             show_error(f"{reference}: no {beside.name} beside it, where a converted image keeps what was signed")
         return 1
     return 0
-
-
-def _library(reference: str, aci_paths: tuple[Path, ...], files: ExitStack) -> Library:
-    """What an ACI may depend on."""
-    from converter.conversion.find_dependencies import Library
-
-    return Library(aci_paths, files, store_from_options(), image=Location.parse(reference))
 
 
 def lines(judgement: Judgement) -> Iterator[tuple[str, str]]:
@@ -215,3 +216,15 @@ def _verdict(verdict: SignatureVerdict, unmet: Sequence[str] = ()) -> tuple[str,
         parts.append(f"for {verdict.identity}")
     reason = "" if any(fact.endswith(verdict.reason) for fact in unmet) else verdict.reason
     return " ".join(parts) + (f": {reason}" if reason else ""), GREEN if verdict.ok else YELLOW
+
+
+def page(judgement: Judgement) -> str:
+    """The report: the chain from what is here to what was signed."""
+    from converter.pages import render
+    from converter.verification.proof import PROOF_LEVELS
+
+    verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
+    accepted = "Verified" if judgement.is_signed else "Accepted without a signature"
+    outcome = accepted if judgement.ok else "Not verified"
+    good = sum(one.ok for one in verdicts)
+    return render("proof.html.j2", judgement=judgement, outcome=outcome, levels=PROOF_LEVELS, good=good)

@@ -1,25 +1,60 @@
-"""Conversions: one image to any number of targets here, and many images in ``sync``; both are runs of jobs."""
+"""Converts images: select, plan, check the destination, execute. Nothing is written before all checks have passed.
+
+``convert`` is a run of one job; ``sync`` runs many.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion.job import Job, Options, files_read, protect_inputs, with_hosts
-from converter.conversion.result import LayerResult, Result, TargetResult
-from converter.conversion.run_job import run_job
-from converter.conversion.shared import Shared
-from converter.conversion.targets import check_distinct, check_outside
-from converter.errors import Usage
-from converter.events import Report, silent
+from converter.conversion.attachments import (
+    TRAIL,
+    Shown,
+    add_signatures,
+    are_listed_in,
+    carry_attachments,
+    has_requested_signatures,
+    may_need_record,
+    restate_profiles,
+)
+from converter.conversion.job import Job, Options, Shared, files_read, protect_inputs, with_hosts
+from converter.conversion.planning import (
+    PlannedTarget,
+    check_capacity,
+    check_distinct,
+    check_outside,
+    misleading_ending,
+    plan_target,
+    refuse_losses,
+)
+from converter.conversion.result import Done, LayerResult, Result, TargetResult
+from converter.conversion.selection import SelectedImage, library_of, select_images
+from converter.errors import AlreadyExists, Denied, Invalid, NotFound, Usage, within, within_part
+from converter.events import Report, Warned, silent
+from converter.execute import Execution, Running, known_results, with_threads
+from converter.model import media_types as types
 from converter.model.limits import enforce_limits
-from converter.model.reference import Location, Reference
+from converter.model.reference import ImageName, Location, Reference
+from converter.plan import Evaluated, evaluate, forecast
+from converter.ports import Sink
+from converter.stores import StoreOptions, require_new
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
 from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert"]
+
+Planned = Sequence[tuple[Sink, Sequence[PlannedTarget]]]
+"""Every destination, and what is to be written there."""
+
+NETWORK_COPIES = 4
+"""Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
+first copies, which are inflated on the way, stay below 100 MB of memory.
+"""
 
 
 def convert(
@@ -48,3 +83,221 @@ def convert(
     ):
         done = run_job(job, shared, report)
     return Result(source=str(source), targets=tuple(one.result for one in done), seconds=time.monotonic() - started)
+
+
+def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
+    """Convert an image to its destinations; raises what ``converter.convert`` raises, and then none has changed.
+
+    Of many jobs, one whose destination already has its image writes nothing.
+    """
+    options = job.options
+    for destination in job.destinations:
+        _require_new(
+            destination, shared.store(job, destination), report if options.dry_run and not shared.many else None
+        )
+    with ExitStack() as stack:
+        source, hold = stack.enter_context(shared.source(job))
+        with within(str(job.source)):
+            library = library_of(options, job.source, stack)
+            images = select_images(source, job.source, options)
+        check_capacity(job.destinations, len({image.root.digest for image in images}))
+        if _planned_of_layers(job.destinations, images, options):
+            hold()
+        planned: list[tuple[Sink, list[PlannedTarget]]] = []
+        for destination in job.destinations:
+            sink = shared.sink(job, destination, report)
+            with within_part(str(job.source)):
+                targets = [plan_target(destination, sink, one, options, library) for one in images]
+            remarks = () if shared.many else (misleading_ending(destination), *(target.remark for target in targets))
+            for remark in dict.fromkeys(filter(None, remarks)):
+                report(Warned(f"{destination}: {remark}"))
+            planned.append((sink, targets))
+        if len(job.destinations) > 1:
+            hold()
+        if options.dry_run or shared.many:
+            done = [_forecast(target, job, shared) for _, targets in planned for target in targets]
+            if all(one.state != "written" for one in done):
+                return done
+        done = _write_targets(planned, job, shared, report)
+    return [_signed_beside(one, job, shared) for one in done]
+
+
+def _require_new(place: Location, store: StoreOptions, warn: Report | None) -> None:
+    """Raise AlreadyExists if a file would be replaced that must not be; with ``warn``, say so instead."""
+    try:
+        require_new(place, store)
+    except AlreadyExists as error:
+        if warn is None:
+            raise
+        warn(Warned(str(error)))
+
+
+def _planned_of_layers(places: Sequence[Location], images: Iterable[SelectedImage], options: Options) -> bool:
+    """Whether planning reads layers that are read again later.
+
+    An ACI is one file, made from all layers; its origin record, and the check whether the image was an ACI before, read
+    them again.
+    """
+    file = any(place.kind.attached == "beside" for place in places)
+    return file and any(one.attached or may_need_record(one, options.origin) for one in images)
+
+
+def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
+    """The forecast for a target: what will be done, and the result as far as it is known in advance."""
+    tree = evaluate(target.plan.root, known_results(shared.memory))
+    done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
+    return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done
+
+
+def _is_there(done: Done, job: Job, shared: Shared) -> bool:
+    """Whether the target already has this image under its name, and nothing is to be added to it.
+
+    An image with attachments that changes never counts as there: which of them it keeps is only known once it is made.
+    """
+    target, signing, selected = done.target, job.options.signing, done.target.selected
+    if done.tree.made is None or not job.destination.kind.keeps_roots:
+        return False
+    root = done.tree.made.descriptor
+    if selected.attached and root.digest != selected.root.digest:
+        return False
+    try:
+        with shared.there(job) as there:
+            if there.resolve(target.name).digest != root.digest:
+                return False
+            if not are_listed_in(target.carried.attached, there):
+                return False
+            if signing is not None and not has_requested_signatures(there, job.destination, root, signing):
+                return False
+    except (NotFound, Denied, Invalid):
+        # Nothing is there yet; without permission to read, writing may still be allowed.
+        return False
+    if job.destination.kind.access == "registry":
+        where = ImageName.parse(job.destination.path)
+        for layer in done.tree.layers():
+            shared.memory.learn_place(where.host, layer.done.descriptor.digest, where.repository)
+    return True
+
+
+def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
+    """Write what is planned, here or with the help of other machines."""
+    made = None
+    if shared.remote is not None:
+        from converter.conversion import remote
+
+        ((sink, (target,)),) = planned
+        if remote.can_take_leaves(job, target.plan.root):
+            made = remote.make_leaves(target.plan.root, job, sink, shared, report)
+        elif remote.can_take(job):
+            return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
+    done: list[Done] = []
+    executions = [_execution(sink, targets, job.options, shared, report) for sink, targets in planned]
+    if made is None:
+        for execution, (_, targets) in zip(executions, planned, strict=True):
+            execution.announce([target.plan.root for target in targets])
+    with shared.turn(job), ExitStack() as stack:
+        for execution, (sink, targets) in zip(executions, planned, strict=True):
+            stack.enter_context(sink)
+            with within_part(str(job.source)):
+                trees = execution.run([target.plan.root for target in targets], made)
+            written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
+            done += _complete(sink, written, execution, job.options, shared.workers)
+        # At the end of this block, every sink commits, or none does.
+    return done
+
+
+def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -> Done:
+    """What was made, before the sink commits: only now may it turn out to be what the target already has.
+
+    A target that is written whole is written in any case, and loses what others have attached to the image.
+    """
+    done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
+    may_be_there = shared.many and job.destination.kind.adds_blobs and forecast(target.plan.root).made is None
+    return replace(done, state="there") if may_be_there and _is_there(done, job, shared) else done
+
+
+def _execution(
+    sink: Sink, targets: Sequence[PlannedTarget], options: Options, shared: Shared, report: Report
+) -> Execution:
+    hosts = options.store.hosts
+    distant = not shared.many and any(target.distant for target in targets)
+    running = Running(
+        jobs=options.threads,
+        copies=options.jobs or NETWORK_COPIES if distant else options.threads,
+        memory=shared.memory,
+        report=report,
+        link=options.link,
+        halt=hosts.stop if hosts else lambda: None,
+    )
+    return with_threads(sink, shared.workers, running)
+
+
+def _complete(
+    sink: Sink, written: Sequence[Done], execution: Execution, options: Options, workers: Workers
+) -> Iterator[Done]:
+    """Finishes what was written: with attachments, names, records, signatures."""
+    attached = [one for done in written for one in done.target.carried.attached]
+    with within(TRAIL):
+        carried = execution.run([one.node for one in attached]) if attached else []
+    for done in written:
+        sink.name(done.target.name, done.tree.done.descriptor)
+    for one, there in zip(attached, carried, strict=True):
+        sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
+    for done in written:
+        if done.target.origin:
+            _write_record(sink, done, execution, workers)
+        stated = _restate(sink, done, execution, options)
+        signed = add_signatures(sink, done, options) if done.state == "written" else ()
+        yield replace(done, signatures=(*stated, *signed))
+
+
+def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:
+    """The target with all attachments of its image, if its digest could not be known in advance and did not change.
+
+    Raises LossRefused if the caller forbids losses and the target has no place for some of them.
+    """
+    selected = target.selected
+    if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != selected.root.digest:
+        return target
+    carried = carry_attachments(selected, tree.node, tree.documents(), target.destination)
+    others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
+    planned = replace(target.plan, losses=(*others, *carried.losses))
+    refuse_losses(planned, selected, target.format.name, options)
+    return replace(target, carried=carried, plan=planned, origin=False)
+
+
+def _write_record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:
+    """Write the origin record of the image just written, before the sink commits."""
+    from converter.conversion.origin_records import make_record
+
+    with ExitStack() as files:
+        made = make_record(done.target.selected, done.tree, files, workers)
+        execution.run([made.node])
+        sink.attach(made.attachment)
+
+
+def _restate(sink: Sink, done: Done, execution: Execution, options: Options) -> Shown:
+    """Attach the profiles that are still true, before the sink commits; returns them as shown to people."""
+    with within(TRAIL):
+        found = restate_profiles(done.target.destination, done.target.carried, done.tree, options.writing)
+        execution.run([one.node for one in found])
+    for one in found:
+        sink.attach(one.attachment)
+    return tuple(
+        {
+            "kind": "attestation",
+            "location": one.attachment.tag or "signature",
+            "covers": str(one.attachment.subject),
+        }
+        for one in found
+    )
+
+
+def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:
+    """The same, after signing a file, which must exist first: the signature is over it."""
+    signing, destination = job.options.signing, done.target.destination
+    if signing is None or done.tree.node.media_type not in types.SINGLE_FILE_TYPES:
+        return done
+    from converter.signing import sign
+
+    more = sign(str(destination), signing, store=shared.store(job, destination))
+    return replace(done, signatures=(*done.signatures, *map(asdict, more)))

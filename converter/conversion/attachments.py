@@ -1,14 +1,18 @@
-"""Carries attachments (signatures, attestations, SBOMs) along with an image as long as they still match.
+"""What refers to an image (signatures, attestations, SBOMs): required, carried along as long as it matches, or added.
 
 An attachment names its subject by digest: it goes wherever that digest goes, and stays behind if the digest changes.
+If a signed image changes its digest, an origin record keeps what was signed; here is decided whether one is due.
+Modules about signatures are imported only when needed: most images have none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from converter import formats
+from converter.conversion.find_dependencies import Require
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
@@ -16,9 +20,27 @@ from converter.model.content import Descriptor, Digest, Known
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original
-from converter.plan import Copy, Node, forecast
-from converter.ports import Fetch
+from converter.model.reference import Location
+from converter.plan import Copy, Evaluated, Made, Node, forecast
+from converter.ports import Fetch, Sink, Source
+from converter.stores import StoreOptions, open_source, recognised
 from converter.transform import read_whole_index
+
+if TYPE_CHECKING:
+    from converter.conversion.job import Options
+    from converter.conversion.result import Done
+    from converter.conversion.selection import SelectedImage
+    from converter.conversion.target_attachments import Statement
+    from converter.signing import Signing
+    from converter.verification.wanted import Wanted
+
+Shown = tuple[dict[str, Any], ...]
+
+SIGNED, ALWAYS, NEVER = "signed", "always", "never"
+MODES = (ALWAYS, SIGNED, NEVER)
+
+KEPT = "the origin record"
+"""``Loss.kept`` for what the record holds byte for byte: ``strict`` does not count that as a loss."""
 
 MAX_DEPTH = 4
 """Signatures can be signed, and attestations attested; they are followed to this depth."""
@@ -44,17 +66,12 @@ class PlannedAttachment:
     node: Node
 
 
-@frozen(kw_only=False)
-class FoundAttachments:
-    """What refers to an image, and a loss for each attachment that cannot be read: those do not fail the image."""
-
-    attached: tuple[PlannedAttachment, ...] = ()
-    losses: tuple[Loss, ...] = ()
-
-
 @within(TRAIL)
-def find_attachments(source: ReferrerListing, subjects: Iterable[Digest]) -> FoundAttachments:
-    """Everything that refers to the subjects, directly or indirectly, each once.
+def find_attachments(
+    source: ReferrerListing, subjects: Iterable[Digest]
+) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
+    """Everything that refers to the subjects, directly or indirectly, each once; and a loss for each attachment that
+    cannot be read: those do not fail the image.
 
     A listing that fails is an error, not a loss, because nobody can tell what would be lost.
     """
@@ -76,7 +93,7 @@ def find_attachments(source: ReferrerListing, subjects: Iterable[Digest]) -> Fou
                 else:
                     fresh.append(attachment.descriptor.digest)
         waiting = fresh
-    return FoundAttachments(attached=tuple(found.values()), losses=tuple(losses.values()))
+    return tuple(found.values()), tuple(losses.values())
 
 
 def fetch_from_either(other: ReferrerListing, fetch: Fetch) -> Fetch:
@@ -101,46 +118,248 @@ def are_listed_in(attached: Iterable[PlannedAttachment], other: ReferrerListing)
 
 
 def split_by_subject(
-    attached: Iterable[PlannedAttachment], subjects: Iterable[Digest], elsewhere: str = ""
+    attached: Sequence[PlannedAttachment], subjects: Iterable[Digest], elsewhere: str
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments whose subjects the target has, and a loss for those whose subjects it lacks."""
     present = set(subjects)
     kept: list[PlannedAttachment] = []
-    left: list[PlannedAttachment] = []
     for one in attached:
         if one.attachment.subject in present:
             kept.append(one)
             present.add(one.attachment.descriptor.digest)
-        else:
-            left.append(one)
+    left = len(attached) - len(kept)
     if not left:
         return tuple(kept), ()
-    what = "attachment (a signature or the like) is" if len(left) == 1 else "attachments (signatures or the like) are"
-    reason = f"{len(left)} {what} about the original image, which has another digest"
+    what = "attachment (a signature or the like) is" if left == 1 else "attachments (signatures or the like) are"
+    reason = f"{left} {what} about the original image, which has another digest"
     return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
 
 
-def render_attachment(node: Node) -> bytes:
-    """The manifest of an attachment, as it will be written; all that it names is known in advance."""
-    return node.content.read() if isinstance(node, Copy) else forecast(node).data()
-
-
 def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
-    known = source.fetch(attachment.descriptor)
-    if attachment.descriptor.media_type == types.DOCKER_MANIFEST:
-        return plan_artifact(_as_oci_artifact(known, source.fetch))
-    if attachment.descriptor.media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
+    known, media_type = source.fetch(attachment.descriptor), attachment.descriptor.media_type
+    if media_type == types.DOCKER_MANIFEST:
+        # What cosign stores under COSIGN_DOCKER_MEDIA_TYPES: its layer types occur in no Docker image.
+        from converter.trust.stored_signatures import layers_of
+
+        data = known.read()
+        blobs = (Descriptor.from_json(load_object(data).get("config")), *layers_of(data))
+        original = Original(format="docker", manifest=known)
+        return plan_artifact(Artifact(original=original, blobs=tuple(map(source.fetch, blobs))))
+    if media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
         read = formats.item_reader(source.fetch)
         return formats.encode_mixed(read_whole_index(read(attachment.descriptor), read), frozenset())
-    return Copy(content=known, media_type=attachment.descriptor.media_type, label="attachment")
+    return Copy(content=known, media_type=media_type, label="attachment")
 
 
-def _as_oci_artifact(manifest: Known, fetch: Fetch) -> Artifact:
-    """What cosign stores under COSIGN_DOCKER_MEDIA_TYPES: its layer types occur in no Docker image."""
-    from converter.trust.stored_signatures import layers_of
+@frozen(kw_only=False)
+class Carried:
+    """What is carried along, in the target's form; the losses; and the carried signatures as shown to people.
 
-    data = manifest.read()
-    config = Descriptor.from_json(load_object(data).get("config"))
-    return Artifact(
-        original=Original(format="docker", manifest=manifest), blobs=tuple(map(fetch, (config, *layers_of(data))))
+    ``stated`` are signed profiles of images whose digests change, and whose content does not.
+    """
+
+    attached: tuple[PlannedAttachment, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    signatures: Shown = ()
+    stated: tuple[Statement, ...] = ()
+
+
+def require_signed(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
+    """Raise Untrusted unless the image at ``root`` is signed as ``wanted``; called before the image is parsed.
+
+    If an index is not so signed, its image for ``platform`` must be; without a platform, the index itself must.
+    """
+    if wanted is not None:
+        from converter.verification.unverified import StoredImage
+        from converter.verification.verifying import judge_with_records
+
+        with within(str(location)):
+            stored = StoredImage(source, recognised(location, source), root)
+            judge_with_records(stored, replace(wanted, platform=platform)).require()
+
+
+def dependency_check(wanted: Wanted | None) -> Require | None:
+    """The same check for an ACI's dependencies, each under its own name; None if nothing is wanted."""
+    if wanted is None:
+        return None
+    plain = replace(wanted, identity="", require=frozenset())
+    return lambda source, location, root: require_signed(source, location, root, plain, "")
+
+
+def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> tuple[PlannedAttachment, ...]:
+    """The attachments that are not signatures and do not refer to a removed signature."""
+    from converter.trust import signature as kinds
+    from converter.trust import stored_signatures
+
+    kept, gone = [], set()
+    for one in attached:
+        signatures = stored_signatures.signatures_of_attachment(one.attachment, fetch)
+        if one.attachment.subject in gone or any(each.kind != kinds.ATTESTATION for each in signatures):
+            gone.add(one.attachment.descriptor.digest)
+        else:
+            kept.append(one)
+    return tuple(kept)
+
+
+def carry_attachments(
+    selected: SelectedImage,
+    node: Node,
+    there: Iterable[Made],
+    destination: Location,
+    *,
+    elsewhere: str = "",
+    profiles: Sequence[PlannedAttachment] = (),
+) -> Carried:
+    """Carry the attachments of the images ``there`` at the destination; the others are losses, kept ``elsewhere``.
+
+    Signed profiles go along to what ``node`` makes of their images, unless a configuration was changed on request, as
+    do those in ``profiles``.
+    """
+    if not selected.attached and not profiles:
+        return Carried()
+    from converter.conversion.target_attachments import adapted, find_statements
+    from converter.trust import stored_signatures
+
+    attached, fetch = selected.attached, selected.fetch
+    subjects = {made.descriptor.digest: made.descriptor for made in there}
+    stated: tuple[Statement, ...] = ()
+    if destination.attached and not selected.settings.changes:
+        changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
+        stated, whole = find_statements(changed, selected.item, selected.root, node, fetch)
+        attached = tuple(
+            one
+            for one in attached
+            if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
+        )
+    covered, lost = split_by_subject(attached, subjects, elsewhere)
+    kept, placeless = adapted(covered, destination, subjects, fetch)
+    signatures = (
+        each.to_json()
+        for one in (covered if kept else ())
+        for each in stored_signatures.signatures_of_attachment(one.attachment, fetch)
+    )
+    return Carried(attached=kept, losses=(*lost, *placeless), signatures=tuple(signatures), stated=stated)
+
+
+def restate_profiles(
+    destination: Location, carried: Carried, tree: Evaluated, store: StoreOptions
+) -> tuple[PlannedAttachment, ...]:
+    """The profiles that go along, as attachments of what was made, beside those that it has at the destination."""
+    if not carried.stated:
+        return ()
+    from converter.conversion.target_attachments import image_at, statement_attachments
+    from converter.trust.cosign import ENVELOPE
+
+    images = {one.place: image_at(tree, one.place) for one in carried.stated}
+    before = {
+        place: (*_layers_at(destination, image, store, ENVELOPE), *_carried_layers(carried.attached, image, ENVELOPE))
+        for place, image in images.items()
+    }
+    return tuple(statement_attachments(carried.stated, destination, tree, before))
+
+
+def has_requested_signatures(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
+    """Whether an image at the destination already has every requested signature."""
+    from converter.trust.makers import CosignKey
+    from converter.trust.openpgp_keys import Keyring
+    from converter.verification.judgement import judge
+    from converter.verification.unverified import StoredImage
+    from converter.verification.wanted import SIGNATURE, Wanted
+
+    keys, keyrings = [], []
+    for number, maker in enumerate(signing.makers, 1):
+        if isinstance(maker, CosignKey):
+            keys.append((f"key {number}", maker.key.public.der))
+        else:
+            keyrings.append((f"key {number}", maker.certificate()))
+            if len(Keyring.load(keyrings[-1][1]).certificates) > 1:
+                return False  # several keys share the name: which one signs is up to gpg
+    wanted = Wanted(
+        keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
+    )
+    return judge(StoredImage(source, location, root), wanted).ok
+
+
+def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
+    """Sign what has just been written, before the sink commits; a whole image is signed later, as a file."""
+    signing, root = options.signing, done.tree.done.descriptor
+    if signing is None or root.media_type in types.SINGLE_FILE_TYPES:
+        return ()
+    from converter.signing import attach, attach_files
+    from converter.trust.cosign import PAYLOAD, SIGNATURE
+    from converter.trust.identity import name_of
+
+    destination = replace(done.target.destination, name=done.target.name)
+    subject = signing.subject(root, name_of(destination, root, signing.identity))
+    if destination.attached == "directory":
+        return tuple(map(asdict, attach_files(sink, signing.makers, subject)))
+    kept = done.target.carried.attached
+    before = (*_layers_at(destination, root, options.writing, PAYLOAD), *_carried_layers(kept, root, PAYLOAD))
+    distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}
+    return tuple(map(asdict, attach(sink, signing.makers, subject, distinct.values())))
+
+
+def _carried_layers(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
+    """The cosign signatures that the conversion carries along, as layers; or the attestations."""
+    from converter.trust import stored_signatures
+
+    tag = stored_signatures.tag_of(root.digest, media_type)
+    for one in kept:
+        if one.attachment.bare_tag == tag:
+            # All that a manifest names is known before it is written.
+            data = one.node.content.read() if isinstance(one.node, Copy) else forecast(one.node).data()
+            return stored_signatures.layers_of(data)
+    return ()
+
+
+def _layers_at(destination: Location, root: Descriptor, store: StoreOptions, media_type: str) -> tuple[Descriptor, ...]:
+    """The cosign signatures already at the destination; or the attestations, if envelopes are asked for."""
+    from converter.signing import cosign_layers
+
+    if not destination.kind.adds_blobs:
+        return ()
+    try:
+        with open_source(replace(destination, name=""), store) as source:
+            return cosign_layers(source, root, media_type)
+    except NotFound:
+        # This conversion creates the repository or layout.
+        return ()
+
+
+def place_of(destination: Location) -> str:
+    """Where signatures and records go: the transport, except that nothing can lie beside a file that is piped."""
+    return "standard output" if destination.piped else destination.transport
+
+
+def is_record_due(selected: SelectedImage, plan: Node, mode: str) -> bool:
+    """Whether a record is due, as far as that is known before the image is written."""
+    future = forecast(plan).made
+    changed = future is None or future.descriptor.digest != selected.root.digest
+    return changed and may_need_record(selected, mode)
+
+
+def may_need_record(selected: SelectedImage, mode: str) -> bool:
+    """Whether a record would be due if the digest changed."""
+    return mode == ALWAYS or (mode != NEVER and _is_signed(selected))
+
+
+def record_losses(destination: Location) -> Iterator[Loss]:
+    """The loss when a record is due but has no place."""
+    if not destination.attached:
+        where = f"{place_of(destination)} has no place for an origin record"
+        yield Loss(field="origin", reason=f"{where}: nobody can tell from the image that it was signed")
+
+
+def _is_signed(selected: SelectedImage) -> bool:
+    """Whether the image, or the one it was converted from, is signed."""
+    has_schema1 = selected.root.media_type == types.DOCKER_SCHEMA1_SIGNED
+    if not selected.attached and not has_schema1:
+        return False
+    from converter.trust import origin_record, stored_signatures
+
+    attached, fetch = [one.attachment for one in selected.attached], selected.fetch
+    return (
+        any(stored_signatures.signatures_of_attachment(one, fetch) for one in attached)
+        or bool(origin_record.find_records(attached, fetch))
+        or (has_schema1 and any(stored_signatures.embedded_signatures(fetch(selected.root).read(), selected.root)))
     )

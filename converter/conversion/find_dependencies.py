@@ -39,7 +39,7 @@ class Library:
         pins by image ID.
         """
         self._folders = folders
-        self._files = files
+        self.files = files
         self._options = options
         self._image = image
         self._require = require
@@ -54,7 +54,8 @@ class Library:
         if found is None and dependency.pinned:
             found = self._fitting(dependency, self._beside)
         if found is None and self._image.kind.access == "discovery":
-            found = self._discovered(dependency)
+            with suppress(NotFound):
+                found = self._open(Location(transport="appc", path=str(dependency)))
         if found is not None and self._require is not None and not dependency.pinned:
             location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
             self._require(source, location, found.descriptor)
@@ -108,16 +109,10 @@ class Library:
             self._finders[paths] = formats.finder_among(opened)
         return self._finders[paths](dependency)
 
-    def _discovered(self, dependency: Dependency) -> Known | None:
-        try:
-            return self._open(Location(transport="appc", path=str(dependency)))
-        except NotFound:
-            return None
-
     def _open(self, location: Location) -> Known:
         if location.kind.access == "path":
             self._options.inputs.add(location.path)
-        source = self._files.enter_context(open_source(location, self._options))
+        source = self.files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))
         return source.fetch(source.resolve(""))
 

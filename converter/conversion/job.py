@@ -1,24 +1,42 @@
-"""A job: one image, where it comes from and where it goes, its options, and how to access both ends."""
+"""A job: one image, where it comes from and where it goes, with its options; and what the jobs of a run share.
+
+Shared are the cache, open stores, blobs that several jobs read, and remote workers. A store of many images is opened
+once for all readers: the index of a layout describes all of its images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import field, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from converter import stores
+from converter.cache import VerifiedCache
+from converter.errors import AlreadyExists
+from converter.events import Report
+from converter.formats.documents import remember_sound
 from converter.model.frozen import frozen
+from converter.model.limits import Limits
 from converter.model.reference import ImageName, Location
 from converter.model.settings import Settings
-from converter.stores import StoreOptions
+from converter.ports import Sink, Source
+from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
+from converter.stores.resource_pool import ResourcePool
+from converter.streams.workers import Workers
 from converter.system import cores
 
 if TYPE_CHECKING:
+    from converter.conversion.remote import Remote
     from converter.signing import Signing
+    from converter.stores.blob_spool import BlobSpool
     from converter.verification.wanted import Wanted
 
 
@@ -140,3 +158,163 @@ def files_read(options: Options, source: Location) -> Iterator[str | PathLike[st
             yield from store.inputs.paths
             yield from () if store.authfile is None else (store.authfile,)
     yield from stores.files_read(source)
+
+
+MOST_OPEN = 8
+"""The most stores that stay open for later readers: each may hold a file open."""
+
+
+class Shared:
+    """Opens the ends of the jobs of one run. A context manager.
+
+    With ``many`` jobs, blobs from other machines are kept for later jobs, stores of many images are opened once, and
+    what is at a destination already is not written again. ``remote`` is the port to other machines, if they help.
+    """
+
+    def __init__(
+        self,
+        memory: VerifiedCache,
+        workers: Workers,
+        *,
+        many: bool = False,
+        remote: Remote | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.memory = memory
+        self.workers = workers
+        self.many = many
+        self.remote = remote
+        self._kept = ExitStack()
+        self._spool: BlobSpool | None = None
+        self._stores = OpenStores()
+        self._kept.callback(self._stores.close)
+        self._folders: list[Path] = []
+        self._turns: dict[str, threading.Lock] = {}
+        self._waited: dict[Location, float] = {}
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._kept.enter_context(remember_sound(self.memory))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open, and remove the folders that were made for files which then failed, deepest first."""
+        self._kept.close()
+        for folder in sorted(self._folders, key=lambda each: len(each.parts), reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+
+    @property
+    def fetched(self) -> int:
+        """The bytes of blobs fetched from other machines, as far as they were kept."""
+        return self._spool.fetched if self._spool is not None else 0
+
+    @contextmanager
+    def source(self, job: Job) -> Iterator[tuple[Source, Callable[[], None]]]:
+        """The source of a job, and a function to call before blobs are read again: they are then fetched once."""
+        options = source_store(job.options)
+        if self.many and _has_many(job.source):
+            with self._stores.source(job.source, options) as source:
+                yield source, _keep_nothing
+            return
+        opened = open_source(job.source, options)
+        if opened.local:
+            with opened as source:
+                yield source, _keep_nothing
+            return
+        from converter.stores.blob_spool import SharedSource
+
+        if self.memory.blobs is not None:
+            from converter.cache.blob_folder import CachedSource
+
+            opened = CachedSource(opened, self.memory.blobs)
+        with SharedSource(opened, self._spooled(), holding=self.many) as shared:
+            yield shared, shared.hold
+
+    @contextmanager
+    def there(self, job: Job) -> Iterator[Source]:
+        """The destination as a source; one of many images is seen as it was before this run wrote to it."""
+        options = replace(target_store(job.options, job.source, job.destination), hints=False)
+        opened = self._stores.source if _has_many(job.destination) else open_source
+        with opened(job.destination, options) as source:
+            yield source
+
+    def store(self, job: Job, destination: Location) -> StoreOptions:
+        """How to access a destination; a mirror of many images replaces files that are images of the same kind."""
+        return replace(target_store(job.options, job.source, destination), mirror=self.many)
+
+    def sink(self, job: Job, destination: Location, report: Report) -> Sink:
+        """A destination; for a registry, with what is known about its other repositories."""
+        return open_sink(destination, replace(self.store(job, destination), report=report, holders=self.memory))
+
+    @contextmanager
+    def turn(self, job: Job) -> Iterator[None]:
+        """Hold the turn of one of many jobs to write, and create the folder of its file.
+
+        A layout shows blobs only once an image is committed, so jobs write to it one after another, and each finds the
+        blobs of earlier ones.
+        """
+        if not self.many or job.destination.kind.holds == "name":
+            yield
+            return
+        with self._lock:
+            turn = self._turns.setdefault(job.destination.path, threading.Lock())
+        began = self._clock()
+        with turn:
+            self._waited[job.destination] = self._clock() - began
+            if job.destination.kind.ending is not None:
+                path = Path(job.destination.path).parent
+                missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+                try:
+                    path.mkdir(parents=True, exist_ok=True)
+                except (FileExistsError, NotADirectoryError):
+                    kind = job.destination.transport
+                    raise AlreadyExists(f"{path} is a file: sync makes a folder of {kind}: files there") from None
+                self._folders += missing
+            yield
+
+    def waited(self, job: Job) -> float:
+        """The seconds that a job has waited for its turn."""
+        return self._waited.get(job.destination, 0.0)
+
+    def _spooled(self) -> BlobSpool:
+        from converter.stores.blob_spool import MOST_KEPT, BlobSpool
+
+        with self._lock:
+            if self._spool is None:
+                self._spool = self._kept.enter_context(BlobSpool(MOST_KEPT if self.many else sys.maxsize))
+            return self._spool
+
+
+def _keep_nothing() -> None:
+    """Reading a blob again costs little."""
+
+
+def _has_many(place: Location) -> bool:
+    """Whether the place may hold other images too; true for a bare path, whose type is not yet known."""
+    return place.kind.holds == "several" or not place.transport
+
+
+class OpenStores:
+    """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
+
+    def __init__(self) -> None:
+        self._places: ResourcePool[tuple[str, str, Limits], _OpenStore] = ResourcePool(MOST_OPEN)
+        self.close = self._places.close
+
+    @contextmanager
+    def source(self, location: Location, options: StoreOptions) -> Iterator[Source]:
+        """The store at a location, whichever of its images is meant. Raises what ``open_source`` raises."""
+        key = (location.transport, location.path, options.limits)
+        with self._places.use(key, lambda: _OpenStore(open_source(location, options).__enter__())) as place:
+            yield place.source
+
+
+@frozen(kw_only=False)
+class _OpenStore:
+    source: Source
+    size: ClassVar[int] = 1
+
+    def close(self) -> None:
+        self.source.__exit__(None, None, None)

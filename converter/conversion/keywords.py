@@ -8,8 +8,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
+from converter.conversion.attachments import ALWAYS, MODES
 from converter.conversion.job import Options
-from converter.conversion.origin import ALWAYS, MODES
 from converter.errors import Usage
 from converter.model.content import Compression
 from converter.model.platform import Platform

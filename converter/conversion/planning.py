@@ -1,28 +1,154 @@
-"""Plans what a target will be and what it cannot hold, before anything is written."""
+"""Plans a target: its format, the image's name there, and what it cannot hold, before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from converter import formats
-from converter.conversion import origin, signatures
+from converter.conversion import attachments
+from converter.conversion.attachments import Carried
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
-from converter.conversion.signatures import Carried
-from converter.conversion.targets import codec_for_oci, format_for, name_for, not_loaded_by_docker
-from converter.errors import LossRefused, within
+from converter.errors import LossRefused, Usage, within
 from converter.model.content import Derived, Descriptor, source_blobs
 from converter.model.frozen import frozen
-from converter.model.image import Index, Item, images_of
-from converter.model.reference import Location
+from converter.model.image import Image, Index, Item, Loss, images_of
+from converter.model.media_types import CODECS
+from converter.model.reference import REF_NAME, STDOUT, Location, is_full
 from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
-from converter.plan import Evaluated, Leaf, Make, Node, Plan, forecast
+from converter.plan import Make, Node, Plan, forecast
 from converter.ports import Sink, Writer
+from converter.stores import files_written
+from converter.stores.disk import is_inside
 from converter.transform import as_stored, encode_item, transform
+
+V1 = "docker-v1"
+"""Docker's manifests of schema 1."""
+
+
+def check_distinct(destinations: Sequence[Location]) -> None:
+    """Raise Usage if two destinations would write the same file, or one a file in a directory that another writes."""
+    taken: dict[Path, Location] = {}
+    for destination in destinations:
+        if destination.path in STDOUT and destination.kind.folder:
+            raise Usage(f"{destination.transport} needs a directory: standard output cannot hold it")
+        for place in _places(destination) if len(destinations) > 1 else ():
+            before = taken.setdefault(place, destination)
+            if before is not destination and not (before.transport == destination.transport and before.kind.grows):
+                raise Usage(f"{before} and {destination} are the same place: give each a place of its own")
+    for place, destination in taken.items():
+        around = next((taken[folder] for folder in place.parents if folder in taken), None)
+        if around is not None and files_written(destination):
+            raise Usage(f"{destination} is in {around}: give each a place of its own")
+
+
+def check_outside(source: Location, destinations: Sequence[Location]) -> None:
+    """Raise Usage if a destination is in the tree of files that is the source, and so would be part of itself."""
+    if not source.kind.is_tree or not Path(source.path).is_dir():
+        return
+    for destination in destinations:
+        if destination.kind.access == "path" and is_inside(destination.path, source.path):
+            raise Usage(f"{destination} is in {source}, and would be part of itself: choose a place outside")
+
+
+def _places(destination: Location) -> Iterator[Path]:
+    """What a destination writes: files, a directory, or a place that is not on this disk."""
+    if destination.kind.holds == "name":
+        yield Path(str(destination))
+    elif destination.path in STDOUT:
+        yield Path("-")
+    else:
+        for place in files_written(destination) or (Path(destination.path),):
+            yield Path(os.path.realpath(place))
+
+
+def misleading_ending(destination: Location) -> str:
+    """What is written to a path that ends like a compressed archive, and is none; empty for any other path."""
+    if destination.kind.access != "path" or destination.kind.has_acis:
+        return ""
+    compressed = (suffix for name, codec in CODECS.items() if name != "none" for suffix in codec.suffixes)
+    ending = next(filter(destination.path.endswith, compressed), "")
+    form = "a plain tar" if files_written(destination) else "a directory"
+    return f"written as {form}, although its name ends in {ending}" if ending else ""
+
+
+def check_capacity(destinations: Sequence[Location], images: int) -> None:
+    """Check that every destination can hold so many images; raises Usage."""
+    for destination in destinations:
+        if images > 1 and destination.kind.holds != "several":
+            raise Usage(f"{destination} can hold one image, not {images}: `transship sync` makes a place for each")
+        if images > 1 and destination.name:
+            raise Usage(f"{destination} has a name, but there are {images} images: leave the name out")
+
+
+def codec_for_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> str:
+    """The codec that makes a Docker image one of OCI, as Docker's readers do not know it; empty if it can stay."""
+    if settings.to or settings.compress is None or settings.compress.is_known_to("docker"):
+        return ""
+    codec = settings.compress.codec
+    if "oci" not in destination.kind.formats or accepts.intersection(CODECS[codec].docker):
+        return ""
+    entries = item.entries if isinstance(item, Index) else ()
+    images = [one for one in (item, *(entry.item for entry in entries)) if isinstance(one, Image | Index)]
+    return codec if any(one.original and one.original.format in ("docker", V1) for one in images) else ""
+
+
+def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Writer:
+    """The format in which to write an item: the one asked for, else its own if possible.
+
+    Schema 1 is written only to ``preserve`` it. Raises Usage if the destination cannot hold the format.
+    """
+    holds = destination.kind.formats
+    if not holds:
+        written = (transport for transport, kind in TRANSPORTS.items() if kind.formats)
+        raise Usage(f"{destination.transport} cannot be a destination (one of: {', '.join(written)})")
+    if asked and asked not in holds:
+        known = "do without --to" if "runtime" in holds else f"one of: {', '.join(holds)}"
+        raise Usage(f"{destination.transport} cannot hold the format {asked} ({known})")
+    if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
+        return formats.reader_of(item.original.manifest.descriptor.media_type)
+    own = "" if item.original is None else item.original.format.removesuffix("-v1")
+    writer = formats.writer(asked or (own if own in holds else holds[0]))
+    if writer.single_file_name and isinstance(item, Index):
+        raise Usage(f"cannot write {writer.single_file_name} for several platforms: choose one with --platform")
+    return writer
+
+
+def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
+    """What a docker-archive holds only for readers of layouts: ``docker load`` reads nothing but images with all their
+    layers.
+    """
+    if not destination.kind.loaded:
+        return
+    if next(images_of(item), None) is None:
+        yield Loss(field="artifact", reason=f"docker load does not find {item}", kept="index.json")
+    absent = sum(layer.absent for image in images_of(item) for layer in image.layers)
+    if absent:
+        layers = "1 layer is" if absent == 1 else f"{absent} layers are"
+        reason = f"{layers} only at a URL, from which docker load fetches nothing (from a registry: --download-foreign)"
+        yield Loss(field="layers", reason=reason, kept="LayerSources")
+
+
+def shown_format(destination: Location, writer: Writer) -> str:
+    """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
+    return "docker" if destination.kind.docker_unpacks else writer.name
+
+
+def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
+    """The image's name: the one asked for, else the one it had, in ``full`` if there is one."""
+    if destination.name or destination.kind.holds != "several":
+        return destination.name
+    short = root.annotations.get(REF_NAME, "")
+    own = item.notes.name if isinstance(item, Image) else ""
+    full = next((text for text in (full, own) if is_full(text)), "")
+    if destination.kind.loaded:
+        return full
+    return full or short or ("" if source_name.startswith("@") else source_name)
 
 
 @frozen
@@ -50,12 +176,10 @@ def plan_target(
     selected: SelectedImage,
     options: Options,
     library: Library,
-    *,
-    files: ExitStack | None = None,
 ) -> PlannedTarget:
     """Plan one image for one destination. Nothing is written; raises LossRefused for a loss that the caller forbids.
 
-    With ``files``, which closes what this opens, an ACI converted to another format earlier is restored byte for byte.
+    An ACI converted to another format earlier is restored byte for byte; what that opens, ``library.files`` closes.
     """
     with within(str(destination)):
         codec = codec_for_oci(selected.item, options, sink.accepts, destination)
@@ -69,18 +193,18 @@ def plan_target(
         root = encode_item(item, target, sink.accepts, selected.settings, mixed=mixed)
         if options.attachments:
             selected = _with_dependencies(selected, item, library)
-        due = options.keeps_origin and origin.due(selected, root, options.origin)
+        due = options.keeps_origin and attachments.is_record_due(selected, root, options.origin)
         recorded = due and bool(destination.attached)
         before = selected.attached
-        back = _restore_aci(root, selected, options, library, files) if recorded else None
+        back = _restore_aci(root, selected, options, library) if recorded else None
         if back is not None:
             (root, selected), recorded = back, False
-        kept = origin.KEPT if recorded else ""
+        kept = attachments.KEPT if recorded else ""
         profiles = before if back is not None else ()
-        carried = signatures.carry_attachments(
+        carried = attachments.carry_attachments(
             selected, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
         )
-        more = (*carried.losses, *(origin.losses(destination) if due else ()), *selected.unread)
+        more = (*carried.losses, *(attachments.record_losses(destination) if due else ()), *selected.unread)
         lost = tuple(target.losses(item, sink.accepts, selected.settings)) if back is None else ()
         planned = Plan(root=root, losses=(*lost, *more, *not_loaded_by_docker(destination, item)))
         refuse_losses(planned, selected, target.name, options)
@@ -97,16 +221,16 @@ def plan_target(
 
 
 def _restore_aci(
-    root: Node, selected: SelectedImage, options: Options, library: Library, files: ExitStack | None
+    root: Node, selected: SelectedImage, options: Options, library: Library
 ) -> tuple[Node, SelectedImage] | None:
     """The original ACI, unchanged, if the image was one before and no other packing is requested."""
-    if files is None or options.compress is not None or not isinstance(root, Make):
+    if options.compress is not None or not isinstance(root, Make):
         return None
-    from converter.conversion.restoring import restore_aci
+    from converter.conversion.origin_records import restore_aci
 
     # With the original's dependencies at hand, it can be restored without their layers merged in.
     finder = library.find if options.aci_paths and not options.rkt_dev_links else None
-    return restore_aci(root, selected, files, options.threads, finder)
+    return restore_aci(root, selected, library.files, options.threads, finder)
 
 
 def _with_dependencies(selected: SelectedImage, item: Item, library: Library) -> SelectedImage:
@@ -121,7 +245,7 @@ def _with_dependencies(selected: SelectedImage, item: Item, library: Library) ->
 
 def refuse_losses(planned: Plan, selected: SelectedImage, target: str, options: Options) -> None:
     """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
-    lost = [loss.field for loss in planned.losses if loss.kept != origin.KEPT]
+    lost = [loss.field for loss in planned.losses if loss.kept != attachments.KEPT]
     if options.strict and lost:
         hint = "; --squash or --layered keeps the layers" if "layers" in lost else ""
         raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict{hint})")
@@ -143,33 +267,25 @@ def _keeping(selected: SelectedImage, options: Options) -> str:
     }
     if others := [name for name, is_given in given.items() if is_given]:
         return f"leave out {' and '.join(others)}"
-    return f"{' or '.join(f'{name}:' for name in keepers(selected.item)) or 'nothing'} can keep it"
+    original = selected.item.original
+    own = "" if original is None else original.format.removesuffix("-v1")
+    keepers = (f"{name}:" for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.docker_unpacks)
+    return f"{' or '.join(keepers) or 'nothing'} can keep it"
 
 
 def reasons(root: Descriptor, item: Item, target: str, node: Node, settings: Settings) -> tuple[str, ...]:
     """What makes the digest of ``item``, taken from ``root``, another one in the format ``target``: at most all of
     platform, format, squash, compression, change; empty if it is written anew for none of these.
     """
-    return tuple(dict.fromkeys(_reasons(root, item, target, forecast(node), settings)))
-
-
-def _reasons(root: Descriptor, item: Item, target: str, tree: Evaluated, settings: Settings) -> Iterator[str]:
     original = item.original
-    if original is not None and original.manifest.descriptor.digest != root.digest:
-        yield "platform"
-    if original is not None and original.format != target:
-        yield "format"
-    leaves: Iterable[Leaf] = [one.leaf for one in tree.layers()]
+    leaves = [one.leaf for one in forecast(node).layers()]
     made = [one.content for one in leaves if isinstance(one, Make) and isinstance(one.content, Derived)]
-    if any(len(one.inputs) > 1 for one in made) or settings.squash:
-        yield "squash"
-    elif any(one.rewrite is None for one in made):
-        yield "compression"
-    if settings.changes:
-        yield "change"
-
-
-def keepers(item: Item) -> tuple[str, ...]:
-    """The transports that can hold an item in its own format, and as it is."""
-    own = "" if item.original is None else item.original.format.removesuffix("-v1")
-    return tuple(name for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.docker_unpacks)
+    squashed = settings.squash or any(len(one.inputs) > 1 for one in made)
+    found = {
+        "platform": original is not None and original.manifest.descriptor.digest != root.digest,
+        "format": original is not None and original.format != target,
+        "squash": squashed,
+        "compression": not squashed and any(one.rewrite is None for one in made),
+        "change": bool(settings.changes),
+    }
+    return tuple(name for name, holds in found.items() if holds)

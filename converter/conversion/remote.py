@@ -8,10 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
-from converter.conversion.job import Job, files_read, protect_inputs, target_store
+from converter.conversion import run_job
+from converter.conversion.job import Job, Shared, files_read, protect_inputs, target_store
 from converter.conversion.planning import PlannedTarget
-from converter.conversion.run_job import run_job
-from converter.conversion.shared import Shared
 from converter.errors import Unsupported, within
 from converter.events import Report, silent
 from converter.execute import (

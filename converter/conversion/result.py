@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from converter.conversion.planning import PlannedTarget, reasons
-from converter.conversion.signatures import Shown
-from converter.conversion.targets import shown_format
+from converter.conversion.attachments import Shown
+from converter.conversion.planning import PlannedTarget, reasons, shown_format
 from converter.model import media_types as types
 from converter.model.content import Derived, Descriptor, Digest, Known, source_blobs
 from converter.model.frozen import frozen
@@ -134,15 +133,15 @@ def image_id(root: Evaluated) -> str | None:
 
 def layer_result(layer: Evaluated) -> LayerResult:
     """What became of a leaf of the plan."""
-    leaf, there = layer.leaf, layer.made
+    leaf, there, content = layer.leaf, layer.made, layer.leaf.content
     return LayerResult(
         source=_source_digest(leaf),
         target=there.descriptor.digest if there else None,
         diff_id=there.diff_id if there else leaf.diff_id,
         relation=_relation(leaf),
-        sources=_source_blobs(leaf),
+        sources=tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else (),
         size=there.descriptor.size if there else None,
-        reason=leaf.content.reason if isinstance(leaf.content, Derived) else "",
+        reason=content.reason if isinstance(content, Derived) else "",
     )
 
 
@@ -166,12 +165,6 @@ def _source_digest(leaf: Leaf) -> Digest | None:
     while isinstance(content, Derived) and len(content.inputs) == 1:
         content = content.inputs[0].content
     return content.descriptor.digest if isinstance(content, Known) else None
-
-
-def _source_blobs(leaf: Leaf) -> tuple[Descriptor, ...]:
-    """All blobs that the leaf is made of, as far as known before its own inputs are made."""
-    content = leaf.content
-    return tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else ()
 
 
 def _relation(leaf: Leaf) -> str:

@@ -7,18 +7,17 @@ from contextlib import ExitStack
 from dataclasses import field, replace
 
 from converter import formats
-from converter.conversion import attachments, signatures
-from converter.conversion.attachments import FoundAttachments, PlannedAttachment, ReferrerListing
+from converter.conversion import attachments
+from converter.conversion.attachments import PlannedAttachment, ReferrerListing
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
-from converter.conversion.targets import asked_for
 from converter.errors import NotFound, Usage
-from converter.model.content import Descriptor, Digest, Known
+from converter.model.content import Descriptor, Digest
 from converter.model.frozen import frozen
-from converter.model.image import Attachment, Image, Index, Item, Loss, subject_digests
+from converter.model.image import Artifact, Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits
 from converter.model.platform import host_platform, only_platform
-from converter.model.reference import Location, name_at_source
+from converter.model.reference import ImageName, Location, name_at_source
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
 from converter.transform import lost_attestations, select_platforms
@@ -46,7 +45,7 @@ class SelectedImage:
 
 def select_images(source: Source, location: Location, options: Options) -> list[SelectedImage]:
     """The images to convert, read as far as the options require."""
-    if options.all_images and (asked := asked_for(location)):
+    if options.all_images and (asked := _asked_for(location)):
         raise Usage(f'--all-images cannot be used for the one image "{asked}": leave out its name or the option')
     names = source.names() if options.all_images else (location.name,)
     current_limits().require("images", len(names), "images")
@@ -54,27 +53,24 @@ def select_images(source: Source, location: Location, options: Options) -> list[
     for one in names:
         known = formats.with_media_type(source.fetch(_resolve(source, one)))
         root = known.descriptor
-        signatures.require_signed(
+        attachments.require_signed(
             source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options))
         )
         name = options.called or name_at_source(location, one, root)
         whole, read = formats.decode(known, source.fetch), formats.item_reader(source.fetch)
         item = select_platforms(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
-        found = (
-            attachments.find_attachments(source, subject_digests(root, item))
-            if options.attachments
-            else FoundAttachments()
+        attached, unread = (
+            attachments.find_attachments(source, subject_digests(root, item)) if options.attachments else ((), ())
         )
-        attached = found.attached
         if options.remove_signatures:
-            attached = signatures.without_signatures(attached, source.fetch)
+            attached = attachments.without_signatures(attached, source.fetch)
         selected.append(
             SelectedImage(
                 name=one,
                 root=root,
                 item=item,
                 attached=attached,
-                unread=(*lost_attestations(whole, item), *found.losses, *source.losses),
+                unread=(*lost_attestations(whole, item), *unread, *source.losses),
                 fetch=source.fetch,
                 local=source.local,
                 unpacked=source.unpacked,
@@ -85,6 +81,14 @@ def select_images(source: Source, location: Location, options: Options) -> list[
     if options.content_trust and options.keeps_origin:
         return _with_content_trust(selected, options.content_trust)
     return selected
+
+
+def _asked_for(location: Location) -> str:
+    """The image that the source's reference names; empty if it names none."""
+    if location.kind.access == "registry":
+        name = ImageName.parse(location.path)
+        return name.tag or str(name.digest or "")
+    return location.name
 
 
 def platforms_of(options: Options) -> tuple[str, ...]:
@@ -110,48 +114,34 @@ def _resolve(source: Source, name: str) -> Descriptor:
 
 def _with_content_trust(selected: list[SelectedImage], files: Mapping[str, bytes]) -> list[SelectedImage]:
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
-    found = [with_referrers(one, _documents_of(files, one), [one.root.digest]) for one in selected]
-    if all(one.attached == was.attached for one, was in zip(found, selected, strict=True)):
-        fact = "the documents say nothing about this image: expected root.json, and targets with its digest"
-        raise Usage(f"{fact} (--content-trust)")
-    return found
-
-
-def _documents_of(files: Mapping[str, bytes], selected: SelectedImage) -> ReferrerListing:
-    """The documents that refer to one image, as attachments; none if none refers to it."""
     from converter.trust import content_trust, stored_signatures
 
-    if not content_trust.list_manifest(files, selected.fetch(selected.root).read()):
-        return _Artifacts((), {})
-    made = stored_signatures.content_trust_artifact(files, selected.root)
-    manifest = made.original.manifest
-    attachment = Attachment(subject=selected.root.digest, descriptor=manifest.descriptor)
-    return _Artifacts((attachment,), {blob.descriptor.digest: blob for blob in (*made.blobs, manifest)})
+    found = [one for one in selected if content_trust.list_manifest(files, one.fetch(one.root).read())]
+    if not found:
+        fact = "the documents say nothing about this image: expected root.json, and targets with its digest"
+        raise Usage(f"{fact} (--content-trust)")
+    return [
+        _with_artifact(one, stored_signatures.content_trust_artifact(files, one.root)) if one in found else one
+        for one in selected
+    ]
 
 
-@frozen(kw_only=False)
-class _Artifacts:
-    """What refers to one image, and the blobs of that."""
+def _with_artifact(selected: SelectedImage, made: Artifact) -> SelectedImage:
+    """The same image with an artifact about it attached."""
+    from converter.conversion.target_attachments import manifest_attachment
 
-    attached: tuple[Attachment, ...]
-    blobs: Mapping[Digest, Known]
-
-    def fetch(self, descriptor: Descriptor) -> Known:
-        if descriptor.digest not in self.blobs:
-            raise NotFound(f"blob unknown: {descriptor.digest} in the documents of Content Trust")
-        return self.blobs[descriptor.digest]
-
-    def attachments(self, subject: Digest) -> list[Attachment]:
-        return [attachment for attachment in self.attached if attachment.subject == subject]
+    blobs = {blob.descriptor.digest: blob for blob in (*made.blobs, made.original.manifest)}
+    attached = (*selected.attached, manifest_attachment(made, selected.root.digest, ""))
+    return replace(selected, attached=attached, fetch=lambda one: blobs.get(one.digest) or selected.fetch(one))
 
 
 def with_referrers(selected: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
     """The same image with what refers to the subjects in ``listing``."""
-    found = attachments.find_attachments(listing, subjects)
+    attached, unread = attachments.find_attachments(listing, subjects)
     return replace(
         selected,
-        attached=(*selected.attached, *found.attached),
-        unread=(*selected.unread, *found.losses),
+        attached=(*selected.attached, *attached),
+        unread=(*selected.unread, *unread),
         fetch=attachments.fetch_from_either(listing, selected.fetch),
     )
 
@@ -159,5 +149,5 @@ def with_referrers(selected: SelectedImage, listing: ReferrerListing, subjects: 
 def library_of(options: Options, location: Location, files: ExitStack) -> Library:
     """The library of ACIs that the ACI at ``location`` may depend on, with the same demands on their signatures."""
     return Library(
-        options.aci_paths, files, options.store, image=location, require=signatures.dependency_check(options.wanted)
+        options.aci_paths, files, options.store, image=location, require=attachments.dependency_check(options.wanted)
     )

@@ -1,24 +1,25 @@
-"""Puts signatures into the form that the target stores: manifests in registries and layouts, files where skopeo uses
-files.
-
-The signed bytes and the signature stay byte for byte; only the wrapping changes.
-"""
+"""Puts what refers to an image into the form that the target stores: manifests in registries and layouts, or files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from converter.conversion.attachments import PlannedAttachment
-from converter.conversion.origin import place_of
+from converter.conversion.attachments import PlannedAttachment, place_of
+from converter.errors import ConverterError, Invalid
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import Descriptor, Digest, known_bytes
-from converter.model.image import Artifact, Attachment, Loss
+from converter.model.document import load_object
+from converter.model.frozen import frozen
+from converter.model.image import Artifact, Attachment, Image, Index, Item, Loss
 from converter.model.reference import Location
-from converter.plan import Copy
+from converter.plan import Copy, Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import cosign, stored_signatures
+from converter.trust.signature import PROFILE
+from converter.trust.stored_signatures import SIGSTORE_FILE, parse_sigstore_file
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
@@ -106,3 +107,105 @@ def _media_type(one: PlannedAttachment) -> str:
 def _retagged(one: PlannedAttachment) -> PlannedAttachment:
     """The attachment with only its bare tag."""
     return replace(one, attachment=replace(one.attachment, tag=one.attachment.bare_tag))
+
+
+ROOT = -1
+"""The place of the one image, which is not in an index."""
+
+
+@frozen(kw_only=False)
+class Statement:
+    """A signed profile, and the place of its image in the index that is made."""
+
+    place: int
+    envelope: bytes
+
+
+def find_statements(
+    attached: Iterable[PlannedAttachment], item: Item, root: Descriptor, node: Node, fetch: Fetch
+) -> tuple[tuple[Statement, ...], frozenset[Digest]]:
+    """The profiles among attachments of images that ``node`` is made of, and the attachments that hold nothing else."""
+    places = _places(item, root, node)
+    statements: dict[Statement, None] = {}
+    whole = set()
+    for one in attached:
+        place = places.get(one.attachment.subject)
+        if place is not None:
+            envelopes, others = _envelopes(one.attachment.descriptor, fetch)
+            statements |= dict.fromkeys(Statement(place, data) for data in envelopes)
+            if envelopes and not others:
+                whole.add(one.attachment.descriptor.digest)
+    return tuple(statements), frozenset(whole)
+
+
+def statement_attachments(
+    statements: Iterable[Statement],
+    destination: Location,
+    tree: Evaluated,
+    before: Mapping[int, tuple[Descriptor, ...]],
+) -> Iterator[PlannedAttachment]:
+    """The same as attachments of what was made, in the destination's form.
+
+    ``before`` are the layers of the attestations that an image already has there, by its place.
+    """
+    by_place: dict[int, list[bytes]] = {}
+    for one in statements:
+        by_place.setdefault(one.place, []).append(one.envelope)
+    for place, envelopes in by_place.items():
+        subject = image_at(tree, place)
+        annotations = stored_signatures.statement_annotations(PROFILE)
+        if destination.attached == "directory":
+            for data in envelopes:
+                yield file_attachment(
+                    subject.digest, stored_signatures.sigstore_file(data, annotations, cosign.ENVELOPE)
+                )
+            continue
+        there = before.get(place, ())
+        fresh = [(data, annotations) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
+        if fresh:
+            made = stored_signatures.cosign_image(fresh, there, cosign.ENVELOPE)
+            yield manifest_attachment(made, subject.digest, stored_signatures.tag_of(subject.digest, cosign.ENVELOPE))
+
+
+def image_at(tree: Evaluated, place: int) -> Descriptor:
+    """The image that was made at a place."""
+    return (tree if place == ROOT else tree.inputs[place]).done.descriptor
+
+
+def _places(item: Item, root: Descriptor, node: Node) -> dict[Digest, int]:
+    """The places of the image with a digest; empty if they are unknown."""
+    if isinstance(item, Image):
+        own = [item.original.manifest.descriptor] if item.original is not None else []
+        return {one.digest: ROOT for one in (root, *own) if one.media_type not in types.INDEXES}
+    if isinstance(item, Index) and isinstance(node, Write) and len(node.inputs) == len(item.entries):
+        return {entry.descriptor.digest: number for number, entry in enumerate(item.entries)}
+    return {}
+
+
+def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]:
+    """The signed profiles in an attachment, and whether it holds anything else."""
+    try:
+        data = fetch(descriptor).read()
+        if descriptor.media_type == types.DIR_SIGNATURE:
+            if not data.startswith(SIGSTORE_FILE):
+                return [], True
+            payload, _, media_type = parse_sigstore_file(data)
+            return ([payload], False) if media_type == cosign.ENVELOPE and _is_profile(payload) else ([], True)
+        if descriptor.media_type not in types.MANIFESTS:
+            return [], True
+        layers = stored_signatures.layers_of(data)
+        envelopes = [fetch(one).read() for one in layers if one.media_type == cosign.ENVELOPE]
+    except ConverterError:
+        # An unreadable attachment states nothing, and is reported as a loss.
+        return [], True
+    profiles = [data for data in envelopes if _is_profile(data)]
+    return profiles, len(profiles) < len(layers)
+
+
+def _is_profile(envelope: bytes) -> bool:
+    """Whether an envelope states a profile; nothing in it is verified."""
+    try:
+        document: dict[str, Any] = load_object(envelope)
+        return cosign.predicate_of(cosign.open_envelope(document)[1]) == PROFILE
+    except Invalid:
+        return False

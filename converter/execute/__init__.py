@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from converter.cache import REWRITES, VerifiedCache, edition
 from converter.errors import CalledOff, DigestMismatch, within_part
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
@@ -33,9 +34,6 @@ from converter.ports import Sink
 from converter.streams.blocks import Block, Blocks, RereadableBlocks, closing
 from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers, run_each
-
-if TYPE_CHECKING:
-    from converter.cache import VerifiedCache
 
 
 @frozen
@@ -185,8 +183,7 @@ class Threads:
         """Inflate the blob to learn its diff_id, copying it at the same time if ``put``."""
         from converter.execute.making import diff_id_of
 
-        def look(blocks: Blocks) -> Digest:
-            return diff_id_of(blocks, leaf)
+        look = partial(diff_id_of, leaf=leaf)
 
         def write(blocks: Blocks) -> Digest:
             return self._sink.put(blocks, leaf.media_type, expected).digest
@@ -218,16 +215,18 @@ class Threads:
         # Packing and unpacking code is imported only when needed: most conversions only copy.
         from converter.execute.making import make_layer
 
-        def opened(known: Known) -> Blocks:
-            return self._watched(known, leaf.label)
-
-        def put(blocks: Blocks, content: Derived) -> Descriptor:
+        def put(blocks: Blocks) -> Descriptor:
             return self._put(self._until_stopped(blocks), leaf, content)
 
+        opened = partial(self._watched, label=leaf.label)
         return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
-        expected, cached = _uncompressed_descriptor(leaf, content), self._running.memory.blobs
+        expected = None
+        if leaf.diff_id is not None and leaf.diff_id.algorithm == "sha256" and content.compression.codec == "none":
+            # Of a layer made uncompressed, the digest is known, and checked on the way.
+            expected = Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
+        cached = self._running.memory.blobs
         if cached is None or result_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with cached.keeping(blocks) as (passing, keep):
@@ -278,7 +277,6 @@ def result_key(content: Content | Derive) -> tuple[Digest, str] | None:
     """
     if not isinstance(content, Derived) or (origin := _described(content)) is None:
         return None
-    from converter.cache.verified import REWRITES, edition
     from converter.streams.compress import packing_engine
 
     source = next(source_blobs(content)).descriptor.digest
@@ -339,10 +337,3 @@ def input_size(leaf: Leaf) -> int:
         if isinstance(leaf.content, Known | Derived)
         else 0
     )
-
-
-def _uncompressed_descriptor(leaf: Make, content: Derived) -> Descriptor | None:
-    """The descriptor of a layer made uncompressed: its diff_id is known, and checked on the way."""
-    if leaf.diff_id is None or leaf.diff_id.algorithm != "sha256" or content.compression.codec != "none":
-        return None
-    return Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)

@@ -15,7 +15,7 @@ from converter.streams.read_ahead import read_ahead
 from converter.streams.uncompressed import Watch, read_layers
 from converter.streams.workers import Workers
 
-Put = Callable[[Blocks, Derived], Descriptor]
+Put = Callable[[Blocks], Descriptor]
 """Puts the packed bytes of a layer into the target."""
 
 
@@ -52,7 +52,7 @@ def make_layer(
         meter = Meter(content.algorithm)
         blocks = opens[0]()
         passing = blocks if known else read_ahead(blocks if same else metered(blocks, meter))
-        return put(compress(passing, content.compression, workers), content), meter
+        return put(compress(passing, content.compression, workers)), meter
 
     (descriptor, meter), _ = read_layers((Layer(content=content, diff_id=leaf.diff_id),), compressed, facts, opened)
     if facts.warning:

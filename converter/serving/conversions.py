@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion import Options, signatures
-from converter.conversion.job import Job, source_store, with_hosts
+from converter.conversion import Options, run_job
+from converter.conversion.attachments import require_signed
+from converter.conversion.job import Job, Shared, source_store, with_hosts
 from converter.conversion.result import Done
-from converter.conversion.run_job import run_job
 from converter.conversion.selection import platforms_of
-from converter.conversion.shared import Shared
 from converter.errors import CalledOff, ConverterError, LossRefused, NotFound, Unsupported, Usage, from_system, within
 from converter.events import Report, silent
 from converter.model import media_types as types
@@ -240,9 +239,7 @@ class Conversions:
                 open_source(job.source, source_store(options)) as source,
             ):
                 root = source.resolve(job.source.name)
-                signatures.require_signed(
-                    source, job.source, root, options.wanted, only_platform(platforms_of(options))
-                )
+                require_signed(source, job.source, root, options.wanted, only_platform(platforms_of(options)))
                 lasts = bool(seen) and options.wanted is None
                 if before and (before.root, before.seen) == (root, seen) and at - before.listed < ATTACHED_AGE:
                     return replace(before, at=at, error=None, lasts=lasts)

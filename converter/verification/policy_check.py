@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,10 +13,10 @@ from converter.trust import signature as kinds
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots, load_key, load_pem
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import PATHS, Policy, Requirement, path_scopes, scopes_of
+from converter.trust.policy import PATHS, Authority, Policy, Requirement, path_scopes, scopes_of
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
-from converter.verification.unverified import Unverified
+from converter.verification.unverified import Unverified, absolute_path
 from converter.verification.wanted import ATTESTATION, Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
@@ -108,24 +107,27 @@ def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trust
         # An empty file is a keyring without keys: nobody can sign.
         rings = [Keyring.load(data, where) for _, data in requirement.keys if data.strip()]
         return replace(plain, keyrings=rings)
-    if authority := requirement.authority:
-        roots = Roots(
-            roots=load_pem(authority.roots),
-            intermediates=load_pem(authority.intermediates) if authority.intermediates else (),
-            identity=authority.email,
-            hostname=authority.hostname,
-            issuer=authority.issuer,
-            source=where,
-        )
-        return replace(plain, roots=(roots,))
+    if requirement.authority:
+        return replace(plain, roots=(_roots(requirement.authority, where),))
     return replace(plain, keys=[load_key(data, where) for _, data in requirement.keys])
+
+
+def _roots(authority: Authority, where: str) -> Roots:
+    return Roots(
+        roots=load_pem(authority.roots),
+        intermediates=load_pem(authority.intermediates) if authority.intermediates else (),
+        identity=authority.email,
+        hostname=authority.hostname,
+        issuer=authority.issuer,
+        source=where,
+    )
 
 
 def _scopes(location: Location, name: ImageName | None) -> Iterator[str]:
     if location.kind.holds == "name" and name is not None:
         return scopes_of(name.tagged())
     if location.transport in PATHS:
-        return path_scopes(os.path.realpath(location.path), "" if location.kind.path_only else location.name)
+        return path_scopes(absolute_path(location), "" if location.kind.path_only else location.name)
     return iter(())
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cache import Cache, verified
-from converter.cache.verified import edition
+from converter.cache import Cache, edition
 from converter.model.content import Descriptor, Digest
 from converter.plan import Made
 
@@ -47,7 +46,7 @@ def test_it_can_forget(tmp_path: Path) -> None:
 def test_what_other_rules_found_sound_is_checked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Cache(tmp_path) as cache:
         cache.learn_valid(BLOB, "oci-manifest")
-    monkeypatch.setattr(verified, "edition", lambda _folders: "another")
+    monkeypatch.setattr("converter.cache.edition", lambda _folders: "another")
     with Cache(tmp_path) as cache:
         assert not cache.is_valid_document(BLOB, "oci-manifest")
 

@@ -94,7 +94,6 @@ def test_a_log_gets_a_line_every_few_seconds(capsys: pytest.CaptureFixture[str])
     for _ in range(6):
         clock.now += 2
         view.show(Moved("layer", 5 * MIB))
-    view.close()
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.splitlines() == [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from converter.cli.main import main
-from converter.conversion.sync.outcome import Outcome, Summary
+from converter.conversion.sync import Outcome, Summary
 from tests.builders.memory import MemoryStore
 
 
@@ -135,8 +135,7 @@ def test_without_dask_it_is_said_how_to_get_it(
     layout: MemoryStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    for name in ("converter.conversion.sync.cluster", "converter.conversion.sync.worker"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delitem(sys.modules, "converter.conversion.sync.cluster", raising=False)
 
     assert main(["sync", "oci:in", "oci:out", "--scheduler", "tcp://127.0.0.1:1"]) == 1
 

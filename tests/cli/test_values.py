@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from converter.cli.values import fill_template
+from converter.cli.inspect import fill_template
 from converter.errors import Usage
 
 DOCUMENT: dict[str, Any] = {

@@ -12,7 +12,7 @@ import pytest
 
 import converter
 from converter.conversion.keywords import Keywords
-from converter.conversion.targets import check_capacity, check_distinct, name_for
+from converter.conversion.planning import check_capacity, check_distinct, name_for
 from converter.errors import ConverterError, LossRefused, NotFound, Usage
 from converter.events import Event, Finished, Planned, Warned
 from converter.model import media_types as types

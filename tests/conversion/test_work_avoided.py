@@ -113,7 +113,7 @@ def test_each_layer_is_fetched_once(
     store = MemoryStore()
     add_image(store)
     source = Remote(store)
-    monkeypatch.setattr("converter.conversion.shared.open_source", lambda *_: source)
+    monkeypatch.setattr("converter.conversion.job.open_source", lambda *_: source)
     convert("docker://x/app:1", [one.format(tmp_path) for one in destinations], Options(origin=origin))
     assert [source.opened[Digest.of(gzipped(layer))] for layer in LAYERS] == [1, 1]
 

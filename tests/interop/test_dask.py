@@ -17,13 +17,12 @@ import pytest
 from distributed import Client
 
 from converter import validate_image
-from converter.cli.environment import environment_variables
 from converter.cli.main import main
+from converter.cli.shared_options import environment_variables
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, portable_job
 from converter.conversion.sync import Helpers, Run, sync
-from converter.conversion.sync.cluster import Cluster
-from converter.conversion.sync.worker import program_version, run_assignment
+from converter.conversion.sync.cluster import Cluster, program_version, run_assignment
 from converter.errors import Unreachable, Unsupported
 from converter.model.content import Compression, Digest
 from converter.model.reference import Location

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.cli.pages.sync import page
+from converter.cli.sync import page
 from converter.conversion.sync import Run, sync
 from converter.conversion.sync.sync_file import read_sync_file
 from converter.model.content import Compression

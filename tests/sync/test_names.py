@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from converter.conversion.sync.destination_names import DEFAULT, SourceName, check_template, destination_of
+from converter.conversion.sync.jobs import DEFAULT, SourceName, destination_of
+from converter.conversion.sync.sync_file import check_template
 from converter.errors import ConverterError, Invalid, Usage
 from converter.model.reference import Location
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.conversion.shared import MOST_OPEN, OpenStores
+from converter.conversion.job import MOST_OPEN, OpenStores
 from converter.errors import NotFound
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink

@@ -16,8 +16,7 @@ from converter.conversion import Options
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer, portable_job
 from converter.conversion.sync import Run, sync
-from converter.conversion.sync.cluster import require_same_versions
-from converter.conversion.sync.worker import do_assignment
+from converter.conversion.sync.cluster import do_assignment, require_same_versions
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.sync import Run, sync
-from converter.conversion.sync.outcome import Summary
+from converter.conversion.sync import Run, Summary, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.content import Compression

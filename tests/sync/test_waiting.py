@@ -5,8 +5,7 @@ from pathlib import Path
 
 from converter.cache import VerifiedCache
 from converter.conversion import Options
-from converter.conversion.job import Job
-from converter.conversion.shared import Shared
+from converter.conversion.job import Job, Shared
 from converter.model.reference import Location
 from converter.streams.workers import Workers
 from tests.patience import PATIENCE

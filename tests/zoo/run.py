@@ -61,7 +61,7 @@ def preload() -> None:
     from converter.cli.commands import COMMANDS
 
     for module, _ in COMMANDS.values():
-        import_module(module)
+        import_module(module.partition(":")[0])
     for name in (
         "conversion",
         "validate",

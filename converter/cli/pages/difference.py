@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from converter.cli.diff import TIME_ONLY, settings
+from converter.cli.diff import TIME_ONLY, kind_of, settings
 from converter.cli.pages.files import encoded
 from converter.errors import count
 from converter.pages import data, render
@@ -32,8 +32,6 @@ SAME = 0
 _COLOURS = {"changed": 1, "added": 2, "removed": 3}
 """The colours of the others."""
 
-SIDES = ("A", "B")
-
 
 Trees = Mapping[str, Sequence[TreeNode]]
 """The trees of A and B, by what precedes their paths: a platform if two indexes are compared, else nothing."""
@@ -48,7 +46,9 @@ def page(
     config: list[Difference] = []
     rows = PathRows()
     sizes = folders(trees)
-    _colour(trees)
+    for tree in itertools.chain(*trees.values()):
+        for _, node in files_below(tree):
+            node.layer = SAME
     for path, grouped in itertools.groupby(found, lambda one: one.path):
         here = list(grouped)
         if not path.startswith("/") and ":/" not in path:
@@ -75,7 +75,7 @@ def page(
         maps=[
             (
                 platform,
-                [(name, data(encoded(tree, BUDGET // len(trees)))) for name, tree in zip(SIDES, two, strict=True)],
+                [(name, data(encoded(tree, BUDGET // len(trees)))) for name, tree in zip("AB", two, strict=True)],
             )
             for platform, two in trees.items()
         ],
@@ -128,13 +128,6 @@ class PathRows:
         return self._folded if self.folded else self._single
 
 
-def kind_of(rows: Sequence[Difference]) -> str:
-    """Whether a path was added, removed or changed."""
-    if rows[0].what == "entry":
-        return "removed" if rows[0].b is None else "added"
-    return TIME_ONLY if [one.what for one in rows] == ["mtime"] else "changed"
-
-
 def title(counts: dict[str, int], config: int) -> str:
     """The result, in a sentence."""
     paths = sum(counts.values())
@@ -169,12 +162,6 @@ def folders(trees: Trees) -> list[tuple[str, int, int]]:
 
 def _shown(platform: str, path: bytes) -> str:
     return f"{platform}:/{os.fsdecode(path)}" if platform else f"/{os.fsdecode(path)}"
-
-
-def _colour(trees: Trees) -> None:
-    for tree in itertools.chain(*trees.values()):
-        for _, node in files_below(tree):
-            node.layer = SAME
 
 
 def _mark(trees: Trees, path: str, kind: str) -> None:

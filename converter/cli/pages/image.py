@@ -15,12 +15,9 @@ from converter.pages import data, render, short
 from converter.usage import files_below
 
 if TYPE_CHECKING:
-    from converter.cli.layer_changes import LayerChanges
+    from converter.cli.inspect import LayerChanges
     from converter.opened_reference import OpenedReference
     from converter.trust.signature import Signature
-
-if TYPE_CHECKING:
-    from converter.opened_reference import OpenedReference
 
 ABOUT = (
     "name",
@@ -118,12 +115,7 @@ def _below(opened: OpenedReference, item: Item, attached: Sequence[Attachment]) 
         config = item.original.config if item.original else None
         first = [_node("configuration", config.descriptor)] if config else []
         return first + [_layer(number, source_blobs(layer.content)) for number, layer in enumerate(item.layers)]
-    return [_node("blob", blob.descriptor, _predicate(blob.descriptor)) for blob in item.blobs]
-
-
-def _predicate(descriptor: Descriptor) -> list[str]:
-    """What a statement in an attestation says."""
-    return [value for key, value in descriptor.annotations.items() if key == PREDICATE]
+    return [_node("blob", blob.descriptor, [blob.descriptor.annotations.get(PREDICATE, "")]) for blob in item.blobs]
 
 
 def _entry(opened: OpenedReference, descriptor: Descriptor, item: Item | None, attached: Sequence[Attachment]) -> Node:

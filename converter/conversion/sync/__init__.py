@@ -1,32 +1,167 @@
-"""Runs many jobs, with bounds on images at a time and on requests to a host."""
+"""Runs many jobs, with bounds on images at a time and on requests to a host, and says what became of each."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
+from typing import Any, Literal, Self
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion.job import Job, files_read, protect_inputs, with_hosts
+from converter.conversion import run_job as run_job
+from converter.conversion.job import Job, Shared, files_read, protect_inputs, with_hosts
 from converter.conversion.remote import Remote
-from converter.conversion.run_job import run_job as run_job
-from converter.conversion.shared import Shared
+from converter.conversion.result import Done, State, image_layers, size_of
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
-from converter.conversion.sync.outcome import Outcome, Summary
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import CalledOff, ConverterError, Invalid, from_system
 from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, silent
+from converter.execute import input_size
 from converter.model.frozen import frozen
+from converter.model.image import Loss
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.stores.overwriting import Inputs
 from converter.streams.workers import Workers, run_as_completed
+
+STATES = ("written", "there", "planned", "failed", "unstarted")
+"""The states of an image; an interrupted one counts as not started."""
+
+
+@frozen
+class Outcome:
+    """The outcome of one image. Sizes of its layers in bytes: ``before`` at the source, ``after`` at the target (0:
+    unknown).
+    """
+
+    source: str
+    destination: str
+    state: State | Literal["failed", "unstarted"]
+    digest: str = ""
+    source_digest: str = ""
+    changed_by: tuple[str, ...] = ()
+    format: str = ""
+    before: int = 0
+    after: int = 0
+    seconds: float = 0.0
+    losses: tuple[Loss, ...] = ()
+    error: str = ""
+
+    @classmethod
+    def of(cls, job: Job, done: Done, seconds: float) -> Self:
+        """The outcome of a job that did not fail."""
+        layers = list(image_layers(done.tree))
+        return cls(
+            source=str(job.source),
+            destination=str(job.destination),
+            state=done.state,
+            digest=str(done.tree.made.descriptor.digest) if done.tree.made else "",
+            source_digest=str(done.target.selected.root.digest),
+            changed_by=done.changed_by,
+            format=done.target.format.name,
+            before=sum(input_size(one.leaf) for one in layers),
+            after=size_of(done.tree) if all(one.made for one in layers) else 0,
+            seconds=seconds,
+            losses=done.target.plan.losses,
+        )
+
+    @classmethod
+    def failed(cls, job: Job | Unlisted, error: ConverterError, seconds: float = 0.0) -> Self:
+        """The outcome of a job that raised."""
+        source = str(job.source)
+        # The source is reported separately.
+        error.trail = tuple(place for place in error.trail if place != source)
+        fact = str(error).removeprefix(f"{source}: ")
+        return cls(source=source, destination=str(job.destination or ""), state="failed", error=fact, seconds=seconds)
+
+    @classmethod
+    def unstarted(cls, job: Job | Unlisted) -> Self:
+        """The outcome of a job that the run did not come to, or broke off."""
+        return cls(source=str(job.source), destination=str(job.destination or ""), state="unstarted")
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of a report."""
+        return {
+            "source": self.source,
+            "destination": self.destination,
+            "state": self.state,
+            "digest": self.digest or None,
+            "source_digest": self.source_digest or None,
+            "changed_by": list(self.changed_by),
+            "format": self.format or None,
+            "size_before": self.before,
+            "size_after": self.after,
+            "seconds": round(self.seconds, 3),
+            "losses": [asdict(one) for one in self.losses],
+            "error": self.error or None,
+        }
+
+
+@frozen
+class Summary:
+    """The outcomes of a run, in the order of the plan; ``fetched`` are the bytes of blobs from remote sources."""
+
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+    fetched: int = 0
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The number of images in each state."""
+        counts = dict.fromkeys(STATES, 0)
+        for one in self.outcomes:
+            counts[one.state] += 1
+        return counts
+
+    @property
+    def unstarted(self) -> int:
+        """The number of images that were not started, because an earlier one failed, or the run was interrupted."""
+        return self.counts["unstarted"]
+
+    @property
+    def failed(self) -> bool:
+        """Whether an image failed, or was not started."""
+        return bool(self.counts["failed"] or self.unstarted)
+
+    @property
+    def before(self) -> int:
+        """The bytes of all images at the sources; what they share counts each time."""
+        return sum(one.before for one in self.outcomes)
+
+    @property
+    def after(self) -> int:
+        """The same at the targets."""
+        return sum(one.after for one in self.outcomes)
+
+    @property
+    def losses(self) -> Mapping[Loss, list[str]]:
+        """Each loss once, with the destinations that have it: thousands of images may share the same ones."""
+        found: dict[Loss, list[str]] = {}
+        for one in self.outcomes:
+            for loss in one.losses:
+                found.setdefault(loss, []).append(one.destination)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of a report."""
+        return {
+            "images": len(self.outcomes),
+            **self.counts,
+            "size_before": self.before,
+            "size_after": self.after,
+            "fetched": self.fetched,
+            "began": self.began.isoformat(timespec="seconds"),
+            "seconds": round(self.seconds, 3),
+            "outcomes": [one.to_json() for one in self.outcomes],
+        }
+
 
 IMAGES = 4
 PER_HOST = 6
@@ -76,20 +211,17 @@ def sync(
         todo = _protect_inputs(list(plan_jobs(entries, report)))
         found: dict[int, Outcome] = {}
         try:
-            _run(todo, shared, run, SyncProgress(report, len(todo)), hosts, found=found)
+            report(Planned(0, len(todo)))
+            _run(todo, shared, run, report, hosts, found=found)
         finally:
             summary = Summary(
-                outcomes=tuple(found.get(number) or _unstarted(job) for number, job in enumerate(todo)),
+                outcomes=tuple(found.get(number) or Outcome.unstarted(job) for number, job in enumerate(todo)),
                 seconds=time.monotonic() - began,
                 fetched=shared.fetched + (remote.fetched if remote else 0),
                 began=today,
             )
             ended(summary)
         return summary
-
-
-def _unstarted(job: Job | Unlisted) -> Outcome:
-    return Outcome.unstarted(job.source, job.destination if isinstance(job, Job) else None)
 
 
 def _protect_inputs(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
@@ -102,22 +234,25 @@ def _run(
     todo: list[Job | Unlisted],
     shared: Shared,
     run: Run,
-    progress: SyncProgress,
+    report: Report,
     hosts: Hosts,
     *,
     found: dict[int, Outcome],
 ) -> None:
     """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
     stopping = threading.Event()
-    stop_report = _until_stopped(stopping)
+
+    def stop_report(_: Event) -> None:
+        if stopping.is_set():
+            raise CalledOff("stopped because another image failed")
 
     def one(task: tuple[int, Job | Unlisted]) -> None:
         number, job = task
-        outcome = _outcome(job, shared, progress, stop_report)
+        outcome = _outcome(job, shared, report, stop_report)
         if outcome is not None:
             found[number] = outcome  # at once: after an interruption nobody asks
         if outcome is not None and outcome.state == "failed":
-            progress.report(Failed(f"{outcome.source}: {outcome.error}"))
+            report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
                 stopping.set()
 
@@ -133,36 +268,26 @@ def _run(
             shared.memory.save()
 
 
-def _outcome(job: Job | Unlisted, shared: Shared, progress: SyncProgress, stop_report: Report) -> Outcome | None:
+def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stop_report: Report) -> Outcome | None:
     """Run a job and return its outcome, whose time is its own, not its waiting; None if it was called off."""
     if isinstance(job, Unlisted):
-        return Outcome.failed(job.source, None, job.error)
+        return Outcome.failed(job, job.error)
     began = time.monotonic()
 
     def seconds() -> float:
         return time.monotonic() - began - shared.waited(job)
 
     try:
-        with progress.image(job.name, stop_report) as report:
+        with _image_report(job.name, report, stop_report) as report_image:
             _require_room(job.destination)
-            (done,) = run_job(job, shared, report)
+            (done,) = run_job(job, shared, report_image)
         return Outcome.of(job, done, seconds())
     except CalledOff:
         return None
     except ConverterError as error:
-        return Outcome.failed(job.source, job.destination, error, seconds())
+        return Outcome.failed(job, error, seconds())
     except OSError as error:
-        return Outcome.failed(job.source, job.destination, from_system(error), seconds())
-
-
-def _until_stopped(stopping: threading.Event) -> Report:
-    """A report that raises CalledOff in its caller once the run is stopping."""
-
-    def report(_event: Event) -> None:
-        if stopping.is_set():
-            raise CalledOff("stopped because another image failed")
-
-    return report
+        return Outcome.failed(job, from_system(error), seconds())
 
 
 def _require_room(place: Location) -> None:
@@ -172,53 +297,40 @@ def _require_room(place: Location) -> None:
         raise Invalid(f"{fact}: remove them to have it written again")
 
 
-class SyncProgress:
-    """The progress of one run; its ``report`` may be called by any thread."""
+@contextmanager
+def _image_report(name: str, report: Report, stop_report: Report) -> Iterator[Report]:
+    """A report for one image, as if it were one blob; ``stop_report`` gets every event first, and may raise."""
+    read: Counter[str] = Counter()
+    size = 0
 
-    def __init__(self, report: Report, images: int) -> None:
-        self.report = report
-        report(Planned(0, images))
-
-    @contextmanager
-    def image(self, name: str, also: Report) -> Iterator[Report]:
-        """A report for one image; ``also`` gets every event first, and may end the image by raising."""
-        image = _Image(name, self.report, also)
-        over = True
-        try:
-            yield image.report
-        except CalledOff:
-            over = False
-            raise
-        finally:
-            if over:
-                self.report(Finished(name, 0))
-
-
-class _Image:
-    def __init__(self, name: str, report: Report, also: Report) -> None:
-        self._name = name
-        self._report = report
-        self._also = also
-        self._read: Counter[str] = Counter()
-        self._size = 0
-
-    def report(self, event: Event) -> None:
-        self._also(event)
+    def report_image(event: Event) -> None:
+        nonlocal size
+        stop_report(event)
         match event:
             case Planned():
                 # Attachments are planned when the image is written.
-                self._size += event.size
-                self._report(Started(self._name, self._size))
-                self._report(Planned(event.size, 0))
+                size += event.size
+                report(Started(name, size))
+                report(Planned(event.size, 0))
             case Moved():
-                self._read[event.name] += event.size
-                self._report(Moved(self._name, event.size))
+                read[event.name] += event.size
+                report(Moved(name, event.size))
             case Finished():
                 # What was already there, or was made earlier, counts as read.
-                rest = event.size - self._read[event.name]
+                rest = event.size - read[event.name]
                 if rest > 0:
-                    self._report(Moved(self._name, rest))
+                    report(Moved(name, rest))
             case Started():
                 pass
             case _:
-                self._report(event)
+                report(event)
+
+    over = True
+    try:
+        yield report_image
+    except CalledOff:
+        over = False
+        raise
+    finally:
+        if over:
+            report(Finished(name, 0))

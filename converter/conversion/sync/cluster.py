@@ -1,33 +1,36 @@
-"""Runs tasks on a Dask cluster (docs.dask.org, distributed), while this process plans and writes the documents."""
+"""Runs tasks on a Dask cluster (docs.dask.org, distributed), while this process plans and writes the documents.
+
+A task runs on a worker with that machine's credentials and a temporary spool.
+"""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import astuple, replace
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from distributed import Client, Future, KilledWorker
+from distributed import Client, Future, KilledWorker, get_worker
 
-from converter.conversion.job import Job
-from converter.conversion.remote import Assignment, RemoteAnswer
-from converter.conversion.sync.worker import (
-    BACK_OFF,
-    TOPIC,
-    Environment,
-    back_off,
-    event_of,
-    prepare_worker,
-    program_version,
-    run_assignment,
-)
-from converter.errors import ConverterError, Unreachable, Unsupported, Usage
-from converter.events import Event, Moved, Report
+from converter.cache import VerifiedCache
+from converter.conversion.job import Job, Shared
+from converter.conversion.remote import Assignment, RemoteAnswer, perform_assignment
+from converter.errors import ConverterError, Unreachable, Unsupported, Usage, from_system
+from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
+from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location
 from converter.stores.hosts import Hosts
+from converter.streams.workers import Workers
+from converter.version import __version__
 
 SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "python")
 """What must have the same version everywhere: it determines compressed bytes, and what unpickling gives."""
@@ -41,6 +44,23 @@ STOP_INTERVAL = 1.0
 """Seconds between two checks whether the run is to stop."""
 
 MOST_IMAGES = 32
+
+Environment = Callable[[], Mapping[str, str]]
+"""A module-level function, called on the worker: returns the environment that says where its credentials are."""
+
+Send = Callable[[Event], None]
+
+TOPIC = "transship"
+BACK_OFF = "back off"
+"""The topic for events, each as class name and fields, and for requests to back off from a host (``BACK_OFF``)."""
+
+INTERVAL = 0.5
+"""Seconds between two messages about how far blobs have been read."""
+
+_EVENTS: Mapping[str, Callable[..., Event]] = {
+    kind.__name__: kind for kind in (Planned, Started, Moved, Finished, Warned)
+}
+"""The events that a worker sends, by name."""
 
 
 class Cluster:
@@ -68,7 +88,10 @@ class Cluster:
         try:
             found: Any = self._client.get_versions(packages=SAME)
             require_same_versions(found)
-            require_same_program(self._client.run(prepare_worker, self._hosts.most, on_error="ignore"))
+            programs: Mapping[str, str] = self._client.run(prepare_worker, self._hosts.most, on_error="ignore")
+            for worker, got in programs.items():
+                if got != program_version():
+                    raise Unsupported(f"the worker {worker} has transship {got}: expected {program_version()}, as here")
         except BaseException:
             self._client.close()
             raise
@@ -151,7 +174,7 @@ class Cluster:
             return
         inbox = self._inboxes.get(sent["key"])
         if inbox is not None:
-            inbox.put(event_of(name, *fields))
+            inbox.put(_EVENTS[name](*fields))
 
     def _pass_on(self) -> None:
         """Tell all workers which hosts have asked one of them, or this process, to back off."""
@@ -195,13 +218,6 @@ def require_same_versions(found: Mapping[str, Any]) -> None:
                 raise Unsupported(f"{machine} has {has}: expected {expected}, as here")
 
 
-def require_same_program(found: Mapping[str, str]) -> None:
-    """Raises Unsupported if the program of a worker (``found`` is by address) is not that of this machine."""
-    for worker, got in found.items():
-        if got != program_version():
-            raise Unsupported(f"the worker {worker} has transship {got}: expected {program_version()}, as here")
-
-
 def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
     version = packages.get(name)
     # Patch levels of Python read each other's pickles.
@@ -210,3 +226,114 @@ def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
 
 def _registry_host(place: Location) -> str:
     return ImageName.parse(place.path).host if place.kind.access == "registry" else ""
+
+
+def run_assignment(
+    assignment: Assignment, environment: Environment, per_host: int, version: str
+) -> RemoteAnswer | ConverterError:
+    """Do an assignment on the worker that calls this; its ``program_version()`` must be the one ``version``.
+
+    An error is returned, as Dask would log one that is raised. Events are sent to the subscribers of ``TOPIC``.
+    """
+    worker, key, hosts = get_worker(), assignment.key, hosts_of(per_host)
+
+    def tell(*fields: object) -> None:
+        worker.log_event(TOPIC, {"key": key, "event": fields})
+
+    def send(event: Event) -> None:
+        tell(type(event).__name__, *astuple(event))
+
+    hosts.report = send
+    hosts.on_back_off = lambda host, seconds: tell(BACK_OFF, host, seconds)
+    if version == program_version():
+        workers = worker_threads(worker.state.nthreads)
+        answer = do_assignment(assignment, environment(), hosts, send, workers)
+    else:
+        answer = Unsupported(f"transship is {program_version()} here: expected {version}, as where the run began")
+    if isinstance(answer, ConverterError):
+        answer.trail = (f"worker {worker.address}", *answer.trail)
+    return answer
+
+
+def do_assignment(
+    assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
+) -> RemoteAnswer | ConverterError:
+    """Do an assignment with this machine's environment. A ConverterError is returned, or what an OSError becomes."""
+    access = partial(replace, environment=environment, hosts=hosts, delegated=True)
+    options = assignment.job.options  # which arrive without any
+    options = replace(options, store=access(options.store), target_store=access(options.writing))
+    assignment = replace(assignment, job=replace(assignment.job, options=options))
+    with (
+        enforce_limits(options.store.limits),
+        Shared(VerifiedCache(), workers, many=True) as shared,
+        _throttled(send) as report,
+    ):
+        try:
+            return replace(perform_assignment(assignment, shared, report), fetched=shared.fetched)
+        except ConverterError as error:
+            return error
+        except OSError as error:
+            return from_system(error)
+
+
+@cache
+def hosts_of(per_host: int) -> Hosts:
+    """The hosts shared by all tasks of this worker: when one is told to back off from a host, all do."""
+    return Hosts(per_host)
+
+
+@cache
+def worker_threads(threads: int) -> Workers:
+    """The compressors for all tasks of this worker, on as many threads as Dask gave it; a single task may use all."""
+    return Workers(threads)
+
+
+def prepare_worker(per_host: int) -> str:
+    """Import in advance what tasks need, as a worker is unresponsive while it imports. Returns its program."""
+    hosts_of(per_host)
+    return program_version()
+
+
+@cache
+def program_version() -> str:
+    """The version and a hash of the files, since two checkouts of the same version may differ."""
+    folder = Path(__file__).parents[2]  # the package
+    files = sorted(path for path in folder.rglob("*.py"))
+    parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
+    return f"{__version__} ({sha256(bytes(32).join(parts)).hexdigest()[:12]})"
+
+
+def back_off(per_host: int, host: str, seconds: float) -> None:
+    """Back off from a host that has asked another machine to."""
+    hosts_of(per_host).back_off(host, seconds)
+
+
+@contextmanager
+def _throttled(send: Send) -> Iterator[Report]:
+    """A report that sums up small steps, and sends the totals at intervals."""
+    steps: Counter[str] = Counter()
+    lock = threading.Lock()
+    sent = time.monotonic()
+
+    def flush() -> None:
+        nonlocal sent
+        sent = time.monotonic()
+        for name, size in steps.items():
+            send(Moved(name, size))
+        steps.clear()
+
+    def report(event: Event) -> None:
+        with lock:
+            if isinstance(event, Moved):
+                steps[event.name] += event.size
+                if time.monotonic() - sent >= INTERVAL:
+                    flush()
+            else:
+                flush()
+                send(event)
+
+    try:
+        yield report
+    finally:
+        with lock:
+            flush()

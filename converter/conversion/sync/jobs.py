@@ -1,24 +1,102 @@
-"""Plans a run: every image of the entries and its destination. Registries are asked only for lists of names."""
+"""Plans a run: every image of the entries, and its name at the destination. Registries are asked only for names."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, Self
 
 from converter.conversion.find_dependencies import names_in
 from converter.conversion.job import Job, source_store
-from converter.conversion.sync.destination_names import DEFAULT, FROM_REGISTRY, SourceName, destination_of
-from converter.conversion.sync.sync_file import SyncEntry
-from converter.errors import ConverterError, NotFound, Usage, within
+from converter.conversion.sync.sync_file import NAME_FIELD, SyncEntry
+from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.content import HEX_LENGTHS
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName, Location, is_of_attachment
-from converter.stores import images_below, open_source, recognised
+from converter.model.reference import ImageName, Location, is_name, is_of_attachment
+from converter.stores import images_below, open_source, recognised, require_writable
 from converter.stores.disk import is_inside
+
+DEFAULT = "{name}"
+"""As skopeo: the last component of the repository. ``{host}/{repository}`` is what it does with ``--scoped``."""
+FROM_REGISTRY = "{repository}"
+"""Where all repositories of a registry are meant, of which several may end alike."""
+
+_OWN_TAG = re.compile(r"[:@][^/]*\Z")
+_DIRECTORY = re.compile(r"([^:@]+)(?::([^:@/]+)|@([^@/]+))")
+"""The name that ``skopeo sync``, and this program, give to the directory of an image."""
+
+
+@frozen
+class SourceName:
+    """The name of an image at its source; ``name`` is the last component of ``repository``."""
+
+    host: str = ""
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def of(cls, source: Location, name: str, place: str = "") -> Self:
+        """Of a reference, and a name within it; a directory is named by its path below ``place``. Raises Invalid."""
+        if source.kind.access == "registry" or (source.kind.access == "engine" and is_name(source.path)):
+            full = ImageName.parse(source.path).tagged()
+            return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
+        if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_path_below(source.path, place))):
+            return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
+        stem = Path(source.path).name.partition(".")[0].lower() or "image"
+        if not name or name.startswith("@"):
+            return cls(repository=stem, tag=name.removeprefix("@") or "latest")
+        if ":" not in name and "/" not in name:
+            return cls(repository=stem, tag=name)
+        host, slash, rest = name.partition("/")
+        if not slash or not ("." in host or ":" in host or host == "localhost"):
+            host, rest = "", name
+        repository, _, tag = rest.partition(":")
+        return cls(host=host, repository=repository, tag=tag or "latest")
+
+    @property
+    def name(self) -> str:
+        """The last component of the repository."""
+        return self.repository.rpartition("/")[2]
+
+    def rendered(self, template: str) -> str:
+        """Render a template; tag or digest is appended if the template has no field for them and no tag of its own."""
+        text = NAME_FIELD.sub(lambda match: str(getattr(self, match[1])), template)
+        if "{tag}" in template or "{digest}" in template or _OWN_TAG.search(template):
+            return text
+        return f"{text}@{self.digest}" if self.digest else f"{text}:{self.tag}"
+
+
+def _path_below(path: str, place: str) -> str:
+    """The path relative to a place; for the place itself, its last component."""
+    below = os.path.relpath(path, place or path)
+    return Path(path).absolute().name if below == "." else below
+
+
+def destination_of(to: Location, called: SourceName, template: str) -> Location:
+    """The destination of an image below ``to``: a repository, a name in a layout, a file. Raises Invalid, Usage."""
+    require_writable(to)
+    if to.name:
+        raise Usage(f"destination {to} has the name of an image: leave it out")
+    if "{host}" in template and not called.host:
+        raise Invalid(f'the image names no host for "{template}": leave out {{host}}')
+    name = called.rendered(template)
+    if any(part in ("", ".", "..") for part in name.split("/")) or not name.isprintable():
+        raise Invalid(f'invalid name "{name[:200]}": expected parts between slashes, none of them empty, "." or ".."')
+    path = to.path.rstrip("/") if to.path.strip("/") else to.path
+    if to.kind.access == "registry":
+        ImageName.parse(f"{path}/{name}")
+    if to.kind.holds == "name":
+        return replace(to, path=f"{path}/{name}" if path else name)
+    ending = to.kind.ending
+    if ending is None and to.kind.holds == "several":
+        return replace(to, name=name)
+    return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}" if ending else f"{path}/{name}")
 
 
 @frozen
@@ -27,6 +105,7 @@ class Unlisted:
 
     source: Location
     error: ConverterError
+    destination: ClassVar[None] = None
 
     @property
     def text(self) -> str:
@@ -43,8 +122,7 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
     """
     taken: dict[Location, Location] = {}
     files: dict[str, Location] = {}
-    for found in _images(entries, report):
-        job = found if isinstance(found, Unlisted) else _job(*found)
+    for job in _jobs(entries, report):
         if isinstance(job, Unlisted):
             yield job
             continue
@@ -70,29 +148,29 @@ def _one_name(first: Location, second: Location, destination: Location) -> str:
     return f"{first} and {second} would both become {destination}: use other names ({way})"
 
 
-def _images(entries: Iterable[SyncEntry], report: Report) -> Iterator[tuple[SyncEntry, Location] | Unlisted]:
-    """Every image of the entries, with its entry."""
+def _jobs(entries: Iterable[SyncEntry], report: Report) -> Iterator[Job | Unlisted]:
+    """A job for every image of the entries."""
     for entry in entries:
         empty = True
-        for found in _images_of(entry, report):
+        for job in _jobs_of(entry, entry.source.path, report):
             empty = False
-            yield found
+            yield job
         if empty and entry.takes is not None:
             report(Warned(f"{entry.source}: no image has a tag that is asked for"))
 
 
-def _images_of(entry: SyncEntry, report: Report) -> Iterator[tuple[SyncEntry, Location] | Unlisted]:
+def _jobs_of(entry: SyncEntry, place: str, report: Report) -> Iterator[Job | Unlisted]:
+    """A job for every image of an entry, or of what is in its ``place``."""
     try:
         if entry.source.is_registry:
             for repository in _repositories(entry):
-                yield from filter(_has_tags, _images_of(repository, report))
+                yield from filter(_has_tags, _jobs_of(repository, place, report))
         elif (below := _places_below(entry)) is not None:
-            for place in below:
-                for found in _images_of(place, report):
-                    yield found if isinstance(found, Unlisted) else (entry, found[1])
+            for one in below:
+                yield from _jobs_of(one, place, report)
         else:
             for source in list(_named_sources(entry, report)):
-                yield entry, source
+                yield _job(entry, source, place)
     except Usage:
         raise
     except ConverterError as error:
@@ -126,15 +204,15 @@ def _require_outside(entry: SyncEntry) -> None:
         raise Usage(f"{to} is inside {place}, where the next run would find it as a source: choose another folder")
 
 
-def _has_tags(found: tuple[SyncEntry, Location] | Unlisted) -> bool:
+def _has_tags(found: Job | Unlisted) -> bool:
     """False for a repository that a registry lists although it has no tags."""
     return not (isinstance(found, Unlisted) and isinstance(found.error, NotFound))
 
 
-def _job(entry: SyncEntry, source: Location) -> Job | Unlisted:
+def _job(entry: SyncEntry, source: Location, place: str) -> Job | Unlisted:
     try:
         with within(str(source)):
-            called = SourceName.of(source, _name_at(source), entry.source.path)
+            called = SourceName.of(source, _name_at(source), place)
             there = destination_of(entry.to, called, entry.rename or DEFAULT)
     except Usage:
         raise

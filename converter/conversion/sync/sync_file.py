@@ -5,16 +5,15 @@ Members of the file other than ``defaults`` and ``images`` are registries, as in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.conversion import Options
 from converter.conversion.sync import yaml_text
-from converter.conversion.sync.destination_names import check_template
 from converter.conversion.sync.semver import Range
 from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression
@@ -66,6 +65,10 @@ The others have an effect everywhere; so have those in ``defaults``, which are f
 
 NONE_UNUSED: Mapping[str, str] = {}
 
+NAME_FIELDS = ("host", "repository", "name", "tag", "digest")
+NAME_FIELD = re.compile(r"\{([^{}]*)\}")
+"""The fields of the template of a name."""
+
 SHOWN = 20
 """The most faults of a file that are reported at once."""
 
@@ -83,6 +86,15 @@ class SyncEntry:
     to: Location
     rename: str = ""
     options: Options
+
+
+def check_template(template: str) -> str:
+    """The template itself; raises Usage for an unknown field."""
+    for found in NAME_FIELD.findall(template):
+        if found not in NAME_FIELDS:
+            known = ", ".join(f"{{{field}}}" for field in NAME_FIELDS)
+            raise Usage(f'unknown field {{{found[:60]}}} in the name "{template[:200]}" (one of: {known})')
+    return template
 
 
 def read_sync_file(
@@ -106,7 +118,9 @@ def read_sync_file(
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
-    reading = _Reading(found, _defaults(value, options, to, rename), options, to, signing, rename, unused)
+    reading = _Reading(
+        found, _defaults(value, options, to, rename), options, to, signing, check_template(rename), unused
+    )
     reading.require_used("defaults", own=value.get("defaults") or {})
     entries = [*reading.registries(value), *reading.images(value)]
     if to is not None and entries and all(entry.to != to for entry in entries):
@@ -136,7 +150,7 @@ class _Reading:
         """Raise Usage for a member that the command has no use for."""
         for key, why in self.unused.items():
             if key in own:
-                with self._at((*path, key)):
+                with within(self._line((*path, key))):
                     raise Usage(f'"{key}" has no effect here: {why}')
 
     def registries(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
@@ -145,21 +159,16 @@ class _Reading:
                 continue
             for name, references in (members.get("images") or {}).items():
                 yield self._entry((host, "images", name), f"docker://{host}/{name}", members, references or ())
-            for name, pattern in (members.get("images-by-tag-regex") or {}).items():
-                path = (host, "images-by-tag-regex", name)
-                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_regex_filter, pattern))
-            for name, versions in (members.get("images-by-semver") or {}).items():
-                path = (host, "images-by-semver", name)
-                yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(_semver_filter, versions))
+            for key, make in _FILTERS.items():
+                member = f"images-by-{key}"
+                for name, pattern in (members.get(member) or {}).items():
+                    path = (host, member, name)
+                    yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(make, pattern))
 
     def images(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
         for index, members in enumerate(value.get("images") or ()):
-            filters: list[Callable[[], Takes]] = []
-            if "tag-regex" in members:
-                filters.append(partial(_regex_filter, members["tag-regex"]))
-            if "semver" in members:
-                filters.append(partial(_semver_filter, members["semver"]))
-            with self._at(("images", index)):
+            filters = [partial(make, members[key]) for key, make in _FILTERS.items() if key in members]
+            with within(self._line(("images", index))):
                 if len(filters) + ("tags" in members) > 1:
                     raise Usage("tags, tag-regex and semver cannot be used together: choose one")
             takes = filters[0] if filters else None
@@ -174,7 +183,7 @@ class _Reading:
         takes: Callable[[], Takes] | None = None,
     ) -> SyncEntry:
         self.require_used(*path[: 1 if path[0] != "images" else 2], own=members)
-        with self._at(path):
+        with within(self._line(path)):
             own, members = members, {**self.defaults, **members}
             to = Location.parse(members["to"]) if "to" in members else self.to
             if to is None:
@@ -218,10 +227,8 @@ class _Reading:
         # What a file says about a source does not apply to its destinations.
         return replace(self.options, store=store, target_store=self.options.writing, **values)
 
-    @contextmanager
-    def _at(self, path: yaml_text.Path) -> Iterator[None]:
-        with within(f"line {self.document.line(path)}"):
-            yield
+    def _line(self, path: yaml_text.Path) -> str:
+        return f"line {self.document.line(path)}"
 
 
 def _list(value: str | list[str]) -> tuple[str, ...]:
@@ -247,6 +254,10 @@ def _semver_filter(versions: str) -> Takes:
     return Range.parse(versions).holds
 
 
+_FILTERS: Mapping[str, Callable[[str], Takes]] = {"tag-regex": _regex_filter, "semver": _semver_filter}
+"""The members that choose images by their tags; those of skopeo's form begin with ``images-by-``."""
+
+
 def _name_flags(value: Any) -> None:
     """Replace the words for true and false where a boolean is meant."""
     if not isinstance(value, dict):
@@ -259,12 +270,9 @@ def _name_flags(value: Any) -> None:
 
 
 def _validate(found: yaml_text.Document) -> None:
-    faults = []
-    for error in _validator().iter_errors(found.value):
-        path = tuple(error.instance_path)
-        faults.append(_fault(found, path, error))
-    if faults:
-        lines = [f"line {line}: {fact}" for line, fact in sorted(set(faults))]
+    validator = make_validator(schema_document("sync.json"))
+    if faults := {_fault(found, tuple(error.instance_path), error) for error in validator.iter_errors(found.value)}:
+        lines = [f"line {line}: {fact}" for line, fact in sorted(faults)]
         more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         raise Invalid("; ".join([*lines[:SHOWN], *more]))
 
@@ -299,8 +307,3 @@ def _quoted(value: Any) -> str:
 
 def _json_type(value: Any) -> str:
     return _quoted(value) if isinstance(value, str) else type_name(value)
-
-
-@cache
-def _validator() -> jsonschema_rs.Validator:
-    return make_validator(schema_document("sync.json"))

@@ -11,7 +11,7 @@ import pytest
 from converter.cli.diff import settings
 from converter.cli.main import main
 from converter.cli.pages.difference import folders
-from converter.cli.steps import Step, Stopwatch
+from converter.cli.results import Step, Stopwatch
 from converter.compare_images import Difference
 from converter.events import Event, Finished, Moved, Planned, Started
 from converter.pages import percent, seconds

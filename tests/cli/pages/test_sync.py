@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from converter.cli.pages.sync import page, shared
-from converter.conversion.sync.outcome import Outcome, Summary
+from converter.cli.sync import page, shared
+from converter.conversion.sync import Outcome, Summary
 from converter.model.image import Loss
 
 HOSTILE = '"><script>alert(1)</script>\u202e'

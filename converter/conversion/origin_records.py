@@ -1,26 +1,30 @@
-"""Makes the origin record of a conversion (its format is described in ``converter.trust.origin_record``)."""
+"""Origin records: makes the one of a conversion, and restores an ACI from one.
+
+``converter.trust.origin_record`` has their format.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
 from converter import formats
-from converter.conversion.attachments import PlannedAttachment
+from converter.conversion.attachments import PlannedAttachment, find_attachments
 from converter.conversion.result import layer_result
 from converter.conversion.selection import SelectedImage
+from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.content import Derived, Descriptor, Digest, Known, Layer, known_bytes, source_blobs
 from converter.model.document import load_object
 from converter.model.image import Attachment, images_of
 from converter.model.limits import KIB
-from converter.plan import Copy, Evaluated, Verbatim, Write
-from converter.ports import Fetch
+from converter.plan import Copy, Evaluated, Make, Node, Verbatim, Write
+from converter.ports import Fetch, Finder
 from converter.streams import spool
-from converter.streams.blocks import Blocks, Meter, file_blocks, metered
+from converter.streams.blocks import Blocks, Meter, digest_and_size, file_blocks, metered
 from converter.streams.compress import pack_small
 from converter.streams.repack import find_compressor
 from converter.streams.tar.delta import FileIndex, ReadRange, make_delta
@@ -181,7 +185,8 @@ class _RecordBuilder:
 
     def _index_merged(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""
-        fd = self._temporary()
+        fd = spool.unnamed_file()
+        self._files.callback(os.close, fd)
 
         def kept() -> Blocks:
             for block in tar:
@@ -192,22 +197,12 @@ class _RecordBuilder:
 
     def _recipe(self, layer: Layer, files: FileIndex, read: ReadRange) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""
-        passed = Meter()
+        passed, packed = Meter(), Meter()
         tar = metered(uncompressed_layer(layer), passed)
-        content = self._spooled(pack_small(make_delta(tar, files, read)))
-        return content, passed.size
-
-    def _temporary(self) -> int:
-        fd = spool.unnamed_file()
+        fd = spool.spool_blocks(metered(pack_small(make_delta(tar, files, read)), packed))
         self._files.callback(os.close, fd)
-        return fd
-
-    def _spooled(self, blocks: Blocks) -> Known:
-        meter = Meter()
-        fd = spool.spool_blocks(metered(blocks, meter))
-        self._files.callback(os.close, fd)
-        descriptor = Descriptor(media_type=origin_record.EVIDENCE, digest=meter.digest(), size=meter.size)
-        return Known(descriptor, partial(file_blocks, fd, 0, meter.size))
+        descriptor = Descriptor(media_type=origin_record.EVIDENCE, digest=packed.digest(), size=packed.size)
+        return Known(descriptor, partial(file_blocks, fd, 0, packed.size)), passed.size
 
     def _add(self, content: Known, title: str) -> Digest:
         digest = content.descriptor.digest
@@ -256,3 +251,47 @@ def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int, seen: set[tuple[Dig
     rows = [document["config"]] if document.get("config") else []
     for row in (*rows, *(document.get("layers") or ()), *(document.get("manifests") or ())):
         yield from _blobs(Descriptor.from_json(row), fetch, depth + 1, seen)
+
+
+def restore_aci(
+    plan: Node, before: SelectedImage, files: ExitStack, jobs: int, finder: Finder | None
+) -> tuple[Node, SelectedImage] | None:
+    """The file that ``plan`` would make anew, restored from the image's origin record, and the image with what referred
+    to that file; None if the record does not give the same ACI.
+
+    Both are read whole and compared by image ID, because a record is not to be trusted. An ACI that had dependencies
+    differs from the self-contained one: it is restored if ``finder`` finds all of them and the image is proven to be
+    what they make together.
+    """
+    if not isinstance(plan, Make) or not isinstance(plan.content, Derived):
+        return None
+    from converter.formats.aci.archive import ExamineAci, RebuildAci, image_id, read_manifest
+    from converter.formats.aci.reading import parse_manifest
+    from converter.verification.proof import prove
+    from converter.verification.rebuilt_source import Converted, OriginalSource
+
+    content = plan.content
+    rebuilt = isinstance(content.rewrite, RebuildAci)
+    if not rebuilt and finder is None:
+        return None
+    for descriptor in origin_record.find_records((one.attachment for one in before.attached), before.fetch):
+        with suppress(ConverterError):
+            found = origin_record.read_record(descriptor, before.fetch, before.root)
+            if found.record.root.media_type != types.ACI:
+                continue
+            workers = files.enter_context(Workers(jobs))
+            here = Converted(root=before.root, item=before.item, fetch=before.fetch)
+            original = OriginalSource(found, here, files=files, workers=workers)
+            aci = original.fetch(found.record.root)
+            if rebuilt:
+                meter, _ = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
+                if image_id(aci) != meter.digest().dashed:
+                    continue
+            elif finder is None or not parse_manifest(read_manifest(aci)).dependencies:
+                continue
+            else:
+                prove(original, found.record.root, finder=finder)  # it raises if the image is something else
+            attached, _ = find_attachments(original, [aci.descriptor.digest])
+            node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
+            return node, replace(before, attached=attached)
+    return None

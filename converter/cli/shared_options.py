@@ -1,0 +1,362 @@
+"""Options that several commands share, and what they stand for: access to stores, images, files, reports.
+
+The environment, which only this package reads, adds to the options for stores.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.flags import (
+    Decorator,
+    FilePath,
+    FolderPath,
+    Number,
+    OneOf,
+    Truth,
+    WholeNumber,
+    combine_options,
+    flags,
+    hidden_option,
+    hidden_values,
+    hidden_values_so_far,
+)
+from converter.cli.text import json_text, show_error, warn
+from converter.errors import Usage
+from converter.events import Event, Report, Warned
+from converter.model.content import COMPRESSION_LEVELS, COMPRESSIONS, Compression
+from converter.model.limits import Limits, enforce_limits, parse_size
+from converter.model.platform import Platform
+from converter.model.reference import Location
+from converter.model.transport import IMAGES
+from converter.system import cores
+
+if TYPE_CHECKING:
+    from converter.stores import StoreOptions
+    from converter.stores.overwriting import Inputs, Overwriting
+    from converter.streams.blocks import Blocks
+
+_STORE, _REPORT = "store", "report"
+"""The groups of options that are not passed to their commands."""
+
+
+def _credentials(name: str, text: str) -> Decorator[Any]:
+    return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_pair, help=text)
+
+
+def _cert_dir(name: str, text: str) -> Decorator[Any]:
+    return hidden_option(_STORE, name, type=FolderPath(), help=text)
+
+
+def _tls_verify(name: str, text: str) -> Decorator[Any]:
+    return hidden_option(_STORE, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
+
+
+def _pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    user, _, password = value.partition(":")
+    if not user:
+        # The value is not shown: it may be a password.
+        raise click.BadParameter("the user is missing: expected USER[:PASSWORD]", context, parameter)
+    hidden_values_so_far(context, _STORE)[str(parameter.name)] = user, password
+
+
+def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
+    """Put limits in force while the command runs."""
+    if values:
+        limits = Limits.parse(values)
+        context.with_resource(enforce_limits(limits))
+        hidden_values_so_far(context, _STORE)["limits"] = limits
+
+
+store_options = combine_options(
+    hidden_option(
+        _STORE,
+        "--authfile",
+        type=FilePath(),
+        help="The only file to take credentials from.",
+    ),
+    _credentials("--creds", "The user and the password for a registry."),
+    hidden_option(_STORE, "--anonymous", is_flag=True, help="Send no credentials to registries."),
+    _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
+    _tls_verify(
+        "--tls-verify", "Require HTTPS and a trusted certificate. False: accept plain HTTP and any certificate."
+    ),
+    hidden_option(
+        _STORE, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
+    ),
+    hidden_option(
+        _STORE,
+        "--timeout",
+        type=Number(min=0, min_open=True),
+        metavar="SECONDS",
+        help="How long to wait without progress.",
+    ),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=VALUE",
+        is_eager=True,
+        expose_value=False,
+        callback=_enforce,
+        help="Change a limit on input, e.g. layers=2000 or document=8M (repeatable; docs/limits.md).",
+    ),
+)
+"""Gives a command the options for registries; ``store_from_options()`` returns their values."""
+
+end_options = combine_options(
+    _credentials("--src-creds", "As --creds, for the source alone."),
+    _credentials("--dest-creds", "As --creds, for destinations alone."),
+    _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
+    _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
+    _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
+    _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
+    hidden_option(_STORE, "--devices", is_flag=True, help="For rootfs: and bundle: create device nodes."),
+)
+"""Gives a command options for its source or its destinations alone; ``store_from_options()`` returns their values."""
+
+
+def store_from_options(end: str = "") -> StoreOptions:
+    """The store options of the running command, for one ``end`` (``src``, ``dest``), and from the environment."""
+    from converter.stores import StoreOptions
+
+    given = hidden_values(_STORE)
+    selected = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
+    if end:
+        prefix = f"{end}_"
+        selected |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    if "creds" in selected:
+        selected["credentials"] = selected.pop("creds")
+    return replace(
+        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=environment_variables(), jobs=cores()),
+        inputs=input_files(),
+        report=warner(),
+        **selected,
+    )
+
+
+def warner() -> Report:
+    """What passes on the warnings of what runs, such as retries. Threads that call it have no context to ask."""
+    quiet = flags().quiet
+
+    def report(event: Event) -> None:
+        if isinstance(event, Warned) and not quiet:
+            warn(event.fact)
+
+    return report
+
+
+def input_files() -> Inputs:
+    """The files that the running command has read, and is going to read, as far as this is known: never replaced."""
+    from converter.stores.overwriting import Inputs
+
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return Inputs()
+    found: Inputs = hidden_values_so_far(context, "files").setdefault("inputs", Inputs())
+    return found
+
+
+def environment_variables() -> dict[str, str]:
+    """The environment variables of the calling process, perhaps on another machine."""
+    return dict(os.environ)
+
+
+def cache_folder() -> Path | None:
+    """The folder for the cache (XDG base directories); None without a home directory."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if named.startswith("/"):
+        return Path(named, "transship")
+    home = os.environ.get("HOME", "")
+    return Path(home, ".cache", "transship") if home.startswith("/") else None
+
+
+def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Parse a size from the command line into bytes; raises Usage."""
+    return None if value is None else parse_size(value)
+
+
+def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    if "all" in values:
+        if len(values) > 1:
+            raise Usage("--platform all cannot be used with another platform")
+        return values
+    return tuple(str(Platform.parse(value)) for value in values)
+
+
+def _compression(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
+    return None if value is None else Compression.parse(value)
+
+
+image_options = combine_options(
+    click.option("--to", type=OneOf(IMAGES), help="The format, if DEST can hold several."),
+    click.option(
+        "--platform",
+        "platforms",
+        multiple=True,
+        metavar="OS/ARCH[/VARIANT]",
+        callback=_platforms,
+        help="Which image of an index, or all (repeatable). If several match: the first. Default: this machine's.",
+    ),
+    click.option(
+        "--compress",
+        metavar="|".join(COMPRESSIONS),
+        callback=_compression,
+        shell_complete=lambda _context, _option, start: [one for one in COMPRESSION_LEVELS if one.startswith(start)],
+        help="How to compress layers. Default: keep, but gzip for layers that Docker unpacked.",
+    ),
+    click.option("--preserve-digests", is_flag=True, help="Refuse, up front, if a digest would change."),
+    click.option("--strict", is_flag=True, help="Refuse, up front, if anything would be lost."),
+    click.option("--remove-signatures", is_flag=True, help="Do not copy signatures."),
+    click.option(
+        "--attachments/--no-attachments",
+        default=True,
+        help="Copy signatures, attestations and SBOMs of the image. Default: yes.",
+    ),
+)
+"""Gives a command the options for images that ``convert`` and ``sync`` share, under the names of ``Options``."""
+
+
+def platform_option(text: str, **how: Any) -> Decorator[Any]:
+    """Gives a command the option for one image of an index."""
+    return click.option("--platform", metavar="OS/ARCH[/VARIANT]", help=text, **how)
+
+
+this_platform_option = platform_option("Which image of an index. Default: this machine's.")
+"""The same for a command that takes the image of this machine."""
+
+jobs_option = click.option(
+    "--jobs", type=WholeNumber(min=1), metavar="N", help="Threads for compression. Default: one per processor."
+)
+"""Gives a command the option for the number of threads."""
+
+
+aci_path_option = click.option(
+    "--aci-path",
+    "aci_paths",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="A directory to search, with all below it, for ACI dependencies (repeatable). Not needed after --layered.",
+)
+"""Gives a command the folders in which to look for the dependencies of an ACI."""
+
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace a file that exists, never an input; replace a link, not its target."
+)
+"""Gives a command the option to replace files."""
+
+
+def _cache(_context: click.Context, _parameter: click.Parameter, without: bool) -> Path | None:
+    return None if without else cache_folder()
+
+
+no_cache_option = click.option(
+    "--no-cache", "cache", is_flag=True, callback=_cache, help="Neither use nor update the cache."
+)
+"""Gives a command the option to ignore what earlier runs have cached, as the folder ``cache``, None for none."""
+
+
+report_option = hidden_option(
+    _REPORT,
+    "--report",
+    multiple=True,
+    type=FilePath(),
+    metavar="FILE",
+    help="Write a report, .html for people or .json (repeatable).",
+)
+"""Gives a command the option ``--report``."""
+
+report_options = combine_options(
+    report_option,
+    hidden_option(_REPORT, "--overwrite", is_flag=True, help="Replace a report that exists."),
+)
+"""The same, with ``--overwrite``, for a command that writes nothing else."""
+
+
+def reports() -> tuple[Path, ...]:
+    """The files that reports are asked for in."""
+    found: tuple[Path, ...] = hidden_values(_REPORT).get("report", ())
+    return found
+
+
+def wants_page() -> bool:
+    """Whether one of the reports is for people."""
+    return any(_is_page(path) for path in reports())
+
+
+def check_reports(*others: Path | None, overwrite: bool = False, beside: Collection[Path] = ()) -> None:
+    """Fail before any work is done if a report, or one of the ``others``, could not be written at the end; ``beside``
+    is what is written besides.
+    """
+    for path in reports():
+        if path.suffix.lower() not in {".json", ".html"}:
+            raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
+    if files := [*reports(), *(path for path in others if path is not None)]:
+        check_writable(files, overwrite=_overwrites(overwrite), beside=beside)
+
+
+def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False, **how: Any) -> None:
+    """Write all reports: the JSON of ``--json``, or the page that ``page``, a module of this package, makes of
+    the rest.
+    """
+    if not reports():
+        return
+    for path in reports():
+        if _is_page(path):
+            text: str = import_module(f"converter.cli.{page}").page(*about, **how)
+        else:
+            text = json_text(document) + "\n"
+        write_file(path, (text.encode(),), overwrite=_overwrites(overwrite))
+        if not flags().quiet:
+            show_error(f"wrote the report {path}")
+
+
+def _overwrites(overwrite: bool) -> bool:
+    return overwrite or bool(hidden_values(_REPORT).get("overwrite"))
+
+
+def _is_page(path: Path) -> bool:
+    return path.suffix.lower() == ".html"
+
+
+def check_writable(paths: Sequence[Path], *, overwrite: bool, beside: Collection[Path] = ()) -> None:
+    """Fail before any work is done if one of the files could not be written at the end.
+
+    Raises AlreadyExists, NotFound, StorageFailed, and Usage if one is named twice, or is among those written
+    ``beside``.
+    """
+    from converter.stores.media.file_target import OutFile
+
+    places = [os.path.realpath(path) for path in (*paths, *beside)]
+    for path in paths:
+        if places.count(os.path.realpath(path)) > 1:
+            raise Usage(f"{path} is named twice: choose a file for each")
+        OutFile(path, _rule(overwrite)).probe()
+
+
+def write_file(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
+    """Write a file, whole or not at all; ``overwrite`` replaces one that exists, unless it was read."""
+    from converter.stores.media.file_target import write_new
+
+    write_new(path, blocks, _rule(overwrite))
+
+
+def _rule(overwrite: bool) -> Overwriting:
+    from converter.cli.option_effects import SOURCES, references
+    from converter.stores import files_read
+    from converter.stores.overwriting import Inputs, Overwriting
+
+    given = references(click.get_current_context().params, SOURCES)
+    read = [path for text in given for path in files_read(Location.parse(text))]
+    return Overwriting(allowed=overwrite, inputs=Inputs((*input_files().paths, *read)))
