@@ -185,7 +185,11 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         start = _SPACE.match(text)
         value, end = decoder.raw_decode(text, start.end() if start else 0)
     except json.JSONDecodeError as error:
-        fact = f"invalid JSON: {_lower(error.msg)} at line {error.lineno}" if text.strip() else "the document is empty"
+        fact = (
+            f"invalid JSON: {error.msg[:1].lower()}{error.msg[1:]} at line {error.lineno}"
+            if text.strip()
+            else "the document is empty"
+        )
         return Reading(None, (*problems, Problem("json/syntax", "", fact)), complete=False)
     except _NoNumber as error:
         fact = f"invalid JSON: {error} is not a number"
@@ -197,10 +201,6 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
     if hooks.odd:
         problems.extend(_odd_members(value, hooks.repeated))
     return Reading(value, tuple(problems), floats=hooks.floats)
-
-
-def _lower(message: str) -> str:
-    return message[:1].lower() + message[1:]
 
 
 class _NoNumber(Exception):

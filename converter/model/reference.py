@@ -71,7 +71,8 @@ class ImageName:
         if at and "/" in encoded:  # a digest has no slash; nothing is quoted, as it may be a password
             raise Invalid("credentials cannot be part of a reference: use --creds USER:PASSWORD")
         digest = Digest.parse(encoded) if at else None
-        rest, tag = _split_tag(rest)
+        head, colon, tail = rest.rpartition(":")
+        rest, tag = (head, tail) if tail and colon and "/" not in tail else (rest, "")
         host, slash, repository = rest.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
             host, repository = DEFAULT_HOST, rest
@@ -200,11 +201,6 @@ def _no_transport(transport: str, text: str) -> Usage:
         return Usage(f'unknown transport "{transport}": say {places}')
     known = f"one of: {', '.join(TRANSPORTS)}"
     return Usage(f'unknown transport "{transport}" ({known})')
-
-
-def _split_tag(text: str) -> tuple[str, str]:
-    head, colon, tail = text.rpartition(":")
-    return (head, tail) if tail and colon and "/" not in tail else (text, "")
 
 
 def _split_path(text: str) -> tuple[str, str]:

@@ -42,17 +42,6 @@ class SigningSubject:
         return Claim(digest=self.root.digest, identity=str(self.name))
 
 
-def as_artifact(maker: Maker, subject: SigningSubject, before: Sequence[Descriptor]) -> tuple[Artifact, str]:
-    """Sign an image; returns the signature as a manifest, and its tag, empty for a referrer.
-
-    ``before`` are the layers of existing cosign signatures: all share one manifest.
-    """
-    if isinstance(maker, CosignKey):
-        made = stored_signatures.cosign_image([maker.sign(subject.claim, subject.time)], before)
-        return made, stored_signatures.tag_of(subject.root.digest)
-    return stored_signatures.simple_signing_artifact(maker.message(subject.claim, subject.time), subject.root), ""
-
-
 def as_file(maker: Maker, subject: SigningSubject) -> bytes:
     """Sign an image; returns the signature as the content of a file ``signature-N``."""
     if isinstance(maker, CosignKey):
@@ -72,11 +61,6 @@ class Signing:
     identity: str = ""
     epoch: int | None = None
 
-    @property
-    def time(self) -> int:
-        """Seconds since 1970."""
-        return int(time.time()) if self.epoch is None else self.epoch
-
     def subject(self, root: Descriptor, name: ImageName | None, option: str = "--sign-identity") -> SigningSubject:
         """What is to be signed. Raises Usage if the image has no name, which ``option`` gives, and Unsupported for one
         of schema 1.
@@ -85,7 +69,8 @@ class Signing:
             raise Unsupported("cannot sign a schema 1 manifest: convert it to schema 2 or OCI first")
         if name is None:
             raise Usage(f"the image has no name to sign: add {option} REPO:TAG")
-        return SigningSubject(root=root, name=name.tagged(), time=self.time)
+        now = int(time.time()) if self.epoch is None else self.epoch
+        return SigningSubject(root=root, name=name.tagged(), time=now)
 
 
 @frozen
@@ -144,7 +129,12 @@ def attach(
     layers = tuple(before)
     made = []
     for maker in makers:
-        image, tag = as_artifact(maker, subject, layers)
+        if isinstance(maker, CosignKey):
+            image = stored_signatures.cosign_image([maker.sign(subject.claim, subject.time)], layers)
+            tag = stored_signatures.tag_of(subject.root.digest)
+        else:
+            message = maker.message(subject.claim, subject.time)
+            image, tag = stored_signatures.simple_signing_artifact(message, subject.root), ""
         manifest = _put(sink, image, subject.root.digest, tag)
         if tag:
             layers = stored_signatures.layers_of(manifest.read())

@@ -118,9 +118,6 @@ _LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rek
 _CA = ("caPath", "caData")
 _ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
 
-File = tuple[str, bytes]
-"""A file's name, and its content."""
-
 
 @frozen
 class Authority:
@@ -145,9 +142,9 @@ class Requirement:
     """
 
     kind: str
-    keys: tuple[File, ...] = ()
+    keys: tuple[bytes, ...] = ()
     authority: Authority | None = None
-    logs: tuple[File, ...] = ()
+    logs: tuple[bytes, ...] = ()
     rule: IdentityRule = field(default_factory=lambda: IdentityRule(kind=MATCH_DIGEST_OR_EXACT))
     unmet: str = ""
 
@@ -208,7 +205,7 @@ def _sigstore(row: dict[str, Any], read: Read) -> Requirement:
 def _fulcio(value: dict[str, Any], read: Read) -> Authority:
     require_only(value, (*_CA, "oidcIssuer", "subjectEmail"), "fulcio")
     return Authority(
-        roots=_files(value, _CA, read)[0][1],
+        roots=_files(value, _CA, read)[0],
         issuer=_text_of(value, "oidcIssuer"),
         email=_text_of(value, "subjectEmail"),
     )
@@ -221,8 +218,8 @@ def _pki(value: dict[str, Any], read: Read) -> Authority:
         raise Invalid("pki needs subjectEmail or subjectHostname, to say who may sign")
     between = _files(value, _BETWEEN, read, optional=True)
     return Authority(
-        roots=_files(value, _ROOTS, read)[0][1],
-        intermediates=between[0][1] if between else b"",
+        roots=_files(value, _ROOTS, read)[0],
+        intermediates=between[0] if between else b"",
         email=email,
         hostname=hostname,
     )
@@ -239,8 +236,8 @@ def _text_of(value: dict[str, Any], name: str) -> str:
     return text
 
 
-def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional: bool = False) -> tuple[File, ...]:
-    """The files of the one member present; raises Invalid for several, or for none unless ``optional``."""
+def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional: bool = False) -> tuple[bytes, ...]:
+    """What is in the files of the one member present; raises Invalid for several, or for none unless ``optional``."""
     there = [name for name in names if name in row]
     if optional and not there:
         return ()
@@ -251,10 +248,10 @@ def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional:
     if not texts or not all(isinstance(text, str) for text in texts):
         raise Invalid(f"{name} is empty: expected keys")
     if "Data" in name:
-        return tuple((name, decode_base64(text, name)) for text in texts)
+        return tuple(decode_base64(text, name) for text in texts)
     if not all(texts) or any("\0" in text for text in texts):
         raise Invalid(f"{name}: expected the path of a file")
-    return tuple((text, read(text)) for text in texts)
+    return tuple(map(read, texts))
 
 
 _PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)

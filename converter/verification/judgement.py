@@ -26,7 +26,7 @@ from converter.ports import Fetch
 from converter.transform import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
-from converter.trust.signature import Signature, SignatureVerdict, Trusted
+from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import check_one
 from converter.verification import policy_check
 from converter.verification.profile_check import StoredContent, note_on_content
@@ -134,11 +134,19 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
         image = replace(image, signatures=(*image.signatures, *more))
         trusted = wanted.trusted(image.own_name)
         verdicts, signed = _own_verdicts(image, wanted, trusted)
-        unmet = [*_missing([source for source in wanted.sources() if source not in signed], verdicts)]
+        unsigned = [source for source in wanted.sources() if source not in signed]
+        unmet = [_why_not_signed(source, verdicts) for source in unsigned]
+        if unsigned and not verdicts:
+            unmet = [f"not signed: no signature by {' or '.join(unsigned)}"]
         if policy is not None:
             under, problems = policy_check.judge_policy(image, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
-        unmet = [*_broken_facts(image, trusted), *unmet, *_missing_kinds(wanted, verdicts)]
+        missing = [
+            f"no valid {required} (--require {required})"
+            for required in (ATTESTATION, SIGNATURE)
+            if required in wanted.require and not has_good(required, verdicts)
+        ]
+        unmet = [*_broken_facts(image, trusted), *unmet, *missing]
         return Judgement(
             reference=str(stored.location),
             root=image.root,
@@ -189,7 +197,10 @@ def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[
         for signature in signatures
         for one in check_one(signature, image.subject, trusted)
     ]
-    return verdicts, wanted.signed | {one.key for one in verdicts if one.ok and _counts(one.signature, wanted)}
+    # An attestation approves the image only if the caller requires attestations.
+    count = ATTESTATION in wanted.require
+    good = {one.key for one in verdicts if one.ok and (count or one.signature.kind != kinds.ATTESTATION)}
+    return verdicts, wanted.signed | good
 
 
 def _broken_facts(image: Unverified, trusted: Trusted) -> Iterator[str]:
@@ -201,29 +212,9 @@ def _broken_facts(image: Unverified, trusted: Trusted) -> Iterator[str]:
                     yield f"the signature within the manifest does not match: {one.reason}"
 
 
-def _missing_kinds(wanted: Wanted, verdicts: list[SignatureVerdict]) -> Iterator[str]:
-    """A fact for each kind of signature that is required, whoever made it, and missing."""
-    for required in (ATTESTATION, SIGNATURE):
-        if required in wanted.require and not has_good(required, verdicts):
-            yield f"no valid {required} (--require {required})"
-
-
 def has_good(what: str, verdicts: Sequence[SignatureVerdict]) -> bool:
     """Whether there is a good attestation, or a good signature of any other kind."""
     return any(one.ok and (one.signature.kind == kinds.ATTESTATION) == (what == ATTESTATION) for one in verdicts)
-
-
-def _counts(signature: Signature, wanted: Wanted) -> bool:
-    """Whether a signature approves the image; an attestation does so only if the caller requires attestations."""
-    return signature.kind != kinds.ATTESTATION or ATTESTATION in wanted.require
-
-
-def _missing(sources: Sequence[str], verdicts: list[SignatureVerdict]) -> Iterator[str]:
-    """A fact for each source that has not signed; one for all of them if nobody has."""
-    if sources and not verdicts:
-        yield f"not signed: no signature by {' or '.join(sources)}"
-    else:
-        yield from (_why_not_signed(source, verdicts) for source in sources)
 
 
 def _why_not_signed(source: str, verdicts: list[SignatureVerdict]) -> str:

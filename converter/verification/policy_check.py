@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,10 +14,10 @@ from converter.trust import signature as kinds
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots, load_key, load_pem
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import PATHS, Authority, Policy, Requirement, path_scopes, scopes_of
+from converter.trust.policy import PATHS, Policy, Requirement, path_scopes, scopes_of
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
-from converter.verification.unverified import Unverified, absolute_path
+from converter.verification.unverified import Unverified
 from converter.verification.wanted import ATTESTATION, Wanted
 
 _KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
@@ -101,33 +102,30 @@ def _require_one_signature(verdict: SignatureVerdict) -> SignatureVerdict:
 def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
     """What a requirement trusts, and nothing more: not the keys that the caller gave."""
     rule = IdentityRule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
-    logs = [load_key(data, where) for _, data in requirement.logs]
+    logs = [load_key(data, where) for data in requirement.logs]
     plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)
     if requirement.kind == rules.SIGNED_BY:
         # An empty file is a keyring without keys: nobody can sign.
-        rings = [Keyring.load(data, where) for _, data in requirement.keys if data.strip()]
+        rings = [Keyring.load(data, where) for data in requirement.keys if data.strip()]
         return replace(plain, keyrings=rings)
-    if requirement.authority:
-        return replace(plain, roots=(_roots(requirement.authority, where),))
-    return replace(plain, keys=[load_key(data, where) for _, data in requirement.keys])
-
-
-def _roots(authority: Authority, where: str) -> Roots:
-    return Roots(
-        roots=load_pem(authority.roots),
-        intermediates=load_pem(authority.intermediates) if authority.intermediates else (),
-        identity=authority.email,
-        hostname=authority.hostname,
-        issuer=authority.issuer,
-        source=where,
-    )
+    if authority := requirement.authority:
+        roots = Roots(
+            roots=load_pem(authority.roots),
+            intermediates=load_pem(authority.intermediates) if authority.intermediates else (),
+            identity=authority.email,
+            hostname=authority.hostname,
+            issuer=authority.issuer,
+            source=where,
+        )
+        return replace(plain, roots=(roots,))
+    return replace(plain, keys=[load_key(data, where) for data in requirement.keys])
 
 
 def _scopes(location: Location, name: ImageName | None) -> Iterator[str]:
     if location.kind.holds == "name" and name is not None:
         return scopes_of(name.tagged())
     if location.transport in PATHS:
-        return path_scopes(absolute_path(location), "" if location.kind.path_only else location.name)
+        return path_scopes(os.path.realpath(location.path), "" if location.kind.path_only else location.name)
     return iter(())
 
 

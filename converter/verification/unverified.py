@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -88,11 +87,6 @@ def names_in_store(stored: StoredImage) -> tuple[str, ...]:
         return ()
     names = (name for name in source.names() if may_be_full(name) and source.resolve(name).digest == stored.root.digest)
     return tuple(dict.fromkeys(filter(None, map(full_reference, names))))
-
-
-def absolute_path(location: Location) -> str:
-    """The path as in policy.json: absolute and without symlinks."""
-    return os.path.realpath(location.path)
 
 
 def _spooled(known: Known, path: Path) -> Callable[[], str]:

@@ -14,8 +14,11 @@ from converter.model.frozen import frozen
 if TYPE_CHECKING:
     from converter.ports import Finder
     from converter.trust.openpgp_keys import Keyring
-    from converter.trust.policy import File, Policy, Read
+    from converter.trust.policy import Policy, Read
     from converter.trust.signature import Trusted
+
+File = tuple[str, bytes]
+"""A file's name for messages, and its content."""
 
 SIGNATURE, ATTESTATION, ORIGIN = "signature", "attestation", "origin"
 REQUIREMENTS = (SIGNATURE, ATTESTATION, ORIGIN)
