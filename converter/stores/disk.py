@@ -176,13 +176,8 @@ def sync_files(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Make everything in a directory durable: content first, then names."""
+    """Make everything in a directory durable: content first, then names, the deepest first."""
     sync_files(path)
-    sync_names(path)
-
-
-def sync_names(path: Path) -> None:
-    """Make the names in a directory and all directories below it durable, deepest first."""
     for directory, _, _ in walk_directory(path, topdown=False):
         sync_directory(Path(directory))
 

@@ -183,33 +183,32 @@ class _Rows:
     """The entries of an index as JSON, in order, looked up by digest and name, since there may be thousands."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self._rows: dict[int, dict[str, Any]] = {}
+        self._rows: list[dict[str, Any] | None] = []
+        """None for one that was removed."""
         self._known: dict[tuple[str, str], dict[int, None]] = {}
-        self._count = 0
         for row in rows:
             self.add(row)
 
     def all(self) -> list[dict[str, Any]]:
-        return list(self._rows.values())
+        return [row for row in self._rows if row is not None]
 
     def add(self, row: dict[str, Any]) -> None:
-        self._rows[self._count] = row
-        self._know(self._count, row)
-        self._count += 1
+        self._know(len(self._rows), row)
+        self._rows.append(row)
 
     def remove(self, number: int) -> None:
-        del self._rows[number]
+        self._rows[number] = None
 
-    def name(self, number: int, names: dict[str, str]) -> None:
+    def name(self, number: int, row: dict[str, Any], names: dict[str, str]) -> None:
         """Give names to a row, replacing those it has."""
-        row = self._rows[number]
         row["annotations"] = {**(row.get("annotations") or {}), **names}
         self._know(number, row)
 
     def like(self, row: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows, with their numbers, that may share its digest or one of its names."""
         numbers = {number for key in _lookup_keys(row) for number in self._known.get(key, ())}
-        yield from [(number, self._rows[number]) for number in sorted(numbers) if number in self._rows]
+        found = [(number, self._rows[number]) for number in sorted(numbers)]
+        yield from [(number, row) for number, row in found if row is not None]
 
     def _know(self, number: int, row: dict[str, Any]) -> None:
         for key in _lookup_keys(row):
@@ -242,13 +241,13 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
                 del value["annotations"]
     if same and not names:
         return
-    home = next((number for number, value in same if _shared_names(value, names)), None)
-    if home is None:
-        home = next((number for number, value in same if not _name_annotations(value)), None)
-    if home is None:
-        rows.add(row)
+    homes = [one for one in same if _shared_names(one[1], names)] or [
+        one for one in same if not _name_annotations(one[1])
+    ]
+    if homes:
+        rows.name(*homes[0], row["annotations"])
     else:
-        rows.name(home, row["annotations"])
+        rows.add(row)
 
 
 def _name_annotations(value: dict[str, Any]) -> dict[str, str]:

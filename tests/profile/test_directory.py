@@ -15,7 +15,7 @@ from converter.profile.contents import Contents, Scope, of_layers
 from converter.profile.directory_contents import of_directory
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, read_content
-from converter.stores.rootfs.source import DirectoryLayer
+from converter.stores.rootfs.source import Tree
 from converter.streams.tar.tree import list_tree
 
 ROOT = os.geteuid() == 0
@@ -87,8 +87,7 @@ def as_only_root_makes_it(tree: Path) -> None:
 
 
 def of_its_tar(tree: Path, scope: Scope) -> Contents:
-    layer = DirectoryLayer(tree)
-    with list_tree([lambda: iter(layer)]) as found:
+    with list_tree([Tree(tree).blocks]) as found:
         return of_layers(found, scope)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from converter.errors import NotFound, StorageFailed
-from converter.stores.disk import sync_files, sync_names, walk_directory
+from converter.stores.disk import sync_files, sync_tree, walk_directory
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -24,7 +24,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(os, "scandir", scan)
 
 
-@pytest.mark.parametrize("walk", [lambda path: list(walk_directory(path)), sync_files, sync_names])
+@pytest.mark.parametrize("walk", [lambda path: list(walk_directory(path)), sync_files, sync_tree])
 def test_a_directory_that_cannot_be_looked_into_is_not_passed_over(
     walk: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,21 +114,18 @@ class RegistrySource(Source):
                 return foreign_layer(descriptor, self._name.name)
             return Known(descriptor, lambda: self._foreign(descriptor))
         if descriptor.size < 0:
-            descriptor = descriptor.sized(self._blob_size(descriptor))
+            size = blob_size(self._client, descriptor.digest)
+            if size is None:
+                raise NotFound(f"blob unknown: {descriptor.digest} in {self._name.name}")
+            if size < 0:
+                raise Invalid(f"the registry does not say how large {descriptor.digest} is (no Content-Length)")
+            descriptor = descriptor.sized(size)
         url = self._client.url(f"blobs/{descriptor.digest}")
         return Known(descriptor, lambda: download_blob(self._client, url, descriptor.size))
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """Referrers, by the API or the fallback tag, and what cosign tagged."""
         return lists.attachments(self._client, self._manifests, subject)
-
-    def _blob_size(self, descriptor: Descriptor) -> int:
-        size = blob_size(self._client, descriptor.digest)
-        if size is None:
-            raise NotFound(f"blob unknown: {descriptor.digest} in {self._name.name}")
-        if size < 0:
-            raise Invalid(f"the registry does not say how large {descriptor.digest} is (no Content-Length)")
-        return size
 
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
         """A layer from the first URL that has it. The URLs come from a document, so each is checked first."""

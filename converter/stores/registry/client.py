@@ -79,7 +79,7 @@ class Client(ClosedOnExit):
         self._alone = options.hosts is None
         self.gate = self.hosts.gate(host, push=push)
         self.retry_policy = self.hosts.retry_policy(host, options.retries)
-        self._wire = Wire.of(options, self.hosts)
+        self._wire = self.hosts.shared((Wire, options.for_hosts()), partial(Wire, options, self.hosts))
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
         self._scheme = "https" if options.tls_verify else ""

@@ -63,14 +63,9 @@ class Request:
 class Wire(ClosedOnExit):
     """Connections to any host, closed by ``close``; there is no other state.
 
-    Exchanges of a run with equal settings share one (``of``): opening a connection, above all with TLS, takes longer
+    Exchanges of a run with equal settings share one: opening a connection, above all with TLS, takes longer
     than most requests.
     """
-
-    @classmethod
-    def of(cls, options: StoreOptions, hosts: Hosts) -> Wire:
-        """The Wire of a run, whose ``hosts`` close it."""
-        return hosts.shared((cls, options.for_hosts()), lambda: cls(options, hosts))
 
     def __init__(self, options: StoreOptions, hosts: Hosts) -> None:
         self._options = options

@@ -103,17 +103,15 @@ class StagedDirectory(Staging):
             os.fchmod(staging.fd, 0o700)
 
     def rename(self) -> None:
-        """Make the hidden directory durable, and visible under its name. Raises StorageFailed, Invalid."""
-        with disk_errors(self.shown, "write"):
-            self.sync()
-            if not self.renamed():
-                raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
-            sync_directory(self.path.parent)
+        """Make the hidden directory durable, and visible under its name. Raises Invalid, OSError."""
+        self.sync()
+        if not self.renamed():
+            raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
+        sync_directory(self.path.parent)
 
     def move(self, name: str) -> None:
-        """Move one item out of the hidden directory if that is ``inside`` its place, which makes it visible."""
-        with disk_errors(self.shown, "write"):
-            (self.staged / name).rename(self.path / name)
+        """Move one item out of the hidden directory if that is ``inside`` its place, which makes it visible. Raises OSError."""
+        (self.staged / name).rename(self.path / name)
 
     def sync(self) -> None:
         """Sync the whole file system to its disk: one call for any number of files."""
@@ -238,9 +236,11 @@ class RootfsSink(OneRootSink[StagedDirectory]):
 
     def _report(self, tree: Unpacked) -> None:
         """Report what differs from the image."""
-        if tree.recorded:
-            self._tell(f"the owners of {tree.recorded} files are in user.rootlesscontainers: only root can set them")
-        for what, count in sorted(tree.left_out.items()):
+        if tree.setter.recorded:
+            self._tell(
+                f"the owners of {tree.setter.recorded} files are in user.rootlesscontainers: only root can set them"
+            )
+        for what, count in sorted(tree.setter.left_out.items()):
             self._tell(f"{what}: {count} {REASONS.get(what, 'could not be kept here')}")
 
     def _tell(self, fact: str) -> None:

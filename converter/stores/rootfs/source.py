@@ -24,7 +24,7 @@ from converter.stores.base_source import SingleSource
 from converter.stores.disk import printable_path
 from converter.stores.media import DirectoryMedium
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
-from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, drain, file_blocks, metered
+from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
 from converter.streams.tar import fields, pax
 from converter.streams.tar.changesets import PREFIX, whiteout
 from converter.streams.tar.fields import END, clean_name, padding_bytes
@@ -79,40 +79,6 @@ def read_bundle_config(bundle: Path, here: Platform) -> tuple[dict[str, Any], Pl
         variant=derived.get("variant", "" if "architecture" in derived else here.variant),
     )
     return members, platform
-
-
-class DirectoryLayer:
-    """A directory as the tar of one layer: the same bytes for the same files, whatever file system they lie on.
-
-    Each iteration reads the files anew, a directory before its contents.
-
-    ``walk`` says what the last iteration left out; ``seal`` is the same for two that found the same files with the same
-    times.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.walk = DirectoryWalk(root)
-        self.seal = b""
-
-    def __iter__(self) -> Iterator[Block]:
-        """Raises Unsupported for a name that means a deletion in a layer, and what the walk raises."""
-        headers = blake2b()
-        names: dict[tuple[int, int], bytes] = {}
-        for found in self.walk:
-            try:
-                link = _earlier_name(found, names)
-                head = _entry_header(found, link)
-                headers.update(head)
-                yield head
-                if found.type == fields.FILE and not link:
-                    yield from read_content(found, COPY_BLOCK)
-                    if padding := padding_bytes(found.status.st_size):
-                        yield padding
-            finally:
-                if found.fd >= 0:
-                    os.close(found.fd)
-        self.seal = headers.digest()
-        yield END
 
 
 def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> bytes:
@@ -215,35 +181,56 @@ class RootfsSource(SingleSource):
 
 
 class Tree:
-    """Files in a directory."""
+    """Files in a directory, as the tar of one layer: the same bytes for the same files, on whatever file system."""
 
     def __init__(self, path: Path) -> None:
         self.where = printable_path(path)
         self.directory: Path | None = path
-        self._layer = DirectoryLayer(path)
-        self._seal = b""
+        self._walk = DirectoryWalk(path)
+        self._checked = self._seal = b""
+        """Of the reading that was checked, and of the last: equal if both found the same files with the same times."""
 
     def close(self) -> None:
         """Do nothing: files are open only while they are read."""
 
     def blocks(self) -> Blocks:
-        """The tar of the files."""
-        return iter(self._layer)
+        """The tar of the files, read anew: a directory before its contents.
+
+        Raises Unsupported for a name that means a deletion in a layer, and what the walk raises.
+        """
+        headers = blake2b()
+        names: dict[tuple[int, int], bytes] = {}
+        for found in self._walk:
+            try:
+                link = _earlier_name(found, names)
+                head = _entry_header(found, link)
+                headers.update(head)
+                yield head
+                if found.type == fields.FILE and not link:
+                    yield from read_content(found, COPY_BLOCK)
+                    if padding := padding_bytes(found.status.st_size):
+                        yield padding
+            finally:
+                if found.fd >= 0:
+                    os.close(found.fd)
+        self._seal = headers.digest()
+        yield END
 
     def check(self, blocks: Blocks) -> None:
         """Read the blocks to their end, and remember what there was."""
-        drain(blocks)
-        self._seal = self._layer.seal
+        for _ in blocks:
+            pass
+        self._checked = self._seal
 
-    def again(self) -> Iterator[bytes | memoryview]:
+    def again(self) -> Iterator[Block]:
         """The same blocks; raises Invalid if a file was added, removed or changed meanwhile."""
-        yield from self._layer
-        if self._layer.seal != self._seal:
+        yield from self.blocks()
+        if self._seal != self._checked:
             raise Invalid(f"{self.where}: files changed while they were read")
 
     def losses(self) -> tuple[Loss, ...]:
         """What was left out."""
-        found = sorted(self._layer.walk.left_out.items())
+        found = sorted(self._walk.left_out.items())
         return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
 
 

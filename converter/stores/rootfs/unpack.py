@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import Counter
 from pathlib import Path
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
@@ -121,22 +120,13 @@ class Unpacked:
         self._where = where
         self.privileged = privileged
         self._devices = options.devices and privileged
-        self._setter = Setter(privileged=privileged)
+        self.setter = Setter(privileged=privileged)
+        """It knows what could not be kept."""
         self._directories: dict[bytes, Attributes | None] = {}
         """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
         self._budget = Budget()
         self._below = OpenDirectories(root)
-
-    @property
-    def left_out(self) -> Counter[str]:
-        """What could not be kept, and how often."""
-        return self._setter.left_out
-
-    @property
-    def recorded(self) -> int:
-        """How many files have their owner only in an attribute."""
-        return self._setter.recorded
 
     def close(self) -> None:
         """Close the open directories."""
@@ -169,14 +159,14 @@ class Unpacked:
             self._below = OpenDirectories(root)
         for path in sorted(filter(None, self._directories), reverse=True):
             try:
-                self._setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)
+                self.setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)
             except OSError as error:
                 raise disk_error(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
 
     def finish_root(self, root: Path) -> None:
         """Set the attributes of the root, wherever it is now; the last step."""
         with opened(root, DIRECTORY) as fd:
-            self._setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED, new=False)
+            self.setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED, new=False)
 
     def _make(self, entry: Entry) -> None:
         path, kind = require_contained(entry.name), entry.type
@@ -195,10 +185,10 @@ class Unpacked:
             if not entry.linkname:
                 raise Invalid(f"symbolic link {quoted_name(path)} has an empty target")
             os.symlink(entry.linkname, name, dir_fd=directory)
-            self._setter.on_name(directory, name, Attributes.of(entry), link=True)
+            self.setter.on_name(directory, name, Attributes.of(entry), link=True)
         elif kind == FIFO:
             os.mkfifo(name, 0o600, dir_fd=directory)
-            self._setter.on_name(directory, name, Attributes.of(entry), link=False)
+            self.setter.on_name(directory, name, Attributes.of(entry), link=False)
         elif kind in {CHAR, BLOCK}:
             self._make_device(directory, name, entry)
         else:
@@ -223,7 +213,7 @@ class Unpacked:
             else:
                 for block in entry.payload:
                     write_all(fd, block)
-            self._setter.on_open(fd, attributes, new=True)
+            self.setter.on_open(fd, attributes, new=True)
         finally:
             os.close(fd)
 
@@ -261,7 +251,7 @@ class Unpacked:
             except PermissionError:
                 pass  # perhaps root of a container
             else:
-                self._setter.on_name(directory, name, Attributes.of(entry), link=False)
+                self.setter.on_name(directory, name, Attributes.of(entry), link=False)
                 return
-        self._setter.left_out[DEVICES] += 1
+        self.setter.left_out[DEVICES] += 1
         self._make_file(directory, name, entry)
