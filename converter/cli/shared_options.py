@@ -40,7 +40,7 @@ from converter.system import cores
 
 if TYPE_CHECKING:
     from converter.stores import StoreOptions
-    from converter.stores.overwriting import Inputs, Overwriting
+    from converter.stores.options import Inputs, Overwriting
     from converter.streams.blocks import Blocks
 
 _STORE, _REPORT = "store", "report"
@@ -157,7 +157,7 @@ def warner() -> Report:
 
 def input_files() -> Inputs:
     """The files that the running command has read, and is going to read, as far as this is known: never replaced."""
-    from converter.stores.overwriting import Inputs
+    from converter.stores.options import Inputs
 
     context = click.get_current_context(silent=True)
     if context is None:
@@ -355,7 +355,7 @@ def write_file(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
 def _rule(overwrite: bool) -> Overwriting:
     from converter.cli.option_effects import SOURCES, references
     from converter.stores import files_read
-    from converter.stores.overwriting import Inputs, Overwriting
+    from converter.stores.options import Inputs, Overwriting
 
     given = references(click.get_current_context().params, SOURCES)
     read = [path for text in given for path in files_read(Location.parse(text))]

@@ -43,7 +43,7 @@ from converter.plan import Evaluated, evaluate, forecast
 from converter.ports import Sink
 from converter.stores import StoreOptions, require_new
 from converter.stores.hosts import Hosts
-from converter.stores.overwriting import Inputs
+from converter.stores.options import Inputs
 from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert"]

@@ -28,7 +28,7 @@ from converter.model.settings import Settings
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
-from converter.stores.overwriting import Inputs
+from converter.stores.options import Inputs
 from converter.stores.resource_pool import ResourcePool
 from converter.streams.workers import Workers
 from converter.system import cores

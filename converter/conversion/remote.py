@@ -29,7 +29,7 @@ from converter.model.reference import STDIN, STDOUT, ImageName, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions
-from converter.stores.overwriting import Inputs, Rootfs
+from converter.stores.options import Inputs, Rootfs
 
 LEAVES_AT_ONCE = 6
 """The most leaves of one image made elsewhere at the same time; they share the request slots of its registries."""

@@ -19,7 +19,7 @@ from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source, recognised, signature_files
 from converter.stores.aci_file import signature_path
-from converter.stores.overwriting import Inputs, Overwriting
+from converter.stores.options import Inputs, Overwriting
 from converter.trust import cosign, openpgp, stored_signatures
 from converter.trust import signature as kinds
 from converter.trust.identity import Claim, name_of

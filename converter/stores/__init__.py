@@ -14,8 +14,7 @@ from converter.errors import Invalid, NotFound, Usage, within
 from converter.model.limits import enforce_limits
 from converter.model.reference import STDIN, Location, Reference, is_name
 from converter.ports import Sink, Source
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind, Rootfs, is_stream
+from converter.stores.options import Kind, Rootfs, StoreOptions, is_stream
 
 __all__ = [
     "StoreOptions",

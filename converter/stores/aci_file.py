@@ -28,8 +28,7 @@ from converter.stores.media import DirectoryMedium, write_blob
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout, OciSink
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind, is_stream
+from converter.stores.options import Kind, StoreOptions, is_stream
 from converter.streams.blocks import COPY_BLOCK, digest_and_size, file_blocks
 
 _STORED = re.compile(r"sha512-[0-9a-f]{64}")

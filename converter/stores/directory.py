@@ -26,8 +26,7 @@ from converter.stores.disk import regular_size, walk_directory
 from converter.stores.media import DirectoryMedium, TargetSink
 from converter.stores.media.directory_target import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Inputs
+from converter.stores.options import Inputs, StoreOptions
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"

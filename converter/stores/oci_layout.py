@@ -25,8 +25,7 @@ from converter.stores.disk import on_error
 from converter.stores.media import DirectoryMedium, Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind
+from converter.stores.options import Kind, StoreOptions
 
 FetchDocument = Callable[[Descriptor], bytes]
 

@@ -1,21 +1,198 @@
-"""A caller's options for stores: bounds, credentials, timeouts and retries."""
+"""A caller's options for stores: bounds, credentials, timeouts and retries, and what files may be replaced.
+
+Nothing may be unless its caller allows it, and never a file that the run reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from converter.errors import AlreadyExists, Invalid
 from converter.events import Report, silent
 from converter.model.content import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 from converter.model.problems import RAISE_FIRST, Problems
-from converter.stores.overwriting import Inputs, Kind, Overwriting
+from converter.model.reference import STDIN, STDOUT
+from converter.stores.disk import disk_errors, printable_path
 
 if TYPE_CHECKING:
     from converter.stores.hosts import Hosts
+
+
+Kind = Literal["", "aci", "docker-archive", "oci-archive", "signature"]
+"""What a file holds: an image of that transport, detached OpenPGP signatures, or anything."""
+
+FileId = tuple[int, int]
+"""The device and the inode of a file: the same through every path, link and mount."""
+
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+class Rootfs(str):
+    """A directory that is read as a root file system: no link in it is followed, and no other file system entered."""
+
+    __slots__ = ()
+
+
+class Inputs:
+    """The files that a run reads, and directories in which it reads any file. ``-`` is standard input.
+
+    They are examined when something is first about to be replaced, and not again.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]] = ()) -> None:
+        self._paths = dict.fromkeys(os.fspath(path) for path in paths)
+        self._files: dict[str, frozenset[FileId]] = {}
+
+    def __reduce__(self) -> tuple[type[Inputs], tuple[tuple[str, ...]]]:
+        """Pickled without cached results, which are this machine's."""
+        return Inputs, (self.paths,)
+
+    def add(self, path: str | os.PathLike[str]) -> None:
+        """Add one that is read only now."""
+        self._paths[os.fspath(path)] = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths as they were given."""
+        return tuple(self._paths)
+
+    def reader(self, status: os.stat_result) -> str:
+        """The path through which a file is read; empty if it is not."""
+        if stat.S_ISREG(status.st_mode):
+            for path in self.paths:
+                if path not in self._files:
+                    self._files[path] = frozenset(_files(path))
+                if (status.st_dev, status.st_ino) in self._files[path]:
+                    return path
+        return ""
+
+    def refuse(self, path: Path, status: os.stat_result | None) -> None:
+        """Raise AlreadyExists if writing to ``path``, which leads to a file of that status, would destroy an input."""
+        reader = self.reader(status) if status else ""
+        if reader:
+            what = "standard input" if reader in STDIN else printable_path(reader)
+            where = "standard output" if str(path) in STDOUT else printable_path(path)
+            same = "" if what == where else f" ({what})"
+            raise AlreadyExists(f"{where} is a file that is read here{same}, and never replaced: choose another name")
+
+
+@frozen
+class Overwriting:
+    """Whether a file that exists may be replaced: always if ``allowed``, else only one that holds a ``mirrored``."""
+
+    allowed: bool = False
+    mirrored: Kind = ""
+    inputs: Inputs = field(default_factory=Inputs)
+
+    def require(self, path: Path) -> bool:
+        """Whether there is something to be replaced at ``path``.
+
+        Raises AlreadyExists if it may not be, Invalid for a directory or a block device.
+        """
+        with disk_errors(path, "write"):
+            there = _status(path, follow=False)
+            if there is None:
+                return False
+            self.inputs.refuse(path, _status(path))
+            if stat.S_ISDIR(there.st_mode):
+                raise Invalid(f"{printable_path(path)} is a directory: give the name of a file")
+            if stat.S_ISBLK(there.st_mode):
+                raise Invalid(f"{printable_path(path)} is a block device: write to standard output (-) to fill one")
+            if not self.allowed and not (stat.S_ISREG(there.st_mode) and self._is_mirrored(path)):
+                raise _exists(path, there)
+            return True
+
+    def require_stream(self, path: Path) -> None:
+        """Raise AlreadyExists if a stream leads to a file that is read."""
+        number = open_file_number(path)
+        if number is not None:
+            with disk_errors(path, "write"):
+                self.inputs.refuse(path, os.fstat(number))
+
+    def _is_mirrored(self, path: Path) -> bool:
+        if not self.mirrored:
+            return False
+        from converter.stores.recognise import is_of_kind
+
+        return is_of_kind(path, self.mirrored)
+
+
+NOTHING = Overwriting()
+"""Nothing may be replaced."""
+
+
+def open_file_number(path: Path) -> int | None:
+    """The number of this process's open file that a path stands for; None if it is another path."""
+    if str(path) in STDOUT:
+        return 1
+    found = _DESCRIPTOR.fullmatch(str(path))
+    return int(found[1]) if found else None
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is written to a path passes on: an open file of this process, a FIFO, or a device like a terminal.
+
+    A symbolic link to one is not: its owner may be anybody.
+    """
+    if open_file_number(path) is not None:
+        return True
+    with disk_errors(path, "write"):
+        there = _status(path, follow=False)
+    mode = there.st_mode if there else stat.S_IFREG
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or stat.S_ISBLK(mode))
+
+
+def _exists(path: Path, there: os.stat_result) -> AlreadyExists:
+    if stat.S_ISLNK(there.st_mode):
+        what = f"is a symbolic link to {printable_path(path.readlink())}"
+        return AlreadyExists(
+            f"{printable_path(path)} {what}: choose another name, or replace the link itself with --overwrite"
+        )
+    size = f"{there.st_size} byte{'' if there.st_size == 1 else 's'}"
+    return AlreadyExists(
+        f"{printable_path(path)} already exists ({size}): choose another name, or replace it with --overwrite"
+    )
+
+
+def _files(path: str) -> Iterator[FileId]:
+    """The regular files at a path: itself, or all in a directory and those below it, through any link."""
+    tree = isinstance(path, Rootfs)
+    todo, seen, device = [path], set[FileId](), -1
+    while todo:
+        place = todo.pop()
+        with disk_errors(place, "read"):
+            try:
+                status = os.fstat(0) if place in STDIN else _status(Path(place), follow=not tree or place is path)
+                if status is None or (found := (status.st_dev, status.st_ino)) in seen:
+                    continue
+                device = status.st_dev if device < 0 else device
+                seen.add(found)
+                if stat.S_ISREG(status.st_mode):
+                    yield found
+                elif stat.S_ISDIR(status.st_mode) and (status.st_dev == device or not tree):
+                    todo += map(str, Path(place).iterdir())
+            except PermissionError:
+                continue  # it cannot be read
+
+
+def _status(path: Path, *, follow: bool = True) -> os.stat_result | None:
+    """The status of a file; None if there is none."""
+    try:
+        return path.stat() if follow else path.lstat()
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return None
+        raise
 
 
 class Holders(Protocol):

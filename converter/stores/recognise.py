@@ -20,8 +20,7 @@ from converter.stores.docker_archive import DockerArchive, tables
 from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind
+from converter.stores.options import Kind, StoreOptions
 from converter.streams.blocks import COPY_BLOCK, closing, file_blocks, peek
 from converter.streams.decompress import HEAD, decompress_any, require_tar
 from converter.streams.tar.entry import Cursor

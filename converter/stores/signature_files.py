@@ -18,7 +18,7 @@ from converter.stores.aci_file import signature_path
 from converter.stores.disk import disk_errors, regular_size
 from converter.stores.media.file_target import write_new
 from converter.stores.media.temporary import lock_directory
-from converter.stores.overwriting import Overwriting
+from converter.stores.options import Overwriting
 
 SIGNATURE = 4 * MIB
 """The largest signature that is read, in bytes."""

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import converter
 from converter.cli.main import main
 from converter.errors import AlreadyExists, Invalid
-from converter.stores.overwriting import Overwriting
+from converter.stores.options import Overwriting
 from tests.builders.disk import layout
 from tests.trust.making import ecdsa, openpgp
 

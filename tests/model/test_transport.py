@@ -24,7 +24,7 @@ BY_NAME = {
     "model/transport.py": "it defines them",
     "model/reference.py": "appc is not suggested, as many images are called app",
     "stores/__init__.py": "its tables say which module reads and writes each",
-    "stores/overwriting.py": "a file may be replaced by one of its own kind",
+    "stores/options.py": "a file may be replaced by one of its own kind",
     "stores/recognise.py": "it says by which transport an image without one can be read",
     "stores/rootfs/source.py": "it says by which transport a tar can be read that was taken for files",
     "trust/policy.py": "policy.json has these names, and rules of its own for each",

@@ -20,7 +20,7 @@ from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.media.file_target import _header, write_new
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.media.temporary import remove_abandoned, temporary_directory, temporary_file
-from converter.stores.overwriting import Overwriting
+from converter.stores.options import Overwriting
 from tests.builders import add_image
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import Link, write_tar

@@ -27,7 +27,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Loss
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
-from converter.stores.overwriting import Inputs
+from converter.stores.options import Inputs
 from converter.streams.workers import Workers, run_as_completed
 
 STATES = ("written", "there", "planned", "failed", "unstarted")

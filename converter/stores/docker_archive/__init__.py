@@ -31,8 +31,7 @@ from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind
+from converter.stores.options import Kind, StoreOptions
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:

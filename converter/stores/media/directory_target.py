@@ -31,7 +31,7 @@ from converter.stores.disk import (
 from converter.stores.media import DirectoryMedium, Documents, blob_name, write_blob
 from converter.stores.media.temporary import Staging, lock_directory
 from converter.stores.oci_index import INDEX, check_layout
-from converter.stores.overwriting import Inputs
+from converter.stores.options import Inputs
 from converter.streams.blocks import Block, RereadableBlocks
 
 FICLONE = 0x40049409

@@ -15,7 +15,7 @@ from converter.model.reference import STDOUT
 from converter.stores.disk import disk_errors, on_error, printable_path, sync_directory, write_behind
 from converter.stores.media import Documents, blob_name, write_blob
 from converter.stores.media.temporary import Temporary, temporary_file
-from converter.stores.overwriting import NOTHING, Overwriting, is_stream, open_file_number
+from converter.stores.options import NOTHING, Overwriting, is_stream, open_file_number
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, write_all
 from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_size

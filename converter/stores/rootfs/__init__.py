@@ -8,8 +8,7 @@ from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores.disk import disk_errors
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import Kind, is_stream
+from converter.stores.options import Kind, StoreOptions, is_stream
 
 
 def open_source(location: Location, _options: StoreOptions) -> Source:

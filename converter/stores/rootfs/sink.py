@@ -19,8 +19,7 @@ from converter.stores.disk import disk_errors, names_in, on_error, sync_director
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import Staging, remove_path
-from converter.stores.options import StoreOptions
-from converter.stores.overwriting import NOTHING, Overwriting
+from converter.stores.options import NOTHING, Overwriting, StoreOptions
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.blocks import Meter, metered
 
@@ -110,7 +109,7 @@ class StagedDirectory(Staging):
         sync_directory(self.path.parent)
 
     def move(self, name: str) -> None:
-        """Move one item out of the hidden directory if that is ``inside`` its place, which makes it visible. Raises OSError."""
+        """Show one item by moving it out of the hidden directory, if that is ``inside`` its place. Raises OSError."""
         (self.staged / name).rename(self.path / name)
 
     def sync(self) -> None:
