@@ -136,8 +136,12 @@ class AciFacts:
     path_whitelist: tuple[str, ...] = ()
 
     def to_json(self) -> Mapping[str, Any]:
-        members: dict[str, Any] = {"manifest": self.manifest, "name": self.name, "version": self.version}
-        members["pathWhitelist"] = list(self.path_whitelist)
+        members = {
+            "manifest": self.manifest,
+            "name": self.name,
+            "version": self.version,
+            "pathWhitelist": list(self.path_whitelist),
+        }
         return {key: value for key, value in members.items() if value}
 
 

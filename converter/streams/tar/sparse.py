@@ -32,30 +32,28 @@ def expand_sparse(entry: Entry, most: int) -> Iterator[Block]:
     Raises Invalid if its map and its data contradict each other, LimitExceeded if it has over ``most`` bytes of holes:
     a few bytes of archive can represent exabytes of them.
     """
-    size = real_size(entry)
-    data = Cursor(entry.payload)
+    position = 0
+    for offset, piece in data_regions(entry, most):
+        yield from zeros(offset - position)
+        yield piece
+        position = offset + len(piece)
+    yield from zeros(real_size(entry) - position)
+
+
+def data_regions(entry: Entry, most: int | None = None) -> Iterator[tuple[int, Block]]:
+    """The data of a sparse file, each piece with its offset; the gaps, up to ``real_size``, are holes.
+
+    Reads the entry's payload. Raises as ``expand_sparse`` does, but only Invalid without ``most``.
+    """
+    size, data = real_size(entry), Cursor(entry.payload)
     regions = _check_regions(entry, _read_map(entry, data), size, data)
     holes = size - sum(length for _, length in regions)
-    if holes > most:
+    if most is not None and holes > most:
         raise LimitExceeded(
             f"sparse file {quoted_name(entry.name)} has {holes} bytes of holes: at most {most} are allowed "
             "(limit: holes)"
         )
-    position = 0
-    for offset, length in regions:
-        yield from zeros(offset - position)
-        yield from data.views(length)
-        position = offset + length
-    yield from zeros(size - position)
-
-
-def data_regions(entry: Entry) -> Iterator[tuple[int, Block]]:
-    """The data of a sparse file, each piece with its offset; the gaps, up to ``real_size``, are holes.
-
-    Reads the entry's payload. Raises Invalid as ``expand_sparse`` does.
-    """
-    data = Cursor(entry.payload)
-    for start, length in _check_regions(entry, _read_map(entry, data), real_size(entry), data):
+    for start, length in regions:
         offset = start
         for piece in data.views(length):
             yield offset, piece
