@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from converter.model.document import json_pointer
 from converter.model.frozen import frozen
@@ -26,48 +25,37 @@ class Position:
 
 def find_positions(data: bytes, pointers: Iterable[str]) -> Mapping[str, Position]:
     """The positions of those pointers that have a value, found in one pass; for a duplicate key, that of the first."""
-    text = data.decode("utf-8", "replace")
-    search = _Search(text, frozenset(pointers))
-    # Text that is not JSON has no positions from there on; that error is reported elsewhere.
-    with suppress(ValueError, IndexError, RecursionError):
-        search.visit(search.skip(0), "")
-    return {
-        name: Position(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)) for name, at in search.found.items()
-    }
+    text, asked = data.decode("utf-8", "replace"), frozenset(pointers)
+    # The paths of the values that contain one of those asked for; all others are skipped.
+    ways = frozenset(name[: match.start()] for name in asked for match in re.finditer("/", name))
+    found: dict[str, int] = {}
 
-
-@dataclass(slots=True)
-class _Search:
-    text: str
-    pointers: frozenset[str]
-    found: dict[str, int] = field(default_factory=dict)
-    ways: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Collect the paths of the values that contain one of those asked for; all others are skipped."""
-        self.ways = frozenset(name[: match.start()] for name in self.pointers for match in re.finditer("/", name))
-
-    def skip(self, at: int) -> int:
-        match = _SPACE.match(self.text, at)
+    def skip(at: int) -> int:
+        match = _SPACE.match(text, at)
         return match.end() if match else at
 
-    def visit(self, at: int, path: str) -> int:
+    def visit(at: int, path: str) -> int:
         """Visit the value that begins there; returns where it ends."""
-        if path in self.pointers:
-            self.found.setdefault(path, at)
-        opened = self.text[at]
-        if not path and not self.ways:
+        if path in asked:
+            found.setdefault(path, at)
+        opened = text[at]
+        if not path and not ways:
             return at
-        if path not in self.ways or opened not in "{[":
-            return _DECODER.raw_decode(self.text, at)[1]
-        at, index = self.skip(at + 1), 0
-        while self.text[at] not in "}]":
+        if path not in ways or opened not in "{[":
+            return _DECODER.raw_decode(text, at)[1]
+        at, index = skip(at + 1), 0
+        while text[at] not in "}]":
             part: str | int = index
             if opened == "{":
-                part, at = _DECODER.raw_decode(self.text, at)
-                at = self.skip(self.skip(at) + 1)
-            at = self.skip(self.visit(at, path + json_pointer(part)))
-            if self.text[at] == ",":
-                at = self.skip(at + 1)
+                part, at = _DECODER.raw_decode(text, at)
+                at = skip(skip(at) + 1)
+            at = skip(visit(at, path + json_pointer(part)))
+            if text[at] == ",":
+                at = skip(at + 1)
             index += 1
         return at + 1
+
+    # Text that is not JSON has no positions from there on; that error is reported elsewhere.
+    with suppress(ValueError, IndexError, RecursionError):
+        visit(skip(0), "")
+    return {name: Position(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)) for name, at in found.items()}
