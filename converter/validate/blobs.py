@@ -16,9 +16,8 @@ from converter.streams.decompress import HEAD, decompress, detect_codec, start_o
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.fields import Budget
-from converter.validate.entries import LayerEntries
+from converter.validate.entries import LayerEntries, scan_tar
 from converter.validate.findings import Findings, path_of_entry
-from converter.validate.tars import scan_tar
 
 
 class StreamFailed(Exception):

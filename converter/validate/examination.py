@@ -27,10 +27,10 @@ from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import MANIFEST, clean_name, quoted_name
 from converter.validate import UNKNOWN
 from converter.validate.blobs import BlobReader, StreamFailed, finding_reporter, wrap_stream_errors
+from converter.validate.entries import scan_tar
 from converter.validate.findings import Findings
 from converter.validate.image_walk import ImageWalk
 from converter.validate.layouts import LayoutCheck, SavedCheck
-from converter.validate.tars import scan_tar
 
 ARCHIVE = "archive"
 """The path of the tar in findings; that of the manifest in it is ``manifest``."""
