@@ -43,7 +43,7 @@ from converter.system import cores
 if TYPE_CHECKING:
     from converter.compare_images import Difference
     from converter.opened_reference import OpenedReference
-    from converter.stores.rootfs.source import RootfsSource
+    from converter.stores.rootfs import RootfsSource
     from converter.verification.profile_check import ProfileResult
     from converter.verification.unverified import StoredImage
     from converter.verification.wanted import Wanted
@@ -269,7 +269,7 @@ class Profiled:
 
     @property
     def _tree(self) -> RootfsSource:
-        from converter.stores.rootfs.source import RootfsSource
+        from converter.stores.rootfs import RootfsSource
 
         assert isinstance(self.source, RootfsSource)
         return self.source

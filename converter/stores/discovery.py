@@ -19,7 +19,7 @@ from converter.model.frozen import frozen
 from converter.model.platform import host_platform
 from converter.model.reference import Location
 from converter.stores.aci_file import AciFile, signature_path
-from converter.stores.disk import disk_error, on_error
+from converter.stores.disk import disk_errors, on_error
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client
@@ -77,12 +77,12 @@ def _download(client: Client, url: str, path: Path) -> None:
     if not url.startswith(tuple(f"{scheme}://" for scheme in _schemes(client))):
         raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
-    try:
-        with path.open("wb") as file, closing(download_blob(client, url, -1)) as blocks:
-            for block in blocks:
-                file.write(block)
-    except OSError as error:
-        raise disk_error(error, "a temporary file", "write") from error
+    with (
+        disk_errors("a temporary file", "write"),
+        path.open("wb") as file,
+        closing(download_blob(client, url, -1)) as blocks,
+    ):
+        file.writelines(blocks)
 
 
 def _check_labels(path: Path, app: AppName) -> None:

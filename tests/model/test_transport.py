@@ -26,7 +26,7 @@ BY_NAME = {
     "stores/__init__.py": "its tables say which module reads and writes each",
     "stores/options.py": "a file may be replaced by one of its own kind",
     "stores/recognise.py": "it says by which transport an image without one can be read",
-    "stores/rootfs/source.py": "it says by which transport a tar can be read that was taken for files",
+    "stores/rootfs/__init__.py": "it says by which transport a tar can be read that was taken for files",
     "trust/policy.py": "policy.json has these names, and rules of its own for each",
 }
 """The files that may go by name, and why."""

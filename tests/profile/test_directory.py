@@ -13,9 +13,9 @@ from converter.errors import ConverterError, Invalid, LimitExceeded
 from converter.profile import directory_contents
 from converter.profile.contents import Contents, Scope, of_layers
 from converter.profile.directory_contents import of_directory
+from converter.stores.rootfs import Tree
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, read_content
-from converter.stores.rootfs.source import Tree
 from converter.streams.tar.tree import list_tree
 
 ROOT = os.geteuid() == 0

@@ -19,8 +19,8 @@ from converter.compare_images import compare_images
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.image import Image
+from converter.stores.rootfs import Tree
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
-from converter.stores.rootfs.source import Tree
 from tests.builders import tar
 from tests.stores.copying import contents, source_at
 

@@ -149,10 +149,10 @@ class DockerArchive(Source):
         members = {stand_in.digest for stand_in in stand_ins}
         offers = []
         named_elsewhere: set[tuple[Digest, str]] = set()
-        for group in index.groups:
-            offer = _group_offer(group, rows, stand_ins)
+        for root, manifests in index.groups:
+            offer = _group_offer(root, manifests, rows, stand_ins)
             offers.append(offer)
-            named_elsewhere |= {(one, name) for one in group.manifests for name in (*offer.names, "")}
+            named_elsewhere |= {(one, name) for one in manifests for name in (*offer.names, "")}
         for row, stand_in in zip(rows, stand_ins, strict=True):
             tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in named_elsewhere)
             if tags or (stand_in.digest, "") not in named_elsewhere:
@@ -185,14 +185,16 @@ class DockerArchive(Source):
         return oci_index.attached_to(entry) is not None or (not named and is_subject)
 
 
-def _group_offer(group: CompleteIndex, rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]) -> ListedImage:
+def _group_offer(
+    root: Descriptor, manifests: frozenset[Digest], rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]
+) -> ListedImage:
     """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
-    own = oci_index.listed_image(group.root)
+    own = oci_index.listed_image(root)
     full = {full_reference(name) for name in (*own.names, *own.aliases)}
     tags = [
         tag
         for row, stand_in in zip(rows, stand_ins, strict=True)
-        if stand_in.digest in group.manifests
+        if stand_in.digest in manifests
         for tag in row.tags
         if full_reference(tag) in full or not own.names
     ]
@@ -201,14 +203,6 @@ def _group_offer(group: CompleteIndex, rows: tuple[SavedImage, ...], stand_ins: 
 
 Row = tuple[Descriptor, Digest | None, list[Digest]]
 """A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
-
-
-@frozen(kw_only=False)
-class CompleteIndex:
-    """An index whose images are all present, and the digests of the manifests below it."""
-
-    root: Descriptor
-    manifests: frozenset[Digest]
 
 
 @frozen(kw_only=False)
@@ -222,9 +216,9 @@ class Candidate:
 
 @frozen(kw_only=False)
 class Listed:
-    """Indexes, single manifests, and all manifests by their configs."""
+    """Indexes whose images are all present, with the manifests below them; single manifests; all by their configs."""
 
-    groups: list[CompleteIndex] = field(default_factory=list)
+    groups: list[tuple[Descriptor, frozenset[Digest]]] = field(default_factory=list)
     singles: list[Descriptor] = field(default_factory=list)
     by_config: dict[Digest, list[Candidate]] = field(default_factory=dict)
 
@@ -256,7 +250,7 @@ def read_listed(entries: Iterable[Descriptor], fetch: Fetch) -> Listed:
         if single:
             found.singles.append(entry)
         elif all(config is not None for _, config, _ in below):
-            found.groups.append(CompleteIndex(entry, frozenset(manifest.digest for manifest, _, _ in below)))
+            found.groups.append((entry, frozenset(manifest.digest for manifest, _, _ in below)))
     return found
 
 

@@ -20,7 +20,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from converter.errors import Invalid, NotFound
-from converter.stores.disk import disk_error
+from converter.stores.disk import disk_errors, names_in
 from converter.stores.hosts import Connection
 from converter.stores.options import StoreOptions
 
@@ -178,10 +178,8 @@ def context_for(host: str, port: int, options: StoreOptions) -> ssl.SSLContext:
     folder = folder_of(host, port, options)
     if folder is None:
         return context
-    try:
-        names = sorted(path.name for path in folder.iterdir())
-    except OSError as error:
-        raise disk_error(error, folder, "read") from error
+    with disk_errors(folder, "read"):
+        names = names_in(folder)
     for name in names:
         _load_certificates(context, folder / name, names)
     return context

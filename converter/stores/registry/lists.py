@@ -34,9 +34,7 @@ def list_tags(client: Client) -> Iterator[str]:
     """
     # A tag has no colon: Artifactory lists digests as well.
     try:
-        for tag in _listed_names(client, "tags/list", "tags"):
-            if ":" not in tag:
-                yield tag
+        yield from (tag for tag in _listed_names(client, "tags/list", "tags") if ":" not in tag)
     except Missing as error:
         raise NotFound(f'no repository "{client.repository}" in {client.host}') from error
 

@@ -1,27 +1,48 @@
-"""Root file systems: in a directory, in a tar, or in a bundle for a runtime (runtime-spec 1.0.2, bundle.md)."""
+"""Root file systems: in a directory, in a tar such as ``docker export`` writes, or in a runtime's bundle.
+
+One that is read is an image of one layer, and a configuration that names it (image-spec 1.1.1, config.md), or that the
+bundle's ``config.json`` states (runtime-spec 1.0.2, bundle.md). The same files give the same image on every machine of
+one architecture.
+"""
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
-from converter.model.platform import host_platform
+from converter.errors import Invalid, NotFound, Unsupported, within
+from converter.model import media_types as types
+from converter.model.content import Blocks, Descriptor, Digest, Known, known_bytes
+from converter.model.document import dump_json, load_object, member_or_empty, text_list, text_map
+from converter.model.image import Loss
+from converter.model.platform import Platform, host_platform
 from converter.model.reference import Location
 from converter.ports import Sink, Source
-from converter.stores.disk import disk_errors
+from converter.stores.base_source import SingleSource
+from converter.stores.disk import disk_errors, printable_path
+from converter.stores.media import DirectoryMedium
+from converter.stores.media.tar_medium import display_name, open_bytes, open_tar
 from converter.stores.options import Kind, StoreOptions, is_stream
+from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
+from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
+from converter.streams.tar import fields, pax
+from converter.streams.tar.changesets import PREFIX, whiteout
+from converter.streams.tar.fields import END, clean_name, padding_bytes
+from converter.streams.tar.pax import make_header
 
 
 def open_source(location: Location, _options: StoreOptions) -> Source:
     """``rootfs:PATH`` is a directory, or a tar (``-``: standard input); ``bundle:PATH`` is a directory with ``rootfs``
     and ``config.json`` in it.
     """
-    from converter.stores.rootfs.source import RootfsSource, TarTree, Tree, read_bundle_config
-
     path = Path(location.path)
     here = host_platform()
     if location.kind.is_bundle:
-        from converter.stores.rootfs.sink import ROOTFS
-
         config, platform = read_bundle_config(path, here)
         return RootfsSource(Tree(path / ROOTFS), config, platform)
     with disk_errors(path, "read"):
@@ -50,3 +71,258 @@ def written_files(location: Location) -> dict[Path, Kind]:
 def _is_flat(path: Path) -> bool:
     with disk_errors(path, "write"):
         return is_stream(path) or (path.suffix == ".tar" and not path.is_dir())
+
+
+ROOTFS, CONFIG = "rootfs", "config.json"
+"""The names in a bundle."""
+
+_IMAGE = "org.opencontainers.image."
+_DERIVED = (
+    "os",
+    "architecture",
+    "variant",
+    "os.version",
+    "os.features",
+    "author",
+    "created",
+    "stopSignal",
+    "exposedPorts",
+)
+"""What other members of an image's configuration say; the rest of the annotations are its labels."""
+
+
+def read_bundle_config(bundle: Path, here: Platform) -> tuple[dict[str, Any], Platform]:
+    """The members of an image configuration, as far as a bundle's ``config.json`` states them (runtime-spec 1.0.2,
+    config.md), and the platform: that of the annotations, else ``here``.
+
+    The annotations are those that conversion.md of the image-spec defines; what is left of them are labels.
+    Raises Invalid where a member has another type than the specification says, NotFound, StorageFailed.
+    """
+    with within(CONFIG):
+        config = load_object(DirectoryMedium(bundle).read_document(CONFIG))
+        process = member_or_empty(config, "process", dict)
+        annotations = text_map(config, "annotations")
+        env, command = text_list(process, "env"), text_list(process, "args")
+        user = member_or_empty(process, "user", dict)
+        uid, gid = member_or_empty(user, "uid", int), member_or_empty(user, "gid", int)
+    derived = {key: annotations[_IMAGE + key] for key in _DERIVED if annotations.get(_IMAGE + key)}
+    labels = {key: value for key, value in annotations.items() if key.removeprefix(_IMAGE) not in derived}
+    run = {
+        "User": f"{uid}:{gid}" if uid or gid else "",
+        "ExposedPorts": {port: {} for port in derived.get("exposedPorts", "").split(",") if port},
+        "Env": list(env),
+        "Cmd": list(command),
+        "WorkingDir": process.get("cwd", ""),
+        "Labels": labels,
+        "StopSignal": derived.get("stopSignal", ""),
+    }
+    members: dict[str, Any] = {"config": {key: value for key, value in run.items() if value}}
+    members |= {key: derived[key] for key in ("author", "created") if key in derived}
+    platform = Platform(
+        os=derived.get("os", here.os),
+        architecture=derived.get("architecture", here.architecture),
+        variant=derived.get("variant", "" if "architecture" in derived else here.variant),
+    )
+    return members, platform
+
+
+def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> bytes:
+    """The first name of a file that has several, if this is another of them."""
+    status = found.status
+    if found.type == fields.DIR or status.st_nlink == 1:
+        return b""
+    first = names.setdefault((status.st_dev, status.st_ino), found.path)
+    return b"" if first == found.path else first
+
+
+def _entry_header(found: FoundFile, link: bytes) -> bytes:
+    path, kind, status = found.path, found.type, found.status
+    if b".wh." in path and whiteout(path):
+        raise Unsupported(f"{printable_path(os.fsdecode(path))}: in a layer, a file of this name means a deletion")
+    is_device = kind in {fields.CHAR, fields.BLOCK} and not link
+    return make_header(
+        name=path or b"./",
+        type=fields.LINK if link else kind,
+        size=status.st_size if kind == fields.FILE and not link else 0,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=found.owner[0],
+        gid=found.owner[1],
+        mtime_ns=status.st_mtime_ns,
+        linkname=link or found.linkname,
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
+        records={} if link else {pax.XATTR + key: value for key, value in found.xattrs.items()},
+    )
+
+
+COMMENT = "imported from a root file system"
+
+
+class RootfsSource(SingleSource):
+    """One image of one layer. The files are read once to know the layer's digest, and again whenever it is copied."""
+
+    unpacked = True
+
+    def __init__(self, tree: Tree, config: dict[str, Any], platform: Platform) -> None:
+        self._tree = tree
+        self.where = tree.where
+        self.members = config
+        """The configuration of the image, as far as it does not depend on its layer."""
+        self.directory = tree.directory
+        """Where the files are, if they are in a directory."""
+        self._platform = platform
+
+    def close(self) -> None:
+        self._tree.close()
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What no image can hold of the files."""
+        _ = self._layer
+        return self._tree.losses()
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        found = self._blobs.get(descriptor.digest)
+        if found is None:
+            raise NotFound(f"no blob {descriptor.digest} in {self._tree.where}")
+        return Known(descriptor.sized(found.descriptor.size), found.raw)
+
+    @property
+    def root(self) -> Descriptor:
+        return self._documents[-1].descriptor
+
+    @cached_property
+    def _blobs(self) -> dict[Digest, Known]:
+        return {one.descriptor.digest: one for one in (self._layer, *self._documents)}
+
+    @cached_property
+    def _layer(self) -> Known:
+        meter = Meter()
+        with within(self._tree.where):
+            self._tree.check(metered(self._tree.blocks(), meter))
+        descriptor = Descriptor(media_type=types.OCI_LAYER, digest=meter.digest(), size=meter.size)
+        return Known(descriptor, self._tree.again)
+
+    @cached_property
+    def _documents(self) -> tuple[Known, Known]:
+        """The configuration, and the manifest."""
+        platform = {"architecture": self._platform.architecture, "os": self._platform.os}
+        if self._platform.variant:
+            platform["variant"] = self._platform.variant
+        layer = self._layer.descriptor
+        config = {
+            **platform,
+            **self.members,
+            "rootfs": {"type": "layers", "diff_ids": [str(layer.digest)]},
+            "history": [{"comment": COMMENT}],
+        }
+        configuration = known_bytes(dump_json(config), types.OCI_CONFIG)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": types.OCI_MANIFEST,
+            "config": configuration.descriptor.to_json(),
+            "layers": [layer.to_json()],
+        }
+        return configuration, known_bytes(dump_json(manifest), types.OCI_MANIFEST)
+
+
+class Tree:
+    """Files in a directory, as the tar of one layer: the same bytes for the same files, on whatever file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.where = printable_path(path)
+        self.directory: Path | None = path
+        self._walk = DirectoryWalk(path)
+        self._checked = self._seal = b""
+        """Of the reading that was checked, and of the last: equal if both found the same files with the same times."""
+
+    def close(self) -> None:
+        """Do nothing: files are open only while they are read."""
+
+    def blocks(self) -> Blocks:
+        """The tar of the files, read anew: a directory before its contents.
+
+        Raises Unsupported for a name that means a deletion in a layer, and what the walk raises.
+        """
+        headers = blake2b()
+        names: dict[tuple[int, int], bytes] = {}
+        for found in self._walk:
+            try:
+                link = _earlier_name(found, names)
+                head = _entry_header(found, link)
+                headers.update(head)
+                yield head
+                if found.type == fields.FILE and not link:
+                    yield from read_content(found, COPY_BLOCK)
+                    if padding := padding_bytes(found.status.st_size):
+                        yield padding
+            finally:
+                if found.fd >= 0:
+                    os.close(found.fd)
+        self._seal = headers.digest()
+        yield END
+
+    def check(self, blocks: Blocks) -> None:
+        """Read the blocks to their end, and remember what there was."""
+        for _ in blocks:
+            pass
+        self._checked = self._seal
+
+    def again(self) -> Iterator[Block]:
+        """The same blocks; raises Invalid if a file was added, removed or changed meanwhile."""
+        yield from self.blocks()
+        if self._seal != self._checked:
+            raise Invalid(f"{self.where}: files changed while they were read")
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What was left out."""
+        found = sorted(self._walk.left_out.items())
+        return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
+
+
+class TarTree(Tree):
+    """Files in a tar, perhaps compressed, which is taken as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.directory = None
+        self._marks: set[bytes] = set()
+        self.where = display_name(path)
+        file = open_bytes(path)
+        with within(self.where):
+            self._fd = open_tar(file)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def blocks(self) -> Blocks:
+        return file_blocks(self._fd, 0, os.fstat(self._fd).st_size)
+
+    def check(self, blocks: Blocks) -> None:
+        """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
+        from converter.streams.tar.scan import scan_entries
+
+        with closing(blocks) as source:
+            for entry in scan_entries(source):
+                if (top := entry.name.removeprefix(b"./").partition(b"/")[0]) in _MARKS:
+                    self._marks.add(top)
+                if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
+                    name = printable_path(os.fsdecode(entry.name))
+                    raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")
+
+    def again(self) -> Iterator[bytes | memoryview]:
+        yield from self.blocks()
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Nothing but the image that the tar is, which was most likely meant."""
+        kind = next((kind for kind, marks in _MARKS_OF.items() if marks <= self._marks), "")
+        if not kind:
+            return ()
+        reason = f"{self.where} is itself an image, which {kind}:PATH converts"
+        return (Loss(field="files", reason=reason, kept="the layer, packed as they are"),)
+
+
+_MARKS_OF = {"docker-archive": {b"manifest.json"}, "oci-archive": {b"oci-layout"}, "aci": {b"manifest", b"rootfs"}}
+"""What is at the top of an archive of an image, by the transport that reads it."""
+
+_MARKS = frozenset().union(*_MARKS_OF.values())

@@ -20,6 +20,7 @@ from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import Staging, remove_path
 from converter.stores.options import NOTHING, Overwriting, StoreOptions
+from converter.stores.rootfs import CONFIG, ROOTFS
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.blocks import Meter, metered
 
@@ -158,10 +159,6 @@ def _open_up(path: Path) -> None:
         for below in Path(directory).iterdir():
             if below.is_dir() and not below.is_symlink():
                 below.chmod(0o700)
-
-
-ROOTFS, CONFIG = "rootfs", "config.json"
-"""The names in a bundle."""
 
 
 class RootfsSink(OneRootSink[StagedDirectory]):
