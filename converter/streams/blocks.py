@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import IO, Self, TypeVar
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model import content
@@ -56,12 +56,6 @@ class RereadableBlocks:
 
     def __iter__(self) -> Iterator[Block]:
         return self.read()
-
-
-class Readable(Protocol):
-    """A file that is read sequentially: a pipe, a response, a spool."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 @contextmanager
@@ -237,7 +231,7 @@ def write_all(fd: int, block: Block | bytearray) -> None:
         view = view[os.write(fd, view) :]
 
 
-def read_blocks(file: Readable, block: int = BLOCK) -> Iterator[Block]:
+def read_blocks(file: IO[bytes], block: int = BLOCK) -> Iterator[Block]:
     """The rest of a file that can only be read sequentially. Raises StorageFailed if it cannot be read."""
     count = 0
     while True:

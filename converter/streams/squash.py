@@ -239,21 +239,14 @@ class Link(NamedTuple):
     target: bytes
 
 
-class SpooledFile(NamedTuple):
-    """Where a hidden file is in the spool: the offset of its header blocks, their length, and that of its body."""
-
-    start: int
-    head: int
-    size: int
-
-
 @dataclass(slots=True, eq=False)
 class LinkedFile:
     """One file (an inode) that links may still refer to, and the links that wait for it."""
 
     name: bytes | None = None
     """Its name in the output, once written."""
-    spooled: SpooledFile | None = None
+    spooled: tuple[int, int, int] | None = None
+    """Where it is in the spool, if it is hidden: the offset of its header blocks, their length, that of its body."""
     waiting: list[Link] = field(default_factory=list)
     """Links that are to stay."""
 
@@ -317,7 +310,7 @@ class Links:
         else:
             start = self._spool.size
             self._spool.append(raw)
-            file.spooled = SpooledFile(start, len(raw), sum(map(self._spool.append, body)))
+            file.spooled = start, len(raw), sum(map(self._spool.append, body))
         self._note_late(path, layer)
 
     def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: LinkedFile | None) -> Iterator[Block]:

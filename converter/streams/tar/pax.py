@@ -139,25 +139,20 @@ def seconds(nanoseconds: int) -> bytes:
     return f"{sign}{whole // 1_000_000_000}{'.' if fraction else ''}{fraction}".encode()
 
 
-class _Extended:
-    """The PAX records for what the fields of a header cannot hold."""
+def _number(records: dict[bytes, bytes], key: bytes, value: int, width: int) -> bytes:
+    """The field of a number; 0 if it does not fit, and is in a record instead."""
+    try:
+        return format_octal(value, width)
+    except ValueError:
+        records[key] = b"%d" % value
+        return format_octal(0, width)
 
-    def __init__(self) -> None:
-        self.records: dict[bytes, bytes] = {}
 
-    def number(self, key: bytes, value: int, width: int) -> bytes:
-        """The field of a number; 0 if that is in a record."""
-        try:
-            return format_octal(value, width)
-        except ValueError:
-            self.records[key] = b"%d" % value
-            return format_octal(0, width)
-
-    def text(self, key: bytes, value: bytes, width: int) -> bytes:
-        """The field of a text; its beginning if the whole is in a record."""
-        if len(value) > width:
-            self.records[key] = value
-        return value[:width].ljust(width, b"\0")
+def _text(records: dict[bytes, bytes], key: bytes, value: bytes, width: int) -> bytes:
+    """The field of a text; its beginning if the whole does not fit, and is in a record instead."""
+    if len(value) > width:
+        records[key] = value
+    return value[:width].ljust(width, b"\0")
 
 
 def make_header(
@@ -182,28 +177,28 @@ def make_header(
     """
     if type == DIR and not name.endswith(b"/"):
         name += b"/"
-    extended = _Extended()
+    extended: dict[bytes, bytes] = {}
     where = split_name(name)
     if where is None:
-        extended.records[b"path"] = name
+        extended[b"path"] = name
         where = b"", name[:100]
     whole, fraction = divmod(mtime_ns, 1_000_000_000)
-    mtime = extended.number(b"mtime", whole, 12)
-    if fraction or b"mtime" in extended.records:
-        extended.records[b"mtime"] = seconds(mtime_ns)
-    owner = extended.text(b"uname", uname, 32) + extended.text(b"gname", gname, 32)
+    mtime = _number(extended, b"mtime", whole, 12)
+    if fraction or b"mtime" in extended:
+        extended[b"mtime"] = seconds(mtime_ns)
+    owner = _text(extended, b"uname", uname, 32) + _text(extended, b"gname", gname, 32)
     head = header_block(
         where[1],
-        size=extended.number(b"size", size, 12),
+        size=_number(extended, b"size", size, 12),
         kind=type,
         mode=mode,
-        uid=extended.number(b"uid", uid, 8),
-        gid=extended.number(b"gid", gid, 8),
+        uid=_number(extended, b"uid", uid, 8),
+        gid=_number(extended, b"gid", gid, 8),
         mtime=mtime,
-        linkname=extended.text(b"linkpath", linkname, 100),
+        linkname=_text(extended, b"linkpath", linkname, 100),
         rest=owner + format_octal(device[0], 8) + format_octal(device[1], 8) + where[0],
     )
-    found = extended.records | dict(records or {})
+    found = extended | dict(records or {})
     return (extended_header(name, found) if found else b"") + head
 
 
