@@ -22,7 +22,7 @@ COMMANDS = {
     "inspect": ("converter.cli.inspect", "Describe an image: platforms, config, layers, signatures."),
     "ls": ("converter.cli.ls", "List the files of an image."),
     "cat": ("converter.cli.ls:cat", "Write one file of an image to standard output."),
-    "tags": ("converter.cli.tags", "List the images in a place."),
+    "tags": ("converter.cli.ls:tags", "List the images in a place."),
     "diff": ("converter.cli.diff", "Compare the contents of two images, whatever their formats."),
     "validate": ("converter.cli.validate", "Report everything that is wrong with images or documents."),
     "schema": ("converter.cli.schema", "Print the JSON Schemas used to check documents."),

@@ -50,19 +50,15 @@ def hidden_option(group: str, name: str, **how: Any) -> Decorator[Any]:
 
     def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value is not None:
-            hidden_values_so_far(context, group)[str(parameter.name)] = value
+            hidden_values(group, context)[str(parameter.name)] = value
 
     return click.option(name, expose_value=False, callback=remember, **how)
 
 
-def hidden_values(group: str) -> dict[str, Any]:
-    """The values of the running command's hidden options, by name."""
-    return hidden_values_so_far(click.get_current_context(), group)
-
-
-def hidden_values_so_far(context: click.Context, group: str) -> dict[str, Any]:
-    """The same while options are still being parsed."""
-    found: dict[str, Any] = context.meta.setdefault(f"{__name__}.{group}", {})
+def hidden_values(group: str, context: click.Context | None = None) -> dict[str, Any]:
+    """The values of the running command's hidden options, by name; while they are parsed, those of ``context``."""
+    meta = (context or click.get_current_context()).meta
+    found: dict[str, Any] = meta.setdefault(f"{__name__}.{group}", {})
     return found
 
 

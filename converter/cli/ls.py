@@ -1,4 +1,4 @@
-"""``transship ls`` and ``transship cat``: the files of an image, whatever its format."""
+"""``transship ls``, ``cat``: the files of an image, whatever its format; ``transship tags``: the images in a place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.commands import LayerCommand
+from converter.cli.commands import Command, LayerCommand
 from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.shared_options import aci_path_option, store_from_options, store_options, this_platform_option
-from converter.cli.text import BLUE, show_json, show_lines
-from converter.errors import within
+from converter.cli.text import BLUE, show, show_json, show_lines
+from converter.errors import Usage, within
 from converter.model.content import Known
 from converter.model.limits import size
+from converter.model.reference import ImageName, Location
 
 if TYPE_CHECKING:
     from converter.browse import File, Files
@@ -175,3 +177,40 @@ def time_of(nanoseconds: int) -> str:
         return f"{datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
     except (OverflowError, ValueError, OSError):
         return ""
+
+
+@click.command("tags", cls=Command)
+@click.argument("reference", metavar="REF")
+@store_options
+@common
+def tags(reference: str) -> None:
+    """List the names of the images at REF: the tags of a repository, the images of an archive or a layout.
+
+    An image without a name is listed as @0, @1 and so on, which works as its name. docker://HOST/ lists the
+    repositories of a registry, docker-daemon: the images of the Engine.
+    """
+    from converter.stores import names
+
+    _require_place(reference)
+    found = names(reference, store_from_options())
+    if flags().json:
+        show_json({"reference": reference, "tags": list(found)})
+        return
+    for name in found:
+        show(name)
+
+
+def _require_place(reference: str) -> None:
+    """Raise Usage if a reference names one image: its name would be ignored."""
+    place = Location.parse(reference)
+    in_registry = place.kind.access == "registry"
+    host, _, port = place.path.partition(":")
+    if in_registry and port.isdecimal() and "/" not in host and ("." in host or host == "localhost"):
+        raise Usage(f"{reference} lacks a slash at its end: `transship tags {reference}/` lists the repositories")
+    whole = replace(place, name="")
+    if in_registry and not place.is_registry:
+        repository = ImageName.parse(place.path)
+        if repository.tag or repository.digest:
+            whole = replace(place, path=place.path.removesuffix(f":{repository.tag}").partition("@")[0])
+    if whole != place:
+        raise Usage(f"{reference} names one image: `transship tags {whole}` lists all that are there")

@@ -129,12 +129,12 @@ def command(
         check_writable((output,), overwrite=overwrite)
     with profiled(reference, platform, store_from_options(), aci_paths) as found:
         if sign_by is not None:
-            document = found.statement(scope())
+            document = statement.make_statement(*found.stated(scope()))
             blocks: Blocks = (envelope(document, sign_by),)
             if attach:
                 store_with(found, document, sign_by)
         elif flags().json:
-            blocks = found.statement_blocks(scope())
+            blocks = statement.write_statement(*found.stated(scope()))
         else:
             blocks = found.contents(scope()).blocks()
         if output is not None:
@@ -234,13 +234,9 @@ class Profiled:
 
         return run_config(from_json(self._tree.members).config)
 
-    def statement(self, counted: Scope) -> dict[str, Any]:
-        """The statement about it."""
-        return statement.make_statement(self.contents(counted), self.config, self._subjects())
-
-    def statement_blocks(self, counted: Scope) -> Blocks:
-        """The statement about it, in JSON."""
-        return statement.write_statement(self.contents(counted), self.config, self._subjects())
+    def stated(self, counted: Scope) -> tuple[Contents, Mapping[str, Any], Iterator[tuple[str, Digest]]]:
+        """What the statement about it says."""
+        return self.contents(counted), self.config, self._subjects()
 
     def _contents(self, counted: Scope) -> Contents:
         with progress(quiet=flags().quiet) as report:

@@ -26,7 +26,6 @@ from converter.cli.flags import (
     flags,
     hidden_option,
     hidden_values,
-    hidden_values_so_far,
 )
 from converter.cli.text import json_text, show_error, warn
 from converter.errors import Usage
@@ -66,7 +65,7 @@ def _pair(context: click.Context, parameter: click.Parameter, value: str | None)
     if not user:
         # The value is not shown: it may be a password.
         raise click.BadParameter("the user is missing: expected USER[:PASSWORD]", context, parameter)
-    hidden_values_so_far(context, _STORE)[str(parameter.name)] = user, password
+    hidden_values(_STORE, context)[str(parameter.name)] = user, password
 
 
 def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
@@ -74,7 +73,7 @@ def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[
     if values:
         limits = Limits.parse(values)
         context.with_resource(enforce_limits(limits))
-        hidden_values_so_far(context, _STORE)["limits"] = limits
+        hidden_values(_STORE, context)["limits"] = limits
 
 
 store_options = combine_options(
@@ -162,7 +161,7 @@ def input_files() -> Inputs:
     context = click.get_current_context(silent=True)
     if context is None:
         return Inputs()
-    found: Inputs = hidden_values_so_far(context, "files").setdefault("inputs", Inputs())
+    found: Inputs = hidden_values("files", context).setdefault("inputs", Inputs())
     return found
 
 
@@ -292,7 +291,7 @@ def reports() -> tuple[Path, ...]:
 
 def wants_page() -> bool:
     """Whether one of the reports is for people."""
-    return any(_is_page(path) for path in reports())
+    return any(path.suffix.lower() == ".html" for path in reports())
 
 
 def check_reports(*others: Path | None, overwrite: bool = False, beside: Collection[Path] = ()) -> None:
@@ -313,7 +312,7 @@ def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False
     if not reports():
         return
     for path in reports():
-        if _is_page(path):
+        if path.suffix.lower() == ".html":
             text: str = import_module(f"converter.cli.{page}").page(*about, **how)
         else:
             text = json_text(document) + "\n"
@@ -324,10 +323,6 @@ def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False
 
 def _overwrites(overwrite: bool) -> bool:
     return overwrite or bool(hidden_values(_REPORT).get("overwrite"))
-
-
-def _is_page(path: Path) -> bool:
-    return path.suffix.lower() == ".html"
 
 
 def check_writable(paths: Sequence[Path], *, overwrite: bool, beside: Collection[Path] = ()) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 
@@ -21,6 +21,7 @@ from converter.conversion.attachments import (
     may_need_record,
     restate_profiles,
 )
+from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Job, Options, Shared, files_read, protect_inputs, with_hosts
 from converter.conversion.planning import (
     PlannedTarget,
@@ -32,7 +33,7 @@ from converter.conversion.planning import (
     refuse_losses,
 )
 from converter.conversion.result import Done, LayerResult, Result, TargetResult
-from converter.conversion.selection import SelectedImage, library_of, select_images
+from converter.conversion.selection import select_images
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, Usage, within, within_part
 from converter.events import Report, Warned, silent
 from converter.execute import Execution, Running, known_results, with_threads
@@ -98,10 +99,14 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
     with ExitStack() as stack:
         source, hold = stack.enter_context(shared.source(job))
         with within(str(job.source)):
-            library = library_of(options, job.source, stack)
+            library = Library(options.aci_paths, stack, options.store, image=job.source, wanted=options.wanted)
             images = select_images(source, job.source, options)
         check_capacity(job.destinations, len({image.root.digest for image in images}))
-        if _planned_of_layers(job.destinations, images, options):
+        if any(place.kind.attached == "beside" for place in job.destinations) and any(
+            one.attached or may_need_record(one, options.origin) for one in images
+        ):
+            # Layers are read for the plan already: an ACI is one file made from all of them, and so are its origin
+            # record, and the check whether the image was an ACI before.
             hold()
         planned: list[tuple[Sink, list[PlannedTarget]]] = []
         for destination in job.destinations:
@@ -130,16 +135,6 @@ def _require_new(place: Location, store: StoreOptions, warn: Report | None) -> N
         if warn is None:
             raise
         warn(Warned(str(error)))
-
-
-def _planned_of_layers(places: Sequence[Location], images: Iterable[SelectedImage], options: Options) -> bool:
-    """Whether planning reads layers that are read again later.
-
-    An ACI is one file, made from all layers; its origin record, and the check whether the image was an ACI before, read
-    them again.
-    """
-    file = any(place.kind.attached == "beside" for place in places)
-    return file and any(one.attached or may_need_record(one, options.origin) for one in images)
 
 
 def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:

@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from converter import formats
-from converter.conversion.find_dependencies import Require
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
@@ -176,14 +175,6 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
         with within(str(location)):
             stored = StoredImage(source, recognised(location, source), root)
             judge_with_records(stored, replace(wanted, platform=platform)).require()
-
-
-def dependency_check(wanted: Wanted | None) -> Require | None:
-    """The same check for an ACI's dependencies, each under its own name; None if nothing is wanted."""
-    if wanted is None:
-        return None
-    plain = replace(wanted, identity="", require=frozenset())
-    return lambda source, location, root: require_signed(source, location, root, plain, "")
 
 
 def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> tuple[PlannedAttachment, ...]:

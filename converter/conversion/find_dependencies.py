@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter import formats
+from converter.conversion.attachments import require_signed
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model.content import Descriptor, Digest, Known
 from converter.model.image import Attachment, Dependency
@@ -16,11 +19,11 @@ from converter.ports import Finder, Source
 from converter.stores import StoreOptions, open_source
 from converter.stores.disk import disk_errors
 
+if TYPE_CHECKING:
+    from converter.verification.wanted import Wanted
+
 Named = dict[str, list[Path]]
 """Files that may be ACIs, by the names in their manifests."""
-
-Require = Callable[[Source, Location, Descriptor], None]
-"""Raises Untrusted if an image is not signed as required."""
 
 
 class Library:
@@ -33,16 +36,16 @@ class Library:
         options: StoreOptions,
         *,
         image: Location,
-        require: Require | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
-        """``image`` is the ACI that has the dependencies. ``require`` checks each ACI found that no signed document
-        pins by image ID.
+        """``image`` is the ACI that has the dependencies. Each ACI found must be signed as ``wanted``, under its own
+        name, unless a signed document pins it by image ID.
         """
         self._folders = folders
         self.files = files
         self._options = options
         self._image = image
-        self._require = require
+        self._wanted = wanted
         self._opened: list[tuple[Location, Source]] = []
         self._finders: dict[tuple[Path, ...], Finder] = {}
 
@@ -56,9 +59,10 @@ class Library:
         if found is None and self._image.kind.access == "discovery":
             with suppress(NotFound):
                 found = self._open(Location(transport="appc", path=str(dependency)))
-        if found is not None and self._require is not None and not dependency.pinned:
+        if found is not None and self._wanted is not None and not dependency.pinned:
+            wanted = replace(self._wanted, identity="", require=frozenset())
             location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
-            self._require(source, location, found.descriptor)
+            require_signed(source, location, found.descriptor, wanted, "")
         return found
 
     def attachments(self, subject: Digest) -> Iterator[Attachment]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import field, replace
 
 from converter import formats
 from converter.conversion import attachments
 from converter.conversion.attachments import PlannedAttachment, ReferrerListing
-from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.errors import NotFound, Usage
 from converter.model.content import Descriptor, Digest
@@ -143,11 +141,4 @@ def with_referrers(selected: SelectedImage, listing: ReferrerListing, subjects: 
         attached=(*selected.attached, *attached),
         unread=(*selected.unread, *unread),
         fetch=attachments.fetch_from_either(listing, selected.fetch),
-    )
-
-
-def library_of(options: Options, location: Location, files: ExitStack) -> Library:
-    """The library of ACIs that the ACI at ``location`` may depend on, with the same demands on their signatures."""
-    return Library(
-        options.aci_paths, files, options.store, image=location, require=attachments.dependency_check(options.wanted)
     )
