@@ -6,10 +6,9 @@ and no container sees them (image-spec 1.1.1, layer.md, "Applying Changesets"). 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from converter.errors import within
 from converter.model.content import Open
@@ -93,7 +92,7 @@ def usage(layers: Sequence[Open]) -> ImageUse:
     for number, layer in enumerate(layers):
         with within(f"layer[{number}]"):
             applied = _Layer(found)
-            applied.apply(*_read_layer(layer, budget))
+            applied.apply(layer, budget)
             found.layers.append(applied.use)
     return found
 
@@ -121,31 +120,6 @@ def files_below(node: TreeNode, path: bytes = b"") -> Iterator[tuple[bytes, Tree
         waiting += [(start + name, child) for name, child in node.children.items()]
 
 
-class _Found(NamedTuple):
-    """One file or directory of a layer."""
-
-    path: bytes
-    directory: bool
-    size: int
-
-
-def _read_layer(layer: Open, budget: Budget) -> tuple[list[bytes], list[bytes], list[_Found]]:
-    """The paths that a layer removes, the directories that it empties, and what it has."""
-    gone: list[bytes] = []
-    emptied: list[bytes] = []
-    found: list[_Found] = []
-    with closing(scan_entries(layer(), budget)) as source:
-        for entry in source:
-            path = require_contained(entry.name)
-            if not path or entry.type not in fields.FILES:
-                continue
-            if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
-                continue
-            size = real_size(entry) if entry.type == fields.FILE else 0
-            found.append(_Found(path, entry.type == fields.DIR, size))
-    return gone, emptied, found
-
-
 class _Layer:
     """Applies one layer to the files of those below it."""
 
@@ -155,18 +129,29 @@ class _Layer:
         self._below = usage.layers
         self.use = LayerUse()
 
-    def apply(self, gone: Iterable[bytes], emptied: Iterable[bytes], found: Iterable[_Found]) -> None:
-        """Remove first, as whiteouts concern the layers below alone, wherever they stand."""
+    def apply(self, layer: Open, budget: Budget) -> None:
+        """What the layer removes goes first: whiteouts concern the layers below alone, wherever they stand."""
+        gone: list[bytes] = []
+        emptied: list[bytes] = []
+        found: list[tuple[bytes, bool, int]] = []
+        with closing(scan_entries(layer(), budget)) as source:
+            for entry in source:
+                path = require_contained(entry.name)
+                if not path or entry.type not in fields.FILES:
+                    continue
+                if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
+                    continue
+                size = real_size(entry) if entry.type == fields.FILE else 0
+                found.append((path, entry.type == fields.DIR, size))
         for directory in emptied:
             node = find_node(self._root, directory)
             if node is not None and node.children:
-                children, node.children = node.children, {}
-                for name, child in children.items():
-                    self.use.deleted += self._hide(directory + b"/" + name if directory else name, child)
+                self.use.deleted += self._hide(directory, node)
+                node.children = {}
         for path in gone:
             self._remove(path)
-        for one in found:
-            self._put(one)
+        for path, is_directory, size in found:
+            self._put(path, size, is_directory=is_directory)
 
     def _remove(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")
@@ -178,31 +163,31 @@ class _Layer:
         if child.children is None:
             self._repeated[path].copies += 1
 
-    def _put(self, one: _Found) -> None:
-        above, _, name = one.path.rpartition(b"/")
+    def _put(self, path: bytes, size: int, *, is_directory: bool) -> None:
+        above, _, name = path.rpartition(b"/")
         place = self._directory(above)
         assert place.children is not None
         old = place.children.get(name)
-        if one.directory:
+        if is_directory:
             if old is None or old.children is None:
                 if old is not None:
-                    self._hide(one.path, old)
+                    self._hide(path, old)
                 place.children[name] = TreeNode(0, self._number, {})
             else:
                 old.layer = self._number
             return
         below = old is not None and (old.children is not None or old.layer != self._number)
         if old is not None:
-            self._hide(one.path, old)
-        again = below or one.path in self._repeated
+            self._hide(path, old)
+        again = below or path in self._repeated
         self.use.files += 1
-        self.use.size += one.size
+        self.use.size += size
         self.use.replaced += again
         self.use.added += not again
-        if one.path in self._repeated:
-            self._repeated[one.path].copies += 1
-            self._repeated[one.path].size += one.size
-        place.children[name] = TreeNode(one.size, self._number)
+        if path in self._repeated:
+            self._repeated[path].copies += 1
+            self._repeated[path].size += size
+        place.children[name] = TreeNode(size, self._number)
 
     def _directory(self, path: bytes) -> TreeNode:
         """The directory at a path, made where it is missing, also in place of a file."""
