@@ -118,8 +118,8 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
     file = OutFile(path, overwriting)
     file.begin()
     try:
-        for block in blocks:
-            file.write(block)
+        with disk_errors(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
+            out.writelines(blocks)
         file.commit()
     finally:
         file.abort()
