@@ -17,6 +17,7 @@ import click
 
 from converter.cli.commands import Command, LayerCommand
 from converter.cli.flags import WholeNumber, common, flags
+from converter.cli.progress import progress
 from converter.cli.shared_options import aci_path_option, store_from_options, store_options, this_platform_option
 from converter.cli.text import BLUE, show, show_json, show_lines
 from converter.errors import Usage, within
@@ -64,8 +65,9 @@ def command(
     Layers are read from the top, and only as far down as necessary. They are numbered from 0, the base.
     """
     with files_of(reference, platform, aci_paths) as files:
-        file = files.find(os.fsencode(path))
-        found = files.below(file.path, depth or None) if file.is_directory else [file]
+        with progress(quiet=flags().quiet, first=f"reading {reference}"):
+            file = files.find(os.fsencode(path))
+            found = files.below(file.path, depth or None) if file.is_directory else [file]
         if flags().json:
             show_json([described(one, files) for one in found])
             return
@@ -90,7 +92,9 @@ def cat(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, 
     Layers below the one that has the file are not read, and no layer is fetched twice.
     """
     with files_of(reference, platform, aci_paths, content=True) as files:
-        for block in files.read(files.find(os.fsencode(path))):
+        with progress(quiet=flags().quiet, first=f"reading {reference}"):
+            file = files.find(os.fsencode(path))
+        for block in files.read(file):
             sys.stdout.buffer.write(block)
 
 

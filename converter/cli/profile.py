@@ -29,7 +29,7 @@ from converter.cli.shared_options import (
 )
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Unsupported, Usage, count, within
-from converter.events import Finished, Moved, Planned, Started
+from converter.events import Finished, Moved
 from converter.model.content import Digest
 from converter.model.image import Image, Index
 from converter.model.platform import host_platform
@@ -246,8 +246,6 @@ class Profiled:
                 def moved(size: int) -> None:
                     report(Moved("files", size))
 
-                report(Planned(0, 1))
-                report(Started("files", -1))
                 with within(self.reference):
                     found = of_directory(self.directory, counted, cores(), moved, self.own)
                 report(Finished("files", -1))

@@ -7,8 +7,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, NoReturn, Self, TextIO, assert_never
 
 from converter.cli.text import RED, on_terminal, show_error, warn
 from converter.errors import count, printable
@@ -46,46 +46,64 @@ def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report
     """Yield a report that any thread may call; leaving removes the bars from the screen.
 
     ``noun`` names the things whose number is known from the beginning; without one, progress is shown in bytes.
-    ``first`` says what is done before the work is planned: a terminal shows it until then.
+    ``first`` says what is done before the work is planned: a terminal shows it until then. Without it, there is no
+    thread before the first event, so that the process may still copy itself.
     """
     lock = threading.Lock()
     show: Report = _tell_failure
-    drawing: AbstractContextManager[None] = nullcontext()
+    drawing: _Drawing | None = None
     if sys.stderr is not None and not quiet:
         if on_terminal(sys.stderr):
             bars = Bars(sys.stderr, noun=noun, first=first)
-            show, drawing = bars.show, _drawing(bars, lock)
+            show, drawing = bars.show, _Drawing(bars, lock)
         else:
             show = Lines(noun=noun).show
 
     def report(event: Event) -> None:
         with lock:
             show(event)
+            if drawing is not None:
+                drawing.start()
 
+    if drawing is None:
+        yield report
+        return
     with drawing:
+        if first:
+            drawing.start()
         yield report
 
 
-@contextmanager
-def _drawing(bars: Bars, lock: threading.Lock) -> Iterator[None]:
-    """Draw bars in a thread of its own: between two events, a block that is hard to compress may take seconds."""
-    ended = threading.Event()
+class _Drawing:
+    """Draws bars in a thread of its own: between two events, a block that is hard to compress may take seconds."""
 
-    def draw() -> None:
+    def __init__(self, bars: Bars, lock: threading.Lock) -> None:
+        self._bars = bars
+        self._lock = lock
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            self._bars.close()
+
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._draw, name="progress", daemon=True)
+            self._thread.start()
+
+    def _draw(self) -> None:
         with suppress(OSError):  # the terminal has gone; its process gets a signal
-            while not ended.wait(TICK):
-                with lock:
-                    bars.draw()
-
-    thread = threading.Thread(target=draw, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        with lock:
-            bars.close()
+            while not self._ended.wait(TICK):
+                with self._lock:
+                    self._bars.draw()
 
 
 def _tell(event: Warned | Failed) -> None:
@@ -157,9 +175,13 @@ class Sum:
         return max(self.size, self.done) if self.size else 0
 
     def fraction(self, *, blobs: bool) -> float:
-        """How much is done, of the bytes or the ``blobs``; where more work turns up, it waits and does not go back."""
+        """How much is done, of the bytes or the ``blobs``; where more work turns up, it waits and does not go back.
+
+        All is done only once it has ended: packing what was read may take long.
+        """
         done, whole = (self.share, self.blobs) if blobs else (self.done, self.whole)
-        self._most = max(self._most, min(1.0, done / whole) if whole else 0.0)
+        share = min(1.0 if self.ended else 0.99, done / whole) if whole else 0.0
+        self._most = max(self._most, share)
         return self._most
 
     @property

@@ -78,7 +78,7 @@ def command(
     if not targets:
         raise Usage("TARGET is missing: name at least one image or document")
     check_reports()
-    with progress(quiet=flags().quiet) as watch:
+    with progress(quiet=flags().quiet, first=f"reading {targets[0]}") as watch:
         if len(targets) == 1:
             checked = [_checked(targets[0], kind, profile, watch)]
         else:

@@ -14,6 +14,7 @@ import click
 from converter.cli.commands import LayerCommand
 from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, flags
 from converter.cli.profile import scope, scope_options
+from converter.cli.progress import progress
 from converter.cli.results import origin_beside
 from converter.cli.shared_options import (
     aci_path_option,
@@ -159,7 +160,8 @@ def command(
 
             library = Library(aci_paths, files, store_from_options(), image=Location.parse(reference))
             wanted = replace(wanted, find=library.find)
-        judgement = verify(reference, wanted, store_from_options())
+        with progress(quiet=flags().quiet, first=f"reading {reference}"):
+            judgement = verify(reference, wanted, store_from_options())
     write_reports(judgement.to_json(), "verify", judgement)
     if flags().json:
         show_json(judgement.to_json())

@@ -67,7 +67,8 @@ def test_the_sum_of_the_work(events: Sequence[Event], done: tuple[int, int]) -> 
     "events, whole, fraction",
     [
         pytest.param([Planned(10, 1), Moved("a", 5), Planned(90, 1)], 100, 0.5, id="more work turns up"),
-        pytest.param([Planned(10, 1), Moved("a", 30)], 30, 1.0, id="more is read than was planned"),
+        pytest.param([Planned(10, 1), Moved("a", 30)], 30, 0.99, id="all is read, but not yet packed"),
+        pytest.param([Planned(10, 1), Moved("a", 30), Finished("a", 30)], 30, 1.0, id="more is read than was planned"),
         pytest.param([Moved("a", 30)], 0, 0.0, id="nobody knows how much there is"),
     ],
 )
@@ -301,6 +302,24 @@ def test_a_rate_is_steady_and_what_was_there_does_not_count() -> None:
     assert all(1.9 <= one <= 2.1 for one in told[20:])
     clock.now += progress.WINDOW
     assert rate.now(total.moved) == 0, "and it does not tell of what is long over"
+
+
+@pytest.mark.parametrize(
+    "first, events, threads",
+    [
+        pytest.param("", [], 0, id="none before the first event, so that the process may copy itself"),
+        pytest.param("", [Moved("a", 1)], 1, id="one from the first event on"),
+        pytest.param("reading oci:app", [], 1, id="one at once if something is said first"),
+    ],
+)
+def test_the_thread_that_draws(
+    monkeypatch: pytest.MonkeyPatch, first: str, events: Sequence[Event], threads: int
+) -> None:
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with progress.progress(quiet=False, first=first) as report:
+        for event in events:
+            report(event)
+        assert [one.name for one in threading.enumerate()].count("progress") == threads
 
 
 def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
