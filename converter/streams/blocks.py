@@ -11,7 +11,6 @@ from typing import IO, Self, TypeVar
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model import content
-from converter.model.content import Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB, current_limits
 
@@ -26,6 +25,8 @@ BLOCK = 1 * MIB
 COPY_BLOCK = 256 * KIB
 """Bytes per read from a pipe or network, and the size to which small blocks are joined."""
 
+_ZEROS = bytes(64 * KIB)
+
 
 class ClosedOnExit(ABC):
     """Leaving it closes it, with or without an error."""
@@ -39,9 +40,6 @@ class ClosedOnExit(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what it holds."""
-
-
-_ZEROS = bytes(64 * KIB)
 
 
 @frozen(kw_only=False)
@@ -252,15 +250,15 @@ class Meter:
         """Raises Unsupported for an algorithm that cannot be computed."""
         self.size = 0
         self._algorithm = algorithm
-        self._hasher = new_hasher(algorithm)
+        self._hasher = content.new_hasher(algorithm)
 
     def update(self, block: Block) -> None:
         self.size += len(block)
         self._hasher.update(block)
 
-    def digest(self) -> Digest:
+    def digest(self) -> content.Digest:
         """The digest so far."""
-        return Digest(self._algorithm, self._hasher.hexdigest())
+        return content.Digest(self._algorithm, self._hasher.hexdigest())
 
 
 def metered(blocks: Blocks, meter: Meter) -> Iterator[Block]:

@@ -37,7 +37,7 @@ What it leaves over is copied, and thousands of tiny streams in one file must no
 ZSTD_MAGIC, *SKIPPABLE = CODECS["zstd"].magics
 
 BLOCKS_AT_ONCE = 8
-"""Blocks handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
+"""Blocks of zstd handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
 
 RLE, RESERVED = 1, 3
 
