@@ -63,11 +63,35 @@ class BlobFolder:
         """The same blocks, saved as they pass, and a function that keeps them once all have passed. Otherwise nothing
         stays.
         """
-        part = _Part(self._folder)
+        part: Temporary | None = None
+        with suppress(ConverterError, OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part = temporary_file(self._folder)
+
+        def passing() -> Iterator[Block]:
+            nonlocal part
+            with closing(blocks) as source:
+                for block in source:
+                    if part is not None:
+                        try:
+                            write_all(part.fd, block)
+                        except OSError:  # nothing is kept, but the blocks still pass
+                            part.remove()
+                            part = None
+                    yield block
+
+        def keep(digest: Digest) -> None:
+            if part is not None:
+                with suppress(OSError):
+                    place = self._folder / digest.algorithm
+                    place.mkdir(exist_ok=True)
+                    part.path.rename(place / digest.encoded)
+
         try:
-            yield part.passing(blocks), part.keep
+            yield passing(), keep
         finally:
-            part.remove()
+            if part is not None:
+                part.remove()  # which does nothing after it was renamed
 
     def kept(self) -> list[CachedBlob]:
         """The blobs in the folder, least recently used first."""
@@ -111,37 +135,3 @@ class CachedSource(WrappedSource):
         with self._kept.keeping(known.blocks()) as (passing, keep):
             yield from passing
             keep(known.descriptor.digest)
-
-
-class _Part:
-    """A blob being written. After the first disk error nothing is kept, but the blocks still pass."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file: Temporary | None = None
-        with suppress(ConverterError, OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = temporary_file(folder)
-
-    def passing(self, blocks: Blocks) -> Iterator[Block]:
-        with closing(blocks) as source:
-            for block in source:
-                if self._file is not None:
-                    try:
-                        write_all(self._file.fd, block)
-                    except OSError:
-                        self.remove()
-                yield block
-
-    def keep(self, digest: Digest) -> None:
-        if self._file is not None:
-            with suppress(OSError):
-                place = self._folder / digest.algorithm
-                place.mkdir(exist_ok=True)
-                self._file.path.rename(place / digest.encoded)
-
-    def remove(self) -> None:
-        """Remove the unfinished file; does nothing after ``keep``, which has renamed it."""
-        if self._file is not None:
-            self._file.remove()
-            self._file = None

@@ -42,7 +42,7 @@ from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
 from converter.plan import Evaluated, evaluate, forecast
 from converter.ports import Sink
-from converter.stores import StoreOptions, require_new
+from converter.stores import require_new
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
 from converter.streams.workers import Workers
@@ -93,9 +93,12 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
     """
     options = job.options
     for destination in job.destinations:
-        _require_new(
-            destination, shared.store(job, destination), report if options.dry_run and not shared.many else None
-        )
+        try:
+            require_new(destination, shared.store(job, destination))
+        except AlreadyExists as error:
+            if shared.many or not options.dry_run:
+                raise
+            report(Warned(str(error)))
     with ExitStack() as stack:
         source, hold = stack.enter_context(shared.source(job))
         with within(str(job.source)):
@@ -125,16 +128,6 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
                 return done
         done = _write_targets(planned, job, shared, report)
     return [_signed_beside(one, job, shared) for one in done]
-
-
-def _require_new(place: Location, store: StoreOptions, warn: Report | None) -> None:
-    """Raise AlreadyExists if a file would be replaced that must not be; with ``warn``, say so instead."""
-    try:
-        require_new(place, store)
-    except AlreadyExists as error:
-        if warn is None:
-            raise
-        warn(Warned(str(error)))
 
 
 def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:

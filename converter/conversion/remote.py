@@ -87,7 +87,6 @@ class Remote(Protocol):
 
     def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
         """What ``perform_assignment`` returns or raises there; ``report`` is called here, and may end it by raising."""
-        ...
 
 
 def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -> RemoteAnswer:

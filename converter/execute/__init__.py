@@ -58,15 +58,12 @@ class Maker(Protocol):
 
     def at_once(self, leaves: int) -> int:
         """How many of this number of leaves to make at the same time."""
-        ...
 
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """The result of a leaf, and whether it was already there; raises DigestMismatch for another diff_id."""
-        ...
 
     def stop(self, error: BaseException) -> None:
         """Stop the leaves in progress, because something failed. After a KeyboardInterrupt, nobody waits for them."""
-        ...
 
 
 class Execution:
