@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,8 +134,10 @@ def store_from_options(end: str = "") -> StoreOptions:
         selected |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     if "creds" in selected:
         selected["credentials"] = selected.pop("creds")
-    return replace(
-        StoreOptions(docker_host=os.environ.get("DOCKER_HOST", ""), environment=environment_variables(), jobs=cores()),
+    return StoreOptions(
+        docker_host=os.environ.get("DOCKER_HOST", ""),
+        environment=environment_variables(),
+        jobs=cores(),
         inputs=input_files(),
         report=warner(),
         **selected,

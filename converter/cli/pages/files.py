@@ -23,35 +23,24 @@ def encoded(root: TreeNode, budget: int = BUDGET) -> list[Any]:
     """``[name, bytes, layer]`` for a file, ``[name, bytes, layer, children]`` for a directory; instead of the name, the
     number of files that are left out.
     """
-    least = _least(root, budget)
-    order: list[tuple[TreeNode, str, int]] = []
-    waiting = [(root, "", 0)]
-    while waiting:
-        node, name, depth = waiting.pop()
-        order.append((node, name, depth))
-        if node.children and depth < DEEPEST:
-            waiting += [(child, _shown(key), depth + 1) for key, child in node.children.items()]
-    made: dict[int, list[Any]] = {}
-    for node, name, depth in reversed(order):
-        made[id(node)] = _row(node, name, depth, least, made)
-    return made[id(root)]
+    return _row(root, "", 0, _least(root, budget))
 
 
-def _row(node: TreeNode, name: str, depth: int, least: int, made: dict[int, list[Any]]) -> list[Any]:
+def _row(node: TreeNode, name: str, depth: int, least: int) -> list[Any]:
     if node.children is None:
         return [name, node.size, node.layer] if node.size >= least else [1, node.size, -1]
     if depth >= DEEPEST:
         below = [file for _, file in files_below(node)]
         return [name, sum(file.size for file in below), 0, [[len(below), sum(file.size for file in below), -1]]]
-    rows = [made.pop(id(child)) for child in node.children.values()]
+    rows = [_row(child, _shown(key), depth + 1, least) for key, child in node.children.items()]
     kept = [row for row in rows if isinstance(row[0], str)]
     small = [row for row in rows if not isinstance(row[0], str)]
-    total = sum(row[1] for row in rows)
     if small:
-        kept.append([sum(row[0] for row in small), sum(row[1] for row in small), -1])
-    if least and depth and not any(isinstance(row[0], str) for row in rows) and small:
-        return kept[0]  # nothing in it is large enough to be named
-    return [name, total, 0, kept]
+        rest = [sum(row[0] for row in small), sum(row[1] for row in small), -1]
+        if least and depth and not kept:
+            return rest  # nothing in it is large enough to be named
+        kept.append(rest)
+    return [name, sum(row[1] for row in rows), 0, kept]
 
 
 def _least(root: TreeNode, budget: int) -> int:
