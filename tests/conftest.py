@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "transship",
     deadline=None,
-    derandomize=bool(os.environ.get("CI")),
+    derandomize=bool(os.environ.get("CI") or os.environ.get("SAME_EXAMPLES")),
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
