@@ -192,19 +192,16 @@ def test_a_table_is_sorted(reports: dict[str, Path], chromium: Browser) -> None:
     assert chromium.run("document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "descending"
 
 
-def test_a_hundred_thousand_files_are_there_within_a_second(chromium: Browser, tmp_path: Path) -> None:
+def test_of_a_hundred_thousand_files_no_more_are_drawn_than_can_be_seen(chromium: Browser, tmp_path: Path) -> None:
     files = {f"usr/lib/p{number % 37}/m{number % 911}/file-{number:06}.py": number % 50 for number in range(MANY)}
     tree(tmp_path / "big.tar", files)
     report = tmp_path / "big.html"
     assert main(["inspect", f"rootfs:{tmp_path}/big.tar", "--report", str(report), "--quiet"]) == 0
     assert report.stat().st_size < 5_000_000
 
-    # The time of the page's own thread: that of the clock depends on what else the machine does.
-    chromium.call("Performance.enable", timeDomain="threadTicks")
-
     chromium.open(report)
 
-    metrics = {one["name"]: one["value"] for one in chromium.call("Performance.getMetrics")["metrics"]}
     assert chromium.run("document.body.textContent.includes('100,000')")
     assert chromium.errors == []
-    assert metrics["TaskDuration"] < 1
+    # With a row for each, it would take seconds of a processor.
+    assert chromium.run("document.querySelectorAll('*').length") < 1000
