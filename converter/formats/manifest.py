@@ -384,10 +384,13 @@ def encode_index(item: Index, media_type: str, dialect: Dialect, encode_entry: C
             if entry.item is None:
                 raise Unsupported(f"{entry.descriptor.digest} was not read: an index is written with all its images")
             nodes.append(_named(encode_entry(entry.item), names[number], named))
+    of_zstd = tuple(
+        isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs) for node in nodes
+    )
     return Write(
         media_type=media_type,
         inputs=tuple(nodes),
-        render=_Index(item, tuple(map(_of_zstd, nodes)), media_type, dialect),
+        render=_Index(item, of_zstd, media_type, dialect),
         algorithm=algorithm_of(item.original, dialect.name),
     )
 
@@ -442,12 +445,6 @@ class _Index:
         return dump_json(document)
 
 
-def original_rows(item: Index, format_name: str) -> Sequence[Mapping[str, Any]]:
-    """The rows of the document an index was read from, if it was of that format."""
-    document = written_by(item.original, format_name) or {}
-    return document.get("manifests") or ()
-
-
 def _updated_row(
     entry: Descriptor, made: Descriptor, renamed: Mapping[str, str], dialect: Dialect, *, of_zstd: bool
 ) -> Descriptor:
@@ -466,7 +463,3 @@ def _updated_row(
         data=entry.data if same else None,
     )
     return bare_descriptor(row) if dialect.bare else row
-
-
-def _of_zstd(node: Node) -> bool:
-    return isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs)

@@ -44,9 +44,9 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI has no place for: the CPU features of a Docker list, and the losses noted by the image's own format."""
-    if isinstance(item, Index) and any(
-        "features" in (row.get("platform") or {}) for row in manifest.original_rows(item, "docker")
-    ):
-        yield Loss(field="platform.features", reason="an OCI index has no CPU features")
+    if isinstance(item, Index):
+        rows = (manifest.written_by(item.original, "docker") or {}).get("manifests") or ()
+        if any("features" in (row.get("platform") or {}) for row in rows):
+            yield Loss(field="platform.features", reason="an OCI index has no CPU features")
     if isinstance(item, Image):
         yield from losses_elsewhere(item, name, annotated=True)

@@ -49,11 +49,6 @@ def lacks_group(user: str) -> bool:
     return bool(user) and not user_and_group(user)[1]
 
 
-def user_of(app: Mapping[str, Any]) -> str:
-    """Docker's ``USER:GROUP``."""
-    return f"{app.get('user') or _ROOT}:{app.get('group') or _ROOT}"
-
-
 def with_groups(document: Mapping[str, Any], user: str, facts: LayerFacts) -> Mapping[str, Any]:
     """The manifest with the groups of its user in the account files; unchanged if ``user`` is empty.
 

@@ -175,7 +175,7 @@ def _write_user(draft: Draft, config: RunConfig) -> None:
         draft.keep(keys.USER, config.user)
     else:
         converted = draft.fresh or keys.KeptAnnotations(draft.annotations).converted
-        there = "" if converted and (user, group) == ("0", "0") else words.user_of(draft.app)
+        there = "" if converted and (user, group) == ("0", "0") else f"{user}:{group}"
         draft.keep(keys.USER, "" if there == config.user else config.user)
 
 
