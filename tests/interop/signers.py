@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.interop.tools import need, run
+from tests.patience import wait_until
 
 #: How cosign takes a registry on the loopback, and does without a log that nobody can ask here.
 LOCAL = ("--allow-insecure-registry", "--allow-http-registry")
@@ -104,9 +107,16 @@ def keyring() -> Iterator[Gpg]:
         home = Path(folder, "g")
         home.mkdir(mode=0o700)
         try:
+            # gpg starts its agent, too, but waits for it for five seconds at the most.
+            wait_until(partial(_agent, home), "gpg's agent runs")
             yield Gpg(home=home)
         finally:
             run("gpgconf", "--homedir", home, "--kill", "all")
+
+
+def _agent(home: Path) -> bool:
+    launch = ["gpgconf", "--homedir", str(home), "--launch", "gpg-agent"]
+    return subprocess.run(launch, capture_output=True, check=False).returncode == 0
 
 
 def make_cosign(folder: Path) -> Cosign:
