@@ -15,6 +15,13 @@ from converter.model.reference import ImageName
 from converter.ports import Source
 from converter.stores.disk import printable_path
 
+POSITION = re.compile(r"@([0-9]{1,9})")
+"""What is meant instead of a name, counted from 0."""
+
+_SHOWN = 50
+Found = dict[str, dict[Digest, Descriptor]]
+"""The distinct roots that a name may mean, each as the first offer has it."""
+
 
 class SingleSource(Source):
     """A source of one image, which has no name of its own; ``where`` is the source's, for people."""
@@ -90,11 +97,6 @@ class WrappedSource(Source):
         return known if known.absent else Known(known.descriptor, lambda: self._blocks(known))
 
 
-POSITION = re.compile(r"@([0-9]{1,9})")
-"""What is meant instead of a name, counted from 0."""
-_SHOWN = 50
-
-
 @frozen(kw_only=False)
 class ListedImage:
     """An image: the names it is listed under, their other spellings, and the tags that may stand for them."""
@@ -103,10 +105,6 @@ class ListedImage:
     names: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-
-
-Found = dict[str, dict[Digest, Descriptor]]
-"""The distinct roots that a name may mean, each as the first offer has it."""
 
 
 class ImageNames:

@@ -28,6 +28,23 @@ from converter.stores.registry.urls import display_url, refuse_link_local
 from converter.streams.blocks import closing, read_blocks, read_whole
 from converter.streams.tar.aci import manifest_in
 
+DEFAULT_VERSION = "latest"
+_VARIABLE = re.compile(r"\{([^{}]*)\}")
+_BRACES = re.compile(r"\{.*\}", re.DOTALL)
+_MOST_TAGS = 1000
+_TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)"
+    r"|<(script|style|title|textarea)\b.*?(?:</\1\b|\Z)"
+    r"""|<meta(?=[\s/])(?P<attributes>(?:[^>"']++|"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))*+)""",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A ``meta`` tag, or a construct that may contain text that only looks like one. An unterminated construct extends to
+the end of the page, so that matching takes linear time; the standard library's parser takes minutes for a page of
+``<!--``.
+"""
+
+_ATTRIBUTE = re.compile(r"""([^\s"'=/]++)(?:\s*+=\s*+(?:"([^"]*)"?|'([^']*)'?|([^\s"']+)))?""")
+
 
 def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
     """Find an image and download it with its signature; over https only, unless the caller waives TLS.
@@ -135,9 +152,6 @@ def _schemes(client: Client) -> tuple[str, ...]:
     return ("https",) if client.options.tls_verify else ("https", "http")
 
 
-DEFAULT_VERSION = "latest"
-
-
 @frozen
 class AppName:
     """An AC Identifier, which also says where to look, and the labels that the image must have."""
@@ -182,24 +196,6 @@ class AppName:
 
     def __str__(self) -> str:
         return ",".join([self.name, *(f"{label}={value}" for label, value in self.labels.items())])
-
-
-_VARIABLE = re.compile(r"\{([^{}]*)\}")
-_BRACES = re.compile(r"\{.*\}", re.DOTALL)
-_MOST_TAGS = 1000
-
-_TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)"
-    r"|<(script|style|title|textarea)\b.*?(?:</\1\b|\Z)"
-    r"""|<meta(?=[\s/])(?P<attributes>(?:[^>"']++|"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))*+)""",
-    re.DOTALL | re.IGNORECASE,
-)
-"""A ``meta`` tag, or a construct that may contain text that only looks like one. An unterminated construct extends to
-the end of the page, so that matching takes linear time; the standard library's parser takes minutes for a page of
-``<!--``.
-"""
-
-_ATTRIBUTE = re.compile(r"""([^\s"'=/]++)(?:\s*+=\s*+(?:"([^"]*)"?|'([^']*)'?|([^\s"']+)))?""")
 
 
 @frozen

@@ -38,6 +38,10 @@ from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, read_whole
 
+SOCKET = "unix:///var/run/docker.sock"
+UNNAMED = "<none>:<none>"
+"""The name that an Engine shows for an image whose name went to another one."""
+
 
 def open_source(location: Location, options: StoreOptions) -> Source:
     """One image, by name or ID, fetched whole into an unnamed file because the Engine does not serve parts.
@@ -101,11 +105,6 @@ class EngineFile(OutFile):
     def _copy_out(self) -> None:
         """Load it. Raises the Engine's error; it has then loaded nothing."""
         self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK))
-
-
-SOCKET = "unix:///var/run/docker.sock"
-UNNAMED = "<none>:<none>"
-"""The name that an Engine shows for an image whose name went to another one."""
 
 
 @frozen(kw_only=False)

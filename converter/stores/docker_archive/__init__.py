@@ -33,6 +33,9 @@ from converter.stores.media.tar_medium import TarMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
 from converter.stores.options import Kind, StoreOptions
 
+Row = tuple[Descriptor, Digest | None, list[Digest]]
+"""A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
+
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
     """Read a tar, possibly compressed or from standard input, or a directory into which one was unpacked."""
@@ -199,10 +202,6 @@ def _group_offer(
         if full_reference(tag) in full or not own.names
     ]
     return replace(own, names=tuple(dict.fromkeys(tags)) or own.names)
-
-
-Row = tuple[Descriptor, Digest | None, list[Digest]]
-"""A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
 
 
 @frozen(kw_only=False)

@@ -46,6 +46,12 @@ _FOREIGN_TYPES = {
     types.OCI_NONDISTRIBUTABLE_GZIP: types.DOCKER_FOREIGN_GZIP,
 }
 
+PACKED = {name: codec.docker[0] for name, codec in CODECS.items() if codec.docker and name != "none"}
+"""The media types of compressed layers, by codec."""
+
+RENAMED = [name for name, codec in CODECS.items() if not codec.docker]
+"""Codecs that the Engine loads but no manifest can name: such layers are offered uncompressed."""
+
 
 @frozen
 class SavedImage:
@@ -63,13 +69,6 @@ def read_rows(data: bytes, problems: Problems = RAISE_FIRST) -> tuple[SavedImage
         rows = expect_type(problems.load(data, "docker-archive-manifest", MANIFEST), list)
         return tuple(_parse_row(row, f"{MANIFEST}#/{number}", problems) for number, row in enumerate(rows))
     return ()
-
-
-PACKED = {name: codec.docker[0] for name, codec in CODECS.items() if codec.docker and name != "none"}
-"""The media types of compressed layers, by codec."""
-
-RENAMED = [name for name, codec in CODECS.items() if not codec.docker]
-"""Codecs that the Engine loads but no manifest can name: such layers are offered uncompressed."""
 
 
 @dataclass(slots=True)

@@ -37,6 +37,9 @@ from converter.streams.blocks import Block, RereadableBlocks
 FICLONE = 0x40049409
 """The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""
 
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
 
 class _BlobStaging(Staging):
     """A hidden directory of blobs. Any number of threads may ``take``."""
@@ -197,10 +200,6 @@ class LayoutTarget(_BlobStaging):
             for folder in (*(blobs / name for name in names_in(blobs)), blobs):
                 if folder.is_dir():
                     sync_directory(folder)
-
-
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
 
 
 class SwappedDirectory(_BlobStaging):

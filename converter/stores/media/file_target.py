@@ -23,6 +23,8 @@ from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_b
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links, or no more of them."""
 
+_OCTAL_SIZE = 8**11
+
 
 class OutFile:
     """A file that appears whole under its name, or not at all; ``-`` is standard output.
@@ -123,9 +125,6 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
         file.commit()
     finally:
         file.abort()
-
-
-_OCTAL_SIZE = 8**11
 
 
 class TarTarget:

@@ -72,7 +72,7 @@ class _Lines(io.BufferedReader):
         line = super().readline(-1 if size is None else size)
         self._lines += len(line)
         if self._lines > self._most:
-            # The wording is that of http.client, whose own such errors ``wire.broken`` recognises.
+            # The wording is that of http.client, whose own such errors ``wire.connection_error`` recognises.
             raise http.client.HTTPException(f"more than {self._most} bytes of headers")
         return line
 

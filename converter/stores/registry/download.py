@@ -22,6 +22,11 @@ READ = 512 * KIB
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
+LENGTH = re.compile(r"[0-9]{1,19}")
+"""A number of bytes in a header."""
+
+_WHOLE = re.compile(r"bytes 0-0/([0-9]{1,19})")
+
 
 def download_blob(client: Client, url: str, size: int) -> Iterator[Block]:
     """The bytes at ``url``, unverified; a broken download resumes where it stopped. A ``size`` of -1 means unknown.
@@ -75,12 +80,6 @@ def first_byte(status: int, headers: Mapping[str, str], asked: int) -> int:
         return 0
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range") or "")
     return int(match[1]) if match else asked
-
-
-LENGTH = re.compile(r"[0-9]{1,19}")
-"""A number of bytes in a header."""
-
-_WHOLE = re.compile(r"bytes 0-0/([0-9]{1,19})")
 
 
 def has_blob(client: Client, descriptor: Descriptor) -> bool:

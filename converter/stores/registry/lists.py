@@ -27,6 +27,8 @@ _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _REL = re.compile(r"\brel\s*=", re.IGNORECASE)
 _NEXT = re.compile(_REL.pattern + r'\s*"?next\b', re.IGNORECASE)
 
+COSIGN = ("sig", "att", "sbom")
+
 
 def list_tags(client: Client) -> Iterator[str]:
     """Every tag of the repository, in the registry's order, page by page. Raises NotFound if there is no such
@@ -76,9 +78,6 @@ def next_link(header: str) -> str | None:
     """
     found = _LINK.findall(header)
     return next((url for url, parameters in found if _NEXT.search(parameters) or not _REL.search(parameters)), None)
-
-
-COSIGN = ("sig", "att", "sbom")
 
 
 def fallback_tag(subject: Digest) -> str:

@@ -35,6 +35,29 @@ from converter.streams.tar.changesets import PREFIX, whiteout
 from converter.streams.tar.fields import END, clean_name, padding_bytes
 from converter.streams.tar.pax import make_header
 
+ROOTFS, CONFIG = "rootfs", "config.json"
+"""The names in a bundle."""
+
+_IMAGE = "org.opencontainers.image."
+_DERIVED = (
+    "os",
+    "architecture",
+    "variant",
+    "os.version",
+    "os.features",
+    "author",
+    "created",
+    "stopSignal",
+    "exposedPorts",
+)
+"""What other members of an image's configuration say; the rest of the annotations are its labels."""
+
+COMMENT = "imported from a root file system"
+_MARKS_OF = {"docker-archive": {b"manifest.json"}, "oci-archive": {b"oci-layout"}, "aci": {b"manifest", b"rootfs"}}
+"""What is at the top of an archive of an image, by the transport that reads it."""
+
+_MARKS = frozenset().union(*_MARKS_OF.values())
+
 
 def open_source(location: Location, _options: StoreOptions) -> Source:
     """``rootfs:PATH`` is a directory, or a tar (``-``: standard input); ``bundle:PATH`` is a directory with ``rootfs``
@@ -71,24 +94,6 @@ def written_files(location: Location) -> dict[Path, Kind]:
 def _is_flat(path: Path) -> bool:
     with disk_errors(path, "write"):
         return is_stream(path) or (path.suffix == ".tar" and not path.is_dir())
-
-
-ROOTFS, CONFIG = "rootfs", "config.json"
-"""The names in a bundle."""
-
-_IMAGE = "org.opencontainers.image."
-_DERIVED = (
-    "os",
-    "architecture",
-    "variant",
-    "os.version",
-    "os.features",
-    "author",
-    "created",
-    "stopSignal",
-    "exposedPorts",
-)
-"""What other members of an image's configuration say; the rest of the annotations are its labels."""
 
 
 def read_bundle_config(bundle: Path, here: Platform) -> tuple[dict[str, Any], Platform]:
@@ -152,9 +157,6 @@ def _entry_header(found: FoundFile, link: bytes) -> bytes:
         device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
         records={} if link else {pax.XATTR + key: value for key, value in found.xattrs.items()},
     )
-
-
-COMMENT = "imported from a root file system"
 
 
 class RootfsSource(SingleSource):
@@ -320,9 +322,3 @@ class TarTree(Tree):
             return ()
         reason = f"{self.where} is itself an image, which {kind}:PATH converts"
         return (Loss(field="files", reason=reason, kept="the layer, packed as they are"),)
-
-
-_MARKS_OF = {"docker-archive": {b"manifest.json"}, "oci-archive": {b"oci-layout"}, "aci": {b"manifest", b"rootfs"}}
-"""What is at the top of an archive of an image, by the transport that reads it."""
-
-_MARKS = frozenset().union(*_MARKS_OF.values())

@@ -24,6 +24,17 @@ from converter.stores.rootfs import CONFIG, ROOTFS
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.blocks import Meter, metered
 
+LOST_AND_FOUND = "lost+found"
+"""A directory in every new file system, which counts as empty all the same."""
+
+SYNC_INTERVAL = 0.5
+"""Seconds between two syncs: each commits the file system's journal."""
+
+REASONS = {DEVICES: "became empty files: making them takes root and --devices"}
+_ROOT = {"uid": 0, "gid": 0}
+_FOR_ROOT = ("uid=", "gid=")
+"""Mount options with IDs that the namespace does not have."""
+
 
 class OneRootSink(TargetSink[T]):
     """Takes one root file system, as a tar. There is no place for a name, nor for anything that refers to it."""
@@ -77,13 +88,6 @@ class FlatSink(OneRootSink[OutFile]):
     def _commit(self) -> None:
         super()._commit()
         self._target.commit()
-
-
-LOST_AND_FOUND = "lost+found"
-"""A directory in every new file system, which counts as empty all the same."""
-
-SYNC_INTERVAL = 0.5
-"""Seconds between two syncs: each commits the file system's journal."""
 
 
 class StagedDirectory(Staging):
@@ -243,9 +247,6 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         self._options.report(Warned(f"{self._target.shown}: {fact}"))
 
 
-REASONS = {DEVICES: "became empty files: making them takes root and --devices"}
-
-
 class BundleSink(RootfsSink):
     """A directory with a root file system and its ``config.json``.
 
@@ -284,11 +285,6 @@ class BundleSink(RootfsSink):
         if self._config is None:
             raise Invalid("no configuration was written to the bundle")
         super()._show(tree)
-
-
-_ROOT = {"uid": 0, "gid": 0}
-_FOR_ROOT = ("uid=", "gid=")
-"""Mount options with IDs that the namespace does not have."""
 
 
 def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
