@@ -232,9 +232,7 @@ class _Hooks:
 
     def integer(self, digits: str) -> int:
         # Go, which wrote nearly all of these documents, uses int64; Python's own limit on digits is higher.
-        if len(digits) < 19:
-            return int(digits)
-        if len(digits) <= 20 and int(digits) in INT64:
+        if len(digits) < 19 or (len(digits) <= 20 and int(digits) in INT64):
             return int(digits)
         self.odd = True
         large = _TooLarge(2**63)

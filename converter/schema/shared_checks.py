@@ -13,6 +13,9 @@ from converter.model.content import GRAMMAR, HEX_LENGTHS
 from converter.model.document import go_key, json_pointer
 from converter.schema.finding import Hit
 
+T = TypeVar("T")
+Check = Callable[[Any], Iterable[Hit]]
+
 
 def find_members(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """The members at a path such as ``layers/*/digest``, each with its JSON pointer; ``*`` is every item of a list.
@@ -58,9 +61,6 @@ def numbers_at(value: Any, *paths: str) -> Iterator[tuple[str, int]]:
         if isinstance(number, int) and not isinstance(number, bool)
     )
 
-
-T = TypeVar("T")
-Check = Callable[[Any], Iterable[Hit]]
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
 _TIME = re.compile(

@@ -29,6 +29,109 @@ if TYPE_CHECKING:
 
 CREATOR = f"transship {__version__}"
 _TIMEOUT = 300
+_COSIGN = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]+)-----END ")
+_MEMORY = 256 * MIB
+
+
+@frozen(kw_only=False)
+class PrivateKey:
+    """A key that can sign."""
+
+    private: PrivateKeyTypes
+
+    @classmethod
+    def load(cls, data: bytes, password: bytes = b"", source: str = "") -> PrivateKey:
+        """Read a key; raises Invalid if it is not one, Untrusted for a wrong password."""
+        box = _COSIGN.search(data)
+        try:
+            if box is not None:
+                found = serialization.load_der_private_key(_unlocked(base64.b64decode(box[1]), password), None)
+            else:
+                locked = b"ENCRYPTED" in data
+                found = serialization.load_pem_private_key(data, password if locked else None)
+        except (ValueError, TypeError, exceptions.UnsupportedAlgorithm, Untrusted):
+            if b"ENCRYPTED" in data:
+                fact = "wrong password for" if password else "a password is needed for"
+                raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
+            where = f" in {source}" if source else ""
+            if b"PUBLIC KEY-----" in data:
+                raise Invalid(f"a public key{where}: expected the private one that belongs to it") from None
+            raise Invalid(f"no private key{where}: expected PEM") from None
+        require_strong(found.public_key())
+        return cls(found)
+
+    @property
+    def public(self) -> Key:
+        """The public key."""
+        return Key(self.private.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign as cosign does: ECDSA in DER or RSA PKCS #1 v1.5, with SHA-256, or Ed25519."""
+        if isinstance(self.private, ec.EllipticCurvePrivateKey):
+            return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
+        if isinstance(self.private, rsa.RSAPrivateKey):
+            return self.private.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        assert isinstance(self.private, ed25519.Ed25519PrivateKey), "load() takes no other"
+        return self.private.sign(data)
+
+
+def _unlocked(data: bytes, password: bytes) -> bytes:
+    """The PKCS #8 key in cosign's box, a JSON document with the key derivation's parameters and the ciphertext."""
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    box = load_object(data)
+    stretch, lock = required_member(box, "kdf", dict), required_member(box, "cipher", dict)
+    if (stretch.get("name"), lock.get("name")) != ("scrypt", "nacl/secretbox"):
+        raise Invalid("unsupported encryption of the key: expected scrypt and nacl/secretbox")
+    numbers: dict[str, Any] = required_member(stretch, "params", dict)
+    n, r, p = (required_member(numbers, name, int) for name in ("N", "r", "p"))
+    if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
+        raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
+    key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
+    nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
+    return open_box(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
+
+
+_SIGMA = struct.unpack("<4I", b"expand 32-byte k")
+_QUARTERS = (
+    *((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)),
+    *((0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14)),
+)
+_MASK = 0xFFFFFFFF
+
+
+def open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
+    """Decrypt NaCl's secretbox (XSalsa20 and Poly1305); ``nonce`` has 24 bytes, ``key`` 32.
+
+    No dependency provides it. It is meant for a few hundred bytes; for anything else it is too slow. Raises Untrusted
+    if the key does not fit.
+    """
+    from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+    tag, ciphertext = box[:16], box[16:]
+    words = struct.unpack("<6I", nonce)
+    _, mixed = _salsa20(struct.unpack("<8I", key), words[:4])
+    inner = [mixed[place] for place in (0, 5, 10, 15, 6, 7, 8, 9)]
+    stream = b""
+    for counter in range(-(-(32 + len(ciphertext)) // 64)):
+        state, mixed = _salsa20(inner, (*words[4:], counter, 0))
+        stream += struct.pack("<16I", *((left + right) & _MASK for left, right in zip(state, mixed, strict=True)))
+    try:
+        Poly1305.verify_tag(stream[:32], ciphertext, tag)
+    except (exceptions.InvalidSignature, ValueError):
+        raise Untrusted("wrong password for the key") from None
+    return bytes(left ^ right for left, right in zip(ciphertext, stream[32:], strict=False))
+
+
+def _salsa20(key: Sequence[int], middle: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Salsa20's state, and the same after its twenty rounds, not yet added to each other."""
+    state = [_SIGMA[0], *key[:4], _SIGMA[1], *middle, _SIGMA[2], *key[4:], _SIGMA[3]]
+    mixed = list(state)
+    for a, b, c, d in 10 * _QUARTERS:
+        for into, one, other, by in ((b, a, d, 7), (c, b, a, 9), (d, c, b, 13), (a, d, c, 18)):
+            total = (mixed[one] + mixed[other]) & _MASK
+            mixed[into] ^= ((total << by) | (total >> (32 - by))) & _MASK
+    return state, mixed
 
 
 @frozen(kw_only=False)
@@ -144,108 +247,3 @@ class GpgUser:
 
 
 Maker = CosignKey | GpgFile | GpgUser
-
-
-_COSIGN = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]+)-----END ")
-_MEMORY = 256 * MIB
-
-
-@frozen(kw_only=False)
-class PrivateKey:
-    """A key that can sign."""
-
-    private: PrivateKeyTypes
-
-    @classmethod
-    def load(cls, data: bytes, password: bytes = b"", source: str = "") -> PrivateKey:
-        """Read a key; raises Invalid if it is not one, Untrusted for a wrong password."""
-        box = _COSIGN.search(data)
-        try:
-            if box is not None:
-                found = serialization.load_der_private_key(_unlocked(base64.b64decode(box[1]), password), None)
-            else:
-                locked = b"ENCRYPTED" in data
-                found = serialization.load_pem_private_key(data, password if locked else None)
-        except (ValueError, TypeError, exceptions.UnsupportedAlgorithm, Untrusted):
-            if b"ENCRYPTED" in data:
-                fact = "wrong password for" if password else "a password is needed for"
-                raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
-            where = f" in {source}" if source else ""
-            if b"PUBLIC KEY-----" in data:
-                raise Invalid(f"a public key{where}: expected the private one that belongs to it") from None
-            raise Invalid(f"no private key{where}: expected PEM") from None
-        require_strong(found.public_key())
-        return cls(found)
-
-    @property
-    def public(self) -> Key:
-        """The public key."""
-        return Key(self.private.public_key())
-
-    def sign(self, data: bytes) -> bytes:
-        """Sign as cosign does: ECDSA in DER or RSA PKCS #1 v1.5, with SHA-256, or Ed25519."""
-        if isinstance(self.private, ec.EllipticCurvePrivateKey):
-            return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
-        if isinstance(self.private, rsa.RSAPrivateKey):
-            return self.private.sign(data, padding.PKCS1v15(), hashes.SHA256())
-        assert isinstance(self.private, ed25519.Ed25519PrivateKey), "load() takes no other"
-        return self.private.sign(data)
-
-
-def _unlocked(data: bytes, password: bytes) -> bytes:
-    """The PKCS #8 key in cosign's box, a JSON document with the key derivation's parameters and the ciphertext."""
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
-    box = load_object(data)
-    stretch, lock = required_member(box, "kdf", dict), required_member(box, "cipher", dict)
-    if (stretch.get("name"), lock.get("name")) != ("scrypt", "nacl/secretbox"):
-        raise Invalid("unsupported encryption of the key: expected scrypt and nacl/secretbox")
-    numbers: dict[str, Any] = required_member(stretch, "params", dict)
-    n, r, p = (required_member(numbers, name, int) for name in ("N", "r", "p"))
-    if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
-        raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
-    key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
-    nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
-    return open_box(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
-
-
-_SIGMA = struct.unpack("<4I", b"expand 32-byte k")
-_QUARTERS = (
-    *((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)),
-    *((0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14)),
-)
-_MASK = 0xFFFFFFFF
-
-
-def open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
-    """Decrypt NaCl's secretbox (XSalsa20 and Poly1305); ``nonce`` has 24 bytes, ``key`` 32.
-
-    No dependency provides it. It is meant for a few hundred bytes; for anything else it is too slow. Raises Untrusted
-    if the key does not fit.
-    """
-    from cryptography.hazmat.primitives.poly1305 import Poly1305
-
-    tag, ciphertext = box[:16], box[16:]
-    words = struct.unpack("<6I", nonce)
-    _, mixed = _salsa20(struct.unpack("<8I", key), words[:4])
-    inner = [mixed[place] for place in (0, 5, 10, 15, 6, 7, 8, 9)]
-    stream = b""
-    for counter in range(-(-(32 + len(ciphertext)) // 64)):
-        state, mixed = _salsa20(inner, (*words[4:], counter, 0))
-        stream += struct.pack("<16I", *((left + right) & _MASK for left, right in zip(state, mixed, strict=True)))
-    try:
-        Poly1305.verify_tag(stream[:32], ciphertext, tag)
-    except (exceptions.InvalidSignature, ValueError):
-        raise Untrusted("wrong password for the key") from None
-    return bytes(left ^ right for left, right in zip(ciphertext, stream[32:], strict=False))
-
-
-def _salsa20(key: Sequence[int], middle: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Salsa20's state, and the same after its twenty rounds, not yet added to each other."""
-    state = [_SIGMA[0], *key[:4], _SIGMA[1], *middle, _SIGMA[2], *key[4:], _SIGMA[3]]
-    mixed = list(state)
-    for a, b, c, d in 10 * _QUARTERS:
-        for into, one, other, by in ((b, a, d, 7), (c, b, a, 9), (d, c, b, 13), (a, d, c, 18)):
-            total = (mixed[one] + mixed[other]) & _MASK
-            mixed[into] ^= ((total << by) | (total >> (32 - by))) & _MASK
-    return state, mixed

@@ -31,6 +31,21 @@ from converter.trust.identity import MATCH_DIGEST_OR_EXACT, IdentityRule
 PATHS = ("dir", "oci", "oci-archive")
 """The transports whose scopes are paths."""
 
+ACCEPT, REJECT = "insecureAcceptAnything", "reject"
+SIGNED_BY, SIGSTORE, BASE_LAYER = "signedBy", "sigstoreSigned", "signedBaseLayer"
+
+Read = Callable[[str], bytes]
+"""Returns the content of a file that a policy names."""
+
+_GPG = "GPGKeys"
+_KEY_TYPES = (_GPG, "signedByGPGKeys", "X509Certificates", "signedByX509CAs")
+_KEYS = ("keyPath", "keyPaths", "keyData", "keyDatas")
+_LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas")
+_CA = ("caPath", "caData")
+_ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
+_PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)
+_PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")
+
 
 @frozen
 class Policy:
@@ -103,20 +118,6 @@ def _check_scope(transport: str, scope: str) -> None:
         raise Invalid(f'invalid scope "{scope}": expected an absolute path without "." and "..", and not "/"')
     if transport == "docker-daemon" and scope.partition(":")[0] in HEX_LENGTHS:
         raise Invalid(f'invalid scope "{scope}": expected a name or a part of one')
-
-
-ACCEPT, REJECT = "insecureAcceptAnything", "reject"
-SIGNED_BY, SIGSTORE, BASE_LAYER = "signedBy", "sigstoreSigned", "signedBaseLayer"
-
-Read = Callable[[str], bytes]
-"""Returns the content of a file that a policy names."""
-
-_GPG = "GPGKeys"
-_KEY_TYPES = (_GPG, "signedByGPGKeys", "X509Certificates", "signedByX509CAs")
-_KEYS = ("keyPath", "keyPaths", "keyData", "keyDatas")
-_LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas")
-_CA = ("caPath", "caData")
-_ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
 
 
 @frozen
@@ -252,10 +253,6 @@ def _files(row: dict[str, Any], names: tuple[str, ...], read: Read, *, optional:
     if not all(texts) or any("\0" in text for text in texts):
         raise Invalid(f"{name}: expected the path of a file")
     return tuple(map(read, texts))
-
-
-_PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)
-_PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")
 
 
 def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> IdentityRule:

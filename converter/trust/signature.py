@@ -22,6 +22,8 @@ from converter.trust.libraries import x509
 if TYPE_CHECKING:
     from converter.trust.openpgp_keys import Keyring
 
+T = TypeVar("T")
+
 LIBTRUST = "libtrust"
 SIMPLE_SIGNING = "simple-signing"
 COSIGN = "cosign"
@@ -56,46 +58,6 @@ class Signature:
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``inspect --json`` and ``convert --json``."""
         return {"kind": self.kind, "location": self.location, "covers": self.covers}
-
-
-@frozen
-class SignatureVerdict:
-    """The result of verifying one signer's signature.
-
-    ``key`` is the source of the trusted key that made it (``--key cosign.pub``), empty if none did. ``signer`` is the
-    fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the kind
-    has none. ``reason`` says why the signature is not accepted or, if it is, adds a note. ``broken``: the signature is
-    embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
-    ``by_content``: what was signed is the image's content, not its bytes. ``unchecked``: no key was given for its kind.
-    """
-
-    signature: Signature
-    ok: bool
-    signer: str = ""
-    key: str = ""
-    identity: str = ""
-    reason: str = ""
-    broken: bool = False
-    by_content: bool = False
-    unchecked: bool = False
-
-    @property
-    def word(self) -> str:
-        """The verdict in a word or two."""
-        return "good" if self.ok else "not checked" if self.unchecked else "not good"
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON of ``verify --json``."""
-        return self.signature.to_json() | {
-            "ok": self.ok,
-            "signer": self.signer,
-            "key": self.key,
-            "identity": self.identity,
-            "reason": self.reason,
-        }
-
-
-T = TypeVar("T")
 
 
 class Unchecked(Untrusted):
@@ -173,6 +135,43 @@ class Trusted:
         if self.strict_name and self.rule.kind != ANY:
             raise Untrusted("signature names no image (--identity requires one that does)")
         return "no name is signed"
+
+
+@frozen
+class SignatureVerdict:
+    """The result of verifying one signer's signature.
+
+    ``key`` is the source of the trusted key that made it (``--key cosign.pub``), empty if none did. ``signer`` is the
+    fingerprint of that key or the subject of its certificate; ``identity`` the name that was signed, empty if the kind
+    has none. ``reason`` says why the signature is not accepted or, if it is, adds a note. ``broken``: the signature is
+    embedded in the image and shows that the image was changed, so that no other signature can vouch for it.
+    ``by_content``: what was signed is the image's content, not its bytes. ``unchecked``: no key was given for its kind.
+    """
+
+    signature: Signature
+    ok: bool
+    signer: str = ""
+    key: str = ""
+    identity: str = ""
+    reason: str = ""
+    broken: bool = False
+    by_content: bool = False
+    unchecked: bool = False
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word or two."""
+        return "good" if self.ok else "not checked" if self.unchecked else "not good"
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON of ``verify --json``."""
+        return self.signature.to_json() | {
+            "ok": self.ok,
+            "signer": self.signer,
+            "key": self.key,
+            "identity": self.identity,
+            "reason": self.reason,
+        }
 
 
 def join_notes(*notes: str) -> str:

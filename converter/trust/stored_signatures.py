@@ -35,6 +35,21 @@ SIGSTORE_FILE = b"\0sigstore-json\n"
 SIMPLE_FILE = b"\0simple-signing\n"
 """The optional prefix of one that holds a simple signature; the containers tools do not write it."""
 
+SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
+"""The artifact type of a simple signature."""
+
+PREDICATE_TYPE = "predicateType"
+"""The annotation of an envelope in which cosign says what the envelope states."""
+
+_EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
+_NEVER = "0001-01-01T00:00:00Z"
+_LABELS = {
+    "sig": kinds.COSIGN,
+    "att": kinds.ATTESTATION,
+    notation.ARTIFACT: kinds.NOTATION,
+    content_trust.DOCUMENT: kinds.CONTENT_TRUST,
+}
+
 
 def find_signatures(
     attachments: Iterable[Attachment], fetch: Fetch, manifest: bytes, root: Descriptor
@@ -80,14 +95,6 @@ def embedded_signatures(manifest: bytes, root: Descriptor) -> Iterator[Signature
             covers=str(root.digest),
             data=json.dumps(row).encode(),
         )
-
-
-_LABELS = {
-    "sig": kinds.COSIGN,
-    "att": kinds.ATTESTATION,
-    notation.ARTIFACT: kinds.NOTATION,
-    content_trust.DOCUMENT: kinds.CONTENT_TRUST,
-}
 
 
 def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int = 0) -> tuple[Signature, ...]:
@@ -210,16 +217,6 @@ def parse_sigstore_file(data: bytes) -> tuple[bytes, dict[str, str], str]:
 def _descriptors(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
     current_limits().require("signatures", len(lenient_member(document, name, list)), name)
     return descriptors(document, name)
-
-
-SIMPLE_SIGNING = "application/vnd.transship.simple-signing.v1"
-"""The artifact type of a simple signature."""
-
-PREDICATE_TYPE = "predicateType"
-"""The annotation of an envelope in which cosign says what the envelope states."""
-
-_EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
-_NEVER = "0001-01-01T00:00:00Z"
 
 
 def tag_of(subject: Digest, media_type: str = cosign.PAYLOAD) -> str:
