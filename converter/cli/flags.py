@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -97,12 +97,6 @@ common = combine_options(
 """Gives a command the flags that all commands have."""
 
 
-if TYPE_CHECKING:
-    _Choice = click.Choice[str]
-else:
-    _Choice = click.Choice  # before click 8.2 it is no generic class
-
-
 def _name(parameter: click.Parameter | None, context: click.Context | None) -> str:
     """What the user wrote before the value: an option, an argument, or an environment variable."""
     from click.core import ParameterSource
@@ -117,7 +111,7 @@ def _name(parameter: click.Parameter | None, context: click.Context | None) -> s
     return max(parameter.opts, key=len)
 
 
-class OneOf(_Choice):
+class OneOf(click.Choice):  # type: ignore[type-arg]  # before click 8.2 it is no generic class
     """One of a few words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
