@@ -1,4 +1,4 @@
-"""What later runs can reuse: what was verified and made, in an SQLite file that holds only digests, no content.
+"""What later runs can reuse: what was verified and made, in an SQLite file of digests, and of recipes of ACIs.
 
 ``blob_folder`` optionally keeps the blobs that were made.
 """
@@ -80,7 +80,7 @@ class VerifiedCache:
         self._known: dict[tuple[str, ...], Fact] = {}
         self._seen: dict[tuple[str, Digest], tuple[str, ...]] = {}
         self._turns = threading.Lock()
-        self._at_work: dict[Digest, tuple[threading.Lock, list[None]]] = {}
+        self._at_work: dict[tuple[Digest, str], tuple[threading.Lock, list[None]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -147,12 +147,12 @@ class VerifiedCache:
         self._learn("sound", str(digest), kind, fact=(edition(RULES),))
 
     @contextmanager
-    def turn(self, digest: Digest) -> Iterator[None]:
-        """Wait until no other thread is moving the blob. Nobody waits for a second blob while holding one: no
-        deadlocks.
+    def turn(self, digest: Digest, how: str = "") -> Iterator[None]:
+        """Wait until no other thread is moving the blob or, with ``how``, making the same of it. Nobody waits for a
+        second blob while holding one: no deadlocks.
         """
         with self._turns:
-            turn, waiting = self._at_work.setdefault(digest, (threading.Lock(), []))
+            turn, waiting = self._at_work.setdefault((digest, how), (threading.Lock(), []))
             waiting.append(None)
         try:
             with turn:
@@ -161,7 +161,7 @@ class VerifiedCache:
             with self._turns:
                 waiting.pop()
                 if not waiting:
-                    del self._at_work[digest]
+                    del self._at_work[digest, how]
 
     def _find(self, table: str, *key: str) -> Fact | None:
         return self._known.get((table, *key))

@@ -17,11 +17,11 @@ from converter.execute import (
     Execution,
     Running,
     Threads,
+    how_packed,
     input_size,
     known_results,
     remember_leaf,
     require_diff_id,
-    result_key,
 )
 from converter.model.content import Derived, Digest, Known, Layer, LayerFacts
 from converter.model.frozen import frozen
@@ -103,12 +103,12 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
             for one in leaves_below(done.tree.node)
         )
         return RemoteAnswer(made=tuple(every))
-    if assignment.known is not None:
-        remember_leaf(shared.memory, leaf, assignment.known)
     running = Running(jobs=1, memory=shared.memory, report=report)
     with shared.source(job) as (source, _):
         with within(str(job.source)):
             leaf = _with_bytes(leaf, source.fetch)
+        if assignment.known is not None:
+            remember_leaf(shared.memory, leaf, assignment.known)
         if (how := _packing(leaf)) != assignment.how:
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
@@ -224,8 +224,7 @@ def _with_bytes(leaf: Leaf, fetch: Fetch) -> Leaf:
 
 def _packing(leaf: Leaf) -> str:
     """How a leaf is packed, by which version of a library; empty for a copy."""
-    how = result_key(leaf.content)
-    return how[1] if how else ""
+    return how_packed(leaf.content) if isinstance(leaf.content, Derived) else ""
 
 
 def written_place(job: Job) -> tuple[str, str]:

@@ -197,7 +197,7 @@ class Threads:
         if key is None:
             return self._make_anew(leaf, content), False
         memory = self._running.memory
-        with memory.turn(key[0]):
+        with memory.turn(*key):
             known = memory.result(*key)
             if known is not None:
                 require_diff_id(leaf, known.diff_id)
@@ -274,20 +274,26 @@ def result_key(content: Content | Derive) -> tuple[Digest, str] | None:
     """
     if not isinstance(content, Derived) or (origin := _described(content)) is None:
         return None
+    source = next(source_blobs(content))
+    rewritten = "" if origin == _described(source) else f" of transship {edition(REWRITES)}"
+    return source.descriptor.digest, f"{origin}{rewritten} {how_packed(content)}"
+
+
+def how_packed(content: Derived) -> str:
+    """How the uncompressed bytes of a content become a blob, and by which version of a library."""
     from converter.streams.compress import packing_engine
 
-    source = next(source_blobs(content)).descriptor.digest
-    how = f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"
-    return source, how if origin == str(source) else f"{origin} of transship {edition(REWRITES)} {how}"
+    return f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"
 
 
 def _described(content: Content) -> str | None:
     """The uncompressed bytes of a content in a text: blobs by their digests, and how they are rewritten.
 
-    What is claimed of the layers that are rewritten belongs to it, since a wrong claim must be refused each time.
+    What is claimed of blobs (sizes), and of the layers that are rewritten (diff_ids), belongs to it, since a wrong
+    claim must be refused each time.
     """
     if isinstance(content, Known):
-        return str(content.descriptor.digest)
+        return f"{content.descriptor.digest} {content.descriptor.size}"
     if content.replaced or not content.inputs:
         return None
     if content.rewrite is None:

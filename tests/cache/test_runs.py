@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from converter.cache import FILE, Cache
+from converter.cache import FILE, Cache, VerifiedCache
 from converter.conversion import Options, convert
 from converter.errors import DigestMismatch
 from converter.events import Event, Finished, Moved
@@ -102,16 +103,55 @@ def test_making_once(
     assert bool(skipped) is not read_again
 
 
-def test_a_wrong_claim_is_refused_although_its_layers_were_made_before(tmp_path: Path) -> None:
+def with_another_layer(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"tars": (LAYERS[0], tar({"other": b""})), "manifest": {"layers": layers}}
+
+
+def with_another_size(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"manifest": {"layers": [layers[0], layers[1] | {"size": layers[1]["size"] + 1}]}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(Options(squash=True), id="squashed"),
+        pytest.param(Options(compress=Compression("zstd")), id="compressed anew"),
+    ],
+)
+@pytest.mark.parametrize(
+    "lie, refused",
+    [
+        pytest.param(with_another_layer, "digest mismatch|diff_id mismatch", id="a diff_id"),
+        pytest.param(with_another_size, "size mismatch", id="a size"),
+    ],
+)
+def test_a_wrong_claim_is_refused_although_its_layers_were_made_before(
+    tmp_path: Path, options: Options, lie: Callable[[list[dict[str, Any]]], dict[str, Any]], refused: str
+) -> None:
     store = MemoryStore()
-    honest = add_image(store, name="")
-    layers = json.loads(store.blobs[honest.digest])["layers"]
-    liar = add_image(store, tars=(LAYERS[0], tar({"other": b""})), manifest={"layers": layers}, name="")
+    honest = add_image(store, name="honest")
     source = Location.parse(f"oci:{tmp_path / 'in'}")
     copy(store, honest, open_sink(source), "honest")
-    copy(store, liar, open_sink(source), "liar")
-    options = Options(squash=True, cache=tmp_path / "cache")
+    liar = add_image(store, name="", **lie(json.loads(store.blobs[honest.digest])["layers"]))
+    write_untrue(tmp_path / "in", store, liar)
+    options = replace(options, cache=tmp_path / "cache")
     convert(f"{source}:honest", [f"oci:{tmp_path / 'out'}:app"], options)
 
-    with pytest.raises(DigestMismatch, match="digest mismatch"):
+    with pytest.raises(DigestMismatch, match=refused):
         convert(f"{source}:liar", [f"oci:{tmp_path / 'out'}:app"], options)
+
+
+def write_untrue(layout: Path, store: MemoryStore, root: Descriptor) -> None:
+    """Add an image to a layout without any check."""
+    for digest, data in store.blobs.items():
+        (layout / "blobs" / digest.algorithm / digest.encoded).write_bytes(data)
+    index = json.loads((layout / "index.json").read_text())
+    index["manifests"].append(root.to_json() | {"annotations": {"org.opencontainers.image.ref.name": "liar"}})
+    (layout / "index.json").write_text(json.dumps(index))
+
+
+def test_nobody_waits_for_something_else_to_be_made_of_the_same_blob() -> None:
+    memory = VerifiedCache()
+
+    with memory.turn(BLOB, "squashed with one layer"), memory.turn(BLOB, "squashed with another"), memory.turn(BLOB):
+        assert memory.result(BLOB, "squashed with another") is None
