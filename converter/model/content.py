@@ -274,9 +274,10 @@ class LayerFacts:
 class Known:
     """Bytes with a claimed digest, verified while they are read; the check cannot be switched off.
 
-    ``raw`` opens what the store has under that digest; only ``blocks`` may call it, and validation, which reports
-    instead of raising. ``absent`` means that the store does not have them: the descriptor names a foreign layer, whose
-    bytes are at its URLs. ``file`` is a file that holds exactly these bytes, if there is one.
+    ``raw`` opens what the store has under that digest, unverified: what passes it on, looks at its first bytes or
+    reports instead of raising may call it; all else reads ``blocks``. ``absent`` means that the store does not have
+    them: the descriptor names a foreign layer, whose bytes are at its URLs. ``file`` is a file that holds exactly these
+    bytes, if there is one.
     """
 
     descriptor: Descriptor
@@ -361,9 +362,10 @@ Replaced = frozenset[tuple[int, int]]
 
 @runtime_checkable
 class Repeatable(Protocol):
-    """A rewrite whose results may be kept between runs: the same ``identity`` makes the same bytes of the same inputs.
+    """A rewrite whose results are remembered: the same ``identity`` makes the same bytes of the same inputs, ever.
 
-    What it learns of a layer is no more than a recipe.
+    What it learns of a layer is no more than a recipe. A rewrite without an identity is done each time: what it makes
+    goes into a file of its own, which is written each time.
     """
 
     @property

@@ -62,6 +62,7 @@ def compress(blocks: Blocks, compression: Compression, workers: Workers) -> Iter
         return gzip_member(blocks, deflater(level), workers)
     if compression.codec == "zstd":
         return _zstd(blocks, level, workers)
+    assert compression.codec == "none", "a codec that is written has its compressor above"
     return iter(blocks)
 
 

@@ -68,6 +68,11 @@ def app_container(folder: Path) -> str:
     return f"aci:{folder / 'app.aci'}"
 
 
+def layered(folder: Path) -> str:
+    convert(layout(folder), [f"aci:{folder / 'parts'}"], Options(layered=True))
+    return f"aci:{folder / 'parts'}"
+
+
 @pytest.mark.parametrize(
     "make, options",
     [
@@ -76,6 +81,7 @@ def app_container(folder: Path) -> str:
         pytest.param(app_container, Options(), id="the layer of an ACI"),
         pytest.param(app_container, Options(compress=Compression("zstd")), id="the same, compressed with zstd"),
         pytest.param(app_container, Options(squash=True), id="the same, squashed"),
+        pytest.param(layered, Options(), id="the layers of several ACIs, of which each leaves files out"),
     ],
 )
 @pytest.mark.parametrize(

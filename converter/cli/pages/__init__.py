@@ -1,1 +1,1 @@
-"""Reports as HTML that take more than their command: what the templates of ``converter/pages`` are filled with."""
+"""What the longer reports show, for the templates in ``converter/pages``; shorter ones are beside their command."""

@@ -15,7 +15,7 @@ from converter.errors import DigestMismatch, Unsupported
 from converter.formats.accounts import Accounts, note_accounts
 from converter.formats.aci.app import with_groups
 from converter.formats.aci.reading import render_manifest
-from converter.model.content import Blocks, Known, LayerFacts, Open, Replaced
+from converter.model.content import Blocks, Digest, Known, LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.streams.blocks import Block, Meter, closing, digest_and_size, join_blocks, metered
@@ -132,6 +132,11 @@ class Keep:
     """Only these paths of a layer, and the directories above them; from lower layers, what its links need."""
 
     paths: frozenset[bytes] = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        """As in Repeatable."""
+        return f"keep {Digest.of(SEPARATOR.encode().join(sorted(self.paths)))}"
 
     def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         return squash(inputs, keep=self.paths, replaced=replaced, dangling=True)

@@ -193,7 +193,7 @@ class HiddenPaths:
         self._blocked: dict[bytes, int] = {b"": NO_LAYER}
 
     def lowest(self, path: bytes, above: bytes, directory: bool) -> int:
-        """The lowest layer that hides an entry at ``path``, whose parent is ``above``; or NOBODY."""
+        """The lowest layer that hides an entry at ``path``, whose parent is ``above``; or NO_LAYER."""
         lowest = self._blocked.get(above)
         if lowest is None:
             lowest = self._block(above)
@@ -204,7 +204,7 @@ class HiddenPaths:
         return lowest
 
     def _block(self, directory: bytes) -> int:
-        """The lowest layer that hides everything in ``directory``, or NOBODY; cached for the layer's next entries."""
+        """The lowest layer that hides everything in ``directory``, or NO_LAYER; cached for the layer's next entries."""
         chain = []
         while directory not in self._blocked:
             chain.append(directory)
