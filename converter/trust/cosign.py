@@ -240,12 +240,12 @@ def verify_bundle(signature: Signature, found: Subject, trusted: Trusted) -> Sig
         kind, payload, signatures = open_envelope(required_member(bundle, "dsseEnvelope", dict))
         if len(signatures) != 1:
             raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
-        key, signer = _maker(material, signatures[0], pae(kind, payload), trusted, payload)
+        key, signer = _maker(bundle, signatures[0], pae(kind, payload), trusted, payload)
         verdict = judge_statement(signature, Payload(kind, payload, key, signer), found, trusted)
         return replace(verdict, reason=join_notes(verdict.reason, note))
     message = required_member(bundle, "messageSignature", dict)
     raw = decode_base64(required_member(message, "signature", str), "the signature")
-    key, signer = _maker(material, raw, found.manifest, trusted)
+    key, signer = _maker(bundle, raw, found.manifest, trusted)
     reason = join_notes(trusted.check_nameless(), note)
     return SignatureVerdict(signature=signature, ok=True, signer=signer, key=key.source, reason=reason)
 
@@ -262,20 +262,19 @@ def bundle_predicate(data: bytes) -> str:
 
 
 def _maker(
-    material: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
+    bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
 ) -> tuple[Key, str]:
     """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the bundle holds."""
-    return maker_of(
-        Logged(b"", raw, data, envelope),
-        trusted,
-        partial(_certificates_in, material),
-        partial(rekor.time_logged_in_bundle, material),
-    )
+
+    def time_logged(what: Logged, trusted: Trusted) -> datetime:
+        return rekor.time_logged_in_bundle(required_member(bundle, "verificationMaterial", dict), what, trusted)
+
+    return maker_of(Logged(b"", raw, data, envelope), trusted, partial(_certificates_in, bundle), time_logged)
 
 
-def _certificates_in(material: dict[str, Any]) -> list[x509.Certificate]:
+def _certificates_in(bundle: dict[str, Any]) -> list[x509.Certificate]:
     """The certificate of the signer, and those that came with it; none if none is there."""
-    chain = []
+    material, chain = required_member(bundle, "verificationMaterial", dict), []
     if "certificate" in material:
         chain = [required_member(material, "certificate", dict)]
     elif "x509CertificateChain" in material:

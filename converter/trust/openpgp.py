@@ -106,7 +106,10 @@ def signatures_in(message: bytes) -> int:
 
 def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
 
-    if found.signature_type != pgp.SignatureType.Binary:
+    kind = openpgp_keys.known_type(found)
+    if kind is None:
+        raise Untrusted("signature of a type that is not known here")
+    if kind != pgp.SignatureType.Binary:
         # One of text does not say which ends of lines the file has: carriage returns may be line feeds.
         raise Untrusted("signature of text, which does not cover every byte of the file: expected one of binary data")
     _check_expiry(found, trusted.at)
@@ -257,7 +260,10 @@ def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: da
         (pgp.HashAlgorithm.SHA1, "SHA-1"),
         (pgp.HashAlgorithm.RipeMD, "RIPEMD-160"),
     )
-    name = next((text for algorithm, text in weak if found.hash_algorithm == algorithm), "")
+    digest = openpgp_keys.known_digest(found)
+    if digest is None:
+        return f"signature by {_issuer(found)} with a digest that is not known here"
+    name = next((text for algorithm, text in weak if digest == algorithm), "")
     if name:
         return f"signature with {name}, which can be forged (--allow-weak-digest accepts it)"
     weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")

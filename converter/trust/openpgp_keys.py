@@ -172,11 +172,27 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
                     revocations=revocations,
                 )
             )
-        elif packet.tag == pgp.Tag.Signature and packet.signature_type in revoking:
+        elif packet.tag == pgp.Tag.Signature and known_type(packet) in revoking:
             revocations.append(packet)
-        elif packet.tag == pgp.Tag.Signature and packet.signature_type in about and _own(packet, certificate):
+        elif packet.tag == pgp.Tag.Signature and known_type(packet) in about and _own(packet, certificate):
             bindings.append(packet)
     return found
+
+
+def known_type(signature: pgp.Packet | pysequoia.Sig) -> pgp.SignatureType | None:
+    """The type of a signature; None for one that the library has no name for."""
+    try:
+        return signature.signature_type
+    except RuntimeError:
+        return None
+
+
+def known_digest(signature: pgp.Packet | pysequoia.Sig) -> pgp.HashAlgorithm | None:
+    """The digest that was signed; None for one that the library has no name for, and cannot verify."""
+    try:
+        return signature.hash_algorithm
+    except RuntimeError:
+        return None
 
 
 def _curve(body: bytes) -> bytes:
@@ -195,7 +211,7 @@ def _bits(body: bytes) -> int:
 def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
     """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
     issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
-    return bool(issuer) and certificate.fingerprint.endswith(issuer)
+    return bool(issuer) and known_digest(packet) is not None and certificate.fingerprint.endswith(issuer)
 
 
 def _is_hard(revocation: pgp.Packet) -> bool:

@@ -159,10 +159,15 @@ def test_a_bundle_with_a_certificate() -> None:
             "invalid certificate",
             id="no certificate",
         ),
+        pytest.param(
+            attestation({"mediaType": cosign.BUNDLE, **message(MANIFEST)}),
+            "verificationMaterial: missing",
+            id="nothing to verify it with",
+        ),
     ],
 )
 def test_a_bundle_that_proves_nothing(one: Signature, reason: str) -> None:
-    keys = () if reason == "invalid certificate" else (ecdsa(),)
+    keys = () if reason in ("invalid certificate", "verificationMaterial: missing") else (ecdsa(),)
     with pytest.raises((Untrusted, Invalid), match=reason):
         cosign.verify_bundle(one, subject(), trusted(*keys))
 

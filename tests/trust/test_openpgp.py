@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pysequoia import ArmorKind, Cert, CipherSuite, SignatureMode, Tsk, armor, sign
-from pysequoia.packet import PacketPile
+from pysequoia.packet import PacketPile, Tag
 
 from converter.errors import Invalid, LimitExceeded, Untrusted
 from converter.model import media_types as types
@@ -44,9 +44,21 @@ def of_text(signer: Tsk) -> bytes:
     return packet[: place + 1] + b"\x01" + packet[place + 2 :]
 
 
+def unknown(packet: bytes, place: int) -> bytes:
+    """A signature's packet with a type (place 1 of its body) or a digest (place 3) that nobody knows."""
+    place += 2 if packet[1] < 192 else 3
+    return packet[:place] + b"\x7f" + packet[place + 1 :]
+
+
 def message(signer: Tsk, what: Claim | None = None) -> bytes:
     data = (what or claim()).render(ATOMIC, "test", 1)
     return sign(signer.signer(), data, mode=SignatureMode.INLINE, armor=False)
+
+
+def in_message(data: bytes, place: int) -> bytes:
+    """A message with an unknown signature in place of its own."""
+    packets = ((bytes(one), one.tag == Tag.Signature) for one in PacketPile.from_bytes(data))
+    return b"".join(unknown(packet, place) if signs else packet for packet, signs in packets)
 
 
 def asking(*keys: Tsk, **more: object) -> Trusted:
@@ -90,6 +102,10 @@ def test_every_signer_is_told_of(path: str) -> None:
         pytest.param(detached(key("other")), "which is not in --keyring keys", id="by another key"),
         pytest.param(detached(key(), b"other"), "does not match this file", id="of another file"),
         pytest.param(of_text(key()), "signature of text", id="of text, which leaves line ends open"),
+        pytest.param(unknown(detached(key(), armoured=False), 1), "of a type that is not known", id="of another type"),
+        pytest.param(
+            unknown(detached(key(), armoured=False), 3), "a digest that is not known", id="with another digest"
+        ),
         pytest.param(
             b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff", "unsupported form", id="longer than its packet"
         ),
@@ -171,6 +187,8 @@ def test_a_simple_signature() -> None:
             "duplicate key",
             id="a key that stands twice",
         ),
+        pytest.param(in_message(message(key()), 1), "does not match", id="of a type that nobody knows"),
+        pytest.param(in_message(message(key()), 3), "a digest that is not known", id="with a digest that nobody knows"),
         pytest.param(detached(key()), "no OpenPGP message|without|does not hold|no signed", id="a detached signature"),
     ],
 )
@@ -348,6 +366,16 @@ def test_keys_come_one_or_many_armoured_or_not() -> None:
     one, two = (key(name).extract_certificate() for name in ("one", "two"))
     for data in (bytes(one) + bytes(two), (str(one) + str(two)).encode()):
         assert [each.fingerprint for each in Keyring.load(data).certificates] == [one.fingerprint, two.fingerprint]
+
+
+@pytest.mark.parametrize("place", [pytest.param(1, id="a type"), pytest.param(3, id="a digest")])
+def test_a_key_may_bear_signatures_that_nobody_knows(place: int, path: str) -> None:
+    packets = [
+        (bytes(one), one.tag == Tag.Signature) for one in PacketPile.from_bytes(bytes(key().extract_certificate()))
+    ]
+    ring = b"".join((unknown(packet, place) if signs else b"") + packet for packet, signs in packets)
+    (found,) = openpgp.verify_detached(detached(key()), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
+    assert not found.problem
 
 
 @pytest.mark.parametrize("data", [b"", b"text", message(key())])
