@@ -129,7 +129,7 @@ class Client(ClosedOnExit):
             if response.status in request.expect:
                 return response
             with response:
-                text = self._body(response, request.url)
+                text = self._refusal_text(response, request.url)
             offered = self._offered(response, sent) if home and renewals < _RENEWALS else ()
             if offered and sent is not None:
                 # What a helper gave an hour ago may no longer be valid.
@@ -176,6 +176,13 @@ class Client(ClosedOnExit):
         except (HTTPError, OSError) as error:
             raise connection_error(error, url) from error
         return data
+
+    def _refusal_text(self, response: BaseHTTPResponse, url: str) -> bytes:
+        """What a refusal says; nothing if that is longer than a document: the status says what matters."""
+        try:
+            return self._body(response, url)
+        except LimitExceeded:
+            return b""
 
     def _credentials(self) -> credentials.Credentials | None:
         if self._found is None:

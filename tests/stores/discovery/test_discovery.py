@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from converter.errors import ConverterError, Invalid, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
+from converter.model.limits import DEFAULT
 from converter.model.reference import Location
 from converter.stores.discovery import AppName, Endpoint, open_source, read_page
 from converter.stores.options import StoreOptions
@@ -191,6 +192,19 @@ def test_an_image_is_found_at_its_name_or_above_it(site: Site, place: str) -> No
 def test_its_signature_is_got_beside_it(site: Site) -> None:
     site.answers = {"http://example.com/a/b": PAGE, IMAGE: aci(**LABELS), f"{IMAGE}.asc": b"signature"}
     assert get(site) == (aci(**LABELS), [types.PGP_SIGNATURE])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"x" * (DEFAULT.document + 1), id="more than a document may have"),
+    ],
+)
+def test_an_image_has_no_signature_whatever_its_host_says_of_that(site: Site, body: bytes) -> None:
+    site.answers = {"http://example.com/a/b": PAGE, IMAGE: aci(**LABELS)}
+    site.answers[f"{IMAGE}.asc"] = Refuse(status=404, body=body)
+    assert get(site) == (aci(**LABELS), [])
 
 
 def test_the_next_place_is_tried(site: Site) -> None:
