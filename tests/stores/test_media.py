@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -170,6 +171,40 @@ def test_a_temporary_that_was_cleaned_at_its_birth_is_made_anew(
     made = temporary_file(tmp_path)
     assert calls >= 3
     assert made.path.exists()
+    made.remove()
+
+
+def test_a_directory_that_was_cleaned_before_it_was_open_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = Path.mkdir, list[Path]()
+
+    def made_and_cleaned(path: Path) -> None:
+        make(path)
+        made.append(path)
+        if len(made) == 1:
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", made_and_cleaned)
+    there = temporary_directory(tmp_path)
+    assert there.path == made[1]
+    assert there.path.is_dir()
+    there.remove()
+
+
+def test_a_file_is_written_whose_mode_denies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a umask of 0277, none but who makes a file may write to it; to root, under whom tests may run, all may."""
+    original = os.open
+
+    def denying(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path.is_file():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return original(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", denying)
+    made = temporary_file(tmp_path)
+    os.write(made.fd, b"x")
+    assert os.pread(made.fd, 9, 0) == b"x"
     made.remove()
 
 

@@ -78,22 +78,31 @@ class Temporary:
 
 def temporary_file(directory: Path) -> Temporary:
     """A new empty file in ``directory``, open for reading and writing; the umask decides its mode."""
-    return _temporary(directory, partial(Path.touch, exist_ok=False), os.O_RDWR)
+    # In one call, as the umask may deny its owner to open it again.
+    return _temporary(directory, partial(os.open, flags=os.O_RDWR | os.O_CREAT | os.O_EXCL, mode=0o666))
 
 
 def temporary_directory(directory: Path) -> Temporary:
     """A new empty directory in ``directory``; the umask decides its mode."""
-    return _temporary(directory, Path.mkdir, os.O_RDONLY | os.O_DIRECTORY)
+    return _temporary(directory, _open_new_directory)
 
 
-def _temporary(directory: Path, make: Callable[[Path], None], flags: int) -> Temporary:
-    """What ``make`` makes, open and locked; made again if a cleaner removes it before it is."""
+def _open_new_directory(path: Path) -> int:
+    """A file descriptor of a directory that is made; -1 if a cleaner has removed it before it was open."""
+    path.mkdir()
+    with suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    return -1
+
+
+def _temporary(directory: Path, make: Callable[[Path], int]) -> Temporary:
+    """What ``make`` makes and opens, locked; made again if a cleaner removes it before it is."""
     _remove_abandoned_once(directory)
     while True:
         made = Temporary(_new(directory))
         with disk_errors(directory, "write in"), on_error(made.remove):
             try:
-                make(made.path)
+                made.fd = make(made.path)
             except FileNotFoundError as error:
                 if directory.is_dir():  # one like /proc says that there is none
                     raise StorageFailed(
@@ -101,8 +110,7 @@ def _temporary(directory: Path, make: Callable[[Path], None], flags: int) -> Tem
                     ) from error
                 raise
             with suppress(FileNotFoundError):
-                made.fd = os.open(made.path, flags)
-                state = lock(made.fd)
+                state = lock(made.fd) if made.fd >= 0 else "taken"
                 if state == "unknown" or (state == "held" and samestat(made.path.lstat(), os.fstat(made.fd))):
                     return made
         made.close()
