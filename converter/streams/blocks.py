@@ -168,7 +168,7 @@ def read_whole(blocks: Blocks, what: str) -> bytes:
     for block in blocks:
         parts.append(block)
         size += len(block)
-        current_limits().require("document", size, f"bytes {what}")
+        current_limits().require("document", size, f"bytes or more {what}")
     return b"".join(parts)
 
 

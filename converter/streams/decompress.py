@@ -146,7 +146,7 @@ def _bounded(blocks: Iterator[Block], compressed: CompressedInput | None, limits
     size = 0
     for block in blocks:
         size += len(block)
-        limits.require("layer", size, "bytes when decompressed")
+        limits.require("layer", size, "bytes or more when decompressed")
         if compressed is not None and size > max(RATIO_FROM, limits.ratio * compressed.count):
             raise LimitExceeded(
                 f"{compressed.count} bytes decompress to {size}: at most {limits.ratio} times as many (limit: ratio)"
