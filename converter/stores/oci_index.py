@@ -245,7 +245,8 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
         one for one in same if not _name_annotations(one[1])
     ]
     if homes:
-        rows.name(*homes[0], row["annotations"])
+        number, value = homes[0]
+        rows.name(number, value, row["annotations"])
     else:
         rows.add(row)
 

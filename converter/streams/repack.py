@@ -143,8 +143,10 @@ def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block
             yield from framed(source, lambda plain: workers.ordered(deflate, pigz_blocks(plain)), packing.header)
         elif packing.by == PROGRAM:
             yield from _by_program(source, packing)
+        elif packing.by == PLAIN:
+            yield from source
         else:
-            yield from source if packing.by == PLAIN else _by_library(source, packing)
+            yield from _by_library(source, packing)
     if packing.zeros:
         yield bytes(packing.zeros)
 

@@ -1,6 +1,6 @@
 """Threads that share work: tasks of an image or a layer, and, in one pool for all streams, their blocks.
 
-One large layer so uses every core, and so do twenty small ones. Threads suffice, as hashing and compressing release the
+So one large layer uses every core, as twenty small ones do. Threads suffice, as hashing and compressing release the
 interpreter's lock. Who waits for tasks does nothing else, so that Control-C is responded to at once.
 """
 

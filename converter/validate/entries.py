@@ -17,7 +17,7 @@ from converter.errors import Invalid, LimitExceeded
 from converter.streams.blocks import Blocks
 from converter.streams.tar import fields, pax
 from converter.streams.tar.aci import ReportProblem
-from converter.streams.tar.changesets import PREFIX, Ignored, Removes, whiteout
+from converter.streams.tar.changesets import WHITEOUT, Ignored, Removes, whiteout
 from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import Budget, clean_name, parent_name, quoted_name, type_in_words
 from converter.streams.tar.headers import Headers
@@ -205,7 +205,7 @@ class LayerEntries:
             return
         if name in self._paths:
             self._tell("tar/duplicate-entry", name, "second entry with this path")
-        if PREFIX in name and self._whiteout(entry):
+        if WHITEOUT in name and self._whiteout(entry):
             self._paths[name] = False
             return
         self._paths[name] = not directory

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from converter.errors import Invalid, unless_invalid, within
 from converter.formats.aci import app as words
 from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.container_config import UnknownMembers, unknown_members
 from converter.formats.documents import require_valid
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
@@ -147,7 +148,7 @@ class AciFacts:
 
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
     """The image without its layers and its original, with a history fitted to the number of layers."""
-    kept = keys.KeptAnnotations(manifest.annotations)
+    kept = KeptAnnotations(manifest.annotations)
     platform, basis = _read_platform(manifest, kept)
     config = _read_config(manifest, kept, owners or {})
     annotations = manifest.annotations
@@ -189,15 +190,13 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
     return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
 
 
-def _read_platform(
-    manifest: Manifest, kept: keys.KeptAnnotations
-) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
+def _read_platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
     original = kept.while_it_says(keys.PLATFORM, keys.as_platform, platform_labels, labels)
     return platform_of(labels) if original is None else (original, "")
 
 
-def _read_config(manifest: Manifest, kept: keys.KeptAnnotations, owners: Owners) -> RunConfig:
+def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunConfig:
     app = manifest.app
     if app is None:
         return RunConfig(labels=_other_labels(manifest))
@@ -225,7 +224,7 @@ def _read_config(manifest: Manifest, kept: keys.KeptAnnotations, owners: Owners)
 
 
 def _read_command(
-    app: Mapping[str, Any], kept: keys.KeptAnnotations
+    app: Mapping[str, Any], kept: KeptAnnotations
 ) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     execute = tuple(app.get("exec") or ())
     entrypoint, cmd = kept.get(keys.ENTRYPOINT, keys.as_texts), kept.get(keys.CMD, keys.as_texts)
@@ -234,7 +233,7 @@ def _read_command(
     return execute, None
 
 
-def _read_user(app: Mapping[str, Any], kept: keys.KeptAnnotations, owners: Owners) -> str:
+def _read_user(app: Mapping[str, Any], kept: KeptAnnotations, owners: Owners) -> str:
     user, group = app["user"], app["group"]
     original = kept.text(keys.USER)
     if original and words.user_and_group(original) in ((user, group), (user, "")):
@@ -249,7 +248,7 @@ def _other_labels(manifest: Manifest) -> dict[str, str]:
     return {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
 
 
-def _read_annotations(manifest: Manifest, kept: keys.KeptAnnotations) -> dict[str, str]:
+def _read_annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
     """Annotations under their own names, except those with OCI names; the manifest itself comes last."""
     own = {
         key: value
@@ -274,13 +273,13 @@ def reference_to(manifest: Manifest) -> str:
     """The Docker reference for an ACI: the one that it was made from, if it still has that name."""
     version, original = (
         manifest.labels.get("version", ""),
-        keys.KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
+        KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
     )
     same = bool(original) and identifier_and_version(original) == (manifest.name, version)
     return original if same else reference_of(manifest.name, version)
 
 
-def _read_foreign(manifest: Manifest, kept: keys.KeptAnnotations) -> dict[str, Facts]:
+def _read_foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
     facts = AciFacts(
         manifest=manifest.text,
         name=manifest.name,
@@ -293,7 +292,7 @@ def _read_foreign(manifest: Manifest, kept: keys.KeptAnnotations) -> dict[str, F
     return {"aci": facts, "docker": UnknownMembers(docker)} if docker else {"aci": facts}
 
 
-def _losses(manifest: Manifest, kept_here: keys.KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
+def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
     """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 
@@ -360,7 +359,7 @@ def is_unchanged(before: Image, image: Image) -> bool:
 
 
 def _owners_kept(annotations: Mapping[str, str]) -> Owners:
-    found = keys.KeptAnnotations(annotations).get(keys.OWNERS, keys.as_object) or {}
+    found = KeptAnnotations(annotations).get(keys.OWNERS, keys.as_object) or {}
     return {
         path: (pair[0], pair[1])
         for path, pair in found.items()

@@ -57,7 +57,8 @@ class Manifests:
             found = _computed_digest(answer.body, media_type, reference.algorithm)
             if found != reference:
                 raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
-            digest = digest if media_type in SCHEMA1 else reference
+            if media_type not in SCHEMA1:
+                digest = reference
         _check_stated(answer, answer.body, media_type)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
         self._known[digest] = (descriptor, answer.body)

@@ -106,18 +106,18 @@ def bypasses_proxy(host: str, exceptions: str) -> bool:
     This machine always is, as in all Go programs. ``NO_PROXY`` lists names, which include their subdomains, addresses
     and networks; ``*`` matches every host.
     """
-    here = _network(host)
-    if host == "localhost" or (here is not None and here.is_loopback):
+    address = _network(host)  # a network of that address alone
+    if host == "localhost" or (address is not None and address.is_loopback):
         return True
     for entry in exceptions.replace(",", " ").lower().split():
         if entry == "*":
             return True
         name = _without_port(entry)
-        if here is None:
+        if address is None:
             name = name.removeprefix("*").removeprefix(".")
             if name and (host == name or host.endswith(f".{name}")):
                 return True
-        elif (network := _network(name)) is not None and here.network_address in network:
+        elif (network := _network(name)) is not None and address.network_address in network:
             return True
     return False
 

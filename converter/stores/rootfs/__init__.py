@@ -31,7 +31,7 @@ from converter.stores.options import Kind, StoreOptions, is_stream
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
 from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
 from converter.streams.tar import fields, pax
-from converter.streams.tar.changesets import PREFIX, whiteout
+from converter.streams.tar.changesets import WHITEOUT, whiteout
 from converter.streams.tar.fields import END, clean_name, padding_bytes
 from converter.streams.tar.pax import make_header
 
@@ -308,7 +308,8 @@ class TarTree(Tree):
             for entry in scan_entries(source):
                 if (top := entry.name.removeprefix(b"./").partition(b"/")[0]) in _MARKS:
                     self._marks.add(top)
-                if PREFIX in entry.name and any(part.startswith(PREFIX) for part in clean_name(entry.name).split(b"/")):
+                parts = clean_name(entry.name).split(b"/") if WHITEOUT in entry.name else ()
+                if any(part.startswith(WHITEOUT) for part in parts):
                     name = printable_path(os.fsdecode(entry.name))
                     raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")
 

@@ -22,7 +22,7 @@ from converter.model.limits import GIB, KIB, current_limits
 from converter.model.media_types import CODECS
 from converter.streams.blocks import Block, Blocks, closing, join_blocks, peek, zeros
 from converter.streams.decompress import HEAD, decompress_any
-from converter.streams.tar import changesets
+from converter.streams.tar.changesets import WHITEOUT
 from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import (
     DIR,
@@ -316,7 +316,7 @@ def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: bool) -> Iter
                 if contents.add(entry) == MANIFEST and contents.has_document(entry):
                     globals_before = _take_manifest(entry, ordinal, recipe)
                     continue
-                if not reserved and changesets.PREFIX in entry.name:
+                if not reserved and WHITEOUT in entry.name:
                     _refuse_reserved(entry.name)
             out = _strip_rootfs(raw, entry.type)
             if globals_before or _add_rootfs(out, entry.type) != raw:
@@ -351,7 +351,7 @@ def _take_manifest(entry: Entry, ordinal: int, recipe: Recipe) -> bytes:
 
 
 def _refuse_reserved(name: bytes) -> None:
-    if any(part.startswith(changesets.PREFIX) for part in name.split(b"/")):
+    if any(part.startswith(WHITEOUT) for part in name.split(b"/")):
         raise Unsupported(f"ACI: a layer cannot hold a file named {quoted_name(name)}: it would be read as a whiteout")
 
 

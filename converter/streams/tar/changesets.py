@@ -12,7 +12,7 @@ from converter.model.frozen import frozen
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import Budget, parent_name, quoted_name
 
-PREFIX = b".wh."
+WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
 _AUFS = b".wh..wh."
 
@@ -49,15 +49,15 @@ def whiteout(path: bytes) -> Whiteout | None:
     for part in directory.split(b"/"):
         if part.startswith(_AUFS):
             return Ignored()
-        if part.startswith(PREFIX):
+        if part.startswith(WHITEOUT):
             raise Invalid(f"whiteout {quoted_name(path)}: nothing may be below the reserved name {quoted_name(part)}")
-    if not base.startswith(PREFIX):
+    if not base.startswith(WHITEOUT):
         return None
     if base == OPAQUE:
         return Empties(directory)
     if base.startswith(_AUFS):
         return Ignored()
-    removed = base[len(PREFIX) :]
+    removed = base[len(WHITEOUT) :]
     if removed in {b"", b".", b".."}:
         raise Invalid(f"whiteout {quoted_name(path)} does not say what it removes")
     return Removes(directory + b"/" + removed if directory else removed)
