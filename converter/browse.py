@@ -6,7 +6,7 @@ A layer is read only while the layers above it leave something open (image-spec 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import NamedTuple
 
 from converter.errors import Invalid, NotFound, within
@@ -141,7 +141,9 @@ class Files:
 
     def read(self, file: File) -> Iterator[Block]:
         """The content of a regular file. Raises Invalid for another type, NotFound for a hard link to nothing."""
-        found = self._linked(file)
+        path, found = self._linked(file)
+        if found is None:
+            raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
         if found.entry is None or found.entry.type != fields.FILE:
             shown = quoted_name(b"/" + file.path)
             if file.is_directory:
@@ -151,24 +153,22 @@ class Files:
 
     def size(self, file: File) -> int:
         """The bytes of a regular file, or of what a hard link leads to; 0 for what has none."""
-        with suppress(NotFound):
-            entry = self._linked(file).entry
-            if entry is not None and entry.type == fields.FILE and not entry.sparse:
-                return real_size(entry)
-        return 0
+        _, found = self._linked(file)
+        entry = None if found is None else found.entry
+        return real_size(entry) if entry is not None and entry.type == fields.FILE and not entry.sparse else 0
 
-    def _linked(self, file: File) -> File:
-        """What a hard link leads to; of anything else, the file itself. Raises NotFound."""
-        found = file
+    def _linked(self, file: File) -> tuple[bytes, File | None]:
+        """Where a hard link leads, and what is there, if anything; of anything else, the file itself."""
+        path, found = file.path, file
         for _ in range(MOST_LINKS):
             if found.entry is None or found.entry.type != fields.LINK:
                 break
             path = require_contained(clean_name(found.entry.linkname))
             target = self._at(path, found.layer)
             if target is None:
-                raise NotFound(f"hard link {quoted_name(b'/' + file.path)}: no file {quoted_name(b'/' + path)}")
+                return path, None
             found = target
-        return found
+        return path, found
 
     def _at(self, path: bytes, highest: int | None = None, *, directory: bool = False) -> File | None:
         """What is at a path, without following links; with ``highest``, as that layer and those below it have it.

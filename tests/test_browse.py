@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from converter.browse import Files
 from converter.errors import Invalid, NotFound
+from converter.model.content import open_missing
 from converter.streams.tar.fields import DIR, END, LINK, SYMLINK, padding_bytes
 from converter.streams.tar.pax import make_header
 from tests.naive_tree import TYPES, flattened
@@ -106,6 +107,26 @@ def test_what_cannot_be_read(layers: Sequence[bytes], path: str, error: type[Exc
     found = files(*layers)
     with pytest.raises(error, match=reason):
         list(found.read(found.find(path.encode())))
+
+
+@pytest.mark.parametrize(
+    "layers, path, size",
+    [
+        pytest.param([BASE], "etc/name", 4, id="of a file"),
+        pytest.param([BASE, link("hard", "etc/name")], "hard", 4, id="of what a hard link leads to"),
+        pytest.param([link("hard", "nope")], "hard", 0, id="of a link to nothing"),
+        pytest.param([BASE], "etc", 0, id="of a directory"),
+    ],
+)
+def test_the_size(layers: Sequence[bytes], path: str, size: int) -> None:
+    found = files(*layers)
+    assert found.size(found.find(path.encode())) == size
+
+
+def test_the_size_of_a_link_into_a_layer_that_is_not_there() -> None:
+    found = Files([open_missing(NotFound("no layer")), opener(link("hard", "etc/name") + END)])
+    with pytest.raises(NotFound, match="no layer"):
+        found.size(found.find(b"hard"))
 
 
 def names(found: Files, directory: str = "", depth: int | None = None) -> list[str]:
