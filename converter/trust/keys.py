@@ -315,7 +315,9 @@ def _names_issuer(certificate: x509.Certificate, issuer: str) -> bool:
 def _utf8_string(text: str) -> bytes:
     """The text as a UTF8String in DER (X.690, section 8.1)."""
     data = text.encode()
-    return b"\x0c" + (b"" if len(data) < 128 else b"\x81") + bytes((len(data),)) + data
+    length = len(data).to_bytes((len(data).bit_length() + 7) // 8 or 1)
+    form = b"" if len(data) < 128 else bytes((0x80 | len(length),))
+    return b"\x0c" + form + length + data
 
 
 def is_issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:

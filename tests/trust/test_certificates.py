@@ -176,3 +176,19 @@ def test_who_has_told_fulcio(told: dict[str, bool | bytes], fits: bool) -> None:
     else:
         with pytest.raises(Untrusted, match="names another identity provider"):
             roots.check(chain.leaf, [chain.middle], NOW)
+
+
+@pytest.mark.parametrize(
+    "length, start",
+    [
+        pytest.param(127, b"\x0c\x7f", id="in one byte"),
+        pytest.param(200, b"\x0c\x81\xc8", id="in two"),
+        pytest.param(300, b"\x0c\x82\x01\x2c", id="in three"),
+    ],
+)
+def test_an_issuer_may_be_long(length: int, start: bytes) -> None:
+    issuer = "https://".ljust(length, "i")
+    chain = Chain(extra={FULCIO_V2: start + issuer.encode()}, email=ME)
+    Roots(roots=(chain.root,), identity=ME, issuer=issuer).check(chain.leaf, [chain.middle], NOW)
+    with pytest.raises(Untrusted, match="names another identity provider"):
+        Roots(roots=(chain.root,), identity=ME, issuer=issuer[:-1]).check(chain.leaf, [chain.middle], NOW)
