@@ -40,6 +40,7 @@ BLOCKS_AT_ONCE = 8
 """Blocks of zstd handed over together: 128 KiB each unless the writer is malicious, and so 1 MiB."""
 
 RLE, RESERVED = 1, 3
+"""Types of the blocks in a frame of zstd."""
 
 
 def detect_codec(head: bytes) -> str | None:
@@ -234,7 +235,7 @@ def _unzstd(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
     from zstandard import ZstdDecompressor, ZstdError
 
     unpacker = ZstdDecompressor(max_window_size=limits.window).decompressobj(read_across_frames=True)
-    frames = _frames(compressed)
+    frames = _zstd_frames(compressed)
     while pieces := b"".join(islice(frames, BLOCKS_AT_ONCE)):
         try:
             data = unpacker.decompress(pieces)
@@ -248,19 +249,19 @@ def _unzstd(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
             yield data
 
 
-def _frames(compressed: CompressedInput) -> Iterator[bytes]:
+def _zstd_frames(compressed: CompressedInput) -> Iterator[bytes]:
     """Each header, block and checksum of all frames but the skippable ones."""
     while first := compressed.take(1):
         magic = bytes(first) + compressed.exactly(3)
         if magic == ZSTD_MAGIC:
-            yield from _frame(compressed)
+            yield from _zstd_frame(compressed)
         elif magic in SKIPPABLE:
-            _skip(compressed, int.from_bytes(compressed.exactly(4), "little"))
+            _skip_zstd_frame(compressed, int.from_bytes(compressed.exactly(4), "little"))
         else:
             raise compressed.corrupt(f"a frame starts with {magic.hex()}")
 
 
-def _frame(compressed: CompressedInput) -> Iterator[bytes]:
+def _zstd_frame(compressed: CompressedInput) -> Iterator[bytes]:
     descriptor = compressed.exactly(1)
     flags = descriptor[0]
     single_segment = flags >> 5 & 1
@@ -279,7 +280,7 @@ def _frame(compressed: CompressedInput) -> Iterator[bytes]:
         yield compressed.exactly(4)
 
 
-def _skip(compressed: CompressedInput, size: int) -> None:
+def _skip_zstd_frame(compressed: CompressedInput, size: int) -> None:
     while size:
         taken = len(compressed.take(size))
         if not taken:
