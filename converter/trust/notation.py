@@ -38,7 +38,6 @@ _PREFIX = "io.cncf.notary."
 _SCHEMES = ("notary.x509", "notary.x509.signingAuthority")
 _CRITICAL = tuple(_PREFIX + name for name in ("signingScheme", "authenticSigningTime", "expiry"))
 
-
 _ALGORITHMS = {-37: "PS256", -38: "PS384", -39: "PS512", -7: "ES256", -35: "ES384", -36: "ES512"}
 _LABELS: Mapping[Any, Any] = {1: "alg", 2: "crit", 3: "cty"}
 """COSE's numbers, and JOSE's names for the same."""

@@ -106,7 +106,7 @@ def signatures_in(message: bytes) -> int:
 
 def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
 
-    kind = openpgp_keys.known_type(found)
+    kind = openpgp_keys.known(found, "signature_type")
     if kind is None:
         raise Untrusted("signature of a type that is not known here")
     if kind != pgp.SignatureType.Binary:
@@ -191,8 +191,8 @@ def _contains_key(certificate: pysequoia.Cert, issuer: str) -> bool:
 
     if not issuer:
         return False
-    packets: Iterable[object] = pgp.PacketPile.from_bytes(bytes(certificate))
-    return any(str(getattr(one, "fingerprint", None) or "").endswith(issuer) for one in packets)
+    packets = openpgp_keys.packets_of(certificate)
+    return any((openpgp_keys.known(one, "fingerprint") or "").endswith(issuer) for one in packets)
 
 
 def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> bool:
@@ -260,7 +260,7 @@ def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: da
         (pgp.HashAlgorithm.SHA1, "SHA-1"),
         (pgp.HashAlgorithm.RipeMD, "RIPEMD-160"),
     )
-    digest = openpgp_keys.known_digest(found)
+    digest = openpgp_keys.known(found, "hash_algorithm")
     if digest is None:
         return f"signature by {_issuer(found)} with a digest that is not known here"
     name = next((text for algorithm, text in weak if digest == algorithm), "")

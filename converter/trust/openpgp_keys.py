@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Any
 
 from converter.errors import Invalid, Untrusted, within
 from converter.model.frozen import frozen
@@ -158,8 +159,7 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
     found: list[_Key] = []
     bindings: list[pgp.Packet] = []
     revocations: list[pgp.Packet] = []
-    packets: Iterable[pgp.Packet] = pgp.PacketPile.from_bytes(bytes(certificate))
-    for packet in packets:
+    for packet in packets_of(certificate):
         if packet.tag in (pgp.Tag.PublicKey, pgp.Tag.PublicSubkey) and packet.fingerprint and packet.key_created:
             bindings, revocations = [], []
             found.append(
@@ -172,25 +172,26 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
                     revocations=revocations,
                 )
             )
-        elif packet.tag == pgp.Tag.Signature and known_type(packet) in revoking:
+        elif packet.tag == pgp.Tag.Signature and known(packet, "signature_type") in revoking:
             revocations.append(packet)
-        elif packet.tag == pgp.Tag.Signature and known_type(packet) in about and _own(packet, certificate):
+        elif packet.tag == pgp.Tag.Signature and known(packet, "signature_type") in about and _own(packet, certificate):
             bindings.append(packet)
     return found
 
 
-def known_type(signature: pgp.Packet | pysequoia.Sig) -> pgp.SignatureType | None:
-    """The type of a signature; None for one that the library has no name for."""
+def packets_of(certificate: pysequoia.Cert) -> list[pgp.Packet]:
+    """The packets of a certificate of which the library knows what they are; none if it cannot take it apart."""
     try:
-        return signature.signature_type
+        packets: Iterable[pgp.Packet] = pgp.PacketPile.from_bytes(bytes(certificate))
     except RuntimeError:
-        return None
+        return []
+    return [packet for packet in packets if known(packet, "tag") is not None]
 
 
-def known_digest(signature: pgp.Packet | pysequoia.Sig) -> pgp.HashAlgorithm | None:
-    """The digest that was signed; None for one that the library has no name for, and cannot verify."""
+def known(packet: pgp.Packet | pysequoia.Sig, name: str) -> Any:
+    """What a packet states under that name; None for a value that the library does not know."""
     try:
-        return signature.hash_algorithm
+        return getattr(packet, name)
     except RuntimeError:
         return None
 
@@ -211,7 +212,7 @@ def _bits(body: bytes) -> int:
 def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
     """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
     issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
-    return bool(issuer) and known_digest(packet) is not None and certificate.fingerprint.endswith(issuer)
+    return bool(issuer) and known(packet, "hash_algorithm") is not None and certificate.fingerprint.endswith(issuer)
 
 
 def _is_hard(revocation: pgp.Packet) -> bool:

@@ -378,6 +378,12 @@ def test_a_key_may_bear_signatures_that_nobody_knows(place: int, path: str) -> N
     assert not found.problem
 
 
+def test_a_key_may_bear_a_packet_that_nobody_knows(path: str) -> None:
+    ring = bytes(key().extract_certificate()) + b"\xe2\x01\x00"
+    (found,) = openpgp.verify_detached(detached(key()), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
+    assert not found.problem
+
+
 @pytest.mark.parametrize("data", [b"", b"text", message(key())])
 def test_no_keys(data: bytes) -> None:
     with pytest.raises(Invalid):
