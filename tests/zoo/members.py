@@ -357,9 +357,7 @@ def as_documents() -> Iterator[Member]:
         layers = [row(b"absent", f"{OCI_LAYER}.nondistributable".replace("layer.v1.tar.", "layer."), urls=[url])]
         layers[0]["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar"
         made = layout(manifest_of=lambda m, layers=layers: {**m, "layers": layers})  # type: ignore[misc]  # bound
-        yield member(
-            f"layout: foreign layer {told}", made, (*short, *to(source, "oci:out/x:app", more=("--download-foreign",)))
-        )
+        yield member(f"layout: foreign layer {told}", made, (*short, *to(source, "oci:out/x:app")))
 
 
 KINDS = (
