@@ -282,12 +282,12 @@ def _has_content(path: Path, digest: Digest) -> bool:
 
 def signature_path(path: Path) -> Path:
     """The path of an image's signature (spec/aci.md, "Image Archives": the same name and ``.asc``)."""
-    return path.with_name(path.name + ".asc")
+    return Path(f"{path}.asc")
 
 
 def origin_path(path: Path) -> Path:
     """The path of the manifests that refer to an image."""
-    return path.with_name(path.name + ".origin")
+    return Path(f"{path}.origin")
 
 
 def acis_below(folder: Path) -> list[Path]:

@@ -428,3 +428,28 @@ def test_the_digest_in_a_file(layout: MemoryStore, capsys: pytest.CaptureFixture
     assert not Path("new").exists()
     assert main(["convert", "oci:in:app", "oci:new", "--digestfile", "digest", "--overwrite"]) == 0
     assert main(["convert", "oci:in:app", "oci:new", "--digestfile", "other", "--dry-run"]) == 2
+
+
+@pytest.mark.parametrize(
+    "source, target, message",
+    [
+        pytest.param(".", "oci:../out:app", "", id="a layout is read where one stands"),
+        pytest.param("oci:.", "oci:../out:app", "", id="with its transport, too"),
+        pytest.param("aci:.", "oci:../out:app", ". is a directory: expected a file (try oci:.)", id="it is no ACI"),
+        pytest.param("oci:.", "aci:.", ". is a directory: give the name of a file", id="nor is one written over it"),
+        pytest.param("oci:.", "aci:/", "/ is a directory: give the name of a file", id="nor over the root"),
+        pytest.param("aci:/", "oci:../out:app", "/ is a directory: expected a file", id="which is no ACI either"),
+    ],
+)
+def test_a_path_may_have_no_name(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    target: str,
+    message: str,
+) -> None:
+    assert main(["convert", "-q", str(IMAGES / "docker-image/valid-newest.tar"), "oci:lay:app"]) == 0
+    monkeypatch.chdir(here / "lay")
+    assert main(["convert", "-q", source, target]) == bool(message)
+    assert message in capsys.readouterr().err
