@@ -45,7 +45,8 @@ if TYPE_CHECKING:
         Usage,
     )
     from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
-    from converter.model.content import Compression, Descriptor, Digest, Known, Layer
+    from converter.model.content import Compression, Known, Layer
+    from converter.model.descriptor import Descriptor, Digest
     from converter.model.image import Artifact, Image, Index, Loss
     from converter.model.limits import Limits
     from converter.model.platform import Platform

@@ -9,7 +9,8 @@ from pathlib import Path
 from converter import formats
 from converter.errors import within
 from converter.keyword_names import naming_keywords
-from converter.model.content import Blocks, Descriptor, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.limits import enforce_limits

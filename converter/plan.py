@@ -12,7 +12,8 @@ from dataclasses import field
 from typing import ClassVar
 
 from converter.model import media_types as types
-from converter.model.content import Derived, Descriptor, Digest, Known, LayerFacts, Rewrite
+from converter.model.content import Derived, Known, LayerFacts, Rewrite
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Loss
 

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Protocol, Self
 
-from converter.model.content import Blocks, Descriptor, Digest, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment, Dependency, Item, Loss
 from converter.model.settings import Settings
 from converter.plan import Node

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor, known_bytes
+from converter.model.content import known_bytes
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.image import Attachment, Image
 from converter.model.reference import Location

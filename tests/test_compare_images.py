@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from converter.compare_images import Difference, compare_configurations, compare_images
 from converter.errors import DigestMismatch, Invalid
 from converter.model import media_types as types
-from converter.model.content import GZIP, Derived, Digest, Layer, known_bytes
+from converter.model.content import GZIP, Derived, Layer, known_bytes
+from converter.model.descriptor import Digest
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform
 from tests import naive_tree

@@ -10,7 +10,7 @@ import pytest
 from converter import formats
 from converter.errors import LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json
 from converter.model.image import Image, Index, Item
 from converter.model.platform import Platform

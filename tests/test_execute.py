@@ -18,7 +18,8 @@ from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, St
 from converter.events import Event, Finished, Moved, Planned
 from converter.execute import Running, with_threads
 from converter.formats import docker, oci
-from converter.model.content import GZIP, NONE, ZSTD, Blocks, Compression, Descriptor, Digest
+from converter.model.content import GZIP, NONE, ZSTD, Blocks, Compression
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Image
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Node

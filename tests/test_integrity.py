@@ -11,7 +11,7 @@ import pytest
 
 import converter
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from tests.builders import OCI, add_image, sha256
 from tests.builders.disk import write_layout
 from tests.builders.memory import MemoryStore

@@ -10,7 +10,8 @@ import pytest
 
 from converter import formats
 from converter.formats import aci, docker, oci
-from converter.model.content import NONE, ZSTD, Derived, Descriptor, Layer, known_bytes
+from converter.model.content import NONE, ZSTD, Derived, Layer, known_bytes
+from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.settings import Settings
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write, evaluate, forecast, leaves_below

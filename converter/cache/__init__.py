@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from converter.model.content import Descriptor, Digest, LayerFacts
+from converter.model.content import LayerFacts
+from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
 from converter.version import __version__
 

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from converter.errors import ConverterError
-from converter.model.content import Blocks, Descriptor, Digest, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.ports import Source
 from converter.stores.base_source import WrappedSource

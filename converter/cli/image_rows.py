@@ -11,7 +11,8 @@ from converter.cli.results import format_words
 from converter.cli.text import columns_left, short_digest
 from converter.errors import count
 from converter.formats import own_name
-from converter.model.content import Content, Descriptor, Known
+from converter.model.content import Content, Known
+from converter.model.descriptor import Descriptor
 from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig
 from converter.model.limits import size
 from converter.model.reference import REF_NAME, Location, name_at_source

@@ -30,7 +30,7 @@ from converter.cli.shared_options import (
 from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
 from converter.errors import Unsupported, Usage, count, within
 from converter.events import Finished, Moved
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.image import Image, Index
 from converter.model.platform import host_platform
 from converter.model.reference import Location

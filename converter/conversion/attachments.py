@@ -15,7 +15,8 @@ from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original

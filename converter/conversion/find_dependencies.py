@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from converter import formats
 from converter.conversion.attachments import require_signed
 from converter.errors import Invalid, NotFound, Unsupported
-from converter.model.content import Descriptor, Digest, Known
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment, Dependency
 from converter.model.reference import Location
 from converter.ports import Finder, Source

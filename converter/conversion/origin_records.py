@@ -17,7 +17,8 @@ from converter.conversion.result import layer_result
 from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
 from converter.model import media_types as types
-from converter.model.content import Derived, Descriptor, Digest, Known, Layer, known_bytes, source_blobs
+from converter.model.content import Derived, Known, Layer, known_bytes, source_blobs
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment, images_of
 from converter.model.limits import KIB

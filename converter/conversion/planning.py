@@ -14,7 +14,8 @@ from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
 from converter.errors import LossRefused, Usage, within
-from converter.model.content import Derived, Descriptor, source_blobs
+from converter.model.content import Derived, source_blobs
+from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, Loss, images_of
 from converter.model.media_types import CODECS

@@ -23,7 +23,8 @@ from converter.execute import (
     remember_leaf,
     require_diff_id,
 )
-from converter.model.content import Derived, Digest, Known, Layer, LayerFacts
+from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT, ImageName, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from converter.conversion.attachments import Shown
 from converter.conversion.planning import PlannedTarget, reasons, shown_format
 from converter.model import media_types as types
-from converter.model.content import Derived, Descriptor, Digest, Known, source_blobs
+from converter.model.content import Derived, Known, source_blobs
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Loss
 from converter.plan import Copy, Evaluated, Leaf, Write

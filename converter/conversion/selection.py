@@ -10,7 +10,7 @@ from converter.conversion import attachments
 from converter.conversion.attachments import PlannedAttachment, ReferrerListing
 from converter.conversion.job import Options
 from converter.errors import NotFound, Usage
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits

@@ -10,7 +10,8 @@ from converter.conversion.attachments import PlannedAttachment, place_of
 from converter.errors import ConverterError, Invalid
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, known_bytes
+from converter.model.content import known_bytes
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Image, Index, Item, Loss

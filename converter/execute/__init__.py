@@ -15,7 +15,8 @@ from converter.cache import REWRITES, VerifiedCache, edition
 from converter.errors import CalledOff, DigestMismatch, within_part
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
-from converter.model.content import Content, Derived, Descriptor, Digest, Known, Repeatable, source_blobs
+from converter.model.content import Content, Derived, Known, Repeatable, source_blobs
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.plan import (
     Copy,

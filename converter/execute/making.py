@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from converter.events import Report, Warned
 from converter.execute import require_diff_id
-from converter.model.content import Derived, Descriptor, Digest, Layer, LayerFacts
+from converter.model.content import Derived, Layer, LayerFacts
+from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Copy, Made, Make
 from converter.streams.blocks import Blocks, Meter, drain, metered
 from converter.streams.compress import compress

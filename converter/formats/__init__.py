@@ -8,7 +8,8 @@ from importlib import import_module
 
 from converter.errors import Unsupported
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.image import Artifact, Image, Item, Original
 from converter.model.settings import DEFAULTS, Settings

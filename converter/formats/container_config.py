@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from typing import Any, TypeVar
 
-from converter.model.content import Digest, platform_from_json, platform_to_json
+from converter.model.descriptor import Digest, platform_from_json, platform_to_json
 from converter.model.document import as_known, dump_json, expect_type, load_object, member_or_empty, text_list
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig

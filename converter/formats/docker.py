@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from converter.errors import Unsupported
-from converter.formats import manifest
+from converter.formats import index, manifest
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, losses_elsewhere
@@ -29,7 +29,7 @@ DIALECT = manifest.Dialect(
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or a list without the manifests it names."""
     if root.descriptor.media_type == types.DOCKER_LIST:
-        return manifest.decode_index(root, name, "docker-manifest-list")
+        return index.decode(root, name, "docker-manifest-list")
     return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
 
 
@@ -46,9 +46,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
         return manifest.encode(item, DIALECT, accepts, settings.compress)
     if item.original is None or item.original.format != name:
         item = replace(item, entries=tuple(one for one in _flat(item) if not isinstance(one.item, Artifact)))
-    return manifest.encode_index(
-        item, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings))
-    )
+    return index.encode(item, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:

@@ -15,7 +15,8 @@ from converter.errors import Invalid, Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Descriptor, Digest, Known, Layer, known_bytes
+from converter.model.content import GZIP, KEEP, Known, Layer, known_bytes
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
     expect_type,
     go_key,

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from converter.errors import Invalid, within
 from converter.model import media_types as types
-from converter.model.content import Digest, Known
+from converter.model.content import Known
+from converter.model.descriptor import Digest
 from converter.model.document import load_object
 
 

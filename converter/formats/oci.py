@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from converter.formats import manifest
+from converter.formats import index, manifest
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.image import Artifact, Image, Index, Item, Loss, losses_elsewhere
@@ -27,7 +27,7 @@ DIALECT = manifest.Dialect(
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or an index without the documents it names."""
     if root.descriptor.media_type == types.OCI_INDEX:
-        return manifest.decode_index(root, name, "oci-index")
+        return index.decode(root, name, "oci-index")
     return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
 
 
@@ -37,9 +37,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
         return manifest.plan_artifact(item)
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts, settings.compress)
-    return manifest.encode_index(
-        item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings))
-    )
+    return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:

@@ -10,7 +10,8 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from converter.model.content import Descriptor, Known, Layer
+from converter.model.content import Known, Layer
+from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
 

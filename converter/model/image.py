@@ -12,7 +12,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from converter.errors import NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, Layer
+from converter.model.content import Known, Layer
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.platform import Platform
 

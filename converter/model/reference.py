@@ -11,7 +11,7 @@ from os import PathLike, fspath
 from typing import Self
 
 from converter.errors import Invalid, Usage, unless_invalid
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.transport import TRANSPORTS, Transport, reference_start
 

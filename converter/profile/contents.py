@@ -8,7 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, Unsupported, Untrusted, within
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits, enforce_limits

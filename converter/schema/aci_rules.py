@@ -1,14 +1,18 @@
-"""Rules of App Container documents that no schema states (appc spec 0.8.11; its schema package where that differs)."""
+"""Rules of App Container documents that no schema states (appc spec 0.8.11; its schema package where that differs).
+
+Those of isolators and those of pods alone have modules of their own.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import go_key
+from converter.schema import isolator_rules, pod_rules
 from converter.schema.finding import Hit, Rule
+from converter.schema.isolator_rules import APPS, name_of
 from converter.schema.shared_checks import (
     find_faults,
     go_time_form,
@@ -20,43 +24,10 @@ from converter.schema.shared_checks import (
     of_numbers,
     of_texts,
     repeated_members,
-    strings_at,
     wrong_form,
 )
 
 KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
-ISOLATORS = frozenset(
-    (
-        "os/linux/apparmor-profile",
-        "os/linux/capabilities-remove-set",
-        "os/linux/capabilities-retain-set",
-        "os/linux/cpu-shares",
-        "os/linux/no-new-privileges",
-        "os/linux/oom-score-adj",
-        "os/linux/seccomp-remove-set",
-        "os/linux/seccomp-retain-set",
-        "os/linux/selinux-context",
-        "os/unix/sysctl",
-        "resource/block-bandwidth",
-        "resource/block-iops",
-        "resource/cpu",
-        "resource/memory",
-        "resource/network-bandwidth",
-    )
-)
-ONCE = frozenset(
-    (
-        "os/linux/apparmor-profile",
-        "os/linux/cpu-shares",
-        "os/linux/oom-score-adj",
-        "os/linux/seccomp-remove-set",
-        "os/linux/seccomp-retain-set",
-        "os/linux/selinux-context",
-        "os/unix/sysctl",
-    )
-)
-ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
-APPS = ("app", "apps/*/app")
 LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
 NOTES = ("annotations", "apps/*/annotations")
 IDENTIFIERS = (
@@ -80,9 +51,6 @@ PORTS = (*(f"{app}/ports/*" for app in APPS), "ports/*/podPort")
 _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
-_PLAIN_NUMBER = r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?"
-_NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
 
 
 def actual_kind(document: Any, kind: str) -> str:
@@ -123,26 +91,10 @@ def port_count(number: int) -> str:
     return "" if number else "a range of 0 ports: expected at least 1"
 
 
-def host_address(text: str) -> str:
-    """Why a host address is not an IP address."""
-    return f'invalid IP address "{text[:60]}"' if text and not _is_address(text, "") else ""
-
-
-def host_address_4(text: str) -> str:
-    """Why a host address is not IPv4."""
-    other = not text or (_is_address(text, "") and not _is_address(text, "4"))
-    return f'"{text[:60]}" is not an IPv4 address' if other else ""
-
-
-def host_port(number: int) -> str:
-    """Why a host port is out of range."""
-    return f"port {number} is out of range: expected 1 to 65535" if number == 0 or number > 65535 else ""
-
-
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
     for where, labels in lists_at(document, *LABELS):
-        values = {_name(label): label.get("value", "") for label in labels if isinstance(label, dict)}
+        values = {name_of(label): label.get("value", "") for label in labels if isinstance(label, dict)}
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
             continue
@@ -161,84 +113,18 @@ def port_range(document: Any) -> Iterator[Hit]:
             yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
 
 
-def isolator_known(document: Any) -> Iterator[Hit]:
-    """Isolators of an app that the specification does not define."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS)):
-        name = isolator.get("name", "")
-        if isinstance(name, str) and name not in ISOLATORS:
-            yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
-
-
-def isolator_value(document: Any) -> Iterator[Hit]:
-    """Isolators without a value, including unknown ones."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
-        if "value" not in isolator and _name(isolator) not in ISOLATORS:
-            yield where, '"value" is missing'
-
-
-def port_names(document: Any) -> Iterator[Hit]:
-    """Ports of a pod's apps that are called like one before."""
-    seen: set[str] = set()
-    for where, name in strings_at(document, "apps/*/app/ports/*/name"):
-        if name in seen:
-            yield where, f'a second port named "{name[:100]}" in the pod'
-        seen.add(name)
-
-
-def _name(item: dict[str, Any]) -> str:
-    name = item.get("name")
-    return name if isinstance(name, str) else ""
-
-
-def quantities(document: Any) -> Iterator[tuple[str, str]]:
-    """The requests and limits of resource isolators; other isolators may have members of these names, too."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
-        if _name(isolator).startswith("resource/"):
-            for part, text in strings_at(isolator, "value/request", "value/limit"):
-                yield where + part, text
-
-
-def _is_address(text: str, version: str) -> bool:
-    from ipaddress import IPv4Address, ip_address
-
-    try:
-        # Python accepts a zone after the address, Go does not.
-        address = ip_address(text.replace("%", " "))
-    except ValueError:
-        return False
-    return not version or isinstance(address, IPv4Address)
-
-
 def notes(document: Any, *names: str) -> Iterator[tuple[str, str]]:
     """The values of the annotations of these names."""
     for where, note in objects_at(document, *(f"{path}/*" for path in NOTES)):
         value = note.get("value", "")
-        if _name(note) in names and isinstance(value, str):
+        if name_of(note) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value
-
-
-def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
-    """Isolators of the lists at the paths that apply to a whole app or pod, and are there more than once."""
-    for where, isolators in lists_at(document, *paths):
-        names = Counter(_name(item) for item in isolators if isinstance(item, dict))
-        for name in sorted(once & names.keys()):
-            if names[name] > 1:
-                yield where, f"{names[name]} isolators {name}: only one is allowed"
-
-
-def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
-    """Apps with two isolators of which one retains what the other removes."""
-    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in APPS)):
-        names = {_name(item) for item in isolators if isinstance(item, dict)}
-        if {one, other} <= names:
-            yield where, f"{one} and {other} exclude each other"
 
 
 _SPEC = "appc spec 0.8.11, "
 _MANIFEST = _SPEC + "aci.md, Image Manifest Schema: "
-_POD = _SPEC + "pods.md, Pod Manifest Schema: "
-_IMAGE, _PODS = ("aci-image-manifest",), ("aci-pod-manifest",)
-_BOTH = _IMAGE + _PODS
+_IMAGE = ("aci-image-manifest",)
+_BOTH = (*_IMAGE, "aci-pod-manifest")
 
 OTHER_KIND = Rule(
     name="aci/kind",
@@ -423,96 +309,7 @@ RULES = (
         compat="warning",
         note="The reference reads 0 as 1.",
     ),
-    Rule(
-        name="aci/isolator-known",
-        title="The isolators of an app are those of the specification.",
-        spec=_SPEC + "ace.md, Isolators",
-        kinds=_BOTH,
-        check=isolator_known,
-        strict="warning",
-        note="The text lets an executor ignore what it does not know; the reference refuses it in an app.",
-    ),
-    Rule(
-        name="aci/isolator-value",
-        title="An isolator has a value, also one that nobody knows.",
-        spec=_SPEC + "types.md, Isolator Type",
-        kinds=_BOTH,
-        check=isolator_value,
-        compat="warning",
-        note="The reference does not look at what it does not know.",
-    ),
-    Rule(
-        name="aci/isolator-repeated",
-        title="An isolator that holds for the whole app is there once.",
-        spec=_SPEC + "ace.md, Isolators",
-        kinds=_BOTH,
-        check=lambda document: more_than_once(document, ONCE, *(f"{app}/isolators" for app in APPS)),
-    ),
-    Rule(
-        name="aci/pod-isolator-repeated",
-        title="An isolator that holds for the whole pod is there once.",
-        spec=_SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
-        kinds=_PODS,
-        check=lambda document: more_than_once(document, ONCE_A_POD, "isolators"),
-        compat="warning",
-        note="The reference counts the isolators of an app alone.",
-    ),
-    Rule(
-        name="aci/isolator-conflict",
-        title="System calls are either retained or removed.",
-        spec=_SPEC + "ace.md, os/linux/seccomp-retain-set",
-        kinds=_BOTH,
-        check=lambda document: conflicting(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
-    ),
-    Rule(
-        name="aci/capability-conflict",
-        title="Capabilities are either retained or removed.",
-        spec=_SPEC + "ace.md, os/linux/capabilities-retain-set",
-        kinds=_BOTH,
-        check=lambda document: conflicting(
-            document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
-        ),
-        compat="warning",
-        note="The reference takes both.",
-    ),
-    Rule(
-        name="aci/quantity-kilo",
-        title="A quantity has k for thousands, not K.",
-        spec=_SPEC + "ace.md, Resource Isolators",
-        kinds=_BOTH,
-        check=lambda document: find_faults(
-            quantities(document), wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')
-        ),
-        strict=None,
-        note="The text lists K; the reference knows k and Ki alone.",
-    ),
-    Rule(
-        name="aci/quantity-digits",
-        title="A quantity has digits before its suffix.",
-        spec=_SPEC + "ace.md, Resource Isolators",
-        kinds=_BOTH,
-        check=lambda document: find_faults(
-            quantities(document), wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')
-        ),
-        compat="warning",
-        strict=None,
-        note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
-    ),
-    Rule(
-        name="aci/quantity-form",
-        title="A quantity is digits and one of the suffixes that the text lists.",
-        spec=_SPEC + "ace.md, Resource Isolators",
-        kinds=_BOTH,
-        check=lambda document: find_faults(
-            quantities(document),
-            wrong_form(
-                rf"(?!{_PLAIN_NUMBER}\Z) *({_NUMBER}|{_NO_NUMBER}) *",
-                'invalid quantity "{:.60}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m',
-            ),
-        ),
-        compat=None,
-        note="The reference takes what Kubernetes does: signs, exponents, n, u, k, blanks around, and bare numbers.",
-    ),
+    *isolator_rules.RULES,
     Rule(
         name="aci/path-whitelist",
         title="Paths of the whitelist are absolute.",
@@ -533,52 +330,5 @@ RULES = (
         compat="warning",
         note="The reference asks for it on its command line alone.",
     ),
-    Rule(
-        name="aci/app-repeated",
-        title="Apps of a pod have different names.",
-        spec=_POD + "apps, name",
-        kinds=_PODS,
-        check=lambda document: repeated_members(document, "app", "apps"),
-    ),
-    Rule(
-        name="aci/volume-repeated",
-        title="Volumes of a pod have different names.",
-        spec=_POD + "volumes, name",
-        kinds=_PODS,
-        check=lambda document: repeated_members(document, "volume", "volumes"),
-    ),
-    Rule(
-        name="aci/port-repeated",
-        title="Ports of a pod's apps have different names.",
-        spec=_POD + "ports, name",
-        kinds=_PODS,
-        check=port_names,
-        compat="warning",
-        note="The reference does not compare them.",
-    ),
-    Rule(
-        name="aci/host-address",
-        title="hostIP is an IP address.",
-        spec=_POD + "ports, hostIP",
-        kinds=_PODS,
-        check=of_texts(host_address, "ports/*/hostIP"),
-    ),
-    Rule(
-        name="aci/host-address-4",
-        title="hostIP is an IPv4 address.",
-        spec=_POD + "ports, hostIP",
-        kinds=_PODS,
-        check=of_texts(host_address_4, "ports/*/hostIP"),
-        compat="warning",
-        note="The reference takes IPv6 as well.",
-    ),
-    Rule(
-        name="aci/host-port",
-        title="hostPort is from 1 to 65535.",
-        spec=_POD + "ports, hostPort",
-        kinds=_PODS,
-        check=of_numbers(host_port, "ports/*/hostPort"),
-        compat="warning",
-        note="The reference takes any number that is not negative.",
-    ),
+    *pod_rules.RULES,
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import HEX_LENGTHS
+from converter.model.descriptor import HEX_LENGTHS
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     ambiguous_members,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from converter.model.content import GRAMMAR, HEX_LENGTHS
+from converter.model.descriptor import GRAMMAR, HEX_LENGTHS
 from converter.model.document import go_key, json_pointer
 from converter.schema.finding import Hit
 

@@ -17,7 +17,7 @@ from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, Warned, silent
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_of_attachment
 from converter.stores import open_source

@@ -22,7 +22,7 @@ from converter.conversion.selection import platforms_of
 from converter.errors import CalledOff, ConverterError, LossRefused, NotFound, Unsupported, Usage, from_system, within
 from converter.events import Report, silent
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from converter.errors import ConverterError, NotFound, Usage
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object, member_or_empty, required_member
 from converter.model.frozen import frozen
 from converter.model.image import Attachment

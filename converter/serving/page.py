@@ -10,7 +10,7 @@ from typing import Any
 from converter.conversion.job import Job
 from converter.errors import ConverterError
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.serving.image_store import ImageStore, ServedImage
 from converter.serving.registry import Registry

@@ -8,7 +8,8 @@ from functools import partial
 
 from converter.conversion.job import Job
 from converter.errors import ConverterError, NotFound
-from converter.model.content import Descriptor, Digest, Known
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.ports import Source
 from converter.serving.image_store import ImageStore, ServedImage

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from converter.errors import ConverterError, Invalid, NotFound, Untrusted
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.reference import COMPONENT, is_of_attachment
 from converter.serving.catalogue import Catalogue

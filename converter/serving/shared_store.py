@@ -17,7 +17,8 @@ from typing import TypeVar
 from converter.errors import ConverterError, NotFound, Usage
 from converter.events import Report, Warned
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Known, known_bytes
+from converter.model.content import Known, known_bytes
+from converter.model.descriptor import Descriptor
 from converter.model.document import load_object, required_member
 from converter.model.reference import ImageName, Location
 from converter.serving.image_store import ImageStore, ServedImage

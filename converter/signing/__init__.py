@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from converter import formats
 from converter.errors import NotFound, Unsupported, Usage, within
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment
 from converter.model.limits import enforce_limits

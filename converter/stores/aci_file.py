@@ -17,7 +17,8 @@ from typing import Self
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest, Known, known_bytes
+from converter.model.content import Blocks, Known, known_bytes
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from converter.errors import NotFound, unless_invalid
-from converter.model.content import Blocks, Descriptor, Digest, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Loss
 from converter.model.reference import ImageName

@@ -6,7 +6,8 @@ import os
 import threading
 from collections.abc import Iterator
 
-from converter.model.content import Blocks, Digest, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest, Known, foreign_layer
+from converter.model.content import Blocks, Known, foreign_layer
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import lenient_member, load_object
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems

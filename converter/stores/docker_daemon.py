@@ -20,7 +20,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, Usage, within
-from converter.model.content import Blocks, Descriptor
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
 from converter.model.document import lenient_member, load_json
 from converter.model.frozen import frozen
 from converter.model.limits import MIB

@@ -12,7 +12,7 @@ from typing import Any
 
 from converter.errors import Invalid, NotFound, unless_invalid
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json, go_key, lenient_member, member_or_empty
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME

@@ -13,7 +13,8 @@ from typing import Any
 from converter.errors import ConverterError, NotFound
 from converter.events import Warned
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest, Known, blocks_of, foreign_layer
+from converter.model.content import Blocks, Known, blocks_of, foreign_layer
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from converter.errors import AlreadyExists, Invalid
 from converter.events import Report, silent
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import DEFAULT, Limits
 from converter.model.problems import RAISE_FIRST, Problems

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from converter.errors import NotFound
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path

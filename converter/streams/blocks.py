@@ -11,6 +11,7 @@ from typing import IO, Self, TypeVar
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model import content
+from converter.model.descriptor import Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import KIB, MIB, current_limits
 
@@ -250,15 +251,15 @@ class Meter:
         """Raises Unsupported for an algorithm that cannot be computed."""
         self.size = 0
         self._algorithm = algorithm
-        self._hasher = content.new_hasher(algorithm)
+        self._hasher = new_hasher(algorithm)
 
     def update(self, block: Block) -> None:
         self.size += len(block)
         self._hasher.update(block)
 
-    def digest(self) -> content.Digest:
+    def digest(self) -> Digest:
         """The digest so far."""
-        return content.Digest(self._algorithm, self._hasher.hexdigest())
+        return Digest(self._algorithm, self._hasher.hexdigest())
 
 
 def metered(blocks: Blocks, meter: Meter) -> Iterator[Block]:

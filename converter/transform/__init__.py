@@ -14,7 +14,8 @@ from converter import formats
 from converter.errors import NotFound, Untrusted, within
 from converter.formats.manifest import codec_of, layer_type
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Compression, Derived, Descriptor, Digest, Known, Layer
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import REFERENCE, History, Image, Index, IndexEntry, Item, Loss, each_image
 from converter.model.limits import current_limits
 from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform

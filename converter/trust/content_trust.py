@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, within
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.document import decode_base64, expect_type, load_object, object_list, required_member
 from converter.model.frozen import frozen
 from converter.model.reference import TITLE

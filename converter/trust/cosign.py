@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
-from converter.model.content import HEX_LENGTHS, Digest
+from converter.model.descriptor import HEX_LENGTHS, Digest
 from converter.model.document import (
     decode_base64,
     lenient_member,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from converter.errors import Invalid, Untrusted
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
     dump_json,
     load_object,

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, Untrusted
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import decode_base64url, load_object, require_only, required_member
 from converter.model.frozen import frozen
 from converter.trust.keys import (

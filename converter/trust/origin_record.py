@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, descriptors
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, lenient_member, load_object, object_list, required_member
 from converter.model.frozen import frozen
 from converter.model.image import Attachment

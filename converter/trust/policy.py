@@ -14,7 +14,7 @@ from dataclasses import field
 from typing import Any
 
 from converter.errors import Invalid, within
-from converter.model.content import HEX_LENGTHS
+from converter.model.descriptor import HEX_LENGTHS
 from converter.model.document import (
     decode_base64,
     expect_type,

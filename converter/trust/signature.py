@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from converter.errors import Untrusted
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName

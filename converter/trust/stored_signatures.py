@@ -18,7 +18,8 @@ from typing import Any
 
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, descriptors, known_bytes
+from converter.model.content import Known, known_bytes
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import decode_base64, dump_json, lenient_member, load_object, required_member, text_map
 from converter.model.image import Artifact, Attachment, Original
 from converter.model.limits import current_limits

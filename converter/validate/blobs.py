@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from converter.errors import ConverterError
 from converter.events import Finished, Moved, Planned, Report, Started, silent
-from converter.model.content import HEX_LENGTHS, Descriptor, Digest, Open, new_hasher
+from converter.model.content import Open
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
 from converter.streams.blocks import Block, Blocks, Meter, closing, drain, metered, peek

@@ -9,7 +9,8 @@ from typing import Any
 from converter.errors import Invalid, NotFound, unless_invalid
 from converter.formats.manifest import CONFIG_TYPES
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, platform_from_json
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest, platform_from_json
 from converter.model.document import lenient_member, read_json
 from converter.model.image import REFERENCE
 from converter.model.limits import current_limits

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from converter.errors import NotFound, unless_invalid
-from converter.model.content import HEX_LENGTHS, Descriptor, Digest
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.document import lenient_member, read_json
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index

@@ -17,7 +17,7 @@ from converter import formats
 from converter.errors import Untrusted
 from converter.model import media_types as types
 from converter.model.appc import identifier_and_version
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Image, Item
 from converter.model.platform import Platform, choose_platform

@@ -15,7 +15,8 @@ from converter import formats
 from converter.errors import NotFound, Untrusted, within
 from converter.formats.manifest import codec_of
 from converter.model import media_types as types
-from converter.model.content import KEEP, NONE, Derived, Descriptor, Digest, Known, Layer, LayerFacts, source_blobs
+from converter.model.content import KEEP, NONE, Derived, Known, Layer, LayerFacts, source_blobs
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, each_image, images_of

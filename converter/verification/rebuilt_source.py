@@ -13,7 +13,8 @@ from functools import partial
 from converter import formats
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest, Known, Layer, open_missing
+from converter.model.content import Blocks, Known, Layer, open_missing
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Item, images_of
 from converter.model.limits import current_limits

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from converter import formats
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Known
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.ports import Source

@@ -15,7 +15,8 @@ from functools import cached_property
 from converter import formats
 from converter.errors import ConverterError, NotFound, Untrusted, within
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, open_missing
+from converter.model.content import Known, open_missing
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
 from converter.model.limits import enforce_limits

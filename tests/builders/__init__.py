@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from tests.builders.memory import MemoryStore
 from tests.strategies.tar import File, archive
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import converter
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from tests.builders import OCI, Dialect, add_image
 from tests.builders.memory import MemoryStore
 from tests.stores.copying import sink_at

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from converter.errors import DigestMismatch, NotFound
-from converter.model.content import Blocks, Descriptor, Digest, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.ports import Sink, Source
 from converter.stores.base_source import ImageNames, ListedImage

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache.blob_folder import BlobFolder
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 
 DATA = b"a layer" * 1000
 TYPE = "application/octet-stream"

@@ -12,7 +12,8 @@ from converter.cache import FILE, Cache, VerifiedCache
 from converter.conversion import Options, convert
 from converter.errors import DigestMismatch
 from converter.events import Event, Finished, Moved
-from converter.model.content import Compression, Descriptor, Digest
+from converter.model.content import Compression
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import Location
 from converter.plan import Made
 from converter.stores import open_sink

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converter.cache import Cache, edition
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
 
 BLOB, DIFF_ID, OTHER = (Digest.of(data) for data in (b"blob", b"diff_id", b"other"))

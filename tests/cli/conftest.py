@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import open_sink
 from tests.builders import OCI, Dialect, add_image, add_index

@@ -8,7 +8,7 @@ import pytest
 from converter.cache import FOLDER, Cache
 from converter.cache.blob_folder import BlobFolder
 from converter.cli.main import main
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 
 DATA = b"a layer" * 1000
 

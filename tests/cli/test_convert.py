@@ -17,7 +17,8 @@ from converter.cli.main import main
 from converter.cli.results import lines
 from converter.conversion import LayerResult, Options, Result, TargetResult
 from converter.events import Report, Warned
-from converter.model.content import KEEP, Compression, Descriptor, Digest
+from converter.model.content import KEEP, Compression
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Loss
 from tests.builders.memory import MemoryStore
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from converter.cli.main import main
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from tests.builders import DOCKER, LAYERS, add_image, add_index, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put

@@ -8,7 +8,8 @@ import pytest
 from converter.cli.image_rows import index_rows, layer_rows, step_text
 from converter.cli.main import main
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, Layer
+from converter.model.content import Known, Layer
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Image, Index, IndexEntry
 from converter.model.platform import Platform
 from converter.schema import check_document

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from converter.cli.main import main
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from tests.builders import CONFIG, add_image, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.conftest import put

@@ -11,7 +11,7 @@ import converter
 from converter.cli.main import main
 from converter.errors import DigestMismatch
 from converter.model import media_types as types
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from tests.builders import LAYERS, add_image
 from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy, sink_at

@@ -11,7 +11,8 @@ import converter
 from converter.conversion.attachments import fetch_from_either
 from converter.errors import NotFound
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.opened_reference import open_image
 from converter.stores import open_source

@@ -10,7 +10,7 @@ import zstandard
 
 import converter
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL_PLATFORMS
 from tests.builders import LAYERS, Dialect, add_image, add_index
 from tests.builders.disk import stored

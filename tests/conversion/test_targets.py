@@ -16,7 +16,7 @@ from converter.conversion.planning import check_capacity, check_distinct, name_f
 from converter.errors import ConverterError, LossRefused, NotFound, Usage
 from converter.events import Event, Finished, Planned, Warned
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.image import Image
 from converter.model.platform import Platform
 from converter.model.reference import FULL_NAME, REF_NAME, Location, name_at_source

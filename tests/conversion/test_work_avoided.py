@@ -13,7 +13,7 @@ from converter.cache.blob_folder import BlobFolder, CachedSource
 from converter.conversion import convert
 from converter.conversion.job import Options
 from converter.errors import DigestMismatch
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from tests.builders import LAYERS, add_image, gzipped
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.builders.saved import classic, write_tar

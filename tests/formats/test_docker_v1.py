@@ -15,7 +15,8 @@ from converter.execute import Running, with_threads
 from converter.formats import docker, docker_v1, oci
 from converter.formats.container_config import unknown_members
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, known_bytes
+from converter.model.content import Known, known_bytes
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object, signed_payload
 from converter.model.image import History, Image
 from converter.model.platform import Platform

@@ -9,7 +9,8 @@ from converter.cache import VerifiedCache
 from converter.errors import Invalid
 from converter.formats.documents import read_document, remember_sound, require_valid
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, blocks_of
+from converter.model.content import Known, blocks_of
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json
 
 LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'

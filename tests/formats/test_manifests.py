@@ -15,7 +15,8 @@ from converter.formats import docker, oci
 from converter.formats.container_config import unknown_members
 from converter.formats.manifest import ZSTD_INSTANCE, choose_compression
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, ZSTD, Compression, Derived, Descriptor, Known, Layer, known_bytes
+from converter.model.content import GZIP, KEEP, ZSTD, Compression, Derived, Known, Layer, known_bytes
+from converter.model.descriptor import Descriptor
 from converter.model.image import Artifact, Image, Index, Item
 from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS, Settings

@@ -13,7 +13,7 @@ import pytest
 import converter
 from converter.compare_images import compare_images
 from converter.formats import docker_v1
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.image import Image
 from converter.opened_reference import open_image
 from tests.interop.images import Layout

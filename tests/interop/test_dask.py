@@ -24,7 +24,8 @@ from converter.conversion.remote import Assignment, portable_job
 from converter.conversion.sync import Helpers, Run, sync
 from converter.conversion.sync.cluster import Cluster, program_version, run_assignment
 from converter.errors import Unreachable, Unsupported
-from converter.model.content import Compression, Digest
+from converter.model.content import Compression
+from converter.model.descriptor import Digest
 from converter.model.reference import Location
 from tests.builders import add_image, many
 from tests.builders.memory import MemoryStore

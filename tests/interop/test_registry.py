@@ -17,7 +17,8 @@ import pytest
 from converter.conversion import Options, convert
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unreachable
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, known_bytes
+from converter.model.content import known_bytes
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import Location
 from converter.ports import Sink
 from converter.stores import names, open_sink, open_source, retry

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from converter.model.content import GZIP, Derived, Descriptor, Digest, Known, Layer
+from converter.model.content import GZIP, Derived, Known, Layer
+from converter.model.descriptor import Descriptor, Digest
 
 BLOB = Known(Descriptor.of(b"blob", "text/plain"), lambda: (b"blob",))
 UNSIZED = Known(Descriptor(media_type="text/plain", digest=Digest.of(b"blob"), size=-1), lambda: (b"blob",))

@@ -7,8 +7,9 @@ import pytest
 
 from converter.formats.container_config import UnknownMembers
 from converter.model import media_types as types
-from converter.model.content import GZIP, Derived, Descriptor, Digest, Layer, known_bytes
+from converter.model.content import GZIP, Derived, Layer, known_bytes
 from converter.model.describe import describe
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json
 from converter.model.image import Artifact, Attachment, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from converter.errors import DigestMismatch, Invalid, Unsupported
-from converter.model.content import Descriptor, Digest, Known, known_bytes, verified_blocks
+from converter.model.content import Known, known_bytes, verified_blocks
+from converter.model.descriptor import Descriptor, Digest
 
 HEX = "ab" * 32
 ROW: dict[str, Any] = {"mediaType": "a/b", "digest": f"sha256:{HEX}", "size": 3}

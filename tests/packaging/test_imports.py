@@ -118,7 +118,7 @@ UNDONE = (
     "random",
     "socket",
 )
-MOST_OF_OURS = 61
+MOST_OF_OURS = 63
 """Modules of this program that a conversion with nothing to do may import: each takes some 0.15 ms."""
 
 

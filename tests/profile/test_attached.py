@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.profile.statement import PREDICATE
 from tests.profile.conftest import Cli
 

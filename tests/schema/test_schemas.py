@@ -16,8 +16,9 @@ import pytest
 
 from converter.errors import Usage
 from converter.formats.container_config import UnknownMembers
-from converter.model.content import Descriptor, Digest, Known, Layer
+from converter.model.content import Known, Layer
 from converter.model.describe import describe
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Artifact, History, Image, Index, IndexEntry, Item, Original, RunConfig
 from converter.model.platform import Platform
 from converter.schema import KINDS, bundled_schema, check_document, schema_of

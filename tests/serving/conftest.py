@@ -15,7 +15,7 @@ import pytest
 import converter
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import Location
 from converter.serving import Server, ServerSettings

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source

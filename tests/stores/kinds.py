@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.ports import Sink, Source
 from tests.builders import DOCKER, add_image
 from tests.builders.memory import MemorySink, MemorySource, MemoryStore

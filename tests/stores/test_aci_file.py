@@ -10,7 +10,7 @@ import pytest
 
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.stores import open_sink

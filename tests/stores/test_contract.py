@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, Unsupported
-from converter.model.content import Blocks, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Digest
 from converter.ports import Sink
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.stores.copying import contents, copy, files, put_tree, tree

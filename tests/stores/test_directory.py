@@ -10,7 +10,7 @@ import pytest
 
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.stores.media import temporary

@@ -17,7 +17,7 @@ import zstandard
 
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.platform import Platform

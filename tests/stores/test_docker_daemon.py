@@ -14,7 +14,7 @@ import pytest
 
 from converter.errors import ConverterError, Denied, Invalid, NotFound, StorageFailed, Unreachable, Unsupported, Usage
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.ports import Sink

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.errors import ConverterError
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.ports import Source
 from converter.stores import oci_index

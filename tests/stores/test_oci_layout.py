@@ -14,7 +14,7 @@ import pytest
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, StorageFailed
 from converter.events import Event, Warned
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import REF_NAME, Location
 from converter.stores import StoreOptions, open_sink, open_source

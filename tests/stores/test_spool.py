@@ -8,7 +8,8 @@ import pytest
 
 from converter.cache import VerifiedCache
 from converter.errors import DigestMismatch, StorageFailed
-from converter.model.content import Blocks, Descriptor, Digest, Known
+from converter.model.content import Blocks, Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.stores.blob_spool import BlobSpool, SharedSource
 from converter.streams import spool as disk
 from tests.builders.memory import MemorySource, MemoryStore

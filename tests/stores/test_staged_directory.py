@@ -20,7 +20,7 @@ import pytest
 from converter.errors import AlreadyExists, Invalid, NotFound, StorageFailed, Unsupported
 from converter.events import Event, Warned
 from converter.model import media_types as types
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink

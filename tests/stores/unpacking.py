@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from converter.stores.rootfs.sink import RootfsSink

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import DigestMismatch, Unsupported
-from converter.model.content import Digest, verified_blocks
+from converter.model.content import verified_blocks
+from converter.model.descriptor import Digest
 from converter.streams.blocks import Block, Meter, closing, metered
 
 

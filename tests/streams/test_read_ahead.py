@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import DigestMismatch, within
-from converter.model.content import Digest, verified_blocks
+from converter.model.content import verified_blocks
+from converter.model.descriptor import Digest
 from converter.streams.blocks import Block, closing
 from converter.streams.read_ahead import Abandoned, fan_out, read_ahead
 from tests.patience import wait_until

@@ -9,7 +9,7 @@ from typing import Any
 from converter.conversion import Options
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_sink
 from tests.builders.memory import MemoryStore

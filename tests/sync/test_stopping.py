@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from tests.builders import add_image, tar
 from tests.builders.memory import MemoryStore
 from tests.cli.test_run import HEARS, start

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pysequoia import Tsk
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName
 from converter.trust.identity import Claim
 from converter.trust.keys import Key

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from converter.errors import Invalid, Unsupported
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.trust.identity import ATOMIC, COSIGN, Claim, digest_matches
 from tests.changing import changed, without
 from tests.trust.making import MANIFEST, NAME, claim

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from converter.errors import Invalid, Untrusted
-from converter.model.content import Digest
+from converter.model.descriptor import Digest
 from converter.trust import cosign
 from converter.trust import signature as kinds
 from converter.trust.keys import Roots

@@ -11,7 +11,7 @@ from pysequoia import SignatureMode, sign
 
 from converter.errors import LimitExceeded
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.trust import cosign, notation, stored_signatures
 from converter.trust.identity import ATOMIC

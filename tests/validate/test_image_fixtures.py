@@ -11,7 +11,8 @@ import pytest
 
 from converter.schema import STRICTNESS_LEVELS, Strictness
 from converter.validate import IMAGE_KINDS, all_rules, validate_image
-from converter.validate.rules import IMAGE_RULES, TARS
+from converter.validate.rules import IMAGE_RULES
+from converter.validate.tar_rules import TARS
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 IMAGES: list[dict[str, Any]] = json.loads((FIXTURES / "index.json").read_bytes())["images"]

@@ -13,7 +13,8 @@ import pytest
 from converter.errors import ConverterError, Invalid, NotFound, Unreachable
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.limits import DEFAULT, Limits, enforce_limits
 from converter.ports import Source

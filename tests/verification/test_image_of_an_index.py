@@ -11,7 +11,7 @@ import converter
 from converter.cli.main import main
 from converter.errors import NotFound, Untrusted
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.signing import Signing, sign

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from converter.cli.image_rows import rows, signature_rows
 from converter.cli.pages.files import encoded
 from converter.errors import ConverterError
-from converter.model.content import Descriptor, Known, source_blobs
+from converter.model.content import Known, source_blobs
+from converter.model.descriptor import Descriptor
 from converter.model.image import REFERENCE, Attachment, Image, Index, Item
 from converter.model.limits import size
 from converter.pages import data, render, short

@@ -15,7 +15,7 @@ from converter.conversion.job import Job, source_store
 from converter.conversion.sync.sync_file import NAME_FIELD, SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, Warned, silent
-from converter.model.content import HEX_LENGTHS
+from converter.model.descriptor import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_name, is_of_attachment
 from converter.stores import images_below, open_source, recognised, require_writable

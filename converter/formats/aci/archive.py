@@ -15,7 +15,8 @@ from converter.errors import DigestMismatch, Unsupported
 from converter.formats.accounts import Accounts, note_accounts
 from converter.formats.aci.app import with_groups
 from converter.formats.aci.reading import render_manifest
-from converter.model.content import Blocks, Digest, Known, LayerFacts, Open, Replaced
+from converter.model.content import Blocks, Known, LayerFacts, Open, Replaced
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.streams.blocks import Block, Meter, closing, digest_and_size, join_blocks, metered

@@ -14,7 +14,8 @@ from dataclasses import replace
 from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.formats.aci.archive import Keep, UnpackAci, image_id, read_links, read_manifest, read_owners
 from converter.formats.aci.reading import AciFacts, Manifest, parse_manifest, paths_of_owners, to_image
-from converter.model.content import GZIP, Derived, Digest, Known, Layer
+from converter.model.content import GZIP, Derived, Known, Layer
+from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image
 from converter.model.limits import current_limits

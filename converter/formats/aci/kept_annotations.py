@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from converter.errors import unless_invalid
 from converter.formats import container_config
-from converter.model.content import platform_from_json
+from converter.model.descriptor import platform_from_json
 from converter.model.document import expect_type, load_json
 from converter.model.image import History
 from converter.model.platform import Platform

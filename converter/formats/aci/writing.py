@@ -18,7 +18,7 @@ from converter.formats.aci import kept_annotations as keys
 from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.aci.reading import VERSION, Baseline, Manifest, comparable_image, complete_app, mapping_to_pairs
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
-from converter.model.content import platform_to_json
+from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
 from converter.model.image import Image, Loss, RunConfig
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from converter.errors import NotFound
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, Known, descriptors
+from converter.model.content import Known
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import load_object, read_json
 from converter.model.frozen import frozen
 from converter.model.image import Attachment

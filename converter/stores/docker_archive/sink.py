@@ -12,7 +12,8 @@ from typing import Any
 
 from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json, lenient_member, load_object
 from converter.model.limits import current_limits
 from converter.model.platform import Platform, choose_platform

@@ -14,7 +14,8 @@ from typing import Any
 
 from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest, Known, Open, blocks_of
+from converter.model.content import Blocks, Known, Open, blocks_of
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
     as_known,
     dump_json,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
 from converter.errors import DigestMismatch, Invalid, NotFound
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.limits import current_limits
 from converter.ports import Sink
 from converter.stores.disk import READ, disk_errors, opened, printable_path, read_regular, regular_size, walk_directory

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.stores.disk import (
     disk_errors,
     names_in,

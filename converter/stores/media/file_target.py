@@ -10,7 +10,8 @@ import errno
 import os
 from pathlib import Path
 
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import STDOUT
 from converter.stores.disk import disk_errors, on_error, printable_path, sync_directory, write_behind
 from converter.stores.media import Documents, blob_name, write_blob

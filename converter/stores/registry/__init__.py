@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import islice
 
 from converter.errors import ConverterError, Invalid, NotFound, Usage
-from converter.model.content import Descriptor, Digest, Known, blocks_of, foreign_layer
+from converter.model.content import Known, blocks_of, foreign_layer
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import ImageName, Location, is_of_attachment
 from converter.ports import Sink, Source

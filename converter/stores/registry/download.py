@@ -9,7 +9,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from converter.errors import Denied, NotFound
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.limits import KIB
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.urls import display_url

@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.errors import Denied, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest, descriptors
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, lenient_member, load_object, member_or_empty, text_list
 from converter.model.image import Attachment
 from converter.stores.registry.client import Client, Missing, Rejected, Response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import HEX_LENGTHS, Descriptor, Digest
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.document import load_object, signed_payload
 from converter.model.reference import ImageName
 from converter.stores.registry.client import Client, Rejected, Response

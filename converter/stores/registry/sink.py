@@ -15,7 +15,8 @@ from converter.errors import (
     Unsupported,
     within,
 )
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.reference import ImageName

@@ -13,7 +13,8 @@ from contextlib import suppress
 from urllib.parse import quote
 
 from converter.errors import ConverterError, DigestMismatch, NotFound, Unreachable
-from converter.model.content import Blocks, Descriptor, Digest
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.stores.registry.client import Client, Rejected, Response

@@ -17,7 +17,8 @@ from typing import Any
 
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, Digest, Known, known_bytes
+from converter.model.content import Blocks, Known, known_bytes
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json, load_object, member_or_empty, text_list, text_map
 from converter.model.image import Loss
 from converter.model.platform import Platform, host_platform

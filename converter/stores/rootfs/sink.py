@@ -12,7 +12,8 @@ from typing import Any
 from converter.errors import Invalid, Unsupported
 from converter.events import Warned
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
 from converter.stores.disk import disk_errors, names_in, on_error, sync_directory, sync_file_system, write_file

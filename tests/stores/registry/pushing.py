@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.model import media_types as types
-from converter.model.content import Descriptor, known_bytes
+from converter.model.content import known_bytes
+from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.ports import Sink, Source
 from converter.stores.options import StoreOptions

@@ -7,7 +7,7 @@ import pytest
 from converter.errors import Denied, DigestMismatch, LimitExceeded, NotFound, Unreachable, Unsupported
 from converter.events import Event, Warned
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.stores import hosts
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Flip, Refuse, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, manifest_of, pull, seed, source_of

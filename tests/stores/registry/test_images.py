@@ -9,7 +9,7 @@ import pytest
 
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.limits import Limits, enforce_limits

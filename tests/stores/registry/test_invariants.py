@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor
+from converter.model.content import Blocks
+from converter.model.descriptor import Descriptor
 from converter.stores.registry import upload
 from converter.stores.registry.upload import Replay
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Request

@@ -11,7 +11,7 @@ import pytest
 
 from converter.errors import ConverterError, Denied, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Descriptor
+from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.registry.auth import Challenge, best_challenge

@@ -8,7 +8,8 @@ import pytest
 
 from converter.errors import CalledOff, ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.model import media_types as types
-from converter.model.content import Blocks, Descriptor, known_bytes
+from converter.model.content import Blocks, known_bytes
+from converter.model.descriptor import Descriptor
 from converter.ports import Sink
 from converter.stores import hosts
 from converter.stores.hosts import Hosts

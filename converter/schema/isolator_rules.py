@@ -1,0 +1,195 @@
+"""The rules of isolators, which restrict an app or a pod (appc spec 0.8.11, ace.md, "Isolators").
+
+The reference's types/isolator*.go decides where the text leaves it open.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from converter.schema.finding import Hit, Rule
+from converter.schema.shared_checks import find_faults, lists_at, objects_at, strings_at, wrong_form
+
+APPS = ("app", "apps/*/app")
+"""Where an image's manifest has its app, and a pod's manifest its apps."""
+
+ISOLATORS = frozenset(
+    (
+        "os/linux/apparmor-profile",
+        "os/linux/capabilities-remove-set",
+        "os/linux/capabilities-retain-set",
+        "os/linux/cpu-shares",
+        "os/linux/no-new-privileges",
+        "os/linux/oom-score-adj",
+        "os/linux/seccomp-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/selinux-context",
+        "os/unix/sysctl",
+        "resource/block-bandwidth",
+        "resource/block-iops",
+        "resource/cpu",
+        "resource/memory",
+        "resource/network-bandwidth",
+    )
+)
+ONCE = frozenset(
+    (
+        "os/linux/apparmor-profile",
+        "os/linux/cpu-shares",
+        "os/linux/oom-score-adj",
+        "os/linux/seccomp-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/selinux-context",
+        "os/unix/sysctl",
+    )
+)
+ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
+_PLAIN_NUMBER = r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?"
+_NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
+
+
+def name_of(item: dict[str, Any]) -> str:
+    """The name of an isolator, a label or an annotation; empty if it is none."""
+    name = item.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def isolator_known(document: Any) -> Iterator[Hit]:
+    """Isolators of an app that the specification does not define."""
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS)):
+        name = isolator.get("name", "")
+        if isinstance(name, str) and name not in ISOLATORS:
+            yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
+
+
+def isolator_value(document: Any) -> Iterator[Hit]:
+    """Isolators without a value, including unknown ones."""
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+        if "value" not in isolator and name_of(isolator) not in ISOLATORS:
+            yield where, '"value" is missing'
+
+
+def quantities(document: Any) -> Iterator[tuple[str, str]]:
+    """The requests and limits of resource isolators; other isolators may have members of these names, too."""
+    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+        if name_of(isolator).startswith("resource/"):
+            for part, text in strings_at(isolator, "value/request", "value/limit"):
+                yield where + part, text
+
+
+def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
+    """Isolators of the lists at the paths that apply to a whole app or pod, and are there more than once."""
+    for where, isolators in lists_at(document, *paths):
+        names = Counter(name_of(item) for item in isolators if isinstance(item, dict))
+        for name in sorted(once & names.keys()):
+            if names[name] > 1:
+                yield where, f"{names[name]} isolators {name}: only one is allowed"
+
+
+def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
+    """Apps with two isolators of which one retains what the other removes."""
+    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in APPS)):
+        names = {name_of(item) for item in isolators if isinstance(item, dict)}
+        if {one, other} <= names:
+            yield where, f"{one} and {other} exclude each other"
+
+
+_SPEC = "appc spec 0.8.11, "
+_PODS = ("aci-pod-manifest",)
+_BOTH = ("aci-image-manifest", *_PODS)
+
+RULES = (
+    Rule(
+        name="aci/isolator-known",
+        title="The isolators of an app are those of the specification.",
+        spec=_SPEC + "ace.md, Isolators",
+        kinds=_BOTH,
+        check=isolator_known,
+        strict="warning",
+        note="The text lets an executor ignore what it does not know; the reference refuses it in an app.",
+    ),
+    Rule(
+        name="aci/isolator-value",
+        title="An isolator has a value, also one that nobody knows.",
+        spec=_SPEC + "types.md, Isolator Type",
+        kinds=_BOTH,
+        check=isolator_value,
+        compat="warning",
+        note="The reference does not look at what it does not know.",
+    ),
+    Rule(
+        name="aci/isolator-repeated",
+        title="An isolator that holds for the whole app is there once.",
+        spec=_SPEC + "ace.md, Isolators",
+        kinds=_BOTH,
+        check=lambda document: more_than_once(document, ONCE, *(f"{app}/isolators" for app in APPS)),
+    ),
+    Rule(
+        name="aci/pod-isolator-repeated",
+        title="An isolator that holds for the whole pod is there once.",
+        spec=_SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
+        kinds=_PODS,
+        check=lambda document: more_than_once(document, ONCE_A_POD, "isolators"),
+        compat="warning",
+        note="The reference counts the isolators of an app alone.",
+    ),
+    Rule(
+        name="aci/isolator-conflict",
+        title="System calls are either retained or removed.",
+        spec=_SPEC + "ace.md, os/linux/seccomp-retain-set",
+        kinds=_BOTH,
+        check=lambda document: conflicting(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
+    ),
+    Rule(
+        name="aci/capability-conflict",
+        title="Capabilities are either retained or removed.",
+        spec=_SPEC + "ace.md, os/linux/capabilities-retain-set",
+        kinds=_BOTH,
+        check=lambda document: conflicting(
+            document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
+        ),
+        compat="warning",
+        note="The reference takes both.",
+    ),
+    Rule(
+        name="aci/quantity-kilo",
+        title="A quantity has k for thousands, not K.",
+        spec=_SPEC + "ace.md, Resource Isolators",
+        kinds=_BOTH,
+        check=lambda document: find_faults(
+            quantities(document), wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')
+        ),
+        strict=None,
+        note="The text lists K; the reference knows k and Ki alone.",
+    ),
+    Rule(
+        name="aci/quantity-digits",
+        title="A quantity has digits before its suffix.",
+        spec=_SPEC + "ace.md, Resource Isolators",
+        kinds=_BOTH,
+        check=lambda document: find_faults(
+            quantities(document), wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')
+        ),
+        compat="warning",
+        strict=None,
+        note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
+    ),
+    Rule(
+        name="aci/quantity-form",
+        title="A quantity is digits and one of the suffixes that the text lists.",
+        spec=_SPEC + "ace.md, Resource Isolators",
+        kinds=_BOTH,
+        check=lambda document: find_faults(
+            quantities(document),
+            wrong_form(
+                rf"(?!{_PLAIN_NUMBER}\Z) *({_NUMBER}|{_NO_NUMBER}) *",
+                'invalid quantity "{:.60}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m',
+            ),
+        ),
+        compat=None,
+        note="The reference takes what Kubernetes does: signs, exponents, n, u, k, blanks around, and bare numbers.",
+    ),
+)
