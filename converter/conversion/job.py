@@ -10,11 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from converter import stores
 from converter.cache import VerifiedCache
@@ -300,21 +300,10 @@ class OpenStores:
     """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
 
     def __init__(self) -> None:
-        self._places: ResourcePool[tuple[str, str, Limits], _OpenStore] = ResourcePool(MOST_OPEN)
-        self.close = self._places.close
+        self._opened: ResourcePool[tuple[str, str, Limits], Source] = ResourcePool(MOST_OPEN)
+        self.close = self._opened.close
 
-    @contextmanager
-    def source(self, location: Location, options: StoreOptions) -> Iterator[Source]:
+    def source(self, location: Location, options: StoreOptions) -> AbstractContextManager[Source]:
         """The store at a location, whichever of its images is meant. Raises what ``open_source`` raises."""
         key = (location.transport, location.path, options.limits)
-        with self._places.use(key, lambda: _OpenStore(open_source(location, options).__enter__())) as place:
-            yield place.source
-
-
-@frozen(kw_only=False)
-class _OpenStore:
-    source: Source
-    size: ClassVar[int] = 1
-
-    def close(self) -> None:
-        self.source.__exit__(None, None, None)
+        return self._opened.use(key, lambda: open_source(location, options).__enter__())

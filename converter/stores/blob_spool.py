@@ -27,7 +27,7 @@ class BlobSpool(ClosedOnExit):
     """
 
     def __init__(self, most: int = MOST_KEPT) -> None:
-        self._blobs: ResourcePool[Digest, _SpooledBlob] = ResourcePool(most)
+        self._blobs: ResourcePool[Digest, _SpooledBlob] = ResourcePool(most, lambda blob: blob.size)
         self._lock = threading.Lock()
         self.fetched = 0
 

@@ -9,17 +9,14 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 
-class Resource(Protocol):
-    """What is lent. ``size`` is what it counts towards the bound."""
-
-    @property
-    def size(self) -> int: ...
+class Closable(Protocol):
+    """What is lent."""
 
     def close(self) -> None: ...
 
 
 K = TypeVar("K", bound=Hashable)
-T = TypeVar("T", bound=Resource)
+T = TypeVar("T", bound=Closable)
 
 
 class _Slot(Generic[T]):
@@ -32,10 +29,14 @@ class _Slot(Generic[T]):
 
 
 class ResourcePool(Generic[K, T]):
-    """One resource per key, made on first use. Beyond ``most``, unused ones are closed, least recently used first."""
+    """One resource per key, made on first use; too many unused ones are closed, least recently used first.
 
-    def __init__(self, most: int) -> None:
+    ``most`` bounds their number, or the sum of their sizes if ``size`` says how large one is.
+    """
+
+    def __init__(self, most: int, size: Callable[[T], int] = lambda _: 1) -> None:
         self._most = most
+        self._size = size
         self._slots: OrderedDict[K, _Slot[T]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -64,11 +65,11 @@ class ResourcePool(Generic[K, T]):
                 self._shrink()
 
     def _shrink(self) -> None:
-        total = sum(slot.thing.size for slot in self._slots.values() if slot.thing is not None)
+        total = sum(self._size(slot.thing) for slot in self._slots.values() if slot.thing is not None)
         for key, slot in list(self._slots.items()):
             if total <= self._most:
                 break
             if not slot.users and slot.thing is not None:
-                total -= slot.thing.size
+                total -= self._size(slot.thing)
                 slot.thing.close()
                 del self._slots[key]
