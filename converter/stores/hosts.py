@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
 from converter.events import Report, Warned, silent
 from converter.model.reference import is_of_attachment
 from converter.streams.blocks import ClosedOnExit
-
-if TYPE_CHECKING:
-    from converter.stores.retry import Interrupted, RetryPolicy
-
-MOST_POSTPONED = 20
-"""How many times in a row a busy host may postpone a request before the request fails."""
 
 LEAST_REPORTED = 0.5
 """Waits of fewer seconds are not reported."""
@@ -68,23 +62,56 @@ class Connection(Protocol):
         """Wake the threads waiting for it, as if the host had hung up."""
 
 
-class Hosts(ClosedOnExit):
-    """Shared by a run, and closed at its end; at most ``most`` requests are in flight to a host, 0 means no limit.
+class Host:
+    """One host, for all threads of a run: how many requests it takes at a time, and when it takes the next ones.
 
     Reads and writes are limited separately: an upload waits for the download that feeds it, and under a common limit
     uploads could take every slot. Code that reads within an upload must therefore not hold a read slot meanwhile.
     """
 
-    def __init__(self, most: int = 0, report: Report = silent) -> None:
+    def __init__(self, name: str, hosts: Hosts) -> None:
+        self.name = name
+        self.hosts = hosts
+        self.reads = threading.Semaphore(hosts.most or sys.maxsize)
+        self.writes = threading.Semaphore(hosts.most or sys.maxsize)
+        """To be held during a request that reads, or writes."""
+        self._not_before = 0.0
+        self._last_reported = -1.0
+        self._lock = threading.Lock()
+
+    def back_off(self, seconds: float) -> None:
+        """Back off for that many seconds, as the host has asked this machine or another."""
+        with self._lock:
+            self._not_before = max(self._not_before, self.hosts.now() + seconds)
+
+    def wait(self) -> None:
+        """Wait as long as the host has asked for."""
+        with self._lock:
+            seconds = self._not_before - self.hosts.now()
+        if seconds > 0:
+            self.hosts.sleep(seconds)
+
+    def report_retry(self, fact: str, seconds: float) -> None:
+        """Report that a request is retried after so many seconds, unless that is soon, and once for many threads."""
+        now = self.hosts.now()
+        with self._lock:
+            if seconds < LEAST_REPORTED or now - self._last_reported < LEAST_REPORTED:
+                return
+            self._last_reported = now
+        self.hosts.report(Warned(f"{self.name}: {fact}"))
+
+
+class Hosts(ClosedOnExit):
+    """Shared by a run, and closed at its end; at most ``most`` requests are in flight to a host, 0 means no limit."""
+
+    def __init__(self, most: int = 0, report: Report = silent, now: Callable[[], float] = time.monotonic) -> None:
         """``report`` is called for each retry."""
         self.most = most
         self.report = report
-        self._last_reported: dict[str, float] = {}
-        self.on_back_off: Callable[[str, float], None] | None = None
+        self.now = now
+        self.on_back_off: Callable[[str, float], object] = lambda _host, _seconds: None
         """Called with a host that asked us to back off, and for how many seconds: other machines may use it, too."""
-        self._gates: dict[tuple[str, bool], threading.BoundedSemaphore] = {}
-        self._retry_policies: dict[str, RetryPolicy] = {}
-        self._back_off_until: dict[str, float] = {}
+        self._hosts: dict[str, Host] = {}
         self._repositories: dict[tuple[str, str], Repository] = {}
         self._connections: WeakSet[Connection] = WeakSet()
         self._shared: OrderedDict[Hashable, Any] = OrderedDict()
@@ -118,7 +145,7 @@ class Hosts(ClosedOnExit):
         """Let no thread wait for a host any longer: waiting ones are woken, and end with CalledOff."""
         with self._lock:
             if not self._stopped.is_set():
-                self._until = time.monotonic() + LAST_SECONDS
+                self._until = self.now() + LAST_SECONDS
                 self._stopped.set()
             for one in self._connections:
                 one.break_off()
@@ -139,7 +166,7 @@ class Hosts(ClosedOnExit):
 
     def left(self) -> float | None:
         """The most seconds that a host may still take to answer; None before a stop."""
-        return max(0.001, self._until - time.monotonic()) if self._stopped.is_set() else None
+        return max(0.001, self._until - self.now()) if self._stopped.is_set() else None
 
     def connected(self, one: Connection) -> None:
         """Register a connection, so that a stop can break it. Raises CalledOff after a stop."""
@@ -148,56 +175,17 @@ class Hosts(ClosedOnExit):
         if self._stopped.is_set() and not _last_requests.get():
             raise CalledOff(STOPPED)
 
-    def _sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises CalledOff after a stop."""
         if self._stopped.wait(seconds):
             raise CalledOff(STOPPED)
+
+    def host(self, name: str) -> Host:
+        """The host of that name, shared by all its clients."""
+        with self._lock:
+            return self._hosts.setdefault(name, Host(name, self))
 
     def repository(self, host: str, name: str) -> Repository:
         """The repository of that name, shared by all its clients."""
         with self._lock:
             return self._repositories.setdefault((host, name), Repository())
-
-    def gate(self, host: str, *, push: bool) -> AbstractContextManager[object]:
-        """A context manager to hold during a request."""
-        if not self.most:
-            return nullcontext()
-        with self._lock:
-            return self._gates.setdefault((host, push), threading.BoundedSemaphore(self.most))
-
-    def retry_policy(self, host: str, retries: int) -> RetryPolicy:
-        """The shared back-off for that host: if one request is asked to wait, all do."""
-        # Imported here because conversions between files do not need it: parsing HTTP dates costs 8 ms.
-        from converter.stores.retry import RetryPolicy
-
-        with self._lock:
-            if host not in self._retry_policies:
-                asked = max(retries, MOST_POSTPONED) if self.most else None
-                policy = self._retry_policies[host] = RetryPolicy(
-                    retries,
-                    self._sleep,
-                    asked=asked,
-                    on_back_off=partial(self._backed_off, host),
-                    on_retry=partial(self._report_retry, host),
-                )
-                policy.back_off(self._back_off_until.get(host, 0.0) - time.monotonic())
-            return self._retry_policies[host]
-
-    def back_off(self, host: str, seconds: float) -> None:
-        """Back off from a host because it asked another machine to, even if this one has not contacted it yet."""
-        with self._lock:
-            self._back_off_until[host] = time.monotonic() + seconds
-            if host in self._retry_policies:
-                self._retry_policies[host].back_off(seconds)
-
-    def _report_retry(self, host: str, error: Interrupted, seconds: float, failures: int, most: int) -> None:
-        """Report a wait, unless it is short, and only once for many threads."""
-        now = time.monotonic()
-        with self._lock:
-            if seconds < LEAST_REPORTED or now - self._last_reported.get(host, -1.0) < LEAST_REPORTED:
-                return
-            self._last_reported[host] = now
-        self.report(Warned(f"{host}: {error.brief}, retrying in {seconds:.0f} s ({failures} of {most})"))
-
-    def _backed_off(self, host: str, seconds: float) -> None:
-        if self.on_back_off is not None:
-            self.on_back_off(host, seconds)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from converter.errors import Unreachable
+from converter.stores.hosts import Host
 
 T = TypeVar("T")
 
@@ -21,6 +20,11 @@ LONGEST_WAIT = 30.0
 _SECONDS = re.compile(r"[ \t]*[0-9]+[ \t]*")
 LONGEST_ASKED = 300.0
 """A host that asks for more seconds than this is not waited for."""
+
+MOST_POSTPONED = 20
+"""How many times in a row a busy host may postpone a request before it fails, where many share the host: one may be
+unlucky for long.
+"""
 
 
 class Interrupted(Unreachable):
@@ -41,38 +45,12 @@ class Interrupted(Unreachable):
 
 
 class RetryPolicy:
-    """The back-off for one host, shared by all threads: when one is asked to wait, all do."""
+    """How often requests to a host are retried; when one is asked to wait, all that are made to it do."""
 
-    def __init__(
-        self,
-        retries: int,
-        sleep: Callable[[float], object] = time.sleep,
-        now: Callable[[], float] = time.monotonic,
-        *,
-        asked: int | None = None,
-        on_back_off: Callable[[float], object] = lambda _seconds: None,
-        on_retry: Callable[[Interrupted, float, int, int], object] = lambda *_: None,
-    ) -> None:
-        """``asked`` is how often in a row a request to a busy host is retried; None means like any other.
-
-        If many share a host, one may be unlucky for long. ``on_back_off`` is called with the seconds to back off,
-        ``on_retry`` before each wait: with the error, the seconds, how often it failed, and how often it may.
-        """
-        self._on_back_off = on_back_off
-        self._on_retry = on_retry
+    def __init__(self, host: Host, retries: int) -> None:
+        """``retries`` in a row; more while a host that many share is busy."""
+        self._host = host
         self._retries = retries
-        self._asked = retries if asked is None else asked
-        self._sleep = sleep
-        self._now = now
-        self._not_before = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self) -> None:
-        """Wait as long as the host has asked for."""
-        with self._lock:
-            seconds = self._not_before - self._now()
-        if seconds > 0:
-            self._sleep(seconds)
 
     def retrying(self, once: Callable[[], T]) -> T:
         """What ``once`` returns, called until it is not Interrupted; raises the last error if there is no next try."""
@@ -86,25 +64,20 @@ class RetryPolicy:
 
     def retry(self, error: Interrupted, failures: int) -> None:
         """Wait before the next try, after so many failures in a row; raises ``error`` if there is to be none."""
-        busy = error.busy or error.wait is not None
-        most = self._asked if busy else self._retries
+        host, busy = self._host, error.busy or error.wait is not None
+        most = max(self._retries, MOST_POSTPONED) if busy and host.hosts.most else self._retries
         if failures > most or (error.wait or 0) > LONGEST_ASKED:
             raise error
         # Jitter, so that threads that were cut off together do not return together.
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
         seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - a pause, no secret
-        self._on_retry(error, seconds, failures, most)
+        host.report_retry(f"{error.brief}, retrying in {seconds:.0f} s ({failures} of {most})", seconds)
         if not busy:
-            self._sleep(seconds)
+            host.hosts.sleep(seconds)
             return
-        self.back_off(seconds)
-        self._on_back_off(seconds)
-        self.wait()
-
-    def back_off(self, seconds: float) -> None:
-        """Back off for that many seconds, as the host has asked."""
-        with self._lock:
-            self._not_before = max(self._not_before, self._now() + seconds)
+        host.back_off(seconds)
+        host.hosts.on_back_off(host.name, seconds)
+        host.wait()
 
 
 def asked_wait(value: str | None, date: str | None = None) -> float | None:

@@ -6,23 +6,27 @@ from email.utils import format_datetime
 import pytest
 
 from converter.stores import retry
+from converter.stores.hosts import Hosts
 from converter.stores.registry.urls import bypasses_proxy, display_url
 from converter.stores.retry import Interrupted, RetryPolicy, asked_wait
 
 
-class Clock:
+class Clock(Hosts):
+    """Hosts whose time is only what is slept."""
+
     def __init__(self) -> None:
-        self.now = 100.0
+        super().__init__(now=lambda: self.time)
+        self.time = 100.0
         self.slept: list[float] = []
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        self.time += seconds
 
 
 def patient(retries: int = 5) -> tuple[RetryPolicy, Clock]:
     clock = Clock()
-    return RetryPolicy(retries, clock.sleep, lambda: clock.now), clock
+    return RetryPolicy(clock.host("reg.test"), retries), clock
 
 
 def test_each_wait_is_longer_than_the_one_before_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,20 +46,20 @@ def test_the_last_failure_is_raised() -> None:
 
 
 def test_when_a_host_asks_to_wait_all_threads_do() -> None:
-    clock = Clock()
+    class Busy(Clock):
+        def sleep(self, seconds: float) -> None:
+            first = not self.slept
+            self.slept.append(seconds)
+            if first:
+                # Another thread, four seconds later.
+                self.time += 4
+                host.wait()
 
-    def sleep(seconds: float) -> None:
-        first = not clock.slept
-        clock.slept.append(seconds)
-        if first:
-            # Another thread, four seconds later.
-            clock.now += 4
-            one.wait()
-
-    one = RetryPolicy(5, sleep, lambda: clock.now)
-    one.wait()
+    clock = Busy()
+    host = clock.host("reg.test")
+    host.wait()
     assert not clock.slept
-    one.retry(Interrupted("busy", 7), 1)
+    RetryPolicy(host, 5).retry(Interrupted("busy", 7), 1)
     assert clock.slept == [7, 3]
 
 

@@ -104,7 +104,6 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         """Leave the cluster. Running tasks end by themselves."""
-        self._hosts.on_back_off = None
         self._client.unsubscribe_topic(TOPIC)
         self._holds.put(None)
         self._reporter.join()
@@ -158,10 +157,11 @@ class Cluster:
             turn = self._turns.setdefault((target, source), threading.Lock())
         with ExitStack() as stack:
             with turn:
-                for host, push in ((target, True), (source, False)):
-                    if host:
-                        stack.enter_context(self._hosts.gate(host, push=push))
-                        self._hosts.retry_policy(host, job.options.store.retries).wait()
+                for name, writes in ((target, True), (source, False)):
+                    if name:
+                        host = self._hosts.host(name)
+                        stack.enter_context(host.writes if writes else host.reads)
+                        host.wait()
             yield
 
     def _receive(self, message: tuple[float, Any]) -> None:
@@ -169,8 +169,9 @@ class Cluster:
         _, sent = message
         name, *fields = sent["event"]
         if name == BACK_OFF:
-            self._hosts.back_off(*fields)
-            self._holds.put(tuple(fields))
+            host, seconds = fields
+            self._hosts.host(host).back_off(seconds)
+            self._holds.put((host, seconds))
             return
         inbox = self._inboxes.get(sent["key"])
         if inbox is not None:
@@ -305,7 +306,7 @@ def program_version() -> str:
 
 def back_off(per_host: int, host: str, seconds: float) -> None:
     """Back off from a host that has asked another machine to."""
-    hosts_of(per_host).back_off(host, seconds)
+    hosts_of(per_host).host(host).back_off(seconds)
 
 
 @contextmanager

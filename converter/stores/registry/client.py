@@ -22,7 +22,7 @@ from converter.stores.registry import credentials
 from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
 from converter.stores.registry.urls import display_url, origin_of, purpose, redirect_target
 from converter.stores.registry.wire import Request, Wire, connection_error
-from converter.stores.retry import RETRYABLE, Interrupted, asked_wait
+from converter.stores.retry import RETRYABLE, Interrupted, RetryPolicy, asked_wait
 from converter.streams.blocks import ClosedOnExit, read_whole
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -77,8 +77,8 @@ class Client(ClosedOnExit):
         self.options = options
         self.hosts = options.hosts or Hosts(report=options.report)
         self._alone = options.hosts is None
-        self.gate = self.hosts.gate(host, push=push)
-        self.retry_policy = self.hosts.retry_policy(host, options.retries)
+        self._at = self.hosts.host(host)
+        self.retry_policy = RetryPolicy(self._at, options.retries)
         self._wire = self.hosts.shared((Wire, options.for_hosts()), partial(Wire, options, self.hosts))
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
@@ -114,8 +114,8 @@ class Client(ClosedOnExit):
     @contextmanager
     def open(self, request: Request) -> Iterator[BaseHTTPResponse]:
         """As ``once``, but with the body still to be read; leaving closes the response and lets other requests in."""
-        with self.gate:
-            self.retry_policy.wait()
+        with self._at.writes if self._push else self._at.reads:
+            self._at.wait()
             with self._respond(request) as response:
                 yield response
 

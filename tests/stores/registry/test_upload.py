@@ -279,7 +279,7 @@ def _stopping(run: Hosts, error: type[BaseException] | None = None, busy: str = 
     """Blocks in whose middle the run is stopped, from elsewhere or by what a person does just here."""
     yield LAYER[:500_000]
     if busy:
-        run.back_off(busy, 3600)
+        run.host(busy).back_off(3600)
     if error is not None:
         raise error
     run.stop()
