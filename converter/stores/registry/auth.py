@@ -67,21 +67,29 @@ class Authorizer:
 
     def __init__(
         self,
-        origin_url: str,
-        credentials: Callable[[], Credentials | None],
+        base: Callable[[], str],
+        find: Callable[[], Credentials | None],
         ask: Ask,
         now: Callable[[], float] = time.monotonic,
-        renewed: Callable[[], Credentials | None] | None = None,
     ) -> None:
-        """``renewed`` looks the credentials up again, which may have been renewed since ``credentials`` did."""
-        self._url = origin_url
-        self._find = credentials
-        self._find_renewed = renewed or credentials
+        """``base`` is the registry's URL; ``find`` looks the credentials up, whenever those found before are refused:
+        they may have been renewed since.
+        """
+        self.used: Credentials | None = None
+        self._outdated = True
+        self._base = base
+        self._find = find
         self._ask = ask
         self._now = now
         self._challenge: Challenge | None = None
         self._tokens: dict[frozenset[str], Token] = {}
         self._lock = threading.Lock()
+
+    def credentials(self) -> Credentials | None:
+        """The credentials for the registry; None means anonymous."""
+        if self._outdated:
+            self.used, self._outdated = self._find(), False
+        return self.used
 
     def header(self, scopes: frozenset[str]) -> str | None:
         """The Authorization header, with a token renewed shortly before it expires; None before the registry asks for
@@ -96,6 +104,7 @@ class Authorizer:
             if self._challenge is not None and self._current(scopes) not in (None, refused):
                 # Another thread has renewed it.
                 return True
+            self._outdated = self._outdated or refused is not None
             self._tokens.pop(scopes, None)
             self._challenge = best_challenge(offered)
             return self._header(scopes) not in (None, refused)
@@ -107,7 +116,7 @@ class Authorizer:
     def _header(self, scopes: frozenset[str]) -> str | None:
         if self._challenge is None:
             return None
-        credentials = self._find()
+        credentials = self.credentials()
         if self._challenge.scheme == "basic":
             return None if credentials is None else basic_header(credentials)
         current = self._current(scopes)
@@ -118,15 +127,15 @@ class Authorizer:
         try:
             token = self._request_token(self._challenge, scopes, credentials)
         except Denied:
-            renewed = self._find_renewed()
-            if renewed == credentials:
+            self._outdated = True
+            if self.credentials() == credentials:
                 raise
-            token = self._request_token(self._challenge, scopes, renewed)
+            token = self._request_token(self._challenge, scopes, self.used)
         self._tokens[scopes] = token
         return f"Bearer {token.value}"
 
     def _request_token(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
-        realm = redirect_target(self._url, challenge.parameters.get("realm", ""))
+        realm = redirect_target(self._base(), challenge.parameters.get("realm", ""))
         requested = _merged(scopes, challenge.parameters.get("scope", ""))
         asked = [("service", challenge.parameters["service"])] if "service" in challenge.parameters else []
         start = self._now()

@@ -76,22 +76,21 @@ class Client(ClosedOnExit):
         self._push = push
         self.options = options
         self.hosts = options.hosts or Hosts(report=options.report)
-        self._alone = options.hosts is None
         self._at = self.hosts.host(host)
         self.retry_policy = RetryPolicy(self._at, options.retries)
         self._wire = self.hosts.shared((Wire, options.for_hosts()), partial(Wire, options, self.hosts))
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
         self._scheme = "https" if options.tls_verify else ""
-        self._found: tuple[credentials.Credentials | None] | None = None
-        self._auth: Authorizer | None = None
+        find = partial(credentials.find_credentials, host, repository, options)
+        self._auth = Authorizer(self._base, find, self._ask)
         self._at_root: tuple[Challenge, ...] | None = None
         resource = f"repository:{repository}:{'pull,push' if push else 'pull'}" if repository else "registry:catalog:*"
         self.scopes = frozenset((resource,))
 
     def close(self) -> None:
         """Close the connections, unless the run owns them."""
-        if self._alone:
+        if self.options.hosts is None:
             self.hosts.close()
 
     def url(self, path: str) -> str:
@@ -124,17 +123,14 @@ class Client(ClosedOnExit):
         home = bool(self.host) and origin_of(request.url) == origin_of(self._base())
         renewals = 0
         while True:
-            sent = self._authorizer().header(scopes) if home else None
+            sent = self._auth.header(scopes) if home else None
             response = self._wire.exchange(request, sent)
             if response.status in request.expect:
                 return response
             with response:
                 text = self._refusal_text(response, request.url)
             offered = self._offered(response, sent) if home and renewals < _RENEWALS else ()
-            if offered and sent is not None:
-                # What a helper gave an hour ago may no longer be valid.
-                self._found = None
-            if not (offered and self._authorizer().renew(offered, scopes, sent)):
+            if not (offered and self._auth.renew(offered, scopes, sent)):
                 if home and origin_of(response.url or request.url) == origin_of(request.url):
                     with_token = sent is not None and sent.startswith("Bearer ")
                     raise self._refusal(request, response, text, accepted=with_token)
@@ -161,21 +157,16 @@ class Client(ClosedOnExit):
                     Challenge(one.scheme, {key: value for key, value in one.parameters.items() if key != "scope"})
                     for one in _challenges_of(answer)
                 )
-        if response.status != 401 and not (self._at_root and self._credentials()):
+        if response.status != 401 and not (self._at_root and self._auth.credentials()):
             return ()
         return self._at_root
 
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
+        """The whole body; the connection is then free for others."""
         try:
-            parts = response.stream(64 * KIB, decode_content=False)
-            data = read_whole(parts, f"from {display_url(url)}")
-            response.release_conn()
-        except LimitExceeded:
-            response.close()
-            raise
+            return read_whole(response.stream(64 * KIB, decode_content=False), f"from {display_url(url)}")
         except (HTTPError, OSError) as error:
             raise connection_error(error, url) from error
-        return data
 
     def _refusal_text(self, response: BaseHTTPResponse, url: str) -> bytes:
         """What a refusal says; nothing if that is longer than a document: the status says what matters."""
@@ -183,22 +174,6 @@ class Client(ClosedOnExit):
             return self._body(response, url)
         except LimitExceeded:
             return b""
-
-    def _credentials(self) -> credentials.Credentials | None:
-        if self._found is None:
-            self._found = (credentials.find_credentials(self.host, self.repository, self.options),)
-        return self._found[0]
-
-    def _renewed(self) -> credentials.Credentials | None:
-        self._found = None
-        return self._credentials()
-
-    def _authorizer(self) -> Authorizer:
-        base = self._base()
-        with self._lock:
-            if self._auth is None:
-                self._auth = Authorizer(base, self._credentials, self._ask, renewed=self._renewed)
-            return self._auth
 
     def _ask(self, request: Request, authorization: str | None) -> bytes:
         def once() -> bytes:
@@ -220,7 +195,7 @@ class Client(ClosedOnExit):
         error = refusal_error(request, response, text)
         if not isinstance(error, Denied):
             return error
-        used = self._found[0] if self._found else None
+        used = self._auth.used
         if used is None:
             fact = f"{self.host} requires a login: {self._login_hint()}"
         else:
@@ -245,18 +220,17 @@ class Client(ClosedOnExit):
         return f"--creds, --authfile, or `podman login {self.host}`{why}"
 
     def _base(self) -> str:
+        """The URL of the registry: with https if the host speaks it, whatever its certificate; else with http, if the
+        caller allows that.
+        """
         with self._lock:
             if not self._scheme:
-                self._scheme = self._find_scheme()
+                try:
+                    self._wire.exchange(Request("GET", f"https://{self._api_host}/v2/")).close()
+                    self._scheme = "https"
+                except Unreachable:
+                    self._scheme = "http"
             return f"{self._scheme}://{self._api_host}"
-
-    def _find_scheme(self) -> str:
-        """Https if the host speaks it, whatever its certificate; else http. Used only if the caller allows http."""
-        try:
-            self._wire.exchange(Request("GET", f"https://{self._api_host}/v2/")).close()
-        except Unreachable:
-            return "http"
-        return "https"
 
 
 def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:

@@ -47,7 +47,6 @@ def download_blob(client: Client, url: str, size: int) -> Iterator[Block]:
                 # A host that sent its stated length is done, even if the digest's size differs.
                 whole = response.status == 200 and "Content-Length" in response.headers
                 if size < 0 or offset >= size or whole:
-                    response.release_conn()
                     return
             raise Interrupted(f"{display_url(url)}: cut off after {offset} of {size} bytes")
         except Interrupted as error:

@@ -99,7 +99,6 @@ class Wire(ClosedOnExit):
                 response.url = url
                 return response
             response.drain_conn()
-            response.release_conn()
             url = redirect_target(url, location)
         most = current_limits().redirects
         raise LimitExceeded(f"more than {most} redirects, the last one to {display_url(url)} (limit: redirects)")

@@ -237,7 +237,7 @@ class Issuer:
 
 def authorizer(issuer: Issuer, credentials: Credentials | None = None, clock: list[float] | None = None) -> Authorizer:
     now = clock or [0.0]
-    return Authorizer("https://registry.test", lambda: credentials, issuer, lambda: now[0])
+    return Authorizer(lambda: "https://registry.test", lambda: credentials, issuer, lambda: now[0])
 
 
 def bearer(realm: str = "https://auth.test/token?x=1") -> tuple[Challenge, ...]:
