@@ -13,7 +13,6 @@ from dataclasses import asdict, replace
 from converter.cache import Cache, VerifiedCache
 from converter.conversion.attachments import (
     TRAIL,
-    Shown,
     add_signatures,
     are_listed_in,
     carry_attachments,
@@ -233,7 +232,7 @@ def _complete(
     for done in written:
         if done.target.origin:
             _write_record(sink, done, execution, workers)
-        stated = _restate(sink, done, execution, options)
+        stated = restate_profiles(sink, done, options)
         signed = add_signatures(sink, done, options) if done.state == "written" else ()
         yield replace(done, signatures=(*stated, *signed))
 
@@ -261,23 +260,6 @@ def _write_record(sink: Sink, done: Done, execution: Execution, workers: Workers
         made = make_record(done.target.selected, done.tree, files, workers)
         execution.run([made.node])
         sink.attach(made.attachment)
-
-
-def _restate(sink: Sink, done: Done, execution: Execution, options: Options) -> Shown:
-    """Attach the profiles that are still true, before the sink commits; returns them as shown to people."""
-    with within(TRAIL):
-        found = restate_profiles(done.target.destination, done.target.carried, done.tree, options.writing)
-        execution.run([one.node for one in found])
-    for one in found:
-        sink.attach(one.attachment)
-    return tuple(
-        {
-            "kind": "attestation",
-            "location": one.attachment.tag or "signature",
-            "covers": str(one.attachment.subject),
-        }
-        for one in found
-    )
 
 
 def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:

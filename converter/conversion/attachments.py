@@ -8,7 +8,7 @@ Modules about signatures are imported only when needed: most images have none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from converter import formats
@@ -21,7 +21,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.model.reference import Location
-from converter.plan import Copy, Evaluated, Made, Node, forecast
+from converter.plan import Copy, Made, Node, forecast
 from converter.ports import Fetch, Sink, Source
 from converter.stores import StoreOptions, open_source, recognised
 from converter.transform import read_whole_index
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from converter.conversion.job import Options
     from converter.conversion.result import Done
     from converter.conversion.selection import SelectedImage
-    from converter.conversion.target_attachments import Statement
+    from converter.conversion.target_attachments import Statements
     from converter.signing import Signing
+    from converter.trust.stored_signatures import Storable
     from converter.verification.wanted import Wanted
 
 Shown = tuple[dict[str, Any], ...]
@@ -155,13 +156,13 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
 class Carried:
     """What is carried along, in the target's form; the losses; and the carried signatures as shown to people.
 
-    ``stated`` are signed profiles of images whose digests change, and whose content does not.
+    ``stated`` are the signed profiles of images whose digests change, and whose content does not, by their place.
     """
 
     attached: tuple[PlannedAttachment, ...] = ()
     losses: tuple[Loss, ...] = ()
     signatures: Shown = ()
-    stated: tuple[Statement, ...] = ()
+    stated: Statements = field(default_factory=dict)
 
 
 def require_signed(source: Source, location: Location, root: Descriptor, wanted: Wanted | None, platform: str) -> None:
@@ -214,7 +215,7 @@ def carry_attachments(
 
     attached, fetch = selected.attached, selected.fetch
     subjects = {made.descriptor.digest: made.descriptor for made in there}
-    stated: tuple[Statement, ...] = ()
+    stated: Statements = {}
     if destination.attached and not selected.settings.changes:
         changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
         stated, whole = find_statements(changed, selected.item, selected.root, node, fetch)
@@ -233,21 +234,21 @@ def carry_attachments(
     return Carried(attached=kept, losses=(*lost, *placeless), signatures=tuple(signatures), stated=stated)
 
 
-def restate_profiles(
-    destination: Location, carried: Carried, tree: Evaluated, store: StoreOptions
-) -> tuple[PlannedAttachment, ...]:
-    """The profiles that go along, as attachments of what was made, beside those that it has at the destination."""
-    if not carried.stated:
+@within(TRAIL)
+def restate_profiles(sink: Sink, done: Done, options: Options) -> Shown:
+    """Attach the profiles that go along to what was made, before the sink commits; returns them as shown to people."""
+    if not done.target.carried.stated:
         return ()
-    from converter.conversion.target_attachments import image_at, statement_attachments
+    from converter.conversion.target_attachments import image_at
     from converter.trust.cosign import ENVELOPE
+    from converter.trust.signature import PROFILE
+    from converter.trust.stored_signatures import envelope_payload
 
-    images = {one.place: image_at(tree, one.place) for one in carried.stated}
-    before = {
-        place: (*_layers_at(destination, image, store, ENVELOPE), *_carried_layers(carried.attached, image, ENVELOPE))
-        for place, image in images.items()
-    }
-    return tuple(statement_attachments(carried.stated, destination, tree, before))
+    shown: list[dict[str, Any]] = []
+    for place, envelopes in done.target.carried.stated.items():
+        made = [envelope_payload(one, PROFILE) for one in envelopes]
+        shown += _store(sink, done, options, image_at(done.tree, place), made, media_type=ENVELOPE)
+    return tuple(shown)
 
 
 def has_requested_signatures(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
@@ -277,18 +278,34 @@ def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
     signing, root = options.signing, done.tree.done.descriptor
     if signing is None or root.media_type in types.SINGLE_FILE_TYPES:
         return ()
-    from converter.signing import attach, attach_files
-    from converter.trust.cosign import PAYLOAD, SIGNATURE
+    from converter.trust.cosign import PAYLOAD
     from converter.trust.identity import name_of
 
     destination = replace(done.target.destination, name=done.target.name)
-    subject = signing.subject(root, name_of(destination, root, signing.identity))
-    if destination.attached == "directory":
-        return tuple(map(asdict, attach_files(sink, signing.makers, subject)))
-    kept = done.target.carried.attached
-    before = (*_layers_at(destination, root, options.writing, PAYLOAD), *_carried_layers(kept, root, PAYLOAD))
-    distinct = {(one.digest, one.annotations.get(SIGNATURE)): one for one in before}
-    return tuple(map(asdict, attach(sink, signing.makers, subject, distinct.values())))
+    name = signing.name(root, name_of(destination, root, signing.identity))
+    stored = _store(sink, done, options, root, signing.signatures(root, name), media_type=PAYLOAD)
+    return tuple({**one, "identity": str(name)} for one in stored)
+
+
+def _store(
+    sink: Sink, done: Done, options: Options, image: Descriptor, made: Sequence[Storable], *, media_type: str
+) -> Iterator[dict[str, Any]]:
+    """Store signatures, or attestations, beside those at the destination and those carried there; yields each as shown
+    to people.
+    """
+    from converter.signing import store_signatures
+    from converter.trust.stored_signatures import layer_identity
+
+    target, form = done.target, done.target.destination.attached
+    before = (
+        *_layers_at(target.destination, image, options.writing, media_type),
+        *_carried_layers(target.carried.attached, image, media_type),
+    )
+    distinct = {layer_identity(layer): layer for layer in before}
+    store_signatures(sink, made, image, form, tuple(distinct.values()))
+    for one in made:
+        location = "signature" if form == "directory" else one.location(image)
+        yield {"kind": one.kind, "location": location, "covers": str(image.digest)}
 
 
 def _carried_layers(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:

@@ -13,14 +13,13 @@ from converter.model import media_types as types
 from converter.model.content import known_bytes
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
-from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Image, Index, Item, Loss
 from converter.model.reference import Location
 from converter.plan import Copy, Evaluated, Node, Write
 from converter.ports import Fetch
 from converter.trust import cosign, stored_signatures
-from converter.trust.signature import PROFILE
-from converter.trust.stored_signatures import SIGSTORE_FILE, parse_sigstore_file
+from converter.trust import signature as kinds
+from converter.trust.stored_signatures import CosignPayload, Storable
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
@@ -52,31 +51,27 @@ def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachmen
             for layer in layers:
                 data = fetch(layer).read()
                 if layer.media_type == cosign.PAYLOAD:
-                    data = stored_signatures.sigstore_file(data, layer.annotations)
-                yield file_attachment(one.attachment.subject, data)
+                    data = CosignPayload(data, layer.annotations).to_file()
+                yield _file_attachment(one.attachment.subject, data)
 
 
 def _as_manifests(
     attached: Iterable[PlannedAttachment], subjects: Mapping[Digest, Descriptor], fetch: Fetch
 ) -> Iterator[PlannedAttachment]:
     """Files as manifests; cosign signatures of the same image share one manifest, and its attestations another."""
-    shared: dict[tuple[Digest, str], list[tuple[bytes, Mapping[str, str]]]] = {}
+    files: dict[Digest, list[Storable]] = {}
     for one in attached:
-        if _media_type(one) not in _FILES:
-            yield _retagged(one)
-            continue
-        subject, data = one.attachment.subject, fetch(one.attachment.descriptor).read()
-        if data.startswith(stored_signatures.SIGSTORE_FILE):
-            payload, annotations, media_type = stored_signatures.parse_sigstore_file(data)
-            shared.setdefault((subject, media_type), []).append((payload, annotations))
+        if _media_type(one) in _FILES:
+            data = fetch(one.attachment.descriptor).read()
+            files.setdefault(one.attachment.subject, []).append(stored_signatures.parse_file(data))
         else:
-            yield manifest_attachment(stored_signatures.simple_signing_artifact(data, subjects[subject]), subject, "")
-    for (subject, media_type), signatures in shared.items():
-        made = stored_signatures.cosign_image(signatures, media_type=media_type)
-        yield manifest_attachment(made, subject, stored_signatures.tag_of(subject, media_type))
+            yield _retagged(one)
+    for subject, signatures in files.items():
+        for made, tag in stored_signatures.to_artifacts(signatures, subjects[subject]):
+            yield manifest_attachment(made, subject, tag)
 
 
-def file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:
+def _file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:
     content = known_bytes(data, types.DIR_SIGNATURE)
     return PlannedAttachment(
         attachment=Attachment(subject=subject, descriptor=content.descriptor),
@@ -113,59 +108,26 @@ def _retagged(one: PlannedAttachment) -> PlannedAttachment:
 ROOT = -1
 """The place of the one image, which is not in an index."""
 
-
-@frozen(kw_only=False)
-class Statement:
-    """A signed profile, and the place of its image in the index that is made."""
-
-    place: int
-    envelope: bytes
+Statements = Mapping[int, Sequence[bytes]]
+"""The envelopes of signed profiles, by the place of their image in the index that is made."""
 
 
 def find_statements(
     attached: Iterable[PlannedAttachment], item: Item, root: Descriptor, node: Node, fetch: Fetch
-) -> tuple[tuple[Statement, ...], frozenset[Digest]]:
+) -> tuple[Statements, frozenset[Digest]]:
     """The profiles among attachments of images that ``node`` is made of, and the attachments that hold nothing else."""
     places = _places(item, root, node)
-    statements: dict[Statement, None] = {}
+    statements: dict[int, list[bytes]] = {}
     whole = set()
     for one in attached:
         place = places.get(one.attachment.subject)
         if place is not None:
             envelopes, others = _envelopes(one.attachment.descriptor, fetch)
-            statements |= dict.fromkeys(Statement(place, data) for data in envelopes)
+            if envelopes:
+                statements.setdefault(place, []).extend(envelopes)
             if envelopes and not others:
                 whole.add(one.attachment.descriptor.digest)
-    return tuple(statements), frozenset(whole)
-
-
-def statement_attachments(
-    statements: Iterable[Statement],
-    destination: Location,
-    tree: Evaluated,
-    before: Mapping[int, tuple[Descriptor, ...]],
-) -> Iterator[PlannedAttachment]:
-    """The same as attachments of what was made, in the destination's form.
-
-    ``before`` are the layers of the attestations that an image already has there, by its place.
-    """
-    by_place: dict[int, list[bytes]] = {}
-    for one in statements:
-        by_place.setdefault(one.place, []).append(one.envelope)
-    for place, envelopes in by_place.items():
-        subject = image_at(tree, place)
-        annotations = stored_signatures.statement_annotations(PROFILE)
-        if destination.attached == "directory":
-            for data in envelopes:
-                yield file_attachment(
-                    subject.digest, stored_signatures.sigstore_file(data, annotations, cosign.ENVELOPE)
-                )
-            continue
-        there = before.get(place, ())
-        fresh = [(data, annotations) for data in envelopes if Digest.of(data) not in {one.digest for one in there}]
-        if fresh:
-            made = stored_signatures.cosign_image(fresh, there, cosign.ENVELOPE)
-            yield manifest_attachment(made, subject.digest, stored_signatures.tag_of(subject.digest, cosign.ENVELOPE))
+    return statements, frozenset(whole)
 
 
 def image_at(tree: Evaluated, place: int) -> Descriptor:
@@ -188,10 +150,9 @@ def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]
     try:
         data = fetch(descriptor).read()
         if descriptor.media_type == types.DIR_SIGNATURE:
-            if not data.startswith(SIGSTORE_FILE):
-                return [], True
-            payload, _, media_type = parse_sigstore_file(data)
-            return ([payload], False) if media_type == cosign.ENVELOPE and _is_profile(payload) else ([], True)
+            found = stored_signatures.parse_file(data)
+            is_envelope = found.kind == kinds.ATTESTATION and _is_profile(found.data)
+            return ([found.data], False) if is_envelope else ([], True)
         if descriptor.media_type not in types.MANIFESTS:
             return [], True
         layers = stored_signatures.layers_of(data)
@@ -207,6 +168,6 @@ def _is_profile(envelope: bytes) -> bool:
     """Whether an envelope states a profile; nothing in it is verified."""
     try:
         document: dict[str, Any] = load_object(envelope)
-        return cosign.predicate_of(cosign.open_envelope(document)[1]) == PROFILE
+        return cosign.predicate_of(cosign.open_envelope(document)[1]) == kinds.PROFILE
     except Invalid:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +12,9 @@ from converter import formats
 from converter.errors import NotFound, Unsupported, Usage, within
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Attachment
+from converter.model.image import Attachment
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink, Source
@@ -25,29 +25,9 @@ from converter.trust import cosign, openpgp, stored_signatures
 from converter.trust import signature as kinds
 from converter.trust.identity import Claim, name_of
 from converter.trust.makers import CosignKey, Maker
+from converter.trust.stored_signatures import Storable
 
-__all__ = ["Signed", "Signing", "attach", "attach_files", "attest", "cosign_layers", "sign"]
-
-
-@frozen
-class SigningSubject:
-    """What is to be signed: an image's root and its name. ``time`` of signing is in seconds since 1970."""
-
-    root: Descriptor
-    name: ImageName
-    time: int
-
-    @property
-    def claim(self) -> Claim:
-        """The claim to sign: this digest has that name."""
-        return Claim(digest=self.root.digest, identity=str(self.name))
-
-
-def as_file(maker: Maker, subject: SigningSubject) -> bytes:
-    """Sign an image; returns the signature as the content of a file ``signature-N``."""
-    if isinstance(maker, CosignKey):
-        return stored_signatures.sigstore_file(*maker.sign(subject.claim, subject.time))
-    return maker.message(subject.claim, subject.time)
+__all__ = ["Signed", "Signing", "attest", "cosign_layers", "sign", "store_signatures"]
 
 
 @frozen
@@ -62,16 +42,22 @@ class Signing:
     identity: str = ""
     epoch: int | None = None
 
-    def subject(self, root: Descriptor, name: ImageName | None, option: str = "--sign-identity") -> SigningSubject:
-        """What is to be signed. Raises Usage if the image has no name, which ``option`` gives, and Unsupported for one
-        of schema 1.
+    def name(self, root: Descriptor, name: ImageName | None, option: str = "--sign-identity") -> ImageName:
+        """The name to sign, of the image at ``root``.
+
+        Raises Usage if it has none, which ``option`` gives, and Unsupported for an image of schema 1.
         """
         if root.media_type in (types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED):
             raise Unsupported("cannot sign a schema 1 manifest: convert it to schema 2 or OCI first")
         if name is None:
             raise Usage(f"the image has no name to sign: add {option} REPO:TAG")
+        return name.tagged()
+
+    def signatures(self, root: Descriptor, name: ImageName) -> list[Storable]:
+        """A signature with each key: that the image at ``root`` has this name."""
+        claim = Claim(digest=root.digest, identity=str(name))
         now = int(time.time()) if self.epoch is None else self.epoch
-        return SigningSubject(root=root, name=name.tagged(), time=now)
+        return [maker.sign(claim, now) for maker in self.makers]
 
 
 @frozen
@@ -98,70 +84,69 @@ def sign(
     """
     store = store or StoreOptions()
     location = Location.parse(reference)
-    with enforce_limits(store.limits), open_source(location, store) as source, within(str(reference)):
-        root = source.resolve(location.name)
-        known = formats.with_media_type(source.fetch(root))
-        root = replace(root, media_type=known.descriptor.media_type)
-        target = Location.parse(destination) if destination else recognised(location, source)
-        if root.media_type == types.ACI:
-            return tuple(_sign_aci(known, target, maker, store) for maker in signing.makers)
-        if not target.attached and lookaside is None:
-            raise Unsupported(f"no signature can be kept in {target.transport}: sign in a registry, a layout or dir:")
-        subject = signing.subject(root, name_of(location, root, signing.identity), "--identity")
+    with enforce_limits(store.limits), within(str(reference)):
+        with open_source(location, store) as source:
+            root = source.resolve(location.name)
+            known = formats.with_media_type(source.fetch(root))
+            root = replace(root, media_type=known.descriptor.media_type)
+            target = Location.parse(destination) if destination else recognised(location, source)
+            if root.media_type == types.ACI:
+                return tuple(_sign_aci(known, target, maker, store) for maker in signing.makers)
         if lookaside is not None:
-            return tuple(_sign_to_lookaside(lookaside, maker, subject) for maker in signing.makers)
-        if target.attached == "directory":
-            there = _root_at(target, root, store)
-            return tuple(_in_directory(Path(target.path), there, maker, subject) for maker in signing.makers)
-        if not target.kind.adds_blobs:
+            if any(isinstance(maker, CosignKey) for maker in signing.makers):
+                raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
+        elif not target.attached:
+            raise Unsupported(f"no signature can be kept in {target.transport}: sign in a registry, a layout or dir:")
+        elif not (target.attached == "directory" or target.kind.adds_blobs):
             raise Unsupported("cannot add a signature to an archive, which is written whole: use convert --sign-by")
-        before = _layers_at(target, root, store) if destination else cosign_layers(source, root)
-        with open_sink(target, store) as sink:
-            return attach(sink, signing.makers, subject, before)
-
-
-def attach(
-    sink: Sink, makers: Iterable[Maker], subject: SigningSubject, before: Iterable[Descriptor] = ()
-) -> tuple[Signed, ...]:
-    """Put signatures as manifests into a sink that has the image or is to receive it too.
-
-    ``before`` are the layers of cosign's signatures that the image already has.
-    """
-    layers = tuple(before)
-    made = []
-    for maker in makers:
-        if isinstance(maker, CosignKey):
-            image = stored_signatures.cosign_image([maker.sign(subject.claim, subject.time)], layers)
-            tag = stored_signatures.tag_of(subject.root.digest)
+        name = signing.name(root, name_of(location, root, signing.identity), "--identity")
+        made = signing.signatures(root, name)
+        if lookaside is None:
+            places = _store_at(target, store, root, made)
         else:
-            message = maker.message(subject.claim, subject.time)
-            image, tag = stored_signatures.simple_signing_artifact(message, subject.root), ""
-        manifest = _put(sink, image, subject.root.digest, tag)
-        if tag:
-            layers = stored_signatures.layers_of(manifest.read())
-        made.append(_make_signature(maker, tag or f"referrer {manifest.descriptor.digest}", subject))
-    return tuple(made)
+            files = (signature_files.add_to_lookaside(lookaside, name, root.digest, one.to_file()) for one in made)
+            places = list(map(str, files))
+        return tuple(
+            Signed(kind=one.kind, location=place, covers=str(root.digest), identity=str(name))
+            for one, place in zip(made, places, strict=True)
+        )
 
 
-def _put(sink: Sink, made: Artifact, subject: Digest, tag: str) -> Known:
-    """Put an artifact into a sink, as an attachment of the subject; returns its manifest."""
-    manifest = made.original.manifest
-    for blob in (*made.blobs, manifest):
-        if not sink.has(blob.descriptor):
-            sink.put(blob.blocks(), blob.descriptor.media_type, blob.descriptor)
-    sink.attach(Attachment(subject=subject, descriptor=manifest.descriptor, tag=tag))
-    return manifest
+def _store_at(
+    place: Location, store: StoreOptions, image: Descriptor, made: Sequence[Storable], media_type: str = cosign.PAYLOAD
+) -> list[str]:
+    """Store signatures with an image that is at a place; returns where each is. Raises NotFound if it is not there."""
+    with open_source(place, store) as source, within(str(place)):
+        source.fetch(image).read()
+        if place.attached == "directory":
+            root, folder = source.resolve("").digest, Path(place.path)
+            return [signature_files.add_to_directory(folder, one.to_file(), root, image.digest).name for one in made]
+        before = cosign_layers(source, image, media_type)
+    with open_sink(place, store) as sink:
+        store_signatures(sink, made, image, place.attached, before)
+    return [one.location(image) for one in made]
 
 
-def attach_files(sink: Sink, makers: Iterable[Maker], subject: SigningSubject) -> tuple[Signed, ...]:
-    """The same for a sink that stores signatures as files: ``dir:``."""
-    made = []
-    for maker in makers:
-        data = as_file(maker, subject)
-        descriptor = sink.put((data,), types.DIR_SIGNATURE, Descriptor.of(data, types.DIR_SIGNATURE))
-        sink.attach(Attachment(subject=subject.root.digest, descriptor=descriptor))
-        made.append(_make_signature(maker, "signature", subject))
-    return tuple(made)
+def store_signatures(
+    sink: Sink, signatures: Sequence[Storable], image: Descriptor, form: str, before: Sequence[Descriptor] = ()
+) -> None:
+    """Put signatures or attestations into a sink that has the image, or is to receive it.
+
+    ``form`` is ``Transport.attached`` of the place: ``directory`` or ``manifests``. ``before`` are the layers that
+    cosign's image of signatures, or of attestations, already has.
+    """
+    if form == "directory":
+        for one in signatures:
+            data = one.to_file()
+            descriptor = sink.put((data,), types.DIR_SIGNATURE, Descriptor.of(data, types.DIR_SIGNATURE))
+            sink.attach(Attachment(subject=image.digest, descriptor=descriptor))
+        return
+    for made, tag in stored_signatures.to_artifacts(signatures, image, before):
+        manifest = made.original.manifest
+        for blob in (*made.blobs, manifest):
+            if not sink.has(blob.descriptor):
+                sink.put(blob.blocks(), blob.descriptor.media_type, blob.descriptor)
+        sink.attach(Attachment(subject=image.digest, descriptor=manifest.descriptor, tag=tag))
 
 
 def attest(
@@ -174,26 +159,12 @@ def attest(
     """
     store = store or StoreOptions()
     location = Location.parse(reference)
-    with enforce_limits(store.limits), within(str(reference)):
-        with open_source(location, store) as source:
-            source.fetch(image).read()
-            if location.attached == "directory":
-                data = stored_signatures.sigstore_file(
-                    envelope, stored_signatures.statement_annotations(predicate), cosign.ENVELOPE
-                )
-                there = source.resolve(location.name).digest
-                path = signature_files.add_to_directory(Path(location.path), data, there, image.digest)
-                return Signed(kind=kinds.ATTESTATION, location=path.name, covers=str(image.digest))
-            if not location.kind.adds_blobs:
-                raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:")
-            before = cosign_layers(source, image, cosign.ENVELOPE)
-        made = stored_signatures.cosign_image(
-            [(envelope, stored_signatures.statement_annotations(predicate))], before, cosign.ENVELOPE
-        )
-        tag = stored_signatures.tag_of(image.digest, cosign.ENVELOPE)
-        with open_sink(location, store) as sink:
-            _put(sink, made, image.digest, tag)
-    return Signed(kind=kinds.ATTESTATION, location=tag, covers=str(image.digest))
+    if location.attached != "directory" and not location.kind.adds_blobs:
+        raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:", str(reference))
+    made = stored_signatures.envelope_payload(envelope, predicate)
+    with enforce_limits(store.limits):
+        (place,) = _store_at(location, store, image, [made], cosign.ENVELOPE)
+    return Signed(kind=made.kind, location=place, covers=str(image.digest))
 
 
 def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAYLOAD) -> tuple[Descriptor, ...]:
@@ -203,32 +174,6 @@ def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAY
         if attachment.bare_tag == tag:
             return stored_signatures.layers_of(source.fetch(attachment.descriptor).read())
     return ()
-
-
-def _layers_at(target: Location, root: Descriptor, store: StoreOptions) -> tuple[Descriptor, ...]:
-    """The same at ``target``; raises NotFound if the image is not there."""
-    with open_source(target, store) as source, within(str(target)):
-        source.fetch(root).read()
-        return cosign_layers(source, root)
-
-
-def _root_at(target: Location, root: Descriptor, store: StoreOptions) -> Digest:
-    """The digest of the root of a directory; raises NotFound if it does not have the image."""
-    with open_source(target, store) as source, within(str(target)):
-        source.fetch(root).read()
-        return source.resolve("").digest
-
-
-def _in_directory(folder: Path, there: Digest, maker: Maker, subject: SigningSubject) -> Signed:
-    path = signature_files.add_to_directory(folder, as_file(maker, subject), there, subject.root.digest)
-    return _make_signature(maker, path.name, subject)
-
-
-def _sign_to_lookaside(lookaside: Path, maker: Maker, subject: SigningSubject) -> Signed:
-    if isinstance(maker, CosignKey):
-        raise Unsupported("--lookaside needs an OpenPGP key: cosign looks into registries alone")
-    path = signature_files.add_to_lookaside(lookaside, subject.name, subject.root.digest, as_file(maker, subject))
-    return _make_signature(maker, str(path), subject)
 
 
 def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:
@@ -250,8 +195,3 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
         data = openpgp.add_signatures(data, before)
     place = signature_files.add_beside(path, data, overwriting)
     return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))
-
-
-def _make_signature(maker: Maker, location: str, subject: SigningSubject) -> Signed:
-    kind = kinds.COSIGN if isinstance(maker, CosignKey) else kinds.SIMPLE_SIGNING
-    return Signed(kind=kind, location=location, covers=str(subject.root.digest), identity=str(subject.name))

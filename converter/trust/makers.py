@@ -22,6 +22,7 @@ from converter.trust.cosign import SIGNATURE, pae
 from converter.trust.identity import ATOMIC, COSIGN, Claim
 from converter.trust.keys import Key, require_strong
 from converter.trust.libraries import ec, ed25519, exceptions, hashes, padding, pysequoia, rsa, serialization
+from converter.trust.stored_signatures import CosignPayload, SimpleSignature
 from converter.version import __version__
 
 if TYPE_CHECKING:
@@ -148,10 +149,10 @@ class CosignKey:
         """
         return cls(PrivateKey.load(data, password, source))
 
-    def sign(self, claim: Claim, time: int) -> tuple[bytes, dict[str, str]]:
-        """The payload and its annotations; ``time`` is in seconds since 1970."""
+    def sign(self, claim: Claim, time: int) -> CosignPayload:
+        """Sign a claim; ``time`` is in seconds since 1970."""
         payload = claim.render(COSIGN, CREATOR, time)
-        return payload, {SIGNATURE: base64.b64encode(self.key.sign(payload)).decode()}
+        return CosignPayload(payload, {SIGNATURE: base64.b64encode(self.key.sign(payload)).decode()})
 
     def envelope(self, kind: str, payload: bytes) -> dict[str, Any]:
         """A DSSE envelope of a payload of the type ``kind``."""
@@ -174,14 +175,14 @@ class GpgFile:
         """The certificate, without secrets; raises Invalid."""
         return bytes(self._secret().extract_certificate())
 
-    def message(self, claim: Claim, time: int) -> bytes:
-        """A simple signature: the claim, signed."""
+    def sign(self, claim: Claim, time: int) -> SimpleSignature:
+        """Sign a claim; ``time`` is in seconds since 1970."""
+        text = claim.render(ATOMIC, CREATOR, time)
         try:
-            return pysequoia.sign(
-                self._signer(), claim.render(ATOMIC, CREATOR, time), mode=pysequoia.SignatureMode.INLINE, armor=False
-            )
+            data = pysequoia.sign(self._signer(), text, mode=pysequoia.SignatureMode.INLINE, armor=False)
         except RuntimeError:
             raise Untrusted("the OpenPGP key cannot sign") from None
+        return SimpleSignature(data)
 
     def detached(self, path: str) -> bytes:
         """An armoured signature of a file."""
@@ -219,9 +220,9 @@ class GpgUser:
         """The certificates, without secrets, of all keys that match the name; empty if gpg knows none."""
         return self._gpg(["--export", "--", self.name], b"")
 
-    def message(self, claim: Claim, time: int) -> bytes:
-        """A simple signature: the claim, signed."""
-        return self._run(["--sign"], claim.render(ATOMIC, CREATOR, time))
+    def sign(self, claim: Claim, time: int) -> SimpleSignature:
+        """Sign a claim; ``time`` is in seconds since 1970."""
+        return SimpleSignature(self._run(["--sign"], claim.render(ATOMIC, CREATOR, time)))
 
     def detached(self, path: str) -> bytes:
         """An armoured signature of a file."""

@@ -14,13 +14,14 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from converter.errors import ConverterError, Invalid, NotFound
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import decode_base64, dump_json, lenient_member, load_object, required_member, text_map
+from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Original
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
@@ -192,27 +193,31 @@ def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Sign
 
 def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
     try:
-        payload, annotations, media_type = parse_sigstore_file(data)
+        found = parse_sigstore_file(data)
     except ConverterError:
         # Listed without a payload, it is refused when it is verified.
-        payload, annotations, media_type = b"", {}, cosign.PAYLOAD
-    kind = kinds.COSIGN if media_type == cosign.PAYLOAD else kinds.ATTESTATION
+        found = CosignPayload(b"", {})
     return Signature(
-        kind=kind,
+        kind=found.kind,
         location=location,
         covers=covers,
-        data=data if kind == kinds.COSIGN else payload,
-        payload=payload,
-        media_type=media_type,
-        annotations=annotations,
+        data=data if found.kind == kinds.COSIGN else found.data,
+        payload=found.data,
+        media_type=found.media_type,
+        annotations=found.annotations,
     )
 
 
-def parse_sigstore_file(data: bytes) -> tuple[bytes, dict[str, str], str]:
-    """Payload, annotations and media type of a ``signature-N`` with a cosign signature; raises Invalid."""
+def parse_sigstore_file(data: bytes) -> CosignPayload:
+    """What is in a ``signature-N`` that begins with SIGSTORE_FILE; raises Invalid."""
     document = load_object(data.removeprefix(SIGSTORE_FILE))
     payload = decode_base64(required_member(document, "payload", str), "the payload")
-    return payload, text_map(document, "annotations"), required_member(document, "mimeType", str)
+    return CosignPayload(payload, text_map(document, "annotations"), required_member(document, "mimeType", str))
+
+
+def parse_file(data: bytes) -> Storable:
+    """The signature in a file; one that is not cosign's is taken to be simple."""
+    return parse_sigstore_file(data) if data.startswith(SIGSTORE_FILE) else SimpleSignature(data)
 
 
 def _descriptors(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
@@ -225,22 +230,93 @@ def tag_of(subject: Digest, media_type: str = cosign.PAYLOAD) -> str:
     return f"{subject.dashed}.{'att' if media_type == cosign.ENVELOPE else 'sig'}"
 
 
-def statement_annotations(predicate: str) -> dict[str, str]:
-    """The annotations that cosign gives an envelope: where a signature would be, there is none."""
-    return {cosign.SIGNATURE: "", PREDICATE_TYPE: predicate}
+@frozen(kw_only=False)
+class CosignPayload:
+    """What cosign stores as a layer: a signed payload, whose annotations have the signature, or a signed envelope."""
+
+    data: bytes
+    annotations: Mapping[str, str]
+    media_type: str = cosign.PAYLOAD
+
+    @property
+    def kind(self) -> str:
+        """The kind of signature, as ``verify`` shows it."""
+        return kinds.COSIGN if self.media_type == cosign.PAYLOAD else kinds.ATTESTATION
+
+    @property
+    def layer(self) -> Descriptor:
+        """Its descriptor in the image that holds it."""
+        return Descriptor.of(self.data, self.media_type, annotations=dict(self.annotations))
+
+    def location(self, image: Descriptor) -> str:
+        """Where it is found, as a manifest: the tag under which cosign looks for it."""
+        return tag_of(image.digest, self.media_type)
+
+    def to_file(self) -> bytes:
+        """A file ``signature-N`` of a directory, in skopeo's wrapping."""
+        members = {
+            "mimeType": self.media_type,
+            "payload": base64.b64encode(self.data).decode(),
+            "annotations": dict(self.annotations),
+        }
+        return SIGSTORE_FILE + dump_json(members)
 
 
-def cosign_image(
-    signatures: Sequence[tuple[bytes, Mapping[str, str]]],
-    before: Iterable[Descriptor] = (),
-    media_type: str = cosign.PAYLOAD,
-) -> Artifact:
-    """An image of signatures: the layers it already had (``before``), then payloads with their annotations.
+@frozen(kw_only=False)
+class SimpleSignature:
+    """A signed message of OpenPGP, which states digest and name."""
 
-    With envelopes as ``media_type``, it is one of attestations.
+    data: bytes
+    kind: ClassVar[str] = kinds.SIMPLE_SIGNING
+
+    def location(self, image: Descriptor) -> str:
+        """Where it is found, as a manifest: it refers to the image."""
+        return f"referrer {self.artifact(image).original.manifest.descriptor.digest}"
+
+    def artifact(self, image: Descriptor) -> Artifact:
+        """An artifact that holds it, and refers to the image."""
+        blob = known_bytes(self.data, types.DIR_SIGNATURE)
+        return _make_artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, image)
+
+    def to_file(self) -> bytes:
+        """A file ``signature-N`` of a directory."""
+        return self.data
+
+
+Storable = CosignPayload | SimpleSignature
+
+
+def envelope_payload(envelope: bytes, predicate: str) -> CosignPayload:
+    """An envelope as cosign stores it: the annotation that a signature would be in is empty."""
+    return CosignPayload(envelope, {cosign.SIGNATURE: "", PREDICATE_TYPE: predicate}, cosign.ENVELOPE)
+
+
+def to_artifacts(
+    signatures: Sequence[Storable], image: Descriptor, before: Sequence[Descriptor] = ()
+) -> Iterator[tuple[Artifact, str]]:
+    """The artifacts that hold signatures of an image, each with its tag.
+
+    cosign's share an image, and envelopes another; it begins with the layers that it has ``before``, and is left out if
+    none is new. A simple signature has an artifact of its own, without a tag.
     """
-    blobs = [known_bytes(payload, media_type) for payload, _ in signatures]
-    layers = [*before, *(Descriptor.of(data, media_type, annotations=dict(notes)) for data, notes in signatures)]
+    there = set(map(layer_identity, before))
+    payloads = [one for one in signatures if isinstance(one, CosignPayload)]
+    for media_type in dict.fromkeys(one.media_type for one in payloads):
+        alike = (one for one in payloads if one.media_type == media_type)
+        if fresh := [one for one in alike if layer_identity(one.layer) not in there]:
+            yield _cosign_image(before, fresh), tag_of(image.digest, media_type)
+    for one in signatures:
+        if isinstance(one, SimpleSignature):
+            yield one.artifact(image), ""
+
+
+def layer_identity(layer: Descriptor) -> tuple[Digest, str]:
+    """What two layers of cosign's have in common if they are the same signature."""
+    return layer.digest, layer.annotations.get(cosign.SIGNATURE, "")
+
+
+def _cosign_image(before: Iterable[Descriptor], fresh: Sequence[CosignPayload]) -> Artifact:
+    layers = [*before, *(one.layer for one in fresh)]
     config = {
         "architecture": "",
         "created": _NEVER,
@@ -249,13 +325,8 @@ def cosign_image(
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
     }
+    blobs = [known_bytes(one.data, one.media_type) for one in fresh]
     return _make_artifact(known_bytes(dump_json(config), types.OCI_CONFIG), layers, blobs)
-
-
-def simple_signing_artifact(message: bytes, subject: Descriptor) -> Artifact:
-    """An artifact that holds one simple signature of the image ``subject``."""
-    blob = known_bytes(message, types.DIR_SIGNATURE)
-    return _make_artifact(_EMPTY, [blob.descriptor], [blob], SIMPLE_SIGNING, subject)
 
 
 def content_trust_artifact(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
@@ -274,16 +345,6 @@ def content_trust_artifact(files: Mapping[str, bytes], subject: Descriptor) -> A
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
     """The layers of an artifact; raises Invalid."""
     return descriptors(load_object(manifest), "layers")
-
-
-def sigstore_file(payload: bytes, annotations: Mapping[str, str], media_type: str = cosign.PAYLOAD) -> bytes:
-    """A cosign signature as a file ``signature-N`` of a directory, in skopeo's wrapping."""
-    members = {
-        "mimeType": media_type,
-        "payload": base64.b64encode(payload).decode(),
-        "annotations": dict(annotations),
-    }
-    return SIGSTORE_FILE + dump_json(members)
 
 
 def _make_artifact(

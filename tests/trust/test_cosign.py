@@ -23,14 +23,14 @@ from tests.trust.making import NOW, Chain, claim, ecdsa, ed25519_key, pem, rsa_k
 def signature(
     key: PrivateKey | None = None, what: Claim | None = None, more: Mapping[str, str] | None = None
 ) -> Signature:
-    payload, annotations = CosignKey(key or ecdsa()).sign(what or claim(), 1)
+    made = CosignKey(key or ecdsa()).sign(what or claim(), 1)
     return Signature(
         kind=kinds.COSIGN,
         location="tag",
         covers=str(claim().digest),
-        data=payload,
-        payload=payload,
-        annotations={**annotations, **(more or {})},
+        data=made.data,
+        payload=made.data,
+        annotations={**made.annotations, **(more or {})},
     )
 
 

@@ -21,7 +21,8 @@ from tests.trust.test_dsse import bundled, envelope, statement
 
 LOG, OTHER_LOG, SIGNER = ecdsa(400), ecdsa(401), ecdsa()
 LOGS = [Key(LOG.public.public)]
-PAYLOAD, ANNOTATIONS = CosignKey(SIGNER).sign(claim(), 1)
+SIGNED = CosignKey(SIGNER).sign(claim(), 1)
+PAYLOAD, ANNOTATIONS = SIGNED.data, SIGNED.annotations
 RAW = base64.b64decode(ANNOTATIONS[cosign.SIGNATURE])
 
 

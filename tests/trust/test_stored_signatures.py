@@ -30,7 +30,7 @@ SIGN_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=cosign.S
 SLSA_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=SLSA))}).data
 MESSAGE_BUNDLE = bundled(message(MANIFEST)).data
 BUNDLE = f"{cosign.BUNDLE}.v0.3+json"
-SIGSTORE = stored_signatures.sigstore_file(*CosignKey(ecdsa()).sign(claim(), 1))
+SIGSTORE = CosignKey(ecdsa()).sign(claim(), 1).to_file()
 
 
 def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = True) -> list[tuple[str, str]]:
