@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 from os import PathLike
@@ -132,24 +131,17 @@ def files_read(location: Location) -> Iterator[str | PathLike[str]]:
     yield from module.files_beside(location) if hasattr(module, "files_beside") else ()
 
 
-def images_below(location: Location) -> Iterable[str]:
+def images_below(location: Location) -> list[str]:
     """The paths of the images below a directory that is none itself; empty for any other place. Without a transport,
     there may be images of any kind.
 
     Raises NotFound if there is none of the kind that the transport has.
     """
-    module = import_module(f"converter.stores.{SOURCES[location.transport]}")
-    try:
-        found: Iterable[str] = module.images_below(location) if hasattr(module, "images_below") else ()
-    except NotFound as error:
-        if location.transport:
-            from converter.stores import recognise
+    if location.kind.access != "path" or location.kind.is_tree:
+        return []
+    from converter.stores import recognise
 
-            with suppress(NotFound):
-                recognise.images_below(replace(location, transport=""))
-                error.fact += f" (for images of any kind: {location.path}, without {location.transport}:)"
-        raise
-    return found
+    return recognise.images_below(location)
 
 
 def unexpanded(path: str, instead: str) -> str:

@@ -59,21 +59,10 @@ def files_beside(location: Location) -> tuple[Path, ...]:
     return () if location.path in STDIN else (signature_path(path), origin_path(path), *paths_below(path))
 
 
-def images_below(location: Location) -> list[str]:
-    """The ACIs below a directory, except those that others are layered over. Raises NotFound if there is none."""
-    from converter.stores.recognise import require_some
-
-    path = Path(location.path)
-    if not path.is_dir():
-        return []
-    return require_some([str(file) for file in whole_acis_below(path)], "*.aci file", location.path)
-
-
-def whole_acis_below(folder: Path) -> list[Path]:
+def whole_acis_below(folder: Path) -> set[Path]:
     """As ``acis_below``, without those that others are layered over."""
     found = acis_below(folder)
-    below = {part for file in found for part in paths_below(file)}
-    return [file for file in found if file not in below]
+    return set(found).difference(*map(paths_below, found))
 
 
 class AciFile(SingleSource):

@@ -23,7 +23,7 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
-from converter.stores.disk import regular_size, walk_directory
+from converter.stores.disk import regular_size
 from converter.stores.media import DirectoryMedium, TargetSink
 from converter.stores.media.directory_target import SwappedDirectory
 from converter.stores.oci_layout import Additions, LayoutReferrers
@@ -35,17 +35,6 @@ _VERSION = re.compile(rb"Directory Transport Version: 1\.[0-9]+\n?")
 _IMAGE_FILE = re.compile(
     r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|(manifest|attachments)\.json|version"
 )
-
-
-def images_below(location: Location) -> list[str]:
-    """The images below a directory that is none, as ``skopeo sync`` writes them; the directory itself if there is none.
-
-    An image is recognised by its manifest (skopeo(1), dir:).
-    """
-    path = Path(location.path)
-    if (path / MANIFEST).is_file():
-        return []
-    return sorted(folder for folder, _, names in walk_directory(path) if MANIFEST in names) or [location.path]
 
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:

@@ -59,13 +59,6 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
     return OciSink(target, moved=None if options.mirror else tell)
 
 
-def images_below(location: Location) -> list[str]:
-    """The layouts, or the archives, below a directory that is no image. Raises NotFound if there is none."""
-    from converter.stores.recognise import archives_below, layouts_below
-
-    return layouts_below(location.path) if location.kind.folder else archives_below(location.path)
-
-
 def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold; a layout is added to."""
     return {} if location.kind.folder else {Path(location.path): "oci-archive"}

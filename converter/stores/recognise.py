@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from converter.errors import ConverterError, Invalid, NotFound, within
+from converter.model.frozen import frozen
 from converter.model.media_types import CODECS
 from converter.model.reference import Location, is_name
 from converter.ports import Source
-from converter.stores import aci_file, oci_index
+from converter.stores import aci_file, directory, oci_index
 from converter.stores.aci_file import AciFile
-from converter.stores.directory import DirectoryImage, is_image
+from converter.stores.directory import DirectoryImage
 from converter.stores.disk import disk_errors, on_error, printable_path, walk_directory
 from converter.stores.docker_archive import DockerArchive, tables
 from converter.stores.media import DirectoryMedium, Medium
@@ -30,8 +31,37 @@ from converter.streams.tar.scan import Scanner
 ARCHIVES = tuple(suffix for codec in CODECS.values() for suffix in codec.suffixes)
 """How the names of archives end."""
 
-_TABLES = (oci_index.LAYOUT, oci_index.INDEX, "manifest.json", "repositories")
+_TABLES = frozenset((oci_index.LAYOUT, oci_index.INDEX, tables.MANIFEST, tables.REPOSITORIES))
 """The files of which an image in a folder has at least one: a layout, a ``dir:`` image, an unpacked archive."""
+
+
+@frozen
+class _Below:
+    """What is an image below a folder, and what makes the folder ``itself`` one: a file of one of these names.
+
+    Images are files with such ``endings``, ``acis``, and ``folders`` that have a file of one of these names. ``what``
+    they are, for people; if it is empty, there may be none.
+    """
+
+    what: str = ""
+    itself: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
+    folders: frozenset[str] = frozenset()
+    acis: bool = False
+
+
+_ARCHIVES_BELOW = _Below(
+    what=f"archives ({', '.join(f'*{end}' for end in ARCHIVES)})", itself=_TABLES, endings=ARCHIVES
+)
+_BELOW = {
+    "": _Below(what="images", itself=_TABLES, endings=ARCHIVES, folders=_TABLES, acis=True),
+    "aci": _Below(what="*.aci file", acis=True),
+    "dir": _Below(itself=frozenset((directory.MANIFEST,)), folders=frozenset((directory.MANIFEST,))),
+    "docker-archive": _ARCHIVES_BELOW,
+    "oci": _Below(what="OCI layouts", itself=_TABLES, folders=frozenset((oci_index.LAYOUT,))),
+    "oci-archive": _ARCHIVES_BELOW,
+}
+"""By transport. An image of ``dir:`` is recognised by its manifest, as skopeo(1) does."""
 
 _SUFFIXES = (".aci", *(f".{suffix.rpartition('.')[2]}" for suffix in ARCHIVES))
 """Suffixes of files, which no image name ends in."""
@@ -47,7 +77,7 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     """
     path = Path(location.path)
     if path.is_dir():
-        if is_image(path):
+        if directory.is_image(path):
             return DirectoryImage(path, options.problems)
         return _layout_or_saved(DirectoryMedium(path), options)
     file = _open_path(location.path)
@@ -59,12 +89,34 @@ def open_source(location: Location, options: StoreOptions) -> Source:
 
 
 def images_below(location: Location) -> list[str]:
-    """What may be an image below a directory that is none, whatever its kind. Raises NotFound if there is nothing."""
-    path = Path(location.path)
-    if not path.is_dir() or is_image_folder(path):
+    """The images below a directory that is none itself, sorted; none for any other place. Raises NotFound if there are
+    none of the kind that the transport has.
+    """
+    path, kind = Path(location.path), _BELOW[location.transport]
+    if not path.is_dir() or _has_one_of(kind.itself, path):
         return []
-    acis = set(aci_file.whole_acis_below(path))
-    return require_some(found_below(location.path, taken=acis.__contains__), "images", location.path)
+    found = _found_below(path, kind)
+    if not found and kind.what:
+        hint = f" (for images of any kind: {location.path}, without {location.transport}:)"
+        raise NotFound(f"no {kind.what} below {printable_path(path)}{hint if _found_below(path, _BELOW['']) else ''}")
+    return found
+
+
+def _found_below(path: Path, kind: _Below) -> list[str]:
+    acis = aci_file.whole_acis_below(path) if kind.acis else set()
+    found = []
+    for folder, below, names in walk_directory(path):
+        if kind.folders.intersection(names):
+            found.append(folder)
+            below.clear()
+        else:
+            files = [Path(folder, name) for name in names]
+            found += [str(file) for file in files if file.name.endswith(kind.endings) or file in acis]
+    return sorted(found)
+
+
+def _has_one_of(names: Iterable[str], folder: Path) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
 def files_beside(location: Location) -> tuple[Path, ...]:
@@ -130,7 +182,7 @@ def first_in(folder: str) -> str:
     """The first in a directory, not below, that may be an image; empty if there is none."""
     with disk_errors(folder, "read"):
         found = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
-    return next((str(one) for one in found if one.name.endswith((*ARCHIVES, ".aci")) or is_image_folder(one)), "")
+    return next((str(one) for one in found if one.name.endswith((*ARCHIVES, ".aci")) or _has_one_of(_TABLES, one)), "")
 
 
 def _has_manifest(path: Path) -> bool:
@@ -152,48 +204,3 @@ def _starts_as_aci(file: int) -> bool:
         # Not ``entries``, which also reads what follows the last entry: a file of zeros may be endless.
         entry = next(iter(Scanner(Cursor(source))), None)
     return entry is not None and entry.name.split(b"/")[0] in (MANIFEST, ROOTFS)
-
-
-def archives_below(path: str) -> list[str]:
-    """The files below a folder that are called as archives are; none if the folder is an image, or no folder.
-
-    Raises NotFound if there is none.
-    """
-    if not Path(path).is_dir() or is_image_folder(Path(path)):
-        return []
-    return require_some(
-        found_below(path, folders=False), f"archives ({', '.join(f'*{end}' for end in ARCHIVES)})", path
-    )
-
-
-def layouts_below(path: str) -> list[str]:
-    """The layouts below a folder that is none; none for what is no folder. Raises NotFound if there is none."""
-    if not Path(path).is_dir() or is_image_folder(Path(path)):
-        return []
-    found = [folder for folder, _, names in walk_directory(Path(path)) if oci_index.LAYOUT in names]
-    return require_some(sorted(found), "OCI layouts", path)
-
-
-def found_below(path: str, *, folders: bool = True, taken: Callable[[Path], bool] = lambda _: False) -> list[str]:
-    """What may be an image below a folder, sorted: archives, the files that are ``taken`` besides, and folders."""
-    found = []
-    for folder, below, names in walk_directory(Path(path)):
-        if folders and is_image_folder(Path(folder)):
-            found.append(folder)
-            below.clear()
-        else:
-            files = [Path(folder, name) for name in names]
-            found += [str(file) for file in files if file.name.endswith(ARCHIVES) or taken(file)]
-    return sorted(found)
-
-
-def is_image_folder(folder: Path) -> bool:
-    """Whether the folder itself has the table of contents of an image."""
-    return any((folder / name).is_file() for name in _TABLES)
-
-
-def require_some(found: list[str], what: str, path: str) -> list[str]:
-    """The list itself; raises NotFound if it is empty."""
-    if not found:
-        raise NotFound(f"no {what} below {printable_path(Path(path))}")
-    return found

@@ -239,9 +239,8 @@ def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     if one or place.kind.access == "discovery" or (place.kind.access == "engine" and place.path):
         yield place  # an image, not a place of several
         return
-    if found := list(images_below(place)):
-        if found != [place.path]:
-            _require_outside(entry)
+    if found := images_below(place):
+        _require_outside(entry)
         yield from _chosen(entry, [replace(place, path=path) for path in found])
         return
     if place.kind.attached in ("directory", "beside"):

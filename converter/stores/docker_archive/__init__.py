@@ -51,13 +51,6 @@ def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
     return DockerArchiveSink(TarTarget(file, options.epoch))
 
 
-def images_below(location: Location) -> list[str]:
-    """The archives below a directory into which none was unpacked. Raises NotFound if there is none."""
-    from converter.stores.recognise import archives_below
-
-    return archives_below(location.path)
-
-
 def written_files(location: Location) -> dict[Path, Kind]:
     """The files that the sink writes, with what they hold."""
     return {Path(location.path): "docker-archive"}
