@@ -26,7 +26,7 @@ from converter.stores.base_source import SingleSource
 from converter.stores.disk import regular_size
 from converter.stores.media import DirectoryMedium, TargetSink
 from converter.stores.media.directory_target import SwappedDirectory
-from converter.stores.oci_layout import Additions, LayoutReferrers
+from converter.stores.oci_layout import LayoutReferrers
 from converter.stores.options import Inputs, StoreOptions
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
@@ -118,7 +118,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
         self._signed: list[Attachment] = []
-        self._listed = Additions()
+        self._listed: list[Descriptor] = []
 
     def has(self, descriptor: Descriptor) -> bool:
         return descriptor.digest in self._names
@@ -143,7 +143,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
         if media_type == types.DIR_SIGNATURE:
             self._signed.append(attachment)
         elif media_type in types.MANIFESTS | types.INDEXES:
-            self._listed.attach(attachment)
+            self._listed.append(oci_index.attachment_entry(attachment))
         else:
             raise Unsupported(f"a directory cannot have an attachment of type {media_type}")
 
@@ -156,8 +156,9 @@ class DirectorySink(TargetSink[SwappedDirectory]):
             start = "" if attachment.subject == self._root.digest else f"{attachment.subject.encoded}."
             place = f"{start}signature-{numbers[attachment.subject]}"
             self._target.rename(self._names[attachment.descriptor.digest], place)
-        if self._listed.entries:
-            self._target.write(ATTACHMENTS, oci_index.render_index(None, self._listed.entries))
+        if self._listed:
+            index, _ = oci_index.render_index(None, self._listed)
+            self._target.write(ATTACHMENTS, index)
         self._target.rename(self._names[self._root.digest], MANIFEST)
         self._target.write(VERSION, VERSION_CONTENT)
         self._target.commit(MANIFEST)

@@ -5,8 +5,9 @@ What others wrote into ``index.json`` stays: entries, members and their order. O
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from converter.errors import Invalid, NotFound, unless_invalid
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import dump_json, go_key, lenient_member, member_or_empty
+from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import FULL_NAME, NAMES, REF_NAME
 from converter.stores.base_source import ListedImage, full_reference
@@ -92,18 +94,17 @@ def listed_image(entry: Descriptor) -> ListedImage:
 
 def attached_to(entry: Descriptor) -> Digest | None:
     """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
-    match = _match_attachment(entry)
+    match = _match_attachment(entry.annotations.get(REF_NAME, ""))
     return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}") if match else None
 
 
 def shares_its_tag(entry: Descriptor) -> bool:
     """Whether an entry's tag is that of the fallback, which any number of referrers may have."""
-    match = _match_attachment(entry)
+    match = _match_attachment(entry.annotations.get(REF_NAME, ""))
     return match is not None and not match[3]
 
 
-def _match_attachment(entry: Descriptor) -> re.Match[str] | None:
-    name = entry.annotations.get(REF_NAME, "")
+def _match_attachment(name: str) -> re.Match[str] | None:
     return _ATTACHED.fullmatch(_tag_of(name) or name)
 
 
@@ -133,42 +134,48 @@ def full_name(name: str) -> str:
     return full_reference(name)
 
 
+def named_entry(root: Descriptor, names: Mapping[str, str]) -> Descriptor:
+    """An entry under exactly these names, which are annotations."""
+    kept = {key: text for key, text in root.annotations.items() if key not in NAMES}
+    return replace(root, annotations={**kept, **names})
+
+
+def attachment_entry(attachment: Attachment) -> Descriptor:
+    """An entry under the attachment's tag, or without a name: its document says what it refers to."""
+    return named_entry(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else {})
+
+
 _last: dict[bytes, tuple[dict[str, Any], _Rows]] = {}
 """The last index rendered, parsed: adding image after image need not parse all entries each time. Whoever takes it out,
 changes it.
 """
 
 
-def render_index(old: bytes | None, added: Iterable[Descriptor]) -> bytes:
-    """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes."""
+def render_index(old: bytes | None, added: Iterable[Descriptor]) -> tuple[bytes, list[tuple[str, int]]]:
+    """``index.json`` with these entries added, to which their names move; unchanged bytes if nothing changes.
+
+    Also returns the names that meant another image before, each with the position that this image has now.
+    """
     kept = _last.pop(old or b"", None)
     index, rows = kept or _parse_index(old)
-    before = [dict(row) for row in rows.all()]
+    before = dict(rows.by_number)
     for entry in added:
         _insert(rows, entry)
-    index["manifests"] = rows.all()
-    made = old if old is not None and index["manifests"] == before else dump_json(index)
+    index["manifests"] = list(rows.by_number.values())
+    made = old if old is not None and rows.by_number == before else dump_json(index)
     _last.clear()
     _last[made] = index, rows
-    return made
+    return made, list(_moved_names(before, rows.by_number))
 
 
-def moved_names(old: bytes | None, new: bytes) -> Iterator[tuple[str, int]]:
-    """The names of images that mean another image in the new index, with the position that the one before has there."""
-    if old is None or old == new:
-        return
-    before, after = (index_entries(read_index(data)) for data in (old, new))
-    now = {name: entry.digest for entry in after if (name := _whole_name(entry))}
-    for entry in before:
-        if now.get(_whole_name(entry), entry.digest) != entry.digest and attached_to(entry) is None:
-            position = next(number for number, one in enumerate(after) if one.digest == entry.digest)
-            yield entry.annotations.get(REF_NAME) or entry.annotations[FULL_NAME], position
-
-
-def _whole_name(entry: Descriptor) -> str:
-    """The name of an entry in full, or its tag if it has no other."""
-    short = entry.annotations.get(REF_NAME, "")
-    return entry.annotations.get(FULL_NAME) or full_name(short) or short
+def _moved_names(before: _Numbered, after: _Numbered) -> Iterator[tuple[str, int]]:
+    for position, (number, row) in enumerate(after.items()):
+        old = before.get(number, row)
+        if old is not row and not _name_annotations(row):
+            names = _name_annotations(old)
+            name = names.get(REF_NAME) or names[FULL_NAME]
+            if not _match_attachment(name):
+                yield name, position
 
 
 def _parse_index(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
@@ -179,40 +186,33 @@ def _parse_index(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
     return index, _Rows(index.get("manifests") or [])
 
 
+_Numbered = dict[int, dict[str, Any]]
+
+
 class _Rows:
-    """The entries of an index as JSON, in order, looked up by digest and name, since there may be thousands."""
+    """The entries of an index as JSON, in order, looked up by digest and name, since there may be thousands. They are
+    replaced, never changed.
+    """
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self._rows: list[dict[str, Any] | None] = []
-        """None for one that was removed."""
-        self._known: dict[tuple[str, str], dict[int, None]] = {}
+        self.by_number: _Numbered = {}
+        self._numbers: dict[tuple[str, str], set[int]] = {}
+        self._next = itertools.count()
         for row in rows:
             self.add(row)
 
-    def all(self) -> list[dict[str, Any]]:
-        return [row for row in self._rows if row is not None]
-
     def add(self, row: dict[str, Any]) -> None:
-        self._know(len(self._rows), row)
-        self._rows.append(row)
+        self.put(next(self._next), row)
 
-    def remove(self, number: int) -> None:
-        self._rows[number] = None
-
-    def name(self, number: int, row: dict[str, Any], names: dict[str, str]) -> None:
-        """Give names to a row, replacing those it has."""
-        row["annotations"] = {**(row.get("annotations") or {}), **names}
-        self._know(number, row)
-
-    def like(self, row: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The rows, with their numbers, that may share its digest or one of its names."""
-        numbers = {number for key in _lookup_keys(row) for number in self._known.get(key, ())}
-        found = [(number, self._rows[number]) for number in sorted(numbers)]
-        yield from [(number, row) for number, row in found if row is not None]
-
-    def _know(self, number: int, row: dict[str, Any]) -> None:
+    def put(self, number: int, row: dict[str, Any]) -> None:
+        self.by_number[number] = row
         for key in _lookup_keys(row):
-            self._known.setdefault(key, {})[number] = None
+            self._numbers.setdefault(key, set()).add(number)
+
+    def like(self, row: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+        """The rows, with their numbers, that may share its digest or one of its names."""
+        numbers = {number for key in _lookup_keys(row) for number in self._numbers.get(key, ())}
+        return [(number, self.by_number[number]) for number in sorted(numbers & self.by_number.keys())]
 
 
 def _lookup_keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -234,11 +234,13 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
             # Any number of referrers have the tag of the fallback. Of cosign's, the new one takes the place of the old,
             # which without its tag would refer to nothing, and look like an image.
             if attached[3]:
-                rows.remove(number)
+                del rows.by_number[number]
         elif shared:
-            value["annotations"] = {key: text for key, text in value["annotations"].items() if key not in shared}
-            if not value["annotations"]:
-                del value["annotations"]
+            kept = {key: text for key, text in value["annotations"].items() if key not in shared}
+            nameless = {**value, "annotations": kept}
+            if not kept:
+                del nameless["annotations"]
+            rows.put(number, nameless)
     if same and not names:
         return
     homes = [one for one in same if _shared_names(one[1], names)] or [
@@ -246,7 +248,7 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
     ]
     if homes:
         number, value = homes[0]
-        rows.name(number, value, row["annotations"])
+        rows.put(number, {**value, "annotations": {**(value.get("annotations") or {}), **row["annotations"]}})
     else:
         rows.add(row)
 

@@ -158,9 +158,8 @@ def attachments_by_subject(
             for subject, tag in ((by_entry.get(entry.digest), ""), (tagged, entry.annotations.get(REF_NAME, "")))
             if subject is not None
         }
-        kept = {key: text for key, text in entry.annotations.items() if key not in NAMES}
         for subject, tag in names.items():
-            attachment = Attachment(subject=subject, descriptor=replace(entry, annotations=kept), tag=tag)
+            attachment = Attachment(subject=subject, descriptor=oci_index.named_entry(entry, {}), tag=tag)
             found.setdefault(subject, []).append(attachment)
     return found
 
@@ -194,22 +193,6 @@ class LayoutReferrers:
             return self._found
 
 
-class Additions:
-    """The entries that a sink will list in ``index.json``, in the order of the calls."""
-
-    def __init__(self) -> None:
-        self.entries: list[Descriptor] = []
-
-    def add(self, root: Descriptor, names: Mapping[str, str] | None = None) -> None:
-        """Add an entry under exactly these names."""
-        kept = {key: text for key, text in root.annotations.items() if key not in NAMES}
-        self.entries.append(replace(root, annotations={**kept, **(names or {})}))
-
-    def attach(self, attachment: Attachment) -> None:
-        """Add an entry under its tag, or without a name: its document says what it refers to."""
-        self.add(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else None)
-
-
 class OciSink(TargetSink[MediumTarget]):
     """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one, and ``moved`` hears
     the name and the position of that image.
@@ -221,8 +204,8 @@ class OciSink(TargetSink[MediumTarget]):
         super().__init__(target)
         self.ordered = ordered
         self._tell_moved = moved
-        self._added = Additions()
-        self._moved: tuple[tuple[str, int], ...] = ()
+        self._added: list[Descriptor] = []
+        self._moved: list[tuple[str, int]] = []
 
     def has(self, descriptor: Descriptor) -> bool:
         return self._target.has(descriptor.digest, descriptor.size)
@@ -231,10 +214,10 @@ class OciSink(TargetSink[MediumTarget]):
         return self._target.take(blocks, expected).retyped(media_type)
 
     def name(self, name: str, root: Descriptor) -> None:
-        self._added.add(root, oci_index.name_annotations(name))
+        self._added.append(oci_index.named_entry(root, oci_index.name_annotations(name)))
 
     def attach(self, attachment: Attachment) -> None:
-        self._added.attach(attachment)
+        self._added.append(oci_index.attachment_entry(attachment))
 
     def _commit(self) -> None:
         self._target.commit(self._documents)
@@ -243,7 +226,5 @@ class OciSink(TargetSink[MediumTarget]):
                 self._tell_moved(name, position)
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
-        index = oci_index.render_index(old, self._added.entries)
-        if self._tell_moved is not None:
-            self._moved = tuple(oci_index.moved_names(old, index))
+        index, self._moved = oci_index.render_index(old, self._added)
         return {LAYOUT: LAYOUT_CONTENT, INDEX: index}
