@@ -250,7 +250,7 @@ class Meter:
     def __init__(self, algorithm: str = "sha256") -> None:
         """Raises Unsupported for an algorithm that cannot be computed."""
         self.size = 0
-        self._algorithm = algorithm
+        self.algorithm = algorithm
         self._hasher = new_hasher(algorithm)
 
     def update(self, block: Block) -> None:
@@ -259,7 +259,7 @@ class Meter:
 
     def digest(self) -> Digest:
         """The digest so far."""
-        return Digest(self._algorithm, self._hasher.hexdigest())
+        return Digest(self.algorithm, self._hasher.hexdigest())
 
 
 def metered(blocks: Blocks, meter: Meter) -> Iterator[Block]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 
 from converter.errors import ConverterError
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Open
-from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, new_hasher
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
-from converter.streams.blocks import Block, Blocks, Meter, closing, drain, metered, peek
+from converter.streams.blocks import Block, Meter, closing, drain, metered, peek
 from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.aci import ReportProblem
@@ -22,7 +22,7 @@ from converter.validate.findings import Findings, path_of_entry
 
 
 class StreamFailed(Exception):
-    """Wraps an error of a stream, so that readers do not take it for a fault in the content they parse."""
+    """Wraps an error of a stream, such as a fault of its compression: it is none of the content that readers parse."""
 
     def __init__(self, error: ConverterError) -> None:
         super().__init__(str(error))
@@ -41,17 +41,13 @@ class DescriptorClaim:
         return f"{self.path}/{name}" if "#" in self.path else self.path
 
 
-@frozen
+@dataclass(slots=True)
 class SeenLayer:
-    """A layer that was read. ``diff_id`` is None if it could not be decompressed, ``codec`` if it is not an archive.
+    """A layer that was read. ``diff_id`` is None if it could not be read to its end, ``codec`` if it is no archive."""
 
-    ``complete`` says whether every entry was visited.
-    """
-
+    entries: LayerEntries
     codec: str | None = None
     diff_id: Digest | None = None
-    entries: LayerEntries
-    complete: bool = False
 
 
 SURPLUS = 64 * MIB
@@ -62,29 +58,25 @@ TAIL = 10
 """Bytes kept of a blob's end. A gzip stream never ends with as many zeros: one of nothing ends with nine, after a 3."""
 
 
+@dataclass(slots=True)
 class Passing:
-    """The bytes of a blob, counted and hashed as they pass. Readers cannot close it, as the rest must still be read."""
+    """The bytes of a blob, counted as they pass. Readers cannot close it, as the rest must still be read.
 
-    def __init__(self, blocks: Iterator[Block], moved: Callable[[int], None], algorithm: str, most: int | None) -> None:
-        """Without ``algorithm``, nothing is hashed. No block is read once more than ``most`` bytes have passed."""
-        self._blocks = blocks
-        self._moved = moved
-        self._algorithm = algorithm
-        self._hasher = new_hasher(algorithm) if algorithm else None
-        self._most = most
-        self.size = 0
-        self.tail = b""
-        self.failed = False
+    ``meter`` hashes them; without one, nothing is hashed. No block is read once more than ``most`` bytes have passed.
+    """
+
+    blocks: Iterator[Block]
+    moved: Callable[[int], None]
+    meter: Meter | None
+    most: int | None
+    size: int = 0
+    tail: bytes = b""
+    failed: bool = False
 
     @property
     def cut(self) -> bool:
         """Whether there were more than ``most`` bytes."""
-        return self._most is not None and self.size > self._most
-
-    @property
-    def digest(self) -> Digest | None:
-        """The digest of the bytes so far; None without an algorithm."""
-        return None if self._hasher is None else Digest(self._algorithm, self._hasher.hexdigest())
+        return self.most is not None and self.size > self.most
 
     def __iter__(self) -> Iterator[Block]:
         return self
@@ -92,15 +84,12 @@ class Passing:
     def __next__(self) -> Block:
         if self.cut:
             raise StopIteration
-        try:
-            block = next(self._blocks)
-        except ConverterError as error:
-            raise StreamFailed(error) from error
+        block = next(self.blocks)
         self.size += len(block)
         self.tail = (self.tail + bytes(block[-TAIL:]))[-TAIL:]
-        if self._hasher is not None:
-            self._hasher.update(block)
-        self._moved(len(block))
+        if self.meter is not None:
+            self.meter.update(block)
+        self.moved(len(block))
         return block
 
 
@@ -147,44 +136,44 @@ class BlobReader:
     def layer(self, raw: Open, place: str, claim: DescriptorClaim | None, algorithm: str = "sha256") -> SeenLayer:
         """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
         tell = finding_reporter(self.findings, place)
-        order = self.findings.applies("tar/whiteout-order")
-        layer = SeenLayer(entries=LayerEntries(tell, order, self._waiting))
+        layer = SeenLayer(LayerEntries(tell, self.findings.applies("tar/whiteout-order"), self._waiting))
         with self.reading(raw, place, claim) as passing:
-            layer = self._unpacked(passing, place, layer.entries, algorithm)
-        if layer.codec == "none" and passing.digest is not None and passing.digest.algorithm == algorithm:
-            # It is uncompressed, and was already hashed as a blob.
-            return replace(layer, diff_id=None if passing.failed or passing.cut else passing.digest)
+            self._unpack(layer, passing, place, algorithm)
         return layer
 
-    def _unpacked(self, passing: Passing, place: str, entries: LayerEntries, algorithm: str) -> SeenLayer:
+    def _unpack(self, layer: SeenLayer, passing: Passing, place: str, algorithm: str) -> None:
         head, whole = peek(passing, HEAD)
         codec = detect_codec(head) if head else "none"
         if codec is None or codec == "openpgp":
             fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
             self.findings.add("image/layer-format", place, fact)
-            return SeenLayer(entries=entries)
-        hashed_already = codec == "none" and passing.digest is not None and passing.digest.algorithm == algorithm
-        meter = None if hashed_already else Meter(algorithm)
-        plain = wrap_stream_errors(decompress(whole, codec))
+            return
+        layer.codec = codec
+        plain = wrap_stream_errors(lambda: decompress(whole, codec))
         if codec != "none":
             plain = read_ahead(plain)
-        if meter is not None:
+        # What is not compressed is hashed already, as a blob.
+        meter = passing.meter if codec == "none" else None
+        if meter is None or meter.algorithm != algorithm:
+            meter = Meter(algorithm)
             plain = metered(plain, meter)
+        entries = layer.entries
         try:
             with closing(plain) as blocks:
                 complete = scan_tar(blocks, finding_reporter(self.findings, place), entries.visit, self._tree)
                 drain(blocks)
-            complete = complete and entries.finish()
+            if complete:
+                entries.finish()
         except StreamFailed as failed:
             self.findings.report(failed.error, place, "image/layer-format")
-            return SeenLayer(codec=codec, entries=entries)
+            return
         finally:
             entries.forget()
         if codec == "gzip" and not any(passing.tail):
             fact = "zeros after the gzip stream: readers written in Go refuse them"
             self.findings.add("image/layer-format", place, fact)
-        diff_id = None if meter is None else meter.digest()
-        return SeenLayer(codec=codec, diff_id=diff_id, entries=entries, complete=complete)
+        if meter is not passing.meter or not passing.cut:  # no more is known of a blob that was cut
+            layer.diff_id = meter.digest()
 
     @contextmanager
     def reading(
@@ -201,8 +190,8 @@ class BlobReader:
         if claim is None or claim.descriptor.digest not in self._planned:
             self._report(Planned(max(0, size), 1))
         self._report(Started(place, size))
-        with closing(_reopened(raw)) as blocks:
-            passing = Passing(blocks, lambda count: self._report(Moved(place, count)), self._algorithm(claim), most)
+        with closing(wrap_stream_errors(raw)) as blocks:
+            passing = Passing(blocks, lambda count: self._report(Moved(place, count)), self._meter(claim), most)
             try:
                 yield passing
                 drain(passing)
@@ -214,15 +203,16 @@ class BlobReader:
         if claim is not None and not passing.failed:
             self._compare(passing, claim)
 
-    def _algorithm(self, claim: DescriptorClaim | None) -> str:
+    def _meter(self, claim: DescriptorClaim | None) -> Meter | None:
+        """What computes the digest that is claimed; None if there is none, or it cannot be computed."""
         if claim is None:
-            return ""
+            return None
         algorithm = claim.descriptor.digest.algorithm
         if algorithm in HEX_LENGTHS:
-            return algorithm
+            return Meter(algorithm)
         fact = f'unsupported digest algorithm "{algorithm}" (one of: {", ".join(HEX_LENGTHS)})'
         self.findings.add("image/descriptor", claim.of("digest"), fact)
-        return ""
+        return None
 
     def _compare(self, passing: Passing, claim: DescriptorClaim) -> None:
         size, digest = claim.descriptor.size, claim.descriptor.digest
@@ -230,18 +220,16 @@ class BlobReader:
             read = "more" if passing.cut else passing.size
             fact = f"size mismatch: expected {size} bytes, read {read}"
             self.findings.add("image/blob-size", claim.of("size"), fact)
-        found = passing.digest
-        if found is not None and found != digest and not passing.cut:
-            fact = f"digest mismatch: expected {digest}, computed {found}"
+        if passing.meter is not None and passing.meter.digest() != digest and not passing.cut:
+            fact = f"digest mismatch: expected {digest}, computed {passing.meter.digest()}"
             self.findings.add("image/blob-digest", claim.of("digest"), fact)
 
 
-def wrap_stream_errors(blocks: Blocks) -> Iterator[Block]:
-    """Uncompressed blocks whose errors are raised as StreamFailed: a fault of the compression is not one of the
-    content.
-    """
+def wrap_stream_errors(opened: Open) -> Iterator[Block]:
+    """The blocks of what is opened as they are asked for; its errors are raised as StreamFailed."""
     try:
-        yield from blocks
+        with closing(opened()) as blocks:
+            yield from blocks
     except ConverterError as error:
         raise StreamFailed(error) from error
 
@@ -253,8 +241,3 @@ def finding_reporter(findings: Findings, place: str) -> ReportProblem:
         findings.add(rule, place if name is None else path_of_entry(place, name), fact)
 
     return tell
-
-
-def _reopened(raw: Open) -> Iterator[Block]:
-    with closing(raw()) as source:
-        yield from source

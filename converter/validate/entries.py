@@ -184,6 +184,8 @@ class LayerEntries:
         """Hard links whose target is not in this layer."""
         self.files = self.directories = self.removed = self.emptied = array("q")
         """The hashes of names that need no longer be kept; Python keys the hash anew for every process."""
+        self.complete = False
+        """Whether every entry was visited, and the limits had room for what is kept."""
 
     def visit(self, entry: Entry) -> None:
         """Check one entry; called in order."""
@@ -214,15 +216,14 @@ class LayerEntries:
         if entry.type == fields.LINK:
             self._link(entry)
 
-    def finish(self) -> bool:
-        """Check the links once all entries were visited. Returns whether the limits have room for what is kept."""
+    def finish(self) -> None:
+        """Check the links once all entries were visited."""
         try:
             self._judge_links()
             self._remember()
+            self.complete = True
         except LimitExceeded as error:
             self._tell("image/limit", None, str(error))
-            return False
-        return True
 
     def forget(self) -> None:
         """Free what only ``visit`` needs; a layer that is not finished keeps nothing."""
@@ -294,8 +295,11 @@ _Link = tuple[int, bytes, bytes]
 """A link: the number of its layer, its name, and its target."""
 
 
-def report_dangling(layers: Sequence[LayerEntries]) -> None:
-    """Report the links of ``layers``, base first, whose target is missing."""
+def report_dangling(image: Sequence[LayerEntries | None]) -> None:
+    """Report the links of an image's layers, base first, whose target is missing; nothing if a layer was not read."""
+    layers = [layer for layer in image if layer is not None and layer.complete]
+    if len(layers) < len(image):
+        return
     for links, asked in _batches(layers):
         below = _Flattened(asked)
         for number, group in groupby(links, itemgetter(0)):

@@ -5,8 +5,6 @@ An app container image is checked against the rules of its archive (appc spec 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Open
@@ -19,7 +17,7 @@ from converter.stores import StoreOptions, open_source
 from converter.stores.aci_file import AciFile
 from converter.stores.docker_archive import DockerArchive
 from converter.stores.oci_layout import OciLayout
-from converter.streams.blocks import Block, closing
+from converter.streams.blocks import closing
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar import fields
 from converter.streams.tar.aci import AciEntries, tar_of
@@ -40,27 +38,22 @@ _FORMAT = "aci/archive-format"
 def check_aci(raw: Open, blobs: BlobReader) -> None:
     """Find everything wrong with one image, whose file ``raw`` opens."""
     findings = blobs.findings
+    tell = finding_reporter(findings, ARCHIVE)
+    contents = AciEntries(tell)
+    links: list[tuple[bytes, bytes]] = []
+    manifests: list[bytes] = []
+
+    def visit(entry: Entry) -> None:
+        name = contents.add(entry)
+        if name == MANIFEST and contents.has_document(entry):
+            manifests.append(b"".join(entry.payload))
+        elif name and entry.type == fields.LINK:
+            links.append((name, clean_name(entry.linkname)))
+
     with blobs.reading(raw, ARCHIVE) as passing:
-        plain: Iterator[Block] | None = None
-        with findings.at(ARCHIVE, _FORMAT):
-            plain = wrap_stream_errors(tar_of(passing))
-        if plain is None:
-            return
-        tell = finding_reporter(findings, ARCHIVE)
-        contents = AciEntries(tell)
-        links: list[tuple[bytes, bytes]] = []
-        manifests: list[bytes] = []
-
-        def visit(entry: Entry) -> None:
-            name = contents.add(entry)
-            if name == MANIFEST and contents.has_document(entry):
-                manifests.append(b"".join(entry.payload))
-            elif name and entry.type == fields.LINK:
-                links.append((name, clean_name(entry.linkname)))
-
         complete = False
         try:
-            with closing(read_ahead(plain)) as blocks:
+            with closing(read_ahead(wrap_stream_errors(lambda: tar_of(passing)))) as blocks:
                 complete = scan_tar(blocks, tell, visit)
         except StreamFailed as failed:
             findings.report(failed.error, ARCHIVE, _FORMAT)

@@ -203,9 +203,7 @@ class ImageWalk:
             if made != len(layers):
                 fact = f"{made} steps of history made a layer, but there are {len(layers)} layers"
                 self._findings.add("image/history-length", path_of_member(here, "/history"), fact)
-        known = [layer for layer in layers if layer is not None and layer.complete]
-        if len(known) == len(layers):
-            report_dangling([layer.entries for layer in known])
+        report_dangling([None if layer is None else layer.entries for layer in layers])
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
         """Check a configuration document alone; returns its content."""

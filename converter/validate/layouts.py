@@ -166,9 +166,7 @@ class SavedCheck:
             self._blobs.image()
             files = [f"{layer}/layer.tar" for layer in reversed(list(chains.of(top)))]
             layers = [self._layer(file, file, file) for file in files]
-            whole = [layer.entries for layer in layers if layer is not None and layer.complete]
-            if len(whole) == len(layers):
-                report_dangling(whole)
+            report_dangling([None if layer is None else layer.entries for layer in layers])
         return bool(tops)
 
     def _row(self, row: SavedImage, number: int) -> None:

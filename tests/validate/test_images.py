@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,6 +174,38 @@ def test_what_could_not_be_looked_at_is_no_finding() -> None:
 
     with pytest.raises(Unreachable):
         validate_source(Breaking(store))
+
+
+class Torn(MemorySource):
+    """A store that cannot read a layer to its end."""
+
+    def fetch(self, descriptor: Descriptor) -> Known:
+        known = super().fetch(descriptor)
+        return replace(known, raw=lambda: self._half(known)) if descriptor.media_type in types.OCI_LAYERS else known
+
+    def _half(self, known: Known) -> Iterator[bytes | memoryview]:
+        for block in known.raw():
+            yield block[: len(block) // 2]
+        raise Invalid("unexpected end of file")
+
+
+@pytest.mark.parametrize(
+    "media_type, packed",
+    [
+        pytest.param(types.OCI_LAYER_GZIP, gzipped, id="that is packed"),
+        pytest.param(types.OCI_LAYER, bytes, id="that is plain"),
+    ],
+)
+def test_of_a_layer_that_ends_too_soon_no_diff_id_is_computed(
+    media_type: str, packed: Callable[[bytes], bytes]
+) -> None:
+    store = MemoryStore()
+    layer = tar({"a": random.Random(18).randbytes(100_000)})
+    document = json.loads(store.blobs[add_image(store, tars=[layer]).digest])
+    document["layers"] = [store.add(packed(layer), media_type).to_json()]
+    store.named["app:1"] = store.add(json.dumps(document).encode(), types.OCI_MANIFEST)
+
+    assert rules(validate_source(Torn(store))) == ["image/layer-format", "image/blob-size", "image/blob-digest"]
 
 
 def test_what_is_attached_must_speak_of_the_image() -> None:
