@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-import struct
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -79,6 +77,8 @@ class PrivateKey:
 def _unlocked(data: bytes, password: bytes) -> bytes:
     """The PKCS #8 key in cosign's box, a JSON document with the key derivation's parameters and the ciphertext."""
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+    from nacl.exceptions import CryptoError
+    from nacl.secret import SecretBox
 
     box = load_object(data)
     stretch, lock = required_member(box, "kdf", dict), required_member(box, "cipher", dict)
@@ -90,49 +90,11 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
         raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
     key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
     nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
-    return open_box(decode_base64(required_member(box, "ciphertext", str), "the ciphertext"), nonce, key)
-
-
-_SIGMA = struct.unpack("<4I", b"expand 32-byte k")
-_QUARTERS = (
-    *((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)),
-    *((0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14)),
-)
-_MASK = 0xFFFFFFFF
-
-
-def open_box(box: bytes, nonce: bytes, key: bytes) -> bytes:
-    """Decrypt NaCl's secretbox (XSalsa20 and Poly1305); ``nonce`` has 24 bytes, ``key`` 32.
-
-    No dependency provides it. It is meant for a few hundred bytes; for anything else it is too slow. Raises Untrusted
-    if the key does not fit.
-    """
-    from cryptography.hazmat.primitives.poly1305 import Poly1305
-
-    tag, ciphertext = box[:16], box[16:]
-    words = struct.unpack("<6I", nonce)
-    _, mixed = _salsa20(struct.unpack("<8I", key), words[:4])
-    inner = [mixed[place] for place in (0, 5, 10, 15, 6, 7, 8, 9)]
-    stream = b""
-    for counter in range(-(-(32 + len(ciphertext)) // 64)):
-        state, mixed = _salsa20(inner, (*words[4:], counter, 0))
-        stream += struct.pack("<16I", *((left + right) & _MASK for left, right in zip(state, mixed, strict=True)))
+    ciphertext = decode_base64(required_member(box, "ciphertext", str), "the ciphertext")
     try:
-        Poly1305.verify_tag(stream[:32], ciphertext, tag)
-    except (exceptions.InvalidSignature, ValueError):
+        return SecretBox(key).decrypt(ciphertext, nonce)
+    except (CryptoError, ValueError):
         raise Untrusted("wrong password for the key") from None
-    return bytes(left ^ right for left, right in zip(ciphertext, stream[32:], strict=False))
-
-
-def _salsa20(key: Sequence[int], middle: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Salsa20's state, and the same after its twenty rounds, not yet added to each other."""
-    state = [_SIGMA[0], *key[:4], _SIGMA[1], *middle, _SIGMA[2], *key[4:], _SIGMA[3]]
-    mixed = list(state)
-    for a, b, c, d in 10 * _QUARTERS:
-        for into, one, other, by in ((b, a, d, 7), (c, b, a, 9), (d, c, b, 13), (a, d, c, 18)):
-            total = (mixed[one] + mixed[other]) & _MASK
-            mixed[into] ^= ((total << by) | (total >> (32 - by))) & _MASK
-    return state, mixed
 
 
 @frozen(kw_only=False)

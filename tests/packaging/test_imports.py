@@ -20,6 +20,7 @@ SLOW = (
     "isal",  # 12
     "jsonschema",  # 89
     "jsonschema_rs",
+    "nacl",
     "numpy",  # 85
     "pysequoia",
     "re2",

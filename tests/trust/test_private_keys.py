@@ -6,42 +6,20 @@ import base64
 import json
 
 import pytest
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
 )
+from nacl.secret import SecretBox
 
 from converter.errors import Invalid, LimitExceeded, Untrusted
-from converter.trust.makers import PrivateKey, open_box
+from converter.trust.makers import PrivateKey
 from tests.trust.making import ecdsa, ed25519_key, rsa_key
 
-# What NaCl's own tests use (tests/secretbox.c): the first key, nonce and message of "Cryptography in NaCl".
-KEY = bytes.fromhex("1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389")
-NONCE = bytes.fromhex("69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37")
-MESSAGE = bytes.fromhex(
-    "be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f4"
-    "1db66cce314adb310e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde048977eb48f59ffd4924ca1c60902e52"
-    "f0a089bc76897040e082f937763848645e0705"
-)
-BOX = bytes.fromhex(
-    "f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b"
-    "4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb3732bc0e9da"
-    "99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5"
-)
-
-
-def test_the_box_of_nacl() -> None:
-    assert open_box(BOX, NONCE, KEY) == MESSAGE
-
-
-@pytest.mark.parametrize("place", [0, 20, -1])
-def test_a_box_that_was_touched(place: int) -> None:
-    box = bytearray(BOX)
-    box[place] ^= 1
-    with pytest.raises(Untrusted):
-        open_box(bytes(box), NONCE, KEY)
+SALT, NONCE = bytes(32), bytes(24)
 
 
 @pytest.mark.parametrize("key", [ecdsa(), rsa_key(), ed25519_key()], ids=["ECDSA", "RSA", "Ed25519"])
@@ -56,11 +34,16 @@ def test_a_key_in_pem(key: PrivateKey) -> None:
         PrivateKey.load(locked, source="my.key")
 
 
-def boxed(**params: int) -> bytes:
+def boxed(key: bytes = b"", password: bytes = b"pw", damaged: int | None = None, **params: int) -> bytes:
+    """A private key as ``cosign generate-key-pair`` stores it, but for cheaper parameters."""
+    stretched = {"N": 2, "r": 1, "p": 1, **params}
+    box = bytearray(SecretBox(Scrypt(SALT, 32, 2, 1, 1).derive(password)).encrypt(key, NONCE).ciphertext)
+    if damaged is not None:
+        box[damaged] ^= 1
     document = {
-        "kdf": {"name": "scrypt", "params": {"N": 2, "r": 1, "p": 1, **params}, "salt": "AAAA"},
+        "kdf": {"name": "scrypt", "params": stretched, "salt": base64.b64encode(SALT).decode()},
         "cipher": {"name": "nacl/secretbox", "nonce": base64.b64encode(NONCE).decode()},
-        "ciphertext": base64.b64encode(BOX).decode(),
+        "ciphertext": base64.b64encode(box).decode(),
     }
     text = base64.b64encode(json.dumps(document).encode()).decode()
     return (
@@ -68,12 +51,27 @@ def boxed(**params: int) -> bytes:
     )
 
 
+def test_a_key_in_the_box_of_cosign() -> None:
+    key = ecdsa()
+    plain = key.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert PrivateKey.load(boxed(plain), b"pw").public.der == key.public.der
+    with pytest.raises(Untrusted, match=r"wrong password for my\.key \(COSIGN_PASSWORD\)"):
+        PrivateKey.load(boxed(plain), b"other", "my.key")
+
+
+@pytest.mark.parametrize("place", [0, 20, -1])
+def test_a_box_that_was_touched(place: int) -> None:
+    plain = ecdsa().private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(Untrusted):
+        PrivateKey.load(boxed(plain, damaged=place), b"pw")
+
+
 @pytest.mark.parametrize(
     "data, error",
     [
         pytest.param(b"", Invalid, id="nothing"),
         pytest.param(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", Invalid, id="no key"),
-        pytest.param(boxed(), Untrusted, id="another password"),
+        pytest.param(boxed(password=b"other"), Untrusted, id="another password"),
         pytest.param(boxed(N=1 << 30), Invalid, id="a stretching that takes all memory"),
         pytest.param(boxed(r=1 << 20), Invalid, id="likewise"),
     ],
