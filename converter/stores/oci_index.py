@@ -64,18 +64,25 @@ def read_index(data: bytes, problems: Problems = RAISE_FIRST, place: str = INDEX
 def index_entries(
     index: dict[str, Any], problems: Problems = RAISE_FIRST, place: str = INDEX
 ) -> tuple[Descriptor, ...]:
-    """The entries in order, with their annotations; reports each that is no descriptor.
+    """The entries in order, with their annotations; reports each that is no descriptor."""
+    return with_cosign_tags(tuple(index_rows(index, problems, place).values()))
 
-    What ``cosign save`` marks as signatures of the one image gets the tag that it had in the registry.
-    """
-    found: list[Descriptor] = []
+
+def index_rows(index: dict[str, Any], problems: Problems = RAISE_FIRST, place: str = INDEX) -> dict[int, Descriptor]:
+    """The entries by their positions, as they are listed; reports each that is no descriptor."""
+    found: dict[int, Descriptor] = {}
     for number, value in enumerate(lenient_member(index, "manifests", list)):
         with problems.at(f"{place}#/manifests/{number}", "image/descriptor"):
-            found.append(Descriptor.from_json(value))
+            found[number] = Descriptor.from_json(value)
+    return found
+
+
+def with_cosign_tags(found: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+    """The entries; what ``cosign save`` marks as signatures of the one image gets the tag that it had in a registry."""
     kinds = [entry.annotations.get("kind", "") for entry in found]
     images = [one for one, kind in zip(found, kinds, strict=True) if kind.startswith(f"{_OF_COSIGN}image")]
     if len(images) != 1:
-        return tuple(found)
+        return found
     start = str(images[0].digest).replace(":", "-")
     return tuple(
         replace(one, annotations={REF_NAME: f"{start}.{_SAVED[kind]}", **one.annotations}) if kind in _SAVED else one

@@ -70,13 +70,14 @@ class OciLayout(Source):
     def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
         """Reports a missing file, and what is not a layout of version 1.0.0. Leaving the source closes the medium."""
         self.medium = medium
-        self.index: dict[str, Any] = {}
-        """What ``index.json`` holds, as far as it could be read."""
+        index: dict[str, Any] = {}
         with on_error(medium.close):
             oci_index.check_layout(medium, problems)
             with problems.at(INDEX, missing="oci/layout-index"):
-                self.index = oci_index.read_index(medium.read_document(INDEX), problems)
-            self.entries = oci_index.index_entries(self.index, problems)
+                index = oci_index.read_index(medium.read_document(INDEX), problems)
+            self.rows = oci_index.index_rows(index, problems)
+            """The entries of ``index.json`` by their positions, as far as they could be read."""
+            self.entries = oci_index.with_cosign_tags(tuple(self.rows.values()))
             self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read())
 
     def close(self) -> None:

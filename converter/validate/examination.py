@@ -24,7 +24,7 @@ from converter.streams.tar.aci import AciEntries, tar_of
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import MANIFEST, clean_name, quoted_name
 from converter.validate import UNKNOWN
-from converter.validate.blobs import BlobReader, StreamFailed, finding_reporter, wrap_stream_errors
+from converter.validate.blobs import BlobReader, DescriptorClaim, StreamFailed, finding_reporter, wrap_stream_errors
 from converter.validate.entries import scan_tar
 from converter.validate.findings import Findings
 from converter.validate.image_walk import ImageWalk
@@ -90,7 +90,7 @@ def _examined(source: Source, location: Location, blobs: BlobReader) -> str:
     match source:
         case OciLayout():
             walk = ImageWalk(source.fetch, blobs)
-            LayoutCheck(source, blobs, walk).run(location.name)
+            LayoutCheck(source, blobs.findings, walk).run(location.name)
             return _image_kind(walk)
         case DockerArchive():
             try:
@@ -123,7 +123,7 @@ def examine_source(source: Source, name: str, blobs: BlobReader) -> str:
         check_aci(source.fetch(root).raw, blobs)
         return "aci-image"
     walk = ImageWalk(source.fetch, blobs)
-    walk.item(root, "manifest", "")
+    walk.item(DescriptorClaim(root, "manifest"), "")
     attached: list[Attachment] = []
     with findings.at("referrers"):
         attached += source.attachments(root.digest)
@@ -135,7 +135,7 @@ def examine_source(source: Source, name: str, blobs: BlobReader) -> str:
 
 def _examine_attachment(attachment: Attachment, place: str, walk: ImageWalk, findings: Findings) -> None:
     descriptor = attachment.descriptor
-    walk.item(descriptor, place, place)
+    walk.item(DescriptorClaim(descriptor, place), place)
     seen = walk.seen.get(descriptor.digest)
     subject = None if seen is None else seen.document.get("subject")
     stated = subject.get("digest") if isinstance(subject, dict) else None

@@ -61,21 +61,16 @@ class Findings(Problems):
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""
         if not isinstance(error, WRONG):
             raise error
-        if rule not in _UNREADABLE_RULES or not self._has_error(place):
+        if rule not in _UNREADABLE_RULES or not self.has_error(place):
             self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))
 
-    def _has_error(self, place: str) -> bool:
-        """Whether there is an error at a place or below it."""
+    def has_error(self, place: str = "") -> bool:
+        """Whether there is an error at a place or below it, or anywhere."""
         return any(
             one.severity == "error"
             and (not place or one.path == place or one.path.startswith((f"{place}/", f"{place}#")))
             for one in self._found.values()
         )
-
-    @property
-    def invalid(self) -> bool:
-        """Whether there is an error."""
-        return any(one.severity == "error" for one in self._found.values())
 
     def all(self) -> tuple[Finding, ...]:
         """All findings and, for each rule with too many, a count of the rest."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converter.errors import Invalid, NotFound, unless_invalid
@@ -46,72 +46,70 @@ class ImageWalk:
         self._blobs = blobs
         self._findings = blobs.findings
         self._saved = saved
-        self._sparse = "docker/archive-sparse" if saved else "image/blob-missing"
         self._layers: dict[tuple[Digest, str], SeenLayer] = {}
         self.seen: dict[Digest, Seen] = {}
         """The manifests and indexes that were read, by digest."""
         self.read: set[Digest] = set()
         """The digest of every blob that was read or looked for."""
 
-    def item(
-        self, descriptor: Descriptor, claim: str, place: str, depth: int = 0, rule: str = "image/blob-missing"
-    ) -> None:
-        """Read a manifest, an index, or whatever else a root may be.
-
-        ``place`` is the image's, ``claim`` the descriptor's path.
-        """
+    def item(self, claim: DescriptorClaim, place: str, depth: int = 0) -> None:
+        """Read a manifest, an index, or whatever else a root may be; ``place`` is the image's."""
         limit = current_limits().index_depth
         if depth > limit:
             fact = f"indexes are {depth} deep: at most {limit} are allowed (limit: index_depth)"
-            self._findings.add("image/limit", claim, fact)
+            self._findings.add("image/limit", claim.path, fact)
             return
-        known = self.known(descriptor, claim, rule)
+        known = self._known(claim, "docker/archive-sparse" if self._saved and depth else "image/blob-missing")
         if known is None:
             return
+        descriptor = claim.descriptor
         if descriptor.digest in self.seen:
-            self._same(descriptor, claim)
+            self._same(claim)
             return
         if descriptor.media_type not in _ROOTS and descriptor.media_type not in {"", "application/json"}:
-            self._blobs.opaque(known.raw, path_below(place, "blob"), DescriptorClaim(descriptor, claim))
+            self._blobs.opaque(known.raw, path_below(place, "blob"), claim)
             return
-        data = self._blobs.document(known.raw, DescriptorClaim(descriptor, claim))
+        data = self._blobs.document(known.raw, claim)
         if data is None:
             return
         kind = types.KINDS.get(descriptor.media_type) or guess_kind(data)
-        document = self._document(data, kind or "oci-manifest", path_below(place, _part(kind)))
+        is_index = kind in {"oci-index", "docker-manifest-list"}
+        here = path_below(place, "index" if is_index else "manifest")
+        document = self._document(data, kind or "oci-manifest", here)
         self.seen[descriptor.digest] = Seen(descriptor, document)
-        self._check_media_type(descriptor, document, path_below(place, _part(kind)))
-        if kind in {"oci-index", "docker-manifest-list"}:
-            self._index(document, place, depth)
+        self._check_media_type(descriptor, document, here)
+        if is_index:
+            self._index(document, here, place, depth)
         elif kind == "docker-schema1":
-            self._schema1(document, place)
+            self._schema1(document, here, place)
         else:
-            self._manifest(document, descriptor, place, "docker" if kind == "docker-schema2" else "oci")
+            self._manifest(document, descriptor, here, place, "docker" if kind == "docker-schema2" else "oci")
 
-    def descriptor(self, value: Any, claim: str) -> Descriptor | None:
-        """A descriptor that can be followed, or None."""
-        with self._findings.at(claim, "image/descriptor"):
-            return Descriptor.from_json(value)
+    def claim(self, value: Any, path: str) -> DescriptorClaim | None:
+        """What the descriptor at a path claims; None if it cannot be followed."""
+        with self._findings.at(path, "image/descriptor"):
+            return DescriptorClaim(Descriptor.from_json(value), path)
         return None
 
-    def known(self, descriptor: Descriptor, claim: str, rule: str = "image/blob-missing") -> Known | None:
+    def _known(self, claim: DescriptorClaim, rule: str = "image/blob-missing") -> Known | None:
         """The blob, unread; None if it is missing, or a foreign layer that is not to be fetched."""
-        self.read.add(descriptor.digest)
-        with self._findings.at(claim, missing=rule):
-            known = self._fetch(descriptor)
+        self.read.add(claim.descriptor.digest)
+        with self._findings.at(claim.path, missing=rule):
+            known = self._fetch(claim.descriptor)
             return None if known.absent else known
         return None
 
-    def _same(self, descriptor: Descriptor, claim: str) -> None:
+    def _same(self, claim: DescriptorClaim) -> None:
         """Check that another descriptor of what was already read states the same."""
+        descriptor = claim.descriptor
         first = self.seen[descriptor.digest].descriptor
         if descriptor.size != first.size:
             fact = f"size is {descriptor.size}: another descriptor of the same blob says {first.size}"
-            self._findings.add("image/blob-size", DescriptorClaim(descriptor, claim).of("size"), fact)
+            self._findings.add("image/blob-size", claim.of("size"), fact)
         if descriptor.media_type != first.media_type:
             other = f'another descriptor of the same blob says "{first.media_type}"'
             fact = f'mediaType is "{descriptor.media_type}": {other}'
-            self._findings.add("image/media-type", DescriptorClaim(descriptor, claim).of("mediaType"), fact)
+            self._findings.add("image/media-type", claim.of("mediaType"), fact)
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
         """The content of a document, as far as it is JSON; adds the findings about it alone."""
@@ -130,56 +128,49 @@ class ImageWalk:
             rule = "image/media-type-dialect" if alike else "image/media-type"
             self._findings.add(rule, path_of_member(place, "/mediaType"), fact)
 
-    def _index(self, document: Mapping[str, Any], place: str, depth: int) -> None:
+    def _index(self, document: Mapping[str, Any], here: str, place: str, depth: int) -> None:
         rows = lenient_member(document, "manifests", list)
         digests = [row.get("digest") for row in rows if isinstance(row, dict)]
-        here = path_below(place, "index")
         for number, row in enumerate(rows):
-            claim = path_of_member(here, f"/manifests/{number}")
-            descriptor = self.descriptor(row, claim)
-            if descriptor is not None:
-                self.item(descriptor, claim, path_below(place, f"manifests/{number}"), depth + 1, self._sparse)
+            path = path_of_member(here, f"/manifests/{number}")
+            claim = self.claim(row, path)
+            if claim is not None:
+                self.item(claim, path_below(place, f"manifests/{number}"), depth + 1)
             subject = lenient_member(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"the attestation is about {str(subject)[:100]}, which the index does not list"
-                self._findings.add("image/attestation", f"{claim}/annotations/{REFERENCE}", fact)
+                self._findings.add("image/attestation", f"{path}/annotations/{REFERENCE}", fact)
 
-    def _schema1(self, document: Mapping[str, Any], place: str) -> None:
-        here = path_below(place, "manifest")
+    def _schema1(self, document: Mapping[str, Any], here: str, place: str) -> None:
         self._blobs.image()
         for number, row in enumerate(lenient_member(document, "fsLayers", list)):
-            text = lenient_member(row, "blobSum", str)
-            claim = path_of_member(here, f"/fsLayers/{number}")
             # Schema 1 states no sizes, and calls a digest blobSum.
-            row = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": text, "size": 0}
-            descriptor = self.descriptor(row, claim)
-            if descriptor is not None:
-                unsized = Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=-1)
-                self._layer(unsized, claim, path_below(place, f"layers/{number}"), "sha256")
+            described = {"mediaType": types.DOCKER_LAYER_GZIP, "digest": lenient_member(row, "blobSum", str), "size": 0}
+            claim = self.claim(described, path_of_member(here, f"/fsLayers/{number}"))
+            if claim is not None:
+                unsized = replace(claim, descriptor=replace(claim.descriptor, size=-1))
+                self._layer(unsized, path_below(place, f"layers/{number}"), "sha256")
 
-    def _manifest(self, document: Mapping[str, Any], root: Descriptor, place: str, dialect: str) -> None:
-        here = path_below(place, "manifest")
+    def _manifest(self, document: Mapping[str, Any], root: Descriptor, here: str, place: str, dialect: str) -> None:
         self._subject(document, here)
         rows = lenient_member(document, "layers", list)
-        config = document.get("config")
-        layers = [self.descriptor(row, path_of_member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
-        described = None if config is None else self.descriptor(config, path_of_member(here, "/config"))
-        self._blobs.plan(one for one in (described, *layers) if one is not None and one.digest not in self.read)
-        if _is_artifact(document, root, described, layers, dialect):
-            for number, blob in enumerate((described, *layers)):
-                part = "config" if number == 0 else f"layers/{number - 1}"
-                self._opaque(blob, path_of_member(here, f"/{part}"), path_below(place, part))
+        layers = [self.claim(row, path_of_member(here, f"/layers/{number}")) for number, row in enumerate(rows)]
+        value = document.get("config")
+        config = None if value is None else self.claim(value, path_of_member(here, "/config"))
+        blobs = [claim.descriptor for claim in (config, *layers) if claim is not None]
+        self._blobs.plan(blob for blob in blobs if blob.digest not in self.read)
+        if _is_artifact(document, root, config, layers, dialect):
+            self._opaque(config, path_below(place, "config"))
+            for number, layer in enumerate(layers):
+                self._opaque(layer, path_below(place, f"layers/{number}"))
             return
-        read_config = (
-            {} if described is None else self._config(described, path_of_member(here, "/config"), place, dialect)
-        )
+        read_config = {} if config is None else self._config(config, place, dialect)
         diff_ids = diff_ids_of(read_config)
         self._blobs.image()
         read_layers = []
         for number, layer in enumerate(layers):
-            claim, inside = path_of_member(here, f"/layers/{number}"), path_below(place, f"layers/{number}")
-            algorithm = _diff_id_algorithm(diff_ids, number)
-            read_layers.append(None if layer is None else self._layer(layer, claim, inside, algorithm))
+            inside, algorithm = path_below(place, f"layers/{number}"), _diff_id_algorithm(diff_ids, number)
+            read_layers.append(None if layer is None else self._layer(layer, inside, algorithm))
         if read_config:
             self.image(read_config, read_layers, place)
             self._platform(root.platform, read_config, place)
@@ -209,46 +200,43 @@ class ImageWalk:
         """Check a configuration document alone; returns its content."""
         return self._document(data, f"{dialect}-config", path_below(place, "config"))
 
-    def _config(self, descriptor: Descriptor, claim: str, place: str, dialect: str) -> Mapping[str, Any]:
-        dialect = "docker" if self._saved else dialect
-        known = self.known(descriptor, claim)
-        data = None if known is None else self._blobs.document(known.raw, DescriptorClaim(descriptor, claim))
-        return {} if data is None else self.config(data, place, dialect)
+    def _config(self, claim: DescriptorClaim, place: str, dialect: str) -> Mapping[str, Any]:
+        known = self._known(claim)
+        data = None if known is None else self._blobs.document(known.raw, claim)
+        return {} if data is None else self.config(data, place, "docker" if self._saved else dialect)
 
-    def _opaque(self, descriptor: Descriptor | None, claim: str, place: str) -> None:
-        if descriptor is not None and descriptor.digest not in self.read:
-            known = self.known(descriptor, claim)
+    def _opaque(self, claim: DescriptorClaim | None, place: str) -> None:
+        if claim is not None and claim.descriptor.digest not in self.read:
+            known = self._known(claim)
             if known is not None:
-                self._blobs.opaque(known.raw, place, DescriptorClaim(descriptor, claim))
+                self._blobs.opaque(known.raw, place, claim)
 
-    def _layer(self, descriptor: Descriptor, claim: str, place: str, algorithm: str) -> SeenLayer | None:
-        known_type = types.LAYER_TYPES.get(descriptor.media_type)
-        if known_type is None:
-            self._opaque(descriptor, claim, place)
+    def _layer(self, claim: DescriptorClaim, place: str, algorithm: str) -> SeenLayer | None:
+        media_type = claim.descriptor.media_type
+        if media_type not in types.LAYER_TYPES:
+            self._opaque(claim, place)
             return None
-        key = descriptor.digest, algorithm
-        layer = self._layers.get(key)
-        if layer is None:
-            known = self.known(descriptor, claim)
+        key = claim.descriptor.digest, algorithm
+        if key not in self._layers:
+            known = self._known(claim)
             if known is None:
                 return None
-            layer = self._layers[key] = self._blobs.layer(
-                known.raw, place, DescriptorClaim(descriptor, claim), algorithm
-            )
-        if layer.codec is not None and layer.codec != known_type[1]:
+            self._layers[key] = self._blobs.layer(known.raw, place, claim, algorithm)
+        layer = self._layers[key]
+        if layer.codec is not None and layer.codec != types.LAYER_TYPES[media_type][1]:
             how = "not compressed" if layer.codec == "none" else f"compressed with {layer.codec}"
-            fact = f'the layer is {how}: mediaType is "{descriptor.media_type}"'
-            self._findings.add("image/layer-compression", DescriptorClaim(descriptor, claim).of("mediaType"), fact)
+            fact = f'the layer is {how}: mediaType is "{media_type}"'
+            self._findings.add("image/layer-compression", claim.of("mediaType"), fact)
         return layer
 
     def _subject(self, document: Mapping[str, Any], here: str) -> None:
         subject = document.get("subject")
         if subject is None:
             return
-        claim = path_of_member(here, "/subject")
-        descriptor = self.descriptor(subject, claim)
-        if descriptor is None:
+        claim = self.claim(subject, path_of_member(here, "/subject"))
+        if claim is None:
             return
+        descriptor = claim.descriptor
         try:
             known = self._fetch(Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=-1))
         except (NotFound, Invalid):
@@ -256,11 +244,11 @@ class ImageWalk:
         there = known.descriptor.size
         if there not in (-1, descriptor.size):
             fact = f"size is {descriptor.size}: the subject has {there} bytes"
-            self._findings.add("image/subject", f"{claim}/size", fact)
+            self._findings.add("image/subject", claim.of("size"), fact)
         seen = self.seen.get(descriptor.digest)
         if seen is not None and seen.descriptor.media_type != descriptor.media_type:
             fact = f'mediaType is "{descriptor.media_type}": the subject is of type "{seen.descriptor.media_type}"'
-            self._findings.add("image/subject", f"{claim}/mediaType", fact)
+            self._findings.add("image/subject", claim.of("mediaType"), fact)
 
     def _platform(self, listed: Platform | None, config: Mapping[str, Any], place: str) -> None:
         if listed is None or not listed.known:
@@ -281,24 +269,20 @@ def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:
     return lenient_member(lenient_member(config, "rootfs", dict), "diff_ids", list)
 
 
-def _part(kind: str | None) -> str:
-    return "index" if kind in {"oci-index", "docker-manifest-list"} else "manifest"
-
-
 def _is_artifact(
     document: Mapping[str, Any],
     root: Descriptor,
-    config: Descriptor | None,
-    layers: Sequence[Descriptor | None],
+    config: DescriptorClaim | None,
+    layers: Sequence[DescriptorClaim | None],
     dialect: str,
 ) -> bool:
     """Whether a manifest is an attestation, a signature or a chart, not an image."""
-    if config is not None and config.media_type not in CONFIG_TYPES[dialect]:
+    if config is not None and config.descriptor.media_type not in CONFIG_TYPES[dialect]:
         return True
     if (root.platform is not None and not root.platform.known) or document.get("artifactType"):
         return True
     known = [layer for layer in layers if layer is not None]
-    return bool(known) and not any(layer.media_type in types.LAYER_TYPES for layer in known)
+    return bool(known) and not any(layer.descriptor.media_type in types.LAYER_TYPES for layer in known)
 
 
 def _diff_id_algorithm(diff_ids: Sequence[Any], number: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import NotFound, unless_invalid
@@ -22,7 +23,7 @@ from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import digest_and_size
 from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
 from converter.validate.entries import report_dangling
-from converter.validate.findings import path_of_member
+from converter.validate.findings import Findings, path_of_member
 from converter.validate.image_walk import ImageWalk, diff_ids_of
 
 _PART = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
@@ -30,88 +31,83 @@ _NAME = re.compile(f"{_PART}(?:/{_PART})*")
 _BLOBS = "blobs/"
 
 
+@dataclass(slots=True)
 class LayoutCheck:
     """A layout that was opened; ``walk`` reads what its descriptors name."""
 
-    def __init__(self, layout: OciLayout, blobs: BlobReader, walk: ImageWalk) -> None:
-        self._layout = layout
-        self._findings = blobs.findings
-        self._walk = walk
+    layout: OciLayout
+    findings: Findings
+    walk: ImageWalk
 
     def run(self, name: str = "") -> None:
         """Check everything or, with a name, that image and its attachments. Raises NotFound for the name."""
-        rows = lenient_member(self._layout.index, "manifests", list)
-        entries = [
-            self._walk.descriptor(row, path_of_member(INDEX, f"/manifests/{number}")) for number, row in enumerate(rows)
-        ]
-        self._names(entries)
-        named = self._digests_named(name, entries) if name else None
-        for number, entry in enumerate(entries):
-            if entry is not None and (named is None or entry.digest in named):
-                self._walk.item(entry, path_of_member(INDEX, f"/manifests/{number}"), f"manifests/{number}")
-        self._attached(entries)
+        self._names()
+        named = self._digests_named(name) if name else None
+        for number, entry in self.layout.rows.items():
+            if named is None or entry.digest in named:
+                claim = DescriptorClaim(entry, path_of_member(INDEX, f"/manifests/{number}"))
+                self.walk.item(claim, f"manifests/{number}")
+        self._attached()
         if not name:
             self._unnamed()
 
-    def _names(self, entries: list[Descriptor | None]) -> None:
+    def _names(self) -> None:
         seen: dict[tuple[str, str, str], int] = {}
-        for number, entry in enumerate(entries):
-            short = "" if entry is None else entry.annotations.get(REF_NAME, "")
-            if entry is None or not short:
+        for number, entry in self.layout.rows.items():
+            short = entry.annotations.get(REF_NAME, "")
+            if not short:
                 continue
-            claim = path_of_member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
+            path = path_of_member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
             if not _NAME.fullmatch(short):
                 fact = (
                     f'invalid name "{short[:100]}": expected letters and digits, with one of -._:@+/ or -- in between'
                 )
-                self._findings.add("oci/layout-name-syntax", claim, fact)
+                self.findings.add("oci/layout-name-syntax", path, fact)
             key = short, entry.annotations.get(FULL_NAME, ""), str(entry.platform)
-            if key in seen:
+            if seen.setdefault(key, number) != number:
                 fact = f'entry {seen[key]} has the name "{short[:100]}", too'
-                self._findings.add("oci/layout-name", claim, fact)
-            seen.setdefault(key, number)
+                self.findings.add("oci/layout-name", path, fact)
 
-    def _digests_named(self, name: str, entries: list[Descriptor | None]) -> frozenset[Digest]:
+    def _digests_named(self, name: str) -> frozenset[Digest]:
         """The digests of the image of that name and of its referrers."""
         try:
-            root = self._layout.resolve(name).digest
+            root = self.layout.resolve(name).digest
         except NotFound:
-            if self._findings.invalid:
+            if self.findings.has_error():
                 # The name may be in what cannot be read.
                 return frozenset()
             raise
-        about = [one.descriptor.digest for one in self._layout.attachments(root)]
-        about += [entry.digest for entry in entries if entry is not None and oci_index.attached_to(entry) == root]
+        about = [one.descriptor.digest for one in self.layout.attachments(root)]
+        about += [entry.digest for entry in self.layout.rows.values() if oci_index.attached_to(entry) == root]
         return frozenset((root, *about))
 
-    def _attached(self, entries: list[Descriptor | None]) -> None:
+    def _attached(self) -> None:
         """Compare the subject that an attachment's name states with the one in its document."""
-        for number, entry in enumerate(entries):
-            named = None if entry is None else oci_index.attached_to(entry)
-            seen = None if entry is None else self._walk.seen.get(entry.digest)
+        for number, entry in self.layout.rows.items():
+            named, seen = oci_index.attached_to(entry), self.walk.seen.get(entry.digest)
             if named is None or seen is None or "subject" not in seen.document:
                 continue
             subject = unless_invalid(Descriptor.from_json, seen.document["subject"])
             if subject is not None and subject.digest != named:
                 path = f"manifests/{number}/manifest#/subject/digest"
                 fact = f"subject is {subject.digest}: the attachment's name says {named}"
-                self._findings.add("image/referrer", path, fact)
+                self.findings.add("image/referrer", path, fact)
 
     def _unnamed(self) -> None:
         """Check blobs that no descriptor names against their file names."""
-        for name in self._layout.medium.names():
+        for name in self.layout.medium.names():
             if not name.startswith(_BLOBS):
                 continue
             digest = _digest_of_name(name)
             if digest is None:
                 fact = f'invalid name "{name[len(_BLOBS) :][:150]}": expected ALGORITHM/ENCODED, as in a digest'
-                self._findings.add("oci/blob-name", name, fact)
-            elif digest not in self._walk.read and digest.algorithm in HEX_LENGTHS:
-                with self._findings.at(name):
-                    found = digest_and_size(self._layout.medium.open(name), digest.algorithm).digest()
+                self.findings.add("oci/blob-name", name, fact)
+            elif digest not in self.walk.read and digest.algorithm in HEX_LENGTHS:
+                with self.findings.at(name):
+                    found = digest_and_size(self.layout.medium.open(name), digest.algorithm).digest()
                     if found != digest:
                         fact = f"digest mismatch: expected {digest}, computed {found}"
-                        self._findings.add("oci/blob-content", name, fact)
+                        self.findings.add("oci/blob-content", name, fact)
 
 
 def _digest_of_name(name: str) -> Digest | None:
@@ -143,7 +139,7 @@ class SavedCheck:
         # A position is that of a row, if there are any.
         if layout is not None and not (rows is not None and POSITION.fullmatch(name)):
             try:
-                LayoutCheck(layout, self._blobs, self._walk).run(name)
+                LayoutCheck(layout, self._findings, self._walk).run(name)
                 found = True
             except NotFound as error:
                 missing = error
@@ -153,7 +149,7 @@ class SavedCheck:
             if not name or _is_named(row, number, name):
                 self._row(row, number)
                 found = True
-        if name and not found and not self._findings.invalid:
+        if name and not found and not self._findings.has_error():
             raise missing or NotFound(f'no image "{name[:200]}" in {self._medium.where}')
 
     def _chains(self, name: str) -> bool:
@@ -189,10 +185,8 @@ class SavedCheck:
             known = []
             for place, name in enumerate(row.layers):
                 source = row.sources.get(str(diff_ids[place])) if place < len(diff_ids) else None
-                claim, foreign = (
-                    path_of_member(_MANIFEST, f"/{number}/Layers/{place}"),
-                    source is not None and bool(source.urls),
-                )
+                foreign = source is not None and bool(source.urls)
+                claim = path_of_member(_MANIFEST, f"/{number}/Layers/{place}")
                 known.append(self._layer(name, claim, f"{number}/layers/{place}", foreign=foreign))
             if document:
                 self._walk.image(document, known, str(number))
