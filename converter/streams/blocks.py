@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Self, TypeVar
 
@@ -133,6 +134,64 @@ def _resumed(parts: list[Block], source: Iterator[Block]) -> Iterator[Block]:
         yield from rest
 
 
+class BlockReader:
+    """Reads forward over ``blocks``, whose boundaries may be anywhere.
+
+    ``view[position:end]`` is the unread part of the current block.
+    """
+
+    __slots__ = ("_blocks", "base", "end", "position", "view")
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = iter(blocks)
+        self.view = memoryview(b"")
+        self.position = self.end = self.base = 0
+
+    @property
+    def offset(self) -> int:
+        """The position in the stream, in bytes."""
+        return self.base + self.position
+
+    def fill(self) -> bool:
+        """Go to the next non-empty block; False at the end of the stream."""
+        for block in self._blocks:
+            if len(block):
+                self.base += self.end
+                self.view = memoryview(block)
+                self.position, self.end = 0, len(block)
+                return True
+        return False
+
+    def views(self, size: int) -> Iterator[memoryview]:
+        """Views of the next ``size`` bytes, fewer at the end of the stream."""
+        while size and (self.position < self.end or self.fill()):
+            view = self.view[self.position : self.position + size]
+            self.position += len(view)
+            size -= len(view)
+            yield view
+
+    def take(self, size: int, what: str) -> bytes:
+        """The next ``size`` bytes; raises Invalid, naming ``what``, if there are fewer. For bounded sizes only."""
+        start = self.position
+        if size <= self.end - start:
+            self.position = start + size
+            return self.view[start : start + size].tobytes()
+        offset = self.offset
+        taken = b"".join(self.views(size))
+        if len(taken) < size:
+            raise Invalid(
+                f"unexpected end of {what}: expected {size} bytes at byte {offset}, found {len(taken)}: it is cut off"
+            )
+        return taken
+
+    def rest(self) -> Iterator[memoryview]:
+        """Everything to the end of the stream."""
+        while self.position < self.end or self.fill():
+            view = self.view[self.position :]
+            self.position = self.end
+            yield view
+
+
 def drain(blocks: Blocks) -> None:
     """Read a stream to its end."""
     with closing(blocks) as source:
@@ -180,29 +239,15 @@ def equal_streams(a: Blocks, b: Blocks) -> bool:
 
 def trailing_zeros(a: Blocks, b: Blocks) -> int | None:
     """The number of NULs in ``b`` after the bytes of ``a``; None if it begins or continues otherwise."""
-    with closing(a) as left, closing(b) as right:
-        other, place = b"", 0
-        for block in left:
-            one = memoryview(block)
-            while one:
-                if place == len(other):
-                    other, place = _next(right), 0
-                size = min(len(one), len(other) - place)
-                # Nothing is copied: comparing views goes item by item, but startswith compares at once.
-                if not size or not other.startswith(one[:size], place):
-                    return None
-                one, place = one[size:], place + size
-        count, rest = 0, other[place:] or _next(right)
-        while rest:
-            if rest.strip(b"\0"):
+    count = 0
+    with closing(reblock(a, COPY_BLOCK)) as left, closing(reblock(b, COPY_BLOCK)) as right:
+        for one, other in zip_longest(left, right, fillvalue=b""):
+            rest = bytes(other)
+            # Comparing views goes item by item, but startswith compares at once.
+            if not rest.startswith(one) or rest[len(one) :].strip(b"\0"):
                 return None
-            count, rest = count + len(rest), _next(right)
-        return count
-
-
-def _next(source: Iterator[Block]) -> bytes:
-    """The next non-empty block; ``b""`` at the end."""
-    return next((bytes(block) for block in source if len(block)), b"")
+            count += len(rest) - len(one)
+    return count
 
 
 def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator[Block]:

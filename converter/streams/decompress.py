@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import KIB, MIB, Limits, current_limits
 from converter.model.media_types import CODECS
-from converter.streams.blocks import BLOCK, Block, Blocks, closing, join_blocks, peek
+from converter.streams.blocks import BLOCK, Block, BlockReader, Blocks, closing, join_blocks, peek
 
 if TYPE_CHECKING:
     from bz2 import BZ2Decompressor
@@ -133,26 +133,24 @@ def decompress_any(blocks: Blocks) -> tuple[str, Iterator[Block]]:
 
 
 def _decompressed(blocks: Blocks, codec: str, limits: Limits) -> Iterator[Block]:
+    size = 0
     with closing(blocks) as source:
-        if codec == "none":
-            yield from _bounded(source, None, limits)
-            return
         compressed = CompressedInput(codec, source)
-        yield from _bounded(join_blocks(_UNPACKERS[codec](compressed, limits)), compressed, limits)
-        if not compressed.count:
+        for block in join_blocks(_UNPACKERS[codec](compressed, limits)):
+            size += len(block)
+            limits.require("layer", size, "bytes or more when decompressed")
+            if size > max(RATIO_FROM, limits.ratio * compressed.offset):
+                raise LimitExceeded(
+                    f"{compressed.offset} bytes decompress to {size}: "
+                    f"at most {limits.ratio} times as many (limit: ratio)"
+                )
+            yield block
+        if codec != "none" and not compressed.offset:
             raise compressed.truncated()
 
 
-def _bounded(blocks: Iterator[Block], compressed: CompressedInput | None, limits: Limits) -> Iterator[Block]:
-    size = 0
-    for block in blocks:
-        size += len(block)
-        limits.require("layer", size, "bytes or more when decompressed")
-        if compressed is not None and size > max(RATIO_FROM, limits.ratio * compressed.count):
-            raise LimitExceeded(
-                f"{compressed.count} bytes decompress to {size}: at most {limits.ratio} times as many (limit: ratio)"
-            )
-        yield block
+def _unchanged(compressed: CompressedInput, _limits: Limits) -> Iterator[memoryview]:
+    return compressed.rest()
 
 
 def _gunzip(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
@@ -199,13 +197,13 @@ def _streams(
     window: int,
 ) -> Iterator[bytes]:
     """Decompress stream after stream, each with a fresh decompressor, until only zeros are left."""
-    rest = bytes(compressed.take(SLICE_FIRST))
+    rest = bytes(compressed.some(SLICE_FIRST))
     while rest:
         unpacker = start()
         size = SLICE_FIRST
         while not unpacker.eof:
             if unpacker.needs_input and not rest:
-                rest = bytes(compressed.take(size))
+                rest = bytes(compressed.some(size))
                 size = min(2 * size, SLICE_MOST)
                 if not rest:
                     raise compressed.truncated()
@@ -221,7 +219,7 @@ def _streams(
             if data:
                 yield data
         rest = unpacker.unused_data.lstrip(b"\0")
-        while not rest and (more := compressed.take(SLICE_MOST)):
+        while not rest and (more := compressed.some(SLICE_MOST)):
             rest = bytes(more).lstrip(b"\0")
 
 
@@ -251,7 +249,7 @@ def _unzstd(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
 
 def _zstd_frames(compressed: CompressedInput) -> Iterator[bytes]:
     """Each header, block and checksum of all frames but the skippable ones."""
-    while first := compressed.take(1):
+    while first := compressed.some(1):
         magic = bytes(first) + compressed.exactly(3)
         if magic == ZSTD_MAGIC:
             yield from _zstd_frame(compressed)
@@ -281,59 +279,52 @@ def _zstd_frame(compressed: CompressedInput) -> Iterator[bytes]:
 
 
 def _skip_zstd_frame(compressed: CompressedInput, size: int) -> None:
-    while size:
-        taken = len(compressed.take(size))
-        if not taken:
-            raise compressed.truncated()
-        size -= taken
+    if sum(map(len, compressed.views(size))) < size:
+        raise compressed.truncated()
 
 
-_UNPACKERS = {"gzip": _gunzip, "bzip2": _bunzip2, "xz": _unxz, "zstd": _unzstd}
+_UNPACKERS: dict[str, Callable[[CompressedInput, Limits], Iterator[Block]]] = {
+    "none": _unchanged,
+    "gzip": _gunzip,
+    "bzip2": _bunzip2,
+    "xz": _unxz,
+    "zstd": _unzstd,
+}
 
 
-class CompressedInput:
-    """Hands out a stream piece by piece; ``count`` is how many bytes have been handed out."""
+class CompressedInput(BlockReader):
+    """Hands out a compressed stream piece by piece."""
 
-    def __init__(self, codec: str, blocks: Iterator[Block]) -> None:
+    __slots__ = ("_codec",)
+
+    def __init__(self, codec: str, blocks: Blocks) -> None:
+        super().__init__(blocks)
         self._codec = codec
-        self._blocks = blocks
-        self._rest = memoryview(b"")
-        self.count = 0
 
-    def take(self, most: int) -> memoryview:
+    def some(self, most: int) -> memoryview:
         """Between one and ``most`` bytes; empty at the end."""
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            self._rest = memoryview(block)
-        taken, self._rest = self._rest[:most], self._rest[most:]
-        self.count += len(taken)
-        return taken
+        return next(self.views(most), memoryview(b""))
 
     def exactly(self, size: int) -> bytes:
         """Exactly ``size`` bytes; raises Invalid if the stream ends before."""
-        taken: Block = self.take(size)
-        while len(taken) < size:
-            more = self.take(size - len(taken))
-            if not more:
-                raise self.truncated()
-            taken = b"".join((taken, more))
-        return bytes(taken)
+        taken = b"".join(self.views(size))
+        if len(taken) < size:
+            raise self.truncated()
+        return taken
 
     def read(self, most: int) -> bytes:
         """As in a file: the gzip library requires this and ``readinto``."""
-        return bytes(self.take(most))
+        return bytes(self.some(most))
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
         """Fill part of a buffer, as in a file; returns 0 at the end."""
-        taken = self.take(len(buffer))
+        taken = self.some(len(buffer))
         buffer[: len(taken)] = taken
         return len(taken)
 
     def truncated(self) -> Invalid:
-        return Invalid(f"unexpected end of the {self._codec} stream after {self.count} bytes")
+        return Invalid(f"unexpected end of the {self._codec} stream after {self.offset} bytes")
 
     def corrupt(self, why: object) -> Invalid:
         reason = str(why).strip().rstrip(".") or "corrupt data"
-        return Invalid(f"broken {self._codec} stream ({reason}) within its first {self.count} bytes")
+        return Invalid(f"broken {self._codec} stream ({reason}) within its first {self.offset} bytes")

@@ -12,7 +12,7 @@ def test_a_feed_is_a_file_to_a_library() -> None:
     assert compressed.read(9) == b"defg"
     assert compressed.read(9) == b""
     assert compressed.readinto(buffer) == 0
-    assert compressed.count == 7
+    assert compressed.offset == 7
 
 
 def test_exactly_that_many_bytes_or_none() -> None:

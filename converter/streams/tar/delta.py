@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from converter.errors import Invalid
 from converter.model.limits import MIB
-from converter.streams.blocks import BLOCK, Block, Blocks, closing, drain, join_blocks
+from converter.streams.blocks import BLOCK, Block, BlockReader, Blocks, closing, drain, join_blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.entry import Cursor
 from converter.streams.tar.fields import PREFIX, quoted_name
@@ -149,31 +149,31 @@ def _around(size: int) -> int:
 
 def _apply_delta(delta: Blocks, read: ReadRange) -> Iterator[Block]:
     with closing(delta) as source:
-        cursor = Cursor(source)
-        if cursor.take(len(MAGIC), "recipe") != MAGIC:
+        steps = BlockReader(source)
+        if steps.take(len(MAGIC), "recipe") != MAGIC:
             raise Invalid("recipe: does not describe one tar in terms of another")
-        while (step := cursor.take(1, "recipe")) != _END:
+        while (step := steps.take(1, "recipe")) != _END:
             if step == _LITERAL:
-                (size,) = _LENGTH.unpack(cursor.take(_LENGTH.size, "recipe"))
+                (size,) = _LENGTH.unpack(steps.take(_LENGTH.size, "recipe"))
                 if not 0 < size <= LITERAL_MOST:
                     raise Invalid(f"recipe: step of {size} bytes: 1 to {LITERAL_MOST} are allowed")
-                yield cursor.take(size, "recipe")
+                yield steps.take(size, "recipe")
             elif step == _PIECE:
-                offset, size = _PLACE.unpack(cursor.take(_PLACE.size, "recipe"))
+                offset, size = _PLACE.unpack(steps.take(_PLACE.size, "recipe"))
                 if not size:
                     raise Invalid("recipe: piece of 0 bytes")
                 yield from read(offset, size)
             elif step == _DELTA:
-                offset, there, size, length = _DIFFERENCE.unpack(cursor.take(_DIFFERENCE.size, "recipe"))
+                offset, there, size, length = _DIFFERENCE.unpack(steps.take(_DIFFERENCE.size, "recipe"))
                 if not (length < size <= DELTA_MOST and 0 < there <= size + 2 * _around(size)):
                     raise Invalid(
                         f"recipe: difference of {length} bytes, from {there} to {size} bytes, is out of range"
                     )
-                frame = cursor.take(length, "recipe")
+                frame = steps.take(length, "recipe")
                 yield apply_difference(frame, b"".join(map(bytes, read(offset, there))), size)
             else:
                 raise Invalid(f"recipe: unknown step {quoted_name(step)}")
-        if any(len(block) for block in cursor.rest()):
+        if any(len(block) for block in steps.rest()):
             raise Invalid("recipe: data after its end")
 
 

@@ -9,63 +9,25 @@ from typing import BinaryIO
 
 from converter.errors import Invalid
 from converter.model.limits import KIB
-from converter.streams.blocks import Block, Blocks, drain
+from converter.streams.blocks import Block, BlockReader, Blocks, drain
 from converter.streams.tar import pax
 from converter.streams.tar.fields import BLOCK, CHAR, LINK, SIZE, SYMLINK, ZERO, joined_name, parse_number, parse_text
 
 
-class Cursor:
-    """Reads forward over ``blocks``, whose boundaries may be anywhere.
+class Cursor(BlockReader):
+    """Reads an archive entry by entry.
 
-    ``view[position:end]`` is the unread part of the current block; ``left`` and ``pad`` are the unread bytes of the
-    current entry's payload and padding; ``missing`` counts the padding bytes that the stream lacked at its end.
+    ``left`` and ``pad`` are the unread bytes of the current entry's payload and padding; ``missing`` counts the padding
+    bytes that the stream lacked at its end.
     """
 
-    __slots__ = ("_blocks", "base", "current", "end", "left", "missing", "pad", "position", "tail", "view")
+    __slots__ = ("current", "left", "missing", "pad", "tail")
 
     def __init__(self, blocks: Blocks) -> None:
-        self._blocks = iter(blocks)
-        self.view = memoryview(b"")
-        self.position = self.end = self.base = self.left = self.pad = self.missing = 0
+        super().__init__(blocks)
+        self.left = self.pad = self.missing = 0
         self.tail = b""
         self.current: object = None
-
-    @property
-    def offset(self) -> int:
-        """The position in the stream, in bytes."""
-        return self.base + self.position
-
-    def fill(self) -> bool:
-        """Go to the next non-empty block; False at the end of the stream."""
-        for block in self._blocks:
-            if len(block):
-                self.base += self.end
-                self.view = memoryview(block)
-                self.position, self.end = 0, len(block)
-                return True
-        return False
-
-    def views(self, size: int) -> Iterator[memoryview]:
-        """Views of the next ``size`` bytes, fewer at the end of the stream."""
-        while size and (self.position < self.end or self.fill()):
-            view = self.view[self.position : self.position + size]
-            self.position += len(view)
-            size -= len(view)
-            yield view
-
-    def take(self, size: int, what: str) -> bytes:
-        """The next ``size`` bytes; raises Invalid, naming ``what``, if there are fewer. For bounded sizes only."""
-        start = self.position
-        if size <= self.end - start:
-            self.position = start + size
-            return self.view[start : start + size].tobytes()
-        offset = self.offset
-        taken = b"".join(self.views(size))
-        if len(taken) < size:
-            raise Invalid(
-                f"unexpected end of {what}: expected {size} bytes at byte {offset}, found {len(taken)}: it is cut off"
-            )
-        return taken
 
     def header(self) -> bytes:
         """The next header block; ``b""`` at the end of the stream, where up to 511 NULs are left in ``tail``."""
@@ -115,13 +77,6 @@ class Cursor:
 
     def _skip_far(self) -> None:
         drain(self.body())
-
-    def rest(self) -> Iterator[memoryview]:
-        """Everything to the end of the stream."""
-        while self.position < self.end or self.fill():
-            view = self.view[self.position :]
-            self.position = self.end
-            yield view
 
     def truncated(self) -> Invalid:
         """The error for a payload that ends too early."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import current_limits
-from converter.streams.blocks import Block, Blocks, zeros
+from converter.streams.blocks import Block, BlockReader, Blocks, zeros
 from converter.streams.tar import pax
-from converter.streams.tar.entry import Cursor, Entry
+from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import SIZE, parse_number, quoted_name
 
 Region = tuple[int, int]
@@ -45,7 +45,7 @@ def data_regions(entry: Entry, most: int | None = None) -> Iterator[tuple[int, B
 
     Reads the entry's payload. Raises as ``expand_sparse`` does, but only Invalid without ``most``.
     """
-    size, data = real_size(entry), Cursor(entry.payload)
+    size, data = real_size(entry), BlockReader(entry.payload)
     regions = _check_regions(entry, _read_map(entry, data), size, data)
     holes = size - sum(length for _, length in regions)
     if most is not None and holes > most:
@@ -60,7 +60,7 @@ def data_regions(entry: Entry, most: int | None = None) -> Iterator[tuple[int, B
             offset += len(piece)
 
 
-def _read_map(entry: Entry, data: Cursor) -> list[Region]:
+def _read_map(entry: Entry, data: BlockReader) -> list[Region]:
     if entry.head[156] == 0x53:
         extension = entry.extra.extension if entry.extra else b""
         blocks = [entry.head[386:482], *(extension[at : at + 504] for at in range(0, len(extension), SIZE))]
@@ -80,7 +80,7 @@ def _parse_old_gnu_fields(block: bytes) -> Iterator[Region]:
         )
 
 
-def _read_map_numbers(data: Cursor) -> list[bytes]:
+def _read_map_numbers(data: BlockReader) -> list[bytes]:
     """The numbers of a version 1.0 map at the start of the payload: their count, then two per region."""
     blocks = [data.take(SIZE, "sparse map")]
     count = blocks[0].partition(b"\n")[0]
@@ -101,7 +101,7 @@ def _regions(numbers: list[bytes]) -> list[Region]:
     return list(zip(values[::2], values[1::2]))
 
 
-def _check_regions(entry: Entry, regions: list[Region], size: int, data: Cursor) -> list[Region]:
+def _check_regions(entry: Entry, regions: list[Region], size: int, data: BlockReader) -> list[Region]:
     end = 0
     for offset, length in regions:
         if offset < end or length < 0 or offset + length > size:
