@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from converter.model.content import LayerFacts
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
+from converter.streams.blocks import ClosedOnExit
 from converter.version import __version__
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ _COUNT = {
 Fact = tuple[str | int, ...]
 
 
-class VerifiedCache:
+class VerifiedCache(ClosedOnExit):
     """Remembers, for one run: diff_ids by blob digest, what blobs were made into, repositories that hold a blob, sound
     documents.
 
@@ -80,13 +81,10 @@ class VerifiedCache:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Fact] = {}
         self._seen: dict[tuple[str, Digest], tuple[str, ...]] = {}
-        self._turns = threading.Lock()
-        self._at_work: dict[tuple[Digest, str], tuple[threading.Lock, list[None]]] = {}
+        self._turns = threading.Condition()
+        self._at_work: set[tuple[Digest, str]] = set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Keep nothing."""
 
     def save(self) -> None:
@@ -152,17 +150,16 @@ class VerifiedCache:
         """Wait until no other thread is moving the blob or, with ``how``, making the same of it. Nobody waits for a
         second blob while holding one: no deadlocks.
         """
+        work = digest, how
         with self._turns:
-            turn, waiting = self._at_work.setdefault((digest, how), (threading.Lock(), []))
-            waiting.append(None)
+            self._turns.wait_for(lambda: work not in self._at_work)
+            self._at_work.add(work)
         try:
-            with turn:
-                yield
+            yield
         finally:
             with self._turns:
-                waiting.pop()
-                if not waiting:
-                    del self._at_work[digest, how]
+                self._at_work.remove(work)
+                self._turns.notify_all()
 
     def _find(self, table: str, *key: str) -> Fact | None:
         return self._known.get((table, *key))
@@ -188,7 +185,7 @@ class Cache(VerifiedCache):
         self._lock = threading.Lock()
         self._reading: sqlite3.Connection | None = None
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Save what was learned, even if the run failed: it remains true."""
         try:
             self.save()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -53,9 +54,6 @@ class Spool(ClosedOnExit):
 
     def blocks(self, offset: int, size: int) -> Iterator[Block]:
         """``size`` bytes from ``offset``, all of which are there."""
-        if self._fd >= 0:
-            yield from file_blocks(self._fd, offset, size)
-            return
         for start in range(offset, offset + size, BLOCK):
             yield self.read(start, min(BLOCK, offset + size - start))
 
@@ -142,31 +140,29 @@ class SpooledStream:
 
     def finished(self) -> int:
         """Wait for the end; returns the number of bytes. Raises what the stream raised."""
-        while self._more(self._there):
-            pass
-        return self._there
+        return self._wait_for(sys.maxsize)
 
     def blocks(self) -> Iterator[Block]:
         """All bytes, in order."""
         place = 0
-        while size := self._more(place):
-            yield from file_blocks(self._fd, place, size, COPY_BLOCK)
-            place += size
+        while (there := self._wait_for(place + 1)) > place:
+            yield from file_blocks(self._fd, place, there - place, COPY_BLOCK)
+            place = there
 
     def piece(self, offset: int, size: int) -> Iterator[Block]:
         """The bytes of one range; raises Invalid if the stream ends before it does."""
-        while self._there < offset + size:
-            if not self._more(self._there):
-                raise Invalid(f"piece ends at byte {offset + size}, but there are {self._there} bytes")
+        end = offset + size
+        if (there := self._wait_for(end)) < end:
+            raise Invalid(f"piece ends at byte {end}, but there are {there} bytes")
         return file_blocks(self._fd, offset, size, COPY_BLOCK)
 
-    def _more(self, place: int) -> int:
-        """Wait for bytes after ``place``; returns their number, 0 at the end. Raises what the stream raised."""
+    def _wait_for(self, size: int) -> int:
+        """Wait for that many bytes, or the end; returns how many there are. Raises what the stream raised."""
         with self._changed:
-            self._changed.wait_for(lambda: self._there > place or self._ended)
-            if self._there == place and self._error is not None:
+            self._changed.wait_for(lambda: self._there >= size or self._ended)
+            if self._there < size and self._error is not None:
                 raise self._error
-            return self._there - place
+            return self._there
 
     def _take(self, blocks: Blocks) -> None:
         try:
