@@ -59,15 +59,7 @@ class _Inode:
             self.first += path + b"\0"
 
 
-@dataclass(slots=True, eq=False)
-class _Link:
-    """One name of a file that may have several."""
-
-    inode: _Inode
-    layer: int
-
-
-_Leaf = int | _Link
+_Leaf = int | _Inode
 """Something that is not a directory. Most files have one name, and are just the place of their record."""
 
 
@@ -75,7 +67,6 @@ _Leaf = int | _Link
 class _Dir:
     """A directory; if ``place`` is negative, no entry describes it."""
 
-    layer: int
     place: int = -1
     children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
 
@@ -88,38 +79,39 @@ def list_tree(layers: Sequence[Open]) -> TreeListing:
     """
     budget = Budget()
     with Records() as records:
-        state = _State(budget, records)
+        tree = _Tree(budget, records)
         for number, opened in enumerate(layers):
             with within(f"layer[{number}]"), closing(scan_entries(opened(), budget)) as source:
-                state.apply(number, source)
-        return state.flattened()
+                tree.apply(source)
+        return tree.flattened()
 
 
-class _State:
-    """The tree so far."""
+class _Tree:
+    """The tree so far, and that of the layer which is being applied to it."""
 
     def __init__(self, budget: Budget, records: Records) -> None:
         self._budget = budget
         self._records = records
-        self._root = _Dir(0)
         self._holes = budget.limits.holes
-        self._layer = 0
-        self._begun = 0
-        """Where the records of the current layer begin."""
         self._linked = False
-        self._lost: dict[bytes, _Leaf] = {}
-        """What entries of the current layer have replaced: its links may still name it."""
+        self._lower = _Dir()
+        self._own = _Dir()
+        """What the current layer has."""
+        self._lost: dict[bytes, _Dir | _Leaf] = {}
+        """Files of the current layer that later entries of it have replaced: its links may still name them."""
+        self._hidden: set[bytes] = set()
+        """Paths that the current layer hides in lower ones; of one that ends in ``/``, only what is below."""
 
-    def apply(self, layer: int, source: Iterator[Entry]) -> None:
-        """Apply entries in order; whiteouts, which hide only lower layers, are applied last, wherever they are."""
-        self._layer, self._begun, self._lost = layer, self._records.end, {}
-        hidden: set[bytes] = set()
+    def apply(self, source: Iterator[Entry]) -> None:
+        """Apply the entries of a layer in order; lower layers lose what it hides last, as its links may name that."""
+        self._own, self._lost, self._hidden = _Dir(), {}, set()
+        hide = self._hidden.add
         late: list[tuple[_Inode, bytes]] = []
         for entry in source:
             path = require_contained(entry.name)
             if entry.type not in FILES:
                 require_skippable(entry)
-            elif b".wh." in path and is_whiteout(path, hidden.add, lambda directory: hidden.add(directory + b"/")):
+            elif b".wh." in path and is_whiteout(path, hide, lambda directory: hide(directory + b"/")):
                 continue
             elif entry.type == LINK:
                 target = require_contained(clean_name(entry.linkname))
@@ -128,7 +120,7 @@ class _State:
                     inode = _Inode()
                     late.append((inode, target))
                 self._linked = True
-                self._put_file(path, _Link(inode, self._layer))
+                self._put_file(path, inode)
             elif entry.type == DIR:
                 self._put_directory(path, self._record(entry))
             else:
@@ -137,14 +129,16 @@ class _State:
             found = self._file(target)
             if found is not None and found.end() is not inode:
                 inode.leads_to = found.end()
-        self._remove(hidden)
+        for path in self._hidden:
+            self._remove(path)
+        self._merge()
 
     def flattened(self) -> TreeListing:
         """The tree as a listing; the tree is consumed."""
         if self._linked:
             for path, found in self._walk():
-                if isinstance(found, _Link):
-                    found.inode.end().called(path)
+                if isinstance(found, _Inode):
+                    found.end().called(path)
         made = TreeListing()
         try:
             undescribed: list[bytes] = []
@@ -164,10 +158,10 @@ class _State:
         return made
 
     def _row(self, path: bytes, found: _Dir | _Leaf, made: TreeListing) -> Row:
-        if not isinstance(found, _Link):
+        if not isinstance(found, _Inode):
             place = found if isinstance(found, int) else found.place
             return Row(path, self._records[place] if place >= 0 else b"")
-        inode = found.inode.end()
+        inode = found.end()
         if inode.place < 0:
             raise Invalid(f"hard link {quoted_name(path)}: its target does not exist")
         if inode.count == 1:
@@ -179,8 +173,8 @@ class _State:
 
     def _walk(self, *, apart: bool = False) -> Iterator[tuple[bytes, _Dir | _Leaf]]:
         """All nodes in order; ``apart`` removes each from the tree once it has been yielded."""
-        yield b"", self._root
-        stack = [(b"", self._root, sorted(self._root.children, reverse=True))]
+        yield b"", self._lower
+        stack = [(b"", self._lower, sorted(self._lower.children, reverse=True))]
         while stack:
             above, directory, names = stack[-1]
             if not names:
@@ -207,58 +201,43 @@ class _State:
         return self._records.add(encode_node(entry, size, digest))
 
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
-        directory, name = self._parent(path)
-        if not name:
+        if not path:
             raise Invalid('entry "/" is not a directory')
-        if name in directory.children:
-            self._keep_replaced(path, directory.children[name])
-        directory.children[name] = leaf
+        self._put(self._parent(path), path, leaf)
 
     def _put_directory(self, path: bytes, place: int) -> None:
-        parent, name = self._parent(path)
-        directory = parent.children.get(name) if name else parent
-        if not isinstance(directory, _Dir):
-            if directory is not None:
-                self._keep_replaced(path, directory)
-            directory = parent.children[name] = _Dir(self._layer)
-            self._budget.add(DIRECTORY)
-        directory.layer, directory.place = self._layer, place
+        parent = self._parent(path)
+        found = parent.children.get(path.rpartition(b"/")[2]) if path else parent
+        directory = found if isinstance(found, _Dir) else self._make_directory(parent, path, DIRECTORY)
+        directory.place = place
 
-    def _parent(self, path: bytes) -> tuple[_Dir, bytes]:
-        """The directory of ``path``, created if absent, and the last part of the path."""
-        directory = self._root
-        *above, name = path.split(b"/")
-        for number, part in enumerate(above):
+    def _parent(self, path: bytes) -> _Dir:
+        """The directory of ``path``, made if absent."""
+        directory = self._own
+        above = path.split(b"/")[:-1]
+        for number, part in enumerate(above, 1):
             child = directory.children.get(part)
-            if not isinstance(child, _Dir):
-                if child is not None:  # a symbolic link, perhaps: never followed
-                    self._keep_replaced(b"/".join(above[: number + 1]), child)
-                child = directory.children[part] = _Dir(self._layer)
-                self._budget.add(UNDESCRIBED)
+            if not isinstance(child, _Dir):  # a symbolic link, perhaps: never followed
+                child = self._make_directory(directory, b"/".join(above[:number]), UNDESCRIBED)
             directory = child
-        return directory, name
+        return directory
 
-    def _file(self, path: bytes) -> _Inode | None:
-        """The file at ``path``, even if the layer has replaced it or will remove it; prepared to get more names."""
-        *above, name = path.split(b"/")
-        directory = _descend(self._root, above)
-        found = directory.children.get(name) if isinstance(directory, _Dir) else None
-        if isinstance(found, int) and isinstance(directory, _Dir):
-            found = directory.children[name] = _Link(_Inode(found), self._layer_of(found))
-        elif not isinstance(found, _Link):
-            found = self._lost.get(path)
-            if isinstance(found, int):
-                found = self._lost[path] = _Link(_Inode(found), self._layer_of(found))
-        return found.inode if found is not None else None
+    def _make_directory(self, parent: _Dir, path: bytes, size: int) -> _Dir:
+        """Make a directory; ``size`` is counted for one that lower layers do not have."""
+        made = _Dir()
+        self._put(parent, path, made)
+        if not isinstance(_descend(self._lower, path), _Dir):
+            self._budget.add(size)
+        return made
 
-    def _layer_of(self, found: _Dir | _Leaf) -> int:
-        """The layer that something belongs to; all layers below the current one are treated alike."""
-        if isinstance(found, int):
-            return self._layer if found >= self._begun else -1
-        return found.layer
+    def _put(self, parent: _Dir, path: bytes, found: _Dir | _Leaf) -> None:
+        name = path.rpartition(b"/")[2]
+        if name in parent.children:
+            self._keep_replaced(path, parent.children[name])
+        parent.children[name] = found
 
     def _keep_replaced(self, path: bytes, found: _Dir | _Leaf) -> None:
-        """Remember the files of what is being replaced."""
+        """Remember the files of what is being replaced; they have hidden what lower layers have there."""
         stack = [(path, found)]
         while stack:
             path, found = stack.pop()
@@ -266,41 +245,54 @@ class _State:
                 stack += [(path + b"/" + name, child) for name, child in found.children.items()]
             else:
                 self._lost[path] = found
+                self._hidden.add(path)
 
-    def _remove(self, hidden: set[bytes]) -> None:
-        """Remove what lower layers have at these paths and below; for a path that ends in ``/``, only below."""
-        emptied: set[bytes] = set()
-        for path in sorted(hidden):
-            place = path.rstrip(b"/")
-            above = place
-            while above and above not in emptied:
-                above = above.rpartition(b"/")[0]
-            if above in emptied:
-                continue
-            found = _descend(self._root, place.split(b"/") if place else [])
-            if isinstance(found, _Dir):
-                emptied.add(place)
-                self._prune(found)
-                if found.layer < self._layer and path == place:
-                    found.place = -1
-            elif found is not None and self._layer_of(found) < self._layer and path == place:
-                parent, name = self._parent(place)
-                del parent.children[name]
+    def _file(self, path: bytes) -> _Inode | None:
+        """The file at ``path``, even if the layer has replaced it or will remove it; prepared to get more names."""
+        return _file_in(self._own, path) or _shared(self._lost, path) or _file_in(self._lower, path)
 
-    def _prune(self, directory: _Dir) -> None:
-        stack = [directory]
+    def _remove(self, path: bytes) -> None:
+        """Remove what lower layers have at ``path`` and below; if it ends in ``/``, only below."""
+        above, _, name = path.rpartition(b"/")
+        directory = _descend(self._lower, above)
+        if isinstance(directory, _Dir):
+            if name:
+                directory.children.pop(name, None)
+            else:
+                directory.children.clear()
+
+    def _merge(self) -> None:
+        """Put the tree of the layer over that of lower ones."""
+        stack = [(self._lower, self._own)]
         while stack:
-            directory = stack.pop()
-            for name, child in list(directory.children.items()):
-                if isinstance(child, _Dir):
-                    stack.append(child)
-                    if child.layer < self._layer:
-                        child.place = -1
-                elif self._layer_of(child) < self._layer:
-                    del directory.children[name]
+            lower, upper = stack.pop()
+            if upper.place >= 0:
+                lower.place = upper.place
+            for name, child in upper.children.items():
+                below = lower.children.get(name)
+                if isinstance(child, _Dir) and isinstance(below, _Dir):
+                    stack.append((below, child))
+                else:
+                    lower.children[name] = child
 
 
-def _descend(found: _Dir | _Leaf | None, parts: list[bytes]) -> _Dir | _Leaf | None:
-    for part in parts:
+def _descend(tree: _Dir, path: bytes) -> _Dir | _Leaf | None:
+    """What is at ``path`` in a tree."""
+    found: _Dir | _Leaf | None = tree
+    for part in path.split(b"/") if path else ():
         found = found.children.get(part) if isinstance(found, _Dir) else None
     return found
+
+
+def _file_in(tree: _Dir, path: bytes) -> _Inode | None:
+    """The file at ``path`` in a tree, prepared to get more names."""
+    above, _, name = path.rpartition(b"/")
+    directory = _descend(tree, above)
+    return _shared(directory.children, name) if isinstance(directory, _Dir) else None
+
+
+def _shared(files: dict[bytes, _Dir | _Leaf], name: bytes) -> _Inode | None:
+    found = files.get(name)
+    if isinstance(found, int):
+        found = files[name] = _Inode(found)
+    return found if isinstance(found, _Inode) else None
