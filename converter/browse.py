@@ -5,7 +5,7 @@ A layer is read only while the layers above it leave something open (image-spec 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from converter.errors import Invalid, NotFound, within
 from converter.model.content import Open
 from converter.streams.blocks import Block
 from converter.streams.tar import fields
-from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths
+from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths, read_entries
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import Budget, clean_name, parent_name, quoted_name, require_contained
 from converter.streams.tar.scan import scan_entries
@@ -40,35 +40,13 @@ class File(NamedTuple):
         return self.entry is None or self.entry.type == fields.DIR
 
 
-class _Layer:
-    """What one layer adds and hides."""
-
-    def __init__(self, opened: Open, budget: Budget) -> None:
-        effective = EffectiveEntries(budget)
-        numbered: dict[int, tuple[bytes, Entry]] = {}
-        with closing(scan_entries(opened(), budget)) as source:
-            for ordinal, entry in enumerate(source):
-                path = require_contained(entry.name)
-                if entry.type not in fields.FILES or effective.remove(path):
-                    continue
-                for replaced in effective.add(path, parent_name(path), ordinal, entry.type == fields.DIR):
-                    name, other = numbered.pop(replaced)
-                    if other.type != fields.DIR:  # it had hidden what is below before it was replaced
-                        effective.gone.add(name)
-                numbered[ordinal] = path, entry
-        self.entries: dict[bytes, Entry] = dict(numbered.values())
-        self.directories: Collection[bytes] = effective.directories
-        """All directories, also those that no entry describes."""
-        self.gone, self.emptied, self.hides = effective.gone, effective.emptied, effective.hides
-
-
 class Files:
     """The files that ``layers``, base first, make. Raises what scanning a layer raises, when one is read."""
 
     def __init__(self, layers: Sequence[Open]) -> None:
         self._layers = layers
         self._budget = Budget()
-        self._read: list[_Layer] = []
+        self._read: list[EffectiveEntries[Entry]] = []
         """Those that have been read, the top one first."""
 
     @property
@@ -132,10 +110,7 @@ class Files:
                     found[path] = File(path, None, top)
             if not top or layer.hides(directory + b"/.") or directory in layer.emptied:
                 break
-            files = [path for path, one in layer.entries.items() if one.type != fields.DIR]
-            listed = [path for path, one in layer.entries.items() if one.type == fields.DIR]
-            gone = [*layer.gone, *files]
-            hidden.descend(top, gone=gone, emptied=layer.emptied, directories=layer.directories, entries=listed)
+            hidden.descend(top, layer)
         # As if split at slashes: nothing sorts before NUL, and no name has it.
         return sorted(found.values(), key=lambda one: one.path.replace(b"/", b"\0"))
 
@@ -201,11 +176,11 @@ class Files:
                     yield from file_content(entry, budget.limits.holes)
                     return
 
-    def _each(self) -> Iterator[tuple[int, _Layer]]:
+    def _each(self) -> Iterator[tuple[int, EffectiveEntries[Entry]]]:
         """The layers from the top down, each read when it is needed for the first time."""
         for number in range(len(self._layers)):
             if number == len(self._read):
                 layer = len(self._layers) - 1 - number
                 with within(f"layer[{layer}]"):
-                    self._read.append(_Layer(self._layers[layer], self._budget))
+                    self._read.append(read_entries(self._layers[layer], self._budget, lambda entry: entry))
             yield number, self._read[number]

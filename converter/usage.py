@@ -7,15 +7,14 @@ and no container sees them (image-spec 1.1.1, layer.md, "Applying Changesets"). 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from converter.errors import within
 from converter.model.content import Open
 from converter.streams.tar import fields
-from converter.streams.tar.changesets import is_whiteout
-from converter.streams.tar.fields import Budget, require_contained
-from converter.streams.tar.scan import scan_entries
+from converter.streams.tar.changesets import read_entries
+from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import Budget
 from converter.streams.tar.sparse import real_size
 
 
@@ -131,27 +130,19 @@ class _Layer:
 
     def apply(self, layer: Open, budget: Budget) -> None:
         """What the layer removes goes first: whiteouts concern the layers below alone, wherever they stand."""
-        gone: list[bytes] = []
-        emptied: list[bytes] = []
-        found: list[tuple[bytes, bool, int]] = []
-        with closing(scan_entries(layer(), budget)) as source:
-            for entry in source:
-                path = require_contained(entry.name)
-                if not path or entry.type not in fields.FILES:
-                    continue
-                if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
-                    continue
-                size = real_size(entry) if entry.type == fields.FILE else 0
-                found.append((path, entry.type == fields.DIR, size))
-        for directory in emptied:
+        effective = read_entries(layer, budget, _content_size)
+        for directory in sorted(effective.emptied):
             node = find_node(self._root, directory)
             if node is not None and node.children:
                 self.use.deleted += self._hide(directory, node)
                 node.children = {}
-        for path in gone:
+        for path in sorted(effective.gone):
             self._remove(path)
-        for path, is_directory, size in found:
-            self._put(path, size, is_directory=is_directory)
+        for path, size in effective.entries.items():
+            if path in effective.directories:
+                self._directory(path).layer = self._number
+            else:
+                self._put(path, size)
 
     def _remove(self, path: bytes) -> None:
         above, _, name = path.rpartition(b"/")
@@ -163,23 +154,14 @@ class _Layer:
         if child.children is None:
             self._repeated[path].copies += 1
 
-    def _put(self, path: bytes, size: int, *, is_directory: bool) -> None:
+    def _put(self, path: bytes, size: int) -> None:
         above, _, name = path.rpartition(b"/")
         place = self._directory(above)
         assert place.children is not None
         old = place.children.get(name)
-        if is_directory:
-            if old is None or old.children is None:
-                if old is not None:
-                    self._hide(path, old)
-                place.children[name] = TreeNode(0, self._number, {})
-            else:
-                old.layer = self._number
-            return
-        below = old is not None and (old.children is not None or old.layer != self._number)
         if old is not None:
             self._hide(path, old)
-        again = below or path in self._repeated
+        again = old is not None or path in self._repeated
         self.use.files += 1
         self.use.size += size
         self.use.replaced += again
@@ -204,22 +186,16 @@ class _Layer:
         return node
 
     def _hide(self, path: bytes, node: TreeNode) -> int:
-        """Count all files at and below a node as hidden; returns how many are of layers below."""
+        """Count all files at and below a node, which layers below have, as hidden; returns how many there are."""
         hidden = 0
         for name, file in files_below(node, path):
-            if file.layer == self._number:  # the layer has two of that name: only the last one is a file of it
-                self.use.files -= 1
-                self.use.size -= file.size
-                known = self._repeated.get(name)
-                self.use.replaced -= known is not None
-                self.use.added -= known is None
-                if known is not None:
-                    known.copies -= 1
-                    known.size -= file.size
-                continue
             hidden += 1
             self.use.hides += file.size
             self._below[file.layer].wasted += file.size
             known = self._repeated.setdefault(name, Repeated(size=file.size))
             known.wasted += file.size
         return hidden
+
+
+def _content_size(entry: Entry) -> int:
+    return real_size(entry) if entry.type == fields.FILE else 0

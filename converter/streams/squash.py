@@ -19,14 +19,7 @@ from converter.model.content import LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
 from converter.streams.blocks import Block, Blocks, join_blocks
 from converter.streams.spool import Spool
-from converter.streams.tar.changesets import (
-    NO_LAYER,
-    EffectiveEntries,
-    HiddenPaths,
-    is_whiteout,
-    require_skippable,
-    whiteout,
-)
+from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths, require_skippable
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import (
     DIR,
@@ -82,12 +75,12 @@ def find_superseded(layers: Sequence[Open]) -> Replaced:
 
 
 def _find_superseded_in(
-    layer: int, effective: EffectiveEntries, source: Iterator[tuple[int, Entry]]
+    layer: int, effective: EffectiveEntries[int], source: Iterator[tuple[int, Entry]]
 ) -> set[tuple[int, int]]:
     found = set()
     for ordinal, entry in source:
         path = entry.name
-        if entry.type in FILES and not (b".wh." in path and whiteout(path)):
+        if entry.type in FILES and not effective.remove(path):
             found |= {(layer, other) for other in effective.add(path, parent_name(path), ordinal, entry.type == DIR)}
     return found
 
@@ -139,10 +132,8 @@ class _Squash:
             self._links.close()
 
     def _layer(self, layer: int) -> Iterator[Block]:
-        hidden, links, effective = self._hidden, self._links, EffectiveEntries(self._budget)
-        gone: list[bytes] = []
-        emptied: list[bytes] = []
-        listed: list[bytes] = []
+        hidden, links = self._hidden, self._links
+        effective: EffectiveEntries[int] = EffectiveEntries(self._budget)
         with closing(scan_entries(self._layers[layer](), self._budget)) as source:
             numbered = enumerate(source)
             for ordinal, entry in numbered:
@@ -153,7 +144,7 @@ class _Squash:
                     continue
                 if b".." in path:
                     require_contained(path)
-                if b".wh." in path and is_whiteout(path, gone.append, emptied.append):
+                if effective.remove(path):
                     continue
                 above = path.rpartition(b"/")[0]
                 replaced = effective.add(path, above, ordinal, directory)
@@ -163,13 +154,11 @@ class _Squash:
                 counts = (layer, ordinal) not in self._replaced
                 stays = counts and lowest == NO_LAYER and (self._keep is None or path in self._keep[directory])
                 if directory:
-                    listed.append(path)
                     if stays:
                         self._rooted = self._rooted or not path
                         yield self._written(_own_blocks(entry))
                         yield from entry.body
                     continue
-                gone.append(path)
                 claimed = links.claim(path, layer, lowest) if counts and path in links.needed else None
                 if kind == LINK:
                     yield from self._link(entry, layer, stays, effective, claimed)
@@ -180,12 +169,12 @@ class _Squash:
                     yield from entry.body
                     if links.local or links.needed or claimed:
                         yield from links.shown(path, layer, claimed)
-        effective.ordinals.clear()
-        hidden.descend(layer, gone=gone, emptied=emptied, directories=effective.directories, entries=listed)
+        if layer:  # nothing is below the base
+            hidden.descend(layer, effective)
         links.descend()
 
     def _link(
-        self, entry: Entry, layer: int, stays: bool, effective: EffectiveEntries, claimed: LinkedFile | None
+        self, entry: Entry, layer: int, stays: bool, effective: EffectiveEntries[int], claimed: LinkedFile | None
     ) -> Iterator[Block]:
         target = require_contained(clean_name(entry.linkname))
         here = effective.is_file(target) and target != entry.name
@@ -201,7 +190,7 @@ class _Squash:
         layer: int,
         path: bytes,
         replaced: list[int],
-        effective: EffectiveEntries,
+        effective: EffectiveEntries[int],
         rest: Iterator[tuple[int, Entry]],
     ) -> Superseded:
         """Read the names in the rest of all layers, so that starting again once is enough."""

@@ -67,6 +67,11 @@ def test_the_whitelist_is_what_is_there_with_each_layer() -> None:
     ]
 
 
+def test_a_file_that_becomes_a_directory_of_its_layer_has_hidden_what_was_below() -> None:
+    acis = layered(layer(File("opt/x/y")), layer(File("opt/x"), File("opt/x/z")))
+    assert manifest_of(acis[1])["pathWhitelist"] == ["/opt", "/opt/x", "/opt/x/z"]
+
+
 def test_an_aci_has_the_files_of_its_layer_and_no_whiteouts() -> None:
     found = [
         {key: value for key, value in files_of(root.read()).items() if key != "manifest"} for root in layered(*LAYERS)

@@ -203,16 +203,17 @@ class PackLayer:
     epoch: int = 0
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
-        effective, accounts = EffectiveEntries(Budget()), Accounts()
+        effective: EffectiveEntries[None] = EffectiveEntries(Budget())
+        accounts = Accounts()
         # An ACI must have an entry for its root; a layer need not, and then it keeps the owner and times from below.
         roots = [self.below.root or root_entry(self.epoch)]
 
         def layer() -> Iterator[Block]:
             with closing(inputs[0]()) as source:
-                for ordinal, entry in enumerate(scan_entries(source)):
+                for entry in scan_entries(source):
                     path, directory = entry.name, entry.type == DIR
                     if entry.type in FILES and not effective.remove(path):
-                        effective.add(path, parent_name(path), ordinal, directory)
+                        effective.add(path, parent_name(path), None, directory)
                     if directory and not path:
                         roots.append(_root_header(entry))
                     yield from accounts.watch(entry)
@@ -246,16 +247,16 @@ def _root_header(entry: Entry) -> bytes:
     )
 
 
-def _paths_over(below: str, effective: EffectiveEntries) -> list[bytes]:
+def _paths_over(below: str, effective: EffectiveEntries[None]) -> list[bytes]:
     """The paths that exist once a layer lies on ``below``, the joined paths of the layers under it; sorted.
 
     The layer's own names, which are what a large one needs memory for, are released.
     """
-    there = {*effective.ordinals, *effective.directories}
+    there = {*effective.entries, *effective.directories}
     lower = (found[0].encode("utf-8", "surrogateescape") for found in re.finditer(f"[^{SEPARATOR}]+", below))
     there.update(path for path in lower if not effective.hides(path))
     there.discard(b"")
-    effective.ordinals.clear()
+    effective.entries.clear()
     effective.directories.clear()
     current_limits().require("names", sum(map(len, there)), "bytes of names")
     return sorted(there)

@@ -6,11 +6,17 @@ They remove by whiteouts ("Whiteouts"), and hide by what they put in the same pl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
+from typing import Any, Generic, TypeVar
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.model.content import Open
 from converter.model.frozen import frozen
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import Budget, parent_name, quoted_name
+from converter.streams.tar.fields import DIR, FILES, Budget, parent_name, quoted_name, require_contained
+from converter.streams.tar.scan import scan_entries
+
+T = TypeVar("T")
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -83,20 +89,20 @@ MOST_SPENT = 50_000_000
 """Names examined in all, at most: each file that replaces a directory of its own layer costs a scan of all names."""
 
 
-class EffectiveEntries:
-    """The entries of one layer, applied in order; names are clean, entries are identified by ordinal."""
+class EffectiveEntries(Generic[T]):
+    """The entries of one layer, applied in order; names are clean. Of each entry, a value is kept."""
 
-    __slots__ = ("_budget", "_spent", "directories", "emptied", "gone", "ordinals")
+    __slots__ = ("_budget", "_spent", "directories", "emptied", "entries", "gone")
 
     def __init__(self, budget: Budget) -> None:
         """``budget`` counts names of directories that no entry describes twice: ``HiddenPaths`` holds them too."""
         self._budget = budget
-        self.ordinals: dict[bytes, int] = {}
-        """The entry that counts for a path, so far."""
+        self.entries: dict[bytes, T] = {}
+        """The value of the entry that counts for a path, so far."""
         self.directories: dict[bytes, None] = {b"": None}
         """Paths that are directories so far: they have an entry, or something lies below them."""
         self.gone: set[bytes] = set()
-        """Paths that it removes from the layers below, by whiteouts."""
+        """Paths that it removes from the layers below, by whiteouts, or by files that became directories in it."""
         self.emptied: set[bytes] = set()
         """Directories that it empties in the layers below."""
         self._spent = 0
@@ -105,24 +111,26 @@ class EffectiveEntries:
         """Apply an entry that is a whiteout, or another that is no file; false if it is one."""
         return b".wh." in path and is_whiteout(path, self.gone.add, self.emptied.add)
 
-    def add(self, path: bytes, above: bytes, ordinal: int, directory: bool) -> list[int]:
-        """Apply an entry whose parent is ``above``; returns the ordinals of the entries it replaces, usually none."""
-        replaced: list[int] = []
-        directories, ordinals = self.directories, self.ordinals
+    def add(self, path: bytes, above: bytes, value: T, directory: bool) -> list[T]:
+        """Apply an entry whose parent is ``above``; returns the values of the entries it replaces, usually none."""
+        replaced: list[T] = []
+        directories, entries = self.directories, self.entries
         if above not in directories:
             replaced = self._make(above)
         if directory:
-            if path in ordinals:
-                replaced.append(ordinals[path])
+            if path in entries:
+                replaced.append(entries[path])
+                if path not in directories:
+                    self.gone.add(path)
             directories[path] = None
-        elif path in ordinals or path in directories:
+        elif path in entries or path in directories:
             replaced += self._clear(path)
-        ordinals[path] = ordinal
+        entries[path] = value
         return replaced
 
     def is_file(self, path: bytes) -> bool:
         """Whether the layer has something other than a directory there."""
-        return path in self.ordinals and path not in self.directories
+        return path in self.entries and path not in self.directories
 
     def hides(self, path: bytes) -> bool:
         """Whether layers below cannot have a file at this path."""
@@ -134,38 +142,50 @@ class EffectiveEntries:
                 return True
         return False
 
-    def _make(self, path: bytes) -> list[int]:
+    def _make(self, path: bytes) -> list[T]:
         """Make ``path`` and its parents directories; a symbolic link in the way is replaced, never followed."""
         replaced = []
         while path not in self.directories:
-            if path in self.ordinals:
-                replaced.append(self.ordinals.pop(path))
+            if path in self.entries:
+                replaced.append(self.entries.pop(path))
+                self.gone.add(path)
             self.directories[path] = None
             self._budget.add(2 * len(path))
             path = parent_name(path)
         return replaced
 
-    def _clear(self, path: bytes) -> list[int]:
+    def _clear(self, path: bytes) -> list[T]:
         """Remove ``path`` and everything below it."""
         if not path:
             raise Invalid('entry "/" is not a directory')
         replaced = []
-        if path in self.ordinals:
-            replaced.append(self.ordinals.pop(path))
+        if path in self.entries:
+            replaced.append(self.entries.pop(path))
         if path in self.directories:
-            self._spent += len(self.ordinals) + len(self.directories)
+            self._spent += len(self.entries) + len(self.directories)
             if self._spent > MOST_SPENT:
                 raise LimitExceeded(
                     f"layer: {quoted_name(path)} and many more directories are replaced by files of the same layer"
                 )
-            replaced += [self.ordinals.pop(name) for name in _paths_below(self.ordinals, path)]
+            replaced += [self.entries.pop(name) for name in _paths_below(self.entries, path)]
             for name in _paths_below(self.directories, path):
                 del self.directories[name]
             del self.directories[path]
         return replaced
 
 
-def _paths_below(paths: dict[bytes, int] | dict[bytes, None], path: bytes) -> list[bytes]:
+def read_entries(layer: Open, budget: Budget, value: Callable[[Entry], T]) -> EffectiveEntries[T]:
+    """What counts in one layer, with a value of each entry. Raises what scanning a layer raises."""
+    effective: EffectiveEntries[T] = EffectiveEntries(budget)
+    with closing(scan_entries(layer(), budget)) as source:
+        for entry in source:
+            path = require_contained(entry.name)
+            if entry.type in FILES and not effective.remove(path):
+                effective.add(path, parent_name(path), value(entry), entry.type == DIR)
+    return effective
+
+
+def _paths_below(paths: Iterable[bytes], path: bytes) -> list[bytes]:
     start = path + b"/"
     return [name for name in paths if name.startswith(start)]
 
@@ -215,22 +235,17 @@ class HiddenPaths:
             self._blocked[path] = lowest
         return lowest
 
-    def descend(
-        self,
-        layer: int,
-        *,
-        gone: Iterable[bytes],
-        emptied: Iterable[bytes],
-        directories: Iterable[bytes],
-        entries: Iterable[bytes],
-    ) -> None:
+    def descend(self, layer: int, effective: EffectiveEntries[Any]) -> None:
         """Add what ``layer`` hides, before the one below it is visited."""
-        for known, added in (
-            (self.gone, gone),
-            (self.emptied, emptied),
+        directories = effective.directories
+        for path in effective.entries:
+            hiding = self.entries if path in directories else self.gone
+            hiding[path] = layer
+        for hiding, added in (
+            (self.gone, effective.gone),
+            (self.emptied, effective.emptied),
             (self.directories, directories),
-            (self.entries, entries),
         ):
             for path in added:
-                known[path] = layer
+                hiding[path] = layer
         self._blocked = {b"": self.emptied.get(b"", NO_LAYER)}
