@@ -7,6 +7,7 @@ Docker 25 it is an OCI layout as well (moby, image/tarexport; image/spec/v1.2.md
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -33,9 +34,6 @@ from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
 from converter.stores.options import Kind, StoreOptions
-
-Row = tuple[Descriptor, Digest | None, list[Digest]]
-"""A manifest, the digest of its config, and those of its layers; the config is None if blobs are missing."""
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:
@@ -164,7 +162,7 @@ class DockerArchive(Source):
         config = tables.config_of(self._blobs, row)
         manifest = index.manifest_of(config.digest, row)
         if manifest is None:
-            self._stand_ins[config.digest] = cache(partial(tables.assemble_manifest, self._blobs, row))
+            self._stand_ins[config.digest] = cache(partial(tables.assemble_manifest, self._blobs, row, config))
         return manifest or config
 
     def _chained(self) -> tuple[list[ListedImage], Iterable[Descriptor]]:
@@ -200,11 +198,12 @@ def _group_offer(
 
 @frozen(kw_only=False)
 class Candidate:
-    """A manifest, the digests of its layers, and its own names in full."""
+    """A manifest, the digests of its config (None if blobs are missing) and its layers, and its own names in full."""
 
     manifest: Descriptor
-    layers: list[Digest]
-    names: frozenset[str]
+    config: Digest | None = None
+    layers: tuple[Digest, ...] = ()
+    names: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=False)
@@ -218,7 +217,7 @@ class Listed:
     def manifest_of(self, config: Digest, saved: SavedImage) -> Descriptor | None:
         """The manifest with that config; if several, the one with a name of the row's, else the one with its layers."""
         names = frozenset(map(full_reference, saved.tags))
-        layers = [claimed_digest(name) for name in saved.layers]
+        layers = tuple(claimed_digest(name) for name in saved.layers)
 
         def suits(candidate: Candidate) -> tuple[bool, bool]:
             return bool(names & candidate.names), candidate.layers == layers
@@ -235,19 +234,17 @@ def read_listed(entries: Iterable[Descriptor], fetch: Fetch) -> Listed:
     found = Listed()
     for entry in entries:
         below = list(_manifests(entry, fetch, set()))
-        single = entry.media_type not in types.INDEXES
-        names = frozenset(map(full_reference, oci_index.listed_image(entry).aliases)) if single else frozenset()
-        for manifest, config, layers in below:
-            if config is not None:
-                found.by_config.setdefault(config, []).append(Candidate(manifest, layers, names))
-        if single:
+        for candidate in below:
+            if candidate.config is not None:
+                found.by_config.setdefault(candidate.config, []).append(candidate)
+        if entry.media_type not in types.INDEXES:
             found.singles.append(entry)
-        elif all(config is not None for _, config, _ in below):
-            found.groups.append((entry, frozenset(manifest.digest for manifest, _, _ in below)))
+        elif all(candidate.config is not None for candidate in below):
+            found.groups.append((entry, frozenset(candidate.manifest.digest for candidate in below)))
     return found
 
 
-def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Row]:
+def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Candidate]:
     """Every image manifest at or below an entry, except attestations and documents of other types.
 
     Each of them is read once, however often indexes name it; ``seen`` holds those read already.
@@ -257,24 +254,16 @@ def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 
     if attestation or entry.digest in seen or entry.media_type not in types.INDEXES | types.MANIFESTS:
         return
     seen.add(entry.digest)
-    try:
+    candidate = Candidate(entry)
+    with suppress(NotFound):
         document = load_object(fetch(entry).read())
-    except NotFound:
-        yield entry, None, []
-        return
-    if entry.media_type in types.INDEXES:
-        for child in descriptors(document, "manifests"):
-            yield from _manifests(child, fetch, seen, depth + 1)
-        return
-    config = Descriptor.from_json(document.get("config"))
-    layers = descriptors(document, "layers")
-    there = all(_is_present(blob, fetch) for blob in (config, *layers))
-    yield entry, config.digest if there else None, [layer.digest for layer in layers]
-
-
-def _is_present(blob: Descriptor, fetch: Fetch) -> bool:
-    try:
-        fetch(blob)
-    except NotFound:
-        return False
-    return True
+        if entry.media_type in types.INDEXES:
+            for child in descriptors(document, "manifests"):
+                yield from _manifests(child, fetch, seen, depth + 1)
+            return
+        config, layers = Descriptor.from_json(document.get("config")), descriptors(document, "layers")
+        for blob in (config, *layers):
+            fetch(blob)
+        names = frozenset(map(full_reference, oci_index.listed_image(entry).aliases))
+        candidate = Candidate(entry, config.digest, tuple(layer.digest for layer in layers), names)
+    yield candidate

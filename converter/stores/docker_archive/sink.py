@@ -64,16 +64,16 @@ class DockerArchiveSink(OciSink):
 
     def name(self, name: str, root: Descriptor) -> None:
         """Name an image as ``docker load`` will; raises Invalid or Unsupported if the name is not REPO[:TAG]."""
-        if not name:
-            self._named.append(("", root))
-            self._added.append(oci_index.named_entry(root, {}))
-            return
-        reference = ImageName.parse(name).tagged()
-        if reference.digest is not None:
-            raise Unsupported(f'a docker-archive cannot hold the name "{name}" with a digest: expected REPO[:TAG]')
-        self._named = [(other, image) for other, image in self._named if other != str(reference)]
-        self._named.append((str(reference), root))
-        self._added.append(oci_index.named_entry(root, oci_index.docker_annotations(str(reference))))
+        annotations = {}
+        if name:
+            reference = ImageName.parse(name).tagged()
+            if reference.digest is not None:
+                raise Unsupported(f'a docker-archive cannot hold the name "{name}" with a digest: expected REPO[:TAG]')
+            name = str(reference)
+            annotations = oci_index.docker_annotations(name)
+            self._named = [(other, image) for other, image in self._named if other != name]
+        self._named.append((name, root))
+        self._added.append(oci_index.named_entry(root, annotations))
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
         """The tables of contents. ``index.json`` alone lists attachments: the Engine ignores it, others read it."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, Open, blocks_of
+from converter.model.content import Blocks, Known, blocks_of
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
     as_known,
@@ -77,21 +77,20 @@ class ArchiveBlobs:
     """The blobs found so far; they are verified only when read."""
 
     medium: Medium
-    _found: dict[Digest, tuple[int, Open]] = field(default_factory=dict)
-    _types: dict[Digest, str] = field(default_factory=dict)
+    _found: dict[Digest, Known] = field(default_factory=dict)
 
     def known(self, descriptor: Descriptor) -> Known | None:
         """The blob with that digest, if it was added; a layer gets the media type that its bytes have."""
         found = self._found.get(descriptor.digest)
         if found is None:
             return None
-        media_type = self._types.get(descriptor.digest, descriptor.media_type)
-        return Known(descriptor.retyped(media_type).sized(found[0]), found[1])
+        media_type = found.descriptor.media_type or descriptor.media_type
+        return Known(descriptor.retyped(media_type).sized(found.descriptor.size), found.raw)
 
     def add_document(self, data: bytes, media_type: str, algorithm: str = "sha256") -> Descriptor:
-        """Add bytes in memory, under their digest by that algorithm."""
+        """Add bytes in memory, under their digest by that algorithm. Images may call them by different media types."""
         descriptor = Descriptor.of(data, media_type, algorithm)
-        self._found[descriptor.digest] = len(data), blocks_of(data)
+        self._found[descriptor.digest] = Known(descriptor.retyped(""), blocks_of(data))
         return descriptor
 
     def add_layer(self, name: str, digest: Digest | None = None, diff_id: Digest | None = None) -> Descriptor:
@@ -111,9 +110,9 @@ class ArchiveBlobs:
         if renamed or claimed is None:  # a manifest must state the size
             meter = digest_and_size(read())
             claimed, size = claimed or meter.digest(), meter.size
-        self._found[claimed] = size, read
-        self._types[claimed] = PACKED.get(codec, types.DOCKER_LAYER)
-        return Descriptor(media_type=self._types[claimed], digest=claimed, size=size)
+        layer = Descriptor(media_type=PACKED.get(codec, types.DOCKER_LAYER), digest=claimed, size=size)
+        self._found[claimed] = Known(layer, read)
+        return layer
 
 
 def config_of(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
@@ -127,13 +126,12 @@ def config_of(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     return descriptor
 
 
-def assemble_manifest(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
+def assemble_manifest(blobs: ArchiveBlobs, saved: SavedImage, config: Descriptor) -> Descriptor:
     """A schema 2 manifest for an image that has none; afterwards ``blobs`` has all that it names.
 
     A plain layer is identified by its diff_id, which is verified on reading; a compressed one is read and hashed,
     unless its name claims a digest. Raises Invalid if the numbers of layers and diff_ids differ.
     """
-    config = config_of(blobs, saved)
     with within(printable_path(saved.config)):
         diff_ids = _diff_ids(blobs.medium.read_document(saved.config))
         if len(saved.layers) != len(diff_ids):
@@ -208,8 +206,8 @@ class Chains:
         found = list(_layers(self._medium))
         parents = {self._parent(layer) for layer in found}
         for top in found:
-            if top not in parents and top not in named:
-                named[top] = []
+            if top not in parents:
+                named.setdefault(top, [])
         known: set[str] = set()
         for top in named:
             for layer in self.of(top):
