@@ -11,6 +11,7 @@ import glob
 import os
 import re
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
@@ -72,15 +73,12 @@ class AciFile(SingleSource):
         """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
         self.path = path
         self.where = display_name(path)
-        self._fd = open_bytes(path) if source is None else source
+        self._files = ExitStack()
+        fd = open_bytes(path) if source is None else source
+        self._file = self._files.enter_context(os.fdopen(fd, "rb", buffering=0))
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            files_beside = self.__dict__.pop("_beside", None)
-            if files_beside is not None:
-                files_beside.close()
+        self._files.close()
 
     def fetch(self, descriptor: Descriptor) -> Known:
         if descriptor.digest == self.root.digest:
@@ -95,7 +93,7 @@ class AciFile(SingleSource):
 
     def unverified(self) -> Blocks:
         """The bytes of the file, which is not read for its digest first: for telling what it may be, and no more."""
-        return file_blocks(self._fd, 0, self.size, COPY_BLOCK)
+        return file_blocks(self._file.fileno(), 0, self.size, COPY_BLOCK)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The detached signature next to the file, if any, and the attachments in the layout next to it."""
@@ -117,7 +115,7 @@ class AciFile(SingleSource):
     def size(self) -> int:
         """Bytes of the file. Raises LimitExceeded, StorageFailed."""
         with disk_errors(self.path, "read"):
-            size = os.fstat(self._fd).st_size
+            size = os.fstat(self._file.fileno()).st_size
         # Checked before reading: a sparse file may claim a terabyte.
         current_limits().require("layer", size, "bytes")
         return size
@@ -141,7 +139,7 @@ class AciFile(SingleSource):
         if str(self.path) in STDIN or regular_size(path) is None:
             return None
         with within(path.name):
-            return OciLayout(TarMedium(path))
+            return self._files.enter_context(OciLayout(TarMedium(path)))
 
 
 class AciSink(Sink):

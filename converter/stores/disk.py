@@ -73,13 +73,16 @@ def opened(path: str | bytes | Path, flags: int = os.O_RDONLY) -> Iterator[int]:
         os.close(fd)
 
 
-def open_regular(path: Path) -> int:
-    """A file descriptor of a regular file. Raises Invalid for any other type, NotFound, StorageFailed."""
+def open_regular(path: Path, hint: str = "") -> int:
+    """A file descriptor of a regular file. Raises Invalid, with the hint, for another type, NotFound, StorageFailed."""
     with disk_errors(path, "read"):
         fd = os.open(path, READ)
         with on_error(os.close, fd):
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Invalid(f"{printable_path(path)} is not a regular file")
+            mode = os.fstat(fd).st_mode
+            if stat.S_ISDIR(mode):
+                raise Invalid(f"{printable_path(path)} is a directory: expected a file")
+            if not stat.S_ISREG(mode):
+                raise Invalid(f"{printable_path(path)} is not a regular file{hint}")
     return fd
 
 
@@ -186,15 +189,6 @@ def is_inside(path: str, folder: str) -> bool:
     """Whether a path leads to a folder or to a place in it, through whatever links. Neither has to exist."""
     around = os.path.realpath(folder)
     return os.path.commonpath((around, os.path.realpath(path))) == around
-
-
-def existing_ancestor(path: Path) -> Path:
-    """The nearest existing directory above ``path``."""
-    with disk_errors(path, "write"):
-        for parent in path.parents:
-            if parent.is_dir():
-                return parent
-    raise NotFound(f"cannot write {printable_path(path)}: no directory above it exists")
 
 
 def can_rename_into(parent: Path, path: Path) -> bool:

@@ -76,7 +76,10 @@ def test_chains_of_links_are_followed(tmp_path: Path) -> None:
 def test_the_last_entry_of_a_name_holds(tmp_path: Path) -> None:
     entries: list[tuple[str, bytes | Link]] = [("a", b"one"), ("b", Link("a")), ("b", b"two"), ("a", Link("b"))]
     medium = TarMedium(write_tar(tmp_path / "a.tar", entries))
-    assert medium.read_document("a") == b"two"
+    assert medium.names() == ["a", "b"]
+    assert b"".join(medium.open("a")) == b"two"
+    with pytest.raises(Invalid, match='two different entries "a"'):
+        medium.read_document("a")
     medium.close()
 
 

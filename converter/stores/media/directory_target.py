@@ -21,6 +21,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.stores.disk import (
     disk_errors,
     names_in,
+    on_error,
     regular_size,
     sync_directory,
     sync_files,
@@ -78,15 +79,12 @@ def _write_blob_file(path: Path, target: Path, blocks: Blocks, expected: Descrip
             with disk_errors(target, "write"):
                 write_behind(fd, block)
 
-    try:
-        return write_blob(blocks, expected, write)
-    except BaseException:
-        with suppress(OSError):
-            path.unlink()
-        raise
-    finally:
-        with disk_errors(target, "write"):
-            os.close(fd)
+    with on_error(path.unlink):
+        try:
+            return write_blob(blocks, expected, write)
+        finally:
+            with disk_errors(target, "write"):
+                os.close(fd)
 
 
 def _share_blocks(source: Path, path: Path) -> bool:
@@ -156,12 +154,13 @@ class LayoutTarget(_BlobStaging):
         """Rename the staging directory into place if nothing is there; False if another writer was first."""
         if self.inside or (self.path.is_dir() and names_in(self.path)):
             return False
-        for name, data in documents(None).items():
+        made = documents(None)
+        for name, data in made.items():
             write_file(self.staged / name, data, durable=False)
         (self.staged / "blobs").mkdir(exist_ok=True)
         sync_tree(self.staged)
         if not self.renamed():
-            for name in documents(None):
+            for name in made:
                 (self.staged / name).unlink()
             return False
         sync_directory(self.path.parent)

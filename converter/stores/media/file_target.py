@@ -120,12 +120,10 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
     """Write a file, whole or not at all. Raises AlreadyExists, Invalid, NotFound, StorageFailed."""
     file = OutFile(path, overwriting)
     file.begin()
-    try:
+    with on_error(file.abort):
         with disk_errors(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
             out.writelines(blocks)
         file.commit()
-    finally:
-        file.abort()
 
 
 class TarTarget:

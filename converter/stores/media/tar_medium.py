@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from converter.errors import Invalid, NotFound, within
 from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN
-from converter.stores.disk import READ, disk_errors, on_error, printable_path
+from converter.stores.disk import disk_errors, on_error, open_regular, printable_path
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import HEAD, decompress, detect_codec, require_tar, start_of
@@ -41,14 +41,15 @@ class TarMedium:
         if it is not a tar.
         """
         self.where = display_name(path)
-        file = open_bytes(path) if source is None else source
-        with within(self.where):
-            self._fd = open_tar(file)
+        self._file = open_tar(path, source)
+        self._spans: dict[str, list[Span]] = {}
+        """What the entries of a name have, in their order."""
+        self._links: dict[str, str] = {}
         with on_error(self.close), within(self.where):
             self._index()
 
     def names(self) -> list[str]:
-        return sorted({*self._spans, *(name for name in self._links if self._span(name) is not None)})
+        return sorted(name for name in {*self._spans, *self._links} if self._span(name) is not None)
 
     def size(self, name: str) -> int | None:
         span = self._span(_clean(name))
@@ -57,7 +58,7 @@ class TarMedium:
     def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
         span = self._found(name)
         left = max(0, span.size - offset)
-        return file_blocks(self._fd, span.offset + offset, left if size is None else size)
+        return file_blocks(self._file.fileno(), span.offset + offset, left if size is None else size)
 
     def file(self, name: str) -> Path | None:  # noqa: ARG002 - no member of a tar is a file
         return None
@@ -67,34 +68,26 @@ class TarMedium:
 
         Readers differ in taking the first or the last, so one of them could be shown and the other be used.
         """
-        data = self._document(name, self._found(name))
-        for span in self._twice.get(_clean(name), ()):
-            if self._document(name, span) != data:
+        last = self._found(name)
+        data = self._document(name, last)
+        for span in self._spans.get(_clean(name), ()):
+            if span is not last and self._document(name, span) != data:
                 raise Invalid(f'two different entries "{name}" in {self.where}')
         return data
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def _index(self) -> None:
-        self._spans: dict[str, Span] = {}
-        self._links: dict[str, str] = {}
-        self._twice: dict[str, list[Span]] = {}
-        with os.fdopen(os.dup(self._fd), "rb", buffering=0) as file:
-            scanner = Scanner(FileCursor(file))
-            for entry in scanner:
-                name = entry.name.decode("utf-8", "surrogateescape")
-                if entry.type == fields.FILE:
-                    if name in self._spans:
-                        self._twice.setdefault(name, []).append(self._spans[name])
-                    self._links.pop(name, None)
-                    self._spans[name] = Span(scanner.cursor.offset, entry.size, entry.sparse)
-                elif entry.type in (fields.LINK, fields.SYMLINK):
-                    self._spans.pop(name, None)
-                    base = posixpath.dirname(name) if entry.type == fields.SYMLINK else ""
-                    self._links[name] = posixpath.join(base, entry.linkname.decode("utf-8", "surrogateescape"))
+        scanner = Scanner(FileCursor(self._file))
+        for entry in scanner:
+            name = entry.name.decode("utf-8", "surrogateescape")
+            if entry.type == fields.FILE:
+                self._links.pop(name, None)
+                self._spans.setdefault(name, []).append(Span(scanner.cursor.offset, entry.size, entry.sparse))
+            elif entry.type in (fields.LINK, fields.SYMLINK):
+                base = posixpath.dirname(name) if entry.type == fields.SYMLINK else ""
+                self._links[name] = posixpath.join(base, entry.linkname.decode("utf-8", "surrogateescape"))
 
     def _span(self, name: str) -> Span | None:
         """The bytes under a clean name, following links; raises Invalid if links form a circle or lead out of the
@@ -106,7 +99,7 @@ class TarMedium:
             if name in seen:
                 raise Invalid(f'links form a circle at "{name}" in {self.where}')
             seen.add(name)
-        return self._spans.get(name)
+        return self._spans[name][-1] if name in self._spans else None
 
     def _found(self, name: str) -> Span:
         span = self._span(_clean(name))
@@ -118,7 +111,7 @@ class TarMedium:
 
     def _document(self, name: str, span: Span) -> bytes:
         current_limits().require("document", span.size, f"bytes in {name}")
-        return b"".join(file_blocks(self._fd, span.offset, span.size))
+        return b"".join(file_blocks(self._file.fileno(), span.offset, span.size))
 
 
 def display_name(path: Path) -> str:
@@ -126,11 +119,18 @@ def display_name(path: Path) -> str:
     return "standard input" if str(path) in STDIN else printable_path(path)
 
 
-def open_tar(source: int) -> int:
-    """A file descriptor of a tar: ``source`` itself if it is one, otherwise a spool, and ``source`` is closed.
+def open_tar(path: Path, source: int | None = None) -> BinaryIO:
+    """The tar at a path, or in ``source``, the file that is open already: that file itself, or a spool of what is in a
+    compressed one, and the file is closed.
 
-    Raises Invalid if it is neither a tar nor a compressed one.
+    Raises NotFound, StorageFailed, Invalid if it is neither a tar nor a compressed one.
     """
+    file = open_bytes(path) if source is None else source
+    with within(display_name(path)):
+        return os.fdopen(_plain_tar(file), "rb", buffering=0)
+
+
+def _plain_tar(source: int) -> int:
     with on_error(os.close, source):
         head = os.pread(source, HEAD, 0)
         codec = detect_codec(head)
@@ -151,25 +151,16 @@ def open_bytes(path: Path) -> int:
 
     Raises Invalid for a directory, a FIFO or a device: only ``-`` waits for another process to write.
     """
+    if str(path) not in STDIN:
+        return open_regular(path, " (standard input is -)")
     with disk_errors(path, "read"):
-        source = os.dup(0) if str(path) in STDIN else os.open(path, READ)
+        source = os.dup(0)
         with on_error(os.close, source):
-            mode = os.fstat(source).st_mode
-            regular = stat.S_ISREG(mode)
-            if regular and (str(path) not in STDIN or os.lseek(source, 0, os.SEEK_CUR) == 0):
+            if stat.S_ISREG(os.fstat(source).st_mode) and os.lseek(source, 0, os.SEEK_CUR) == 0:
                 return source
-            if stat.S_ISDIR(mode):
-                raise Invalid(f"{printable_path(path)} is a directory: expected a file")
-            if str(path) not in STDIN:
-                raise Invalid(f"{printable_path(path)} is not a regular file (standard input is -)")
-            target = spool.spool_blocks(_piped(source))
+            target = spool.spool_blocks(iter(lambda: os.read(source, COPY_BLOCK), b""))
         os.close(source)
-        return target
-
-
-def _piped(fd: int) -> Iterator[bytes]:
-    while block := os.read(fd, COPY_BLOCK):
-        yield block
+    return target
 
 
 def _clean(name: str) -> str:

@@ -19,7 +19,6 @@ from converter.errors import Invalid, StorageFailed
 from converter.stores.disk import (
     can_rename_into,
     disk_errors,
-    existing_ancestor,
     names_in,
     on_error,
     opened,
@@ -59,14 +58,11 @@ class Temporary:
 
         If removal fails, because a thread is still writing to it or the disk fails, it is tried again at exit.
         """
-        try:
-            remove_path(self.path)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._unlock()
-            return
-        self.close()
+        with suppress(OSError):
+            with suppress(FileNotFoundError):
+                remove_path(self.path)
+            _MADE.pop(self.path, None)
+        self._unlock()
 
     def _unlock(self) -> None:
         fd, self.fd = self.fd, -1
@@ -139,7 +135,9 @@ class Staging:
 
     def stage(self) -> Temporary:
         """Make the hidden directory, and remove those that dead writers left there. Raises StorageFailed, OSError."""
-        parent = existing_ancestor(self.path)
+        parent = self.path.parent
+        while not parent.is_dir():
+            parent = parent.parent
         if self.path.is_dir():
             remove_abandoned(self.path)
             self.inside = not can_rename_into(parent, self.path)

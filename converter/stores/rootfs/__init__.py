@@ -27,7 +27,7 @@ from converter.ports import Sink, Source
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, printable_path
 from converter.stores.media import DirectoryMedium
-from converter.stores.media.tar_medium import display_name, open_bytes, open_tar
+from converter.stores.media.tar_medium import display_name, open_tar
 from converter.stores.options import Kind, StoreOptions, is_stream
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
 from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
@@ -289,17 +289,13 @@ class TarTree(Tree):
         self.directory = None
         self._marks: set[bytes] = set()
         self.where = display_name(path)
-        file = open_bytes(path)
-        with within(self.where):
-            self._fd = open_tar(file)
+        self._file = open_tar(path)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def blocks(self) -> Blocks:
-        return file_blocks(self._fd, 0, os.fstat(self._fd).st_size)
+        return file_blocks(self._file.fileno(), 0, os.fstat(self._file.fileno()).st_size)
 
     def check(self, blocks: Blocks) -> None:
         """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
