@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import islice
-from typing import Any
 
 from converter.errors import Usage, printable
 from converter.model.document import (
     Reading,
     WrittenAsFloat,
+    follow_pointer,
     has_surrogates,
     json_pointer,
     read_json,
@@ -75,9 +75,10 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
         kind = actual
     folded = Folded(value)
     if would_fold_members(value, kind):
-        yield from _spelling(value, kind, strictness)
+        read = fold_members(value, kind)
+        yield from _spelling(read, strictness)
         if strictness == "compat" and FAMILIES[kind] in {"docker", "aci"}:
-            folded = fold_members(value, kind, nulls=True)
+            folded = read
     yield from _schema(folded, reading.floats or bool(reading.problems), kind, strictness)
     yield from _by_rules(folded, kind, strictness)
 
@@ -98,7 +99,7 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, strictness: Strictness
     value = json_rules.plain_json(folded.value) if odd_numbers else folded.value
     for finding in schema_violations(value, kind, strictness):
         path = folded.original(finding.path)
-        written = _value_at(folded.value, finding.path) if odd_numbers else None
+        written = follow_pointer(folded.value, finding.path) if odd_numbers else None
         if isinstance(written, WrittenAsFloat) and written.is_integer():
             fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
             yield from _text_finding("json/integer-form", path, fact, strictness)
@@ -106,9 +107,8 @@ def _schema(folded: Folded, odd_numbers: bool, kind: str, strictness: Strictness
             yield replace(finding, path=path)
 
 
-def _spelling(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
+def _spelling(folded: Folded, strictness: Strictness) -> Iterator[Finding]:
     """Members that a schema knows in different case."""
-    folded = fold_members(value, kind, nulls=False)
     for path, key in folded.clashes:
         fact = f'key "{key}" is ambiguous: another key differs from it only in case'
         yield from _text_finding("json/ambiguous-key", folded.original(path), fact, strictness)
@@ -141,10 +141,3 @@ def _unique(findings: Iterable[Finding]) -> Iterator[Finding]:
         if key not in seen:
             seen.add(key)
             yield finding
-
-
-def _value_at(value: Any, path: str) -> Any:
-    for part in path.split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
-        value = value[int(part)] if isinstance(value, list) else value.get(part)
-    return value

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from converter.model.document import json_pointer, type_name
+from converter.model.document import follow_pointer, json_pointer, type_name
 from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Rule, Severity, Strictness, Tolerated, is_tolerated
-from converter.schema.go_json import Subschema, resolve_ref
 from converter.schema.json_rules import SPEC
-from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file
+from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file, whole_schema
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -42,7 +41,7 @@ LENIENT = {
 }
 """Members that the text requires and the reference does not: a warning under compat."""
 
-RECOMMENDED = {("oci-manifest.json#/properties/layers", "minItems")}
+RECOMMENDED = {"oci-manifest.json#/properties/layers": "minItems"}
 """What the reference requires and the text only recommends: a warning under strict."""
 
 
@@ -78,7 +77,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strict
     severity: Severity = "error"
     if strictness == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
         severity = "warning"
-    if strictness == "strict" and (location, keyword) in RECOMMENDED:
+    if strictness == "strict" and RECOMMENDED.get(location) == keyword:
         severity = "warning"
     path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
     forgiven = is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
@@ -122,14 +121,14 @@ def schema_rules() -> tuple[Rule, ...]:
     """All rules that the schemas state, sorted by name."""
     found: dict[str, Rule] = {}
     for kind in KINDS:
-        for keyword, location in sorted(_keywords(f"{kind}.json")):
+        for keyword, location in sorted(_keywords(kind)):
             name = _rule(kind, keyword, location)
             if location in NAMED and keyword in _FORMS:
                 title = NAMED[location].title
             else:
                 title = f"A document of the kind {kind} keeps to its schema: {keyword}."
             kinds = (*found[name].kinds, kind) if name in found else (kind,)
-            advised = (location, keyword) in RECOMMENDED
+            advised = RECOMMENDED.get(location) == keyword
             found[name] = Rule(
                 name=name,
                 title=title,
@@ -151,22 +150,16 @@ def _validator(kind: str) -> jsonschema_rs.Validator:
 def _errors_alone(kind: str, strictness: Strictness) -> jsonschema_rs.Validator:
     """The schema of a kind without the constraints whose violation is only a warning."""
     root = bundled_schema(kind)
-
-    def place(location: str) -> Any:
-        file, _, path = location.partition("#")
-        found: Any = root if file == f"{kind}.json" else root.get("$defs", {}).get(file)
-        for part in path.split("/")[1:]:
-            found = found and found[int(part) if isinstance(found, list) else part]
-        return found
-
-    if strictness == "strict":
-        for location, keyword in RECOMMENDED:
-            if schema := place(location):
-                del schema[keyword]
-    else:
-        for location, members in LENIENT.items():
-            if schema := place(location):
-                schema["required"] = [name for name in schema["required"] if name not in members]
+    files = {f"{kind}.json": root, **root.get("$defs", {})}
+    for location in RECOMMENDED if strictness == "strict" else LENIENT:
+        file, _, pointer = location.partition("#")
+        if file not in files:
+            continue
+        schema = follow_pointer(files[file], pointer)
+        if strictness == "strict":
+            del schema[RECOMMENDED[location]]
+        else:
+            schema["required"] = [name for name in schema["required"] if name not in LENIENT[location]]
     return make_validator(root)
 
 
@@ -182,10 +175,8 @@ def make_validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
 
 def _location(error: jsonschema_rs.ValidationError, keyword: str) -> str:
     """The location of the violated schema: its file and the pointer in it."""
-    absolute = error.absolute_keyword_location or ""
-    name = absolute.rpartition("/")[2] if "#" not in absolute else absolute.partition("#")[0].rpartition("/")[2]
-    place = absolute.partition("#")[2]
-    return f"{name}#{place.removesuffix(f'/{keyword}')}"
+    file, _, place = (error.absolute_keyword_location or "").partition("#")
+    return f"{file.rpartition('/')[2]}#{place.removesuffix(f'/{keyword}')}"
 
 
 def _rule(kind: str, keyword: str, location: str) -> str:
@@ -252,47 +243,40 @@ def _short(value: Any) -> str:
 
 def _spec(kind: str, path: list[str | int]) -> str:
     """The specification section named by the innermost schema on the way to the violation."""
-    subschema = Subschema(f"{kind}.json", schema_file(f"{kind}.json"))
-    spec = str(subschema.schema["$comment"])
-    current: Any = subschema.schema
+    current = whole_schema(kind)
+    spec = str(current.schema["$comment"])
     for part in path:
         if part == "$ref":
-            subschema = resolve_ref(subschema.file, current["$ref"])
-            current = subschema.schema
             # The referring schema names the purpose better than the definition does.
+            current = current.referred()
             continue
         try:
-            current = current[part]
+            current = current.under(part)
         except (KeyError, IndexError, TypeError):
             break
-        if isinstance(current, dict) and isinstance(current.get("$comment"), str):
-            spec = current["$comment"]
+        if isinstance(current.schema, dict):
+            spec = current.schema.get("$comment", spec)
     return spec
 
 
-def _keywords(file: str) -> set[tuple[str, str]]:
-    """The keywords reachable from a schema file, each with its location."""
+def _keywords(kind: str) -> set[tuple[str, str]]:
+    """The keywords reachable from the schema of a kind, each with its location."""
     found: set[tuple[str, str]] = set()
     seen: set[str] = set()
-
-    def visit(name: str, place: str, schema: Any) -> None:
-        key = f"{name}#{place}"
-        if schema is False:
-            found.add(("falseSchema", key))
-        if not isinstance(schema, dict) or key in seen:
-            return
-        seen.add(key)
-        found.update((word, key) for word in _ASSERTIONS & schema.keys())
-        if "$ref" in schema:
-            target, _, fragment = schema["$ref"].partition("#")
-            visit(target or name, fragment, resolve_ref(name, schema["$ref"]).schema)
-        parts = {f"properties/{member}": part for member, part in schema.get("properties", {}).items()}
-        parts |= {word: schema[word] for word in ("items", "additionalProperties", "then", "else") if word in schema}
-        parts |= {f"allOf/{index}": part for index, part in enumerate(schema.get("allOf", ()))}
-        for where, part in parts.items():
-            visit(name, f"{place}/{where}", part)
-
-    visit(file, "", schema_file(file))
+    waiting = [whole_schema(kind)]
+    while waiting:
+        one = waiting.pop()
+        if one.schema is False:
+            found.add(("falseSchema", one.location))
+        if not isinstance(one.schema, dict) or one.location in seen:
+            continue
+        seen.add(one.location)
+        found.update((word, one.location) for word in _ASSERTIONS & one.schema.keys())
+        if "$ref" in one.schema:
+            waiting.append(one.referred())
+        waiting += [one.under("properties", name) for name in one.schema.get("properties", ())]
+        waiting += [one.under("allOf", index) for index in range(len(one.schema.get("allOf", ())))]
+        waiting += [one.under(word) for word in ("items", "additionalProperties", "then", "else") if word in one.schema]
     return found
 
 

@@ -12,18 +12,9 @@ from functools import cache
 from typing import Any
 
 from converter.model.document import go_key, json_pointer
-from converter.model.frozen import frozen
-from converter.schema.kinds import schema_file, schema_files_of, subschemas
+from converter.schema.kinds import Subschema, schema_file, schema_files_of, subschemas, whole_schema
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
-
-
-@frozen(kw_only=False)
-class Subschema:
-    """A schema and the file it is in, which its references are relative to."""
-
-    file: str
-    schema: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -61,36 +52,35 @@ def would_fold_members(value: Any, kind: str) -> bool:
     return False
 
 
-def fold_members(value: Any, kind: str, *, nulls: bool) -> Folded:
-    """Read a document of a kind as Go does; keep nulls if ``nulls`` is false."""
-    name = f"{kind}.json"
+def fold_members(value: Any, kind: str) -> Folded:
+    """Read a document of a kind as Go does."""
     folded = Folded()
-    folded.value = _fold_members(value, [Subschema(name, schema_file(name))], "", folded, nulls)
+    folded.value = _fold_members(value, [whole_schema(kind)], "", folded)
     return folded
 
 
-def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded, nulls: bool) -> Any:
+def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded) -> Any:
     if isinstance(value, dict):
         spelled = _spelled(value, _all_expanded(subschemas, value))
-        return _fold_object(value, _all_expanded(subschemas, spelled), path, folded, nulls)
-    found = _all_expanded(subschemas, value)
+        return _fold_object(value, _all_expanded(subschemas, spelled), path, folded)
     if isinstance(value, list):
-        items = _subschemas_under(found, "items")
-        zero = [_zero(items) if item is None and nulls else item for item in value]
-        return [_fold_members(item, items, f"{path}/{index}", folded, nulls) for index, item in enumerate(zero)]
+        items = _subschemas_under(_all_expanded(subschemas, value), "items")
+        zero = [_zero(items) if item is None else item for item in value]
+        return [_fold_members(item, items, f"{path}/{index}", folded) for index, item in enumerate(zero)]
     return value
 
 
-def _fold_object(
-    value: dict[str, Any], found: list[Subschema], path: str, folded: Folded, nulls: bool
-) -> dict[str, Any]:
+def _fold_object(value: dict[str, Any], found: list[Subschema], path: str, folded: Folded) -> dict[str, Any]:
     members: dict[str, list[Subschema]] = {}
     for subschema in found:
         for name, member in subschema.schema.get("properties", {}).items():
-            members.setdefault(name, []).extend([Subschema(subschema.file, member)] if isinstance(member, dict) else [])
+            known = members.setdefault(name, [])
+            if isinstance(member, dict):
+                known.append(subschema.under("properties", name))
     names = {go_key(name): name for name in members}
     rest = _subschemas_under(found, "additionalProperties")
     required = {name for subschema in found for name in subschema.schema.get("required", ())}
+    taken: set[str] = set()
     result: dict[str, Any] = {}
     for key, member in value.items():
         name = key if key in members else names.get(go_key(key), key)
@@ -98,16 +88,17 @@ def _fold_object(
         where = path + json_pointer(name)
         if name != key:
             folded.renamed[where] = json_pointer(key)
-        if name in result or (name != key and name in value):
+        if name in taken or (name != key and name in value):
             folded.clashes.append((path, key))
-        if member is None and nulls and "null" not in _types(schemas):
+        taken.add(name)
+        if member is None and "null" not in _types(schemas):
             if name in members:
                 if name in required and _has_form(schemas):
                     # Go hands the null to the decoder of such a type, which refuses it as it does "".
                     result[name] = None
                 continue
             member = _zero(schemas)
-        result[name] = _fold_members(member, schemas, where, folded, nulls)
+        result[name] = _fold_members(member, schemas, where, folded)
     return result
 
 
@@ -119,7 +110,7 @@ def _spelled(value: dict[str, Any], found: list[Subschema]) -> dict[str, Any]:
 
 
 def _subschemas_under(found: list[Subschema], keyword: str) -> list[Subschema]:
-    return [Subschema(one.file, one.schema[keyword]) for one in found if isinstance(one.schema.get(keyword), dict)]
+    return [one.under(keyword) for one in found if isinstance(one.schema.get(keyword), dict)]
 
 
 def _all_expanded(subschemas: list[Subschema], value: Any) -> list[Subschema]:
@@ -129,15 +120,14 @@ def _all_expanded(subschemas: list[Subschema], value: Any) -> list[Subschema]:
 def _expanded(subschema: Subschema, value: Any) -> Iterator[Subschema]:
     """The subschema itself, and those that its references and conditions add."""
     yield subschema
-    reference = subschema.schema.get("$ref")
-    if reference is not None:
-        yield from _expanded(resolve_ref(subschema.file, reference), value)
-    for part in subschema.schema.get("allOf", ()):
-        yield from _expanded(Subschema(subschema.file, part), value)
+    if "$ref" in subschema.schema:
+        yield from _expanded(subschema.referred(), value)
+    for index in range(len(subschema.schema.get("allOf", ()))):
+        yield from _expanded(subschema.under("allOf", index), value)
     if "if" in subschema.schema:
         branch = "then" if _holds(subschema.schema["if"], value) else "else"
         if isinstance(subschema.schema.get(branch), dict):
-            yield from _expanded(Subschema(subschema.file, subschema.schema[branch]), value)
+            yield from _expanded(subschema.under(branch), value)
 
 
 def _holds(condition: dict[str, Any], value: Any) -> bool:
@@ -153,27 +143,16 @@ def _holds(condition: dict[str, Any], value: Any) -> bool:
     return True
 
 
-def resolve_ref(file: str, reference: str) -> Subschema:
-    """The subschema that a ``$ref`` in a schema file names."""
-    name, _, fragment = reference.partition("#")
-    file = name or file
-    schema = schema_file(file)
-    for part in fragment.split("/")[1:]:
-        schema = schema[part]
-    return Subschema(file, schema)
-
-
 def _types(subschemas: list[Subschema]) -> list[str]:
     found: list[str] = []
-    for subschema in subschemas:
-        for one in _expanded(subschema, None):
-            types = one.schema.get("type", [])
-            found.extend([types] if isinstance(types, str) else types)
+    for one in _all_expanded(subschemas, None):
+        types = one.schema.get("type", [])
+        found.extend([types] if isinstance(types, str) else types)
     return found
 
 
 def _has_form(subschemas: list[Subschema]) -> bool:
-    return any("pattern" in one.schema for subschema in subschemas for one in _expanded(subschema, None))
+    return any("pattern" in one.schema for one in _all_expanded(subschemas, None))
 
 
 def _zero(subschemas: list[Subschema]) -> Any:

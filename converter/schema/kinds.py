@@ -11,7 +11,8 @@ from typing import Any
 
 from converter.errors import Usage
 from converter.model import media_types as types
-from converter.model.document import lenient_member, read_json
+from converter.model.document import follow_pointer, json_pointer, lenient_member, read_json
+from converter.model.frozen import frozen
 
 FAMILIES = {
     "oci-manifest": "oci",
@@ -66,6 +67,38 @@ def schema_file(name: str) -> dict[str, Any]:
     folder = next(folder for folder in _FOLDERS if (folder / name).is_file())
     loaded: dict[str, Any] = json.loads((folder / name).read_bytes())
     return loaded
+
+
+@frozen(kw_only=False)
+class Subschema:
+    """A schema at a pointer of a file, which its references are relative to."""
+
+    file: str
+    pointer: str
+    schema: Any
+
+    @property
+    def location(self) -> str:
+        """The file and the pointer in it."""
+        return f"{self.file}#{self.pointer}"
+
+    def under(self, *parts: str | int) -> Subschema:
+        """What stands below it."""
+        schema = self.schema
+        for part in parts:
+            schema = schema[part]
+        return Subschema(self.file, self.pointer + json_pointer(*parts), schema)
+
+    def referred(self) -> Subschema:
+        """The schema that its ``$ref`` names."""
+        file, _, pointer = self.schema["$ref"].partition("#")
+        file = file or self.file
+        return Subschema(file, pointer, follow_pointer(schema_file(file), pointer))
+
+
+def whole_schema(kind: str) -> Subschema:
+    """The schema of a kind."""
+    return Subschema(f"{kind}.json", "", schema_file(f"{kind}.json"))
 
 
 def subschemas(value: Any) -> Iterator[dict[str, Any]]:

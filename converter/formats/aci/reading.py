@@ -84,7 +84,7 @@ _OPTIONAL = {
 def as_read(document: dict[str, Any]) -> dict[str, Any]:
     """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
     if would_fold_members(document, KIND):
-        document = fold_members(document, KIND, nulls=True).value
+        document = fold_members(document, KIND).value
     app = document.get("app")
     return {**document, "app": complete_app(app)} if app else document
 
