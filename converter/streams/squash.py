@@ -284,22 +284,17 @@ class Links:
         """The file at ``path`` of ``layer`` has just been written: write the links that wait for it."""
         self.local.pop(path, None)
         if claimed is not None:
-            yield from self._follow(claimed, path)
+            claimed.name = path
+            yield from self._release(claimed)
         self._note_late(path, layer)
 
     def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: LinkedFile | None) -> Iterator[Block]:
-        """The file at ``path`` of ``layer`` is hidden: the first link that waits becomes the file, or it is spooled."""
-        file = claimed or LinkedFile()
-        self.local[path] = file
-        if file.waiting:
-            first = file.waiting.pop(0).name
-            yield self._write(rename_entry(raw, first))
-            yield from body
-            yield from self._follow(file, first)
-        else:
-            start = self._spool.size
-            self._spool.append(raw)
-            file.spooled = start, len(raw), sum(map(self._spool.append, body))
+        """The file at ``path`` of ``layer`` is hidden: it is spooled, and the first link that waits becomes it."""
+        file = self.local[path] = claimed or LinkedFile()
+        start = self._spool.size
+        self._spool.append(raw)
+        file.spooled = start, len(raw), sum(map(self._spool.append, body))
+        yield from self._release(file)
         self._note_late(path, layer)
 
     def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: LinkedFile | None) -> Iterator[Block]:
@@ -351,7 +346,7 @@ class Links:
 
     def _add(self, file: LinkedFile, link: Link) -> Iterator[Block]:
         if file.name is not None:
-            yield self._linked(link, file.name)
+            yield self._write(link.raw if link.target == file.name else relink_entry(link.raw, file.name))
         elif file.spooled is not None:
             start, head, size = file.spooled
             file.name = link.name
@@ -361,14 +356,11 @@ class Links:
             self._budget.add(len(link.raw))
             file.waiting.append(link)
 
-    def _follow(self, file: LinkedFile, name: bytes) -> Iterator[Block]:
-        file.name = name
-        for link in file.waiting:
-            yield self._linked(link, name)
-        file.waiting = []
-
-    def _linked(self, link: Link, name: bytes) -> bytes:
-        return self._write(link.raw if link.target == name else relink_entry(link.raw, name))
+    def _release(self, file: LinkedFile) -> Iterator[Block]:
+        """Write the links that wait for a file, which is now there."""
+        waiting, file.waiting = file.waiting, []
+        for link in waiting:
+            yield from self._add(file, link)
 
 
 def _as_linked_file(found: LinkedFile | bytes) -> LinkedFile:

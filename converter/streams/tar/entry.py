@@ -99,16 +99,13 @@ class FileCursor(Cursor):
         super().__init__(iter(lambda: file.read(_PIECE), b""))
 
     def _skip_far(self) -> None:
-        if self.offset + self.left > self._size:
-            there = self._size - self.offset
-            self.base, self.position, self.end, self.view = self._size, 0, 0, memoryview(b"")
-            self.left -= there
-            raise self.truncated()
-        target = min(self.offset + self.left + self.pad, self._size)
-        self.missing = self.offset + self.left + self.pad - target
+        end = self.offset + self.left
+        if end > self._size:
+            super()._skip_far()  # which raises at the end of the file
+        target = min(end + self.pad, self._size)
+        self.missing = end + self.pad - target
         self._file.seek(target)
-        self.base, self.position, self.end = target, 0, 0
-        self.view = memoryview(b"")
+        self.base, self.position, self.end, self.view = target, 0, 0, memoryview(b"")
         self.left = self.pad = 0
 
 
@@ -187,19 +184,12 @@ class Entry:
     @property
     def payload(self) -> Blocks:
         """The payload as views of the incoming blocks, ``size`` bytes; Invalid if the archive ends within it."""
-        cursor = self._current()
-        if not cursor.left:
-            return ()
-        if cursor.left <= cursor.end - cursor.position:
-            view = cursor.view[cursor.position : cursor.position + cursor.left]
-            cursor.position += cursor.left
-            cursor.left = 0
-            return (view,)
-        return cursor.payload()
+        return self._current().payload()
 
     @property
     def body(self) -> Blocks:
         """The payload and its padding, verbatim, completed to whole blocks if the archive lacks some."""
+        # A squash asks for this once an entry: a generator for what one block has would cost it a twelfth.
         cursor = self._current()
         rest = cursor.left + cursor.pad
         if not rest:
