@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
-from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.trust import openpgp_keys
 from converter.trust.keys import format_time
@@ -28,7 +27,7 @@ from converter.trust.openpgp_message import (
     signature_packets,
     unwrapped_message,
 )
-from converter.trust.signature import Trusted, Unchecked, require_at_most
+from converter.trust.signature import Signature, SignatureVerdict, Trusted, Unchecked, require_at_most
 
 _TIMEOUT = 120
 _STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
@@ -38,37 +37,25 @@ _Maker = tuple[str, str]
 """Who made a good signature: the fingerprints of a certificate and of the key in it."""
 
 
-@frozen
-class Signer:
-    """Who signed: a certificate's fingerprint (lower-case hex) and its source. ``problem``: why the signature fails."""
-
-    fingerprint: str = ""
-    source: str = ""
-    problem: str = ""
-
-
-def verify_detached(signature: bytes, path: str, trusted: Trusted) -> tuple[Signer, ...]:
-    """The signer of each signature of the file at ``path``, in order, good or not; raises Invalid if there is none."""
-    signers = []
-    for packet in _signatures(signature):
+def verify_detached(signature: Signature, path: str, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
+    """The verdict on each signature of the file at ``path``, in order; raises Invalid if there is none."""
+    verdicts = []
+    for issuer, packet in _signatures(signature.data):
         try:
-            found = pysequoia.Sig.from_bytes(packet)
-        except RuntimeError:
-            signers.append(Signer(problem="unsupported form of OpenPGP signature"))
-            continue
-        try:
-            signers.append(_detached(found, packet, path, trusted))
+            fingerprint, source = _detached(packet, path, trusted)
         except Untrusted as error:
-            signers.append(Signer(fingerprint=_issuer(found), problem=str(error)))
-    return tuple(signers)
+            verdicts.append(SignatureVerdict(signature=signature, ok=False, signer=issuer, reason=str(error)))
+        else:
+            verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
+    return tuple(verdicts)
 
 
-def verify_inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer, ...]]:
-    """A signed message's content and its signers, at least one of them good.
+def verify_inline(signature: Signature, trusted: Trusted) -> tuple[bytes, tuple[SignatureVerdict, ...]]:
+    """A signed message's content and the verdict on each of its signers, at least one of them good.
 
     Raises Untrusted if no signature is good, with the reason of the last; Invalid if it is not a signed message.
     """
-    plain = unwrapped_message(message)
+    plain = unwrapped_message(signature.data)
     packets = _packets(plain)
     for found in packets:
         _check_expiry(found, trusted.at)
@@ -76,16 +63,18 @@ def verify_inline(message: bytes, trusted: Trusted) -> tuple[bytes, tuple[Signer
         one for found in packets for one in _issuer_certificates(found, trusted, missing_ok=len(packets) > 1)
     ]
     content, makers = _inline(plain, packets, certificates, trusted)
-    signers = []
+    verdicts = []
     for fingerprint, key in makers:
         made = [one.created for one in packets if one.created and _issuer(one) and key.endswith(_issuer(one))]
         try:
-            signers.append(_signer(certificates, fingerprint, key, made, trusted))
+            source = _source_of(certificates, fingerprint, key, made, trusted)
         except Untrusted as error:
-            signers.append(Signer(fingerprint=fingerprint, problem=str(error)))
-    if all(one.problem for one in signers):
-        raise Untrusted(signers[-1].problem if signers else "the message is not signed")
-    return content, tuple(signers)
+            verdicts.append(SignatureVerdict(signature=signature, ok=False, signer=fingerprint, reason=str(error)))
+        else:
+            verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
+    if not any(one.ok for one in verdicts):
+        raise Untrusted(verdicts[-1].reason)
+    return content, tuple(verdicts)
 
 
 def add_signatures(signature: bytes, before: bytes) -> bytes:
@@ -94,9 +83,9 @@ def add_signatures(signature: bytes, before: bytes) -> bytes:
     All are in one armour, because gpg and rkt read no second one.
     """
     new = _signatures(signature)
-    makers = [_issuer(pysequoia.Sig.from_bytes(one)) for one in new]
-    others = (one for one in _signatures(before) if _issuer(pysequoia.Sig.from_bytes(one)) not in makers)
-    return pysequoia.armor(b"".join((*new, *others)), pysequoia.ArmorKind.Signature).encode()
+    issuers = {issuer for issuer, _ in new}
+    others = [one for one in _signatures(before) if one[0] not in issuers]
+    return pysequoia.armor(b"".join(packet for _, packet in (*new, *others)), pysequoia.ArmorKind.Signature).encode()
 
 
 def signatures_in(message: bytes) -> int:
@@ -104,8 +93,12 @@ def signatures_in(message: bytes) -> int:
     return len(_packets(unwrapped_message(message)))
 
 
-def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) -> Signer:
-
+def _detached(packet: bytes, path: str, trusted: Trusted) -> tuple[str, str]:
+    """Who made a signature of a file: the fingerprint of a certificate, and its source. Raises Untrusted."""
+    try:
+        found = pysequoia.Sig.from_bytes(packet)
+    except RuntimeError:
+        raise Untrusted("unsupported form of OpenPGP signature") from None
     kind = openpgp_keys.known(found, "signature_type")
     if kind is None:
         raise Untrusted("signature of a type that is not known here")
@@ -116,10 +109,11 @@ def _detached(found: pysequoia.Sig, packet: bytes, path: str, trusted: Trusted) 
     certificates = _issuer_certificates(found, trusted)
     _, makers = _verify(certificates, file=path, signature=found)
     if not makers and _may_ask_gpg(found, certificates, trusted):
-        makers = _gpg_detached(packet, path, certificates, trusted)
+        _, makers = _verify_with_gpg(certificates, trusted, packet, path)
     if not makers:
         raise Untrusted(_reason(found, certificates, trusted.at))
-    return _signer(certificates, *makers[0], [found.created] if found.created else [], trusted)
+    fingerprint, key = makers[0]
+    return fingerprint, _source_of(certificates, fingerprint, key, [found.created] if found.created else [], trusted)
 
 
 def _inline(
@@ -132,11 +126,13 @@ def _inline(
     else:
         # The library verifies a whole message only if one-pass packets announce its signatures.
         makers = [one for found in packets for one in _verify(certificates, bytes=content, signature=found)[1]]
-    if makers and content is not None:
-        return content, makers
-    if any(_may_ask_gpg(found, certificates, trusted) for found in packets):
-        return _gpg_inline(plain, certificates, trusted)
-    raise Untrusted(_reason(packets[-1], certificates, trusted.at))
+    if not makers:
+        if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
+            raise Untrusted(_reason(packets[-1], certificates, trusted.at))
+        content, makers = _verify_with_gpg(certificates, trusted, plain)
+    if not makers or content is None:
+        raise Untrusted("gpg finds no good signature in the message")
+    return content, makers
 
 
 def _verify(certificates: Sequence[pysequoia.Cert], **message: Any) -> tuple[bytes | None, list[_Maker]]:
@@ -149,11 +145,11 @@ def _verify(certificates: Sequence[pysequoia.Cert], **message: Any) -> tuple[byt
     return done.bytes, [(one.certificate, one.signing_key) for one in done.valid_sigs]
 
 
-def _signer(
+def _source_of(
     certificates: Iterable[pysequoia.Cert], fingerprint: str, key: str, made: Iterable[datetime], trusted: Trusted
-) -> Signer:
-    """The maker of a good signature; raises Untrusted if the key is not one of those given, weak, not valid at the time
-    in question, or was used only after it.
+) -> str:
+    """The source of the certificate that made a good signature; raises Untrusted if its key is not one of those given,
+    weak, not valid at the time in question, or was used only after it.
     """
     certificate = next((one for one in certificates if one.fingerprint == fingerprint), None)
     if certificate is None:
@@ -166,8 +162,7 @@ def _signer(
         # gpg does not refuse it.
         raise Untrusted(weakness)
     openpgp_keys.check_key(certificate, key, trusted.at)
-    source = next(one.source for one in trusted.keyrings if one.has(fingerprint))
-    return Signer(fingerprint=fingerprint, source=source)
+    return next(one.source for one in trusted.keyrings if one.has(fingerprint))
 
 
 def _check_expiry(found: pysequoia.Sig, at: datetime) -> None:
@@ -212,15 +207,15 @@ def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], t
     )
 
 
-def _signatures(data: bytes) -> list[bytes]:
-    """The packets of detached signatures; raises Invalid for anything else."""
-    found: list[bytes] = []
+def _signatures(data: bytes) -> list[tuple[str, bytes]]:
+    """The packets of detached signatures, each with its issuer; raises Invalid for anything else."""
+    found: list[tuple[str, bytes]] = []
     try:
         for block in decode_armour(data) or [data]:
             for packet in pgp.PacketPile.from_bytes(block):
                 if packet.tag != pgp.Tag.Signature:
                     raise Invalid("OpenPGP packets other than signatures")
-                found.append(bytes(packet))
+                found.append((_issuer(packet), bytes(packet)))
     except RuntimeError:
         raise Invalid("not an OpenPGP signature") from None
     if not found:
@@ -241,7 +236,7 @@ def _packets(plain: bytes) -> list[pysequoia.Sig]:
     return found
 
 
-def _issuer(found: pysequoia.Sig) -> str:
+def _issuer(found: pysequoia.Sig | pgp.Packet) -> str:
     return found.issuer_fingerprint or found.issuer_key_id or ""
 
 
@@ -255,17 +250,10 @@ def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: da
             return str(error)
     if found.created is not None and found.created > latest:
         return f"signature was made at {format_time(found.created)}, after {format_time(latest)}"
-    weak = (
-        (pgp.HashAlgorithm.MD5, "MD5"),
-        (pgp.HashAlgorithm.SHA1, "SHA-1"),
-        (pgp.HashAlgorithm.RipeMD, "RIPEMD-160"),
-    )
-    digest = openpgp_keys.known(found, "hash_algorithm")
-    if digest is None:
+    if openpgp_keys.known(found, "hash_algorithm") is None:
         return f"signature by {_issuer(found)} with a digest that is not known here"
-    name = next((text for algorithm, text in weak if digest == algorithm), "")
-    if name:
-        return f"signature with {name}, which can be forged (--allow-weak-digest accepts it)"
+    if digest := openpgp_keys.weak_digest(found):
+        return f"signature with {digest}, which can be forged (--allow-weak-digest accepts it)"
     weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")
     if not gpg_available() and any(openpgp_keys.has_unknown_curve(one, _issuer(found)) for one in certificates):
         return f"signature by {_issuer(found)}, a key on a curve that needs gpg, which is not installed"
@@ -277,46 +265,29 @@ def gpg_available() -> bool:
     return shutil.which("gpg") is not None
 
 
-def _gpg_detached(
-    signature: bytes, path: str, certificates: Iterable[pysequoia.Cert], trusted: Trusted
-) -> list[_Maker]:
-    """Who made the signatures of a file that gpg finds good."""
+def _verify_with_gpg(
+    certificates: Iterable[pysequoia.Cert], trusted: Trusted, data: bytes, *file: str
+) -> tuple[bytes | None, list[_Maker]]:
+    """What gpg finds in a message, as in ``_verify``, or in signatures of a file; raises Untrusted if it fails."""
     with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
-        file = Path(folder, "signature")
-        file.write_bytes(signature)
-        return _good_makers(_run_gpg(folder, certificates, trusted, "--verify", str(file), path))
-
-
-def _gpg_inline(message: bytes, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> tuple[bytes, list[_Maker]]:
-    """A message's content, and who made those of its signatures that gpg finds good; raises Untrusted."""
-    with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
-        file, out = Path(folder, "message"), Path(folder, "content")
-        file.write_bytes(message)
-        output = ("--max-output", str(current_limits().document), "--output", str(out))
-        status = _run_gpg(folder, certificates, trusted, *output, "--verify", str(file))
-        makers = _good_makers(status)
-        if not makers or sum(line.startswith("PLAINTEXT ") for line in status) != 1 or not out.exists():
-            raise Untrusted("gpg finds no good signature in the message")
-        return out.read_bytes(), makers
-
-
-def _run_gpg(folder: str, certificates: Iterable[pysequoia.Cert], trusted: Trusted, *options: str) -> list[str]:
-    """The lines of gpg's status output, without their prefix."""
-    keys = Path(folder, "keys.gpg")
-    keys.write_bytes(b"".join(map(bytes, certificates)))
-    command = [
-        *("gpg", "--homedir", folder, "--no-options", "--batch", "--no-tty", "--no-autostart", "--status-fd", "1"),
-        *("--no-default-keyring", "--keyring", str(keys), "--trust-model", "always", "--no-auto-key-retrieve"),
-        *("--faked-system-time", f"{trusted.at.astimezone(UTC):%Y%m%dT%H%M%S}!"),
-        *(("--allow-weak-digest-algos", "--allow-weak-key-signatures") if trusted.weak else _STRONG),
-        *options,
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        raise Untrusted("gpg did not answer") from None
-    lines = done.stdout.decode(errors="replace").splitlines()
-    return [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
+        keys, given, out = (Path(folder, name) for name in ("keys.gpg", "given", "content"))
+        keys.write_bytes(b"".join(map(bytes, certificates)))
+        given.write_bytes(data)
+        command = [
+            *("gpg", "--homedir", folder, "--no-options", "--batch", "--no-tty", "--no-autostart", "--status-fd", "1"),
+            *("--no-default-keyring", "--keyring", str(keys), "--trust-model", "always", "--no-auto-key-retrieve"),
+            *("--faked-system-time", f"{trusted.at.astimezone(UTC):%Y%m%dT%H%M%S}!"),
+            *(("--allow-weak-digest-algos", "--allow-weak-key-signatures") if trusted.weak else _STRONG),
+            *("--max-output", str(current_limits().document), "--output", str(out), "--verify", str(given), *file),
+        ]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            raise Untrusted("gpg did not answer") from None
+        lines = done.stdout.decode(errors="replace").splitlines()
+        status = [line.removeprefix("[GNUPG:] ") for line in lines if line.startswith("[GNUPG:] ")]
+        one_content = sum(line.startswith("PLAINTEXT ") for line in status) == 1 and out.exists()
+        return out.read_bytes() if one_content else None, _good_makers(status)
 
 
 def _good_makers(status: Iterable[str]) -> list[_Maker]:

@@ -12,7 +12,7 @@ key for ``example.com/foo`` also signs ``example.com/foobar``; here a prefix con
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -85,15 +85,20 @@ def weakness(certificate: pysequoia.Cert, key: str) -> str:
     bits = keys[-1].bits
     if 0 < bits < LEAST_BITS:
         return f"signature by a key of {bits} bits: at least {LEAST_BITS} are required {_WEAK}"
-    weak = (
-        pgp.HashAlgorithm.MD5,
-        pgp.HashAlgorithm.SHA1,
-        pgp.HashAlgorithm.RipeMD,
-    )
     for one in keys:
-        if one.bindings and all(each.hash_algorithm in weak for each in one.bindings):
+        if one.bindings and all(map(weak_digest, one.bindings)):
             return f"key {one.fingerprint} is certified with SHA-1, which can be forged {_WEAK}"
     return ""
+
+
+def weak_digest(packet: pgp.Packet | pysequoia.Sig) -> str:
+    """The name of a signature's digest if it can be forged, else empty."""
+    weak = (
+        (pgp.HashAlgorithm.MD5, "MD5"),
+        (pgp.HashAlgorithm.SHA1, "SHA-1"),
+        (pgp.HashAlgorithm.RipeMD, "RIPEMD-160"),
+    )
+    return next((name for algorithm, name in weak if packet.hash_algorithm == algorithm), "")
 
 
 def has_unknown_curve(certificate: pysequoia.Cert, key: str) -> bool:
@@ -121,8 +126,8 @@ class _Key:
     created: datetime
     curve: bytes
     bits: int
-    bindings: Sequence[pgp.Packet]
-    revocations: Sequence[pgp.Packet]
+    bindings: list[pgp.Packet]
+    revocations: list[pgp.Packet]
 
     def check(self, at: datetime) -> None:
         for one in self.revocations:
@@ -157,25 +162,22 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
     )
     revoking = (pgp.SignatureType.KeyRevocation, pgp.SignatureType.SubkeyRevocation)
     found: list[_Key] = []
-    bindings: list[pgp.Packet] = []
-    revocations: list[pgp.Packet] = []
     for packet in packets_of(certificate):
         if packet.tag in (pgp.Tag.PublicKey, pgp.Tag.PublicSubkey) and packet.fingerprint and packet.key_created:
-            bindings, revocations = [], []
             found.append(
                 _Key(
                     fingerprint=packet.fingerprint,
                     created=packet.key_created,
                     curve=_curve(packet.body),
                     bits=_bits(packet.body),
-                    bindings=bindings,
-                    revocations=revocations,
+                    bindings=[],
+                    revocations=[],
                 )
             )
         elif packet.tag == pgp.Tag.Signature and known(packet, "signature_type") in revoking:
-            revocations.append(packet)
+            found[-1].revocations.append(packet)
         elif packet.tag == pgp.Tag.Signature and known(packet, "signature_type") in about and _own(packet, certificate):
-            bindings.append(packet)
+            found[-1].bindings.append(packet)
     return found
 
 

@@ -47,12 +47,7 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
 def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
     if found.file is None:
         raise Untrusted("the signature covers a file, and this image is not one (only aci: is)")
-    return tuple(
-        SignatureVerdict(
-            signature=signature, ok=not one.problem, signer=one.fingerprint, key=one.source, reason=one.problem
-        )
-        for one in openpgp.verify_detached(signature.data, found.file(), trusted)
-    )
+    return openpgp.verify_detached(signature, found.file(), trusted)
 
 
 def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
@@ -60,20 +55,10 @@ def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Sig
 
     One verdict per signer. Raises Untrusted, Invalid.
     """
-    content, signers = openpgp.verify_inline(signature.data, trusted)
+    content, verdicts = openpgp.verify_inline(signature, trusted)
     claim = Claim.parse(content, ATOMIC)
     trusted.check_digest(found, claim.digest)
     # The names of simple signing always have tags.
     rule = IdentityRule(kind=AS_ASKED) if trusted.rule.kind == AS_SIGNED else trusted.rule
     note = replace(trusted, rule=rule).check_name(found, claim.identity)
-    return tuple(
-        SignatureVerdict(
-            signature=signature,
-            ok=not one.problem,
-            signer=one.fingerprint,
-            key=one.source,
-            identity=claim.identity,
-            reason=one.problem or note,
-        )
-        for one in signers
-    )
+    return tuple(replace(one, identity=claim.identity, reason=one.reason or note) for one in verdicts)

@@ -61,6 +61,14 @@ def in_message(data: bytes, place: int) -> bytes:
     return b"".join(unknown(packet, place) if signs else packet for packet, signs in packets)
 
 
+def about(data: bytes) -> Signature:
+    return Signature(kind=kinds.SIMPLE_SIGNING, location="", covers="", data=data, media_type=types.DIR_SIGNATURE)
+
+
+def beside(data: bytes) -> Signature:
+    return Signature(kind=kinds.DETACHED, location="", covers="", data=data, media_type=types.PGP_SIGNATURE)
+
+
 def asking(*keys: Tsk, **more: object) -> Trusted:
     rings = [keyring(*keys)] if keys else []
     return trusted(keyrings=rings, **{"at": LATER, **more})
@@ -82,18 +90,22 @@ def path(tmp_path: Path) -> str:
 )
 def test_a_good_signature_of_a_file(suite: CipherSuite, path: str) -> None:
     signer = Tsk.generate("a", cipher_suite=suite)
-    (found,) = openpgp.verify_detached(detached(signer), path, asking(signer))
-    assert (found.problem, found.fingerprint) == ("", signer.extract_certificate().fingerprint)
-    assert found.source == "--keyring keys"
-    assert openpgp.verify_detached(detached(signer, armoured=False), path, asking(signer)) == (found,)
+    (found,) = openpgp.verify_detached(beside(detached(signer)), path, asking(signer))
+    assert (found.ok, found.signer) == (True, signer.extract_certificate().fingerprint)
+    assert found.key == "--keyring keys"
+    (again,) = openpgp.verify_detached(beside(detached(signer, armoured=False)), path, asking(signer))
+    assert (again.ok, again.signer, again.key) == (found.ok, found.signer, found.key)
 
 
 def test_every_signer_is_told_of(path: str) -> None:
     one, two, three = key("one"), key("two"), key("three")
     both = b"".join(detached(signer, armoured=False) for signer in (one, two, three))
     for data in (both, armor(both, ArmorKind.Signature).encode(), detached(one) + detached(two) + detached(three)):
-        found = openpgp.verify_detached(data, path, asking(one, three))
-        assert [bool(each.problem) for each in found] == [False, True, False]
+        found = openpgp.verify_detached(beside(data), path, asking(one, three))
+        assert [each.ok for each in found] == [True, False, True]
+
+
+UNSUPPORTED = b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff"
 
 
 @pytest.mark.parametrize(
@@ -106,20 +118,23 @@ def test_every_signer_is_told_of(path: str) -> None:
         pytest.param(
             unknown(detached(key(), armoured=False), 3), "a digest that is not known", id="with another digest"
         ),
-        pytest.param(
-            b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff", "unsupported form", id="longer than its packet"
-        ),
+        pytest.param(UNSUPPORTED, "unsupported form", id="longer than its packet"),
     ],
 )
 def test_a_bad_signature_of_a_file(data: bytes, reason: str, path: str) -> None:
-    (found,) = openpgp.verify_detached(data, path, asking(key()))
-    assert reason in found.problem
-    assert "backtrace" not in found.problem
+    (found,) = openpgp.verify_detached(beside(data), path, asking(key()))
+    assert reason in found.reason
+    assert "backtrace" not in found.reason
+
+
+def test_a_signature_is_added_to_one_that_cannot_be_read(path: str) -> None:
+    both = openpgp.add_signatures(detached(key()), UNSUPPORTED)
+    assert [one.ok for one in openpgp.verify_detached(beside(both), path, asking(key()))] == [True, False]
 
 
 def test_no_key_is_no_proof(path: str) -> None:
-    (found,) = openpgp.verify_detached(detached(key()), path, asking())
-    assert "--keyring" in found.problem
+    (found,) = openpgp.verify_detached(beside(detached(key())), path, asking())
+    assert "--keyring" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -134,36 +149,32 @@ def test_no_key_is_no_proof(path: str) -> None:
 )
 def test_what_is_no_signature_of_a_file(data: bytes, path: str) -> None:
     with pytest.raises(Invalid):
-        openpgp.verify_detached(data, path, asking(key()))
+        openpgp.verify_detached(beside(data), path, asking(key()))
 
 
 def test_a_key_that_expired_since() -> None:
     signer = Tsk.generate("short", validity_seconds=24 * 3600)
-    openpgp.verify_inline(message(signer), asking(signer))
+    openpgp.verify_inline(about(message(signer)), asking(signer))
     with pytest.raises(Untrusted, match="expired at"):
-        openpgp.verify_inline(message(signer), asking(signer, at=NOW + timedelta(days=1)))
+        openpgp.verify_inline(about(message(signer)), asking(signer, at=NOW + timedelta(days=1)))
 
 
 def test_a_key_that_was_revoked_since() -> None:
     signer = Tsk.generate("revoked")
     good = message(signer)
-    openpgp.verify_inline(good, asking(signer))
+    openpgp.verify_inline(about(good), asking(signer))
     certificate = signer.extract_certificate()
     revoked = Cert.from_bytes(bytes(certificate) + bytes(certificate.revoke(signer.certifier())))
     ring = Keyring((revoked,), "keys")
     with pytest.raises(Untrusted, match="is revoked"):
-        openpgp.verify_inline(good, trusted(keyrings=[ring], at=LATER))
+        openpgp.verify_inline(about(good), trusted(keyrings=[ring], at=LATER))
     with pytest.raises(Untrusted, match="is revoked"):
-        openpgp.verify_inline(good, trusted(keyrings=[ring], at=NOW + timedelta(days=1)))
+        openpgp.verify_inline(about(good), trusted(keyrings=[ring], at=NOW + timedelta(days=1)))
 
 
 def test_a_signature_from_the_future() -> None:
     with pytest.raises(Untrusted, match=r"was made at|did not exist"):
-        openpgp.verify_inline(message(key()), asking(key(), at=NOW - timedelta(days=1)))
-
-
-def about(data: bytes) -> Signature:
-    return Signature(kind=kinds.SIMPLE_SIGNING, location="", covers="", data=data, media_type=types.DIR_SIGNATURE)
+        openpgp.verify_inline(about(message(key())), asking(key(), at=NOW - timedelta(days=1)))
 
 
 def test_a_simple_signature() -> None:
@@ -213,7 +224,7 @@ def test_a_message_may_be_packed(kind: int) -> None:
     plain = message(key())
     assert unwrapped_message(packed(plain, kind)) == plain
     assert is_signed_message(packed(plain, kind))
-    assert openpgp.verify_inline(packed(plain, kind), asking(key()))[0] == claim().render(ATOMIC, "test", 1)
+    assert openpgp.verify_inline(about(packed(plain, kind)), asking(key()))[0] == claim().render(ATOMIC, "test", 1)
 
 
 def new_form(body: bytes, parts: bool) -> bytes:
@@ -328,13 +339,13 @@ SAID = claim().render(ATOMIC, "test", 1)
 def test_a_message_as_pgp_wrote_it(data: bytes) -> None:
     """RFC 9580, section 10.3: a signature may stand before the message, with no packet that announces it."""
     assert (is_signed_message(data), is_detached(data)) == (True, False)
-    content, signers = openpgp.verify_inline(data, asking(key()))
-    assert (content, [one.problem for one in signers]) == (SAID, [""])
+    content, verdicts = openpgp.verify_inline(about(data), asking(key()))
+    assert (content, [one.ok for one in verdicts]) == (SAID, [True])
 
 
 def test_a_message_that_the_signature_before_it_is_not_about() -> None:
     with pytest.raises(Untrusted, match="does not match this file"):
-        openpgp.verify_inline(detached(key(), armoured=False) + literal(SAID), asking(key()))
+        openpgp.verify_inline(about(detached(key(), armoured=False) + literal(SAID)), asking(key()))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +361,7 @@ def test_a_message_that_the_signature_before_it_is_not_about() -> None:
 )
 def test_a_signature_before_anything_else(behind: bytes) -> None:
     with pytest.raises(Invalid):
-        openpgp.verify_inline(detached(key(), SAID, armoured=False) + behind, asking(key()))
+        openpgp.verify_inline(about(detached(key(), SAID, armoured=False) + behind), asking(key()))
 
 
 def test_subpackets_are_read_from_what_is_signed() -> None:
@@ -374,14 +385,14 @@ def test_a_key_may_bear_signatures_that_nobody_knows(place: int, path: str) -> N
         (bytes(one), one.tag == Tag.Signature) for one in PacketPile.from_bytes(bytes(key().extract_certificate()))
     ]
     ring = b"".join((unknown(packet, place) if signs else b"") + packet for packet, signs in packets)
-    (found,) = openpgp.verify_detached(detached(key()), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
-    assert not found.problem
+    (found,) = openpgp.verify_detached(beside(detached(key())), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
+    assert found.ok
 
 
 def test_a_key_may_bear_a_packet_that_nobody_knows(path: str) -> None:
     ring = bytes(key().extract_certificate()) + b"\xe2\x01\x00"
-    (found,) = openpgp.verify_detached(detached(key()), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
-    assert not found.problem
+    (found,) = openpgp.verify_detached(beside(detached(key())), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
+    assert found.ok
 
 
 @pytest.mark.parametrize("data", [b"", b"text", message(key())])
