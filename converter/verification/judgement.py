@@ -8,9 +8,7 @@ is parsed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from converter import formats
@@ -29,9 +27,8 @@ from converter.trust import signature as kinds
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import check_one
 from converter.verification import policy_check
-from converter.verification.profile_check import StoredContent, note_on_content
 from converter.verification.proof import Proof
-from converter.verification.unverified import StoredImage, Unverified, lookaside_signatures, open_unverified
+from converter.verification.unverified import StoredImage, Unverified, open_unverified
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
 
 SHOWN = 3
@@ -127,11 +124,7 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
     """Verify the signatures of an image in an open source; its origin records are not followed."""
     wanted.check()
     policy = wanted.read_policy()
-    with open_unverified(stored, wanted.identity) as image, ExitStack() as files:
-        subject = replace(image.subject, content=partial(note_on_content, StoredContent(stored, files, wanted.find)))
-        image = replace(image, subject=subject)
-        more = [one for folder in wanted.lookasides for one in lookaside_signatures(folder, image)]
-        image = replace(image, signatures=(*image.signatures, *more))
+    with open_unverified(stored, wanted) as image:
         trusted = wanted.trusted(image.own_name)
         verdicts, signed = _own_verdicts(image, wanted, trusted)
         unsigned = [source for source in wanted.sources() if source not in signed]
@@ -149,7 +142,7 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
         unmet = [*_broken_facts(image, trusted), *unmet, *missing]
         return Judgement(
             reference=str(stored.location),
-            root=image.root,
+            root=image.subject.descriptor,
             identity=image.own_name or str(image.subject.name or ""),
             verdicts=tuple(verdicts),
             unmet=tuple(unmet),
@@ -167,11 +160,17 @@ def judge_either(
     judgement = judge_one(stored, wanted)
     if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
         return judgement
-    image = of_platform(stored.source.fetch, judgement.root, platform)
-    assert isinstance(image, Image)
-    assert image.original is not None
-    root = replace(image.original.manifest.descriptor, annotations=stored.root.annotations)
-    return judgement.or_image(judge_one(replace(stored, root=root), wanted.without_signers(judgement.signed)))
+    _, root = image_for(stored.source.fetch, judgement.root, platform)
+    stored = replace(stored, root=replace(root, annotations=stored.root.annotations))
+    return judgement.or_image(judge_one(stored, wanted.without_signers(judgement.signed)))
+
+
+def image_for(fetch: Fetch, index: Descriptor, platform: str) -> tuple[Image, Descriptor]:
+    """The image of an index for a platform, and its root; raises what ``of_platform`` raises."""
+    item = of_platform(fetch, index, platform)
+    if not isinstance(item, Image) or item.original is None:
+        raise Untrusted(f"the index lists no image for {platform}, but {item}")
+    return item, item.original.manifest.descriptor
 
 
 def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
@@ -191,7 +190,10 @@ def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[
     """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
         return [], frozenset()
-    signatures = [*image.signatures, *content_trust.stored_targets(wanted.content_trust, str(image.root.digest))]
+    signatures = [
+        *image.signatures,
+        *content_trust.stored_targets(wanted.content_trust, str(image.subject.descriptor.digest)),
+    ]
     verdicts = [
         _about_file(one, image, wanted)
         for signature in signatures

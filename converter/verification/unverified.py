@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,13 +14,15 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.reference import Location
+from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores import signature_files
 from converter.stores.base_source import full_reference
 from converter.trust import stored_signatures
 from converter.trust.identity import may_be_full, name_of
 from converter.trust.signature import Signature, Subject
+from converter.verification.profile_check import StoredContent, note_on_content
+from converter.verification.wanted import Wanted
 
 
 @frozen(kw_only=False)
@@ -36,7 +39,6 @@ class Unverified:
     """An image to verify. ``own_name`` and ``own_version`` are from an ACI's manifest; empty for other formats."""
 
     location: Location
-    root: Descriptor
     subject: Subject
     signatures: tuple[Signature, ...]
     own_name: str = ""
@@ -44,10 +46,10 @@ class Unverified:
 
 
 @contextmanager
-def open_unverified(stored: StoredImage, identity: str) -> Iterator[Unverified]:
+def open_unverified(stored: StoredImage, wanted: Wanted) -> Iterator[Unverified]:
     """Find the signatures of an image; temporary files that they need exist until the context is left.
 
-    ``identity`` is its name, if the caller gives one. Raises what reading raises.
+    ``wanted`` says where else to look for them, and may give the image a name. Raises what reading raises.
     """
     source, location = stored.source, stored.location
     known = formats.with_media_type(source.fetch(stored.root))
@@ -55,30 +57,33 @@ def open_unverified(stored: StoredImage, identity: str) -> Iterator[Unverified]:
     is_file = root.media_type in types.SINGLE_FILE_TYPES
     manifest = b"" if is_file else known.read()
     own_name, own_version = formats.own_name(formats.decode(known, source.fetch)) if is_file else ("", "")
-    with TemporaryDirectory(prefix="transship-") as folder:
+    name = None if is_file else name_of(location, root, wanted.identity)
+    found = stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)
+    more = (one for folder in wanted.lookasides for one in _lookaside_signatures(folder, location, root, name))
+    with TemporaryDirectory(prefix="transship-") as folder, ExitStack() as files:
         yield Unverified(
             location=location,
-            root=root,
             subject=Subject(
                 manifest=manifest,
                 descriptor=root,
-                name=None if is_file else name_of(location, root, identity),
+                name=name,
                 file=_spooled(known, Path(folder, "image")) if is_file else None,
+                content=partial(note_on_content, StoredContent(stored, files, wanted.find)),
             ),
-            signatures=stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root),
+            signatures=(*found, *more),
             own_name=own_name,
             own_version=own_version,
         )
 
 
-def lookaside_signatures(folder: Path, image: Unverified) -> Iterator[Signature]:
-    """The simple signatures of the image in a lookaside, under the name that its own store gives it."""
-    name = name_of(image.location, image.root) or image.subject.name
-    if name is None:
-        return
-    digest = image.root.digest
-    for path, data in signature_files.read_lookaside(folder, name, digest):
-        yield from stored_signatures.signatures_in_blob(data, str(path), str(digest))
+def _lookaside_signatures(
+    folder: Path, location: Location, root: Descriptor, asked: ImageName | None
+) -> Iterator[Signature]:
+    """The simple signatures of an image in a lookaside, under the name that its own store gives it, else ``asked``."""
+    name = name_of(location, root) or asked
+    if name is not None:
+        for path, data in signature_files.read_lookaside(folder, name, root.digest):
+            yield from stored_signatures.signatures_in_blob(data, str(path), str(root.digest))
 
 
 def names_in_store(stored: StoredImage) -> tuple[str, ...]:
@@ -91,15 +96,15 @@ def names_in_store(stored: StoredImage) -> tuple[str, ...]:
 
 
 def _spooled(known: Known, path: Path) -> Callable[[], str]:
-    """Returns a function that copies the file once: the library wants a path, which must have exactly these bytes."""
+    """Returns a function that copies the file once: the library wants a path, which must have exactly these bytes.
 
+    A copy that fails its digest raises, and is not used next time.
+    """
+
+    @cache
     def spool() -> str:
-        if not path.exists():
-            # It has another name until it is complete, so that a copy that failed its digest is not used next time.
-            coming = path.with_suffix(".coming")
-            with coming.open("wb") as file:
-                file.writelines(known.blocks())
-            coming.rename(path)
+        with path.open("wb") as file:
+            file.writelines(known.blocks())
         return str(path)
 
     return spool

@@ -7,7 +7,6 @@ which both succeed counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import field, replace
 from functools import cached_property
@@ -35,6 +34,7 @@ from converter.verification.judgement import (
     Judgement,
     TracedConversion,
     has_good,
+    image_for,
     judge,
     judge_either,
     of_platform,
@@ -147,19 +147,14 @@ def trace(stored: StoredImage, wanted: Wanted) -> Trace:
     Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
     raises.
     """
-    source, root = stored.source, stored.root
-    names = {key: text for key, text in root.annotations.items() if key in NAMES}
     with Workers(cores()) as workers:
-        return _Tracing(stored.location, wanted, workers).from_here(source, root, names, wanted.platform)
+        return _Tracing(stored.location, wanted, workers).from_here(stored.source, stored.root, wanted.platform)
 
 
 def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, Converted]:
     """The same record for one image of its index alone."""
-    image = of_platform(source.fetch, root, platform)
-    assert isinstance(image, Image)
-    assert image.original is not None
-    alone = Converted(root=image.original.manifest.descriptor, item=image, fetch=source.fetch)
-    return found.of_one(str(image.platform)), alone
+    image, alone = image_for(source.fetch, root, platform)
+    return found.of_one(str(image.platform)), Converted(root=alone, item=image, fetch=source.fetch)
 
 
 @frozen(kw_only=False)
@@ -169,12 +164,12 @@ class _Tracing:
     workers: Workers
     tried: list[Digest] = field(default_factory=list)
 
-    def from_here(
-        self, source: Source, root: Descriptor, names: dict[str, str], platform: str, depth: int = 0
-    ) -> Trace:
+    def from_here(self, source: Source, root: Descriptor, platform: str, depth: int = 0) -> Trace:
+        """``root`` is annotated with the names that its store gives it."""
         records = origin_record.find_records(source.attachments(root.digest), source.fetch)
         if not records or depth == MAX_DEPTH:
             return Trace()
+        names = {key: text for key, text in root.annotations.items() if key in NAMES}
         problems = []
         for descriptor in records:
             if len(self.tried) == RECORDS_MOST:
@@ -188,13 +183,15 @@ class _Tracing:
                         found, here = _of_one(found, source, root, platform)
                     else:
                         here = Converted(root=root, item=item_at(source.fetch, root), fetch=source.fetch)
-                    return Trace(steps=tuple(self._steps(found, here, names, depth)))
+                    return Trace(steps=self._steps(found, here, names or _own_names(here.item), depth))
             except ConverterError as error:
                 problems.append(str(error))
         return Trace(problems=tuple(problems))
 
-    def _steps(self, found: Evidence, here: Converted, names: dict[str, str], depth: int) -> Iterator[TracedConversion]:
-        names = names or _own_names(here.item)
+    def _steps(
+        self, found: Evidence, here: Converted, names: dict[str, str], depth: int
+    ) -> tuple[TracedConversion, ...]:
+        """The steps by way of one record; raises Untrusted if it leads to nothing that is signed as wanted."""
         with ExitStack() as files:
             original = OriginalSource(found, here, files=files, workers=self.workers)
             signed = replace(found.record.root, annotations=names)
@@ -202,32 +199,32 @@ class _Tracing:
             judgement = judge_either(StoredImage(original, self.location, signed), self.wanted, platform)
             further: tuple[TracedConversion, ...] = ()
             if not judgement.ok:
-                further = self._further(original, signed, names, judgement, depth + 1)
+                further = self._further(original, signed, judgement, depth + 1)
             else:
                 signed = judgement.root
-                self._check_name(original, signed, names)
+                self._check_name(original, signed)
             dependencies = _Dependencies(original, self.location, self.wanted)
             proven = proof.prove(original, signed, finder=dependencies.find)
             if changes := original.record.settings.changes:
                 # Nobody has signed the record: it may say how the image came to be, not what may run.
                 raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
         verdicts = (*judgement.verdicts, *dependencies.verdicts)
-        yield TracedConversion(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
-        yield from further
+        step = TracedConversion(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
+        return (step, *further)
 
     def _further(
-        self, original: OriginalSource, signed: Descriptor, names: dict[str, str], judgement: Judgement, depth: int
+        self, original: OriginalSource, signed: Descriptor, judgement: Judgement, depth: int
     ) -> tuple[TracedConversion, ...]:
         """The earlier steps of an image that is not itself signed; raises Untrusted if they lead to no signature."""
         behind = replace(self, wanted=self.wanted.without_signers(judgement.signed))
-        trace = behind.from_here(original, signed, names, original.record.settings.platform, depth)
+        trace = behind.from_here(original, signed, original.record.settings.platform, depth)
         if not trace.steps:
             raise Untrusted("; ".join((*trace.problems, *judgement.unmet)))
         return trace.steps
 
-    def _check_name(self, original: OriginalSource, signed: Descriptor, names: dict[str, str]) -> None:
+    def _check_name(self, original: OriginalSource, signed: Descriptor) -> None:
         """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
-        expected = name_of(self.location, replace(signed, annotations=names), self.wanted.identity)
+        expected = name_of(self.location, signed, self.wanted.identity)
         if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or expected is None:
             return
         item = formats.item_reader(original.fetch)(signed)

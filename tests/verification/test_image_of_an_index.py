@@ -95,6 +95,19 @@ def test_an_index_that_nobody_signed_says_nothing_about_a_platform(signed_alone:
         verify(signed_alone, AMD)
 
 
+def test_an_index_may_list_an_artifact_for_a_platform(signed_alone: str, tmp_path: Path) -> None:
+    path = tmp_path / "source"
+    platform = child(path, 0).to_json()["platform"]
+    with open_sink(Location(transport="oci", path=str(path))) as sink:
+        config = sink.put((b"{}",), "application/vnd.example+json").to_json()
+        artifact = dump_json({"schemaVersion": 2, "mediaType": types.OCI_MANIFEST, "config": config, "layers": []})
+        row = sink.put((artifact,), types.OCI_MANIFEST).to_json() | {"platform": platform}
+        listing = dump_json({"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [row]})
+        sink.name(NAME, sink.put((listing,), types.OCI_INDEX))
+    with pytest.raises(Untrusted, match="the index lists no image for linux/amd64, but an artifact of type"):
+        verify(signed_alone, AMD)
+
+
 @pytest.mark.parametrize("target, level", [("oci:{}/out", "P2"), ("aci:{}/app.aci", "P4")])
 def test_the_signature_of_an_image_alone_is_kept(target: str, level: str, signed_alone: str, tmp_path: Path) -> None:
     destination = target.format(tmp_path)

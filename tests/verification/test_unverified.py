@@ -10,6 +10,7 @@ from converter.errors import DigestMismatch
 from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.verification.unverified import StoredImage, open_unverified
+from converter.verification.wanted import Wanted
 from tests.trust import origins
 
 
@@ -19,7 +20,7 @@ def test_a_file_that_has_become_another_is_not_taken_at_the_second_signature_eit
     location = Location.parse(f"aci:{path}")
     with (
         open_source(location, StoreOptions()) as source,
-        open_unverified(StoredImage(source, location, source.resolve("")), "") as image,
+        open_unverified(StoredImage(source, location, source.resolve("")), Wanted()) as image,
         path.open("r+b") as file,
     ):
         file.seek(4)
