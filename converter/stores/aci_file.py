@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -104,12 +104,10 @@ class AciFile(SingleSource):
 
     def _below(self, descriptor: Descriptor) -> Known | None:
         """An image that a layered image depends on, if it is next to the file."""
-        path = below_path(self.path, descriptor.digest)
-        size = regular_size(path)
-        if descriptor.media_type != types.ACI or str(self.path) in STDIN or size is None:
+        if descriptor.media_type != types.ACI or str(self.path) in STDIN:
             return None
-        medium = DirectoryMedium(path.parent)
-        return Known(descriptor.sized(size), partial(medium.open, path.name))
+        path = below_path(self.path, descriptor.digest)
+        return DirectoryMedium(path.parent).blob(descriptor, (path.name,))
 
     @cached_property
     def size(self) -> int:

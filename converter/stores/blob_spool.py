@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Digest
-from converter.model.frozen import frozen
 from converter.model.limits import GIB
 from converter.ports import Source
 from converter.stores.base_source import WrappedSource
@@ -27,7 +27,7 @@ class BlobSpool(ClosedOnExit):
     """
 
     def __init__(self, most: int = MOST_KEPT) -> None:
-        self._blobs: ResourcePool[Digest, _SpooledBlob] = ResourcePool(most, lambda blob: blob.size)
+        self._blobs: ResourcePool[Digest, BinaryIO] = ResourcePool(most, _size)
         self._lock = threading.Lock()
         self.fetched = 0
 
@@ -38,25 +38,17 @@ class BlobSpool(ClosedOnExit):
     def blocks(self, known: Known) -> Iterator[Block]:
         """The bytes of a blob, fetched from its source only once."""
         with self._blobs.use(known.descriptor.digest, lambda: self._fetched(known)) as spooled:
-            yield from file_blocks(spooled.fd, 0, spooled.size)
+            yield from file_blocks(spooled.fileno(), 0, _size(spooled))
 
-    def _fetched(self, known: Known) -> _SpooledBlob:
-        fd = spool.spool_blocks(known.blocks())
-        size = os.fstat(fd).st_size
+    def _fetched(self, known: Known) -> BinaryIO:
+        spooled = os.fdopen(spool.spool_blocks(known.blocks()), "rb", buffering=0)
         with self._lock:
-            self.fetched += size
-        return _SpooledBlob(fd=fd, size=size)
+            self.fetched += _size(spooled)
+        return spooled
 
 
-@frozen
-class _SpooledBlob:
-    """An unnamed file."""
-
-    fd: int
-    size: int
-
-    def close(self) -> None:
-        os.close(self.fd)
+def _size(spooled: BinaryIO) -> int:
+    return os.fstat(spooled.fileno()).st_size
 
 
 class SharedSource(WrappedSource):

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known, foreign_layer
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import lenient_member, load_object
 from converter.model.image import Attachment
@@ -26,7 +26,7 @@ from converter.stores.base_source import SingleSource
 from converter.stores.disk import regular_size
 from converter.stores.media import DirectoryMedium, TargetSink
 from converter.stores.media.directory_target import SwappedDirectory
-from converter.stores.oci_layout import LayoutReferrers
+from converter.stores.oci_layout import LayoutReferrers, fetch_blob
 from converter.stores.options import Inputs, StoreOptions
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
@@ -79,15 +79,9 @@ class DirectoryImage(SingleSource):
         return self._root
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        """A blob, unopened; absent if it is a foreign layer available only from its URLs. Raises NotFound."""
         encoded = descriptor.digest.encoded
-        for name in (self._named.get(descriptor.digest, encoded), encoded, f"{encoded}.manifest.json"):
-            size = self._medium.size(name)
-            if size is not None:
-                return Known(descriptor.sized(size), partial(self._medium.open, name), file=self._medium.file(name))
-        if descriptor.urls:
-            return foreign_layer(descriptor, self.where)
-        raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}")
+        names = (self._named.get(descriptor.digest, encoded), encoded, f"{encoded}.manifest.json")
+        return fetch_blob(self._medium, descriptor, names)
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, by number, then the listed attachments."""

@@ -103,12 +103,13 @@ class OciLayout(Source):
         return ImageNames(where=self.medium.where, offers=images, positions=self.entries, fetch=self.fetch)
 
 
-def fetch_blob(medium: Medium, descriptor: Descriptor) -> Known:
-    """A blob of a layout, unopened; absent if it is a foreign layer available only from its URLs. Raises NotFound."""
-    name = blob_name(descriptor.digest)
-    size = medium.size(name)
-    if size is not None:
-        return Known(descriptor.sized(size), lambda: medium.open(name), file=medium.file(name))
+def fetch_blob(medium: Medium, descriptor: Descriptor, names: Sequence[str] = ()) -> Known:
+    """A blob, unopened, under one of these names, else that of a layout; absent if it is a foreign layer available only
+    from its URLs. Raises NotFound.
+    """
+    found = medium.blob(descriptor, names or (blob_name(descriptor.digest),))
+    if found is not None:
+        return found
     if descriptor.data is not None:
         return Known(descriptor, blocks_of(descriptor.data))
     if descriptor.urls:

@@ -30,12 +30,11 @@ from converter.model.limits import current_limits
 from converter.model.media_types import CODECS
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
-from converter.stores.media import DirectoryMedium, Medium
+from converter.stores.media import Medium
 from converter.streams.blocks import digest_and_size
 from converter.streams.decompress import HEAD, decompress, detect_codec
 
 MANIFEST, REPOSITORIES = "manifest.json", "repositories"
-_JSON = re.compile(r"[0-9a-f]{64}/json")
 _ID = re.compile(r"[0-9a-f]{64}")
 _RULE = "docker/archive-chain"
 _BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
@@ -261,15 +260,12 @@ def read_names(
 
 def has_repositories(medium: Medium) -> bool:
     """Whether this is such an archive: the Engine wrote ``repositories`` only if an image was saved by name."""
-    if medium.size(REPOSITORIES) is not None:
-        return True
-    if isinstance(medium, DirectoryMedium):  # which may be any, with millions of files below it
-        return any(medium.size(f"{name}/json") is not None for name in medium.top() if _JSON.fullmatch(f"{name}/json"))
-    return next(_layers(medium), None) is not None
+    return medium.size(REPOSITORIES) is not None or next(_layers(medium), None) is not None
 
 
 def _layers(medium: Medium) -> Iterator[str]:
-    return (name.partition("/")[0] for name in medium.names() if _JSON.fullmatch(name))
+    """The IDs of the layers that are described. Only the top is looked at: a directory may have millions of files."""
+    return (name for name in medium.top() if _ID.fullmatch(name) and medium.size(f"{name}/json") is not None)
 
 
 def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:

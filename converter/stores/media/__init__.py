@@ -7,45 +7,74 @@ from __future__ import annotations
 
 import os
 import stat
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
 from converter.errors import DigestMismatch, Invalid, NotFound
-from converter.model.content import Blocks
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.limits import current_limits
 from converter.ports import Sink
-from converter.stores.disk import READ, disk_errors, opened, printable_path, read_regular, regular_size, walk_directory
-from converter.streams.blocks import Block, Meter, closing
+from converter.stores.disk import (
+    READ,
+    disk_errors,
+    names_in,
+    opened,
+    printable_path,
+    read_regular,
+    regular_size,
+    walk_directory,
+)
+from converter.streams.blocks import Block, ClosedOnExit, Meter, closing
 
 
-class Medium(Protocol):
+class Medium(ClosedOnExit):
     """Named files, read only. Names are relative, with ``/``, and cannot leave the medium. Thread-safe."""
 
     where: str
     """The medium's name, for people."""
 
-    def names(self) -> Iterable[str]:
+    @abstractmethod
+    def names(self) -> list[str]:
         """The names of all files, sorted."""
 
+    @abstractmethod
+    def top(self) -> list[str]:
+        """The first parts of the names of all files, and in a directory also those of empty ones."""
+
+    @abstractmethod
     def size(self, name: str) -> int | None:
         """The size in bytes of a regular file; None if there is none of that name. Raises Invalid for a bad name."""
 
+    @abstractmethod
     def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
         """The bytes of a file, or ``size`` of them from ``offset``, unverified. Raises NotFound."""
 
-    def file(self, name: str) -> Path | None:
+    def file(self, name: str) -> Path | None:  # noqa: ARG002 - no member of a tar is a file
         """The file on disk with exactly these bytes; None if there is none."""
+        return None
 
     def read_document(self, name: str) -> bytes:
         """The whole content of a small file; raises LimitExceeded if it is larger than a document may be, NotFound."""
+        current_limits().require("document", self.size(name) or 0, f"bytes in {name}")
+        return b"".join(self.open(name))
+
+    def blob(self, descriptor: Descriptor, names: Iterable[str]) -> Known | None:
+        """A blob in the first file there is of these names, unopened; None if there is none."""
+        for name in names:
+            size = self.size(name)
+            if size is not None:
+                return Known(descriptor.sized(size), partial(self.open, name), file=self.file(name))
+        return None
 
     def close(self) -> None:
         """Release the medium; blocks still being read end with an error."""
 
 
-class DirectoryMedium:
+class DirectoryMedium(Medium):
     """The regular files below a directory. Symlinks are followed: their targets are verified like any other content."""
 
     def __init__(self, path: Path) -> None:
@@ -67,9 +96,8 @@ class DirectoryMedium:
         return sorted(found)
 
     def top(self) -> list[str]:
-        """The names of what is directly in it, sorted."""
         with disk_errors(self._path, "read"):
-            return sorted(path.name for path in self._path.iterdir())
+            return names_in(self._path)
 
     def size(self, name: str) -> int | None:
         return regular_size(self._inside(name))
@@ -82,13 +110,6 @@ class DirectoryMedium:
 
     def file(self, name: str) -> Path | None:
         return self._inside(name)
-
-    def read_document(self, name: str) -> bytes:
-        current_limits().require("document", self.size(name) or 0, f"bytes in {name}")
-        return b"".join(self.open(name))
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _inside(self, name: str) -> Path:
         if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):

@@ -19,7 +19,7 @@ from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.options import NOTHING, Overwriting, is_stream, open_file_number
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, write_all
-from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_size
+from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_bytes
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links, or no more of them."""
@@ -149,21 +149,20 @@ class TarTarget:
             if expected is not None:
                 self._write(_long_name(blob_name(expected.digest)))
             header = self._end
-            self._seek(header + SIZE)
+            self._write(bytes(SIZE))
             made = write_blob(blocks, expected, self._write)
             if made.digest in self._blobs:
                 self._cut(start)
-            else:
-                self._close_entry(header, blob_name(made.digest), made.size)
-                self._blobs[made.digest] = made.size
+                return made
+            self._write(padding_bytes(made.size))
+            with disk_errors(self._out.shown, "write"):
+                os.pwrite(self._out.fd, _header(blob_name(made.digest), made.size, self._epoch), header)
+        self._blobs[made.digest] = made.size
         return made
 
     def write(self, name: str, data: bytes) -> None:
         """Write a document next to the blobs."""
-        header = self._end
-        self._seek(header + SIZE)
-        self._write(data)
-        self._close_entry(header, name, len(data))
+        self._write(_header(name, len(data), self._epoch) + data + padding_bytes(len(data)))
 
     def commit(self, documents: Documents) -> None:
         for name, data in documents(None).items():
@@ -175,27 +174,14 @@ class TarTarget:
         self._out.abort()
 
     def _need_directory(self, path: str) -> None:
-        parts = path.split("/")
-        for name in ("/".join(parts[:count]) for count in range(1, len(parts) + 1)):
+        for name in ("blobs/", f"{path}/"):
             if name not in self._directories:
-                self._write(_header(f"{name}/", 0, self._epoch, DIR))
+                self._write(_header(name, 0, self._epoch, DIR))
                 self._directories.add(name)
-
-    def _close_entry(self, header: int, name: str, size: int) -> None:
-        self._write(bytes(padding_size(size)))
-        end = self._end
-        self._seek(header)
-        self._write(_header(name, size, self._epoch))
-        self._seek(end)
 
     def _write(self, block: Block) -> None:
         self._out.write(block)
         self._end += len(block)
-
-    def _seek(self, offset: int) -> None:
-        with disk_errors(self._out.shown, "write"):
-            os.lseek(self._out.fd, offset, os.SEEK_SET)
-        self._end = offset
 
     def _cut(self, offset: int) -> None:
         os.ftruncate(self._out.fd, offset)

@@ -14,6 +14,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN
 from converter.stores.disk import disk_errors, on_error, open_regular, printable_path
+from converter.stores.media import Medium
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
 from converter.streams.decompress import HEAD, decompress, detect_codec, require_tar, start_of
@@ -31,7 +32,7 @@ class Span:
     sparse: bool = False
 
 
-class TarMedium:
+class TarMedium(Medium):
     """The regular files of a tar, whose file stays open. If two entries share a name, the last one counts."""
 
     def __init__(self, path: Path, source: int | None = None) -> None:
@@ -51,6 +52,9 @@ class TarMedium:
     def names(self) -> list[str]:
         return sorted(name for name in {*self._spans, *self._links} if self._span(name) is not None)
 
+    def top(self) -> list[str]:
+        return sorted({name.partition("/")[0] for name in self.names()})
+
     def size(self, name: str) -> int | None:
         span = self._span(_clean(name))
         return None if span is None else span.size
@@ -59,9 +63,6 @@ class TarMedium:
         span = self._found(name)
         left = max(0, span.size - offset)
         return file_blocks(self._file.fileno(), span.offset + offset, left if size is None else size)
-
-    def file(self, name: str) -> Path | None:  # noqa: ARG002 - no member of a tar is a file
-        return None
 
     def read_document(self, name: str) -> bytes:
         """As in Medium. Raises Invalid if the archive has different documents under that name.
