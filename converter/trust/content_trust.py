@@ -13,9 +13,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from converter.errors import ConverterError, Invalid, Untrusted, within
+from converter.errors import ConverterError, Invalid, Untrusted, unless_invalid, within
 from converter.model.descriptor import Digest
-from converter.model.document import decode_base64, expect_type, load_object, object_list, required_member
+from converter.model.document import (
+    decode_base64,
+    expect_type,
+    lenient_member,
+    load_object,
+    object_list,
+    required_member,
+)
 from converter.model.frozen import frozen
 from converter.model.reference import TITLE
 from converter.trust.keys import Key, expiry_of, format_time, jws_matches, load_key, signature_matches
@@ -90,12 +97,9 @@ def list_manifest(files: Mapping[str, bytes], manifest: bytes) -> bool:
 
 def is_targets(data: bytes) -> bool:
     """Whether bytes look like a targets document."""
-    try:
-        document = load_object(data)
-        required_member(document, "signatures", list)
-        return required_member(required_member(document, "signed", dict), "_type", str) in ("targets", "Targets")
-    except Invalid:
-        return False
+    document = unless_invalid(load_object, data) or {}
+    kind = lenient_member(lenient_member(document, "signed", dict), "_type", str)
+    return kind in ("targets", "Targets") and isinstance(document.get("signatures"), list)
 
 
 def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from converter.errors import Invalid, Untrusted
+from converter.errors import Invalid, Untrusted, unless_invalid
 from converter.model.descriptor import HEX_LENGTHS, Digest
 from converter.model.document import (
     decode_base64,
@@ -147,11 +147,8 @@ def pae(kind: str, payload: bytes) -> bytes:
 def verify_envelope(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
     payload = signed_payload(signature, trusted)
-    verdict = judge_statement(signature, payload, found, trusted)
-    return replace(
-        verdict,
-        reason=join_notes(verdict.reason, rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)),
-    )
+    note = rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
+    return judge_statement(signature, payload, found, trusted, note)
 
 
 def signed_payload(signature: Signature, trusted: Trusted) -> Payload:
@@ -176,7 +173,9 @@ def open_envelope(envelope: dict[str, Any]) -> tuple[str, bytes, list[bytes]]:
     return kind, payload, [decode_base64(required_member(row, "sig", str), "a signature") for row in rows]
 
 
-def judge_statement(signature: Signature, payload: Payload, found: Subject, trusted: Trusted) -> SignatureVerdict:
+def judge_statement(
+    signature: Signature, payload: Payload, found: Subject, trusted: Trusted, note_on_log: str
+) -> SignatureVerdict:
     """The verdict on a statement whose signature is verified; raises Untrusted, Invalid."""
     if payload.kind != STATEMENT:
         raise Invalid(f'payload of type "{payload.kind[:80]}": expected {STATEMENT}')
@@ -203,17 +202,14 @@ def judge_statement(signature: Signature, payload: Payload, found: Subject, trus
         signer=payload.signer,
         key=payload.key.source,
         identity=name or "",
-        reason=note,
+        reason=join_notes(note, note_on_log),
         by_content=by_content,
     )
 
 
 def predicate_of(payload: bytes) -> str:
     """The statement's predicate type, unverified; empty if it has none."""
-    try:
-        return lenient_member(load_object(payload), "predicateType", str)
-    except Invalid:
-        return ""
+    return lenient_member(unless_invalid(load_object, payload), "predicateType", str)
 
 
 def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -241,8 +237,7 @@ def verify_bundle(signature: Signature, found: Subject, trusted: Trusted) -> Sig
         if len(signatures) != 1:
             raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
         key, signer = _maker(bundle, signatures[0], pae(kind, payload), trusted, payload)
-        verdict = judge_statement(signature, Payload(kind, payload, key, signer), found, trusted)
-        return replace(verdict, reason=join_notes(verdict.reason, note))
+        return judge_statement(signature, Payload(kind, payload, key, signer), found, trusted, note)
     message = required_member(bundle, "messageSignature", dict)
     raw = decode_base64(required_member(message, "signature", str), "the signature")
     key, signer = _maker(bundle, raw, found.manifest, trusted)

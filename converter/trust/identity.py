@@ -6,9 +6,7 @@ compared, is a rule (containers-policy.json(5), signedIdentity).
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from converter.errors import Invalid, Untrusted
+from converter.errors import Invalid, Untrusted, unless_invalid
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
     dump_json,
@@ -121,11 +119,8 @@ def may_be_full(text: str) -> bool:
 
 def _full(text: str, root: Descriptor) -> ImageName | None:
     """The full name in the text; None for a tag or a position, or if its digest is not that of ``root``."""
-    if may_be_full(text):
-        with suppress(Invalid):
-            name = ImageName.parse(text).tagged()
-            return name if name.digest in (None, root.digest) else None
-    return None
+    name = unless_invalid(ImageName.parse, text) if may_be_full(text) else None
+    return name.tagged() if name is not None and name.digest in (None, root.digest) else None
 
 
 ATOMIC = "atomic container signature"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
+    T = TypeVar("T", bound=x509.ExtensionType)
+
 RSA_BITS = 2048
 """The least size of an RSA key, in bits."""
 
@@ -158,11 +160,6 @@ def _matches_key(
         return False
     return True
 
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-
-    T = TypeVar("T", bound=x509.ExtensionType)
 
 _SIGSTORE = "1.3.6.1.4.1.57264.1."
 _UNDERSTOOD = ("2.5.29.15", "2.5.29.19", "2.5.29.37", "2.5.29.17", "2.5.29.14", "2.5.29.35", "2.5.29.32")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -43,7 +43,14 @@ _KEYS = ("keyPath", "keyPaths", "keyData", "keyDatas")
 _LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas")
 _CA = ("caPath", "caData")
 _ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
-_PLAIN = (identity.MATCH_EXACT, identity.MATCH_DIGEST_OR_EXACT, identity.MATCH_REPOSITORY)
+_RULE_MEMBERS: Mapping[str, tuple[str, ...]] = {
+    identity.MATCH_EXACT: (),
+    identity.MATCH_DIGEST_OR_EXACT: (),
+    identity.MATCH_REPOSITORY: (),
+    identity.EXACT_REFERENCE: ("dockerReference",),
+    identity.EXACT_REPOSITORY: ("dockerRepository",),
+    identity.REMAP: ("prefix", "signedPrefix"),
+}
 _PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")
 
 
@@ -259,24 +266,20 @@ def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> IdentityRule:
     """The rule for names in a requirement; raises Invalid."""
     value = required_member(row, name, dict)
     kind = required_member(value, "type", str)
-    if kind in _PLAIN:
-        require_only(value, ("type",), kind)
-        return IdentityRule(kind=kind)
+    if kind not in _RULE_MEMBERS:
+        raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
+    require_only(value, ("type", *_RULE_MEMBERS[kind]), kind)
     if kind == identity.EXACT_REFERENCE:
-        require_only(value, ("type", "dockerReference"), kind)
         exact = ImageName.parse_signed(required_member(value, "dockerReference", str))
         if not (exact.tag or exact.digest):
             raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
         return IdentityRule(kind=kind, reference=str(exact))
     if kind == identity.EXACT_REPOSITORY:
-        require_only(value, ("type", "dockerRepository"), kind)
-        return IdentityRule(
-            kind=kind, reference=ImageName.parse_signed(required_member(value, "dockerRepository", str)).name
-        )
+        repository = ImageName.parse_signed(required_member(value, "dockerRepository", str))
+        return IdentityRule(kind=kind, reference=repository.name)
     if kind == identity.REMAP:
-        require_only(value, ("type", "prefix", "signedPrefix"), kind)
         return IdentityRule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
-    raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
+    return IdentityRule(kind=kind)
 
 
 def _prefix(value: dict[str, Any], name: str) -> str:

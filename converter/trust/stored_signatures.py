@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from converter.errors import ConverterError, Invalid, NotFound
+from converter.errors import ConverterError, Invalid, NotFound, unless_invalid
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
@@ -44,6 +44,14 @@ PREDICATE_TYPE = "predicateType"
 """The annotation of an envelope in which cosign says what the envelope states."""
 
 _EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
+_KINDS = {
+    cosign.PAYLOAD: kinds.COSIGN,
+    cosign.ENVELOPE: kinds.ATTESTATION,
+    notation.JWS: kinds.NOTATION,
+    notation.COSE: kinds.NOTATION,
+}
+"""The kind of signature by the media type of a layer; that of a bundle depends on its content."""
+
 _NEVER = "0001-01-01T00:00:00Z"
 _LABELS = {
     "sig": kinds.COSIGN,
@@ -83,10 +91,7 @@ def embedded_signatures(manifest: bytes, root: Descriptor) -> Iterator[Signature
     """The signatures embedded in a schema 1 manifest."""
     if root.media_type in types.MANIFESTS | types.INDEXES | {types.ACI}:
         return
-    try:
-        document = load_object(manifest)
-    except Invalid:
-        return
+    document = unless_invalid(load_object, manifest) or {}
     rows = lenient_member(document, "signatures", list) if document.get("schemaVersion") == 1 else ()
     # Verifying each one reads all of the manifest; libtrust makes one.
     current_limits().require("signers", len(rows), "signatures in a manifest")
@@ -142,36 +147,24 @@ def _signatures_in_artifact(entry: Descriptor, empty: Signature, fetch: Fetch) -
     files = {one.annotations.get(TITLE, ""): fetch(one).read() for one in documents}
     yield from content_trust.stored_targets(files, empty.covers, empty.location)
     for layer in layers:
-        kind = layer.media_type
-        if kind == cosign.PAYLOAD:
+        if layer.media_type in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
+            yield from signatures_in_blob(fetch(layer).read(), empty.location, empty.covers)
+        elif layer.media_type in _KINDS or layer.media_type.startswith(cosign.BUNDLE):
+            data = fetch(layer).read()
+            kind = _KINDS.get(layer.media_type) or _kind_of_bundle(data)
+            payload = data if kind == kinds.COSIGN else b""
             yield replace(
                 empty,
-                kind=kinds.COSIGN,
-                data=fetch(layer).read(),
-                payload=fetch(layer).read(),
-                media_type=kind,
+                kind=kind,
+                data=data,
+                payload=payload,
+                media_type=layer.media_type,
                 annotations=layer.annotations,
             )
-        elif kind == cosign.ENVELOPE or kind.startswith(cosign.BUNDLE) or kind in (notation.JWS, notation.COSE):
-            yield _envelope(fetch(layer).read(), layer, empty)
-        elif kind in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
-            yield from signatures_in_blob(fetch(layer).read(), empty.location, empty.covers)
 
 
-def _envelope(data: bytes, layer: Descriptor, empty: Signature) -> Signature:
-    if layer.media_type in (notation.JWS, notation.COSE):
-        kind = kinds.NOTATION
-    elif layer.media_type == cosign.ENVELOPE:
-        kind = kinds.ATTESTATION
-    else:
-        kind = kinds.BUNDLE if cosign.bundle_predicate(data) == cosign.SIGN else kinds.ATTESTATION
-    return replace(
-        empty,
-        kind=kind,
-        data=data,
-        media_type=layer.media_type,
-        annotations=layer.annotations,
-    )
+def _kind_of_bundle(data: bytes) -> str:
+    return kinds.BUNDLE if cosign.bundle_predicate(data) == cosign.SIGN else kinds.ATTESTATION
 
 
 def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from converter.errors import Usage, within
 from converter.model.frozen import frozen
+from converter.trust.identity import ANY, IdentityRule
+from converter.trust.keys import Roots, load_key
+from converter.trust.signature import Trusted
 
 if TYPE_CHECKING:
     from converter.ports import Finder
-    from converter.trust.openpgp_keys import Keyring
     from converter.trust.policy import Policy, Read
-    from converter.trust.signature import Trusted
 
 File = tuple[str, bytes]
 """A file's name for messages, and its content."""
@@ -61,15 +62,15 @@ class Wanted:
 
     def trusted(self, name: str) -> Trusted:
         """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""
-        from converter.trust.identity import ANY, IdentityRule
-        from converter.trust.keys import Roots, load_key
-        from converter.trust.openpgp_keys import Keyring
-        from converter.trust.signature import Trusted
+        from converter.trust.openpgp_keys import Keyring, keyrings_for
 
         return Trusted(
             at=self.at or datetime.now(UTC),
             keys=[load_key(data, source) for source, data in self.keys],
-            keyrings=[*(Keyring.load(data, source) for source, data in self.keyrings), *self._stores(name)],
+            keyrings=[
+                *(Keyring.load(data, source) for source, data in self.keyrings),
+                *(Keyring(one.certificates, self._store_source) for one in keyrings_for(name, self.trust_stores)),
+            ],
             roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
             logs=[load_key(data, source) for source, data in self.rekor_keys],
             rule=IdentityRule(kind=ANY) if self.map_identity else IdentityRule(),
@@ -92,8 +93,12 @@ class Wanted:
 
     def sources(self) -> tuple[str, ...]:
         """The names of all key sources that have to have signed."""
-        stores = (", ".join(source for source, _ in self.trust_stores),) if self.trust_stores else ()
+        stores = (self._store_source,) if self.trust_stores else ()
         return (*(source for source, _ in (*self.keys, *self.keyrings, *self.chains)), *stores)
+
+    @property
+    def _store_source(self) -> str:
+        return ", ".join(source for source, _ in self.trust_stores)
 
     def read_policy(self) -> Policy | None:
         """The parsed policy, None if there is none; raises Invalid."""
@@ -113,11 +118,3 @@ class Wanted:
         unknown = self.require - set(REQUIREMENTS)
         if unknown:
             raise Usage(f"unknown --require {', '.join(sorted(unknown))} (one of: {', '.join(REQUIREMENTS)})")
-
-    def _stores(self, name: str) -> list[Keyring]:
-        if not self.trust_stores:
-            return []
-        from converter.trust.openpgp_keys import Keyring, keyrings_for
-
-        source = ", ".join(source for source, _ in self.trust_stores)
-        return [Keyring(ring.certificates, source) for ring in keyrings_for(name, self.trust_stores)]
