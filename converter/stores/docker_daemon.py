@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Timeout
@@ -179,7 +179,7 @@ def engine_of(options: StoreOptions) -> Engine:
     parts = urlsplit(host)
     with within(f'DOCKER_HOST "{host}"' if environment.get("DOCKER_HOST") == host else host):
         if parts.scheme == "unix":
-            return Engine(host, _UnixPool(parts.path, timeout))
+            return Engine(host, _UnixPool("localhost", timeout=timeout, path=parts.path))
         if parts.scheme not in ("tcp", "http", "https") or not parts.hostname:
             raise Unsupported("unsupported address of a Docker Engine: expected unix://PATH or tcp://HOST:PORT")
         if not (parts.scheme == "https" or environment.get("DOCKER_TLS_VERIFY")):
@@ -204,20 +204,9 @@ def _context(folder: Path) -> ssl.SSLContext:
     return context
 
 
-class _UnixPool(HTTPConnectionPool):
-    """Connections to a Unix socket; the name ``localhost`` appears only in the Host header."""
-
-    def __init__(self, path: str, timeout: Timeout) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def _new_conn(self) -> HTTPConnection:
-        return _UnixConnection(self._path)
-
-
 class _UnixConnection(HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
+    def __init__(self, *arguments: Any, path: str, **more: Any) -> None:
+        super().__init__(*arguments, **more)
         self._path = path
 
     def _new_conn(self) -> socket.socket:
@@ -226,6 +215,12 @@ class _UnixConnection(HTTPConnection):
             connection.settimeout(self.timeout)
             connection.connect(self._path)
         return connection
+
+
+class _UnixPool(HTTPConnectionPool):
+    """Connections to a Unix socket, the ``path``; the host appears only in the Host header."""
+
+    ConnectionCls = _UnixConnection
 
 
 def _refusal(status: int, body: bytes) -> NotFound | Denied | Unreachable:
