@@ -105,7 +105,7 @@ class RegistrySource(Source):
         """
         if descriptor.data is not None and descriptor.size == len(descriptor.data):
             return Known(descriptor, blocks_of(descriptor.data))
-        document = self._manifests.known(descriptor.digest)
+        document = self._manifests.known.get(descriptor.digest)
         if document is None and descriptor.media_type in MANIFEST_TYPES:
             document = self._manifests.get(descriptor.digest)
         if document is not None:

@@ -26,19 +26,11 @@ _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 
 
 class Manifests:
-    """The documents of one repository. Each is fetched once: ``known`` keeps them by digest."""
+    """The documents of one repository. Each is fetched once: ``known`` keeps those fetched or written, by digest."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._known: dict[Digest, tuple[Descriptor, bytes]] = {}
-
-    def known(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
-        """A document that was fetched or remembered earlier."""
-        return self._known.get(digest)
-
-    def remember(self, descriptor: Descriptor, data: bytes) -> None:
-        """Keep a document that was just written."""
-        self._known[descriptor.digest] = (descriptor, data)
+        self.known: dict[Digest, tuple[Descriptor, bytes]] = {}
 
     def get(self, reference: str | Digest) -> tuple[Descriptor, bytes]:
         """A document by its tag or digest, and its descriptor.
@@ -46,8 +38,8 @@ class Manifests:
         The digest is that of the bytes, even for schema 1, which registries name by the digest of its payload. Raises
         NotFound, and DigestMismatch if the bytes are not those requested or those that the registry states.
         """
-        if isinstance(reference, Digest) and reference in self._known:
-            return self._known[reference]
+        if isinstance(reference, Digest) and reference in self.known:
+            return self.known[reference]
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call(Request("GET", url, _ACCEPT))
         self._require_json(answer)
@@ -61,7 +53,7 @@ class Manifests:
                 digest = reference
         _check_stated(answer, answer.body, media_type)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
-        self._known[digest] = (descriptor, answer.body)
+        self.known[digest] = (descriptor, answer.body)
         return descriptor, answer.body
 
     def _require_json(self, answer: Response) -> None:

@@ -38,15 +38,13 @@ class RegistrySink(Sink):
     """
 
     def __init__(self, name: ImageName, options: StoreOptions) -> None:
-        """What this run saw in this repository is not asked for."""
+        """A blob that this run saw in this repository is not asked for."""
         self._name = name
         self._mount_from = options.mount_from
         self._holders = options.holders
         self._client = Client.of(name, options, push=True)
         self._manifests = Manifests(self._client)
         self._lock = threading.Lock()
-        # Documents and blobs are stored separately: the same bytes may be in one store and not in the other.
-        self._there: set[tuple[Digest, bool]] = set()
         self._put_here: set[Digest] = set()
         self._sessions: dict[Digest, Session] = {}
         self._tags: dict[str, Descriptor] = {}
@@ -67,30 +65,24 @@ class RegistrySink(Sink):
 
     def has(self, descriptor: Descriptor) -> bool:
         """Whether the repository has it; a blob found in another repository is mounted, and then counts as present."""
-        is_document = descriptor.media_type in MANIFEST_TYPES
-        with self._lock:
-            if (descriptor.digest, is_document) in self._there:
-                return True
+        if descriptor.media_type in MANIFEST_TYPES:
+            return self._manifests.has(descriptor.digest)
         if self._holders and self._name.repository in self._holders.seen(self._name.host, descriptor.digest):
             return True
-        if is_document:
-            found = self._manifests.has(descriptor.digest)
-        else:
-            found = has_blob(self._client, descriptor) or self._mount(descriptor.digest)
+        found = has_blob(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
-            self._remember(descriptor.digest, is_document=is_document, sent=False)
+            self._remember(descriptor.digest, sent=False)
         return found
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Upload a blob, or write a document under its digest. Raises what ``blocks`` raises, and Unreachable."""
         if media_type in MANIFEST_TYPES:
-            made = self._put_document(blocks, media_type, expected)
-        else:
-            with self._lock:
-                session = self._sessions.pop(expected.digest, None) if expected is not None else None
-            sized = expected if expected is not None and expected.size >= 0 else None
-            made = upload_blob(self._client, blocks, sized, session).retyped(media_type)
-        self._remember(made.digest, is_document=media_type in MANIFEST_TYPES, sent=True)
+            return self._put_document(blocks, media_type, expected)
+        with self._lock:
+            session = self._sessions.pop(expected.digest, None) if expected is not None else None
+        sized = expected if expected is not None and expected.size >= 0 else None
+        made = upload_blob(self._client, blocks, sized, session).retyped(media_type)
+        self._remember(made.digest, sent=True)
         return made
 
     def name(self, name: str, root: Descriptor) -> None:
@@ -114,9 +106,7 @@ class RegistrySink(Sink):
             raise Unsupported(f'a registry takes only manifests as attachments: unsupported media type "{kind}"')
         self._attached.append(attachment)
 
-    def _remember(self, digest: Digest, *, is_document: bool, sent: bool) -> None:
-        with self._lock:
-            self._there.add((digest, is_document))
+    def _remember(self, digest: Digest, *, sent: bool) -> None:
         if self._holders is not None:
             self._holders.holds(self._name.host, digest, self._name.repository, sent=sent)
 
@@ -148,7 +138,7 @@ class RegistrySink(Sink):
             raise Invalid("the document is empty: expected a manifest or an index")
         descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
         answer = self._manifests.put(descriptor.digest, media_type, data)
-        self._manifests.remember(descriptor, data)
+        self._manifests.known[descriptor.digest] = (descriptor, data)
         document = load_object(data)
         self._put_here.add(descriptor.digest)
         subject = subject_of(document)

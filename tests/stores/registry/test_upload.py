@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from converter.cache import VerifiedCache
 from converter.errors import CalledOff, ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.model import media_types as types
 from converter.model.content import Blocks, known_bytes
@@ -377,6 +378,14 @@ def test_what_is_there_is_not_sent(registry: FakeRegistry) -> None:
     before = registry.received
     push(registry, [LAYER], "app:2")
     assert registry.received == before + len(registry["app"].manifests[registry["app"].tags["2"]][1])
+
+
+def test_a_document_does_not_stand_for_a_blob_of_the_same_bytes(registry: FakeRegistry) -> None:
+    document = f'{{"schemaVersion": 2, "mediaType": "{types.OCI_INDEX}", "manifests": []}}'.encode()
+    with VerifiedCache() as memory, sink_of(registry, options=replace(PLAIN, holders=memory)) as sink:
+        sink.put((document,), types.OCI_INDEX)
+        assert sink.has(Descriptor.of(document, types.OCI_INDEX))
+        assert not sink.has(Descriptor.of(document, types.OCI_LAYER))
 
 
 def test_what_another_repository_has_is_mounted(registry: FakeRegistry) -> None:
