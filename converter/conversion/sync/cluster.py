@@ -10,8 +10,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, replace
 from functools import cache, partial
 from hashlib import sha256
@@ -79,8 +79,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._inboxes: dict[str, SimpleQueue[Event | None]] = {}
-        self._holds: SimpleQueue[tuple[str, float] | None] = SimpleQueue()
-        self._reporter = threading.Thread(target=self._pass_on, name="reporter", daemon=True)
+        self._messenger = ThreadPoolExecutor(1, "messenger")
 
     def __enter__(self) -> Self:
         """Connect. Raises Usage, Unreachable, and Unsupported if a version differs."""
@@ -98,15 +97,13 @@ class Cluster:
         threads = sum(self._client.nthreads().values())
         self.images = min(max(4, 2 * threads), MOST_IMAGES)
         self._client.subscribe_topic(TOPIC, self._receive)
-        self._hosts.on_back_off = lambda host, seconds: self._holds.put((host, seconds))
-        self._reporter.start()
+        self._hosts.on_back_off = self._pass_on
         return self
 
     def __exit__(self, *_: object) -> None:
         """Leave the cluster. Running tasks end by themselves."""
         self._client.unsubscribe_topic(TOPIC)
-        self._holds.put(None)
-        self._reporter.join()
+        self._messenger.shutdown()
         self._client.close()
 
     def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
@@ -171,18 +168,18 @@ class Cluster:
         if name == BACK_OFF:
             host, seconds = fields
             self._hosts.host(host).back_off(seconds)
-            self._holds.put((host, seconds))
+            self._pass_on(host, seconds)
             return
         inbox = self._inboxes.get(sent["key"])
         if inbox is not None:
             inbox.put(_EVENTS[name](*fields))
 
-    def _pass_on(self) -> None:
-        """Tell all workers which hosts have asked one of them, or this process, to back off."""
-        for host, seconds in iter(self._holds.get, None):
-            # A lost worker or scheduler is noticed by those who wait for it.
-            with suppress(OSError):
-                self._client.run(back_off, self._hosts.most, host, seconds, on_error="ignore")
+    def _pass_on(self, host: str, seconds: float) -> None:
+        """Tell all workers that a host has asked one of them, or this process, to back off, without waiting for them.
+
+        A lost worker or scheduler is noticed by those who wait for it.
+        """
+        self._messenger.submit(self._client.run, back_off, self._hosts.most, host, seconds, on_error="ignore")
 
 
 def _connect(address: str) -> Client:
