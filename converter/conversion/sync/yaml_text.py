@@ -87,30 +87,27 @@ class _Walk:
     def __init__(self, loader: yaml.SafeLoader, limits: Limits) -> None:
         self._loader = loader
         self._limits = limits
-        self._open: set[int] = set()
         self.lines: dict[Path, int] = {}
 
-    def value(self, node: yaml.Node, path: Path) -> Any:
+    def value(self, node: yaml.Node, path: Path, around: tuple[yaml.Node, ...] = ()) -> Any:
+        """The value of a node that is at ``path``, within the nodes ``around`` it."""
         self.lines.setdefault(path, node.start_mark.line + 1)
         # Aliases can make a short file a long one.
         self._limits.require("yaml_values", len(self.lines), "values")
         if isinstance(node, yaml.ScalarNode):
             plain = node.style is None and node.value.lower() in _PLAIN
             return _PLAIN[node.value.lower()] if plain else node.value
-        if id(node) in self._open:
+        if node in around:
             raise Invalid(f"line {self.lines[path]}: the value contains itself")
-        self._open.add(id(node))
+        around = (*around, node)
         # The path of each value is stored.
-        self._limits.require("json_depth", len(self._open), "lists and mappings within each other")
-        try:
-            if isinstance(node, yaml.SequenceNode):
-                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-            assert isinstance(node, yaml.MappingNode)
-            return self._mapping(node, path)
-        finally:
-            self._open.discard(id(node))
+        self._limits.require("json_depth", len(around), "lists and mappings within each other")
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index), around) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)
+        return self._mapping(node, path, around)
 
-    def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Path, around: tuple[yaml.Node, ...]) -> dict[str, Any]:
         own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(own)) < len(own):
             twice = Counter(own).most_common(1)[0][0]
@@ -121,5 +118,5 @@ class _Walk:
             if not isinstance(key, yaml.ScalarNode):
                 raise Invalid(f"line {key.start_mark.line + 1}: a key must be text")
             self.lines[*path, key.value] = key.start_mark.line + 1
-            found[key.value] = self.value(item, (*path, key.value))
+            found[key.value] = self.value(item, (*path, key.value), around)
         return found
