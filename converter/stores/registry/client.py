@@ -212,11 +212,11 @@ class Client(ClosedOnExit):
         return Denied(f"{fact} ({_error_text(response.status, text)})")
 
     def _login_hint(self) -> str:
+        first, *others = files = credentials.auth_files(self.options)
         if self.options.delegated:
-            places = ", ".join(map(str, credentials.auth_files(self.options)))
-            return f"`podman login {self.host}` on this worker, which has none in {places}"
-        missing = [path for path in credentials.named_files(self.options) if not path.exists()]
-        why = f", as REGISTRY_AUTH_FILE names {missing[0]}, which does not exist" if missing else ""
+            return f"`podman login {self.host}` on this worker, which has none in {', '.join(map(str, files))}"
+        missing = not others and not first.exists()
+        why = f", as REGISTRY_AUTH_FILE names {first}, which does not exist" if missing else ""
         return f"--creds, --authfile, or `podman login {self.host}`{why}"
 
     def _base(self) -> str:

@@ -66,15 +66,9 @@ def find_credentials(host: str, repository: str, options: StoreOptions) -> Crede
     return None
 
 
-def named_files(options: StoreOptions) -> tuple[Path, ...]:
-    """The auth file that REGISTRY_AUTH_FILE names; it need not be there, unlike one of ``--authfile``."""
-    named = options.environment.get("REGISTRY_AUTH_FILE") if options.authfile is None else None
-    return (Path(named),) if named else ()
-
-
 def auth_files(options: StoreOptions) -> tuple[Path, ...]:
     """Where container tools keep credentials, in their order (containers-auth.json(5)); a named file excludes the
-    others.
+    others, and must be there only if ``--authfile`` names it.
     """
     environment = options.environment
     named = options.authfile or environment.get("REGISTRY_AUTH_FILE")

@@ -21,7 +21,7 @@ from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.download import LENGTH, has_blob
 from converter.stores.registry.wire import Body, Request
 from converter.stores.retry import Interrupted
-from converter.streams.blocks import COPY_BLOCK, Block, Meter, metered, skip_bytes
+from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, Meter, metered, skip_bytes
 from converter.streams.spool import Spool
 
 IN_MEMORY = 4 * MIB
@@ -60,25 +60,23 @@ def upload_blob(
     """
     meter = Meter()
     # Those of a blob that is expected verify themselves.
-    replay = Replay(metered(blocks, meter) if expected is None else blocks, keep=client.options.chunk is not None)
-    job = _Job(client, replay, expected, open_session, meter)
-    try:
-        digest = job.run()
-    except BaseException as error:
-        # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that inflates
-        # them.
-        client.hosts.stop_on_interrupt(error)
-        # A host that did not answer would be waited for again.
-        silent = isinstance(error, Interrupted) and error.silent
-        if not silent and (isinstance(error, (Rejected, Interrupted)) or not isinstance(error, Unreachable)):
-            job.abandon()
-        # Otherwise the registry cannot be told; it removes incomplete uploads itself.
-        raise
-    finally:
-        replay.close()
+    with Replay(blocks if expected else metered(blocks, meter), keep=client.options.chunk is not None) as replay:
+        job = _Job(client, replay, expected, open_session, meter)
+        try:
+            digest = job.run()
+        except BaseException as error:
+            # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that
+            # inflates them.
+            client.hosts.stop_on_interrupt(error)
+            # A host that did not answer would be waited for again.
+            silent = isinstance(error, Interrupted) and error.silent
+            if not silent and (isinstance(error, (Rejected, Interrupted)) or not isinstance(error, Unreachable)):
+                job.abandon()
+            # Otherwise the registry cannot be told; it removes incomplete uploads itself.
+            raise
     if expected is not None:
         return expected.bare()
-    return Descriptor(media_type="application/octet-stream", digest=digest, size=replay.size)
+    return Descriptor(media_type="application/octet-stream", digest=digest, size=meter.size)
 
 
 def session_of(answer: Response) -> Session:
@@ -92,7 +90,7 @@ def cancel_upload(client: Client, session: Session) -> None:
         client.once(Request("DELETE", session.location, expect=(200, 202, 204)))
 
 
-class Replay:
+class Replay(ClosedOnExit):
     """A stream of blocks that can be read again from any offset it has reached.
 
     If ``blocks`` can be iterated over again (it is no iterator), it is, unless ``keep``; otherwise what has passed is
