@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from converter.errors import ConverterError, Invalid, NotFound, Unsupported, within
 from converter.model.appc import IDENTIFIER, platform_labels
-from converter.model.document import load_object
+from converter.model.document import lenient_member, load_object
 from converter.model.frozen import frozen
 from converter.model.platform import host_platform
 from converter.model.reference import Location
@@ -112,10 +112,8 @@ def _check_labels(path: Path, app: AppName) -> None:
         manifest = load_object(manifest_in(read_blocks(file)))
     if manifest.get("name") != app.name:
         raise Invalid(f'the image found is named "{str(manifest.get("name"))[:200]}": expected "{app.name}"')
-    labels = {}
-    for label in manifest.get("labels") or ():
-        if isinstance(label, dict):
-            labels[label.get("name")] = label.get("value")
+    rows = lenient_member(manifest, "labels", list)
+    labels = {str(row.get("name")): row.get("value") for row in rows if isinstance(row, dict)}
     for name, expected in app.labels.items():
         if name not in labels:
             raise Invalid(f'the image found has no label "{name}": expected "{expected}"')

@@ -219,6 +219,12 @@ def test_the_next_place_is_tried(site: Site) -> None:
         pytest.param(aci("example.com/a/c", **LABELS), Invalid, 'expected "example.com/a/b"', id="another name"),
         pytest.param(aci(**LABELS | {"version": "2"}), Invalid, 'version="2": expected "1.0"', id="another version"),
         pytest.param(aci(version="1.0", os="linux"), Invalid, 'no label "arch"', id="a label that is not there"),
+        pytest.param(
+            aci_tar(manifest("example.com/a/b", labels=5)), Invalid, 'no label "version"', id="labels that are no list"
+        ),
+        pytest.param(
+            aci_tar(manifest("example.com/a/b", labels=[{"name": []}])), Invalid, 'no label "version"', id="no name"
+        ),
         pytest.param(b"x" * 600, Invalid, "is not a tar", id="no archive"),
         pytest.param(Refuse(status=404), NotFound, "404", id="nothing there"),
         pytest.param(Cut(after=-1), Unreachable, "closed connection", id="a connection that breaks"),
