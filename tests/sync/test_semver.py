@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converter.conversion.sync.semver import Range, Version
+from converter.conversion.sync.semver import Version, version_range
 from converter.errors import Invalid
 
 
@@ -48,7 +48,7 @@ from converter.errors import Invalid
     ],
 )
 def test_ranges(text: str, inside: str, outside: str) -> None:
-    within = Range.parse(text).holds
+    within = version_range(text)
 
     assert [tag for tag in inside.split() if not within(tag)] == []
     assert [tag for tag in outside.split() if within(tag)] == []
@@ -57,13 +57,13 @@ def test_ranges(text: str, inside: str, outside: str) -> None:
 @pytest.mark.parametrize("text", ["", "latest", ">=", "1.2 || ", "1.2.3.4", ">> 1", "1,,x y", ">= 1" + "9" * 5000])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="invalid range of versions"):
-        Range.parse(text)
+        version_range(text)
 
 
 @pytest.mark.parametrize("text", ["<=*", "^x", "!=*", "> X", ">=1 <=x"])
 def test_a_range_that_ends_at_any_number_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="is not followed by a number"):
-        Range.parse(text)
+        version_range(text)
 
 
 def test_versions_sort_as_the_specification_has_it() -> None:
@@ -78,5 +78,5 @@ def test_versions_sort_as_the_specification_has_it() -> None:
 def test_less_and_not_less_are_opposites(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
     first, second = (".".join(map(str, numbers)) for numbers in (one, other))
 
-    assert Range.parse(f"<{second}").holds(first) == (one < other)
-    assert Range.parse(f">={second}").holds(first) == (one >= other)
+    assert version_range(f"<{second}")(first) == (one < other)
+    assert version_range(f">={second}")(first) == (one >= other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Self
 
 from converter.errors import Invalid
@@ -116,21 +117,15 @@ class Term:
         return version.numbers[:fixed] == self.low.numbers[:fixed]
 
 
-@frozen(kw_only=False)
-class Range:
-    """Alternatives, each a list of terms that all have to hold."""
+def version_range(text: str) -> Callable[[str], bool]:
+    """Whether a tag is a version within a range such as ``>= 1.2, < 2 || ^3``; raises Invalid."""
+    alternatives = [_terms(part, text) for part in text.split("||")]
 
-    alternatives: tuple[tuple[Term, ...], ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse a range such as ``>= 1.2, < 2 || ^3``; raises Invalid."""
-        return cls(tuple(_terms(part, text) for part in text.split("||")))
-
-    def holds(self, tag: str) -> bool:
-        """Whether a tag is a version within the range."""
+    def holds(tag: str) -> bool:
         version = Version.parse(tag)
-        return version is not None and any(all(term.holds(version) for term in terms) for terms in self.alternatives)
+        return version is not None and any(all(term.holds(version) for term in terms) for terms in alternatives)
+
+    return holds
 
 
 def _terms(part: str, whole: str) -> tuple[Term, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.conversion import Options
 from converter.conversion.sync import yaml_text
-from converter.conversion.sync.semver import Range
+from converter.conversion.sync.semver import version_range
 from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression
 from converter.model.document import type_name
@@ -250,11 +250,7 @@ def _regex_filter(pattern: str) -> Takes:
     return lambda tag: compiled.search(tag) is not None
 
 
-def _semver_filter(versions: str) -> Takes:
-    return Range.parse(versions).holds
-
-
-_FILTERS: Mapping[str, Callable[[str], Takes]] = {"tag-regex": _regex_filter, "semver": _semver_filter}
+_FILTERS: Mapping[str, Callable[[str], Takes]] = {"tag-regex": _regex_filter, "semver": version_range}
 """The members that choose images by their tags; those of skopeo's form begin with ``images-by-``."""
 
 
