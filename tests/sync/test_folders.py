@@ -10,7 +10,7 @@ import pytest
 import converter
 from converter.conversion.job import Job
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
-from converter.conversion.sync.semver import Range
+from converter.conversion.sync.semver import version_range
 from converter.errors import Usage
 from converter.events import Event, Warned
 from tests.builders import add_image
@@ -117,7 +117,7 @@ def test_a_destination_that_is_no_source_may_be_anywhere(folder: Path, start: st
     assert len(list(plan_jobs([entry(f"{start}{folder}", to.format(folder))]))) == 1
 
 
-SEMVER, WORD = Range.parse(">= 3").holds, re.compile("^[12]$").match
+SEMVER, WORD = version_range(">= 3"), re.compile("^[12]$").match
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,27 @@ def test_tags_are_chosen_from_one_archive_not_from_a_folder(folder: Path) -> Non
     asked = replace(entry(f"docker-archive:{folder}", "oci:out"), references=("team/saved:1",))
     with pytest.raises(Usage, match="is a folder: name the archive or layout in it to choose tags from"):
         list(plan_jobs([asked]))
+
+
+@pytest.mark.parametrize(
+    "source", ["docker://reg.test/app:1", "docker-daemon:app", "oci:layout:1", "appc:example.com/app"]
+)
+def test_no_tags_are_chosen_beside_one_image(source: str) -> None:
+    asked = replace(entry(source, "oci:out"), references=("2",))
+    with pytest.raises(Usage, match=f"{source} names one image, so no tags can be chosen beside it"):
+        list(plan_jobs([asked]))
+
+
+def test_one_file_is_written_once_whatever_leads_to_it(folder: Path) -> None:
+    (folder.parent / "out").mkdir()
+    (folder.parent / "link").symlink_to("out")
+    places = [folder.parent / "out", folder.parent / "link"]
+    source = f"dir:{folder}/sub/directory:4"
+    same = [entry(source, f"docker-archive:{place}") for place in places]
+    assert [job.destination.path for job in plan_jobs(same) if isinstance(job, Job)] == [f"{places[0]}/directory-4.tar"]
+    other = [same[0], entry(source, f"oci-archive:{places[1]}")]
+    with pytest.raises(Usage, match="would both become oci-archive:"):
+        list(plan_jobs(other))
 
 
 def test_a_host_that_no_image_names_cannot_be_in_its_new_name(folder: Path) -> None:

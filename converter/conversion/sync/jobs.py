@@ -120,20 +120,16 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
     Images that a layout has without a name, beside others that have one, are left out, and reported.
     Raises Usage if two images would get the same name; then nothing may be written.
     """
-    taken: dict[Location, Location] = {}
-    files: dict[str, Location] = {}
+    taken: dict[Location | str, Job] = {}
     for job in _jobs(entries, report):
         if isinstance(job, Unlisted):
             yield job
             continue
-        before = taken.setdefault(job.destination, job.source)
-        if before != job.source:
-            raise Usage(_one_name(before, job.source, job.destination))
-        if before is job.source:
-            if job.destination.kind.ending is not None:
-                other = files.setdefault(os.path.realpath(job.destination.path), job.source)
-                if other is not job.source:
-                    raise Usage(_one_name(other, job.source, job.destination))
+        place = job.destination
+        before = taken.setdefault(place if place.kind.ending is None else os.path.realpath(place.path), job)
+        if (before.source, before.destination.transport) != (job.source, place.transport):
+            raise Usage(_one_name(before.source, job.source, place))
+        if before is job:
             yield job
 
 
@@ -233,18 +229,14 @@ def _name_at(source: Location) -> str:
 def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
     """The images that an entry names, each with its own name."""
     place = entry.source
-    one = place.name or (place.kind.access == "registry" and _is_named(place))
-    if one and (entry.references or entry.takes is not None):
-        raise Usage(f"{place} names one image, so no tags can be chosen beside it")
-    if one or place.kind.access == "discovery" or (place.kind.access == "engine" and place.path):
-        yield place  # an image, not a place of several
-        return
-    if found := images_below(place):
-        _require_outside(entry)
-        yield from _chosen(entry, [replace(place, path=path) for path in found])
-        return
-    if place.kind.attached in ("directory", "beside"):
-        yield from _chosen(entry, [place])
+    if _is_one(place):
+        if entry.references or entry.takes is not None:
+            raise Usage(f"{place} names one image, so no tags can be chosen beside it")
+        yield place
+    elif place.kind.attached in ("directory", "beside"):
+        if found := images_below(place):
+            _require_outside(entry)
+        yield from _chosen(entry, [replace(place, path=path) for path in found] or [place])
     elif entry.references:
         yield from (_at_reference(place, reference) for reference in entry.references)
     else:
@@ -293,9 +285,15 @@ def _tag_at(source: Location) -> str:
     return called.tag or called.digest
 
 
-def _is_named(place: Location) -> bool:
-    name = ImageName.parse(place.path)
-    return bool(name.tag or name.digest)
+def _is_one(place: Location) -> bool:
+    """Whether a place is an image, not one of several."""
+    match place.kind.access:
+        case "registry":
+            name = ImageName.parse(place.path)
+            return bool(name.tag or name.digest)
+        case "engine":
+            return bool(place.path)
+    return bool(place.name) or place.kind.access == "discovery"
 
 
 def _at_reference(place: Location, reference: str) -> Location:
