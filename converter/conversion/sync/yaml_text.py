@@ -37,12 +37,9 @@ def read_yaml(text: str | bytes) -> Document:
     limits.require("document", len(text), "bytes of YAML")
     try:
         loader = _Loader(text, limits)
-        try:
-            node = loader.get_single_node()
-            walk = _Walk(loader, limits)
-            return Document(value=None if node is None else walk.value(node, ()), lines=walk.lines)
-        finally:
-            loader.dispose()
+        node = loader.get_single_node()
+        walk = _Walk(loader, limits)
+        return Document(value=None if node is None else walk.value(node, ()), lines=walk.lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""

@@ -169,6 +169,8 @@ class _Job:
         self._session = session
         self._meter = meter
         self._chunk = client.options.chunk
+        # A part size chosen by the caller stays.
+        self._smaller = iter(SMALL_PARTS if self._chunk is None else ())
 
     def run(self) -> Digest:
         failures = best = 0
@@ -201,21 +203,14 @@ class _Job:
                 session = self._session = self._patch(session)
             return self._put(session, expected.digest if expected is not None else self._meter.digest(), (), 0)
         except Rejected as error:
-            smaller = self._smaller(error.status)
+            too_large = error.status in (_WHOLE_REFUSED if self._chunk is None else (_TOO_LARGE,))
+            smaller = next(self._smaller, None) if too_large else None
             if smaller is None:
                 raise
         self.abandon()
         self._chunk = smaller
         self._replay.keep()
         return self._proceed()
-
-    def _smaller(self, status: int) -> int | None:
-        """The part size to try after a refusal; None if there is no smaller one."""
-        if self._chunk is None:
-            return SMALL_PARTS[0] if status in _WHOLE_REFUSED else None
-        # A part size chosen by the caller stays.
-        own = self._client.options.chunk is None
-        return SMALL_PARTS[1] if own and status == _TOO_LARGE and self._chunk > SMALL_PARTS[1] else None
 
     def _patch(self, session: Session) -> Session:
         headers = dict(_OCTETS)
