@@ -17,13 +17,12 @@ from converter.schema.shared_checks import (
     find_faults,
     go_time_form,
     is_web_url,
-    lists_at,
     no_time,
     not_go_time,
-    objects_at,
     of_numbers,
     of_texts,
     repeated_members,
+    values_at,
     wrong_form,
 )
 
@@ -93,7 +92,7 @@ def port_count(number: int) -> str:
 
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
-    for where, labels in lists_at(document, *LABELS):
+    for where, labels in values_at(list, document, *LABELS):
         values = {name_of(label): label.get("value", "") for label in labels if isinstance(label, dict)}
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
@@ -107,7 +106,7 @@ def os_arch(document: Any) -> Iterator[Hit]:
 
 def port_range(document: Any) -> Iterator[Hit]:
     """Port ranges that end above 65535."""
-    for where, port in objects_at(document, *PORTS):
+    for where, port in values_at(dict, document, *PORTS):
         first, count = port.get("port"), port.get("count")
         if isinstance(first, int) and isinstance(count, int) and first + count > 65536:
             yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
@@ -115,7 +114,7 @@ def port_range(document: Any) -> Iterator[Hit]:
 
 def notes(document: Any, *names: str) -> Iterator[tuple[str, str]]:
     """The values of the annotations of these names."""
-    for where, note in objects_at(document, *(f"{path}/*" for path in NOTES)):
+    for where, note in values_at(dict, document, *(f"{path}/*" for path in NOTES)):
         value = note.get("value", "")
         if name_of(note) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -16,6 +16,7 @@ from converter.model import media_types as types
 from converter.model.document import as_known, decode_base64url, go_key, json_pointer, load_object, type_name
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
+    Check,
     ambiguous_members,
     bad_diff_id,
     bad_digest,
@@ -26,13 +27,11 @@ from converter.schema.shared_checks import (
     go_time_form,
     history_mismatch,
     impossible_time,
-    lists_at,
     no_time,
     not_go_time,
-    numbers_at,
     of_texts,
     only_types,
-    strings_at,
+    values_at,
     wrong_form,
 )
 
@@ -51,15 +50,15 @@ _NAMES = {go_key(name): name for name in _MEMBERS}
 
 def history_length(document: Any) -> Iterator[Hit]:
     """A history whose steps do not match the layers in number."""
-    for _, layers in lists_at(document, "fsLayers"):
-        for where, history in lists_at(document, "history"):
+    for _, layers in values_at(list, document, "fsLayers"):
+        for where, history in values_at(list, document, "history"):
             if len(history) != len(layers):
                 yield where, f"{len(history)} steps of history for {len(layers)} layers: expected one for each"
 
 
 def step_members(document: Any) -> Iterator[Hit]:
     """Steps of history that are not a JSON object with an ID, or whose members have wrong types."""
-    for where, text in strings_at(document, "history/*/v1Compatibility"):
+    for where, text in values_at(str, document, "history/*/v1Compatibility"):
         try:
             step = _parse_step(text)
         except Invalid as error:
@@ -72,7 +71,7 @@ def step_members(document: Any) -> Iterator[Hit]:
 
 def step_spelling(document: Any) -> Iterator[Hit]:
     """Members of steps that Go takes for others."""
-    for where, text in strings_at(document, "history/*/v1Compatibility"):
+    for where, text in values_at(str, document, "history/*/v1Compatibility"):
         for key in unless_invalid(load_object, text.encode("utf-8", "replace")) or ():
             name = _NAMES.get(go_key(key), key)
             if name != key:
@@ -103,7 +102,7 @@ def step_repeated(document: Any) -> Iterator[Hit]:
 
 def signature_headers(document: Any) -> Iterator[Hit]:
     """Protected headers that do not say how the signed text is assembled."""
-    for where, text in strings_at(document, "signatures/*/protected"):
+    for where, text in values_at(str, document, "signatures/*/protected"):
         try:
             header = json.loads(decode_base64url(text))
         except (Invalid, ValueError, RecursionError):
@@ -149,29 +148,24 @@ def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def time_form(document: Any) -> Iterator[Hit]:
-    """Times that Go accepts and RFC 3339 does not."""
-    return find_faults(chain(step_times(document), strings_at(document, *_TIMES)), go_time_form)
-
-
-def times_for_go(document: Any) -> Iterator[Hit]:
-    """Times that RFC 3339 allows and Go does not read."""
-    return find_faults(chain(step_times(document), strings_at(document, *_TIMES)), not_go_time)
+def of_times(why: Callable[[str], str]) -> Check:
+    """The check of a rule on the times of steps and of a configuration; ``why`` is as in ``find_faults``."""
+    return lambda document: find_faults(chain(step_times(document), values_at(str, document, *_TIMES)), why)
 
 
 def health_durations(document: Any) -> Iterator[Hit]:
     """Durations of a health check of less than a millisecond, in nanoseconds, and negative counts."""
-    for where, number in numbers_at(document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
+    for where, number in values_at(int, document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
         if number != 0 and number < _MILLISECOND:
             yield where, f"{number} nanoseconds: expected 0, or at least {_MILLISECOND}"
-    for where, number in numbers_at(document, "config/Healthcheck/Retries"):
+    for where, number in values_at(int, document, "config/Healthcheck/Retries"):
         if number < 0:
             yield where, f"expected at least 0, found {number}"
 
 
 def health_test(document: Any) -> Iterator[Hit]:
     """Health check tests that do not begin with their type."""
-    for where, test in lists_at(document, "config/Healthcheck/Test"):
+    for where, test in values_at(list, document, "config/Healthcheck/Test"):
         if test and isinstance(test[0], str) and test[0] not in {"NONE", "CMD", "CMD-SHELL", ""}:
             yield f"{where}/0", f'unknown type of health check "{test[0][:60]}" (one of: NONE, CMD, CMD-SHELL)'
 
@@ -297,7 +291,7 @@ RULES = (
         title="A time is written as RFC 3339 says, to the letter.",
         spec="RFC 3339, section 5.6",
         kinds=("docker-config", "docker-schema1"),
-        check=time_form,
+        check=of_times(go_time_form),
         compat="warning",
         note="Go takes an hour of one digit, a comma before a fraction, and an offset of 24:00.",
     ),
@@ -306,7 +300,7 @@ RULES = (
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("docker-config", "docker-schema1"),
-        check=times_for_go,
+        check=of_times(not_go_time),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the engine, which is written in Go, reads neither.",
     ),

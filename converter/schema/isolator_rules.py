@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import find_faults, lists_at, objects_at, strings_at, wrong_form
+from converter.schema.shared_checks import find_faults, values_at, wrong_form
 
 APPS = ("app", "apps/*/app")
 """Where an image's manifest has its app, and a pod's manifest its apps."""
@@ -59,7 +59,7 @@ def name_of(item: dict[str, Any]) -> str:
 
 def isolator_known(document: Any) -> Iterator[Hit]:
     """Isolators of an app that the specification does not define."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS)):
+    for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS)):
         name = isolator.get("name", "")
         if isinstance(name, str) and name not in ISOLATORS:
             yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
@@ -67,22 +67,22 @@ def isolator_known(document: Any) -> Iterator[Hit]:
 
 def isolator_value(document: Any) -> Iterator[Hit]:
     """Isolators without a value, including unknown ones."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+    for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
         if "value" not in isolator and name_of(isolator) not in ISOLATORS:
             yield where, '"value" is missing'
 
 
 def quantities(document: Any) -> Iterator[tuple[str, str]]:
     """The requests and limits of resource isolators; other isolators may have members of these names, too."""
-    for where, isolator in objects_at(document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+    for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
         if name_of(isolator).startswith("resource/"):
-            for part, text in strings_at(isolator, "value/request", "value/limit"):
+            for part, text in values_at(str, isolator, "value/request", "value/limit"):
                 yield where + part, text
 
 
 def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
     """Isolators of the lists at the paths that apply to a whole app or pod, and are there more than once."""
-    for where, isolators in lists_at(document, *paths):
+    for where, isolators in values_at(list, document, *paths):
         names = Counter(name_of(item) for item in isolators if isinstance(item, dict))
         for name in sorted(once & names.keys()):
             if names[name] > 1:
@@ -91,7 +91,7 @@ def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator
 
 def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
     """Apps with two isolators of which one retains what the other removes."""
-    for where, isolators in lists_at(document, *(f"{app}/isolators" for app in APPS)):
+    for where, isolators in values_at(list, document, *(f"{app}/isolators" for app in APPS)):
         names = {name_of(item) for item in isolators if isinstance(item, dict)}
         if {one, other} <= names:
             yield where, f"{one} and {other} exclude each other"

@@ -24,10 +24,9 @@ from converter.schema.shared_checks import (
     is_uri,
     is_url,
     not_go_time,
-    objects_at,
     of_texts,
     only_types,
-    strings_at,
+    values_at,
     wrong_form,
 )
 
@@ -76,7 +75,7 @@ _ARCHITECTURES = frozenset(
 
 def data_matches(document: Any) -> Iterator[Hit]:
     """Embedded content that does not match its descriptor."""
-    for where, descriptor in objects_at(document, "", *_DESCRIPTORS):
+    for where, descriptor in values_at(dict, document, "", *_DESCRIPTORS):
         data = descriptor.get("data")
         if not isinstance(data, str):
             continue
@@ -119,23 +118,23 @@ def url_characters(text: str) -> str:
 
 def layer_type(document: Any) -> Iterator[Hit]:
     """Layers of an image whose media type the specification does not define."""
-    if next((media for _, media in strings_at(document, "config/mediaType")), "") != types.OCI_CONFIG:
+    if next((media for _, media in values_at(str, document, "config/mediaType")), "") != types.OCI_CONFIG:
         return
-    for where, media in strings_at(document, "layers/*/mediaType"):
+    for where, media in values_at(str, document, "layers/*/mediaType"):
         if media not in types.OCI_LAYERS:
             yield where, f'media type "{media[:150]}" is not one of the specification, such as {types.OCI_LAYER_GZIP}'
 
 
 def artifact_type(document: Any) -> Iterator[Hit]:
     """Manifests with neither a configuration nor an artifactType."""
-    for where, media in strings_at(document, "config/mediaType"):
+    for where, media in values_at(str, document, "config/mediaType"):
         if media == types.OCI_EMPTY and not document.get("artifactType"):
             yield where, f"with {types.OCI_EMPTY}, artifactType must say what this is"
 
 
 def platform(document: Any) -> Iterator[Hit]:
     """Operating systems and processors that do not have Go's names."""
-    for where, item in objects_at(document, "", "manifests/*/platform"):
+    for where, item in values_at(dict, document, "", "manifests/*/platform"):
         names = [item.get("os"), item.get("architecture")]
         if "unknown" in names:
             # Attestations are listed this way.
@@ -151,7 +150,7 @@ def platform(document: Any) -> Iterator[Hit]:
 
 def created_annotation(document: Any) -> Iterator[Hit]:
     """Annotations of the creation time that are not a time."""
-    for where, notes in objects_at(document, "annotations", "manifests/*/annotations"):
+    for where, notes in values_at(dict, document, "annotations", "manifests/*/annotations"):
         text = notes.get("org.opencontainers.image.created")
         if isinstance(text, str) and (fact := bad_time(text)):
             yield f"{where}/org.opencontainers.image.created", fact

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import of_numbers, of_texts, repeated_members, strings_at
+from converter.schema.shared_checks import of_numbers, of_texts, repeated_members, values_at
 
 
 def host_address(text: str) -> str:
@@ -28,7 +28,7 @@ def host_port(number: int) -> str:
 def port_names(document: Any) -> Iterator[Hit]:
     """Ports of a pod's apps that are called like one before."""
     seen: set[str] = set()
-    for where, name in strings_at(document, "apps/*/app/ports/*/name"):
+    for where, name in values_at(str, document, "apps/*/app/ports/*/name"):
         if name in seen:
             yield where, f'a second port named "{name[:100]}" in the pod'
         seen.add(name)

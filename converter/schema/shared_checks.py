@@ -37,29 +37,11 @@ def _follow_part(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple
             yield where + json_pointer(part), value[part]
 
 
-def strings_at(value: Any, *paths: str) -> Iterator[tuple[str, str]]:
-    """The strings at the paths."""
-    return ((where, text) for path in paths for where, text in find_members(value, path) if isinstance(text, str))
-
-
-def objects_at(value: Any, *paths: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects at the paths."""
-    return ((where, item) for path in paths for where, item in find_members(value, path) if isinstance(item, dict))
-
-
-def lists_at(value: Any, *paths: str) -> Iterator[tuple[str, list[Any]]]:
-    """The lists at the paths."""
-    return ((where, item) for path in paths for where, item in find_members(value, path) if isinstance(item, list))
-
-
-def numbers_at(value: Any, *paths: str) -> Iterator[tuple[str, int]]:
-    """The integers at the paths."""
-    return (
-        (where, number)
-        for path in paths
-        for where, number in find_members(value, path)
-        if isinstance(number, int) and not isinstance(number, bool)
-    )
+def values_at(kind: type[T], document: Any, *paths: str) -> Iterator[tuple[str, T]]:
+    """The values of a type (``str``, ``int``, ``list``, ``dict``) at the paths."""
+    found = (member for path in paths for member in find_members(document, path))
+    # To Python, but not to JSON, a boolean is an integer.
+    return ((where, value) for where, value in found if isinstance(value, kind) and not isinstance(value, bool))
 
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
@@ -156,7 +138,7 @@ def ambiguous_members(document: Any, *own: str) -> Iterator[Hit]:
 
 def repeated_members(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
     """Items of the lists at the paths whose ``member`` repeats that of an earlier one."""
-    for where, items in lists_at(document, *paths):
+    for where, items in values_at(list, document, *paths):
         seen: set[str] = set()
         for index, item in enumerate(items):
             name = item.get(member, "") if isinstance(item, dict) else None
@@ -179,7 +161,7 @@ def history_mismatch(document: Any) -> Iterator[Hit]:
     """A history in which the number of steps with a layer is not the number of layers."""
     for _, diff_ids in find_members(document, "rootfs/diff_ids"):
         layers = [] if diff_ids is None else diff_ids
-        for where, history in lists_at(document, "history"):
+        for where, history in values_at(list, document, "history"):
             if not history or not isinstance(layers, list) or not all(map(_is_step, history)):
                 continue
             made = sum(not step.get("empty_layer") for step in history)
@@ -198,7 +180,7 @@ def find_faults(found: Iterable[tuple[str, T]], why: Callable[[T], str]) -> Iter
 
 def of_texts(why: Callable[[str], str], *paths: str) -> Check:
     """The check of a rule on the texts at the paths; ``why`` is as in ``find_faults``."""
-    return lambda document: find_faults(strings_at(document, *paths), why)
+    return lambda document: find_faults(values_at(str, document, *paths), why)
 
 
 def wrong_form(form: str, fact: str) -> Callable[[str], str]:
@@ -208,12 +190,12 @@ def wrong_form(form: str, fact: str) -> Callable[[str], str]:
 
 def of_numbers(why: Callable[[int], str], *paths: str) -> Check:
     """The same for integers."""
-    return lambda document: find_faults(numbers_at(document, *paths), why)
+    return lambda document: find_faults(values_at(int, document, *paths), why)
 
 
 def bad_ports(document: Any) -> Iterator[Hit]:
     """Exposed ports that are not PORT or PORT/PROTOCOL."""
-    for where, ports in objects_at(document, "config/ExposedPorts"):
+    for where, ports in values_at(dict, document, "config/ExposedPorts"):
         for port in ports:
             number, slash, protocol = port.partition("/")
             first, dash, last = number.partition("-")
