@@ -99,11 +99,9 @@ def _check_image(
 
     try:
         verdict = validate(reference, profile)
-        failure = _failure(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
+        _require_valid(f"{os.fspath(reference)}: {verdict.kind}", verdict.findings, warnings, ignore)
     except ConverterError as error:
         raise AssertionError(_message_of(error)) from None
-    if failure:
-        raise AssertionError(failure)
     return verdict
 
 
@@ -126,11 +124,9 @@ def _check_document(
         if actual is None:
             raise Usage(f"cannot tell the kind of {name}: add the argument kind")
         findings = validate(data, actual, profile)
-        failure = _failure(f"{name}: {actual}", findings, warnings, ignore)
+        _require_valid(f"{name}: {actual}", findings, warnings, ignore)
     except (ConverterError, OSError) as error:
         raise AssertionError(_message_of(error)) from None
-    if failure:
-        raise AssertionError(failure)
     return findings
 
 
@@ -152,16 +148,16 @@ def _message_of(error: Exception) -> str:
     return in_python(str(from_system(error) if isinstance(error, OSError) else error))
 
 
-def _failure(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> str:
-    """All findings in one message; empty if none of them counts as a failure. Raises Usage."""
+def _require_valid(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:
+    """Raise AssertionError with all findings if one of them counts as a failure. Raises Usage."""
+    __tracebackhide__ = True
     passed_over = _require_known({ignore} if isinstance(ignore, str) else ignore)
     counted = [one for one in findings if one.rule not in passed_over]
     wrong = any(one.severity == "error" for one in counted)
-    if not (wrong or (warnings and counted)):
-        return ""
-    lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
-    verdict = "invalid" if wrong else "valid, with warnings, which count here"
-    return "\n".join((f"{title}: {verdict}", *lines))
+    if wrong or (warnings and counted):
+        lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
+        verdict = "invalid" if wrong else "valid, with warnings, which count here"
+        raise AssertionError("\n".join((f"{title}: {verdict}", *lines)))
 
 
 def _require_known(names: Collection[str]) -> Collection[str]:
@@ -180,10 +176,7 @@ def _without_trace(check: Callable[..., Any], target: Any, options: Mapping[str,
     try:
         check(target, **options)
     except AssertionError as error:
-        failure = str(error)
-    else:
-        return
-    pytest.fail(failure, pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _filled_in(target: Any, item: pytest.Item) -> Any:
@@ -194,5 +187,5 @@ def _filled_in(target: Any, item: pytest.Item) -> Any:
     try:
         return target.format_map(values)
     except KeyError as error:
-        unknown = error.args[0]
-    pytest.fail(f'no fixture "{unknown}", which "{target}" names: the test must ask for it', pytrace=False)
+        fact = f'no fixture "{error.args[0]}", which "{target}" names: the test must ask for it'
+        raise pytest.fail.Exception(fact, pytrace=False) from None
