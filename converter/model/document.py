@@ -170,6 +170,18 @@ def follow_pointer(value: Any, pointer: str) -> Any:
     return value
 
 
+def values_in(document: Any) -> Iterator[Any]:
+    """Every value in a document, itself first, and arrays and objects before what is in them."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
 _EXPECTED: dict[type, str] = {
     str: "a string",
     int: "a whole number",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from converter.model.document import follow_pointer, json_pointer, type_name
+from converter.model.document import follow_pointer, json_pointer, type_name, values_in
 from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Rule, Severity, Strictness, Tolerated, is_tolerated
 from converter.schema.json_rules import SPEC
@@ -56,7 +56,7 @@ def schema_violations(value: Any, kind: str, strictness: Strictness) -> Iterator
     validator = _validator(kind)
     if validator.is_valid(value):
         return
-    if _has_more_values(value, VALUES_AT_ONCE):
+    if any(number > VALUES_AT_ONCE for number, _ in enumerate(values_in(value))):
         yield from _first(value, kind, strictness)
         return
     ill_formed = set()
@@ -103,18 +103,6 @@ def _first(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
             yield found
             yield Finding("", "json/too-many-findings", rest, SPEC, found.severity)
             return
-
-
-def _has_more_values(value: Any, most: int) -> bool:
-    waiting, count = [value], 0
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict | list):
-            count += len(item)
-            if count > most:
-                return True
-            waiting.extend(item.values() if isinstance(item, dict) else item)
-    return False
 
 
 def schema_rules() -> tuple[Rule, ...]:

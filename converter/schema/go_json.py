@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from converter.model.document import go_key, json_pointer
-from converter.schema.kinds import Subschema, schema_file, schema_files_of, subschemas, whole_schema
+from converter.model.document import go_key, json_pointer, values_in
+from converter.schema.kinds import Subschema, schema_file, schema_files_of, whole_schema
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
@@ -35,21 +35,12 @@ class Folded:
 
 def would_fold_members(value: Any, kind: str) -> bool:
     """Whether ``fold_members`` would change anything: a null, or a member that a schema knows in different case."""
-    exact, lower = _member_names(kind)
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            for key, member in item.items():
-                if member is None or (key not in exact and go_key(key) in lower):
-                    return True
-                if isinstance(member, dict | list):
-                    waiting.append(member)
-        elif isinstance(item, list):
-            waiting.extend(item)
-        elif item is None:
-            return True
-    return False
+    exact, folded = _member_names(kind)
+
+    def is_another(key: str) -> bool:
+        return key not in exact and go_key(key) in folded
+
+    return any(one is None or (isinstance(one, dict) and any(map(is_another, one))) for one in values_in(value))
 
 
 def fold_members(value: Any, kind: str) -> Folded:
@@ -161,6 +152,6 @@ def _zero(subschemas: list[Subschema]) -> Any:
 
 @cache
 def _member_names(kind: str) -> tuple[frozenset[str], frozenset[str]]:
-    schemas = (one for file in schema_files_of(kind) for one in subschemas(schema_file(file)))
-    exact = frozenset(name for one in schemas for name in one.get("properties", {}))
+    schemas = (one for file in schema_files_of(kind) for one in values_in(schema_file(file)) if isinstance(one, dict))
+    exact = frozenset(name for one in schemas for name in one.get("properties", ()))
     return exact, frozenset(map(go_key, exact))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from converter.errors import Usage
 from converter.model import media_types as types
-from converter.model.document import follow_pointer, json_pointer, lenient_member, read_json
+from converter.model.document import follow_pointer, json_pointer, lenient_member, read_json, values_in
 from converter.model.frozen import frozen
 
 FAMILIES = {
@@ -101,21 +100,12 @@ def whole_schema(kind: str) -> Subschema:
     return Subschema(f"{kind}.json", "", schema_file(f"{kind}.json"))
 
 
-def subschemas(value: Any) -> Iterator[dict[str, Any]]:
-    """The objects in a schema, itself included."""
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    for item in value if isinstance(value, list) else ():
-        yield from subschemas(item)
-
-
 @cache
 def schema_files_of(kind: str) -> frozenset[str]:
     """The schema files that a kind refers to, directly or indirectly, and its own."""
     found, waiting = {f"{kind}.json"}, [f"{kind}.json"]
     while waiting:
-        references = (one.get("$ref") for one in subschemas(schema_file(waiting.pop())))
+        references = (one.get("$ref") for one in values_in(schema_file(waiting.pop())) if isinstance(one, dict))
         names = {text.partition("#")[0] for text in references if isinstance(text, str) and text[0] != "#"} - found
         found |= names
         waiting += names
