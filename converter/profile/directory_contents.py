@@ -9,7 +9,6 @@ from __future__ import annotations
 import marshal
 import os
 import signal
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -20,15 +19,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from converter import system
-from converter.errors import Invalid, LimitExceeded
+from converter.errors import LimitExceeded
 from converter.model.limits import KIB, MIB, current_limits
 from converter.profile.contents import Contents, Line, Scope, line_of
 from converter.profile.mtree import File
 from converter.stores.disk import printable_path
-from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, FoundFile, read_content
+from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, FoundFile, changed_meanwhile, read_content
 from converter.streams.blocks import ClosedOnExit
-from converter.streams.tar import fields
-from converter.streams.tar.listing import Node
 
 BLOCK = 128 * KIB
 """Bytes read at once: what a processor still has at hand when it hashes them."""
@@ -38,8 +35,6 @@ MOST_HELPERS = 8
 
 _LENGTH = 4
 """Bytes of the length before each of them."""
-
-_DEVICES = frozenset((fields.CHAR, fields.BLOCK))
 
 Moved = Callable[[int], None]
 """Hears how many more bytes have been read."""
@@ -79,7 +74,7 @@ def _in_order(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
     last = None
     for line in merge(*parts):
         if line[0] == last:
-            raise Invalid(f"{printable_path(os.fsdecode(line[0]))} changed while it was read")
+            raise changed_meanwhile(line[0])
         last = line[0]
         yield line
 
@@ -138,18 +133,18 @@ def _mtree_lines(walk: DirectoryWalk, moved: Moved, *, times: bool) -> Iterator[
     linked: dict[tuple[int, int, int], bytes] = {}
     unreported = 0
     for found in walk:
-        digest = b""
+        node = found.node
         if found.fd >= 0:
             try:
-                digest = _file_digest(found, linked)
+                node = node._replace(sha256=_file_digest(found, linked))
             finally:
                 os.close(found.fd)
-            unreported += found.status.st_size
+            unreported += node.size
             if unreported > MIB:
                 moved(unreported)
                 unreported = 0
         if found.path not in walk.mounts:
-            yield line_of(_mtree_file(found, digest), times=times)
+            yield line_of(File(found.path, node), times=times)
 
 
 def _file_digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> bytes:
@@ -171,19 +166,3 @@ def _file_digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) ->
     if status.st_nlink > 1:
         linked[inode] = digest
     return digest
-
-
-def _mtree_file(found: FoundFile, digest: bytes) -> File:
-    path, kind, status, owner, xattrs, linkname, _ = found
-    node = Node(
-        kind,
-        stat.S_IMODE(status.st_mode),
-        *owner,
-        status.st_mtime_ns,
-        status.st_size if kind == fields.FILE else 0,
-        digest,
-        linkname,
-        (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in _DEVICES else (0, 0),
-        tuple(sorted(xattrs.items())) if xattrs else (),
-    )
-    return File(path, node)

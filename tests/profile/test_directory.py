@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from converter.errors import ConverterError, Invalid, LimitExceeded
+from converter.model.platform import host_platform
 from converter.profile import directory_contents
 from converter.profile.contents import Contents, Scope, of_layers
 from converter.profile.directory_contents import of_directory
-from converter.stores.rootfs import Tree
+from converter.stores.rootfs import DirectorySource
 from converter.stores.rootfs.attributes import ROOTLESS, owner_message
 from converter.stores.rootfs.directory_walk import BY_PATH, DirectoryWalk, read_content
 from converter.streams.tar.tree import list_tree
@@ -88,7 +89,7 @@ def as_only_root_makes_it(tree: Path) -> None:
 
 
 def of_its_tar(tree: Path, scope: Scope) -> Contents:
-    with list_tree([Tree(tree).blocks]) as found:
+    with list_tree([DirectorySource(tree, {}, host_platform()).blocks]) as found:
         return of_layers(found, scope)
 
 

@@ -8,7 +8,8 @@ one architecture.
 from __future__ import annotations
 
 import os
-import stat
+from abc import abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from hashlib import blake2b
@@ -30,10 +31,11 @@ from converter.stores.media import DirectoryMedium
 from converter.stores.media.tar_medium import display_name, open_tar
 from converter.stores.options import Kind, StoreOptions, is_stream
 from converter.stores.rootfs.directory_walk import REASONS, DirectoryWalk, FoundFile, read_content
-from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, file_blocks, metered
+from converter.streams.blocks import COPY_BLOCK, Block, Meter, closing, drain, file_blocks, metered
 from converter.streams.tar import fields, pax
-from converter.streams.tar.changesets import WHITEOUT, whiteout
-from converter.streams.tar.fields import END, clean_name, padding_bytes
+from converter.streams.tar.changesets import WHITEOUT
+from converter.streams.tar.fields import END, padding_bytes
+from converter.streams.tar.listing import Node
 from converter.streams.tar.pax import make_header
 
 ROOTFS, CONFIG = "rootfs", "config.json"
@@ -67,11 +69,9 @@ def open_source(location: Location, _options: StoreOptions) -> Source:
     path = Path(location.path)
     here = host_platform()
     if location.kind.is_bundle:
-        config, platform = read_bundle_config(path, here)
-        return RootfsSource(Tree(path / ROOTFS), config, platform)
+        return DirectorySource(path / ROOTFS, *read_bundle_config(path, here))
     with disk_errors(path, "read"):
-        tree = Tree(path) if path.is_dir() else TarTree(path)
-    return RootfsSource(tree, {}, here)
+        return DirectorySource(path, {}, here) if path.is_dir() else TarSource(path, {}, here)
 
 
 def open_sink(location: Location, options: StoreOptions) -> Sink:
@@ -132,61 +132,31 @@ def read_bundle_config(bundle: Path, here: Platform) -> tuple[dict[str, Any], Pl
     return members, platform
 
 
-def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> bytes:
-    """The first name of a file that has several, if this is another of them."""
-    status = found.status
-    if found.type == fields.DIR or status.st_nlink == 1:
-        return b""
-    first = names.setdefault((status.st_dev, status.st_ino), found.path)
-    return b"" if first == found.path else first
-
-
-def _entry_header(found: FoundFile, link: bytes) -> bytes:
-    path, kind, status = found.path, found.type, found.status
-    if b".wh." in path and whiteout(path):
-        raise Unsupported(f"{printable_path(os.fsdecode(path))}: in a layer, a file of this name means a deletion")
-    is_device = kind in {fields.CHAR, fields.BLOCK} and not link
-    return make_header(
-        name=path or b"./",
-        type=fields.LINK if link else kind,
-        size=status.st_size if kind == fields.FILE and not link else 0,
-        mode=stat.S_IMODE(status.st_mode),
-        uid=found.owner[0],
-        gid=found.owner[1],
-        mtime_ns=status.st_mtime_ns,
-        linkname=link or found.linkname,
-        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else (0, 0),
-        records={} if link else {pax.XATTR + key: value for key, value in found.xattrs.items()},
-    )
-
-
 class RootfsSource(SingleSource):
     """One image of one layer. The files are read once to know the layer's digest, and again whenever it is copied."""
 
     unpacked = True
+    directory: Path | None = None
+    """Where the files are, if they are in a directory."""
 
-    def __init__(self, tree: Tree, config: dict[str, Any], platform: Platform) -> None:
-        self._tree = tree
-        self.where = tree.where
+    def __init__(self, where: str, config: dict[str, Any], platform: Platform) -> None:
+        self.where = where
         self.members = config
         """The configuration of the image, as far as it does not depend on its layer."""
-        self.directory = tree.directory
-        """Where the files are, if they are in a directory."""
         self._platform = platform
 
-    def close(self) -> None:
-        self._tree.close()
+    @abstractmethod
+    def blocks(self) -> Blocks:
+        """The tar of the files, read anew."""
 
-    @property
-    def losses(self) -> tuple[Loss, ...]:
-        """What no image can hold of the files."""
-        _ = self._layer
-        return self._tree.losses()
+    def _check(self, blocks: Blocks) -> None:
+        """Read the tar to its end; raises Invalid or Unsupported where it cannot be a layer."""
+        drain(blocks)
 
     def fetch(self, descriptor: Descriptor) -> Known:
         found = self._blobs.get(descriptor.digest)
         if found is None:
-            raise NotFound(f"no blob {descriptor.digest} in {self._tree.where}")
+            raise NotFound(f"no blob {descriptor.digest} in {self.where}")
         return Known(descriptor.sized(found.descriptor.size), found.raw)
 
     @property
@@ -200,10 +170,10 @@ class RootfsSource(SingleSource):
     @cached_property
     def _layer(self) -> Known:
         meter = Meter()
-        with within(self._tree.where):
-            self._tree.check(metered(self._tree.blocks(), meter))
+        with within(self.where):
+            self._check(metered(self.blocks(), meter))
         descriptor = Descriptor(media_type=types.OCI_LAYER, digest=meter.digest(), size=meter.size)
-        return Known(descriptor, self._tree.again)
+        return Known(descriptor, self.blocks)
 
     @cached_property
     def _documents(self) -> tuple[Known, Known]:
@@ -228,95 +198,115 @@ class RootfsSource(SingleSource):
         return configuration, known_bytes(dump_json(manifest), types.OCI_MANIFEST)
 
 
-class Tree:
+class DirectorySource(RootfsSource):
     """Files in a directory, as the tar of one layer: the same bytes for the same files, on whatever file system."""
 
-    def __init__(self, path: Path) -> None:
-        self.where = printable_path(path)
-        self.directory: Path | None = path
-        self._walk = DirectoryWalk(path)
-        self._checked = self._seal = b""
-        """Of the reading that was checked, and of the last: equal if both found the same files with the same times."""
+    directory: Path
 
-    def close(self) -> None:
-        """Do nothing: files are open only while they are read."""
+    def __init__(self, path: Path, config: dict[str, Any], platform: Platform) -> None:
+        super().__init__(printable_path(path), config, platform)
+        self.directory = path
+        self._left_out: Counter[str] = Counter()
+        self._seal = b""
+        """Of the first reading: that of another is equal if it finds the same files with the same times."""
 
-    def blocks(self) -> Blocks:
-        """The tar of the files, read anew: a directory before its contents.
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What was left out."""
+        _ = self._layer
+        found = sorted(self._left_out.items())
+        return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
 
-        Raises Unsupported for a name that means a deletion in a layer, and what the walk raises.
+    def blocks(self) -> Iterator[Block]:
+        """The tar of the files: a directory before its contents.
+
+        Raises Unsupported for a name that means a deletion in a layer, Invalid if a file was added, removed or changed
+        since the first reading, and what the walk raises.
         """
         headers = blake2b()
         names: dict[tuple[int, int], bytes] = {}
-        for found in self._walk:
+        walk = DirectoryWalk(self.directory)
+        for found in walk:
             try:
                 link = _earlier_name(found, names)
                 head = _entry_header(found, link)
                 headers.update(head)
                 yield head
-                if found.type == fields.FILE and not link:
+                if found.fd >= 0 and not link:
                     yield from read_content(found, COPY_BLOCK)
-                    if padding := padding_bytes(found.status.st_size):
+                    if padding := padding_bytes(found.node.size):
                         yield padding
             finally:
                 if found.fd >= 0:
                     os.close(found.fd)
-        self._seal = headers.digest()
+        if self._seal not in {b"", headers.digest()}:
+            raise Invalid(f"{self.where}: files changed while they were read")
+        self._seal, self._left_out = headers.digest(), walk.left_out
         yield END
 
-    def check(self, blocks: Blocks) -> None:
-        """Read the blocks to their end, and remember what there was."""
-        for _ in blocks:
-            pass
-        self._checked = self._seal
 
-    def again(self) -> Iterator[Block]:
-        """The same blocks; raises Invalid if a file was added, removed or changed meanwhile."""
-        yield from self.blocks()
-        if self._seal != self._checked:
-            raise Invalid(f"{self.where}: files changed while they were read")
-
-    def losses(self) -> tuple[Loss, ...]:
-        """What was left out."""
-        found = sorted(self._walk.left_out.items())
-        return tuple(Loss(field="files", reason=f"{count} {REASONS[what]}") for what, count in found)
+def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> bytes:
+    """The first name of a file that has several, if this is another of them."""
+    status = found.status
+    if found.node.type == fields.DIR or status.st_nlink == 1:
+        return b""
+    first = names.setdefault((status.st_dev, status.st_ino), found.path)
+    return b"" if first == found.path else first
 
 
-class TarTree(Tree):
+def _entry_header(found: FoundFile, link: bytes) -> bytes:
+    _require_no_deletion(found.path)
+    node = found.node
+    if link:
+        node = Node(fields.LINK, node.mode, node.uid, node.gid, node.mtime_ns, linkname=link)
+    return make_header(
+        name=found.path or b"./",
+        type=node.type,
+        size=node.size,
+        mode=node.mode,
+        uid=node.uid,
+        gid=node.gid,
+        mtime_ns=node.mtime_ns,
+        linkname=node.linkname,
+        device=node.device,
+        records={pax.XATTR + key: value for key, value in node.xattrs},
+    )
+
+
+def _require_no_deletion(path: bytes) -> None:
+    """Raise Unsupported for a name that means a deletion in a layer."""
+    if WHITEOUT in path and any(part.startswith(WHITEOUT) for part in path.split(b"/")):
+        raise Unsupported(f"{printable_path(os.fsdecode(path))}: in a layer, a file of this name means a deletion")
+
+
+class TarSource(RootfsSource):
     """Files in a tar, perhaps compressed, which is taken as it is."""
 
-    def __init__(self, path: Path) -> None:
-        self.directory = None
-        self._marks: set[bytes] = set()
-        self.where = display_name(path)
+    def __init__(self, path: Path, config: dict[str, Any], platform: Platform) -> None:
+        super().__init__(display_name(path), config, platform)
+        self._marks: frozenset[bytes] = frozenset()
         self._file = open_tar(path)
 
     def close(self) -> None:
         self._file.close()
 
-    def blocks(self) -> Blocks:
-        return file_blocks(self._file.fileno(), 0, os.fstat(self._file.fileno()).st_size)
-
-    def check(self, blocks: Blocks) -> None:
-        """Raises Invalid for what is no tar, Unsupported for a name that means a deletion in a layer."""
-        from converter.streams.tar.scan import scan_entries
-
-        with closing(blocks) as source:
-            for entry in scan_entries(source):
-                if (top := entry.name.removeprefix(b"./").partition(b"/")[0]) in _MARKS:
-                    self._marks.add(top)
-                parts = clean_name(entry.name).split(b"/") if WHITEOUT in entry.name else ()
-                if any(part.startswith(WHITEOUT) for part in parts):
-                    name = printable_path(os.fsdecode(entry.name))
-                    raise Unsupported(f"{name}: in a layer, a file of this name means a deletion")
-
-    def again(self) -> Iterator[bytes | memoryview]:
-        yield from self.blocks()
-
+    @property
     def losses(self) -> tuple[Loss, ...]:
         """Nothing but the image that the tar is, which was most likely meant."""
+        _ = self._layer
         kind = next((kind for kind, marks in _MARKS_OF.items() if marks <= self._marks), "")
         if not kind:
             return ()
         reason = f"{self.where} is itself an image, which {kind}:PATH converts"
         return (Loss(field="files", reason=reason, kept="the layer, packed as they are"),)
+
+    def blocks(self) -> Blocks:
+        return file_blocks(self._file.fileno(), 0, os.fstat(self._file.fileno()).st_size)
+
+    def _check(self, blocks: Blocks) -> None:
+        from converter.streams.tar.scan import scan_entries
+
+        with closing(blocks) as source:
+            for entry in scan_entries(source):
+                self._marks |= {entry.name.partition(b"/")[0]} & _MARKS
+                _require_no_deletion(entry.name)

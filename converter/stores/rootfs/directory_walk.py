@@ -10,7 +10,8 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from converter.errors import Invalid
 from converter.stores.disk import READ, disk_errors, printable_path
 from converter.stores.rootfs.attributes import HOSTS, ROOTLESS, UNSUPPORTED, owner_of
 from converter.streams.tar import fields
+from converter.streams.tar.listing import Node
 from converter.system import mount_of
 
 REASONS = {
@@ -39,6 +41,7 @@ _OTHERS = {
     stat.S_IFBLK: fields.BLOCK,
     stat.S_IFIFO: fields.FIFO,
 }
+_DEVICES = frozenset((fields.CHAR, fields.BLOCK))
 
 
 class FoundFile(NamedTuple):
@@ -46,53 +49,10 @@ class FoundFile(NamedTuple):
 
     path: bytes
     """Without a slash before it; empty for the root."""
-    type: bytes
-    """A constant of ``fields``, never LINK."""
+    node: Node
+    """What it is; its content has not been read, and has no digest."""
     status: os.stat_result
-    owner: tuple[int, int]
-    xattrs: dict[bytes, bytes]
-    linkname: bytes = b""
     fd: int = -1
-
-
-class DirectoryWalk:
-    """The files below a directory, which each iteration reads anew, but for the paths ``without`` and what is below.
-
-    Several processes may share the work: each takes the regular files whose inodes fall to it, and the first of them
-    all else. ``share`` is the number of this one, and how many there are.
-
-    Files of the user ``own`` whose owner nobody has recorded are root's: so it is where that user has unpacked them.
-
-    Of the last iteration, ``left_out`` counts what was left out, by the names in ``REASONS``; ``mounts`` has the paths
-    where another file system begins, whose files are not part of the tree: only the directory itself is.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        order: bytes = AS_UNPACKED,
-        without: Collection[bytes] = (),
-        share: tuple[int, int] = (0, 1),
-        own: int | None = None,
-    ) -> None:
-        self._root = root
-        self.own = own
-        self.share = share
-        self.order = order
-        self.without = without
-        self.left_out: Counter[str] = Counter()
-        self.mounts: set[bytes] = set()
-
-    def __iter__(self) -> Iterator[FoundFile]:
-        """The files, names in the order of their bytes.
-
-        Raises Invalid for a directory that changes while it is read, NotFound, StorageFailed.
-        """
-        self.left_out.clear()
-        self.mounts.clear()
-        with disk_errors(self._root, "read"):
-            root = os.open(self._root, READ | os.O_DIRECTORY)
-        return _Reading(self, root).files()
 
 
 def read_content(found: FoundFile, block: int) -> Iterator[bytes]:
@@ -103,13 +63,14 @@ def read_content(found: FoundFile, block: int) -> Iterator[bytes]:
             left -= len(data)
             yield data
         if left or _changed(found.fd, found.status):
-            raise _changed_meanwhile(found.path)
+            raise changed_meanwhile(found.path)
     except OSError:
         with disk_errors(os.fsdecode(found.path), "read"):
             raise
 
 
-def _changed_meanwhile(path: bytes) -> Invalid:
+def changed_meanwhile(path: bytes) -> Invalid:
+    """The error for a file that is not what it was when its reading began."""
     return Invalid(f"{printable_path(os.fsdecode(path))} changed while it was read")
 
 
@@ -128,56 +89,79 @@ A name that ends in the order's byte stands for the contents of a directory that
 
 @dataclass(slots=True)
 class _Directory:
-    """An open directory: the beginning of its files' paths, and the names still to come, the next one last."""
+    """An open directory: the beginning of its files' paths, and a heap of the names still to come."""
 
     fd: int
     path: bytes
     before: os.stat_result
-    names: list[_Name]
+    names: list[_Name] = field(default_factory=list)
 
 
-class _Reading:
-    """One reading of a tree; it closes ``root``, a file descriptor."""
+@dataclass(eq=False)
+class DirectoryWalk:
+    """The files below a directory, which are read once, but for the paths ``without`` and what is below.
 
-    def __init__(self, walk: DirectoryWalk, root: int) -> None:
-        self._walk = walk
-        self._first = walk.share[0] == 0
-        self._mount = mount_of(root)
-        self._waiting = [_Directory(root, b"", os.fstat(root), [])]
-        """The directories that are being read, each in the one before it. No recursion: trees may be deeper than a
-        stack."""
-        self._opened: list[_Directory] = []
-        """The directories that have come, but not their contents. Those of the last one come first."""
-        self._path = b""
-        """What is being read."""
+    Several processes may share the work: each takes the regular files whose inodes fall to it, and the first of them
+    all else. ``share`` is the number of this one, and how many there are.
 
-    def files(self) -> Iterator[FoundFile]:
-        (root,) = self._waiting
+    Files of the user ``own`` whose owner nobody has recorded are root's: so it is where that user has unpacked them.
+    """
+
+    root: Path
+    order: bytes = AS_UNPACKED
+    without: Collection[bytes] = ()
+    share: tuple[int, int] = (0, 1)
+    own: int | None = None
+    left_out: Counter[str] = field(default_factory=Counter, init=False)
+    """Counts what was left out, by the names in ``REASONS``."""
+    mounts: set[bytes] = field(default_factory=set, init=False)
+    """Where another file system begins, whose files are not part of the tree: only the directory itself is."""
+    _waiting: list[_Directory] = field(default_factory=list, init=False)
+    """The directories that are being read, each in the one before it. No recursion: trees may be deeper than a
+    stack."""
+    _opened: list[_Directory] = field(default_factory=list, init=False)
+    """The directories that have come, but not their contents. Those of the last one come first."""
+    _path: bytes = field(default=b"", init=False)
+    """What is being read."""
+
+    def __iter__(self) -> Iterator[FoundFile]:
+        """The files, names in the order of their bytes.
+
+        Raises Invalid for a directory that changes while it is read, NotFound, StorageFailed.
+        """
+        with disk_errors(self.root, "read"):
+            fd = os.open(self.root, READ | os.O_DIRECTORY)
+        self._opened.append(root := _Directory(fd, b"", os.fstat(fd)))
         try:
-            root.names = self._names(root.fd)
-            if self._first and b"" not in self._walk.without:
-                yield self._found(b"", fields.DIR, root.before, root.fd)
+            self._mount = mount_of(fd)
+            if self._is_first and b"" not in self.without:
+                yield self._found(fields.DIR, root.before, fd)
+            self._enter(root, b"", 0)
             while self._waiting:
                 above = self._waiting[-1]
                 if not above.names:
                     self._leave()
                     continue
-                name, inode, read = above.names.pop()
+                name, inode, read = heappop(above.names)
                 self._path = above.path + name
-                if self._path not in self._walk.without:
+                if self._path not in self.without:
                     found = read(above, name, inode)
                     if found is not None:
                         yield found
         except OSError:
-            with disk_errors(os.fsdecode(self._path.rstrip(self._walk.order)) or "/", "read"):
+            with disk_errors(os.fsdecode(self._path.rstrip(self.order)) or "/", "read"):
                 raise
         finally:
             for directory in (*self._waiting, *self._opened):
                 os.close(directory.fd)
 
+    @property
+    def _is_first(self) -> bool:
+        return self.share[0] == 0
+
     def _names(self, directory: int) -> list[_Name]:
-        """The names in a directory, the last first."""
-        number, count = self._walk.share
+        """The names in a directory, in their order."""
+        number, count = self.share
         names: list[_Name] = []
         with os.scandir(directory) as found:
             for one in found:
@@ -187,23 +171,20 @@ class _Reading:
                         names.append((os.fsencode(one.name), inode, self._regular))
                 elif one.is_dir(follow_symlinks=False):
                     names.append((os.fsencode(one.name), inode, self._directory))
-                elif self._first:
+                elif self._is_first:
                     names.append((os.fsencode(one.name), inode, self._other))
-        return sorted(names, reverse=True)
+        return sorted(names)
 
     def _directory(self, above: _Directory, name: bytes, inode: int) -> FoundFile | None:
         """The directory, if it is in this process' share; its contents are put among the names to come."""
         fd = os.open(name, READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above.fd)
-        self._opened.append(directory := _Directory(fd, self._path + b"/", os.fstat(fd), []))
-        found = self._found(self._path, fields.DIR, directory.before, fd) if self._first else None
+        self._opened.append(directory := _Directory(fd, self._path + b"/", os.fstat(fd)))
+        found = self._found(fields.DIR, directory.before, fd) if self._is_first else None
         if self._is_mounted(above, inode, directory.before, fd):
-            self._walk.mounts.add(self._path)
+            self.mounts.add(self._path)
             os.close(self._opened.pop().fd)
         else:
-            place, contents = len(above.names), name + self._walk.order
-            while place and above.names[place - 1][0] < contents:
-                place -= 1
-            above.names.insert(place, (contents, inode, self._enter))
+            heappush(above.names, (name + self.order, inode, self._enter))
         return found
 
     def _enter(self, _above: _Directory, _name: bytes, _inode: int) -> None:
@@ -215,7 +196,7 @@ class _Reading:
         directory = self._waiting.pop()
         try:
             if _changed(directory.fd, directory.before):
-                raise _changed_meanwhile(directory.path or b"/")
+                raise changed_meanwhile(directory.path or b"/")
         finally:
             os.close(directory.fd)
 
@@ -224,11 +205,11 @@ class _Reading:
         kind = _OTHERS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             if not stat.S_ISSOCK(status.st_mode):
-                raise _changed_meanwhile(self._path)
-            self._walk.left_out["sockets"] += 1
+                raise changed_meanwhile(self._path)
+            self.left_out["sockets"] += 1
             return None
         target = os.readlink(name, dir_fd=above.fd) if kind == fields.SYMLINK else b""
-        return self._found(self._path, kind, status, system.entry_path(above.fd, name), target)
+        return self._found(kind, status, system.entry_path(above.fd, name), target)
 
     def _regular(self, above: _Directory, name: bytes, inode: int) -> FoundFile | None:
         fd = os.open(name, READ | os.O_NOFOLLOW, dir_fd=above.fd)
@@ -236,12 +217,12 @@ class _Reading:
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
-                raise _changed_meanwhile(self._path)
+                raise changed_meanwhile(self._path)
             if self._is_mounted(above, inode, status, fd):
-                self._walk.left_out["mounts"] += 1
-                self._walk.mounts.add(self._path)
+                self.left_out["mounts"] += 1
+                self.mounts.add(self._path)
             else:
-                found = self._found(self._path, fields.FILE, status, fd)
+                found = self._found(fields.FILE, status, fd)
             return found
         finally:
             if found is None:
@@ -256,19 +237,27 @@ class _Reading:
         same = status.st_ino == inode and status.st_dev == above.before.st_dev
         return not same and mount_of(fd) != self._mount
 
-    def _found(
-        self, path: bytes, kind: bytes, status: os.stat_result, file: int | bytes, linkname: bytes = b""
-    ) -> FoundFile:
-        """A file, which is open, or known by its path if it cannot be opened."""
+    def _found(self, kind: bytes, status: os.stat_result, file: int | bytes, linkname: bytes = b"") -> FoundFile:
+        """The file that is being read, which is open, or known by its path if it cannot be opened."""
         xattrs = _attributes(file)
         if ROOTLESS in xattrs:
             owner = owner_of(xattrs.pop(ROOTLESS))
-        elif status.st_uid == self._walk.own:
+        elif status.st_uid == self.own:
             owner = (0, 0)
         else:
             owner = (status.st_uid, status.st_gid)
-        fd = file if kind == fields.FILE and isinstance(file, int) else -1
-        return FoundFile(path, kind, status, owner, xattrs, linkname, fd)
+        node = Node(
+            kind,
+            stat.S_IMODE(status.st_mode),
+            *owner,
+            status.st_mtime_ns,
+            status.st_size if kind == fields.FILE else 0,
+            b"",
+            linkname,
+            (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in _DEVICES else (0, 0),
+            tuple(sorted(xattrs.items())) if xattrs else (),
+        )
+        return FoundFile(self._path, node, status, file if kind == fields.FILE and isinstance(file, int) else -1)
 
 
 def _attributes(file: int | bytes) -> dict[bytes, bytes]:
