@@ -153,8 +153,8 @@ class AciSink(Sink):
     def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
         self._path = path
         self._options = options or StoreOptions()
-        self._parts: dict[Digest, tuple[OutFile, str]] = {}
-        """The blobs taken: the file of each, not yet renamed, and its media type."""
+        self._parts: dict[Digest, tuple[OutFile, Descriptor]] = {}
+        """The blobs taken, each with its file, which is not yet renamed."""
         self._root: Descriptor | None = None
         self._signature: Digest | None = None
         self._attached: list[Attachment] = []
@@ -176,7 +176,7 @@ class AciSink(Sink):
         file.begin()
         with on_error(file.abort):
             made = write_blob(blocks, expected, file.write).retyped(media_type)
-        if self._parts.setdefault(made.digest, (file, media_type))[0] is not file:
+        if self._parts.setdefault(made.digest, (file, made))[0] is not file:
             file.abort()
         return made
 
@@ -202,8 +202,8 @@ class AciSink(Sink):
         root, _ = self._parts[self._root.digest]
         needed = {
             digest: file
-            for digest, (file, media_type) in self._parts.items()
-            if media_type == types.ACI and digest != self._root.digest
+            for digest, (file, part) in self._parts.items()
+            if part.media_type == types.ACI and digest != self._root.digest
         }
         if root.piped:
             if needed:
@@ -239,12 +239,9 @@ class AciSink(Sink):
         """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
         file = OutFile(origin_path(self._path), self._options.overwriting("oci-archive"))
         with OciSink(TarTarget(file), ordered=True) as layout:
-            for digest, (part, media_type) in sorted(self._parts.items()):  # threads put them in any order
-                if media_type not in self.accepts:
-                    with disk_errors(part.shown, "read"):
-                        size = os.fstat(part.fd).st_size
-                    expected = Descriptor(media_type=media_type, digest=digest, size=size)
-                    layout.put(file_blocks(part.fd, 0, size, COPY_BLOCK), media_type, expected)
+            for _, (part, made) in sorted(self._parts.items()):  # threads put them in any order
+                if made.media_type not in self.accepts:
+                    layout.put(file_blocks(part.fd, 0, made.size, COPY_BLOCK), made.media_type, made)
             for attachment in self._attached:
                 layout.attach(attachment)
 

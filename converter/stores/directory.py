@@ -120,7 +120,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         document = media_type in types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
         suffix = ".manifest.json" if document else ""
-        made = self._target.take(blocks, expected, suffix)
+        made = self._target.take(blocks, expected, lambda digest: f"{digest.encoded}{suffix}")
         self._names[made.digest] = f"{made.digest.encoded}{suffix}"
         return made.retyped(media_type)
 

@@ -21,7 +21,7 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
 from converter.ports import Source
 from converter.stores import oci_index
-from converter.stores.base_source import ImageNames
+from converter.stores.base_source import ImageNames, ListedImage
 from converter.stores.disk import on_error
 from converter.stores.media import DirectoryMedium, Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_target import LayoutTarget
@@ -97,10 +97,14 @@ class OciLayout(Source):
         return self.attached.to(subject)
 
     @cached_property
-    def _catalogue(self) -> ImageNames:
+    def images(self) -> tuple[ListedImage, ...]:
+        """The entries that are not attached to others."""
         offers = [oci_index.listed_image(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
-        images = tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
-        return ImageNames(where=self.medium.where, offers=images, positions=self.entries, fetch=self.fetch)
+        return tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
+
+    @cached_property
+    def _catalogue(self) -> ImageNames:
+        return ImageNames(where=self.medium.where, offers=self.images, positions=self.entries, fetch=self.fetch)
 
 
 def fetch_blob(medium: Medium, descriptor: Descriptor, names: Sequence[str] = ()) -> Known:

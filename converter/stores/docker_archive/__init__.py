@@ -137,9 +137,8 @@ class DockerArchive(Source):
 
     def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Iterable[Descriptor]]:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
-        entries = () if self.layout is None else self.layout.entries
-        images = [entry for entry in entries if not self._is_attached(entry)]
-        index = read_listed(images, lambda entry: fetch_blob(self.medium, entry))
+        images = () if self.layout is None else self.layout.images
+        index = read_listed((image.root for image in images), self.fetch)
         stand_ins = [self._stand_in(row, index) for row in rows]
         members = {stand_in.digest for stand_in in stand_ins}
         offers = []
@@ -155,7 +154,7 @@ class DockerArchive(Source):
         offers += [oci_index.listed_image(entry) for entry in index.singles if entry.digest not in members]
         # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
-        return offers, (*stand_ins, *others) if rows else entries
+        return offers, (*stand_ins, *others) if rows or self.layout is None else self.layout.entries
 
     def _stand_in(self, row: SavedImage, index: Listed) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
@@ -173,11 +172,6 @@ class DockerArchive(Source):
             self._stand_ins[stand_in.digest] = cache(partial(tables.assemble_chain, self._blobs, top, names))
             offers.append(ListedImage(root=stand_in, names=names))
         return offers, [offer.root for offer in offers]
-
-    def _is_attached(self, entry: Descriptor) -> bool:
-        named = bool(oci_index.listed_image(entry).names)
-        is_subject = self.layout is not None and entry.digest in self.layout.attached.subjects
-        return oci_index.attached_to(entry) is not None or (not named and is_subject)
 
 
 def _group_offer(

@@ -223,7 +223,7 @@ class Chains:
             with self._problems.at(source, _RULE):
                 self._require_next(layer, seen)
                 parent = self._parent(layer)
-            if parent is None or layer in seen:
+            if parent is None:
                 return
             seen.add(layer)
             yield layer
@@ -234,7 +234,7 @@ class Chains:
         if layer not in self._parents:
             self._parents[layer] = None
             with self._problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
-                document = load_object(_layer_document(self._medium, layer))
+                document = load_object(self._medium.read_document(f"{layer}/json"))
                 if document.get("id") not in (None, layer):
                     raise Invalid(f"the id {printable_path(str(document['id'])[:100])} is not that of its directory")
                 self._parents[layer] = member_or_empty(document, "parent", str)
@@ -274,7 +274,7 @@ def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Des
     for layer in Chains(blobs.medium).of(top):
         with within(layer):
             blob = blobs.add_layer(f"{layer}/layer.tar")
-            data = _layer_document(blobs.medium, layer)
+            data = blobs.medium.read_document(f"{layer}/json")
             architecture = architecture or str(load_object(data).get("architecture") or "")
         layers.append({"blobSum": str(blob.digest)})
         history.append({"v1Compatibility": data.decode()})
@@ -288,10 +288,6 @@ def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Des
         "history": history,
     }
     return blobs.add_document(dump_json(manifest), types.DOCKER_SCHEMA1)
-
-
-def _layer_document(medium: Medium, layer: str) -> bytes:
-    return medium.read_document(f"{layer}/json")
 
 
 def _listed_names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,9 @@ class _BlobStaging(Staging):
         super().__init__(path)
         self._serial = itertools.count()
 
-    def _take(self, blocks: Blocks, expected: Descriptor | None, name: Callable[[Digest], str]) -> Descriptor:
+    def take(
+        self, blocks: Blocks, expected: Descriptor | None, name: Callable[[Digest], str] = blob_name
+    ) -> Descriptor:
         """Write a blob to the file that ``name`` says; on any error nothing of it remains."""
         part = self.staged / f"part-{next(self._serial)}"
         made = _write_blob_file(part, self.path, blocks, expected)
@@ -126,9 +128,6 @@ class LayoutTarget(_BlobStaging):
         if staged is None:
             self._relied.add(digest)
         return True
-
-    def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
-        return self._take(blocks, expected, blob_name)
 
     def commit(self, documents: Documents) -> None:
         with disk_errors(self.path, "write"):
@@ -228,10 +227,6 @@ class SwappedDirectory(_BlobStaging):
                 if self._own_names.fullmatch(path.name):
                     self._inputs.refuse(path, path.stat())
             self.stage()
-
-    def take(self, blocks: Blocks, expected: Descriptor | None, suffix: str = "") -> Descriptor:
-        """Write a file named by its digest and ``suffix``; on any error nothing of it remains."""
-        return self._take(blocks, expected, lambda digest: f"{digest.encoded}{suffix}")
 
     def rename(self, old: str, new: str) -> None:
         """Rename a staged file."""
