@@ -194,18 +194,16 @@ def evaluate(
     ``leaf`` says what a leaf becomes (None: not known), given its own inputs; what depends on one that is not known is
     not known either. ``document`` is called with every document that is, after all that it names.
     """
-    found: dict[Leaf, Evaluated] = {}
+    found: dict[Node, Evaluated] = {}
     done: list[Evaluated] = []
     for node in _from_below(root):
         place = len(done) - len(node.inputs)
         inputs, done[place:] = tuple(done[place:]), []
-        made = tuple(one.made for one in inputs if one.made is not None)
-        if isinstance(node, Write):
-            result = document(node, node.render(made)) if len(made) == len(inputs) else None
-            done.append(Evaluated(node=node, made=result, inputs=inputs))
-            continue
         if node not in found:
-            result = leaf(node, made) if len(made) == len(inputs) else None
+            made = tuple(one.made for one in inputs if one.made is not None)
+            result = None
+            if len(made) == len(inputs):
+                result = document(node, node.render(made)) if isinstance(node, Write) else leaf(node, made)
             found[node] = Evaluated(node=node, made=result, inputs=inputs)
         done.append(found[node])
     return done[0]
