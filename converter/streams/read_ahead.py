@@ -6,6 +6,7 @@ Each thread ends before the call or generator that started it does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
@@ -19,18 +20,27 @@ DEPTH = 2
 """Blocks that may wait between two threads."""
 
 
+def start_thread(name: str, work: Callable[..., object], *args: object) -> Thread:
+    """A thread that has begun its work, in this thread's context: under the same limits."""
+    thread = Thread(target=copy_context().run, args=(work, *args), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 def read_ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
     """Read up to ``depth`` blocks ahead, in a separate thread that starts when the first block is requested.
 
     An error of the source is raised after the blocks before it. Closing ends the thread as soon as the source has
     produced the current block, and closes the source there.
     """
-    channel = _Channel(depth)
-    thread = Thread(target=copy_context().run, args=(_pump, blocks, channel), name="ahead", daemon=True)
+    channel, errors = _Channel(depth), list[BaseException]()
+    thread = start_thread("ahead", _pass_on, blocks, [channel], errors)
     del blocks  # only the thread may hold it now
-    thread.start()
     try:
-        yield from channel.received()
+        with suppress(Abandoned):
+            yield from channel.received()
+        if errors:
+            raise errors.pop()
     finally:
         channel.leave()
         thread.join()
@@ -64,23 +74,8 @@ def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], d
         finally:
             channels[place].leave()
 
-    threads = [
-        Thread(target=copy_context().run, args=(read, place), name="fan-out", daemon=True)
-        for place in range(len(readers))
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        takers = list(channels)
-        with closing(blocks) as source:
-            for block in source:
-                takers = [channel for channel in takers if channel.put(block)]
-                if errors or not takers:
-                    break
-    except BaseException as error:  # noqa: BLE001 - it is raised again once the readers have ended
-        errors.append(error)
-    for channel in channels:
-        channel.finish(Abandoned() if errors else None)
+    threads = [start_thread("fan-out", read, place) for place in range(len(readers))]
+    _pass_on(blocks, channels, errors)
     for thread in threads:
         thread.join()
     if errors:
@@ -88,13 +83,31 @@ def fan_out(blocks: Blocks, readers: Sequence[Callable[[Iterator[Block]], T]], d
     return [results[place] for place in range(len(readers))]
 
 
+def _pass_on(blocks: Blocks, channels: Sequence[_Channel], errors: list[BaseException]) -> None:
+    """Put all blocks into each channel, until there are ``errors``, to which one of the source is added.
+
+    Whoever still reads then is abandoned. Once all readers have left, the rest is not read.
+    """
+    takers = channels
+    try:
+        with closing(blocks) as source:
+            for block in source:
+                takers = [channel for channel in takers if channel.put(block)]
+                if errors or not takers:
+                    break
+    except BaseException as error:  # noqa: BLE001 - it is raised again where the blocks, or the results, are wanted
+        errors.append(error)
+    for channel in channels:
+        channel.finish(whole=not errors)
+
+
 class _Channel:
     """A bounded queue between two threads. Either end may stop first: the reader leaves, the writer finishes."""
 
     def __init__(self, depth: int) -> None:
-        self._blocks: SimpleQueue[Block | BaseException | None] = SimpleQueue()
+        self._blocks: SimpleQueue[Block | None] = SimpleQueue()
         self._room: SimpleQueue[None] = SimpleQueue()
-        self._left = False
+        self._left = self._whole = False
         for _ in range(depth):
             self._room.put(None)
 
@@ -107,35 +120,21 @@ class _Channel:
         self._blocks.put(block)
         return True
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, *, whole: bool) -> None:
         """Mark the end, after the last block."""
-        self._blocks.put(error)
+        self._whole = whole
+        self._blocks.put(None)
 
     def received(self) -> Iterator[Block]:
-        """The blocks until the writer finishes; raises the error it finished with."""
+        """The blocks until the writer finishes; raises Abandoned if they are not the whole stream."""
         while (block := self._blocks.get()) is not None:
-            if isinstance(block, BaseException):
-                try:
-                    raise block
-                finally:
-                    del block  # otherwise the error would hold this frame, and this frame the error
             self._room.put(None)
             yield block
             del block  # while waiting for the next one
+        if not self._whole:
+            raise Abandoned
 
     def leave(self) -> None:
         """Take no more blocks; a writer waiting for room is released at once."""
         self._left = True
         self._room.put(None)
-
-
-def _pump(blocks: Blocks, channel: _Channel) -> None:
-    try:
-        with closing(blocks) as source:
-            for block in source:
-                if not channel.put(block):
-                    break
-    except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that reads
-        channel.finish(error)
-    else:
-        channel.finish(None)

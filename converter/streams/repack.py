@@ -14,9 +14,7 @@ import subprocess
 import zlib
 from binascii import Error as HexError
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import copy_context
 from dataclasses import asdict, replace
-from threading import Thread
 from typing import Any
 
 from converter.errors import Invalid, Unsupported
@@ -35,6 +33,7 @@ from converter.streams.blocks import (
 )
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
 from converter.streams.decompress import HEAD, decompress, detect_codec
+from converter.streams.read_ahead import start_thread
 from converter.streams.workers import Workers
 
 OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
@@ -310,8 +309,7 @@ def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
             except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that reads
                 errors.append(error)
 
-        feeder = Thread(target=copy_context().run, args=(feed,), name="gzip", daemon=True)
-        feeder.start()
+        feeder = start_thread("gzip", feed)
         try:
             yield packing.header
             yield from skip_bytes(read_blocks(process.stdout), PROGRAM_HEADER)

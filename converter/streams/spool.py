@@ -6,14 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model.limits import MIB
 from converter.streams.blocks import BLOCK, COPY_BLOCK, Block, Blocks, ClosedOnExit, closing, file_blocks, write_all
-from converter.streams.read_ahead import read_ahead
+from converter.streams.read_ahead import read_ahead, start_thread
 
 IN_MEMORY = 1 * MIB
 """Bytes that a spool keeps in memory, unless its user says otherwise."""
@@ -129,8 +128,7 @@ class SpooledStream:
         self._ended = self._left = False
         self._error: BaseException | None = None
         self._changed = Condition()
-        self._thread = Thread(target=copy_context().run, args=(self._take, blocks), name="spooled", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("spooled", self._take, blocks)
 
     def close(self) -> None:
         """End the thread and close the file; nothing can be read afterwards."""
