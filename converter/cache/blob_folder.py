@@ -45,10 +45,8 @@ class BlobFolder:
     def find(self, descriptor: Descriptor) -> Known | None:
         """The blob, if present and intact: it is verified first, so that damage here never fails a conversion."""
         path = self._folder / descriptor.digest.algorithm / descriptor.digest.encoded
-        known = Known(descriptor, partial(read_regular, path))
         try:
-            size = path.stat().st_size
-            known = Known(descriptor.sized(size), partial(read_regular, path))
+            known = Known(descriptor.sized(path.stat().st_size), partial(read_regular, path))
             drain(known.blocks())
             os.utime(path)
         except FileNotFoundError:

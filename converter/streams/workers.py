@@ -41,8 +41,6 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     After the first error no further task starts, ``stop`` is called so that running ones end early, and once all have
     ended, the error is raised.
     """
-    if not tasks:
-        return []
     results = dict(run_as_completed(work, tasks, max(1, min(threads, len(tasks))), stop))
     return [results[place] for place in range(len(tasks))]
 
