@@ -75,7 +75,7 @@ def file_tree(image: Image, opened: Watch = Known.blocks) -> TreeListing:
     from converter.streams.tar.tree import list_tree
     from converter.streams.uncompressed import read_layers
 
-    return read_layers(image.layers, list_tree, opened=opened)[0]
+    return read_layers(image.layers, list_tree, opened=opened)
 
 
 def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:

@@ -163,7 +163,7 @@ class _RecordBuilder:
                 self._carry([layer])
                 continue
             if not found:
-                found.append(read_derived(content, self._index_merged)[0])
+                found.append(read_derived(content, self._index_merged))
             recipe, size = self._recipe(layer, *found[0])
             packing = find_compressor(layer.content.blocks, self._workers) if self._converted else ""
             if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
@@ -285,7 +285,7 @@ def restore_aci(
             original = OriginalSource(found, here, files=files, workers=workers)
             aci = original.fetch(found.record.root)
             if rebuilt:
-                meter, _ = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
+                meter = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
                 if image_id(aci) != meter.digest().dashed:
                     continue
             elif finder is None or not parse_manifest(read_manifest(aci)).dependencies:

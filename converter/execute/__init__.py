@@ -295,7 +295,7 @@ def _described(content: Content) -> str | None:
     """
     if isinstance(content, Known):
         return f"{content.descriptor.digest} {content.descriptor.size}"
-    if content.replaced or not content.inputs:
+    if not content.inputs:
         return None
     if content.rewrite is None:
         return _described(content.inputs[0].content)

@@ -55,7 +55,7 @@ def make_layer(
         passing = blocks if known else read_ahead(blocks if same else metered(blocks, meter))
         return put(compress(passing, content.compression, workers)), meter
 
-    (descriptor, meter), _ = read_layers((Layer(content=content, diff_id=leaf.diff_id),), compressed, facts, opened)
+    descriptor, meter = read_layers((Layer(content=content, diff_id=leaf.diff_id),), compressed, facts, opened)
     if facts.warning:
         report(Warned(facts.warning))
     diff_id = leaf.diff_id if known else descriptor.digest if same else meter.digest()
@@ -63,4 +63,4 @@ def make_layer(
 
 
 def _examine(tar: Blocks, leaf: Copy) -> Blocks:
-    return tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), frozenset())
+    return tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), set())

@@ -170,7 +170,7 @@ def verified_blocks(blocks: Blocks, digest: Digest, size: int | None = None) -> 
         raise DigestMismatch(f"digest mismatch: expected {digest}, computed {digest.algorithm}:{hasher.hexdigest()}")
 
 
-Replaced = frozenset[tuple[int, int]]
+Replaced = set[tuple[int, int]]
 """Entries that a later entry of the same input replaces: the number of the input, and that of the entry in it."""
 
 
@@ -187,9 +187,11 @@ class Repeatable(Protocol):
 
 
 class Rewrite(Protocol):
-    """A pure function from uncompressed tar streams, base first, to one uncompressed stream.
+    """A function from uncompressed tar streams, base first, to one uncompressed stream, which depends on nothing else.
 
-    It opens each input at most once and does not hold any in memory. ``replaced`` is that of Derived.
+    It opens each input at most once and does not hold any in memory. An input that names a file twice is forbidden,
+    which only reading shows: the entries that should not have been written are added to ``replaced``, and Superseded is
+    raised. The same call then leaves them out.
     """
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks: ...
@@ -200,16 +202,14 @@ class Derived:
     """Bytes still to be made: the inputs are uncompressed, rewritten into one stream, and compressed.
 
     Without a ``rewrite`` there is one input, whose uncompressed bytes are kept. ``algorithm`` is for the digest of the
-    uncompressed result: sha256 for a diff_id, sha512 for the image ID of an ACI. ``replaced`` holds what is found out
-    only by reading: the entries of inputs that name a file twice, which is forbidden, and left out of the result.
-    ``reason`` says, for people, why a layer that could have been kept is compressed anew.
+    uncompressed result: sha256 for a diff_id, sha512 for the image ID of an ACI. ``reason`` says, for
+    people, why a layer that could have been kept is compressed anew.
     """
 
     inputs: tuple[Layer, ...]
     rewrite: Rewrite | None = None
     compression: Compression
     algorithm: str = "sha256"
-    replaced: Replaced = frozenset()
     reason: str = field(default="", compare=False)
 
 

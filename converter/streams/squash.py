@@ -44,7 +44,7 @@ def squash(
     keep: Collection[bytes] | None = None,
     root: bytes = b"",
     after: Blocks = (),
-    replaced: Replaced = frozenset(),
+    replaced: Replaced | None = None,
     dangling: bool = False,
 ) -> Iterator[Block]:
     """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
@@ -59,25 +59,29 @@ def squash(
 
     Raises Invalid for names that lead out of the root and for hard links to nothing, LimitExceeded, StorageFailed if
     hidden files, which a link may still refer to, find no room on disk, and Superseded (an Invalid), after which the
-    same call with its ``replaced`` succeeds.
+    same call with the same ``replaced`` succeeds.
     """
-    run = _Squash(layers, prefix=prefix, keep=_kept_paths(keep), replaced=replaced, dangling=dangling)
+    run = _Squash(
+        layers,
+        prefix=prefix,
+        keep=_kept_paths(keep),
+        replaced=set() if replaced is None else replaced,
+        dangling=dangling,
+    )
     return join_blocks(run.output(root, after))
 
 
 def find_superseded(layers: Sequence[Open]) -> Replaced:
     """What Superseded would report of ``layers``. Reads all of them to the end."""
-    found = set()
+    found: Replaced = set()
     for layer, opened in enumerate(layers):
         with within(f"layer[{layer}]"), closing(scan_entries(opened())) as source:
             found |= _find_superseded_in(layer, EffectiveEntries(Budget()), enumerate(source))
-    return frozenset(found)
+    return found
 
 
-def _find_superseded_in(
-    layer: int, effective: EffectiveEntries[int], source: Iterator[tuple[int, Entry]]
-) -> set[tuple[int, int]]:
-    found = set()
+def _find_superseded_in(layer: int, effective: EffectiveEntries[int], source: Iterator[tuple[int, Entry]]) -> Replaced:
+    found: Replaced = set()
     for ordinal, entry in source:
         path = entry.name
         if entry.type in FILES and not effective.remove(path):
@@ -194,9 +198,10 @@ class _Squash:
         rest: Iterator[tuple[int, Entry]],
     ) -> Superseded:
         """Read the names in the rest of all layers, so that starting again once is enough."""
-        found = {*self._replaced, *((layer, other) for other in replaced)}
-        found |= _find_superseded_in(layer, effective, rest)
-        return Superseded(path, frozenset(found) | find_superseded(self._layers[:layer]))
+        self._replaced.update((layer, other) for other in replaced)
+        self._replaced |= _find_superseded_in(layer, effective, rest)
+        self._replaced |= find_superseded(self._layers[:layer])
+        return Superseded(path)
 
 
 def _own_blocks(entry: Entry) -> bytes:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from converter.errors import Invalid
-from converter.model.content import Derived, Known, Layer, LayerFacts, Replaced, verified_blocks
+from converter.model.content import Derived, Known, Layer, LayerFacts, Open, Replaced, verified_blocks
 from converter.streams.blocks import Block, Blocks, closing
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
@@ -21,32 +21,38 @@ Watch = Callable[[Known], Blocks]
 
 
 class Superseded(Invalid):
-    """An entry already written is replaced by a later one of its own layer: start again with ``replaced``.
+    """Entries already written are replaced by later ones of their layers, which the specification forbids.
 
-    The specification forbids such layers. ``replaced`` holds all such entries in all layers. ``where`` leads to the
-    content being made: the number of a layer, of an input of its content, and so on.
+    The rewrite that raises it has added all of them to the ``replaced`` that it was given, and leaves them out when it
+    is called again.
     """
 
-    def __init__(self, name: bytes, replaced: Replaced) -> None:
+    def __init__(self, name: bytes) -> None:
         super().__init__(f"layer: {quoted_name(name)} is replaced by a later entry of the same layer")
-        self.replaced = replaced
-        self.where: tuple[int, ...] = ()
 
 
-def uncompressed_layer(
-    layer: Layer, facts: LayerFacts | None = None, opened: Watch = Known.blocks, number: int = 0
-) -> Iterator[Block]:
-    """The tar of a layer, checked against its diff_id if that is known; ``number`` is for Superseded.
+def uncompressed_layer(layer: Layer, facts: LayerFacts | None = None, opened: Watch = Known.blocks) -> Iterator[Block]:
+    """The tar of a layer, checked against its diff_id if that is known.
 
     Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
     reached its end. Raises DigestMismatch, Invalid, LimitExceeded, Superseded.
     """
+    return _opener(layer, facts, opened)()
+
+
+def _opener(layer: Layer, facts: LayerFacts | None, opened: Watch) -> Callable[[], Iterator[Block]]:
+    """Opens the tar of a layer. What one reading finds to be replaced is left out by the next one."""
+    content = layer.content
+    inputs = [_opener(one, facts, opened) for one in content.inputs] if isinstance(content, Derived) else []
+    return partial(_tar, layer, inputs, facts, opened, set())
+
+
+def _tar(
+    layer: Layer, inputs: Sequence[Open], facts: LayerFacts | None, opened: Watch, replaced: Replaced
+) -> Iterator[Block]:
     content = layer.content
     if isinstance(content, Derived):
-        inputs = _openers(content.inputs, facts, opened)
-        blocks: Blocks = (
-            inputs[0]() if content.rewrite is None else content.rewrite(inputs, facts or LayerFacts(), content.replaced)
-        )
+        blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, facts or LayerFacts(), replaced)
         checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
     else:
         codec, blocks = decompress_any(read_ahead(opened(content)))
@@ -56,53 +62,25 @@ def uncompressed_layer(
     if layer.diff_id is not None and not checked_already:
         blocks = verified_blocks(blocks, layer.diff_id)
     with closing(blocks) as source_blocks:
-        try:
-            yield from source_blocks
-        except Superseded as found:
-            found.where = (number, *found.where)
-            raise
-
-
-def _openers(layers: Sequence[Layer], facts: LayerFacts | None, opened: Watch) -> list[Callable[[], Iterator[Block]]]:
-    return [partial(uncompressed_layer, layer, facts, opened, number) for number, layer in enumerate(layers)]
+        yield from source_blocks
 
 
 def read_layers(
-    layers: tuple[Layer, ...],
-    use: Callable[[list[Callable[[], Iterator[Block]]]], T],
+    layers: Sequence[Layer],
+    use: Callable[[Sequence[Open]], T],
     facts: LayerFacts | None = None,
     opened: Watch = Known.blocks,
-) -> tuple[T, tuple[Layer, ...]]:
-    """What ``use`` returns for functions that open the tar of each layer, and the layers as one pass can read them.
+) -> T:
+    """What ``use`` returns for functions that open the tar of each layer.
 
     ``use`` is called again if a layer is made from one that names a file twice, which its specification forbids.
     """
+    opens = [_opener(layer, facts, opened) for layer in layers]
     while True:
-        try:
-            return use(_openers(layers, facts, opened)), layers
-        except Superseded as found:
-            layers = _with_replaced(layers, found)
+        with suppress(Superseded):
+            return use(opens)
 
 
-def _with_replaced(layers: tuple[Layer, ...], found: Superseded, depth: int = 0) -> tuple[Layer, ...]:
-    """The layers with ``found.replaced`` in the content being made; raises ``found`` if it is there already."""
-    number = found.where[depth]
-    content = layers[number].content
-    assert isinstance(content, Derived)
-    if depth + 1 < len(found.where):
-        content = replace(content, inputs=_with_replaced(content.inputs, found, depth + 1))
-    elif content.replaced == found.replaced:
-        raise found
-    else:
-        content = replace(content, replaced=found.replaced)
-    return (*layers[:number], replace(layers[number], content=content), *layers[number + 1 :])
-
-
-def read_derived(content: Derived, use: Callable[[Blocks], T], facts: LayerFacts | None = None) -> tuple[T, Derived]:
-    """What ``use`` returns for the uncompressed bytes of ``content``, and the content as one pass can make it.
-
-    ``use`` is called again as in ``read_layers``.
-    """
-    made, (layer,) = read_layers((Layer(content=content),), lambda opens: use(opens[0]()), facts)
-    assert isinstance(layer.content, Derived)
-    return made, layer.content
+def read_derived(content: Derived, use: Callable[[Blocks], T], facts: LayerFacts | None = None) -> T:
+    """What ``use`` returns for the uncompressed bytes of ``content``; it is called again as in ``read_layers``."""
+    return read_layers((Layer(content=content),), lambda opens: use(opens[0]()), facts)

@@ -250,7 +250,7 @@ def _check_label(known: Known) -> None:
 
 def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
-    meter, _ = read_derived(content, digest_and_size, facts)
+    meter = read_derived(content, digest_and_size, facts)
     if (found := meter.digest()) != diff_id:
         raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
     return _weakest_level(original, content)
@@ -295,9 +295,7 @@ def _whole_image(
 ) -> tuple[Made, LayerProof, tuple[str, ...]]:
     """Prove one ACI, which is one blob; returns what it is, the proof, and what is not covered."""
     facts = LayerFacts()
-    same, content = read_derived(
-        content, lambda blocks: equal_streams(read_ahead(blocks), original.tar(there.digest)), facts
-    )
+    same = read_derived(content, lambda blocks: equal_streams(read_ahead(blocks), original.tar(there.digest)), facts)
     uncovered = () if same else _compare_acis(original, content, there)
     level = _weakest_level(original, content) if content.rewrite is not None else IDENTICAL
     if content.rewrite is None and original.carries(original.record.root.digest):
@@ -309,7 +307,7 @@ def _whole_image(
 
 def _compare_acis(original: OriginalSource, content: Derived, there: Descriptor) -> tuple[str, ...]:
     """Compare, file by file, an ACI that another version may have written; raises Untrusted with what differs."""
-    expected, _ = read_derived(content, same_content.read_contents)
+    expected = read_derived(content, same_content.read_contents)
     with expected.files:
         got = same_content.read_contents(original.tar(there.digest))
         with got.files:

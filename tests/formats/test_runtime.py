@@ -124,11 +124,11 @@ def test_the_layers_are_one_tree_that_knows_its_accounts() -> None:
     lower = archive([File("etc/passwd", data=b"old"), File("etc/group", data=b"groups"), File("gone")])
     upper = archive([File("etc/passwd", data=b"new"), File(".wh.gone")])
     facts = LayerFacts()
-    flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), facts, frozenset()))
+    flat = b"".join(Flattened()((lambda: (lower,), lambda: (upper,)), facts, set()))
     assert facts == LayerFacts(passwd="new", group="groups")
     assert b"gone" not in flat
     # Without a configuration nobody asks for accounts, and the tree is the same.
-    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), facts, frozenset())) == flat
+    assert b"".join(Flatten()((lambda: (lower,), lambda: (upper,)), facts, set())) == flat
 
 
 def test_what_conversion_md_calls_verbatim_is() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from converter.model.content import Replaced
 from converter.streams.blocks import Blocks
 from converter.streams.squash import find_superseded, squash
 from converter.streams.tar.fields import clean_name
@@ -106,10 +107,11 @@ def opener(layer: bytes) -> Callable[[], Blocks]:
 
 def flattened(layers: Sequence[bytes]) -> bytes:
     openers = [opener(layer) for layer in layers]
+    replaced: Replaced = set()
     try:
-        return b"".join(squash(openers))
-    except Superseded as error:
-        replaced = error.replaced
+        return b"".join(squash(openers, replaced=replaced))
+    except Superseded:
+        pass
     assert replaced == find_superseded(openers)
     return b"".join(squash(openers, replaced=replaced))
 
