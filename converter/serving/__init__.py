@@ -166,12 +166,12 @@ class Server:
         for refuse in self._gates:
             if (refused := refuse(request)) is not None:
                 return refused
+        if request.method not in ("GET", "HEAD"):
+            return refusal(405, "UNSUPPORTED", "this registry is read-only", {"Allow": "GET, HEAD"})
         if request.path == "/metrics":
             from converter.serving.metrics import KIND
 
             return Response(kind=KIND, body=self._metrics.text(self._conversions, self._store).encode())
-        if request.method not in ("GET", "HEAD"):
-            return refusal(405, "UNSUPPORTED", "this registry is read-only", {"Allow": "GET, HEAD"})
         if request.query.get("ac-discovery") == "1":
             return appc_pages.discovery_page(request)
         with enforce_limits(self._limits):

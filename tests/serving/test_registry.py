@@ -176,6 +176,7 @@ def test_a_tag_that_moves_is_served_anew(serve: Serve, layout: str, tmp_path: Pa
         pytest.param("/v2/in/manifests/app", "PUT", 405, "UNSUPPORTED", id="a manifest put"),
         pytest.param("/v2/in/manifests/app", "DELETE", 405, "UNSUPPORTED", id="a manifest deleted"),
         pytest.param("/v2/in/blobs/uploads/1", "PATCH", 405, "UNSUPPORTED", id="a part of an upload"),
+        pytest.param("/metrics", "DELETE", 405, "UNSUPPORTED", id="the counters deleted"),
         pytest.param("/etc/passwd", "GET", 404, "NOT_FOUND", id="a path of no registry"),
     ],
 )
