@@ -34,11 +34,11 @@ def disk_errors(path: str | Path, verb: str) -> Iterator[None]:
     """Turn an OSError on ``path`` into NotFound or StorageFailed; ``verb`` completes "cannot … PATH"."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError) as error:
         named = printable_path(path)
         # In the manner of a URL: oci://layout.
         hint = f" (did you mean {named.lstrip('/')}?)" if re.match("//[^/]", named) else ""
-        raise NotFound(f"{named}: no such file or directory{hint}") from None
+        raise NotFound(f"{named}: {system_words(error)}{hint}") from None
     except OSError as error:
         raise disk_error(error, path, verb) from error
 

@@ -136,7 +136,7 @@ class Staging:
     def stage(self) -> Temporary:
         """Make the hidden directory, and remove those that dead writers left there. Raises StorageFailed, OSError."""
         parent = self.path.parent
-        while not parent.is_dir():
+        while not parent.exists():
             parent = parent.parent
         if self.path.is_dir():
             remove_abandoned(self.path)
