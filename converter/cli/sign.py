@@ -145,7 +145,7 @@ def _cosign(data: bytes, name: str) -> Maker:
 def _gpg(data: bytes | None, name: str) -> Maker:
     from converter.trust.makers import GpgFile, GpgUser
 
-    return GpgUser(name) if data is None else GpgFile(data, os.environ.get("TRANSSHIP_GPG_PASSWORD"))
+    return GpgUser(name) if data is None else GpgFile(data, os.environ.get("TRANSSHIP_GPG_PASSWORD"), name)
 
 
 EXAMPLES = """\b

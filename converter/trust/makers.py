@@ -128,10 +128,13 @@ class CosignKey:
 
 @frozen(kw_only=False)
 class GpgFile:
-    """An OpenPGP secret key from a file; ``password`` decrypts it, None if it is not encrypted."""
+    """An OpenPGP secret key from a file; ``password`` decrypts it, None if it is not encrypted; ``source`` names it in
+    messages.
+    """
 
     data: bytes
     password: str | None = None
+    source: str = "the key"
 
     def certificate(self) -> bytes:
         """The certificate, without secrets; raises Invalid."""
@@ -157,18 +160,17 @@ class GpgFile:
             return out.read_bytes()
 
     def _secret(self) -> pysequoia.Tsk:
-
         try:
             return pysequoia.Tsk.from_bytes(self.data)
         except (RuntimeError, ValueError):
-            raise Invalid("no secret key: expected an OpenPGP one") from None
+            raise Invalid(f"no secret key in {self.source}: expected one of OpenPGP, or a private key in PEM") from None
 
     def _signer(self) -> pysequoia.PySigner:
         secret = self._secret()
         try:
             return secret.signer(self.password)
         except (RuntimeError, ValueError):
-            fact = "wrong password for the key" if self.password else "a password is needed for the key"
+            fact = f"{'wrong password' if self.password else 'a password is needed'} for {self.source}"
             raise Untrusted(f"{fact} (TRANSSHIP_GPG_PASSWORD), or it has no key to sign with") from None
 
 

@@ -70,6 +70,7 @@ def digests(folder: Path) -> dict[str, str]:
         pytest.param(
             "convert oci:in:app oci:tree", 1, "tree is neither empty nor an OCI layout: choose", id="a full folder"
         ),
+        pytest.param("convert oci:in:app oci:app.tar/new", 1, "app.tar: not a directory", id="a folder in a file"),
         pytest.param(
             "convert oci:in:app dir:tree", 1, "neither empty nor a dir: image: choose", id="a full folder for dir:"
         ),
@@ -127,6 +128,12 @@ def digests(folder: Path) -> dict[str, str]:
         ),
         pytest.param(
             "validate oci:in:app --kind oci-config", 1, "an image, not a JSON document: leave out --kind", id="a layout"
+        ),
+        pytest.param(
+            "sign oci:in:app --sign-by texts.yaml --identity a/b:1",
+            1,
+            "no secret key in texts.yaml: exp",
+            id="no key file",
         ),
         pytest.param("sign oci:in:app --sign-by none.key", 1, "none.key: no such file or directory", id="no key"),
         pytest.param(
