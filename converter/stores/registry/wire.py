@@ -152,7 +152,7 @@ class Wire(ClosedOnExit):
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
                 raise Unsupported(
-                    f'unsupported proxy "{who.scheme[:20]}://…": expected http:// or https:// (HTTPS_PROXY)'
+                    f'unsupported proxy "{who.scheme[:20]}://…": expected http:// or https:// ({scheme.upper()}_PROXY)'
                 )
             pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
             headers = make_headers(proxy_basic_auth=pair)
@@ -205,7 +205,8 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
     if isinstance(error, http_errors.ProxyError):
         proxy = getattr(error.original_error, "conn", None)
         through = f"the proxy {proxy.host}:{proxy.port}" if proxy is not None else "the proxy"
-        return missing(f"cannot reach {host} through {through}: {innermost_reason(error)} (HTTPS_PROXY, NO_PROXY)")
+        variables = f"{urlsplit(url).scheme.upper()}_PROXY, NO_PROXY"
+        return missing(f"cannot reach {host} through {through}: {innermost_reason(error)} ({variables})")
     if isinstance(error, http_errors.NewConnectionError):
         return missing(f"cannot connect to {host}: {innermost_reason(error)}")
     if answer := not_http(error):

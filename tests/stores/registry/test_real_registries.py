@@ -236,7 +236,7 @@ def test_a_repository_that_is_served_elsewhere(registry: FakeRegistry) -> None:
 @pytest.mark.parametrize(
     "proxy, told",
     [
-        pytest.param("127.0.0.1:9", "through the proxy 127.0.0.1:9: .*HTTPS_PROXY", id="that is not there"),
+        pytest.param("127.0.0.1:9", "through the proxy 127.0.0.1:9: .*[(]HTTPS_PROXY, ", id="that is not there"),
         pytest.param("http://me:secret@127.0.0.1:9", "the proxy 127.0.0.1:9: ", id="without what opens it"),
         pytest.param("socks5://127.0.0.1:9", "unsupported proxy .socks5:", id="of another kind"),
     ],
@@ -246,6 +246,15 @@ def test_a_proxy_is_told_of(proxy: str, told: str) -> None:
     with (
         open_source(Location.parse("docker://registry.test/app:1"), options) as source,
         pytest.raises(ConverterError, match=told),
+    ):
+        source.resolve("")
+
+
+def test_a_proxy_for_plain_http_is_told_of() -> None:
+    options = replace(PLAIN, environment={"http_proxy": "127.0.0.1:9"}, retries=0)
+    with (
+        open_source(Location.parse("docker://registry.invalid/app:1"), options) as source,
+        pytest.raises(ConverterError, match=r"through the proxy 127\.0\.0\.1:9: .*[(]HTTP_PROXY, "),
     ):
         source.resolve("")
 
