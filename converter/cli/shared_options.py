@@ -198,7 +198,7 @@ def _compression(_context: click.Context, _parameter: click.Parameter, value: st
 
 
 image_options = combine_options(
-    click.option("--to", type=OneOf(IMAGES), help="The format, if DEST can hold several."),
+    click.option("--to", type=OneOf(IMAGES), help="The format, where several are possible."),
     click.option(
         "--platform",
         "platforms",

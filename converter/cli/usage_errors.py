@@ -82,7 +82,8 @@ def _fact(error: click.ClickException) -> str:
             return f"{str(parameter.metavar or parameter.human_readable_name).strip('{}.')} is missing"
         return f"{max(parameter.opts, key=len)} is missing"
     if isinstance(error, click.NoSuchOption):
-        close = " or ".join(error.possibilities or ())
+        possible = error.possibilities or ()
+        close = " or ".join(get_close_matches(error.option_name, possible, cutoff=0.8) or possible)
         command = str(error.ctx.info_name) if error.ctx is not None else ""
         hint = OPTIONS.get((command, error.option_name)) or OPTIONS.get((ANY_COMMAND, error.option_name))
         hint = hint or (f"did you mean {close}?" if close else "")

@@ -26,6 +26,12 @@ from tests.builders import tar
         ),
         pytest.param("--verson", "unknown option --verson: did you mean", id="a typo without a command"),
         pytest.param(
+            "convert a b --compres zstd",
+            "convert: unknown option --compres: did you mean --compress? (see",
+            id="a typo that is close to one option, and less to others",
+        ),
+        pytest.param("convert a b --tls x", "convert: unknown option --tls: did you mean", id="half of an option"),
+        pytest.param(
             "convert a b --format docker",
             "convert: unknown option --format: did you mean --to? (see transship convert --help)",
             id="a format",
