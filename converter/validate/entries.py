@@ -182,8 +182,9 @@ class LayerEntries:
         self._budget = budget
         self.waiting = PendingLinks(budget)
         """Hard links whose target is not in this layer."""
-        self.files = self.directories = self.removed = self.emptied = array("q")
-        """The hashes of names that need no longer be kept; Python keys the hash anew for every process."""
+        self.hashes: tuple[array[int], ...] = ()
+        """Those of the names of files, of directories, of what is removed, and of what is emptied: the names need no
+        longer be kept. Python keys the hash anew for every process."""
         self.complete = False
         """Whether every entry was visited, and the limits had room for what is kept."""
 
@@ -246,9 +247,10 @@ class LayerEntries:
     def _remember(self) -> None:
         """Raises LimitExceeded."""
         self._budget.add(8 * (len(self._paths) + len(self._removed) + len(self._emptied)))
-        self.files = array("q", (hash(name) for name, file in self._paths.items() if file))
-        self.directories = array("q", (hash(name) for name, file in self._paths.items() if not file))
-        self.removed, self.emptied = array("q", map(hash, self._removed)), array("q", map(hash, self._emptied))
+        files = (name for name, file in self._paths.items() if file)
+        directories = (name for name, file in self._paths.items() if not file)
+        kinds = (files, directories, self._removed, self._emptied)
+        self.hashes = tuple(array("q", map(hash, names)) for names in kinds)
 
     def _whiteout(self, entry: Entry) -> bool:
         """Whether the entry is a whiteout or reserved name, not a file of the image."""
@@ -333,32 +335,26 @@ class _Flattened:
 
     def __init__(self, asked: set[int]) -> None:
         self._asked = asked
-        self._files: dict[int, int] = {}
-        self._directories: dict[int, int] = {}
-        self._removed: dict[int, int] = {}
-        self._emptied: dict[int, int] = {}
+        self._highest: tuple[dict[int, int], ...] = ({}, {}, {}, {})
+        """For each kind of entry, in the order of ``LayerEntries.hashes``, the highest layer that has one, by path."""
         self.height = 0
 
     def add(self, layer: LayerEntries) -> None:
         """Add the next layer."""
-        for known, names in (
-            (self._files, layer.files),
-            (self._directories, layer.directories),
-            (self._removed, layer.removed),
-            (self._emptied, layer.emptied),
-        ):
-            known.update(dict.fromkeys(self._asked.intersection(names), self.height))
+        for highest, hashes in zip(self._highest, layer.hashes, strict=True):
+            highest.update(dict.fromkeys(self._asked.intersection(hashes), self.height))
         self.height += 1
 
     def has(self, path: bytes) -> bool:
         """Whether the path is a file that no higher layer has replaced or removed, by itself or with a parent."""
+        files, directories, removed, emptied = self._highest
         key = hash(path)
-        found = self._files.get(key, -1)
-        if found < 0 or found < max(self._directories.get(key, -1), self._removed.get(key, -1)):
+        found = files.get(key, -1)
+        if found < 0 or found < max(directories.get(key, -1), removed.get(key, -1)):
             return False
         while path:
             path = parent_name(path)
             key = hash(path)
-            if found < max(self._files.get(key, -1), self._emptied.get(key, -1), self._removed.get(key, -1)):
+            if found < max(files.get(key, -1), emptied.get(key, -1), removed.get(key, -1)):
                 return False
         return True

@@ -105,8 +105,7 @@ def _examined(source: Source, location: Location, blobs: BlobReader) -> str:
             if str(path) not in STDIN and path.suffix != ".aci":
                 fact = f'the name "{path.name}" does not end in .aci'
                 blobs.findings.add("aci/archive-suffix", "", fact)
-            with blobs.findings.at(""):
-                check_aci(source.unverified, blobs)
+            check_aci(source.unverified, blobs)
             return "aci-image"
     return examine_source(source, location.name, blobs)
 

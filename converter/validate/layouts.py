@@ -128,7 +128,7 @@ class SavedCheck:
         self._medium = archive.medium
         self._blobs = blobs
         self._findings = blobs.findings
-        self._layers: dict[str, SeenLayer | None] = {}
+        self._layers: dict[str, SeenLayer] = {}
         self._walk = ImageWalk(archive.fetch, blobs, saved=True)
 
     def run(self, name: str = "") -> None:
@@ -202,15 +202,10 @@ class SavedCheck:
 
     def _config_name(self, name: str, data: bytes, claim: str) -> None:
         """Check a name that is a digest; a false one breaks a rule of blobs below ``blobs``, of archives elsewhere."""
-        actual = Digest.of(data)
-        promised = _claimed(name)
-        if promised is not None and promised.algorithm == "sha256":
-            if promised != actual:
-                fact = f"digest mismatch: expected {promised}, computed {actual}"
-                self._findings.add("image/blob-digest", claim, fact)
-        elif (match := _CONFIG.fullmatch(name)) and match[1] != actual.encoded:
-            fact = f"digest mismatch: expected sha256:{match[1]}, computed {actual}"
-            self._findings.add("docker/archive-config-name", claim, fact)
+        match, actual = _CONFIG.fullmatch(name), Digest.of(data)
+        if match and match[1] != actual.encoded:
+            rule = "docker/archive-config-name" if _claimed(name) is None else "image/blob-digest"
+            self._findings.add(rule, claim, f"digest mismatch: expected sha256:{match[1]}, computed {actual}")
 
     def _layer(self, name: str, claim: str, place: str, *, foreign: bool = False) -> SeenLayer | None:
         """Read a layer, once; None if it is missing, which is a finding unless it is ``foreign``."""
