@@ -17,7 +17,7 @@ from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
 from converter.stores.base_source import POSITION, full_reference
 from converter.stores.docker_archive import DockerArchive, tables
-from converter.stores.docker_archive.tables import Chains, SavedImage, claimed_digest
+from converter.stores.docker_archive.tables import SavedImage, claimed_digest
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import digest_and_size
@@ -157,10 +157,9 @@ class SavedCheck:
         tops = [
             top for top, names in self._archive.chains if not name or full_reference(name) in map(full_reference, names)
         ]
-        chains = Chains(self._medium, self._findings)
         for top in tops:
             self._blobs.image()
-            files = [f"{layer}/layer.tar" for layer in reversed(list(chains.of(top)))]
+            files = [f"{layer}/layer.tar" for layer in reversed(list(self._archive.chain_reader.of(top)))]
             layers = [self._layer(file, file, file) for file in files]
             report_dangling([None if layer is None else layer.entries for layer in layers])
         return bool(tops)

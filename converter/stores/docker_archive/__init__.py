@@ -70,6 +70,7 @@ class DockerArchive(Source):
         """The rows of ``manifest.json``; None if there is none."""
         self.layout: OciLayout | None = None
         """The layout that the archive is as well, if it lists images."""
+        self.chain_reader = Chains(medium, problems)
         self.chains: tuple[tuple[str, tuple[str, ...]], ...] = ()
         """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
         with on_error(medium.close):
@@ -77,7 +78,7 @@ class DockerArchive(Source):
                 self.rows = tables.read_rows(data, problems)
             self.layout = self._as_layout()
             if self.rows is None and not (self.layout and self.layout.entries):
-                self.chains = Chains(medium, problems).images()
+                self.chains = self.chain_reader.images()
                 if not self.chains:
                     fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
                     problems.report(NotFound(fact), "")
