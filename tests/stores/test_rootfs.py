@@ -14,7 +14,7 @@ from converter.errors import Invalid, LimitExceeded, StorageFailed
 from converter.events import Event, Warned
 from converter.model.limits import Limits, enforce_limits
 from converter.stores import StoreOptions
-from converter.stores.rootfs.attributes import ROOTLESS, Attributes, Setter, owner_message
+from converter.stores.rootfs.attributes import ROOTLESS, Attributes, Setter, owner_message, owner_of
 from converter.streams.tar.fields import CHAR, END, SYMLINK
 from tests.stores.unpacking import entry, hard, left, link, unpack, unpack_raw
 from tests.strategies.tar import File, archive
@@ -202,6 +202,28 @@ def test_without_root_the_owner_is_told_as_umoci_tells_it(tmp_path: Path) -> Non
     assert os.getxattr(path, ROOTLESS).hex() == "08c08db70110feff03"
     assert (path.stat().st_uid, setter.recorded, setter.left_out) == (os.geteuid(), 1, {})
     assert owner_message(0, 5) == b"\x08\xff\xff\xff\xff\x0f\x10\x05"
+
+
+@pytest.mark.parametrize(
+    "message, owner",
+    [
+        pytest.param(owner_message(3_000_000, 65_534), (3_000_000, 65_534), id="a user and a group"),
+        pytest.param(owner_message(0, 5), (0, 5), id="root is written as no change"),
+        pytest.param(b"\x10\x07", (0, 7), id="who is not named is root"),
+        pytest.param(b"\x08\x01\x08\x02", (2, 0), id="the last one counts"),
+        pytest.param(b"", (0, 0), id="nobody is named"),
+        pytest.param(b"\x08", None, id="a user without a number"),
+        pytest.param(b"\x08\x80", None, id="a number without an end"),
+        pytest.param(b"\x08" + b"\x80" * 10 + b"\x01", None, id="a number of eleven digits"),
+        pytest.param(b"\x18\x01", None, id="another field"),
+    ],
+)
+def test_the_owner_is_who_the_message_names(message: bytes, owner: tuple[int, int] | None) -> None:
+    if owner is None:
+        with pytest.raises(Invalid, match="no owner"):
+            owner_of(message)
+    else:
+        assert owner_of(message) == owner
 
 
 def test_a_device_is_an_empty_file_until_somebody_allows_it(tmp_path: Path) -> None:

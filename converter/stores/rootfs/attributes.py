@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -27,6 +28,10 @@ MOST_NS = 2**40 * 10**9
 
 HOSTS = (b"security.selinux", b"system.nfs4_acl", b"trusted.overlay.", b"user.overlay.")
 """Attributes that describe the machine on which an image was made, or would affect the one it is unpacked on."""
+
+_FIELD = re.compile(rb"([\x08\x10])([\x80-\xff]{0,9}[\x00-\x7f])")
+"""A number in the message: which it is, and at most ten digits to the base of 128, the lowest first."""
+_MESSAGE = re.compile(rb"(?:%b)*" % _FIELD.pattern)
 
 UNSUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
@@ -117,23 +122,13 @@ def owner_message(uid: int, gid: int) -> bytes:
 
 def owner_of(message: bytes) -> tuple[int, int]:
     """The user and group ID in the message of ``user.rootlesscontainers``; raises Invalid for anything else."""
-    found, position = {8: 0, 16: 0}, 0
-    try:
-        while position < len(message):
-            key, position = message[position], position + 1
-            if key not in found:
-                raise IndexError
-            value = shift = 0
-            while True:
-                byte, position = message[position], position + 1
-                value |= (byte & 0x7F) << shift
-                shift += 7
-                if byte < 0x80:
-                    break
-            found[key] = 0 if value == NO_CHANGE else value
-    except IndexError:
-        raise Invalid(f"{ROOTLESS.decode()}: no owner in {message.hex()}") from None
-    return found[8], found[16]
+    owner = {b"\x08": 0, b"\x10": 0}
+    if not _MESSAGE.fullmatch(message):
+        raise Invalid(f"{ROOTLESS.decode()}: no owner in {message.hex()}")
+    for key, digits in _FIELD.findall(message):
+        value = sum((digit & 0x7F) << 7 * place for place, digit in enumerate(digits))
+        owner[key] = 0 if value == NO_CHANGE else value
+    return owner[b"\x08"], owner[b"\x10"]
 
 
 def _varint(value: int) -> bytes:

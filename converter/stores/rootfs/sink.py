@@ -191,7 +191,7 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         with disk_errors(self._target.shown, "write"):
             if self._below:
                 root.mkdir(mode=0o700, exist_ok=True)
-            tree = Unpacked(root, self._target.shown, self._options, privileged=os.geteuid() == 0)
+            tree = Unpacked(root, self._target.shown, devices=self._options.devices)
         try:
             with self._target.syncing():
                 tree.fill(metered(blocks, meter))
@@ -219,7 +219,7 @@ class RootfsSink(OneRootSink[StagedDirectory]):
                     if name != self._last:
                         place.move(name)
                 tree.finish(place.path / self._below)
-                tree.finish_root(place.path / self._below)
+                tree.finish_root()
                 place.sync()
                 if self._last:
                     place.move(self._last)
@@ -228,12 +228,12 @@ class RootfsSink(OneRootSink[StagedDirectory]):
             root = place.staged / self._below
             tree.finish(root)
             # A user other than root cannot move a read-only directory to another parent either.
-            movable = bool(self._below) or tree.privileged or root.parent == place.path.parent
+            movable = bool(self._below) or tree.setter.privileged or root.parent == place.path.parent
             if movable:
-                tree.finish_root(root)
+                tree.finish_root()
             place.rename()
             if not movable:
-                tree.finish_root(place.path)
+                tree.finish_root()
 
     def _report(self, tree: Unpacked) -> None:
         """Report what differs from the image."""

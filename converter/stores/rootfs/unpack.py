@@ -13,8 +13,7 @@ from pathlib import Path
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
-from converter.stores.disk import disk_error, opened
-from converter.stores.options import StoreOptions
+from converter.stores.disk import disk_error
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.streams.blocks import write_all
 from converter.streams.tar.entry import Entry
@@ -28,6 +27,7 @@ from converter.streams.tar.fields import (
     SYMLINK,
     Budget,
     clean_name,
+    parent_name,
     quoted_name,
     require_contained,
 )
@@ -75,18 +75,16 @@ class OpenDirectories:
     def _reach(self, path: bytes, made: dict[bytes, Attributes | None] | None) -> int:
         """Descend from the nearest directory that is open."""
         require_contained(path)
-        above = path
-        while above and above not in self._open:
-            above = above.rpartition(b"/")[0]
-        at = start = self._open.get(above, self._root)
-        here = above
-        for part in path[len(above) :].strip(b"/").split(b"/"):
+        here = path
+        while here and here not in self._open:
+            here = parent_name(here)
+        at = os.dup(self._open.get(here, self._root))
+        for part in path[len(here) :].strip(b"/").split(b"/"):
             here = here + b"/" + part if here else part
             try:
                 below = self._step(at, part, here, made)
             finally:
-                if at != start:
-                    os.close(at)
+                os.close(at)
             at = below
         return at
 
@@ -114,14 +112,12 @@ UNDESCRIBED = Attributes(mode=0o755)
 class Unpacked:
     """A tree being unpacked: ``fill`` first, then ``finish``; if either raises, the caller removes the tree."""
 
-    def __init__(self, root: Path, where: str, options: StoreOptions, *, privileged: bool) -> None:
-        """``where`` is the tree's name for people. Raises OSError."""
-        self._root = root
+    def __init__(self, root: Path, where: str, *, devices: bool) -> None:
+        """``where`` is the tree's name for people; with ``devices``, root makes device nodes. Raises OSError."""
         self._where = where
-        self.privileged = privileged
-        self._devices = options.devices and privileged
-        self.setter = Setter(privileged=privileged)
+        self.setter = Setter(privileged=os.geteuid() == 0)
         """It knows what could not be kept."""
+        self._devices = devices and self.setter.privileged
         self._directories: dict[bytes, Attributes | None] = {}
         """The directories made, with the attributes from their entries, if any."""
         self._last = UNDESCRIBED
@@ -154,19 +150,17 @@ class Unpacked:
 
         ``root`` itself is left to ``finish_root``.
         """
-        if root != self._root:
-            self._below.close()
-            self._below = OpenDirectories(root)
+        self._below.close()
+        self._below = OpenDirectories(root)
         for path in sorted(filter(None, self._directories), reverse=True):
             try:
                 self.setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)
             except OSError as error:
                 raise disk_error(error, f"{self._where}/{os.fsdecode(path)}", "write") from error
 
-    def finish_root(self, root: Path) -> None:
-        """Set the attributes of the root, wherever it is now; the last step."""
-        with opened(root, DIRECTORY) as fd:
-            self.setter.on_open(fd, self._directories.get(b"") or UNDESCRIBED, new=False)
+    def finish_root(self) -> None:
+        """Set the attributes of the root, wherever it has been moved; the last step."""
+        self.setter.on_open(self._below.directory(b""), self._directories.get(b"") or UNDESCRIBED, new=False)
 
     def _make(self, entry: Entry) -> None:
         path, kind = require_contained(entry.name), entry.type
