@@ -86,18 +86,10 @@ def open_regular(path: Path, hint: str = "") -> int:
     return fd
 
 
-def read_regular(path: Path, offset: int = 0, size: int | None = None) -> Iterator[bytes | memoryview]:
-    """A regular file from ``offset``, to its end or ``size`` bytes. Raises as ``open_regular``, and Invalid if it is
-    shorter.
-    """
-    fd = open_regular(path)
-    try:
-        if size is None:
-            with disk_errors(path, "read"):
-                size = max(0, os.fstat(fd).st_size - offset)
-        yield from file_blocks(fd, offset, size)
-    finally:
-        os.close(fd)
+def read_regular(path: Path) -> Iterator[bytes | memoryview]:
+    """A regular file. Raises as ``open_regular``, and Invalid if it becomes shorter meanwhile."""
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+        yield from file_blocks(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
 def regular_size(path: Path) -> int | None:

@@ -31,7 +31,7 @@ from converter.model.media_types import CODECS
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.media import Medium
-from converter.streams.blocks import digest_and_size
+from converter.streams.blocks import beginning, digest_and_size
 from converter.streams.decompress import HEAD, decompress, detect_codec
 
 MANIFEST, REPOSITORIES = "manifest.json", "repositories"
@@ -98,7 +98,7 @@ class ArchiveBlobs:
         If that digest is not given, the layer is read to compute it. Raises NotFound.
         """
         size = self.medium.size(name) or 0
-        codec = detect_codec(b"".join(self.medium.open(name, 0, min(HEAD, size)))) or ""
+        codec = detect_codec(beginning(self.medium.open(name), HEAD)) or ""
         renamed = codec in RENAMED
 
         def read() -> Blocks:

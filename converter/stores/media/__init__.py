@@ -50,8 +50,8 @@ class Medium(ClosedOnExit):
         """The size in bytes of a regular file; None if there is none of that name. Raises Invalid for a bad name."""
 
     @abstractmethod
-    def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
-        """The bytes of a file, or ``size`` of them from ``offset``, unverified. Raises NotFound."""
+    def open(self, name: str) -> Blocks:
+        """The bytes of a file, unverified. Raises NotFound."""
 
     def file(self, name: str) -> Path | None:  # noqa: ARG002 - no member of a tar is a file
         """The file on disk with exactly these bytes; None if there is none."""
@@ -102,11 +102,11 @@ class DirectoryMedium(Medium):
     def size(self, name: str) -> int | None:
         return regular_size(self._inside(name))
 
-    def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
+    def open(self, name: str) -> Blocks:
         path = self._inside(name)
         if regular_size(path) is None:
             raise NotFound(f"no file {name} in {self.where}")
-        return read_regular(path, offset, size)
+        return read_regular(path)
 
     def file(self, name: str) -> Path | None:
         return self._inside(name)

@@ -59,10 +59,9 @@ class TarMedium(Medium):
         span = self._span(_clean(name))
         return None if span is None else span.size
 
-    def open(self, name: str, offset: int = 0, size: int | None = None) -> Blocks:
+    def open(self, name: str) -> Blocks:
         span = self._found(name)
-        left = max(0, span.size - offset)
-        return file_blocks(self._file.fileno(), span.offset + offset, left if size is None else size)
+        return file_blocks(self._file.fileno(), span.offset, span.size)
 
     def read_document(self, name: str) -> bytes:
         """As in Medium. Raises Invalid if the archive has different documents under that name.
