@@ -144,15 +144,14 @@ class DirectorySink(TargetSink[SwappedDirectory]):
     def _commit(self) -> None:
         if self._root is None or self._root.digest not in self._names:
             raise Invalid("no image was written to the directory")
+        renamed = [(self._names[self._root.digest], MANIFEST)]
         numbers: dict[Digest, int] = {}
         for attachment in self._signed:
             numbers[attachment.subject] = numbers.get(attachment.subject, 0) + 1
             start = "" if attachment.subject == self._root.digest else f"{attachment.subject.encoded}."
             place = f"{start}signature-{numbers[attachment.subject]}"
-            self._target.rename(self._names[attachment.descriptor.digest], place)
+            renamed.append((self._names[attachment.descriptor.digest], place))
+        documents = {VERSION: VERSION_CONTENT}
         if self._listed:
-            index, _ = oci_index.render_index(None, self._listed)
-            self._target.write(ATTACHMENTS, index)
-        self._target.rename(self._names[self._root.digest], MANIFEST)
-        self._target.write(VERSION, VERSION_CONTENT)
-        self._target.commit(MANIFEST)
+            documents[ATTACHMENTS], _ = oci_index.render_index(None, self._listed)
+        self._target.commit(renamed, documents, MANIFEST)

@@ -89,7 +89,9 @@ def open_regular(path: Path, hint: str = "") -> int:
 def read_regular(path: Path) -> Iterator[bytes | memoryview]:
     """A regular file. Raises as ``open_regular``, and Invalid if it becomes shorter meanwhile."""
     with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-        yield from file_blocks(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        with disk_errors(path, "read"):
+            size = os.fstat(file.fileno()).st_size
+        yield from file_blocks(file.fileno(), 0, size)
 
 
 def regular_size(path: Path) -> int | None:

@@ -11,7 +11,7 @@ import fcntl
 import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -153,17 +153,11 @@ class LayoutTarget(_BlobStaging):
         """Rename the staging directory into place if nothing is there; False if another writer was first."""
         if self.inside or (self.path.is_dir() and names_in(self.path)):
             return False
-        made = documents(None)
-        for name, data in made.items():
+        for name, data in documents(None).items():
             write_file(self.staged / name, data, durable=False)
         (self.staged / "blobs").mkdir(exist_ok=True)
         sync_tree(self.staged)
-        if not self.renamed():
-            for name in made:
-                (self.staged / name).unlink()
-            return False
-        sync_directory(self.path.parent)
-        return True
+        return self.renamed()
 
     def _merge(self, documents: Documents) -> None:
         with lock_directory(self.path):
@@ -177,7 +171,7 @@ class LayoutTarget(_BlobStaging):
                 return  # the writer of that index has made durable what it names
             self._move_blobs()
             for name, data in changed.items():
-                fresh = self.staged / name
+                fresh = self.staged / f"new-{name}"
                 write_file(fresh, data)
                 fresh.rename(self.path / name)
             sync_directory(self.path)
@@ -228,22 +222,18 @@ class SwappedDirectory(_BlobStaging):
                     self._inputs.refuse(path, path.stat())
             self.stage()
 
-    def rename(self, old: str, new: str) -> None:
-        """Rename a staged file."""
+    def commit(self, renamed: Iterable[tuple[str, str]], documents: Mapping[str, bytes], last: str) -> None:
+        """Rename staged files, add documents, and take the place by one rename or exchange; if the file system has
+        none, file by file, with ``last`` last.
+        """
         with disk_errors(self.path, "write"):
-            (self.staged / old).rename(self.staged / new)
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a staged file."""
-        write_file(self.staged / name, data, durable=False)
-
-    def commit(self, last: str) -> None:
-        """Take the place by one rename or exchange; if the file system has none, file by file, with ``last`` last."""
-        with disk_errors(self.path, "write"):
+            for old, new in renamed:
+                (self.staged / old).rename(self.staged / new)
+            for name, data in documents.items():
+                write_file(self.staged / name, data, durable=False)
             sync_tree(self.staged)
             if not self.renamed() and not self._exchanged():
                 self._move(last)
-            sync_directory(self.path.parent)
 
     def _exchanged(self) -> bool:
         """Swap the two directories; the old one is then in the staging place, and removed with it, but not with files
@@ -257,7 +247,10 @@ class SwappedDirectory(_BlobStaging):
         if rename is None:
             return False
         paths = os.fsencode(self.staged), os.fsencode(self.path)
-        return bool(rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
+        if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) != 0:
+            return False
+        sync_directory(self.path.parent)
+        return True
 
     def _move(self, last: str) -> None:
         if self.there() and not self._replaceable(self.path):

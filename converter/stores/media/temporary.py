@@ -23,6 +23,7 @@ from converter.stores.disk import (
     on_error,
     opened,
     printable_path,
+    sync_directory,
 )
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
@@ -152,7 +153,7 @@ class Staging:
         return self._made.path
 
     def renamed(self) -> bool:
-        """Rename the hidden directory to its place; False if it is inside, or the place is no longer empty."""
+        """Rename the hidden directory to its place, durably; False if it is inside, or the place is no longer empty."""
         if self.inside:
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,6 +163,7 @@ class Staging:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             return False
+        sync_directory(self.path.parent)
         return True
 
     def abort(self) -> None:

@@ -16,7 +16,7 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
-from converter.stores.disk import disk_errors, names_in, on_error, sync_directory, sync_file_system, write_file
+from converter.stores.disk import disk_errors, names_in, on_error, sync_file_system, write_file
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import Staging, remove_path
@@ -112,7 +112,6 @@ class StagedDirectory(Staging):
         self.sync()
         if not self.renamed():
             raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
-        sync_directory(self.path.parent)
 
     def move(self, name: str) -> None:
         """Show one item by moving it out of the hidden directory, if that is ``inside`` its place. Raises OSError."""
