@@ -15,10 +15,9 @@ from converter.model.limits import MIB, current_limits
 from converter.streams.blocks import Block, Meter, closing, drain, metered, peek
 from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.fields import Budget
 from converter.validate.entries import LayerEntries, scan_tar
-from converter.validate.findings import Findings, path_of_entry
+from converter.validate.findings import Findings
 
 
 class StreamFailed(Exception):
@@ -135,8 +134,7 @@ class BlobReader:
 
     def layer(self, raw: Open, place: str, claim: DescriptorClaim | None, algorithm: str = "sha256") -> SeenLayer:
         """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
-        tell = finding_reporter(self.findings, place)
-        layer = SeenLayer(LayerEntries(tell, self.findings.applies("tar/whiteout-order"), self._waiting))
+        layer = SeenLayer(LayerEntries(self.findings, place, self._waiting))
         with self.reading(raw, place, claim) as passing:
             self._unpack(layer, passing, place, algorithm)
         return layer
@@ -160,7 +158,7 @@ class BlobReader:
         entries = layer.entries
         try:
             with closing(plain) as blocks:
-                complete = scan_tar(blocks, finding_reporter(self.findings, place), entries.visit, self._tree)
+                complete = scan_tar(blocks, self.findings, place, entries.visit, self._tree)
                 drain(blocks)
             if complete:
                 entries.finish()
@@ -232,12 +230,3 @@ def wrap_stream_errors(opened: Open) -> Iterator[Block]:
             yield from blocks
     except ConverterError as error:
         raise StreamFailed(error) from error
-
-
-def finding_reporter(findings: Findings, place: str) -> ReportProblem:
-    """Returns a function that adds findings about the tar at a place."""
-
-    def tell(rule: str, name: bytes | None, fact: str) -> None:
-        findings.add(rule, place if name is None else path_of_entry(place, name), fact)
-
-    return tell

@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from converter.errors import Invalid, LimitExceeded
+from converter.errors import Invalid
 from converter.streams.blocks import Blocks
 from converter.streams.tar import fields, pax
-from converter.streams.tar.aci import ReportProblem
 from converter.streams.tar.changesets import WHITEOUT, Ignored, Removes, whiteout
 from converter.streams.tar.entry import Cursor, Entry
 from converter.streams.tar.fields import Budget, clean_name, parent_name, quoted_name, type_in_words
 from converter.streams.tar.headers import Headers
 from converter.streams.tar.scan import Scanner
 from converter.streams.tar.sparse import expand_sparse
+from converter.validate.findings import Findings, path_of_entry
 
 _DEVICES = frozenset({fields.CHAR, fields.BLOCK})
 _plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match
@@ -37,64 +37,58 @@ _NUMBERS: tuple[Callable[[Entry], object], ...] = (
 )
 
 
-def scan_tar(blocks: Blocks, tell: ReportProblem, visit: Callable[[Entry], None], budget: Budget | None = None) -> bool:
+def scan_tar(
+    blocks: Blocks, findings: Findings, place: str, visit: Callable[[Entry], None], budget: Budget | None = None
+) -> bool:
     """Read an uncompressed archive as far as possible, and call ``visit`` with each file in it.
 
     ``budget`` counts over the layers of an image. Returns whether every entry was visited. The blocks are not closed,
-    nor read further if the archive is damaged. Their errors are raised, except Invalid, which is taken for damage.
+    nor read further if the archive is damaged. Any error that they raise must be a StreamFailed: others are damage.
     """
     scanner = Scanner(Cursor(blocks), budget)
-    try:
+    with findings.at(place, "tar/readable"):
         for entry in scanner:
             if _plain(entry.head, 100) is None or entry.extra is not None or entry.type in _DEVICES:
-                _numbers(entry, tell)
-            if entry.extra is not None:
-                _records(entry, tell)
+                _header(entry, findings, path_of_entry(place, entry.name))
             if entry.type in fields.FILES:
                 visit(entry)
             else:
-                tell("tar/type", entry.name, f"unsupported type {quoted_name(entry.type)}")
-        _ending(scanner, tell)
+                fact = f"unsupported type {quoted_name(entry.type)}"
+                findings.add("tar/type", path_of_entry(place, entry.name), fact)
+        _ending(scanner, findings, place)
         return True
-    except LimitExceeded as error:
-        tell("image/limit", None, str(error))
-    except Invalid as error:
-        tell("tar/readable", None, str(error))
     return False
 
 
-def _numbers(entry: Entry, tell: ReportProblem) -> None:
+def _header(entry: Entry, findings: Findings, path: str) -> None:
     for number in _NUMBERS:
         try:
             number(entry)
         except Invalid as error:
-            tell("tar/field", entry.name, str(error))
+            findings.add("tar/field", path, str(error))
+    if entry.extra is not None:
+        _records(entry, findings, path)
 
 
-def _records(entry: Entry, tell: ReportProblem) -> None:
+def _records(entry: Entry, findings: Findings, path: str) -> None:
     for record in Headers(entry.own).records:
         if record.flag not in b"xX":
             continue
         seen: set[bytes] = set()
         for key, value in pax.record_pairs(record.data):
             if key in seen and key not in pax.SPARSE_PAIR:
-                tell("tar/pax-repeated", entry.name, f"PAX record {quoted_name(key)} occurs twice")
+                findings.add("tar/pax-repeated", path, f"PAX record {quoted_name(key)} occurs twice")
             seen.add(key)
             if key in _TEXTS and value.decode(errors="ignore").encode() != value and b"hdrcharset" not in entry.pax:
-                tell(
-                    "tar/pax-encoding", entry.name, f"PAX record {quoted_name(key)}: {quoted_name(value)} is not UTF-8"
-                )
+                fact = f"PAX record {quoted_name(key)}: {quoted_name(value)} is not UTF-8"
+                findings.add("tar/pax-encoding", path, fact)
     if entry.type == fields.FILE and entry.sparse:
-        try:
+        with findings.at(path, "tar/sparse"):
             # The map is checked before the first block is yielded.
             next(iter(expand_sparse(entry, sys.maxsize)), None)
-        except LimitExceeded as error:
-            tell("image/limit", entry.name, str(error))
-        except Invalid as error:
-            tell("tar/sparse", entry.name, str(error))
 
 
-def _ending(scanner: Scanner, tell: ReportProblem) -> None:
+def _ending(scanner: Scanner, findings: Findings, place: str) -> None:
     """Check for two blocks of zeros, then only zeros; missing padding of the last entry is the same finding."""
     zeros, garbage = 0, 0
     for block in scanner.trailing():
@@ -105,9 +99,9 @@ def _ending(scanner: Scanner, tell: ReportProblem) -> None:
         else:
             garbage += len(block)
     if zeros < 2 * fields.SIZE:
-        tell("tar/end-missing", None, f"{zeros} zeros at the end: expected at least {2 * fields.SIZE}")
+        findings.add("tar/end-missing", place, f"{zeros} zeros at the end: expected at least {2 * fields.SIZE}")
     if garbage:
-        tell("tar/trailing-data", None, f"{garbage} bytes of data after the end")
+        findings.add("tar/trailing-data", place, f"{garbage} bytes of data after the end")
 
 
 LINKS_PACKED_AT_ONCE = 256
@@ -169,10 +163,11 @@ class PendingLinks:
 class LayerEntries:
     """The entries of one layer; paths are clean. Once finished, it keeps only what the layers above ask for."""
 
-    def __init__(self, tell: ReportProblem, order: bool, budget: Budget) -> None:
-        """``order``: report whiteouts that follow their siblings. ``budget`` counts the memory of links and names."""
-        self._tell = tell
-        self._order = order
+    def __init__(self, findings: Findings, place: str, budget: Budget) -> None:
+        """``place`` is the layer's. ``budget`` counts the memory of links and names."""
+        self._findings = findings
+        self._place = place
+        self._order = findings.applies("tar/whiteout-order")
         self._parents: set[bytes] = set()
         self._links = PendingLinks(budget)
         self._paths: dict[bytes, bool] = {}
@@ -219,12 +214,10 @@ class LayerEntries:
 
     def finish(self) -> None:
         """Check the links once all entries were visited."""
-        try:
+        with self._findings.at(self._place, "image/limit"):
             self._judge_links()
             self._remember()
             self.complete = True
-        except LimitExceeded as error:
-            self._tell("image/limit", None, str(error))
 
     def forget(self) -> None:
         """Free what only ``visit`` needs; a layer that is not finished keeps nothing."""
@@ -282,6 +275,9 @@ class LayerEntries:
             self._tell("tar/link-outside", entry.name, fact)
         elif target == entry.name or not self._paths.get(target, False):
             self._links.add(entry.name, target)
+
+    def _tell(self, rule: str, name: bytes, fact: str) -> None:
+        self._findings.add(rule, path_of_entry(self._place, name), fact)
 
     def dangling(self, name: bytes, target: bytes) -> None:
         """Report a link whose target is missing."""

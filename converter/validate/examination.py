@@ -24,9 +24,9 @@ from converter.streams.tar.aci import AciEntries, tar_of
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import MANIFEST, clean_name, quoted_name
 from converter.validate import UNKNOWN
-from converter.validate.blobs import BlobReader, DescriptorClaim, StreamFailed, finding_reporter, wrap_stream_errors
+from converter.validate.blobs import BlobReader, DescriptorClaim, StreamFailed, wrap_stream_errors
 from converter.validate.entries import scan_tar
-from converter.validate.findings import Findings
+from converter.validate.findings import Findings, path_of_entry
 from converter.validate.image_walk import ImageWalk
 from converter.validate.layouts import LayoutCheck, SavedCheck
 
@@ -38,7 +38,10 @@ _FORMAT = "aci/archive-format"
 def check_aci(raw: Open, blobs: BlobReader) -> None:
     """Find everything wrong with one image, whose file ``raw`` opens."""
     findings = blobs.findings
-    tell = finding_reporter(findings, ARCHIVE)
+
+    def tell(rule: str, name: bytes | None, fact: str) -> None:
+        findings.add(rule, ARCHIVE if name is None else path_of_entry(ARCHIVE, name), fact)
+
     contents = AciEntries(tell)
     links: list[tuple[bytes, bytes]] = []
     manifests: list[bytes] = []
@@ -54,7 +57,7 @@ def check_aci(raw: Open, blobs: BlobReader) -> None:
         complete = False
         try:
             with closing(read_ahead(wrap_stream_errors(lambda: tar_of(passing)))) as blocks:
-                complete = scan_tar(blocks, tell, visit)
+                complete = scan_tar(blocks, findings, ARCHIVE, visit)
         except StreamFailed as failed:
             findings.report(failed.error, ARCHIVE, _FORMAT)
         if complete:
