@@ -11,7 +11,7 @@ import binascii
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any, NoReturn, TypeVar
 
@@ -143,15 +143,22 @@ def go_key(key: str) -> str:
     return key.lower().replace("\u017f", "s")
 
 
+def go_names(names: Iterable[str]) -> Callable[[str], str]:
+    """Returns a function of a key, which gives the one of the names that Go takes it for, or else the key itself."""
+    exact = frozenset(names)
+    folded = {go_key(name): name for name in exact}
+    return lambda key: key if key in exact else folded.get(go_key(key), key)
+
+
 def as_known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """An object with its members under their known names, which Go matches in any case.
 
     Raises Invalid if two members are the same to Go.
     """
-    known = {go_key(name): name for name in names}
+    known = go_names(names)
     found: dict[str, Any] = {}
     for key, value in members.items():
-        name = known.get(go_key(key), key)
+        name = known(key)
         if name in found:
             raise Invalid(f'key "{key[:60]}" is ambiguous: another key differs from it only in case')
         found[name] = value

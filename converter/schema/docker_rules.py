@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.errors import Invalid, unless_invalid
 from converter.model import media_types as types
-from converter.model.document import as_known, decode_base64url, go_key, json_pointer, load_object, type_name
+from converter.model.document import as_known, decode_base64url, go_names, json_pointer, load_object, type_name
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     Check,
@@ -45,7 +45,7 @@ _MEMBERS: dict[str, tuple[type, str]] = {
     "throwaway": (bool, "true or false"),
     "container_config": (dict, "an object"),
 }
-_NAMES = {go_key(name): name for name in _MEMBERS}
+_known = go_names(_MEMBERS)
 
 
 def history_length(document: Any) -> Iterator[Hit]:
@@ -73,7 +73,7 @@ def step_spelling(document: Any) -> Iterator[Hit]:
     """Members of steps that Go takes for others."""
     for where, text in values_at(str, document, "history/*/v1Compatibility"):
         for key in unless_invalid(load_object, text.encode("utf-8", "replace")) or ():
-            name = _NAMES.get(go_key(key), key)
+            name = _known(key)
             if name != key:
                 yield where, f'key "{key[:60]}" is spelled in the wrong case: expected "{name}"'
 

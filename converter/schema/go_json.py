@@ -6,12 +6,12 @@ that no JSON Schema does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from converter.model.document import go_key, json_pointer, values_in
+from converter.model.document import go_names, json_pointer, values_in
 from converter.schema.kinds import Subschema, schema_file, schema_files_of, whole_schema
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
@@ -35,12 +35,10 @@ class Folded:
 
 def would_fold_members(value: Any, kind: str) -> bool:
     """Whether ``fold_members`` would change anything: a null, or a member that a schema knows in different case."""
-    exact, folded = _member_names(kind)
-
-    def is_another(key: str) -> bool:
-        return key not in exact and go_key(key) in folded
-
-    return any(one is None or (isinstance(one, dict) and any(map(is_another, one))) for one in values_in(value))
+    known = _known_names(kind)
+    return any(
+        one is None or (isinstance(one, dict) and any(known(key) != key for key in one)) for one in values_in(value)
+    )
 
 
 def fold_members(value: Any, kind: str) -> Folded:
@@ -52,7 +50,10 @@ def fold_members(value: Any, kind: str) -> Folded:
 
 def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded) -> Any:
     if isinstance(value, dict):
-        spelled = _spelled(value, _all_expanded(subschemas, value))
+        found = _all_expanded(subschemas, value)
+        known = go_names(name for one in found for name in one.schema.get("properties", ()))
+        # Conditions go by the names that the schemas have.
+        spelled = {known(key): member for key, member in value.items()}
         return _fold_object(value, _all_expanded(subschemas, spelled), path, folded)
     if isinstance(value, list):
         items = _subschemas_under(_all_expanded(subschemas, value), "items")
@@ -65,16 +66,16 @@ def _fold_object(value: dict[str, Any], found: list[Subschema], path: str, folde
     members: dict[str, list[Subschema]] = {}
     for subschema in found:
         for name, member in subschema.schema.get("properties", {}).items():
-            known = members.setdefault(name, [])
+            schemas = members.setdefault(name, [])
             if isinstance(member, dict):
-                known.append(subschema.under("properties", name))
-    names = {go_key(name): name for name in members}
+                schemas.append(subschema.under("properties", name))
+    known = go_names(members)
     rest = _subschemas_under(found, "additionalProperties")
     required = {name for subschema in found for name in subschema.schema.get("required", ())}
     taken: set[str] = set()
     result: dict[str, Any] = {}
     for key, member in value.items():
-        name = key if key in members else names.get(go_key(key), key)
+        name = known(key)
         schemas = members.get(name, rest)
         where = path + json_pointer(name)
         if name != key:
@@ -91,13 +92,6 @@ def _fold_object(value: dict[str, Any], found: list[Subschema], path: str, folde
             member = _zero(schemas)
         result[name] = _fold_members(member, schemas, where, folded)
     return result
-
-
-def _spelled(value: dict[str, Any], found: list[Subschema]) -> dict[str, Any]:
-    """An object with its members' names as the schemas have them, which conditions go by."""
-    exact = {name for subschema in found for name in subschema.schema.get("properties", {})}
-    names = {go_key(name): name for name in exact}
-    return {key if key in exact else names.get(go_key(key), key): member for key, member in value.items()}
 
 
 def _subschemas_under(found: list[Subschema], keyword: str) -> list[Subschema]:
@@ -151,7 +145,6 @@ def _zero(subschemas: list[Subschema]) -> Any:
 
 
 @cache
-def _member_names(kind: str) -> tuple[frozenset[str], frozenset[str]]:
+def _known_names(kind: str) -> Callable[[str], str]:
     schemas = (one for file in schema_files_of(kind) for one in values_in(schema_file(file)) if isinstance(one, dict))
-    exact = frozenset(name for one in schemas for name in one.get("properties", ()))
-    return exact, frozenset(map(go_key, exact))
+    return go_names(name for one in schemas for name in one.get("properties", ()))
