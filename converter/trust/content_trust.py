@@ -25,7 +25,7 @@ from converter.model.document import (
 )
 from converter.model.frozen import frozen
 from converter.model.reference import TITLE
-from converter.trust.keys import Key, expiry_of, format_time, jws_matches, load_key, signature_matches
+from converter.trust.keys import Key, expiry_of, jws_matches, load_key, require_unexpired, signature_matches
 from converter.trust.signature import CONTENT_TRUST, Signature, SignatureVerdict, Subject, Trusted, require_at_most
 
 DOCUMENT = "application/vnd.transship.content-trust.v1+json"
@@ -136,9 +136,7 @@ def _signed_body(document: dict[str, Any], role: Role, kind: str, at: datetime) 
         raise Untrusted(f"{kind} has {good} good signatures: at least {max(role.threshold, 1)} are required")
     if required_member(body, "_type", str).lower() != kind:
         raise Invalid(f'document of type "{body["_type"][:40]}": expected "{kind}"')
-    end = expiry_of(required_member(body, "expires", str))
-    if end <= at:
-        raise Untrusted(f"{kind} expired at {format_time(end)}")
+    require_unexpired(kind, expiry_of(required_member(body, "expires", str)), at)
     return body
 
 

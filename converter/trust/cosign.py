@@ -30,7 +30,6 @@ from converter.trust import rekor
 from converter.trust.identity import COSIGN, Claim
 from converter.trust.keys import Key, load_der, load_pem, signature_matches, subject_name
 from converter.trust.libraries import serialization, x509
-from converter.trust.rekor import Logged
 from converter.trust.signature import (
     PROFILE,
     Signature,
@@ -79,7 +78,7 @@ def find_maker(
 ) -> tuple[Key, str]:
     """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the annotations hold."""
     return maker_of(
-        Logged(b"", raw, data, envelope),
+        rekor.Logged(b"", raw, data, envelope),
         trusted,
         partial(_certificates, signature.annotations),
         partial(rekor.time_logged, signature.annotations),
@@ -96,17 +95,17 @@ def _certificates(annotations: Mapping[str, str]) -> list[x509.Certificate]:
 
 
 def maker_of(
-    what: Logged,
+    what: rekor.Logged,
     trusted: Trusted,
     certificates: Callable[[], list[x509.Certificate]],
-    time_logged: Callable[[Logged, Trusted], datetime],
+    time_logged: Callable[[rekor.Logged, Trusted], datetime],
 ) -> tuple[Key, str]:
     """The trusted key that made a signature, given by itself or by its certificate, and its name.
 
     If logs are trusted, one must have logged the signature: a certificate has to be valid at that time. Raises
     Untrusted.
     """
-    key = trusted.signer(lambda one: signature_matches(one, what.raw, what.data))
+    key = next((one for one in trusted.keys if signature_matches(one, what.raw, what.data)), None)
     if key is not None:
         if trusted.logs:
             time_logged(replace(what, maker=key.der), trusted)
@@ -261,10 +260,10 @@ def _maker(
 ) -> tuple[Key, str]:
     """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the bundle holds."""
 
-    def time_logged(what: Logged, trusted: Trusted) -> datetime:
+    def time_logged(what: rekor.Logged, trusted: Trusted) -> datetime:
         return rekor.time_logged_in_bundle(required_member(bundle, "verificationMaterial", dict), what, trusted)
 
-    return maker_of(Logged(b"", raw, data, envelope), trusted, partial(_certificates_in, bundle), time_logged)
+    return maker_of(rekor.Logged(b"", raw, data, envelope), trusted, partial(_certificates_in, bundle), time_logged)
 
 
 def _certificates_in(bundle: dict[str, Any]) -> list[x509.Certificate]:

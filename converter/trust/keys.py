@@ -387,6 +387,12 @@ def expiry_of(value: Any) -> datetime:
     return found.astimezone(UTC)
 
 
+def require_unexpired(what: str, end: datetime | None, at: datetime) -> None:
+    """Raises Untrusted if something has expired; None: it never does."""
+    if end is not None and end <= at:
+        raise Untrusted(f"{what} expired at {format_time(end)}")
+
+
 def format_time(time: datetime) -> str:
     """The time in UTC, for display."""
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -56,7 +56,7 @@ def signed_name(payload: bytes) -> str:
 
 
 def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple[Key, str]:
-    known = trusted.signer(lambda one: one.der == key.der)
+    known = next((one for one in trusted.keys if one.der == key.der), None)
     if known is not None:
         return known, key.libtrust_id
     if chain and trusted.roots:

@@ -19,12 +19,12 @@ from converter.model.frozen import frozen
 from converter.trust.keys import (
     expiry_of,
     extension_of,
-    format_time,
     is_issued_by,
     jws_matches,
     load_der,
     load_x5c,
     public_key,
+    require_unexpired,
     subject_name,
 )
 from converter.trust.libraries import cbor2, ec, rsa, x509
@@ -162,8 +162,7 @@ def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
         if name in attributes and name not in critical:
             raise Invalid(f"{name} must be critical: it is missing in crit")
     expiry = attributes.get(f"{_PREFIX}expiry")
-    if expiry is not None and at >= (end := expiry_of(expiry)):
-        raise Untrusted(f"signature expired at {format_time(end)}")
+    require_unexpired("signature", None if expiry is None else expiry_of(expiry), at)
 
 
 def _check_target(payload: bytes, found: Subject) -> None:

@@ -11,16 +11,25 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
 from converter.model.limits import current_limits
-from converter.trust import openpgp_keys
-from converter.trust.keys import format_time
+from converter.trust.keys import format_time, require_unexpired
 from converter.trust.libraries import pgp, pysequoia
+from converter.trust.openpgp_keys import (
+    check_key,
+    has_unknown_curve,
+    issuer_of,
+    known,
+    packets_of,
+    was_renewed,
+    weak_digest,
+    weakness,
+)
 from converter.trust.openpgp_message import (
     content_after_signatures,
     decode_armour,
@@ -58,14 +67,14 @@ def verify_inline(signature: Signature, trusted: Trusted) -> tuple[bytes, tuple[
     plain = unwrapped_message(signature.data)
     packets = _packets(plain)
     for found in packets:
-        _check_expiry(found, trusted.at)
+        require_unexpired("signature", found.expiration, trusted.at)
     certificates = [
         one for found in packets for one in _issuer_certificates(found, trusted, missing_ok=len(packets) > 1)
     ]
     content, makers = _inline(plain, packets, certificates, trusted)
     verdicts = []
     for fingerprint, key in makers:
-        made = [one.created for one in packets if one.created and _issuer(one) and key.endswith(_issuer(one))]
+        made = [one.created for one in packets if one.created and issuer_of(one) and key.endswith(issuer_of(one))]
         try:
             source = _source_of(certificates, fingerprint, key, made, trusted)
         except Untrusted as error:
@@ -99,13 +108,13 @@ def _detached(packet: bytes, path: str, trusted: Trusted) -> tuple[str, str]:
         found = pysequoia.Sig.from_bytes(packet)
     except RuntimeError:
         raise Untrusted("unsupported form of OpenPGP signature") from None
-    kind = openpgp_keys.known(found, "signature_type")
+    kind = known(found, "signature_type")
     if kind is None:
         raise Untrusted("signature of a type that is not known here")
     if kind != pgp.SignatureType.Binary:
         # One of text does not say which ends of lines the file has: carriage returns may be line feeds.
         raise Untrusted("signature of text, which does not cover every byte of the file: expected one of binary data")
-    _check_expiry(found, trusted.at)
+    require_unexpired("signature", found.expiration, trusted.at)
     certificates = _issuer_certificates(found, trusted)
     _, makers = _verify(certificates, file=path, signature=found)
     if not makers and _may_ask_gpg(found, certificates, trusted):
@@ -157,22 +166,16 @@ def _source_of(
     for time in made:
         if time > trusted.at:
             raise Untrusted(f"signature was made at {format_time(time)}, after {format_time(trusted.at)}")
-    weakness = "" if trusted.weak else openpgp_keys.weakness(certificate, key)
-    if weakness:
+    if not trusted.weak and (why := weakness(certificate, key)):
         # gpg does not refuse it.
-        raise Untrusted(weakness)
-    openpgp_keys.check_key(certificate, key, trusted.at)
+        raise Untrusted(why)
+    check_key(certificate, key, trusted.at)
     return next(one.source for one in trusted.keyrings if one.has(fingerprint))
-
-
-def _check_expiry(found: pysequoia.Sig, at: datetime) -> None:
-    if found.expiration is not None and found.expiration <= at:
-        raise Untrusted(f"signature expired at {format_time(found.expiration)}")
 
 
 def _issuer_certificates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[pysequoia.Cert]:
     """The certificates that contain the key which, according to the signature, made it."""
-    issuer = _issuer(found)
+    issuer = issuer_of(found)
     if not trusted.keyrings:
         raise Unchecked(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
     several = [one for keyring in trusted.keyrings for one in keyring.certificates if _contains_key(one, issuer)]
@@ -186,8 +189,8 @@ def _contains_key(certificate: pysequoia.Cert, issuer: str) -> bool:
 
     if not issuer:
         return False
-    packets = openpgp_keys.packets_of(certificate)
-    return any((openpgp_keys.known(one, "fingerprint") or "").endswith(issuer) for one in packets)
+    packets = packets_of(certificate)
+    return any((known(one, "fingerprint") or "").endswith(issuer) for one in packets)
 
 
 def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> bool:
@@ -198,12 +201,12 @@ def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], t
     """
     if not gpg_available():
         return False
-    made, issuer = found.created, _issuer(found)
+    made, issuer = found.created, issuer_of(found)
     return (
         trusted.weak
         or (found.expiration is not None and found.expiration <= datetime.now(UTC))
-        or any(openpgp_keys.has_unknown_curve(one, issuer) for one in certificates)
-        or (made is not None and any(openpgp_keys.was_renewed(one, issuer, made) for one in certificates))
+        or any(has_unknown_curve(one, issuer) for one in certificates)
+        or (made is not None and any(was_renewed(one, issuer, made) for one in certificates))
     )
 
 
@@ -215,7 +218,7 @@ def _signatures(data: bytes) -> list[tuple[str, bytes]]:
             for packet in pgp.PacketPile.from_bytes(block):
                 if packet.tag != pgp.Tag.Signature:
                     raise Invalid("OpenPGP packets other than signatures")
-                found.append((_issuer(packet), bytes(packet)))
+                found.append((issuer_of(packet), bytes(packet)))
     except RuntimeError:
         raise Invalid("not an OpenPGP signature") from None
     if not found:
@@ -236,28 +239,25 @@ def _packets(plain: bytes) -> list[pysequoia.Sig]:
     return found
 
 
-def _issuer(found: pysequoia.Sig | pgp.Packet) -> str:
-    return found.issuer_fingerprint or found.issuer_key_id or ""
-
-
 def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: datetime) -> str:
     """The most likely reason why the library refuses a signature."""
+    issuer = issuer_of(found)
     latest = min(at, datetime.now(UTC))
     for certificate in certificates:
         try:
-            openpgp_keys.check_key(certificate, _issuer(found), at)
+            check_key(certificate, issuer, at)
         except Untrusted as error:
             return str(error)
     if found.created is not None and found.created > latest:
         return f"signature was made at {format_time(found.created)}, after {format_time(latest)}"
-    if openpgp_keys.known(found, "hash_algorithm") is None:
-        return f"signature by {_issuer(found)} with a digest that is not known here"
-    if digest := openpgp_keys.weak_digest(found):
+    if known(found, "hash_algorithm") is None:
+        return f"signature by {issuer} with a digest that is not known here"
+    if digest := weak_digest(found):
         return f"signature with {digest}, which can be forged (--allow-weak-digest accepts it)"
-    weakness = next(filter(None, (openpgp_keys.weakness(one, _issuer(found)) for one in certificates)), "")
-    if not gpg_available() and any(openpgp_keys.has_unknown_curve(one, _issuer(found)) for one in certificates):
-        return f"signature by {_issuer(found)}, a key on a curve that needs gpg, which is not installed"
-    return weakness or f"signature by {_issuer(found)} does not match this file: the file or the signature was changed"
+    why = next(filter(None, (weakness(one, issuer) for one in certificates)), "")
+    if not gpg_available() and any(has_unknown_curve(one, issuer) for one in certificates):
+        return f"signature by {issuer}, a key on a curve that needs gpg, which is not installed"
+    return why or f"signature by {issuer} does not match this file: the file or the signature was changed"
 
 
 def gpg_available() -> bool:
@@ -291,21 +291,16 @@ def _verify_with_gpg(
 
 
 def _good_makers(status: Iterable[str]) -> list[_Maker]:
-    makers = []
-    for group in _status_groups(status):
-        valid = group.get("VALIDSIG", [])
-        if "GOODSIG" in group and len(valid) >= 10 and not _BAD & group.keys():
-            makers.append((valid[9].lower(), valid[0].lower()))
-    return makers
-
-
-def _status_groups(status: Iterable[str]) -> Iterator[dict[str, list[str]]]:
-    """The status of each signature, by keyword."""
-    group: dict[str, list[str]] = {}
+    """Who made the good signatures; what gpg says of each starts with NEWSIG."""
+    signatures: list[dict[str, list[str]]] = [{}]
     for line in status:
         word, *rest = line.split(" ")
         if word == "NEWSIG":
-            yield group
-            group = {}
-        group[word] = rest
-    yield group
+            signatures.append({})
+        signatures[-1][word] = rest
+    makers = []
+    for one in signatures:
+        valid = one.get("VALIDSIG", [])
+        if "GOODSIG" in one and len(valid) >= 10 and not _BAD & one.keys():
+            makers.append((valid[9].lower(), valid[0].lower()))
+    return makers

@@ -190,6 +190,11 @@ def packets_of(certificate: pysequoia.Cert) -> list[pgp.Packet]:
     return [packet for packet in packets if known(packet, "tag") is not None]
 
 
+def issuer_of(packet: pgp.Packet | pysequoia.Sig) -> str:
+    """The fingerprint or ID of the key that, according to a signature, made it; empty if it states none."""
+    return packet.issuer_fingerprint or packet.issuer_key_id or ""
+
+
 def known(packet: pgp.Packet | pysequoia.Sig, name: str) -> Any:
     """What a packet states under that name; None for a value that the library does not know."""
     try:
@@ -213,7 +218,7 @@ def _bits(body: bytes) -> int:
 
 def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
     """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
-    issuer = packet.issuer_fingerprint or packet.issuer_key_id or ""
+    issuer = issuer_of(packet)
     return bool(issuer) and known(packet, "hash_algorithm") is not None and certificate.fingerprint.endswith(issuer)
 
 

@@ -25,8 +25,15 @@ from converter.model.document import (
 )
 from converter.model.frozen import frozen
 from converter.model.reference import COMPONENT, ImageName
-from converter.trust import identity
-from converter.trust.identity import MATCH_DIGEST_OR_EXACT, IdentityRule
+from converter.trust.identity import (
+    EXACT_REFERENCE,
+    EXACT_REPOSITORY,
+    MATCH_DIGEST_OR_EXACT,
+    MATCH_EXACT,
+    MATCH_REPOSITORY,
+    REMAP,
+    IdentityRule,
+)
 
 PATHS = ("dir", "oci", "oci-archive")
 """The transports whose scopes are paths."""
@@ -44,12 +51,12 @@ _LOGS = ("rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rek
 _CA = ("caPath", "caData")
 _ROOTS, _BETWEEN = ("caRootsPath", "caRootsData"), ("caIntermediatesPath", "caIntermediatesData")
 _RULE_MEMBERS: Mapping[str, tuple[str, ...]] = {
-    identity.MATCH_EXACT: (),
-    identity.MATCH_DIGEST_OR_EXACT: (),
-    identity.MATCH_REPOSITORY: (),
-    identity.EXACT_REFERENCE: ("dockerReference",),
-    identity.EXACT_REPOSITORY: ("dockerRepository",),
-    identity.REMAP: ("prefix", "signedPrefix"),
+    MATCH_EXACT: (),
+    MATCH_DIGEST_OR_EXACT: (),
+    MATCH_REPOSITORY: (),
+    EXACT_REFERENCE: ("dockerReference",),
+    EXACT_REPOSITORY: ("dockerRepository",),
+    REMAP: ("prefix", "signedPrefix"),
 }
 _PREFIX = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]+)?(?:/{COMPONENT})*")
 
@@ -269,15 +276,15 @@ def rule_of(row: dict[str, Any], name: str = "signedIdentity") -> IdentityRule:
     if kind not in _RULE_MEMBERS:
         raise Invalid(f'unknown type of identity "{kind[:80]}" (containers-policy.json(5))')
     require_only(value, ("type", *_RULE_MEMBERS[kind]), kind)
-    if kind == identity.EXACT_REFERENCE:
+    if kind == EXACT_REFERENCE:
         exact = ImageName.parse_signed(required_member(value, "dockerReference", str))
         if not (exact.tag or exact.digest):
             raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
         return IdentityRule(kind=kind, reference=str(exact))
-    if kind == identity.EXACT_REPOSITORY:
+    if kind == EXACT_REPOSITORY:
         repository = ImageName.parse_signed(required_member(value, "dockerRepository", str))
         return IdentityRule(kind=kind, reference=repository.name)
-    if kind == identity.REMAP:
+    if kind == REMAP:
         return IdentityRule(kind=kind, prefix=_prefix(value, "prefix"), signed_prefix=_prefix(value, "signedPrefix"))
     return IdentityRule(kind=kind)
 

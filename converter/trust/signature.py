@@ -98,10 +98,6 @@ class Trusted:
     strict_name: bool = False
     weak: bool = False
 
-    def signer(self, fits: Callable[[Key], bool]) -> Key | None:
-        """The first trusted key that ``fits``, or None."""
-        return next((key for key in self.keys if fits(key)), None)
-
     def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
         """The key of a certificate that a trusted root vouches for; raises Untrusted."""
         name = subject_name(leaf)

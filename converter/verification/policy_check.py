@@ -9,18 +9,27 @@ from dataclasses import replace
 from converter.errors import Untrusted, within
 from converter.model.reference import ImageName, Location
 from converter.trust import openpgp
-from converter.trust import policy as rules
 from converter.trust import signature as kinds
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots, load_key, load_pem
 from converter.trust.openpgp_keys import Keyring
-from converter.trust.policy import PATHS, Policy, Requirement, path_scopes, scopes_of
+from converter.trust.policy import (
+    ACCEPT,
+    PATHS,
+    REJECT,
+    SIGNED_BY,
+    SIGSTORE,
+    Policy,
+    Requirement,
+    path_scopes,
+    scopes_of,
+)
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
 from converter.verification.unverified import Unverified
 from converter.verification.wanted import ATTESTATION, Wanted
 
-_KINDS = {rules.SIGNED_BY: (kinds.SIMPLE_SIGNING,), rules.SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
+_KINDS = {SIGNED_BY: (kinds.SIMPLE_SIGNING,), SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
 _LOGGED = (kinds.COSIGN,)
 """The kinds whose entry in a log is checked."""
 
@@ -34,12 +43,12 @@ def judge_policy(
     unmet: list[str] = []
     for place, requirement in enumerate(requirements):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
-        if requirement.kind == rules.REJECT:
+        if requirement.kind == REJECT:
             unmet.append(f"{where} rejects the image ({_scope_applied(image, policy)})")
         elif requirement.unmet:
             unmet.append(f"nothing can meet {where}: {requirement.unmet}")
-        elif requirement.kind != rules.ACCEPT:
-            more = (kinds.ATTESTATION,) if ATTESTATION in wanted.require and requirement.kind == rules.SIGSTORE else ()
+        elif requirement.kind != ACCEPT:
+            more = (kinds.ATTESTATION,) if ATTESTATION in wanted.require and requirement.kind == SIGSTORE else ()
             found = _checked(requirement, image, trusted, where, more)
             verdicts += found
             if not any(one.ok for one in found):
@@ -58,9 +67,9 @@ def trusted_by_requirement(
     """
     for place, requirement in enumerate(_applying(location, name, policy, wanted)):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
-        if requirement.kind == rules.SIGSTORE and not requirement.unmet:
+        if requirement.kind == SIGSTORE and not requirement.unmet:
             yield _trusted_by(requirement, trusted, where)
-        elif requirement.kind != rules.ACCEPT:
+        elif requirement.kind != ACCEPT:
             raise Untrusted(f"no statement meets {where}")
 
 
@@ -104,7 +113,7 @@ def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trust
     rule = IdentityRule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
     logs = [load_key(data, where) for data in requirement.logs]
     plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)
-    if requirement.kind == rules.SIGNED_BY:
+    if requirement.kind == SIGNED_BY:
         # An empty file is a keyring without keys: nobody can sign.
         rings = [Keyring.load(data, where) for data in requirement.keys if data.strip()]
         return replace(plain, keyrings=rings)

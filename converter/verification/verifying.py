@@ -25,11 +25,9 @@ from converter.stores import StoreOptions, open_source, recognised
 from converter.streams.workers import Workers
 from converter.system import cores
 from converter.transform import read_whole_index
-from converter.trust import origin_record
 from converter.trust.identity import name_of
-from converter.trust.origin_record import Evidence
+from converter.trust.origin_record import Evidence, find_records, read_record
 from converter.trust.signature import SignatureVerdict
-from converter.verification import proof
 from converter.verification.judgement import (
     Judgement,
     TracedConversion,
@@ -39,7 +37,7 @@ from converter.verification.judgement import (
     judge_either,
     of_platform,
 )
-from converter.verification.proof import Proof
+from converter.verification.proof import IDENTICAL, Proof, prove, prove_signed
 from converter.verification.rebuilt_source import Converted, OriginalSource
 from converter.verification.unverified import StoredImage, names_in_store
 from converter.verification.wanted import ORIGIN, SIGNATURE, Wanted
@@ -137,8 +135,8 @@ def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Pro
     except NotFound as error:
         if platform:
             raise
-        return Proof(level=proof.IDENTICAL, uncovered=(f"the content is not all here: {error}",))
-    return replace(proof.prove_signed(root, item), platform=platform)
+        return Proof(level=IDENTICAL, uncovered=(f"the content is not all here: {error}",))
+    return replace(prove_signed(root, item), platform=platform)
 
 
 def trace(stored: StoredImage, wanted: Wanted) -> Trace:
@@ -166,7 +164,7 @@ class _Tracing:
 
     def from_here(self, source: Source, root: Descriptor, platform: str, depth: int = 0) -> Trace:
         """``root`` is annotated with the names that its store gives it."""
-        records = origin_record.find_records(source.attachments(root.digest), source.fetch)
+        records = find_records(source.attachments(root.digest), source.fetch)
         if not records or depth == MAX_DEPTH:
             return Trace()
         names = {key: text for key, text in root.annotations.items() if key in NAMES}
@@ -178,7 +176,7 @@ class _Tracing:
             self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    found = origin_record.read_record(descriptor, source.fetch, root)
+                    found = read_record(descriptor, source.fetch, root)
                     if platform and root.media_type in types.INDEXES:
                         found, here = _of_one(found, source, root, platform)
                     else:
@@ -204,7 +202,7 @@ class _Tracing:
                 signed = judgement.root
                 self._check_name(original, signed)
             dependencies = _Dependencies(original, self.location, self.wanted)
-            proven = proof.prove(original, signed, finder=dependencies.find)
+            proven = prove(original, signed, finder=dependencies.find)
             if changes := original.record.settings.changes:
                 # Nobody has signed the record: it may say how the image came to be, not what may run.
                 raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
