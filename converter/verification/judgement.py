@@ -7,7 +7,7 @@ is parsed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from converter.transform import one_platform
 from converter.trust import content_trust
 from converter.trust import signature as kinds
 from converter.trust.signature import SignatureVerdict, Trusted
-from converter.trust.verify_signatures import check_one
+from converter.trust.verify_signatures import verify_signatures
 from converter.verification import policy_check
 from converter.verification.proof import Proof
 from converter.verification.unverified import StoredImage, Unverified, open_unverified
@@ -194,24 +194,18 @@ def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[
         *image.signatures,
         *content_trust.stored_targets(wanted.content_trust, str(image.subject.descriptor.digest)),
     ]
-    verdicts = [
-        _about_file(one, image, wanted)
-        for signature in signatures
-        for one in check_one(signature, image.subject, trusted)
-    ]
+    verdicts = [_about_file(one, image, wanted) for one in verify_signatures(signatures, image.subject, trusted)]
     # An attestation approves the image only if the caller requires attestations.
     count = ATTESTATION in wanted.require
     good = {one.key for one in verdicts if one.ok and (count or one.signature.kind != kinds.ATTESTATION)}
     return verdicts, wanted.signed | good
 
 
-def _broken_facts(image: Unverified, trusted: Trusted) -> Iterator[str]:
+def _broken_facts(image: Unverified, trusted: Trusted) -> list[str]:
     """A fact for each embedded signature that shows the manifest to be changed: then nothing can vouch for it."""
-    for signature in image.signatures:
-        if signature.kind == kinds.LIBTRUST:
-            for one in check_one(signature, image.subject, trusted):
-                if one.broken:
-                    yield f"the signature within the manifest does not match: {one.reason}"
+    embedded = [one for one in image.signatures if one.kind == kinds.LIBTRUST]
+    verdicts = verify_signatures(embedded, image.subject, trusted)
+    return [f"the signature within the manifest does not match: {one.reason}" for one in verdicts if one.broken]
 
 
 def has_good(what: str, verdicts: Sequence[SignatureVerdict]) -> bool:

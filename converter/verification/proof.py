@@ -78,16 +78,18 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
     ``finder`` finds the dependencies of an ACI, and vouches for them. The signature over ``signed`` must already be
     verified. Raises Untrusted with what differs, and what reading raises.
     """
-    root, target = original.converted.root, original.converted.item
     item = _selected(original, signed)
     was = original.record.root.media_type
     platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
     node = _plan_of(original, item, finder)
-    open_ends = tuple(_unsigned_settings(original, item, node))
-    if not isinstance(node, Write):
-        found = _whole_images(original, node)
-        uncovered = () if original.record.settings.layered else _dependencies(target)
-        return replace(found, platform=platform, uncovered=(*found.uncovered, *uncovered, *open_ends))
+    found = _layered(original, item, node) if isinstance(node, Write) else _whole_images(original, node)
+    uncovered = (*found.uncovered, *_unsigned_settings(original, item, node))
+    return replace(found, platform=platform, uncovered=uncovered)
+
+
+def _layered(original: OriginalSource, item: Item, node: Write) -> Proof:
+    """Prove an image, or an index of images, whose layers are blobs: each layer, then the documents that name them."""
+    target = original.converted.item
     made: dict[Leaf, Made] = {}
     rows: list[LayerProof] = []
     for number, (leaf, layer) in enumerate(_pair_leaves(node, target)):
@@ -98,11 +100,9 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
         *_compare_documents(_evaluate_with(node, made), original.converted),
         # The documents that name absent layers are compared, and nothing else can be.
         *(_NOT_HERE.format(place, number) for number, place, layer in _numbered_layers(target) if layer.absent),
-        *open_ends,
     )
-    return Proof(
-        level=_image_level(item, target, root, rows), layers=tuple(rows), platform=platform, uncovered=uncovered
-    )
+    level = _image_level(item, target, original.converted.root, rows)
+    return Proof(level=level, layers=tuple(rows), uncovered=uncovered)
 
 
 def _selected(original: OriginalSource, root: Descriptor) -> Item:
@@ -287,7 +287,9 @@ def _whole_images(original: OriginalSource, node: Node) -> Proof:
         return replace(made, diff_id=digest_and_size(original.tar(there[leaf]), "sha512").digest())
 
     evaluate(node, prove_one)
-    return Proof(level=max(row.level for row in rows), layers=tuple(rows), uncovered=tuple(dict.fromkeys(uncovered)))
+    depends_on = () if original.record.settings.layered else _dependencies(original.converted.item)
+    level = max(row.level for row in rows)
+    return Proof(level=level, layers=tuple(rows), uncovered=(*dict.fromkeys(uncovered), *depends_on))
 
 
 def _whole_image(
