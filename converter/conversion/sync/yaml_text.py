@@ -38,8 +38,7 @@ def read_yaml(text: str | bytes) -> Document:
     try:
         loader = _Loader(text, limits)
         node = loader.get_single_node()
-        walk = _Walk(loader, limits)
-        return Document(value=None if node is None else walk.value(node, ()), lines=walk.lines)
+        return Document(value=None if node is None else loader.value_of(node, ()), lines=loader.lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
@@ -51,12 +50,16 @@ def read_yaml(text: str | bytes) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Counts the nodes as they are made: each takes as much memory as hundreds of bytes of text."""
+    """Counts the nodes as they are made: each takes as much memory as hundreds of bytes of text.
+
+    ``lines`` are those of the values that ``value_of`` has returned.
+    """
 
     def __init__(self, text: str | bytes, limits: Limits) -> None:
         super().__init__(text)
         self._limits = limits
         self._nodes = 0
+        self.lines: dict[Path, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._nodes += 1
@@ -79,14 +82,7 @@ class _Loader(yaml.SafeLoader):
             raise Invalid(f"line {line}: half of a surrogate pair is not a character")
         return node
 
-
-class _Walk:
-    def __init__(self, loader: yaml.SafeLoader, limits: Limits) -> None:
-        self._loader = loader
-        self._limits = limits
-        self.lines: dict[Path, int] = {}
-
-    def value(self, node: yaml.Node, path: Path, around: tuple[yaml.Node, ...] = ()) -> Any:
+    def value_of(self, node: yaml.Node, path: Path, around: tuple[yaml.Node, ...] = ()) -> Any:
         """The value of a node that is at ``path``, within the nodes ``around`` it."""
         self.lines.setdefault(path, node.start_mark.line + 1)
         # Aliases can make a short file a long one.
@@ -100,7 +96,7 @@ class _Walk:
         # The path of each value is stored.
         self._limits.require("json_depth", len(around), "lists and mappings within each other")
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*path, index), around) for index, item in enumerate(node.value)]
+            return [self.value_of(item, (*path, index), around) for index, item in enumerate(node.value)]
         assert isinstance(node, yaml.MappingNode)
         return self._mapping(node, path, around)
 
@@ -109,11 +105,11 @@ class _Walk:
         if len(set(own)) < len(own):
             twice = Counter(own).most_common(1)[0][0]
             raise Invalid(f'line {node.start_mark.line + 1}: duplicate key "{twice[:200]}"')
-        self._loader.flatten_mapping(node)
+        self.flatten_mapping(node)
         found = {}
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise Invalid(f"line {key.start_mark.line + 1}: a key must be text")
             self.lines[*path, key.value] = key.start_mark.line + 1
-            found[key.value] = self.value(item, (*path, key.value), around)
+            found[key.value] = self.value_of(item, (*path, key.value), around)
         return found
