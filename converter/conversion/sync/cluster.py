@@ -28,6 +28,7 @@ from converter.errors import ConverterError, Unreachable, Unsupported, Usage, fr
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location
+from converter.stores.disk import on_error
 from converter.stores.hosts import Hosts
 from converter.streams.workers import Workers
 from converter.version import __version__
@@ -84,16 +85,13 @@ class Cluster:
     def __enter__(self) -> Self:
         """Connect. Raises Usage, Unreachable, and Unsupported if a version differs."""
         self._client = _connect(self._address)
-        try:
+        with on_error(self._client.close):
             found: Any = self._client.get_versions(packages=SAME)
             require_same_versions(found)
             programs: Mapping[str, str] = self._client.run(prepare_worker, self._hosts.most, on_error="ignore")
             for worker, got in programs.items():
                 if got != program_version():
                     raise Unsupported(f"the worker {worker} has transship {got}: expected {program_version()}, as here")
-        except BaseException:
-            self._client.close()
-            raise
         threads = sum(self._client.nthreads().values())
         self.images = min(max(4, 2 * threads), MOST_IMAGES)
         self._client.subscribe_topic(TOPIC, self._receive)
