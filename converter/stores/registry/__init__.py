@@ -20,8 +20,8 @@ from converter.stores.registry.client import Client, Missing
 from converter.stores.registry.download import blob_size, download_blob, has_blob
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests, reference_in
 from converter.stores.registry.sink import RegistrySink
-from converter.stores.registry.urls import origin_of, refuse_link_local
-from converter.streams.blocks import Block
+from converter.stores.registry.urls import refuse_link_local
+from converter.streams.blocks import Block, peek
 
 _HOST_ALONE = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?")
 """What is a host of a registry, though in form an image of Docker Hub with its tag."""
@@ -130,23 +130,17 @@ class RegistrySource(Source):
 
     def _foreign(self, descriptor: Descriptor) -> Iterator[Block]:
         """A layer from the first URL that has it. The URLs come from a document, so each is checked first."""
-        last: ConverterError | None = None
+        failures: list[ConverterError] = []
         for url in descriptor.urls:
-            origin_of(url)
             refuse_link_local(url)
-            started = False
             try:
-                for block in download_blob(self._client, url, descriptor.size):
-                    started = True
-                    yield block
+                _, blocks = peek(download_blob(self._client, url, descriptor.size), 1)
             except ConverterError as error:
-                if started:
-                    raise
-                last = error
-            else:
-                return
-        assert last is not None
-        raise last
+                failures.append(error)
+                continue
+            yield from blocks
+            return
+        raise failures[-1]
 
     def _tags_hint(self) -> str:
         try:
