@@ -144,9 +144,8 @@ class Hosts(ClosedOnExit):
     def stop(self) -> None:
         """Let no thread wait for a host any longer: waiting ones are woken, and end with CalledOff."""
         with self._lock:
-            if not self._stopped.is_set():
-                self._until = self.now() + LAST_SECONDS
-                self._stopped.set()
+            self._until = min(self._until, self.now() + LAST_SECONDS)
+            self._stopped.set()
             for one in self._connections:
                 one.break_off()
 

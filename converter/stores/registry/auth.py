@@ -83,7 +83,7 @@ class Authorizer:
         self._now = now
         self._challenge: Challenge | None = None
         self._tokens: dict[frozenset[str], Token] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def credentials(self) -> Credentials | None:
         """The credentials for the registry; None means anonymous."""
@@ -96,7 +96,25 @@ class Authorizer:
         one.
         """
         with self._lock:
-            return self._header(scopes)
+            if self._challenge is None:
+                return None
+            credentials = self.credentials()
+            if self._challenge.scheme == "basic":
+                return None if credentials is None else basic_header(credentials)
+            current = self._current(scopes)
+            if current is not None:
+                return current
+            if credentials is not None and credentials.registry_token:
+                return f"Bearer {credentials.registry_token}"
+            try:
+                token = self._request_token(self._challenge, scopes, credentials)
+            except Denied:
+                self._outdated = True
+                if self.credentials() == credentials:
+                    raise
+                token = self._request_token(self._challenge, scopes, self.used)
+            self._tokens[scopes] = token
+            return f"Bearer {token.value}"
 
     def renew(self, offered: Iterable[Challenge], scopes: frozenset[str], refused: str | None) -> bool:
         """Learn from a refusal; True if ``header`` now returns something other than the ``refused`` one."""
@@ -107,32 +125,11 @@ class Authorizer:
             self._outdated = self._outdated or refused is not None
             self._tokens.pop(scopes, None)
             self._challenge = best_challenge(offered)
-            return self._header(scopes) not in (None, refused)
+            return self.header(scopes) not in (None, refused)
 
     def _current(self, scopes: frozenset[str]) -> str | None:
         token = self._tokens.get(scopes)
         return None if token is None or token.until <= self._now() else f"Bearer {token.value}"
-
-    def _header(self, scopes: frozenset[str]) -> str | None:
-        if self._challenge is None:
-            return None
-        credentials = self.credentials()
-        if self._challenge.scheme == "basic":
-            return None if credentials is None else basic_header(credentials)
-        current = self._current(scopes)
-        if current is not None:
-            return current
-        if credentials is not None and credentials.registry_token:
-            return f"Bearer {credentials.registry_token}"
-        try:
-            token = self._request_token(self._challenge, scopes, credentials)
-        except Denied:
-            self._outdated = True
-            if self.credentials() == credentials:
-                raise
-            token = self._request_token(self._challenge, scopes, self.used)
-        self._tokens[scopes] = token
-        return f"Bearer {token.value}"
 
     def _request_token(self, challenge: Challenge, scopes: frozenset[str], credentials: Credentials | None) -> Token:
         realm = redirect_target(self._base(), challenge.parameters.get("realm", ""))

@@ -94,13 +94,11 @@ def _read_auth_file(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             data = file.read(current_limits().document + 1)
-    except FileNotFoundError:
-        if must_exist:
-            raise NotFound(f"{path}: no such file or directory (--authfile)") from None
-        return {}
     except OSError as error:
-        if isinstance(error, PermissionError) and not must_exist:
+        if not must_exist and isinstance(error, (FileNotFoundError, PermissionError)):
             return {}
+        if isinstance(error, FileNotFoundError):
+            raise NotFound(f"{path}: no such file or directory (--authfile)") from None
         raise disk_error(error, path, "read") from error
     try:
         return load_object(data) if data.strip() else {}

@@ -102,7 +102,6 @@ class Replay(ClosedOnExit):
         self._source = iter(blocks)
         self._kept: Spool | None = None
         self.size = 0
-        self.ended = False
         if keep or self._source is blocks:
             self.keep()
 
@@ -140,7 +139,7 @@ class Replay(ClosedOnExit):
 
     def at_end(self, offset: int) -> bool:
         """Whether nothing follows ``offset``; reads one block further to find out."""
-        return offset >= self.size and (self.ended or self._next() is None)
+        return offset >= self.size and self._next() is None
 
     def _next(self) -> Block | None:
         for block in self._source:
@@ -148,7 +147,6 @@ class Replay(ClosedOnExit):
                 self._kept.append(block)
             self.size += len(block)
             return block
-        self.ended = True
         return None
 
     def _restart(self) -> None:
@@ -156,7 +154,6 @@ class Replay(ClosedOnExit):
             self._close_source()
             self._source = iter(self._blocks)
             self.size = 0
-            self.ended = False
 
 
 class _Job:

@@ -79,7 +79,6 @@ class Wire(ClosedOnExit):
         with self._lock:
             for pool in self._pools.values():
                 pool.clear()
-            self._pools.clear()
 
     def exchange(self, request: Request, authorization: str | None = None) -> BaseHTTPResponse:
         """Send a request and return the response with its body unread; the caller releases it.
