@@ -77,7 +77,7 @@ def _platforms_of(root: Descriptor, store: ImageStore) -> Iterator[str]:
     document = load_object(store.read(root.digest))
     if root.media_type in types.INDEXES:
         rows = [Descriptor.from_json(row).platform for row in document.get("manifests") or ()]
-        yield from (str(platform) for platform in rows if platform is not None)
+        yield from (str(platform) for platform in rows if platform is not None and platform.known)
     elif isinstance(document.get("config"), dict):
         config = Descriptor.from_json(document["config"])
         if store.has(config) and config.media_type in types.CONFIGS:

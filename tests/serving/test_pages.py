@@ -27,7 +27,7 @@ from converter.model.reference import Location
 from converter.serving.catalogue import PLACE, Catalogue
 from converter.verification.proof import PROOF_LEVELS
 from converter.verification.wanted import Wanted
-from tests.builders import add_image
+from tests.builders import add_image, add_index
 from tests.builders.acis import aci, manifest
 from tests.builders.memory import MemoryStore
 from tests.cli.pages.seen import check
@@ -44,7 +44,7 @@ def test_the_page_says_what_there_is_and_how_to_pull_it(serve: Serve, layout: st
     assert before.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in before.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in before.headers["content-security-policy"]
-    assert "not asked for yet" in check(before.body.decode()).text
+    assert "not converted yet" in check(before.body.decode()).text
     digest = client.ask("/v2/in/manifests/multi").digest
     client.ask("/v2/in/manifests/app")
     text = check(client.ask("/").body.decode()).text
@@ -52,6 +52,20 @@ def test_the_page_says_what_there_is_and_how_to_pull_it(serve: Serve, layout: st
         assert told in text
     for line in ("docker pull", "podman pull --tls-verify=false", "ctr image pull --plain-http", "rkt fetch"):
         assert f"{line} " in text
+
+
+def test_the_page_lists_no_platform_for_an_attestation(serve: Serve, tmp_path: Path) -> None:
+    store = MemoryStore()
+    rows = [
+        add_image(store, name="").to_json() | {"platform": {"os": name, "architecture": name}}
+        for name in ("linux", "unknown")
+    ]
+    put(store, add_index(store, rows), "app", tmp_path / "in")
+    client = serve(f"oci:{tmp_path}/in")
+    assert client.ask("/v2/in/manifests/app").status == 200
+    text = check(client.ask("/").body.decode()).text
+    assert "linux/linux" in text
+    assert "unknown" not in text
 
 
 def test_the_page_says_who_has_signed_and_what_proves_it(serve: Serve, layout: str, tmp_path: Path) -> None:
