@@ -278,12 +278,12 @@ def restore_aci(
     for descriptor in origin_record.find_records((one.attachment for one in before.attached), before.fetch):
         with suppress(ConverterError):
             found = origin_record.read_record(descriptor, before.fetch, before.root)
-            if found.record.root.media_type != types.ACI:
+            if found.root.media_type != types.ACI:
                 continue
             workers = files.enter_context(Workers(jobs))
             here = Converted(root=before.root, item=before.item, fetch=before.fetch)
             original = OriginalSource(found, here, files=files, workers=workers)
-            aci = original.fetch(found.record.root)
+            aci = original.fetch(found.root)
             if rebuilt:
                 meter = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
                 if image_id(aci) != meter.digest().dashed:
@@ -291,7 +291,7 @@ def restore_aci(
             elif finder is None or not parse_manifest(read_manifest(aci)).dependencies:
                 continue
             else:
-                prove(original, found.record.root, finder=finder)  # it raises if the image is something else
+                prove(original, found.root, finder=finder)  # it raises if the image is something else
             attached, _ = find_attachments(original, [aci.descriptor.digest])
             node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
             return node, replace(before, attached=attached)

@@ -81,9 +81,7 @@ class IdentityRule:
 
 
 def _same_name(signed: ImageName, image: ImageName) -> bool:
-    if not (signed.tag or signed.digest) or not (image.tag or image.digest):
-        return False
-    return str(signed) == str(image)
+    return bool(signed.tag or signed.digest) and str(signed) == str(image)
 
 
 def _same_or_by_digest(signed: ImageName, image: ImageName) -> bool:

@@ -170,7 +170,7 @@ def _source_of(
         # gpg does not refuse it.
         raise Untrusted(why)
     check_key(certificate, key, trusted.at)
-    return next(one.source for one in trusted.keyrings if one.has(fingerprint))
+    return next(ring.source for ring in trusted.keyrings for one in ring.certificates if one.fingerprint == fingerprint)
 
 
 def _issuer_certificates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[pysequoia.Cert]:

@@ -57,10 +57,6 @@ class Keyring:
             raise Invalid(f"no OpenPGP certificate{f' in {source}' if source else ''}")
         return cls(tuple(found), source)
 
-    def has(self, fingerprint: str) -> bool:
-        """Whether there is a certificate whose primary key has that fingerprint (lower-case hex)."""
-        return any(one.fingerprint == fingerprint for one in self.certificates)
-
 
 def check_key(certificate: pysequoia.Cert, key: str, at: datetime) -> None:
     """Raises Untrusted if the certificate, or its key of that fingerprint or ID, is revoked or expired at ``at``."""

@@ -7,7 +7,7 @@ layers are the parts, byte for byte. Nothing in it is trusted: readers check eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, TypeVar
 
 from converter.errors import ConverterError, Invalid, Untrusted
@@ -65,7 +65,8 @@ class OriginRecord:
     """The content of a record.
 
     ``root`` is the original's, ``name`` the one that it had at its source; ``attachments`` are those of the original
-    and of what it depended on, as their stores listed them.
+    and of what it depended on, as their stores listed them. ``parts`` are the descriptors of what a record that was
+    found holds, by digest.
     """
 
     root: Descriptor
@@ -73,20 +74,11 @@ class OriginRecord:
     name: str = ""
     attachments: tuple[Attachment, ...] = ()
     layers: tuple[LayerOrigin, ...] = ()
+    parts: Mapping[Digest, Descriptor] = field(default_factory=dict)
 
-
-@frozen
-class Evidence:
-    """A record that was found, and the descriptors of its parts by digest."""
-
-    record: OriginRecord
-    descriptor: Descriptor
-    parts: Mapping[Digest, Descriptor]
-
-    def of_one(self, platform: str) -> Evidence:
-        """The same evidence for one image of the index that it is about."""
-        settings = replace(self.record.settings, platforms=(platform,))
-        return replace(self, record=replace(self.record, settings=settings))
+    def of_one(self, platform: str) -> OriginRecord:
+        """The same record for one image of the index that it is about."""
+        return replace(self, settings=replace(self.settings, platforms=(platform,)))
 
 
 def part_descriptor(content: Known, title: str) -> Descriptor:
@@ -141,7 +133,7 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
     return tuple(found.values())
 
 
-def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Evidence:
+def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> OriginRecord:
     """Read a record of the image ``subject``; raises Untrusted if it is of another image, and Invalid."""
     document = load_object(fetch(descriptor).read())
     stated = Descriptor.from_json(document.get("subject"))
@@ -150,7 +142,7 @@ def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Ev
     _at_most(required_member(document, "layers", list), "layers")
     parts = {one.digest: one for one in descriptors(document, "layers")}
     text = fetch(Descriptor.from_json(document.get("config"))).read()
-    return Evidence(record=parse_record(text), descriptor=descriptor, parts=parts)
+    return replace(parse_record(text), parts=parts)
 
 
 def parse_record(data: bytes) -> OriginRecord:

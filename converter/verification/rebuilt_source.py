@@ -28,7 +28,7 @@ from converter.streams.spool import SpooledStream
 from converter.streams.tar.delta import apply_delta
 from converter.streams.uncompressed import uncompressed_layer
 from converter.streams.workers import Workers
-from converter.trust.origin_record import IMAGE, Evidence, LayerOrigin, OriginRecord
+from converter.trust.origin_record import IMAGE, LayerOrigin, OriginRecord
 
 
 @frozen
@@ -43,10 +43,9 @@ class Converted:
 class OriginalSource(Source):
     """A source of one image. Temporary files are closed with ``files``."""
 
-    def __init__(self, found: Evidence, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
-        self.record: OriginRecord = found.record
+    def __init__(self, record: OriginRecord, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
+        self.record = record
         self.converted = converted
-        self._parts = found.parts
         self._layers = {known.descriptor.digest: known for known in layers_of(converted.item)}
         self._files = files
         self._workers = workers
@@ -65,12 +64,12 @@ class OriginalSource(Source):
 
     def carries(self, digest: Digest) -> bool:
         """Whether the record itself holds these bytes."""
-        return digest in self._parts
+        return digest in self.record.parts
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """As in Source; a missing layer raises only when it is read."""
         digest = descriptor.digest
-        part = self._parts.get(digest)
+        part = self.record.parts.get(digest)
         if part is not None:
             return _retyped(descriptor, self.converted.fetch(part))
         row = next((one for one in self.record.layers if one.source == digest and one.packing), None)
@@ -94,7 +93,9 @@ class OriginalSource(Source):
     def images(self) -> Iterator[Known]:
         """The whole images that the target was made from: those that the record holds, or that can be rebuilt."""
         rows = {row.source: row.size for row in self.record.layers if row.source is not None and row.packing}
-        carried = {digest: part.size for digest, part in self._parts.items() if part.annotations.get(TITLE) == IMAGE}
+        carried = {
+            digest: part.size for digest, part in self.record.parts.items() if part.annotations.get(TITLE) == IMAGE
+        }
         for digest, size in (carried | rows).items():
             yield self.fetch(Descriptor(media_type=self.record.root.media_type, digest=digest, size=size))
 
@@ -182,7 +183,7 @@ class OriginalSource(Source):
         return formats.rebuild_whole(self._layer_tar(row.target), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
-        part = self._parts.get(digest)
+        part = self.record.parts.get(digest)
         if part is None:
             raise NotFound(f"record lacks its part {digest}")
         return self.converted.fetch(part)

@@ -26,7 +26,7 @@ from converter.streams.workers import Workers
 from converter.system import cores
 from converter.transform import read_whole_index
 from converter.trust.identity import name_of
-from converter.trust.origin_record import Evidence, find_records, read_record
+from converter.trust.origin_record import OriginRecord, find_records, read_record
 from converter.trust.signature import SignatureVerdict
 from converter.verification.judgement import (
     Judgement,
@@ -149,12 +149,6 @@ def trace(stored: StoredImage, wanted: Wanted) -> Trace:
         return _Tracing(stored.location, wanted, workers).from_here(stored.source, stored.root, wanted.platform)
 
 
-def _of_one(found: Evidence, source: Source, root: Descriptor, platform: str) -> tuple[Evidence, Converted]:
-    """The same record for one image of its index alone."""
-    image, alone = image_for(source.fetch, root, platform)
-    return found.of_one(str(image.platform)), Converted(root=alone, item=image, fetch=source.fetch)
-
-
 @frozen(kw_only=False)
 class _Tracing:
     location: Location
@@ -178,23 +172,25 @@ class _Tracing:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
                     found = read_record(descriptor, source.fetch, root)
                     if platform and root.media_type in types.INDEXES:
-                        found, here = _of_one(found, source, root, platform)
+                        image, alone = image_for(source.fetch, root, platform)
+                        found = found.of_one(str(image.platform))
+                        here = Converted(root=alone, item=image, fetch=source.fetch)
                     else:
                         here = Converted(root=root, item=item_at(source.fetch, root), fetch=source.fetch)
-                    return Trace(steps=self._steps(found, here, names or _own_names(here.item), depth))
+                    return Trace(steps=self._steps(descriptor.digest, found, here, names, depth))
             except ConverterError as error:
                 problems.append(str(error))
         return Trace(problems=tuple(problems))
 
     def _steps(
-        self, found: Evidence, here: Converted, names: dict[str, str], depth: int
+        self, digest: Digest, record: OriginRecord, here: Converted, names: dict[str, str], depth: int
     ) -> tuple[TracedConversion, ...]:
         """The steps by way of one record; raises Untrusted if it leads to nothing that is signed as wanted."""
         with ExitStack() as files:
-            original = OriginalSource(found, here, files=files, workers=self.workers)
-            signed = replace(found.record.root, annotations=names)
-            platform = found.record.settings.platform
-            judgement = judge_either(StoredImage(original, self.location, signed), self.wanted, platform)
+            original = OriginalSource(record, here, files=files, workers=self.workers)
+            signed = replace(record.root, annotations=names or _own_names(here.item))
+            stored = StoredImage(original, self.location, signed)
+            judgement = judge_either(stored, self.wanted, record.settings.platform)
             further: tuple[TracedConversion, ...] = ()
             if not judgement.ok:
                 further = self._further(original, signed, judgement, depth + 1)
@@ -203,11 +199,11 @@ class _Tracing:
                 self._check_name(original, signed)
             dependencies = _Dependencies(original, self.location, self.wanted)
             proven = prove(original, signed, finder=dependencies.find)
-            if changes := original.record.settings.changes:
+            if changes := record.settings.changes:
                 # Nobody has signed the record: it may say how the image came to be, not what may run.
                 raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
         verdicts = (*judgement.verdicts, *dependencies.verdicts)
-        step = TracedConversion(record=found.descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
+        step = TracedConversion(record=digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         return (step, *further)
 
     def _further(
