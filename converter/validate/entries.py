@@ -116,7 +116,6 @@ class PendingLinks:
     def __init__(self, budget: Budget) -> None:
         """``budget`` counts the compressed bytes, over all layers."""
         self._budget = budget
-        self._packer: zlib._Compress | None = None
         self._packed: list[bytes] = []
         self._plain: list[bytes] = []
 
@@ -124,40 +123,25 @@ class PendingLinks:
         """Raises LimitExceeded."""
         self._plain.append(b"%b\0%b\0" % (name, target))
         if len(self._plain) == LINKS_PACKED_AT_ONCE:
-            self._pack()
+            self.finish()
 
     def finish(self) -> None:
-        """End adding. Raises LimitExceeded."""
-        if self._plain or self._packer is not None:
-            self._keep(self._pack().flush())
-            self._packer = None  # it takes 256 KiB, and there may be a thousand layers
+        """Compress what is not yet. Raises LimitExceeded."""
+        if self._plain:
+            packed = zlib.compress(b"".join(self._plain), 1)
+            self._plain.clear()
+            self._packed.append(packed)
+            self._budget.add(len(packed))
 
     def clear(self) -> None:
-        """Forget all links; none may be added afterwards."""
-        self._packer = None
+        """Forget all links."""
         self._packed.clear()
         self._plain.clear()
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        unpacker, plain = zlib.decompressobj(), b""
         for packed in self._packed:
-            plain += unpacker.decompress(packed)
-            end = 0
-            for match in _PAIR.finditer(plain):
+            for match in _PAIR.finditer(zlib.decompress(packed)):
                 yield match[1], match[2]
-                end = match.end()
-            plain = plain[end:]
-
-    def _pack(self) -> zlib._Compress:
-        self._packer = self._packer or zlib.compressobj(1)
-        self._keep(self._packer.compress(b"".join(self._plain)))
-        self._plain.clear()
-        return self._packer
-
-    def _keep(self, packed: bytes) -> None:
-        if packed:
-            self._packed.append(packed)
-            self._budget.add(len(packed))
 
 
 class LayerEntries:
