@@ -244,7 +244,7 @@ def entries_of_rekor(data: bytes) -> None:
     """What a log says that one trusts, whatever it says."""
     payload = {"body": base64.b64encode(data).decode(), "integratedTime": 1, "logIndex": 1, "logID": "c0"}
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
-    promise = base64.b64encode(LOG.sign(canonical)).decode()
+    promise = base64.b64encode(LOG.sign_bytes(canonical)).decode()
     told = {rekor.ENTRY: json.dumps({"SignedEntryTimestamp": promise, "Payload": payload})}
     rekor.time_logged(told, rekor.Logged(LOG.public.der, b"raw", b"data"), TRUSTED)
 

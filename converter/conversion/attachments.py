@@ -262,7 +262,7 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     keys, keyrings = [], []
     for number, maker in enumerate(signing.makers, 1):
         if isinstance(maker, CosignKey):
-            keys.append((f"key {number}", maker.key.public.der))
+            keys.append((f"key {number}", maker.public.der))
         else:
             keyrings.append((f"key {number}", maker.certificate()))
             if len(Keyring.load(keyrings[-1][1]).certificates) > 1:

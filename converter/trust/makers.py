@@ -33,14 +33,17 @@ _MEMORY = 256 * MIB
 
 
 @frozen(kw_only=False)
-class PrivateKey:
-    """A key that can sign."""
+class CosignKey:
+    """A private key, which signs as cosign does."""
 
     private: PrivateKeyTypes
 
     @classmethod
-    def load(cls, data: bytes, password: bytes = b"", source: str = "") -> PrivateKey:
-        """Read a key; raises Invalid if it is not one, Untrusted for a wrong password."""
+    def load(cls, data: bytes, password: bytes = b"", source: str = "the key") -> Self:
+        """Read a key in PEM, which may be encrypted as cosign does; ``source`` names it in messages.
+
+        Raises Invalid, or Untrusted if the password is wrong.
+        """
         box = _COSIGN.search(data)
         try:
             if box is not None:
@@ -51,11 +54,10 @@ class PrivateKey:
         except (ValueError, TypeError, exceptions.UnsupportedAlgorithm, Untrusted):
             if b"ENCRYPTED" in data:
                 fact = "wrong password for" if password else "a password is needed for"
-                raise Untrusted(f"{fact} {source or 'the key'} (COSIGN_PASSWORD)") from None
-            where = f" in {source}" if source else ""
+                raise Untrusted(f"{fact} {source} (COSIGN_PASSWORD)") from None
             if b"PUBLIC KEY-----" in data:
-                raise Invalid(f"a public key{where}: expected the private one that belongs to it") from None
-            raise Invalid(f"no private key{where}: expected PEM") from None
+                raise Invalid(f"a public key in {source}: expected the private one that belongs to it") from None
+            raise Invalid(f"no private key in {source}: expected PEM") from None
         require_strong(found.public_key())
         return cls(found)
 
@@ -64,7 +66,21 @@ class PrivateKey:
         """The public key."""
         return Key(self.private.public_key())
 
-    def sign(self, data: bytes) -> bytes:
+    def sign(self, claim: Claim, time: int) -> CosignPayload:
+        """Sign a claim; ``time`` is in seconds since 1970."""
+        payload = claim.render(COSIGN, CREATOR, time)
+        return CosignPayload(payload, {SIGNATURE: base64.b64encode(self.sign_bytes(payload)).decode()})
+
+    def envelope(self, kind: str, payload: bytes) -> dict[str, Any]:
+        """A DSSE envelope of a payload of the type ``kind``."""
+        made = base64.b64encode(self.sign_bytes(pae(kind, payload))).decode()
+        return {
+            "payloadType": kind,
+            "payload": base64.b64encode(payload).decode(),
+            "signatures": [{"keyid": "", "sig": made}],
+        }
+
+    def sign_bytes(self, data: bytes) -> bytes:
         """Sign as cosign does: ECDSA in DER or RSA PKCS #1 v1.5, with SHA-256, or Ed25519."""
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
             return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
@@ -95,35 +111,6 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
         return SecretBox(key).decrypt(ciphertext, nonce)
     except (CryptoError, ValueError):
         raise Untrusted("wrong password for the key") from None
-
-
-@frozen(kw_only=False)
-class CosignKey:
-    """Signs as cosign does."""
-
-    key: PrivateKey
-
-    @classmethod
-    def load(cls, data: bytes, password: bytes = b"", source: str = "the key") -> Self:
-        """Sign with a private key in PEM, which may be encrypted as cosign does; ``source`` names it in messages.
-
-        Raises Invalid, or Untrusted if the password is wrong.
-        """
-        return cls(PrivateKey.load(data, password, source))
-
-    def sign(self, claim: Claim, time: int) -> CosignPayload:
-        """Sign a claim; ``time`` is in seconds since 1970."""
-        payload = claim.render(COSIGN, CREATOR, time)
-        return CosignPayload(payload, {SIGNATURE: base64.b64encode(self.key.sign(payload)).decode()})
-
-    def envelope(self, kind: str, payload: bytes) -> dict[str, Any]:
-        """A DSSE envelope of a payload of the type ``kind``."""
-        made = base64.b64encode(self.key.sign(pae(kind, payload))).decode()
-        return {
-            "payloadType": kind,
-            "payload": base64.b64encode(payload).decode(),
-            "signatures": [{"keyid": "", "sig": made}],
-        }
 
 
 @frozen(kw_only=False)

@@ -22,7 +22,6 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
 from converter.transform import relabel_layer
-from converter.trust.makers import CosignKey
 from converter.verification.verifying import verify
 from tests.builders import CONFIG, LAYERS, gzipped, sha256
 from tests.builders.disk import stored
@@ -114,7 +113,7 @@ def test_a_type_that_nobody_knows_says_nothing_of_compression() -> None:
 
 def test_a_label_that_was_mended_is_proven(tmp_path: Path) -> None:
     source = labelled(tmp_path / "in", ("gzip", OCI_PLAIN), ("none", OCI_PLAIN))
-    sign(source, Signing(makers=(CosignKey(ecdsa()),)))
+    sign(source, Signing(makers=(ecdsa(),)))
     converter.convert(source, f"dir:{tmp_path / 'docker'}", to="docker")
     converter.convert(f"dir:{tmp_path / 'docker'}", f"oci:{tmp_path / 'back'}:app:1", to="oci")
     wanted = replace(BOTH, identity=NAME)

@@ -13,14 +13,14 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
 from converter.trust import stored_signatures
-from converter.trust.makers import CosignKey, GpgFile
+from converter.trust.makers import GpgFile
 from converter.trust.signature import Signature
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem
 
-SIGNING = Signing(makers=(CosignKey(ecdsa()), GpgFile(bytes(openpgp())), CosignKey(ecdsa(1))), identity=NAME)
+SIGNING = Signing(makers=(ecdsa(), GpgFile(bytes(openpgp())), ecdsa(1)), identity=NAME)
 WANTED = Wanted(
     keys=(("--key a", public_pem(ecdsa())), ("--key b", public_pem(ecdsa(1)))),
     keyrings=(("keyring r", bytes(openpgp().extract_certificate())),),

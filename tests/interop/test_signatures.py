@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import converter
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.interop.images import Layout
@@ -106,7 +106,7 @@ def test_what_cosign_attests(options: tuple[str, ...], pushed: Pushed, cosign: C
 
 
 def test_a_signature_of_cosigns_by_certificate(pushed: Pushed, cosign: Cosign, tmp_path: Path) -> None:
-    secret = PrivateKey.load(cosign.secret.read_bytes(), cosign.environment["COSIGN_PASSWORD"].encode())
+    secret = CosignKey.load(cosign.secret.read_bytes(), cosign.environment["COSIGN_PASSWORD"].encode())
     chain = Chain(secret, email="me@example.org")
     leaf, others, root = tmp_path / "leaf.pem", tmp_path / "chain.pem", tmp_path / "root.pem"
     leaf.write_bytes(pem(chain.leaf))

@@ -14,7 +14,7 @@ import converter
 from converter.errors import ConverterError, NotFound, Unsupported, Usage
 from converter.signing import Signing, sign
 from converter.stores.media.temporary import remove_leftovers
-from converter.trust.makers import CosignKey, GpgFile, Maker
+from converter.trust.makers import GpgFile, Maker
 from converter.verification.judgement import Judgement
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
@@ -23,7 +23,7 @@ from tests.builders.disk import NAME, aci, directory, layout
 from tests.failing_disk import failing
 from tests.trust.making import ecdsa, openpgp, public_pem
 
-COSIGN, GPG = CosignKey(ecdsa()), GpgFile(bytes(openpgp()))
+COSIGN, GPG = ecdsa(), GpgFile(bytes(openpgp()))
 WANTED = Wanted(
     keys=(("--key k", public_pem(ecdsa())),), keyrings=(("keyring r", bytes(openpgp().extract_certificate())),)
 )
@@ -62,7 +62,7 @@ def test_a_directory(tmp_path: Path) -> None:
 
 def test_signatures_add_up(tmp_path: Path) -> None:
     reference = layout(tmp_path / "out")
-    other = CosignKey(ecdsa(1))
+    other = ecdsa(1)
     for maker in (COSIGN, other, COSIGN, GPG, GPG):
         sign(reference, signing(maker))
     report = check(reference)
@@ -181,7 +181,7 @@ def test_a_conversion_signs_an_aci(tmp_path: Path) -> None:
 def test_a_layout_that_is_signed_again_keeps_its_signatures(tmp_path: Path) -> None:
     """The second conversion goes to a layout that has the image, and its signatures, already."""
     source, target = layout(tmp_path / "a"), f"oci:{tmp_path / 'b'}:{NAME}"
-    converter.convert(source, target, signing=signing(CosignKey(ecdsa(1))))
+    converter.convert(source, target, signing=signing(ecdsa(1)))
     converter.convert(source, target, signing=signing(COSIGN))
     report = verify(target, Wanted(keys=WANTED.keys))
     assert [one.ok for one in report.verdicts] == [False, True]

@@ -14,7 +14,7 @@ from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.content import Compression
 from converter.signing import Signing
 from converter.stores import disk
-from converter.trust.makers import CosignKey, GpgFile, Maker
+from converter.trust.makers import GpgFile, Maker
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.builders import add_image, many, tar
@@ -386,7 +386,7 @@ def test_what_speaks_of_images_comes_along_or_is_left(
 @pytest.mark.parametrize(
     "made",
     [
-        pytest.param((CosignKey(ecdsa(0)), CosignKey(ecdsa(1))), id="cosign's"),
+        pytest.param((ecdsa(0), ecdsa(1)), id="cosign's"),
         pytest.param((GpgFile(bytes(openpgp())), GpgFile(bytes(openpgp("other")))), id="OpenPGP's"),
     ],
 )
@@ -500,7 +500,7 @@ def test_an_aci_is_there_if_what_was_made_of_it_is(
 ) -> None:
     file = tmp_path / "app.aci"
     file.write_bytes(aci_tar(manifest()))
-    signing = Signing(makers=[CosignKey(ecdsa())], identity="registry.example/app:1")
+    signing = Signing(makers=[ecdsa()], identity="registry.example/app:1")
     entries = [entry(f"aci:{file}", to.format(host=theirs.host, folder=tmp_path), signing=signing)]
     assert states(sync(entries, Run())) == {"written": 1}
     if changed:

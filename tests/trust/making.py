@@ -21,7 +21,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import ImageName
 from converter.trust.identity import Claim
 from converter.trust.keys import Key
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.openpgp_keys import Keyring
 from converter.trust.signature import Subject, Trusted
 
@@ -46,29 +46,29 @@ def claim(manifest: bytes = MANIFEST, name: str = NAME) -> Claim:
     return Claim(digest=Descriptor.of(manifest, types.OCI_MANIFEST).digest, identity=name)
 
 
-def trusted(*keys: PrivateKey, **more: Any) -> Trusted:
+def trusted(*keys: CosignKey, **more: Any) -> Trusted:
     """Somebody who trusts these keys, and asks now."""
     public = [Key(key.public.public, f"--key {place}") for place, key in enumerate(keys)]
     return Trusted(**{"at": NOW, "keys": public, **more})
 
 
 @cache
-def ecdsa(number: int = 0) -> PrivateKey:
+def ecdsa(number: int = 0) -> CosignKey:
     """One of cosign's kind; another for each number."""
     del number
-    return PrivateKey(ec.generate_private_key(ec.SECP256R1()))
+    return CosignKey(ec.generate_private_key(ec.SECP256R1()))
 
 
 @cache
-def rsa_key() -> PrivateKey:
+def rsa_key() -> CosignKey:
     """An RSA key."""
-    return PrivateKey(rsa.generate_private_key(65537, 2048))
+    return CosignKey(rsa.generate_private_key(65537, 2048))
 
 
 @cache
-def ed25519_key() -> PrivateKey:
+def ed25519_key() -> CosignKey:
     """An Ed25519 key."""
-    return PrivateKey(ed25519.Ed25519PrivateKey.generate())
+    return CosignKey(ed25519.Ed25519PrivateKey.generate())
 
 
 @cache
@@ -82,7 +82,7 @@ def keyring(*keys: Tsk, source: str = "--keyring keys") -> Keyring:
     return Keyring.load(b"".join(bytes(key.extract_certificate()) for key in keys), source)
 
 
-def public_pem(key: PrivateKey) -> bytes:
+def public_pem(key: CosignKey) -> bytes:
     """The public half as a file."""
     return key.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -99,8 +99,8 @@ def der(certificate: x509.Certificate) -> str:
 
 def certificate(
     name: str,
-    key: PrivateKey,
-    issuer: tuple[x509.Certificate, PrivateKey] | None = None,
+    key: CosignKey,
+    issuer: tuple[x509.Certificate, CosignKey] | None = None,
     *,
     ca: bool = False,
     start: datetime = NOW - timedelta(days=1),
@@ -160,7 +160,7 @@ def _usage(*, ca: bool, more: bool) -> x509.KeyUsage:
 class Chain:
     """A root, an intermediate and a signer, each with a key."""
 
-    def __init__(self, signer: PrivateKey | None = None, **leaf: Any) -> None:
+    def __init__(self, signer: CosignKey | None = None, **leaf: Any) -> None:
         self.root_key, self.middle_key, self.key = ecdsa(100), ecdsa(101), signer or ecdsa(102)
         self.root = certificate("Root", self.root_key, ca=True)
         self.middle = certificate("Middle", self.middle_key, (self.root, self.root_key), ca=True)

@@ -14,7 +14,7 @@ from typing import Any
 from converter.formats import docker_v1
 from converter.model import media_types as types
 from converter.signing import Signing, sign
-from converter.trust.makers import CosignKey, GpgFile
+from converter.trust.makers import GpgFile
 from converter.verification.judgement import Judgement
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
@@ -56,7 +56,7 @@ def layout(path: Path, dialect: Dialect = OCI, config: Mapping[str, Any] = CONFI
     """An image of two layers, signed by cosign's kind of key."""
     store = MemoryStore()
     reference = stored(store, add_image(store, dialect, TARS, config, name=""), path, name)
-    sign(reference, Signing(makers=(CosignKey(ecdsa()),), identity=NAME))
+    sign(reference, Signing(makers=(ecdsa(),), identity=NAME))
     return reference
 
 
@@ -83,7 +83,7 @@ def index(path: Path, dialect: Dialect = OCI, *, signed: bool = True, nested: in
         root = add_index(store, [root.to_json()] * 50, dialect)
     reference = stored(store, root, path)
     if signed:
-        sign(reference, Signing(makers=(CosignKey(ecdsa()),)))
+        sign(reference, Signing(makers=(ecdsa(),)))
     return reference
 
 

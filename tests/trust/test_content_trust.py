@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from converter.errors import ConverterError
 from converter.model.reference import TITLE
 from converter.trust import content_trust
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.signature import CONTENT_TRUST, Signature
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import MANIFEST, NOW, certificate, ecdsa, pem, subject, trusted
@@ -23,7 +23,7 @@ ROOT, TARGETS = ecdsa(200), ecdsa(201)
 LATER = (NOW + timedelta(days=1)).isoformat()
 
 
-def entry(key: PrivateKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
+def entry(key: CosignKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
     public = pem(certificate("repo", key)) if kind == "ecdsa-x509" else key.public.der
     row = {"keytype": kind, "keyval": {"private": None, "public": base64.b64encode(public).decode()}}
     return hashlib.sha256(content_trust.canonical_json(row)).hexdigest(), row
@@ -32,16 +32,16 @@ def entry(key: PrivateKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
 ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
 
 
-def document(body: dict[str, Any], *keys: PrivateKey) -> bytes:
+def document(body: dict[str, Any], *keys: CosignKey) -> bytes:
     rows = []
     for key in keys:
-        r, s = decode_dss_signature(key.sign(content_trust.canonical_json(body)))
+        r, s = decode_dss_signature(key.sign_bytes(content_trust.canonical_json(body)))
         raw = r.to_bytes(32) + s.to_bytes(32)
         rows.append({"keyid": "", "method": "ecdsa", "sig": base64.b64encode(raw).decode()})
     return json.dumps({"signed": body, "signatures": rows}).encode()
 
 
-def root(*keys: PrivateKey, expires: str = LATER, threshold: int = 1, **more: Any) -> bytes:
+def root(*keys: CosignKey, expires: str = LATER, threshold: int = 1, **more: Any) -> bytes:
     roles = {
         "root": {"keyids": [ROOT_ENTRY[0]], "threshold": 1},
         "targets": {"keyids": [TARGETS_ENTRY[0]], "threshold": threshold},
@@ -56,7 +56,7 @@ def root(*keys: PrivateKey, expires: str = LATER, threshold: int = 1, **more: An
     return document({**body, **more}, *(keys or (ROOT,)))
 
 
-def targets(*keys: PrivateKey, manifest: bytes = MANIFEST, expires: str = LATER, tag: str = "1", **more: Any) -> bytes:
+def targets(*keys: CosignKey, manifest: bytes = MANIFEST, expires: str = LATER, tag: str = "1", **more: Any) -> bytes:
     hashes = {name: base64.b64encode(hashlib.new(name, manifest).digest()).decode() for name in ("sha256", "sha512")}
     row = {"hashes": {**hashes, **more}, "length": len(manifest)}
     body = {"_type": "Targets", "expires": expires, "targets": {tag: row}, "version": 1}

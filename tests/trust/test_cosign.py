@@ -15,15 +15,15 @@ from converter.trust import cosign
 from converter.trust import signature as kinds
 from converter.trust.identity import ANY, ATOMIC, COSIGN, Claim, IdentityRule
 from converter.trust.keys import Roots
-from converter.trust.makers import CosignKey, PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature
 from tests.trust.making import NOW, Chain, claim, ecdsa, ed25519_key, pem, rsa_key, subject, trusted
 
 
 def signature(
-    key: PrivateKey | None = None, what: Claim | None = None, more: Mapping[str, str] | None = None
+    key: CosignKey | None = None, what: Claim | None = None, more: Mapping[str, str] | None = None
 ) -> Signature:
-    made = CosignKey(key or ecdsa()).sign(what or claim(), 1)
+    made = (key or ecdsa()).sign(what or claim(), 1)
     return Signature(
         kind=kinds.COSIGN,
         location="tag",
@@ -42,7 +42,7 @@ def signature(
         pytest.param(ed25519_key(), id="Ed25519"),
     ],
 )
-def test_a_good_signature(key: PrivateKey) -> None:
+def test_a_good_signature(key: CosignKey) -> None:
     verdict = cosign.verify(signature(key), subject(), trusted(ecdsa(1), key))
     assert (verdict.ok, verdict.key, verdict.identity) == (True, "--key 1", claim().identity)
     assert verdict.signer == key.public.fingerprint
@@ -81,7 +81,7 @@ WRONG_TYPE = claim().render(ATOMIC, "x", 1)
             replace(
                 signature(),
                 payload=WRONG_TYPE,
-                annotations={cosign.SIGNATURE: base64.b64encode(ecdsa().sign(WRONG_TYPE)).decode()},
+                annotations={cosign.SIGNATURE: base64.b64encode(ecdsa().sign_bytes(WRONG_TYPE)).decode()},
             ),
             "type",
             id="a claim of another kind",

@@ -13,7 +13,7 @@ from converter.model.descriptor import Digest
 from converter.trust import cosign
 from converter.trust import signature as kinds
 from converter.trust.keys import Roots
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import MANIFEST, NAME, Chain, der, ecdsa, pem, subject, trusted
@@ -33,10 +33,10 @@ def statement(**more: Any) -> dict[str, Any]:
 
 
 def envelope(
-    body: object, key: PrivateKey | None = None, kind: str = cosign.STATEMENT, signed_as: str = ""
+    body: object, key: CosignKey | None = None, kind: str = cosign.STATEMENT, signed_as: str = ""
 ) -> dict[str, Any]:
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
-    raw = (key or ecdsa()).sign(cosign.pae(signed_as or kind, payload))
+    raw = (key or ecdsa()).sign_bytes(cosign.pae(signed_as or kind, payload))
     return {
         "payloadType": kind,
         "payload": base64.b64encode(payload).decode(),
@@ -125,8 +125,8 @@ def test_a_bundle_with_a_statement_that_signs() -> None:
     assert cosign.bundle_predicate(one.data) == cosign.SIGN
 
 
-def message(data: bytes, key: PrivateKey | None = None) -> dict[str, Any]:
-    return {"messageSignature": {"signature": base64.b64encode((key or ecdsa()).sign(data)).decode()}}
+def message(data: bytes, key: CosignKey | None = None) -> dict[str, Any]:
+    return {"messageSignature": {"signature": base64.b64encode((key or ecdsa()).sign_bytes(data)).decode()}}
 
 
 def test_a_bundle_over_the_manifest_itself() -> None:

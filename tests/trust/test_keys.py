@@ -8,21 +8,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from converter.errors import Invalid
 from converter.trust.keys import Key, jws_matches, load_key, signature_matches
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from tests.trust.making import certificate, ecdsa, ed25519_key, pem, public_pem, rsa_key
 
 SPKI = PublicFormat.SubjectPublicKeyInfo
 KINDS = [
     pytest.param(ecdsa(), id="ECDSA"),
-    pytest.param(PrivateKey(ec.generate_private_key(ec.SECP384R1())), id="ECDSA on the larger curve"),
+    pytest.param(CosignKey(ec.generate_private_key(ec.SECP384R1())), id="ECDSA on the larger curve"),
     pytest.param(rsa_key(), id="RSA"),
     pytest.param(ed25519_key(), id="Ed25519"),
 ]
 
 
 @pytest.mark.parametrize("key", KINDS)
-def test_what_a_key_signs_it_has_signed(key: PrivateKey) -> None:
-    signature = key.sign(b"data")
+def test_what_a_key_signs_it_has_signed(key: CosignKey) -> None:
+    signature = key.sign_bytes(b"data")
     assert signature_matches(key.public, signature, b"data")
     assert not signature_matches(key.public, signature, b"other")
     assert not signature_matches(key.public, signature[:-1] + bytes([signature[-1] ^ 1]), b"data")
@@ -31,7 +31,7 @@ def test_what_a_key_signs_it_has_signed(key: PrivateKey) -> None:
 
 
 @pytest.mark.parametrize("key", KINDS)
-def test_a_key_is_the_same_in_every_file(key: PrivateKey) -> None:
+def test_a_key_is_the_same_in_every_file(key: CosignKey) -> None:
     files = (public_pem(key), key.public.der, pem(certificate("me", key)))
     assert {load_key(data).fingerprint for data in files} == {key.public.fingerprint}
 
@@ -67,7 +67,7 @@ def test_no_key_to_trust(data: bytes) -> None:
         pytest.param(ed25519_key(), "EdDSA", id="one that these formats do not have"),
     ],
 )
-def test_an_algorithm_has_to_go_with_its_key(key: PrivateKey, algorithm: str) -> None:
+def test_an_algorithm_has_to_go_with_its_key(key: CosignKey, algorithm: str) -> None:
     with pytest.raises(Invalid, match="algorithm"):
         jws_matches(key.public, algorithm, b"", b"data")
 

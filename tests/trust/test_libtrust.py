@@ -16,7 +16,7 @@ from converter.model.document import signed_payload
 from converter.trust import libtrust, stored_signatures
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature, Subject
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import Chain, der, ecdsa, pem, subject, trusted
@@ -29,7 +29,7 @@ def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def jwk(key: PrivateKey) -> dict[str, str]:
+def jwk(key: CosignKey) -> dict[str, str]:
     public: Any = key.private.public_key()
     if isinstance(public, rsa.RSAPublicKey):
         numbers = public.public_numbers()
@@ -44,8 +44,8 @@ def jwk(key: PrivateKey) -> dict[str, str]:
     }
 
 
-def raw(key: PrivateKey, data: bytes) -> bytes:
-    signature = key.sign(data)
+def raw(key: CosignKey, data: bytes) -> bytes:
+    signature = key.sign_bytes(data)
     if isinstance(key.private, ec.EllipticCurvePrivateKey):
         r, s = decode_dss_signature(signature)
         return r.to_bytes(32) + s.to_bytes(32)
@@ -53,7 +53,7 @@ def raw(key: PrivateKey, data: bytes) -> bytes:
 
 
 def signed(
-    key: PrivateKey, payload: bytes | None = None, body: bytes | None = None, header: dict[str, Any] | None = None
+    key: CosignKey, payload: bytes | None = None, body: bytes | None = None, header: dict[str, Any] | None = None
 ) -> bytes:
     """A manifest as libtrust writes it: ``payload`` is signed, ``body`` stands in the file."""
     payload = payload or json.dumps(BODY, indent=3).encode()
@@ -72,10 +72,10 @@ def found(manifest: bytes, name: str | None = NAME) -> tuple[Subject, Signature]
 
 
 @pytest.mark.parametrize("key", [pytest.param(ecdsa(), id="ECDSA"), pytest.param("rsa", id="RSA")])
-def test_a_key_that_is_named(key: PrivateKey | str) -> None:
+def test_a_key_that_is_named(key: CosignKey | str) -> None:
     from tests.trust.making import rsa_key
 
-    one = key if isinstance(key, PrivateKey) else rsa_key()
+    one = key if isinstance(key, CosignKey) else rsa_key()
     about, signature = found(signed(one))
     verdict = libtrust.verify(signature, about, trusted(one))
     assert (verdict.ok, verdict.identity, verdict.key) == (True, "library/app:1", "--key 0")

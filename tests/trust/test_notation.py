@@ -19,7 +19,7 @@ from converter.errors import ConverterError, Untrusted
 from converter.trust import notation
 from converter.trust import signature as kinds
 from converter.trust.keys import Roots
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature, Trusted
 from tests.trust.making import MANIFEST, NOW, Chain, der, ecdsa, pem, rsa_key, subject, trusted
 
@@ -52,7 +52,7 @@ def by_authority(headers: dict[Any, Any]) -> None:
     headers.update({SCHEME: f"{headers[SCHEME]}.signingAuthority", AUTHENTIC: NOW, "crit": [SCHEME, AUTHENTIC]})
 
 
-def raw(key: PrivateKey, data: bytes) -> bytes:
+def raw(key: CosignKey, data: bytes) -> bytes:
     if isinstance(key.private, rsa.RSAPrivateKey):
         pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
         return key.private.sign(data, pss, hashes.SHA256())
@@ -125,7 +125,7 @@ BOTH = pytest.mark.parametrize("envelope", [pytest.param(jws, id="JWS"), pytest.
 
 @BOTH
 @pytest.mark.parametrize("key", [pytest.param(ecdsa(), id="ECDSA"), pytest.param(None, id="RSA")])
-def test_a_good_signature(envelope: Callable[..., Signature], key: PrivateKey | None) -> None:
+def test_a_good_signature(envelope: Callable[..., Signature], key: CosignKey | None) -> None:
     chain = Chain(key or rsa_key())
     verdict = notation.verify(envelope(chain), subject(), trusting(chain))
     assert (verdict.ok, verdict.signer, verdict.key) == (True, "CN=Signer", "chain")

@@ -11,7 +11,7 @@ from cryptography.x509 import Certificate
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.notation import check_chain
 from tests.trust.making import Chain, certificate, ecdsa, ed25519_key
 
@@ -71,7 +71,7 @@ def test_a_signer_for_more(leaf: dict[str, Any], reason: str) -> None:
     ],
 )
 def test_the_algorithm_goes_with_the_key(key: Any, algorithm: str, good: bool) -> None:
-    chain = Chain(PrivateKey(key)).sent
+    chain = Chain(CosignKey(key)).sent
     if good:
         check_chain(chain, algorithm)
     else:

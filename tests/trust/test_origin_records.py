@@ -11,7 +11,6 @@ import pytest
 import converter
 from converter.errors import LossRefused
 from converter.signing import Signing, sign
-from converter.trust.makers import CosignKey
 from converter.verification.wanted import Wanted
 from tests.builders import add_image
 from tests.builders.disk import stored
@@ -80,7 +79,7 @@ def test_a_record_is_small(tmp_path: Path) -> None:
     files = [File(f"usr/{number}", data=random.Random(number).randbytes(40_000)) for number in range(200)]
     root = add_image(store, tars=[archive(files), archive([File("usr/.wh.7"), File("etc", "dir")])], name="")
     source = stored(store, root, tmp_path / "source")
-    sign(source, Signing(makers=(CosignKey(ecdsa()),)))
+    sign(source, Signing(makers=(ecdsa(),)))
     converter.convert(source, f"aci:{tmp_path}/app.aci")
     assert asked(f"aci:{tmp_path}/app.aci").level == "P4"
     size = (tmp_path / "app.aci.origin").stat().st_size - 40_000  # the file that the whiteout hides, kept verbatim

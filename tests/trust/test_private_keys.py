@@ -16,22 +16,22 @@ from cryptography.hazmat.primitives.serialization import (
 from nacl.secret import SecretBox
 
 from converter.errors import Invalid, LimitExceeded, Untrusted
-from converter.trust.makers import PrivateKey
+from converter.trust.makers import CosignKey
 from tests.trust.making import ecdsa, ed25519_key, rsa_key
 
 SALT, NONCE = bytes(32), bytes(24)
 
 
 @pytest.mark.parametrize("key", [ecdsa(), rsa_key(), ed25519_key()], ids=["ECDSA", "RSA", "Ed25519"])
-def test_a_key_in_pem(key: PrivateKey) -> None:
+def test_a_key_in_pem(key: CosignKey) -> None:
     plain = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    assert PrivateKey.load(plain).public.der == key.public.der
+    assert CosignKey.load(plain).public.der == key.public.der
     locked = key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pw"))
-    assert PrivateKey.load(locked, b"pw").public.der == key.public.der
+    assert CosignKey.load(locked, b"pw").public.der == key.public.der
     with pytest.raises(Untrusted, match=r"wrong password for my\.key"):
-        PrivateKey.load(locked, b"other", "my.key")
+        CosignKey.load(locked, b"other", "my.key")
     with pytest.raises(Untrusted, match=r"a password is needed for my\.key \(COSIGN_PASSWORD\)"):
-        PrivateKey.load(locked, source="my.key")
+        CosignKey.load(locked, source="my.key")
 
 
 def boxed(key: bytes = b"", password: bytes = b"pw", damaged: int | None = None, **params: int) -> bytes:
@@ -54,16 +54,16 @@ def boxed(key: bytes = b"", password: bytes = b"pw", damaged: int | None = None,
 def test_a_key_in_the_box_of_cosign() -> None:
     key = ecdsa()
     plain = key.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    assert PrivateKey.load(boxed(plain), b"pw").public.der == key.public.der
+    assert CosignKey.load(boxed(plain), b"pw").public.der == key.public.der
     with pytest.raises(Untrusted, match=r"wrong password for my\.key \(COSIGN_PASSWORD\)"):
-        PrivateKey.load(boxed(plain), b"other", "my.key")
+        CosignKey.load(boxed(plain), b"other", "my.key")
 
 
 @pytest.mark.parametrize("place", [0, 20, -1])
 def test_a_box_that_was_touched(place: int) -> None:
     plain = ecdsa().private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(Untrusted):
-        PrivateKey.load(boxed(plain, damaged=place), b"pw")
+        CosignKey.load(boxed(plain, damaged=place), b"pw")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_box_that_was_touched(place: int) -> None:
 )
 def test_no_key_to_sign_with(data: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        PrivateKey.load(data, b"pw")
+        CosignKey.load(data, b"pw")
 
 
 def test_errors_are_told_apart() -> None:

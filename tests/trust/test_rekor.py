@@ -13,7 +13,7 @@ import pytest
 from converter.errors import Invalid, Untrusted
 from converter.trust import cosign, rekor
 from converter.trust.keys import Key, Roots
-from converter.trust.makers import CosignKey, PrivateKey
+from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature
 from tests.changing import changed
 from tests.trust.making import MANIFEST, NOW, Chain, claim, ecdsa, pem, public_pem, subject, trusted
@@ -21,7 +21,7 @@ from tests.trust.test_dsse import bundled, envelope, statement
 
 LOG, OTHER_LOG, SIGNER = ecdsa(400), ecdsa(401), ecdsa()
 LOGS = [Key(LOG.public.public)]
-SIGNED = CosignKey(SIGNER).sign(claim(), 1)
+SIGNED = SIGNER.sign(claim(), 1)
 PAYLOAD, ANNOTATIONS = SIGNED.data, SIGNED.annotations
 RAW = base64.b64decode(ANNOTATIONS[cosign.SIGNATURE])
 
@@ -39,7 +39,7 @@ def record(pem_of_maker: bytes = public_pem(SIGNER), raw: bytes = RAW, payload: 
     return {"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec}
 
 
-def entry(body: dict[str, Any] | None = None, by: PrivateKey = LOG, **more: Any) -> str:
+def entry(body: dict[str, Any] | None = None, by: CosignKey = LOG, **more: Any) -> str:
     """What the log gives for it."""
     payload = {
         "body": text(json.dumps(body or record()).encode()),
@@ -50,7 +50,7 @@ def entry(body: dict[str, Any] | None = None, by: PrivateKey = LOG, **more: Any)
     }
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
     # Stored as cosign does: in another order than it is signed in.
-    return json.dumps({"SignedEntryTimestamp": text(by.sign(canonical)), "Payload": payload})
+    return json.dumps({"SignedEntryTimestamp": text(by.sign_bytes(canonical)), "Payload": payload})
 
 
 def signature(found: str | None, **more: str) -> Signature:
@@ -138,7 +138,7 @@ def row(found: str, **more: Any) -> dict[str, Any]:
     }
 
 
-MANIFEST_RAW = SIGNER.sign(MANIFEST)
+MANIFEST_RAW = SIGNER.sign_bytes(MANIFEST)
 STATED = envelope(statement(predicateType=cosign.SIGN), SIGNER)
 STATED_RAW = base64.b64decode(STATED["signatures"][0]["sig"])
 

@@ -15,7 +15,6 @@ from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.trust import cosign, notation, stored_signatures
 from converter.trust.identity import ATOMIC
-from converter.trust.makers import CosignKey
 from converter.trust.verify_signatures import verify_signatures
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
@@ -30,7 +29,7 @@ SIGN_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=cosign.S
 SLSA_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=SLSA))}).data
 MESSAGE_BUNDLE = bundled(message(MANIFEST)).data
 BUNDLE = f"{cosign.BUNDLE}.v0.3+json"
-SIGSTORE = CosignKey(ecdsa()).sign(claim(), 1).to_file()
+SIGSTORE = ecdsa().sign(claim(), 1).to_file()
 
 
 def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = True) -> list[tuple[str, str]]:

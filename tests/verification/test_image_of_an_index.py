@@ -16,7 +16,6 @@ from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
-from converter.trust.makers import CosignKey
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.trust import origins
@@ -40,7 +39,7 @@ def signed_alone(tmp_path: Path) -> str:
     reference = origins.index(path, signed=False)
     with open_sink(Location(transport="oci", path=str(path))) as sink:
         sink.name("alone", child(path, 1))
-    sign(f"{reference}:alone", Signing(makers=(CosignKey(ecdsa()),), identity=NAME))
+    sign(f"{reference}:alone", Signing(makers=(ecdsa(),), identity=NAME))
     return f"{reference}:{NAME}"
 
 

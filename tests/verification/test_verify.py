@@ -19,7 +19,7 @@ from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
-from converter.trust.makers import CosignKey, GpgFile
+from converter.trust.makers import GpgFile
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, aci, directory, layout
@@ -30,7 +30,7 @@ from tests.trust.test_libtrust import signed as schema1
 KEY, OTHER_KEY = ("--key k", public_pem(ecdsa())), ("--key other", public_pem(ecdsa(1)))
 RING = ("keyring r", bytes(openpgp().extract_certificate()))
 OTHER_RING = ("--keyring other", bytes(openpgp("other").extract_certificate()))
-COSIGN, GPG = CosignKey(ecdsa()), GpgFile(bytes(openpgp()))
+COSIGN, GPG = ecdsa(), GpgFile(bytes(openpgp()))
 LATER = NOW + timedelta(minutes=5)
 
 
