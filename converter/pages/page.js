@@ -39,9 +39,10 @@
     });
   }
 
-  /* Fields that leave only the rows of a table that contain what is typed. */
+  /* Fields that leave only the rows that contain what is typed, and open the groups that have some. */
   for (const field of document.querySelectorAll("input[data-filters]")) {
-    const rows = [...document.getElementById(field.dataset.filters).tBodies[0].rows];
+    const filtered = document.getElementById(field.dataset.filters);
+    const rows = [...filtered.querySelectorAll("tbody tr")];
     const told = document.getElementById(field.dataset.told);
     field.addEventListener("input", () => {
       const wanted = field.value.toLowerCase();
@@ -49,6 +50,10 @@
       for (const row of rows) {
         row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
         left += !row.hidden;
+      }
+      for (const group of filtered.querySelectorAll("details.group")) {
+        group.open = wanted !== "";
+        group.hidden = !group.querySelector("tbody tr:not([hidden])");
       }
       told.textContent = wanted ? left + " of " + rows.length : "";
     });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,7 +69,6 @@ def page(
         config=settings(config),
         differing=len(config),
         rows=rows.shown(),
-        folded=rows.folded,
         left_out=rows.count - sum(1 + row.below for row in rows.shown()),
         folders=sizes[:FOLDERS],
         folders_left_out=len(sizes[FOLDERS:]),
@@ -92,6 +92,15 @@ class PathRow:
     below: int = 0
     size: int = 0
 
+    @property
+    def top(self) -> str:
+        """The directory it is in, or the one two levels below the root that has it; empty for the root."""
+        return _TOP.sub(r"\1", self.path)
+
+
+_TOP = re.compile("((?:[^/:][^:]*:(?=/))?(?:/[^/]*){0,2})/.*", re.DOTALL)
+"""A path, perhaps of a platform, with what precedes the rest: two names at most."""
+
 
 class PathRows:
     """The paths that differ, in their order, as many as fit. If they are too many, they are folded: a directory that
@@ -102,30 +111,22 @@ class PathRows:
         self.count = 0
         self._single: list[PathRow] = []
         self._folded: list[PathRow] = []
-        self._open: PathRow | None = None
 
     def add(self, path: str, kind: str, differences: Sequence[Difference]) -> None:
         """Add the next path, with what differs there."""
         self.count += 1
         if len(self._single) < MOST_SHOWN:
             self._single.append(PathRow(path, kind, differences))
-        if self._open is not None and path.startswith(f"{self._open.path}/"):
-            self._open.below += 1
-            self._open.size += differences[0].size or 0
-            return
-        row = PathRow(path, kind, differences)
-        self._open = row if kind != "changed" else None
-        if len(self._folded) < MOST_SHOWN:
-            self._folded.append(row)
-
-    @property
-    def folded(self) -> bool:
-        """Whether directories stand for what is in them."""
-        return self.count > MOST_SHOWN
+        last = self._folded[-1] if self._folded else None
+        if last is not None and last.kind != "changed" and path.startswith(f"{last.path}/"):
+            last.below += 1
+            last.size += differences[0].size or 0
+        elif len(self._folded) < MOST_SHOWN:
+            self._folded.append(PathRow(path, kind, differences))
 
     def shown(self) -> Sequence[PathRow]:
         """The rows of the page."""
-        return self._folded if self.folded else self._single
+        return self._folded if self.count > MOST_SHOWN else self._single
 
 
 def title(counts: dict[str, int], config: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from converter.cli.diff import settings
 from converter.cli.main import main
-from converter.cli.pages.difference import folders
+from converter.cli.pages.difference import PathRow, folders
 from converter.cli.results import Step, Stopwatch
 from converter.compare_images import Difference
 from converter.events import Event, Finished, Moved, Planned, Started
@@ -238,6 +238,37 @@ def test_many_paths_are_folded(here: Path, monkeypatch: pytest.MonkeyPatch, most
     assert [f"{path} {text}" if "with" in text else path for path, text in zip(paths, what, strict=True)] == rows
     assert ("stands for all that is in it" in check(Path("r.html").read_text()).text) == (most < 7)
     assert ("2 more: a report that ends in .json" in check(Path("r.html").read_text()).text) == (most == 2)
+
+
+def test_more_paths_than_a_reader_takes_in_are_in_groups(here: Path) -> None:
+    for name, text in (("a", b"1"), ("b", b"2")):
+        files = {f"usr/share/doc/{number}": text for number in range(99)} | {"etc/one": text, f"only in {name}": b""}
+        store = MemoryStore()
+        put(store, add_image(store, tars=[tar(files)], name=""), name)
+
+    assert written(["diff", "oci:in:a", "oci:in:b"]) == 1
+
+    page = Path("r.html").read_text()
+    for told in ("/ 1 only in B, 1 only in A", "/etc/ 1 changed", "/usr/share/ 99 changed"):
+        assert told in " ".join(check(page).text.split())
+    tables = Numbers(page).tables["Files by path"]
+    assert [len(table.rows) for table in tables] == [2, 1, 99]
+
+
+@pytest.mark.parametrize(
+    "path, top",
+    [
+        pytest.param("/vmlinuz", "", id="a file in the root"),
+        pytest.param("/etc/passwd", "/etc", id="one directory"),
+        pytest.param("/usr/share/doc/a/b", "/usr/share", id="the first two of several"),
+        pytest.param("/a:b/c", "/a:b", id="a colon in a name"),
+        pytest.param("/a\nb/c/d/e", "/a\nb/c", id="a line break in a name"),
+        pytest.param("linux/arm64/v8:/etc/passwd", "linux/arm64/v8:/etc", id="of one platform"),
+        pytest.param("linux/amd64:/vmlinuz", "linux/amd64:", id="in the root of one platform"),
+    ],
+)
+def test_the_group_of_a_path(path: str, top: str) -> None:
+    assert PathRow(path, "changed", ()).top == top
 
 
 def test_of_directories_within_each_other_the_one_that_changed_is_named() -> None:
