@@ -88,7 +88,8 @@ class Cluster:
         with on_error(self._client.close):
             found: Any = self._client.get_versions(packages=SAME)
             require_same_versions(found)
-            programs: Mapping[str, str] = self._client.run(prepare_worker, self._hosts.most, on_error="ignore")
+            # A worker is unresponsive while it imports what tasks need, which this does in advance.
+            programs: Mapping[str, str] = self._client.run(program_version, on_error="ignore")
             for worker, got in programs.items():
                 if got != program_version():
                     raise Unsupported(f"the worker {worker} has transship {got}: expected {program_version()}, as here")
@@ -282,12 +283,6 @@ def hosts_of(per_host: int) -> Hosts:
 def worker_threads(threads: int) -> Workers:
     """The compressors for all tasks of this worker, on as many threads as Dask gave it; a single task may use all."""
     return Workers(threads)
-
-
-def prepare_worker(per_host: int) -> str:
-    """Import in advance what tasks need, as a worker is unresponsive while it imports. Returns its program."""
-    hosts_of(per_host)
-    return program_version()
 
 
 @cache
