@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,9 @@ _FLAGS = ("tls-verify", *_BOOLEANS)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""
 
-_CHOICES = ("tags", "tag-regex", "semver")
+_CHOICES = {"tags": "images", "tag-regex": "images-by-tag-regex", "semver": "images-by-semver"}
+"""Members that choose images by their tags: of an image in our form → of a registry in skopeo's."""
+
 _NETWORK = transports_where(lambda kind: kind.over_network)
 _WRITTEN = transports_where(lambda kind: kind.is_written)
 
@@ -154,41 +155,29 @@ class _Reading:
                     raise Usage(f'"{key}" has no effect here: {why}')
 
     def registries(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
+        """The entries in skopeo's form, each read as if it were in ours."""
         for host, members in value.items():
             if host in ("defaults", "images"):
                 continue
-            for name, references in (members.get("images") or {}).items():
-                yield self._entry((host, "images", name), f"docker://{host}/{name}", members, references or ())
-            for key, make in _FILTERS.items():
-                member = f"images-by-{key}"
-                for name, pattern in (members.get(member) or {}).items():
-                    path = (host, member, name)
-                    yield self._entry(path, f"docker://{host}/{name}", members, takes=partial(make, pattern))
+            for choice, member in _CHOICES.items():
+                for name, chosen in (members.get(member) or {}).items():
+                    own = {**members, "from": f"docker://{host}/{name}", choice: chosen}
+                    yield self._entry((host, member, name), own)
 
     def images(self, value: Mapping[str, Any]) -> Iterator[SyncEntry]:
         for index, members in enumerate(value.get("images") or ()):
-            filters = [partial(make, members[key]) for key, make in _FILTERS.items() if key in members]
-            with within(self._line(("images", index))):
-                if len(filters) + ("tags" in members) > 1:
-                    raise Usage("tags, tag-regex and semver cannot be used together: choose one")
-            takes = filters[0] if filters else None
-            yield self._entry(("images", index), members["from"], members, members.get("tags", ()), takes)
+            yield self._entry(("images", index), members)
 
-    def _entry(
-        self,
-        path: yaml_text.Path,
-        source: str,
-        members: Mapping[str, Any],
-        references: Sequence[str] = (),
-        takes: Callable[[], Takes] | None = None,
-    ) -> SyncEntry:
-        self.require_used(*path[: 1 if path[0] != "images" else 2], own=members)
+    def _entry(self, path: yaml_text.Path, own: Mapping[str, Any]) -> SyncEntry:
+        self.require_used(*path[: 1 if path[0] != "images" else 2], own=own)
         with within(self._line(path)):
-            own, members = members, {**self.defaults, **members}
+            if len(_CHOICES.keys() & own) > 1:
+                raise Usage("tags, tag-regex and semver cannot be used together: choose one")
+            members = {**self.defaults, **own}
             to = Location.parse(members["to"]) if "to" in members else self.to
             if to is None:
                 raise Usage('no destination: add "to" here or in defaults, or name one on the command line')
-            location = Location.parse(source)
+            location = Location.parse(own["from"])
             if location.kind.access == "registry":
                 ImageName.parse(location.path)
             for key, (sources, targets, why) in KEYS.items():
@@ -196,8 +185,8 @@ class _Reading:
                     raise Usage(f'"{key}" has no effect here: {why}')
             return SyncEntry(
                 source=location,
-                references=tuple(references),
-                takes=takes() if takes else None,
+                references=tuple(own.get("tags") or ()),
+                takes=next((make(own[key]) for key, make in _FILTERS.items() if key in own), None),
                 to=to,
                 rename=check_template(members.get("rename", self.rename)),
                 options=self._options(members),
@@ -251,7 +240,7 @@ def _regex_filter(pattern: str) -> Takes:
 
 
 _FILTERS: Mapping[str, Callable[[str], Takes]] = {"tag-regex": _regex_filter, "semver": version_range}
-"""The members that choose images by their tags; those of skopeo's form begin with ``images-by-``."""
+"""The members that choose images by what their tags are like."""
 
 
 def _name_flags(value: Any) -> None:
