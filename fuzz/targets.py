@@ -25,7 +25,6 @@ from converter.schema import KINDS, check_document
 from converter.signing import Signing
 from converter.stores import discovery
 from converter.stores.registry.auth import basic_header, parse_challenges, read_token
-from converter.stores.registry.credentials import credential_keys as auth_keys
 from converter.stores.registry.credentials import found_in, parse_helper_answer
 from converter.stores.registry.download import first_byte
 from converter.stores.registry.lists import next_link
@@ -195,7 +194,7 @@ def credentials(data: bytes) -> None:
         read_token(data, 0.0, "https://h/token")
     with suppress(ConverterError, KeyError):
         parse_helper_answer(data)
-    found = found_in(load_object(data), auth_keys("h", "a/b"), helper_path="/nonexistent")
+    found = found_in(load_object(data), ("h/a/b", "h/a", "h"), helper_path="/nonexistent")
     if found is not None:
         basic_header(found)
 

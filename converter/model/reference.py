@@ -177,6 +177,12 @@ class Location:
         return f"{start}{self.path}{':' if self.name and not by_digest else ''}{self.name}"
 
 
+def with_namespaces(path: str) -> list[str]:
+    """Names between slashes, and what is above the last ones: ``a/b/c``, ``a/b``, ``a``."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
 def is_name(text: str) -> bool:
     """Whether the text is a valid image name for a registry."""
     return unless_invalid(ImageName.parse, text) is not None

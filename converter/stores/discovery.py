@@ -17,7 +17,7 @@ from converter.model.appc import IDENTIFIER, platform_labels
 from converter.model.document import lenient_member, load_object
 from converter.model.frozen import frozen
 from converter.model.platform import host_platform
-from converter.model.reference import Location
+from converter.model.reference import Location, with_namespaces
 from converter.stores.aci_file import AciFile, signature_path
 from converter.stores.disk import disk_errors, on_error
 from converter.stores.hosts import Hosts
@@ -131,7 +131,7 @@ def _discover(client: Client, app: AppName) -> tuple[Endpoint, ...]:
     Raises NotFound with the failure of each page if no page has an endpoint.
     """
     failures = []
-    for place in app.places():
+    for place in with_namespaces(app.name):
         for scheme in _schemes(client):
             url = f"{scheme}://{place}?ac-discovery=1"
             try:
@@ -186,11 +186,6 @@ class AppName:
         here = host_platform()
         labels = {"version": DEFAULT_VERSION, "os": here.os, "arch": here.architecture, **platform_labels(here)}
         return AppName(name=self.name, labels={**labels, **self.labels})
-
-    def places(self) -> list[str]:
-        """The places to look, in order: the name, then each of its parents up to the host."""
-        parts = self.name.split("/")
-        return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
     def __str__(self) -> str:
         return ",".join([self.name, *(f"{label}={value}" for label, value in self.labels.items())])

@@ -24,7 +24,7 @@ from converter.model.document import (
     required_member,
 )
 from converter.model.frozen import frozen
-from converter.model.reference import COMPONENT, ImageName
+from converter.model.reference import COMPONENT, ImageName, with_namespaces
 from converter.trust.identity import (
     EXACT_REFERENCE,
     EXACT_REPOSITORY,
@@ -101,10 +101,7 @@ class Policy:
 def scopes_of(name: ImageName) -> Iterator[str]:
     """The scopes of an image in a registry, most specific first: name, repository, namespaces, host, domains."""
     yield str(name)
-    path = name.name
-    while path:
-        yield path
-        path = path.rpartition("/")[0]
+    yield from with_namespaces(name.name)
     domain = name.host.partition(":")[0]
     while "." in domain:
         domain = domain.partition(".")[2]

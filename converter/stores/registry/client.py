@@ -136,7 +136,8 @@ class Client(ClosedOnExit):
                     raise self._refusal(request, response, text, accepted=with_token)
                 raise refusal_error(request, response, text)
             if request.streams:
-                raise Interrupted(f"the login expired during the upload ({response.status} for {request})")
+                where = f"{request.method} {display_url(request.url)}"
+                raise Interrupted(f"the login expired during the upload ({response.status} for {where})")
             renewals += 1
 
     def _offered(self, response: BaseHTTPResponse, sent: str | None) -> tuple[Challenge, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from converter.errors import Denied, Invalid, NotFound, within
 from converter.model.document import lenient_member, load_object, member_or_empty
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
-from converter.model.reference import DEFAULT_HOST
+from converter.model.reference import DEFAULT_HOST, with_namespaces
 from converter.stores.disk import disk_error
 from converter.stores.options import StoreOptions
 
@@ -60,7 +60,7 @@ def find_credentials(host: str, repository: str, options: StoreOptions) -> Crede
     for path in auth_files(options):
         document = _read_auth_file(path, must_exist=options.authfile is not None)
         with within(str(path)):
-            found = found_in(document, credential_keys(host, repository), options.environment.get("PATH"))
+            found = found_in(document, with_namespaces(f"{host}/{repository}"), options.environment.get("PATH"))
         if found is not None:
             return replace(found, source=f"{found.source} ({path})" if found.source else str(path))
     return None
@@ -84,12 +84,6 @@ def auth_files(options: StoreOptions) -> tuple[Path, ...]:
     )
 
 
-def credential_keys(host: str, repository: str) -> tuple[str, ...]:
-    """The keys that apply, most specific first: repository, namespaces, host."""
-    parts = [host, *repository.split("/")]
-    return tuple("/".join(parts[:count]) for count in range(len(parts), 0, -1))
-
-
 def _read_auth_file(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
@@ -107,7 +101,7 @@ def _read_auth_file(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
         raise Invalid(f'{path} is not a JSON object: expected one with "auths", as `podman login` writes it') from None
 
 
-def found_in(document: Mapping[str, Any], keys: tuple[str, ...], helper_path: str | None) -> Credentials | None:
+def found_in(document: Mapping[str, Any], keys: Sequence[str], helper_path: str | None) -> Credentials | None:
     """The credentials of one auth file for the first key that it knows; raises like ``find_credentials``."""
     helpers, auths = lenient_member(document, "credHelpers", dict), lenient_member(document, "auths", dict)
     for key in keys:

@@ -55,10 +55,6 @@ class Request:
         """Whether the body can be sent only once."""
         return self.body is not None and not isinstance(self.body, bytes)
 
-    def __str__(self) -> str:
-        """For display."""
-        return f"{self.method} {display_url(self.url)}"
-
 
 class Wire(ClosedOnExit):
     """Connections to any host, closed by ``close``; there is no other state.
