@@ -132,13 +132,6 @@ def _terms(part: str, whole: str) -> tuple[Term, ...]:
     hyphen = _HYPHEN.fullmatch(part)
     if hyphen is not None:
         part = f">={hyphen[1]} <={hyphen[2]}"
-    found = []
-    position = 0
-    for match in _TERM.finditer(part):
-        if part[position : match.start()].strip(_BETWEEN):
-            break
-        found.append(Term.parse(match))
-        position = match.end()
-    if not found or part[position:].strip(_BETWEEN):
+    if not _TERM.search(part) or _TERM.sub("", part).strip(_BETWEEN):
         raise Invalid(f'invalid range of versions "{whole[:200]}": expected one such as ">= 1.2, < 2"')
-    return tuple(found)
+    return tuple(Term.parse(match) for match in _TERM.finditer(part))

@@ -43,6 +43,11 @@ class Response:
     url: str
 
     @property
+    def media_type(self) -> str:
+        """The type in the Content-Type header, without parameters; empty if there is none."""
+        return (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+
+    @property
     def location(self) -> str:
         """The absolute URL in the Location header; raises Unreachable if there is none, Unsupported if it must not be
         followed.

@@ -157,8 +157,7 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     found = []
     try:
         for page in list_pages(client, client.url(f"referrers/{subject}"), types.OCI_INDEX):
-            media_type = (page.headers.get("Content-Type") or "").partition(";")[0].strip()
-            if media_type != types.OCI_INDEX:
+            if page.media_type != types.OCI_INDEX:
                 return None
             listed = descriptors(load_object(page.body), "manifests")
             found += [Attachment(subject=subject, descriptor=one) for one in listed]

@@ -60,8 +60,7 @@ class Manifests:
         """Raise Invalid for what is no document at all, such as the page of a proxy that asks for a login."""
         if answer.body.lstrip().startswith((b"{", b"[")):
             return
-        kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip()
-        found = "an empty answer" if not answer.body else kind or "data without a Content-Type"
+        found = "an empty answer" if not answer.body else answer.media_type or "data without a Content-Type"
         raise Invalid(f"{self._client.host} does not answer as a registry: expected a manifest, found {found}")
 
     def has(self, digest: Digest) -> bool:
@@ -100,9 +99,8 @@ def reference_in(name: str) -> ImageName:
 
 def media_type_of(answer: Response) -> str:
     """The document's media type according to the registry, else according to its content."""
-    stated = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if stated in MANIFEST_TYPES:
-        return stated
+    if answer.media_type in MANIFEST_TYPES:
+        return answer.media_type
     return types.identify(load_object(answer.body))
 
 
