@@ -6,11 +6,11 @@ Layers, history, annotations and compression are how an image was made, not what
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from converter.errors import within
 from converter.model.content import Known
@@ -80,7 +80,7 @@ def file_tree(image: Image, opened: Watch = Known.blocks) -> TreeListing:
 
 def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
     """The differences between two file trees, by path: a directory before its contents."""
-    for path, one, other in _paired(a, b):
+    for path, one, other in paired(a, b, _as_in_a_tree):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
         differs = partial(Difference, path="/" + _escaped(path))
@@ -97,20 +97,33 @@ def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
                 yield differs(what="type" if type_a and type_b else "entry", a=type_a, b=type_b, size=lone)
 
 
-def _paired(a: TreeListing, b: TreeListing) -> Iterator[tuple[bytes, Row | None, Row | None]]:
-    """Every path, with its row in each tree."""
+class _HasPath(Protocol):
+    @property
+    def path(self) -> bytes: ...
+
+
+P = TypeVar("P", bound=_HasPath)
+
+
+def paired(a: Iterable[P], b: Iterable[P], order: Callable[[bytes], Any]) -> Iterator[tuple[bytes, P | None, P | None]]:
+    """Every path, with what each side has there; both are sorted by the ``order`` of their paths."""
     rows_a, rows_b = iter(a), iter(b)
     one, other = next(rows_a, None), next(rows_b, None)
     while one is not None or other is not None:
         if one is not None and other is not None and one.path == other.path:
             yield one.path, one, other
             one, other = next(rows_a, None), next(rows_b, None)
-        elif one is not None and (other is None or one.path.split(b"/") < other.path.split(b"/")):
+        elif one is not None and (other is None or order(one.path) < order(other.path)):
             yield one.path, one, None
             one = next(rows_a, None)
         elif other is not None:
             yield other.path, None, other
             other = next(rows_b, None)
+
+
+def _as_in_a_tree(path: bytes) -> list[bytes]:
+    """The order in which a directory comes before its contents, and these before what is beside it."""
+    return path.split(b"/")
 
 
 def _size(tree: TreeListing, row: Row | None) -> int | None:

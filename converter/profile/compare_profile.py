@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
-from converter.compare_images import Difference, changed_members, changed_properties, type_name
+from converter.compare_images import Difference, changed_members, changed_properties, paired, type_name
 from converter.errors import Invalid, Unsupported, within
 from converter.profile import mtree
 from converter.profile.contents import UNDESCRIBED, Contents
@@ -59,70 +59,45 @@ def as_process(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _compare_texts(profile: Profile, lines: Iterable[bytes], contents: Contents) -> Iterator[Difference]:
     """The differences between two texts, by path. A line that both have need not be parsed."""
-    covers, unlike = contents.scope.covers(), frozenset(map(mtree.first_word, _unlike(profile, contents)))
-    stated, there = _Text(lines, profile.where), _Text(contents.lines())
-    while stated or there:
-        if stated.line == there.line and stated.line.split(b" ", 1)[0] not in unlike:
-            stated.advance()
-            there.advance()
-        elif stated and not covers(stated.file.path):
-            stated.advance()
-        elif stated and (not there or stated.file.path < there.file.path):
-            yield Difference(path=_shown(stated.file.path), what="entry", a=type_name(stated.file.node), b=None)
-            stated.advance()
-        elif not stated or there.file.path < stated.file.path:
-            yield Difference(path=_shown(there.file.path), what="entry", a=None, b=type_name(there.file.node))
-            there.advance()
-        else:
-            pair = _with_attributes(stated.file, there.file, profile, contents)
-            yield from _compare_files(*pair, stated.keywords, times=profile.scope.times)
-            stated.advance()
-            there.advance()
+    covers, unlike = contents.scope.covers(), frozenset(_unlike(profile, contents))
+    stated = (line for line in _read_lines(lines, profile.where) if covers(line.path))
+    for path, one, other in paired(stated, _read_lines(contents.lines()), bytes):
+        if one is None or other is None:
+            a, b = (None if line is None else type_name(line.parse()[0].node) for line in (one, other))
+            yield Difference(path=_shown(path), what="entry", a=a, b=b)
+        elif one.text != other.text or path in unlike:
+            file, keywords = one.parse()
+            pair = _with_attributes(file, other.parse()[0], profile, contents)
+            yield from _compare_files(*pair, keywords, times=profile.scope.times)
 
 
-class _Text:
-    """A canonical text at one of its lines, which is parsed when it is looked into; false after the last."""
+class _Line(NamedTuple):
+    """A line of a canonical text; ``where`` is what an error begins with, empty for a text that was made here."""
 
-    def __init__(self, lines: Iterable[bytes], where: str = "") -> None:
-        """``where`` is what an error begins with; empty for a text that was made here."""
-        self._where = where
-        self._lines = mtree.numbered(lines)
-        self._last: bytes | None = None
-        self.advance()
+    path: bytes
+    number: int
+    text: bytes
+    where: str
 
-    def __bool__(self) -> bool:
-        return self.line != b""
+    def parse(self) -> tuple[File, frozenset[bytes]]:
+        """The file, and the keywords stated for it. Raises Invalid."""
+        with within(self.where) if self.where else nullcontext():
+            return mtree.parse_line(self.number, self.text)
 
-    def advance(self) -> None:
-        """Go to the next line."""
-        self._number, self.line = next(self._lines, (0, b""))
-        self._parsed: tuple[File, frozenset[bytes]] | None = None
 
-    @property
-    def keywords(self) -> frozenset[bytes]:
-        """The keywords of the line."""
-        return self._entry[1]
-
-    @property
-    def file(self) -> File:
-        return self._entry[0]
-
-    @property
-    def _entry(self) -> tuple[File, frozenset[bytes]]:
-        if self._parsed is None:
-            with within(self._where) if self._where else nullcontext():
-                self._parsed = self._read()
-        return self._parsed
-
-    def _read(self) -> tuple[File, frozenset[bytes]]:
-        file, keywords = mtree.parse_line(self._number, self.line)
-        if self._last is not None and file.path <= self._last:
-            raise Invalid(
-                f"not a profile, in line {self._number}: {_shown(file.path)} comes after {_shown(self._last)}: "
-                "the paths must be sorted by their bytes"
-            )
-        self._last = file.path
-        return file, keywords
+def _read_lines(lines: Iterable[bytes], where: str = "") -> Iterator[_Line]:
+    """The lines about files. Raises Invalid if they are not in the order of their paths."""
+    last: _Line | None = None
+    with within(where) if where else nullcontext():
+        for number, text in mtree.numbered(lines):
+            line = _Line(mtree.parse_path(number, text), number, text, where)
+            if last is not None and line.path <= last.path:
+                raise Invalid(
+                    f"not a profile, in line {number}: {_shown(line.path)} comes after {_shown(last.path)}: "
+                    "the paths must be sorted by their bytes"
+                )
+            yield line
+            last = line
 
 
 def _compare_files(one: File, other: File, keywords: frozenset[bytes], *, times: bool) -> Iterator[Difference]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File
-from converter.streams.blocks import Block, ClosedOnExit
+from converter.streams.blocks import Block, ClosedOnExit, Meter
 from converter.streams.spool import Spool
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Node, decode_node
@@ -85,7 +84,7 @@ class Contents(ClosedOnExit):
         self.scope = scope
         self.attributes: dict[bytes, dict[bytes, bytes]] = {}
         self._text = Spool()
-        self._hasher = sha256()
+        self._meter = Meter()
         try:
             self._write(lines)
         except BaseException:
@@ -108,12 +107,12 @@ class Contents(ClosedOnExit):
 
     def _append(self, block: bytes) -> None:
         self._text.append(block)
-        self._hasher.update(block)
+        self._meter.update(block)
 
     @property
     def digest(self) -> Digest:
         """The content digest: that of the canonical text."""
-        return Digest(algorithm="sha256", encoded=self._hasher.hexdigest())
+        return self._meter.digest()
 
     def blocks(self) -> Iterator[Block]:
         """The canonical text."""
@@ -145,11 +144,3 @@ def _decoded_lines(order: list[bytes], *, times: bool) -> Iterator[Line]:
 def line_of(file: File, *, times: bool) -> Line:
     """What contents hold of a file."""
     return file.path, mtree.format_line(file, times=times), file.node.xattrs
-
-
-def digest_of(lines: Iterable[bytes]) -> Digest:
-    """The digest of a text in lines."""
-    hasher = sha256()
-    for one in lines:
-        hasher.update(one)
-    return Digest(algorithm="sha256", encoded=hasher.hexdigest())

@@ -81,6 +81,14 @@ def check_start(lines: Iterable[bytes]) -> None:
     parse_line(*first)
 
 
+def parse_path(number: int, text: bytes) -> bytes:
+    """The path of a line alone. Raises Invalid as ``parse_line`` does."""
+    try:
+        return _path(text.split(None, 1)[0])
+    except ValueError as error:
+        raise Invalid(f"not a profile, in line {number}: {error}") from None
+
+
 def parse_line(number: int, text: bytes) -> tuple[File, frozenset[bytes]]:
     """The file of a line with a full path, and the keywords stated for it; ``number`` is the line's.
 
@@ -99,8 +107,7 @@ def _parse_file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
         if not equals or key not in _KNOWN:
             raise ValueError(f"unknown keyword {quoted_name(word)}")
         keywords[b"sha256digest" if key == b"sha256" else key] = value
-    if name != b"." and not name.startswith(b"./"):
-        raise ValueError(f"{quoted_name(name)} is not a full path, which begins with ./")
+    path = _path(name)
     if b"type" not in keywords or keywords[b"type"] not in _KINDS:
         raise ValueError("no type that is known")
     device = keywords.get(b"device", b"native,0,0").split(b",")
@@ -115,7 +122,13 @@ def _parse_file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
         device=(int(device[-2]), int(device[-1])),
         sha256=bytes.fromhex(keywords.get(b"sha256digest", b"").decode()),
     )
-    return File(_unescaped(name[2:]), node), frozenset(keywords)
+    return File(path, node), frozenset(keywords)
+
+
+def _path(name: bytes) -> bytes:
+    if name != b"." and not name.startswith(b"./"):
+        raise ValueError(f"{quoted_name(name)} is not a full path, which begins with ./")
+    return _unescaped(name[2:])
 
 
 def _nanoseconds(text: bytes) -> int:

@@ -20,10 +20,10 @@ from converter.model.descriptor import Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits, enforce_limits
-from converter.profile.contents import Contents, Scope, digest_of
+from converter.profile.contents import Contents, Scope
 from converter.profile.mtree import check_start
 from converter.stores.disk import disk_errors, open_regular
-from converter.streams.blocks import Block
+from converter.streams.blocks import Block, digest_and_size
 from converter.trust.signature import ATTESTATION, PROFILE, Signature
 from converter.version import __version__
 
@@ -144,8 +144,8 @@ def read(document: Mapping[str, Any]) -> Profile:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Invalid(f"malformed profile: {error}") from None
-    if lines is not None and digest_of(lines) != digest:
-        raise Invalid(f"digest mismatch: the profile states {digest}, its content has {digest_of(lines)}")
+    if lines is not None and (computed := digest_and_size(lines).digest()) != digest:
+        raise Invalid(f"digest mismatch: the profile states {digest}, its content has {computed}")
     return found
 
 
@@ -188,7 +188,9 @@ def load_profile(path: Path, scope: Scope, trusted: Trusted | None = None) -> Fo
                 raise Untrusted("an mtree text carries no signature: sign it with `profile --sign-by`")
             lines = Lines(path)
             check_start(lines)
-            return Found(profile=Profile(digest=digest_of(lines), lines=lines, scope=scope, where=str(path)))
+            return Found(
+                profile=Profile(digest=digest_and_size(lines).digest(), lines=lines, scope=scope, where=str(path))
+            )
         data = _read_file(path)
         document = _parse_json(data)
         if "payload" not in document:
