@@ -13,8 +13,8 @@ from typing import Any
 from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import dump_json, lenient_member, load_object
+from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.document import dump_json, load_object
 from converter.model.limits import current_limits
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
@@ -35,7 +35,8 @@ _PREFERRED_PLATFORM = Platform(os="linux", architecture="amd64")
 class ManifestRow:
     """An image to be listed in ``manifest.json``."""
 
-    manifest: dict[str, Any]
+    config: Digest
+    layers: tuple[Descriptor, ...]
     platform: Platform | None
     tags: list[str] = field(default_factory=list)
 
@@ -90,9 +91,8 @@ class DockerArchiveSink(OciSink):
         for row in rows.values():
             for tag in row.tags:
                 repository, _, version = tag.rpartition(":")
-                if row.manifest.get("layers"):
-                    top = Descriptor.from_json(row.manifest["layers"][-1]).digest
-                    tops.setdefault(repository, {})[version] = top.encoded
+                if row.layers:
+                    tops.setdefault(repository, {})[version] = row.layers[-1].digest.encoded
         return {
             tables.MANIFEST: dump_json(table),
             tables.REPOSITORIES: dump_json(tops),
@@ -111,21 +111,20 @@ class DockerArchiveSink(OciSink):
         elif root.media_type in types.MANIFESTS and (root.platform is None or root.platform.known):
             config, layers = document.get("config") or {}, document.get("layers") or []
             if config.get("mediaType") in types.CONFIGS and all(layer.get("mediaType") in LAYERS for layer in layers):
-                yield root.digest, ManifestRow(manifest=document, platform=root.platform)
+                config_digest = Descriptor.from_json(config).digest
+                yield root.digest, ManifestRow(config_digest, descriptors(document, "layers"), root.platform)
 
     def _row(self, row: ManifestRow) -> dict[str, Any]:
-        layers = [Descriptor.from_json(layer) for layer in row.manifest.get("layers") or ()]
-        config = Descriptor.from_json(row.manifest["config"])
-        diff_ids = self._diff_ids(config.digest)
-        if len(diff_ids) != len(layers):
-            raise Invalid(f"{len(layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")
+        config = self._read.get(row.config)
+        if config is None:
+            raise Invalid(f"the config {row.config} of a manifest is missing")
         return {
-            "Config": blob_name(config.digest),
+            "Config": blob_name(row.config),
             "RepoTags": row.tags or None,
-            "Layers": [blob_name(layer.digest) for layer in layers],
+            "Layers": [blob_name(layer.digest) for layer in row.layers],
             "LayerSources": {
-                diff_id: replace(self._truthful(layer).bare(), urls=layer.urls).to_json()
-                for diff_id, layer in zip(diff_ids, layers, strict=True)
+                str(diff_id): replace(self._truthful(layer).bare(), urls=layer.urls).to_json()
+                for layer, diff_id in tables.with_diff_ids(row.layers, config)
             },
         }
 
@@ -136,13 +135,6 @@ class DockerArchiveSink(OciSink):
         dialect = types.OCI_LAYERS if layer.media_type in types.OCI_LAYERS else types.DOCKER_LAYERS
         says = types.LAYER_TYPES[layer.media_type][0], self._codecs.get(layer.digest, "")
         return layer.retyped(types.by_meaning(dialect).get(says, layer.media_type))
-
-    def _diff_ids(self, config: Digest) -> list[str]:
-        data = self._read.get(config)
-        if data is None:
-            raise Invalid(f"the config {config} of a manifest is missing")
-        rootfs = lenient_member(load_object(data), "rootfs", dict)
-        return [str(one) for one in lenient_member(rootfs, "diff_ids", list)]
 
 
 def _most_portable(rows: dict[Digest, ManifestRow]) -> Digest:

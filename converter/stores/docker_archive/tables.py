@@ -8,9 +8,9 @@ schema 1 manifest, the format that holds what its files say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from converter.errors import DigestMismatch, Invalid, NotFound, within
 from converter.model import media_types as types
@@ -33,6 +33,8 @@ from converter.stores.disk import printable_path
 from converter.stores.media import Medium
 from converter.streams.blocks import beginning, digest_and_size
 from converter.streams.decompress import HEAD, decompress, detect_codec
+
+T = TypeVar("T")
 
 MANIFEST, REPOSITORIES = "manifest.json", "repositories"
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -132,11 +134,9 @@ def assemble_manifest(blobs: ArchiveBlobs, saved: SavedImage, config: Descriptor
     unless its name claims a digest. Raises Invalid if the numbers of layers and diff_ids differ.
     """
     with within(printable_path(saved.config)):
-        diff_ids = _diff_ids(blobs.medium.read_document(saved.config))
-        if len(saved.layers) != len(diff_ids):
-            raise Invalid(f"{len(saved.layers)} layers and {len(diff_ids)} diff_ids: expected as many of both")
+        paired = with_diff_ids(saved.layers, blobs.medium.read_document(saved.config))
     layers = []
-    for number, (name, diff_id) in enumerate(zip(saved.layers, diff_ids, strict=True)):
+    for number, (name, diff_id) in enumerate(paired):
         with within(f"Layers[{number}]"):
             layers.append(_add_layer(blobs, name, diff_id, saved.sources.get(str(diff_id))))
     manifest = {
@@ -163,10 +163,14 @@ def _add_layer(blobs: ArchiveBlobs, name: str, diff_id: Digest, source: Descript
     return blobs.add_layer(name, claimed_digest(name), diff_id)
 
 
-def _diff_ids(data: bytes) -> list[Digest]:
-    # An image from scratch may have none; the Engine then writes null.
-    with within("rootfs"):
-        return [Digest.parse(one) for one in text_list(required_member(load_object(data), "rootfs", dict), "diff_ids")]
+def with_diff_ids(layers: Sequence[T], config: bytes) -> list[tuple[T, Digest]]:
+    """The layers of an image, each with its diff_id in the config. Raises Invalid if there are not as many of both."""
+    with within("rootfs"):  # an image from scratch may have no diff_ids; the Engine then writes null
+        diff_ids = text_list(required_member(load_object(config), "rootfs", dict), "diff_ids")
+        parsed = [Digest.parse(one) for one in diff_ids]
+    if len(layers) != len(parsed):
+        raise Invalid(f"{len(layers)} layers and {len(parsed)} diff_ids: expected as many of both")
+    return list(zip(layers, parsed, strict=True))
 
 
 def _parse_row(value: Any, place: str, problems: Problems) -> SavedImage:
