@@ -96,13 +96,10 @@ def read_regular(path: Path) -> Iterator[bytes | memoryview]:
 
 def regular_size(path: Path) -> int | None:
     """The size in bytes of a regular file, following symlinks; None if there is none."""
-    try:
+    with suppress(NotFound), disk_errors(path, "read"):
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise disk_error(error, path, "read") from error
-    return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+    return None
 
 
 def names_in(path: Path) -> list[str]:

@@ -127,12 +127,10 @@ def subjects_of(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[
     """
     readable = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
     for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
-        try:
+        with suppress(ConverterError):
             subject = load_object(read(entry)).get("subject")
             if subject is not None:
                 yield digest, Descriptor.from_json(subject).digest
-        except ConverterError:
-            continue
 
 
 def expand_fallback(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descriptor]:

@@ -126,11 +126,9 @@ def files_beside(location: Location) -> tuple[Path, ...]:
 
 def transport_at(path: str) -> str:
     """The transport that reads what is at a path; empty if none does."""
-    try:
-        with open_source(Location(transport="", path=path), StoreOptions()) as source:
-            return transport_of(source, path)
-    except ConverterError:
-        return ""
+    with suppress(ConverterError), open_source(Location(transport="", path=path), StoreOptions()) as source:
+        return transport_of(source, path)
+    return ""
 
 
 def transport_of(source: Source, path: str) -> str:

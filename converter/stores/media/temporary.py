@@ -45,9 +45,11 @@ def remove_leftovers() -> None:
 class Temporary:
     """A file or directory of this process. It is locked while ``fd`` is open, so that no other process removes it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Path) -> None:
+        """Gives it a name in ``directory``; nothing is made yet."""
+        self.path = directory / f".transship-{os.urandom(8).hex()}"
         self.fd = -1
+        _MADE[self.path] = os.getpid()
 
     def close(self) -> None:
         """Unlock it, leaving what it has become."""
@@ -96,7 +98,7 @@ def _temporary(directory: Path, make: Callable[[Path], int]) -> Temporary:
     """What ``make`` makes and opens, locked; made again if a cleaner removes it before it is."""
     _remove_abandoned_once(directory)
     while True:
-        made = Temporary(_new(directory))
+        made = Temporary(directory)
         with disk_errors(directory, "write in"), on_error(made.remove):
             try:
                 made.fd = make(made.path)
@@ -171,12 +173,6 @@ class Staging:
         if self._made is not None:
             self._made.remove()
             self._made = None
-
-
-def _new(directory: Path) -> Path:
-    path = directory / f".transship-{os.urandom(8).hex()}"
-    _MADE[path] = os.getpid()
-    return path
 
 
 def remove_abandoned(directory: Path) -> None:
