@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, NoReturn, Self, TextIO, assert_never
+from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
 
 from converter.cli.text import RED, on_terminal, show_error, warn
 from converter.errors import count, printable
@@ -40,6 +40,9 @@ WINDOW = 30.0
 
 _START = "{desc} {percentage:3.0f}% |{bar}| "
 
+_WHOLE = ""
+"""What stands for the name of a blob with the bar of the whole, which is the first to be drawn."""
+
 
 @contextmanager
 def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report]:
@@ -50,60 +53,48 @@ def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report
     thread before the first event, so that the process may still copy itself.
     """
     lock = threading.Lock()
-    show: Report = _tell_failure
-    drawing: _Drawing | None = None
-    if sys.stderr is not None and not quiet:
-        if on_terminal(sys.stderr):
-            bars = Bars(sys.stderr, noun=noun, first=first)
-            show, drawing = bars.show, _Drawing(bars, lock)
-        else:
-            show = Lines(noun=noun).show
+    if sys.stderr is not None and not quiet and on_terminal(sys.stderr):
+        with _drawn(Bars(sys.stderr, noun=noun, first=first), lock) as report:
+            yield report
+        return
+    show = _tell_failure if quiet or sys.stderr is None else Lines(noun=noun).show
+
+    def report_alone(event: Event) -> None:
+        with lock:
+            show(event)
+
+    yield report_alone
+
+
+@contextmanager
+def _drawn(bars: Bars, lock: threading.Lock) -> Iterator[Report]:
+    """Draw bars in a thread of its own: between two events, a block that is hard to compress may take seconds."""
+    ended = threading.Event()
+
+    def draw() -> None:
+        with suppress(OSError):  # the terminal has gone; its process gets a signal
+            while not ended.wait(TICK):
+                with lock:
+                    bars.draw()
+
+    thread = threading.Thread(target=draw, name="progress", daemon=True)
 
     def report(event: Event) -> None:
         with lock:
-            show(event)
-            if drawing is not None:
-                drawing.start()
+            bars.show(event)
+            if thread.ident is None:
+                thread.start()
 
-    if drawing is None:
+    if bars.first:
+        thread.start()
+    try:
         yield report
-        return
-    with drawing:
-        if first:
-            drawing.start()
-        yield report
-
-
-class _Drawing:
-    """Draws bars in a thread of its own: between two events, a block that is hard to compress may take seconds."""
-
-    def __init__(self, bars: Bars, lock: threading.Lock) -> None:
-        self._bars = bars
-        self._lock = lock
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-        with self._lock:
-            self._bars.close()
-
-    def start(self) -> None:
-        """Start the thread, unless it runs."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._draw, name="progress", daemon=True)
-            self._thread.start()
-
-    def _draw(self) -> None:
-        with suppress(OSError):  # the terminal has gone; its process gets a signal
-            while not self._ended.wait(TICK):
-                with self._lock:
-                    self._bars.draw()
+    finally:
+        ended.set()
+        if thread.ident is not None:
+            thread.join()
+        with lock:
+            bars.close()
 
 
 def _tell(event: Warned | Failed) -> None:
@@ -270,22 +261,21 @@ class Bars:
     """
 
     def __init__(self, stream: TextIO, clock: Clock = time.monotonic, noun: str = "", first: str = "") -> None:
+        self.first = first
         self._noun = noun
-        self._first = first
         self._stream = stream
         self._at_rest = not first
         self._clock = clock
         self._sum = Sum()
         self._start_rates()
-        self._whole: tqdm[NoReturn] | None = None
-        self._rows: dict[str, tqdm[NoReturn]] = {}
+        self._bars: dict[str, tqdm[NoReturn]] = {}
         self._width = SHORTEST
 
     def show(self, event: Event) -> None:
         """Count an event; print a warning or a failure at once."""
         if isinstance(event, Warned | Failed):
             # tqdm removes the bars, lets us write, and draws them again.
-            with self._whole.external_write_mode(file=self._stream) if self._whole is not None else nullcontext():
+            with self._bars[_WHOLE].external_write_mode(file=self._stream) if self._bars else nullcontext():
                 _tell(event)
             return
         if not self._sum.begun:
@@ -300,45 +290,25 @@ class Bars:
     def draw(self) -> None:
         """Draw the bars; once all is done, only once more: a signing program may want the screen."""
         total = self._sum
-        if self._at_rest or (total.begun and total.ended and self._whole is None):
-            return
-        if self._first and not total.begun:
-            line = printable(self._first).replace("{", "{{").replace("}", "}}")
-            self._whole = self._bar(self._whole, "total", line, 1, 0)
-            self._at_rest = True
+        if self._at_rest or (total.begun and total.ended and not self._bars):
             return
         self._at_rest = total.ended
+        if self.first and not total.begun:
+            self._draw_bar(_WHOLE, printable(self.first).replace("{", "{{").replace("}", "}}"), 1, 0)
+            return
         whole = total.blobs if self._noun else total.whole
         done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
-        self._whole = self._bar(self._whole, "total", _START + self._text(), whole, done)
-        for name in [name for name in self._rows if name not in total.active]:
-            self._rows.pop(name).close()
+        self._draw_bar(_WHOLE, _START + self._text(), whole, done)
+        for name in [name for name in self._bars if name not in (_WHOLE, *total.active)]:
+            self._bars.pop(name).close()
         for name, blob in total.active.items():
-            bar = self._rows.get(name)
-            if bar is None:
-                if len(self._rows) == ROWS:
-                    continue
-                self._align(name)
-            form = _START + _amount(blob.done, blob.size)
-            self._rows[name] = self._bar(bar, name, form, blob.size, blob.done)
+            if name in self._bars or len(self._bars) <= ROWS:
+                self._draw_bar(name, _START + _amount(blob.done, blob.size), blob.size, blob.done)
 
     def close(self) -> None:
-        """Remove the bars from the screen."""
-        for bar in (*self._rows.values(), self._whole):
-            if bar is not None:
-                bar.close()
-        self._rows.clear()
-        self._whole = None
-
-    def _align(self, name: str) -> None:
-        """Make room for a name: all bars begin where the longest name ends."""
-        width = len(_shown_name(name))
-        if width > self._width:
-            self._width = width
-            for bar in (self._whole, *self._rows.values()):
-                if bar is not None:
-                    bar.desc = f"{bar.desc:<{width}}"
-                    bar.refresh()
+        """Remove the bars from the screen, that of the whole last."""
+        while self._bars:
+            self._bars.popitem()[1].close()
 
     def _text(self) -> str:
         """What is done of the whole, how fast, and what time that leaves; short enough for 80 columns with a bar."""
@@ -351,26 +321,35 @@ class Bars:
         left = _left(total.whole - total.done, speed) if total.whole else ""
         return f"{_amount(total.done, total.whole)}, {size(int(speed))}/s{left}"
 
-    def _bar(self, bar: tqdm[NoReturn] | None, name: str, form: str, length: int, done: float) -> tqdm[NoReturn]:
-        """Draw a bar; if there is none yet, a new one in the first row that is free."""
-        if bar is not None:
+    def _draw_bar(self, name: str, form: str, length: int, done: float) -> None:
+        """Draw a bar in its row; a new one in the first row that is free."""
+        if name in self._bars:
+            bar = self._bars[name]
             bar.bar_format, bar.total, bar.n = form, length or None, done
             bar.refresh()
-            return bar
+            return
         # Imported here, since that takes as long as all of --help.
         from tqdm import tqdm
 
         # There are threads, but no processes, and no monitor is needed.
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
-        taken = {-one.pos for one in (*self._rows.values(), self._whole) if one is not None}
-        return tqdm(
-            desc=f"{_shown_name(name):<{self._width}}",
+        shown = _shown_name(name or "total")
+        self._align(len(shown))
+        self._bars[name] = tqdm(
+            desc=f"{shown:<{self._width}}",
             bar_format=form,
             total=length or None,
             initial=done,
-            position=next(row for row in range(ROWS + 1) if row not in taken),
             leave=False,
             file=self._stream,
             dynamic_ncols=True,
         )
+
+    def _align(self, width: int) -> None:
+        """Make room for a name: all bars begin where the longest name ends."""
+        if width > self._width:
+            self._width = width
+            for bar in self._bars.values():
+                bar.desc = f"{bar.desc:<{width}}"
+                bar.refresh()

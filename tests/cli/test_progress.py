@@ -197,7 +197,7 @@ def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.Monke
     for number in range(8):
         bars.show(Finished(f"layer[{number}] \x1b[2J", 5 * MIB))
     bars.close()
-    assert not bars._rows
+    assert not bars._bars
 
 
 def test_a_terminal_shows_what_is_read_before_any_of_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
