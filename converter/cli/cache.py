@@ -10,10 +10,10 @@ import click
 
 from converter.cli.commands import Group
 from converter.cli.flags import common, flags
-from converter.cli.shared_options import cache_folder, size_option
+from converter.cli.shared_options import cache_folder
 from converter.cli.text import show, show_json
 from converter.errors import Usage, count
-from converter.model.limits import size
+from converter.model.limits import parse_size, size
 
 if TYPE_CHECKING:
     from converter.cache.blob_folder import CachedBlob
@@ -60,7 +60,7 @@ def ls() -> None:
 
 
 @command.command("prune")
-@click.option("--keep", metavar="SIZE", callback=size_option, help="Keep the most recently used blobs that fit.")
+@click.option("--keep", metavar="SIZE", type=parse_size, help="Keep the most recently used blobs that fit.")
 @common
 def prune(keep: int | None) -> None:
     """Remove everything, or, with --keep, the blobs that do not fit."""

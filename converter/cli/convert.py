@@ -23,7 +23,6 @@ from converter.cli.shared_options import (
     overwrite_option,
     report_option,
     reports,
-    size_option,
     store_from_options,
     store_options,
     write_file,
@@ -32,6 +31,7 @@ from converter.cli.shared_options import (
 from converter.cli.sign import content_trust_option, signing_from_options, trust_options, wanted_from_options
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
+from converter.model.limits import parse_size
 from converter.model.reference import STDIN, STDOUT, Location
 
 EXAMPLES = """\b
@@ -100,7 +100,7 @@ def _changes(_context: click.Context, _option: click.Parameter, values: tuple[st
 @click.option(
     "--cache-blobs",
     metavar="SIZE",
-    callback=size_option,
+    type=parse_size,
     help="Keep up to this many bytes of blobs for later runs, e.g. 10G.",
 )
 @click.option(

@@ -21,7 +21,6 @@ from converter.cli.shared_options import (
     image_options,
     jobs_option,
     no_cache_option,
-    size_option,
     store_from_options,
     store_options,
     warner,
@@ -29,6 +28,7 @@ from converter.cli.shared_options import (
 from converter.cli.sign import policy_option, read_option_file, wanted_from_options
 from converter.cli.text import show, show_error
 from converter.errors import NotFound, Usage, within
+from converter.model.limits import parse_size
 from converter.model.platform import ALL_PLATFORMS
 from converter.model.reference import STDIN, Location
 
@@ -51,7 +51,7 @@ Examples:
 """
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, int]:
+def _address(value: str) -> tuple[str, int]:
     host, colon, port = value.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         meant = f" (did you mean 127.0.0.1:{value}?)" if value.isascii() and value.isdigit() else ""
@@ -73,7 +73,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
     metavar="HOST:PORT",
     default="127.0.0.1:5000",
     show_default=True,
-    callback=_address,
+    type=_address,
     help="Where to listen.",
 )
 @click.option("--tls-cert", type=FilePath(), help="The certificate (PEM).")
@@ -95,7 +95,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option(
     "--store-size",
     metavar="SIZE",
-    callback=size_option,
+    type=parse_size,
     help="How many bytes of blobs to keep; those unused longest are removed first. Default: 20G.",
 )
 @click.option(

@@ -30,7 +30,7 @@ from converter.cli.text import json_text, show_error, warn
 from converter.errors import Usage
 from converter.events import Event, Report, Warned
 from converter.model.content import COMPRESSION_LEVELS, COMPRESSIONS, Compression
-from converter.model.limits import Limits, enforce_limits, parse_size
+from converter.model.limits import Limits, enforce_limits
 from converter.model.platform import Platform
 from converter.model.reference import Location
 from converter.model.transport import IMAGES
@@ -46,7 +46,7 @@ _STORE, _REPORT = "store", "report"
 
 
 def _credentials(name: str, text: str) -> Decorator[Any]:
-    return click.option(name, metavar="USER[:PASSWORD]", expose_value=False, callback=_pair, help=text)
+    return hidden_option(_STORE, name, type=_user_and_password, metavar="USER[:PASSWORD]", help=text)
 
 
 def _cert_dir(name: str, text: str) -> Decorator[Any]:
@@ -57,14 +57,12 @@ def _tls_verify(name: str, text: str) -> Decorator[Any]:
     return hidden_option(_STORE, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
 
 
-def _pair(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is None:
-        return
+def _user_and_password(value: str) -> tuple[str, str]:
     user, _, password = value.partition(":")
     if not user:
         # The value is not shown: it may be a password.
-        raise click.BadParameter("the user is missing: expected USER[:PASSWORD]", context, parameter)
-    hidden_values(_STORE, context)[str(parameter.name)] = user, password
+        raise click.BadParameter("the user is missing: expected USER[:PASSWORD]")
+    return user, password
 
 
 def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> None:
@@ -180,21 +178,12 @@ def cache_folder() -> Path | None:
     return Path(home, ".cache", "transship") if home.startswith("/") else None
 
 
-def size_option(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """Parse a size from the command line into bytes; raises Usage."""
-    return None if value is None else parse_size(value)
-
-
 def _platforms(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     if "all" in values:
         if len(values) > 1:
             raise Usage("--platform all cannot be used with another platform")
         return values
     return tuple(str(Platform.parse(value)) for value in values)
-
-
-def _compression(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Compression | None:
-    return None if value is None else Compression.parse(value)
 
 
 image_options = combine_options(
@@ -210,7 +199,7 @@ image_options = combine_options(
     click.option(
         "--compress",
         metavar="|".join(COMPRESSIONS),
-        callback=_compression,
+        type=Compression.parse,
         shell_complete=lambda _context, _option, start: [one for one in COMPRESSION_LEVELS if one.startswith(start)],
         help="How to compress layers. Default: keep, but gzip for layers that Docker unpacked.",
     ),

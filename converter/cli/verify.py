@@ -47,9 +47,7 @@ File = FilePath(exists=True)
 Folder = FolderPath(exists=True)
 
 
-def _time(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
+def _time(value: str) -> datetime:
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
@@ -111,7 +109,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @click.option("--identity", default="", metavar="NAME", help="The name that must be signed. Default: the image's own.")
 @click.option("--map-identity", is_flag=True, help="Accept any signed name: the image has another name here.")
 @platform_option("Which image of an index. Default: all of them.", default="")
-@click.option("--at", callback=_time, metavar="TIME", help="The time at which keys must be valid. Default: now.")
+@click.option("--at", type=_time, metavar="TIME", help="The time at which keys must be valid. Default: now.")
 @click.option("--allow-weak-digest", is_flag=True, help="Accept forgeable OpenPGP signatures: SHA-1, short keys.")
 @click.option(
     "--require",
