@@ -16,7 +16,7 @@ from converter.cli.progress import progress
 from converter.cli.results import Stopwatch, document, lines, losses
 from converter.cli.shared_options import (
     aci_path_option,
-    check_reports,
+    check_outputs,
     end_options,
     image_options,
     no_cache_option,
@@ -130,17 +130,17 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     values |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
     options = Options(**values, store=store_from_options("src"), target_store=store_from_options("dest"))
     written = [path for destination in destinations for path in files_written(Location.parse(destination))]
-    check_reports(digestfile, overwrite=options.overwrite, beside=written)
+    check_outputs(digestfile, beside=written)
     _warn_of_lists(options.changes)
     with progress(quiet=flags().quiet, first=f"reading {source}") as report, _advising():
         watch = Stopwatch(report) if flags().json or reports() else None
         result = convert(source, destinations, options, watch or report)
     steps = watch.steps(result.seconds) if watch and not options.dry_run else ()
     told = document(result, steps)
-    write_reports(told, "results", result, steps, dry_run=options.dry_run, overwrite=options.overwrite)
+    write_reports(told, "results", result, steps, dry_run=options.dry_run)
     if digestfile is not None:
         newline = "\n" * digest_to_stdout
-        write_file(digestfile, (f"{result.digest}{newline}".encode(),), overwrite=options.overwrite)
+        write_file(digestfile, (f"{result.digest}{newline}".encode(),))
     # If an image or its digest goes to standard output, the rest goes to standard error.
     out = sys.stderr if to_stdout or digest_to_stdout else sys.stdout
     if flags().json:

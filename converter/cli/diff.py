@@ -18,7 +18,7 @@ from converter.cli.flags import OneOf, common, flags
 from converter.cli.progress import progress
 from converter.cli.shared_options import (
     aci_path_option,
-    check_reports,
+    check_outputs,
     platform_option,
     report_options,
     reports,
@@ -72,7 +72,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     them too. Exit status 0: equal; 1: different; 2: could not tell.
     """
     flags().failed = UNKNOWN
-    check_reports()
+    check_outputs()
     from converter.compare_references import differences
     from converter.opened_reference import reading
     from converter.streams.tar.listing import Records

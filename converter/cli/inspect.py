@@ -29,7 +29,7 @@ from converter.cli.image_rows import (
 )
 from converter.cli.progress import progress
 from converter.cli.shared_options import (
-    check_reports,
+    check_outputs,
     platform_option,
     report_options,
     reports,
@@ -103,7 +103,7 @@ def command(
 
     --contents, and a report, read the layers as well; of an index, those of the image that this machine would run.
     """
-    check_reports()
+    check_outputs()
     forms = {"--json": flags().json, "--raw": raw, "--config": config, "--format": template is not None}
     if len(asked := [name for name, given in forms.items() if given]) > 1:
         raise Usage(f"{asked[0]} and {asked[1]} print different things: choose one")

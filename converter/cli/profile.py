@@ -19,7 +19,7 @@ from converter.cli.flags import FilePath, combine_options, common, flags, hidden
 from converter.cli.progress import progress
 from converter.cli.shared_options import (
     aci_path_option,
-    check_writable,
+    check_outputs,
     overwrite_option,
     store_from_options,
     store_options,
@@ -122,11 +122,10 @@ def command(
     With --sign-by it is a signed envelope of a statement. `verify REF --profile FILE` compares an image or a tree
     with it.
     """
-    output, attach, overwrite = where["output"], where["attach"], where["overwrite"]
+    output, attach = where["output"], where["attach"]
     if attach and sign_by is None:
         raise Usage("--attach stores a signed statement: add --sign-by KEY")
-    if output is not None:
-        check_writable((output,), overwrite=overwrite)
+    check_outputs(output)
     with profiled(reference, platform, store_from_options(), aci_paths) as found:
         if sign_by is not None:
             document = statement.make_statement(*found.stated(scope()))
@@ -138,7 +137,7 @@ def command(
         else:
             blocks = found.contents(scope()).blocks()
         if output is not None:
-            write_file(output, blocks, overwrite=overwrite)
+            write_file(output, blocks)
         elif not attach:
             sys.stdout.buffer.writelines(blocks)  # unchanged on terminals too: it is a document
 

@@ -6,7 +6,7 @@ The environment, which only this package reads, adds to the options for stores.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -284,64 +284,54 @@ def wants_page() -> bool:
     return any(path.suffix.lower() == ".html" for path in reports())
 
 
-def check_reports(*others: Path | None, overwrite: bool = False, beside: Collection[Path] = ()) -> None:
-    """Fail before any work is done if a report, or one of the ``others``, could not be written at the end; ``beside``
-    is what is written besides.
+def check_outputs(*others: Path | None, beside: Collection[Path] = ()) -> None:
+    """Fail before any work is done if a report, or one of the ``others``, could not be written at the end.
+
+    Raises AlreadyExists, NotFound, StorageFailed, and Usage for a report of an unknown form, and for a file that is
+    named twice or is among those written ``beside``.
     """
     for path in reports():
         if path.suffix.lower() not in {".json", ".html"}:
             raise Usage(f"cannot write the report {path}: its name must end in .json or .html")
-    if files := [*reports(), *(path for path in others if path is not None)]:
-        check_writable(files, overwrite=_overwrites(overwrite), beside=beside)
-
-
-def write_reports(document: Any, page: str, *about: Any, overwrite: bool = False, **how: Any) -> None:
-    """Write all reports: the JSON of ``--json``, or the page that ``page``, a module of this package, makes of
-    the rest.
-    """
-    if not reports():
+    paths = [*reports(), *(path for path in others if path is not None)]
+    if not paths:
         return
-    for path in reports():
-        if path.suffix.lower() == ".html":
-            text: str = import_module(f"converter.cli.{page}").page(*about, **how)
-        else:
-            text = json_text(document) + "\n"
-        write_file(path, (text.encode(),), overwrite=_overwrites(overwrite))
-        if not flags().quiet:
-            show_error(f"wrote the report {path}")
-
-
-def _overwrites(overwrite: bool) -> bool:
-    return overwrite or bool(hidden_values(_REPORT).get("overwrite"))
-
-
-def check_writable(paths: Sequence[Path], *, overwrite: bool, beside: Collection[Path] = ()) -> None:
-    """Fail before any work is done if one of the files could not be written at the end.
-
-    Raises AlreadyExists, NotFound, StorageFailed, and Usage if one is named twice, or is among those written
-    ``beside``.
-    """
     from converter.stores.media.file_target import OutFile
 
     places = [os.path.realpath(path) for path in (*paths, *beside)]
     for path in paths:
         if places.count(os.path.realpath(path)) > 1:
             raise Usage(f"{path} is named twice: choose a file for each")
-        OutFile(path, _rule(overwrite)).probe()
+        OutFile(path, _overwriting()).probe()
 
 
-def write_file(path: Path, blocks: Blocks, *, overwrite: bool) -> None:
-    """Write a file, whole or not at all; ``overwrite`` replaces one that exists, unless it was read."""
+def write_reports(document: Any, page: str, *about: Any, **how: Any) -> None:
+    """Write all reports: the JSON of ``--json``, or the page that ``page``, a module of this package, makes of
+    the rest.
+    """
+    for path in reports():
+        if path.suffix.lower() == ".html":
+            text: str = import_module(f"converter.cli.{page}").page(*about, **how)
+        else:
+            text = json_text(document) + "\n"
+        write_file(path, (text.encode(),))
+        if not flags().quiet:
+            show_error(f"wrote the report {path}")
+
+
+def write_file(path: Path, blocks: Blocks) -> None:
+    """Write a file, whole or not at all; ``--overwrite`` replaces one that exists, unless it was read."""
     from converter.stores.media.file_target import write_new
 
-    write_new(path, blocks, _rule(overwrite))
+    write_new(path, blocks, _overwriting())
 
 
-def _rule(overwrite: bool) -> Overwriting:
+def _overwriting() -> Overwriting:
     from converter.cli.option_effects import SOURCES, references
     from converter.stores import files_read
     from converter.stores.options import Inputs, Overwriting
 
-    given = references(click.get_current_context().params, SOURCES)
-    read = [path for text in given for path in files_read(Location.parse(text))]
-    return Overwriting(allowed=overwrite, inputs=Inputs((*input_files().paths, *read)))
+    params = click.get_current_context().params
+    read = [path for text in references(params, SOURCES) for path in files_read(Location.parse(text))]
+    allowed = params.get("overwrite", hidden_values(_REPORT).get("overwrite"))
+    return Overwriting(allowed=bool(allowed), inputs=Inputs((*input_files().paths, *read)))

@@ -15,7 +15,7 @@ from converter.cli.flags import WholeNumber, common, flags
 from converter.cli.progress import progress
 from converter.cli.shared_options import (
     aci_path_option,
-    check_reports,
+    check_outputs,
     end_options,
     environment_variables,
     image_options,
@@ -104,7 +104,6 @@ def command(
     from converter.conversion import Options
     from converter.conversion.sync import Run, sync
 
-    overwrite = given["overwrite"]
     helpers = _cluster(scheduler) if scheduler else None
     running = {name: given.pop(name) for name in ("images", "per_host", "keep_going")}
     rename = given.pop("rename")
@@ -116,7 +115,7 @@ def command(
         "target_store": store_from_options("dest"),
     }
     entries = _entries(source, destination, Options(**values), rename)
-    check_reports(overwrite=overwrite)
+    check_outputs()
     ended: list[Summary] = []
     try:
         with progress(quiet=flags().quiet, noun="image", first="looking for images") as report:
@@ -124,13 +123,13 @@ def command(
     finally:
         # A run prints its summary however it ended.
         for summary in ended:
-            _tell(summary, overwrite=overwrite)
+            _tell(summary)
     return 1 if ended[0].failed else 0
 
 
-def _tell(summary: Summary, *, overwrite: bool) -> None:
+def _tell(summary: Summary) -> None:
     """Write the reports, and print the summary."""
-    write_reports(summary.to_json(), "sync", summary, overwrite=overwrite)
+    write_reports(summary.to_json(), "sync", summary)
     if flags().json:
         show_json(summary.to_json())
     elif not flags().quiet:

@@ -12,7 +12,7 @@ from converter.cli.commands import Command
 from converter.cli.finding_formats import FORMATS, Checked, json_of, report
 from converter.cli.flags import OneOf, common, flags
 from converter.cli.progress import progress
-from converter.cli.shared_options import check_reports, report_options, store_from_options, store_options, write_reports
+from converter.cli.shared_options import check_outputs, report_options, store_from_options, store_options, write_reports
 from converter.cli.text import show, show_json
 from converter.errors import ConverterError, Invalid, NotFound, Usage
 from converter.events import Report
@@ -77,7 +77,7 @@ def command(
         return 0
     if not targets:
         raise Usage("TARGET is missing: name at least one image or document")
-    check_reports()
+    check_outputs()
     with progress(quiet=flags().quiet, first=f"reading {targets[0]}") as watch:
         if len(targets) == 1:
             checked = [_checked(targets[0], kind, profile, watch)]

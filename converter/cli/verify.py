@@ -18,7 +18,7 @@ from converter.cli.progress import progress
 from converter.cli.results import origin_beside
 from converter.cli.shared_options import (
     aci_path_option,
-    check_reports,
+    check_outputs,
     platform_option,
     report_options,
     store_from_options,
@@ -144,7 +144,7 @@ def command(
     With --profile, the content of REF is compared with what a profile states; if a key is given, the profile must be
     signed by it. Exit status 0: the same content; 1: different; 2: could not tell.
     """
-    check_reports()
+    check_outputs()
     wanted = Wanted(**given, read=read_option_file, require=frozenset(require))
     if profile is not None:
         from converter.cli.profile import verify_profile
