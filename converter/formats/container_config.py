@@ -154,19 +154,27 @@ def _patch(document: dict[str, Any], before: ContainerConfig, after: ContainerCo
         for key in _PLATFORM:
             document.pop(key, None)
         document |= platform_to_json(after.platform)
-    for key, was, value in (("created", before.created, after.created), ("author", before.author, after.author)):
-        if was != value:
-            set_member(document, key, value or None)
-    if before.config != after.config:
-        run = document["config"] = dict(document.get("config") or {})
-        had = _run_json(before.config)
-        for key, value in _run_json(after.config).items():
-            if value != had[key]:
-                set_member(run, key, value)
-    if before.diff_ids != after.diff_ids:
-        document["rootfs"] = {"type": "layers", "diff_ids": [str(diff_id) for diff_id in after.diff_ids]}
-    if before.history != after.history:
-        set_member(document, "history", [history_json(step) for step in after.history] or None)
+    run = dict(document.get("config") or {})
+    had, has = _top_json(before, run), _top_json(after, dict(run))
+    _set_changed(has["config"], _run_json(before.config), _run_json(after.config))
+    _set_changed(document, had, has)
+
+
+def _set_changed(document: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    for key, value in after.items():
+        if value != before[key]:
+            set_member(document, key, value)
+
+
+def _top_json(read: ContainerConfig, run: Mapping[str, Any]) -> dict[str, Any]:
+    """All members named here, but for those of the platform; None for those that the document leaves out."""
+    return {
+        "created": read.created or None,
+        "author": read.author or None,
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": list(map(str, read.diff_ids))},
+        "history": list(map(history_json, read.history)) or None,
+    }
 
 
 def _run_json(config: RunConfig) -> dict[str, Any]:

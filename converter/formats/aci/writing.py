@@ -7,8 +7,9 @@ and unknown members. What appc cannot express is kept in annotations and reporte
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from converter.errors import unless_invalid
@@ -20,13 +21,18 @@ from converter.formats.aci.reading import VERSION, Baseline, Manifest, comparabl
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
-from converter.model.image import Image, Loss, RunConfig
+from converter.model.image import History, Image, Loss, RunConfig
+from converter.model.platform import Platform
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
 UNNAMED = "image"
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _VERSION = re.compile(r"v?[0-9].*|latest")
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
+
+
+Part = tuple[Callable[[Image], Any], Callable[["Draft", Any], None]]
+"""What of an image a part of a manifest is made of, and how it is written."""
 
 
 class Draft:
@@ -77,24 +83,9 @@ def make_manifest(image: Image, base: Baseline | None) -> Draft:
     image = replace(image, config=comparable_image(image).config)
     if before is None:
         _provenance(draft, image)
-    if before is None or before.platform != image.platform:
-        _write_platform(draft, image)
-    for name, write_field in _FIELDS.items():
-        if before is None or getattr(before.config, name) != getattr(image.config, name):
-            write_field(draft, image.config)
-    if before is None or before.config != image.config:
-        draft.app.setdefault("exec", [])
-        draft.app.setdefault("user", "0")
-        draft.app.setdefault("group", "0")
-    if before is None or before.created != image.created:
-        _created(draft, image.created)
-    if before is None or before.author != image.author:
-        _author(draft, image.author)
-    if before is None or before.history != image.history:
-        steps = list(map(container_config.history_json, image.history))
-        draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
-    if before is None or container_config.unknown_members(before) != container_config.unknown_members(image):
-        _docker(draft, container_config.unknown_members(image))
+    for read, write_part in _PARTS:
+        if before is None or read(before) != read(image):
+            write_part(draft, read(image))
     _write_annotations(draft, {} if before is None else before.annotations, image.annotations)
     draft.finish(with_app=before is None or before.config != image.config or "app" in draft.document)
     return draft
@@ -141,119 +132,114 @@ def _reference(image: Image) -> str:
     return full or (name if _names_a_repository(name) else "")
 
 
-def _write_platform(draft: Draft, image: Image) -> None:
-    labels = platform_labels(image.platform)
+def _write_platform(draft: Draft, platform: Platform) -> None:
+    labels = platform_labels(platform)
     for key in ("arch", "os"):
         draft.labels.pop(key, None)
     draft.labels |= labels
     back, basis = platform_of(labels)
-    if not basis and back == image.platform:
+    if not basis and back == platform:
         draft.keep(keys.PLATFORM, "")
         return
     reason = ""
     if not labels:
-        reason = f"appc has no labels for {image.platform}"
-    elif replace(back.normalised(), variant="") != replace(image.platform.normalised(), variant="") or (
-        image.platform.variant and back.normalised().variant != image.platform.normalised().variant
+        reason = f"appc has no labels for {platform}"
+    elif replace(back.normalised(), variant="") != replace(platform.normalised(), variant="") or (
+        platform.variant and back.normalised().variant != platform.normalised().variant
     ):
         reason = "labels of appc name neither a variant nor a version of the system"
-    draft.keep_json(keys.PLATFORM, platform_to_json(image.platform), "platform", reason)
+    draft.keep_json(keys.PLATFORM, platform_to_json(platform), "platform", reason)
 
 
-def _write_command(draft: Draft, config: RunConfig) -> None:
-    draft.app["exec"] = [*(config.entrypoint or ()), *(config.cmd or ())]
-    for key, value in ((keys.ENTRYPOINT, config.entrypoint), (keys.CMD, config.cmd)):
+def _write_command(draft: Draft, command: tuple[tuple[str, ...] | None, tuple[str, ...] | None]) -> None:
+    entrypoint, cmd = command
+    draft.app["exec"] = [*(entrypoint or ()), *(cmd or ())]
+    for key, value in ((keys.ENTRYPOINT, entrypoint), (keys.CMD, cmd)):
         draft.keep_json(key, None if value is None else list(value))
 
 
-def _write_user(draft: Draft, config: RunConfig) -> None:
-    user, group = words.user_and_group(config.user)
+def _write_user(draft: Draft, stated: str) -> None:
+    user, group = words.user_and_group(stated)
     if words.lacks_group(KeptAnnotations(draft.annotations).text(keys.USER)):
         draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
         draft.groupless = user  # the code that packs the layers looks its groups up in them
-        draft.keep(keys.USER, config.user)
+        draft.keep(keys.USER, stated)
     else:
         converted = draft.fresh or KeptAnnotations(draft.annotations).converted
         there = "" if converted and (user, group) == ("0", "0") else f"{user}:{group}"
-        draft.keep(keys.USER, "" if there == config.user else config.user)
+        draft.keep(keys.USER, "" if there == stated else stated)
 
 
-def _write_env(draft: Draft, config: RunConfig) -> None:
-    found, rest = words.environment(config.env)
+def _write_env(draft: Draft, env: tuple[str, ...]) -> None:
+    found, rest = words.environment(env)
     draft.member("environment", found)
     names = ", ".join(repr(setting.partition("=")[0]) for setting in rest)
-    whole = list(config.env) if words.env_of(draft.app) != config.env else None
+    whole = list(env) if words.env_of(draft.app) != env else None
     draft.keep_json(keys.ENV, whole, "config.env", f"appc has no variables of such names: {names}" if rest else "")
 
 
-def _write_ports(draft: Draft, config: RunConfig) -> None:
-    found, rest = words.ports(config.exposed_ports)
+def _write_ports(draft: Draft, exposed: tuple[str, ...]) -> None:
+    found, rest = words.ports(exposed)
     draft.member("ports", found)
-    whole = list(config.exposed_ports) if set(words.exposed_of(draft.app)) != set(config.exposed_ports) else None
+    whole = list(exposed) if set(words.exposed_of(draft.app)) != set(exposed) else None
     reason = f"appc has no such ports: {', '.join(map(repr, rest))}" if rest else ""
     draft.keep_json(keys.EXPOSED_PORTS, whole, "config.exposed_ports", reason)
 
 
-def _write_volumes(draft: Draft, config: RunConfig) -> None:
-    draft.member("mountPoints", words.mount_points(config.volumes))
+def _write_volumes(draft: Draft, volumes: tuple[str, ...]) -> None:
+    draft.member("mountPoints", words.mount_points(volumes))
 
 
-def _write_working_dir(draft: Draft, config: RunConfig) -> None:
-    directory = words.working_directory(config.working_dir)
+def _write_working_dir(draft: Draft, stated: str) -> None:
+    directory = words.working_directory(stated)
     draft.member("workingDirectory", directory)
-    draft.keep(keys.WORKING_DIR, "" if directory == config.working_dir else config.working_dir)
+    draft.keep(keys.WORKING_DIR, "" if directory == stated else stated)
 
 
-def _labels(draft: Draft, config: RunConfig) -> None:
-    own = {key: value for key, value in config.labels.items() if draft.labels.get(key) != value}
+def _write_labels(draft: Draft, labels: Mapping[str, str]) -> None:
+    own = {key: value for key, value in labels.items() if draft.labels.get(key) != value}
     draft.member("userLabels", own)
 
 
-def _kept(name: str, key: str) -> Callable[[Draft, RunConfig], None]:
-    """A writer for a field that appc cannot express at all."""
+def _kept(name: str, key: str) -> Part:
+    """A field that appc cannot express at all."""
+    field, reason = f"config.{name}", f"an ACI has no {name.replace('_', ' ')}"
 
-    def write_field(draft: Draft, config: RunConfig) -> None:
-        value = getattr(config, name)
-        reason = f"an ACI has no {name.replace('_', ' ')}"
+    def write_field(draft: Draft, value: Any) -> None:
         if isinstance(value, str):
-            draft.keep(key, value, f"config.{name}", reason)
+            draft.keep(key, value, field, reason)
         else:
-            draft.keep_json(key, list(value) if isinstance(value, tuple) else value, f"config.{name}", reason)
+            draft.keep_json(key, list(value) if isinstance(value, tuple) else value, field, reason)
 
-    return write_field
-
-
-_FIELDS: Mapping[str, Callable[[Draft, RunConfig], None]] = {
-    "entrypoint": _write_command,
-    "cmd": _write_command,
-    "user": _write_user,
-    "env": _write_env,
-    "exposed_ports": _write_ports,
-    "volumes": _write_volumes,
-    "working_dir": _write_working_dir,
-    "labels": _labels,
-    "healthcheck": _kept("healthcheck", keys.HEALTHCHECK),
-    "stop_signal": _kept("stop_signal", keys.STOP_SIGNAL),
-    "shell": _kept("shell", keys.SHELL),
-    "on_build": _kept("on_build", keys.ON_BUILD),
-}
+    return attrgetter(field), write_field
 
 
-def _created(draft: Draft, created: str) -> None:
+def _complete_app(draft: Draft, _config: RunConfig) -> None:
+    """Add what every app must have."""
+    for key, value in (("exec", []), ("user", "0"), ("group", "0")):
+        draft.app.setdefault(key, value)
+
+
+def _write_created(draft: Draft, created: str) -> None:
     fits = bool(_TIMESTAMP.fullmatch(created))
     draft.keep(keys.CREATED_ON, created if fits else "")
     draft.keep(keys.CREATED, "" if fits else created, "created", "appc needs a date as in RFC 3339")
 
 
-def _author(draft: Draft, author: str) -> None:
+def _write_author(draft: Draft, author: str) -> None:
     draft.keep(keys.AUTHORS, author)
     if draft.fresh or keys.AUTHOR in draft.annotations:
         draft.keep(keys.AUTHOR, author)
 
 
-def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
+def _write_history(draft: Draft, history: tuple[History, ...]) -> None:
+    steps = list(map(container_config.history_json, history))
+    draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
+
+
+def _write_unknown(draft: Draft, docker: Mapping[str, Any]) -> None:
     """Configuration members that no specification names; resource limits of early Docker become isolators."""
     rest = dict(container_config.from_json(docker).rest)
     comment = rest.pop("comment", None)
@@ -267,6 +253,28 @@ def _docker(draft: Draft, docker: Mapping[str, Any]) -> None:
     unknown += [key for key, value in run.items() if value and key not in used]
     reason = f"an ACI has no {', '.join(sorted(unknown))}" if unknown else ""
     draft.keep_json(keys.CONFIG, rest or None, "config", reason)
+
+
+_PARTS: Sequence[Part] = (
+    (attrgetter("platform"), _write_platform),
+    (attrgetter("config.entrypoint", "config.cmd"), _write_command),
+    (attrgetter("config.user"), _write_user),
+    (attrgetter("config.env"), _write_env),
+    (attrgetter("config.exposed_ports"), _write_ports),
+    (attrgetter("config.volumes"), _write_volumes),
+    (attrgetter("config.working_dir"), _write_working_dir),
+    (attrgetter("config.labels"), _write_labels),
+    _kept("healthcheck", keys.HEALTHCHECK),
+    _kept("stop_signal", keys.STOP_SIGNAL),
+    _kept("shell", keys.SHELL),
+    _kept("on_build", keys.ON_BUILD),
+    (attrgetter("config"), _complete_app),
+    (attrgetter("created"), _write_created),
+    (attrgetter("author"), _write_author),
+    (attrgetter("history"), _write_history),
+    (container_config.unknown_members, _write_unknown),
+)
+"""The parts of a manifest, each written if what it is made of has changed."""
 
 
 def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[str, str]) -> None:
