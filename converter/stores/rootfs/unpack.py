@@ -150,8 +150,8 @@ class Unpacked:
 
         ``root`` itself is left to ``finish_root``.
         """
-        self._below.close()
-        self._below = OpenDirectories(root)
+        before, self._below = self._below, OpenDirectories(root)
+        before.close()
         for path in sorted(filter(None, self._directories), reverse=True):
             try:
                 self.setter.on_open(self._below.directory(path), self._directories[path] or UNDESCRIBED, new=True)
