@@ -16,7 +16,7 @@ from converter.streams.blocks import Block, Meter, closing, drain, metered, peek
 from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.fields import Budget
-from converter.validate.entries import LayerEntries, scan_tar
+from converter.validate.entries import SeenLayer, scan_tar
 from converter.validate.findings import Findings
 
 
@@ -38,15 +38,6 @@ class DescriptorClaim:
     def of(self, name: str) -> str:
         """The path of a member of the descriptor; just the descriptor's own path if it is not in a document."""
         return f"{self.path}/{name}" if "#" in self.path else self.path
-
-
-@dataclass(slots=True)
-class SeenLayer:
-    """A layer that was read. ``diff_id`` is None if it could not be read to its end, ``codec`` if it is no archive."""
-
-    entries: LayerEntries
-    codec: str | None = None
-    diff_id: Digest | None = None
 
 
 SURPLUS = 64 * MIB
@@ -134,7 +125,7 @@ class BlobReader:
 
     def layer(self, raw: Open, place: str, claim: DescriptorClaim | None, algorithm: str = "sha256") -> SeenLayer:
         """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
-        layer = SeenLayer(LayerEntries(self.findings, place, self._waiting))
+        layer = SeenLayer(self.findings, place, self._waiting)
         with self.reading(raw, place, claim) as passing:
             self._unpack(layer, passing, place, algorithm)
         return layer
@@ -155,18 +146,17 @@ class BlobReader:
         if meter is None or meter.algorithm != algorithm:
             meter = Meter(algorithm)
             plain = metered(plain, meter)
-        entries = layer.entries
         try:
             with closing(plain) as blocks:
-                complete = scan_tar(blocks, self.findings, place, entries.visit, self._tree)
+                complete = scan_tar(blocks, self.findings, place, layer.visit, self._tree)
                 drain(blocks)
             if complete:
-                entries.finish()
+                layer.finish()
         except StreamFailed as failed:
             self.findings.report(failed.error, place, "image/layer-format")
             return
         finally:
-            entries.forget()
+            layer.forget()
         if codec == "gzip" and not any(passing.tail):
             fact = "zeros after the gzip stream: readers written in Go refuse them"
             self.findings.add("image/layer-format", place, fact)

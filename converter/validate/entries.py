@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from converter.errors import Invalid
+from converter.model.descriptor import Digest
 from converter.streams.blocks import Blocks
 from converter.streams.tar import fields, pax
 from converter.streams.tar.changesets import WHITEOUT, Ignored, Removes, whiteout
@@ -144,8 +145,8 @@ class PendingLinks:
                 yield match[1], match[2]
 
 
-class LayerEntries:
-    """The entries of one layer; paths are clean. Once finished, it keeps only what the layers above ask for."""
+class SeenLayer:
+    """A layer and its entries; paths are clean. Once finished, it keeps only what the layers above ask for."""
 
     def __init__(self, findings: Findings, place: str, budget: Budget) -> None:
         """``place`` is the layer's. ``budget`` counts the memory of links and names."""
@@ -166,6 +167,10 @@ class LayerEntries:
         longer be kept. Python keys the hash anew for every process."""
         self.complete = False
         """Whether every entry was visited, and the limits had room for what is kept."""
+        self.codec: str | None = None
+        """How it is compressed; None if it is no archive."""
+        self.diff_id: Digest | None = None
+        """None if it could not be read to its end."""
 
     def visit(self, entry: Entry) -> None:
         """Check one entry; called in order."""
@@ -277,7 +282,7 @@ _Link = tuple[int, bytes, bytes]
 """A link: the number of its layer, its name, and its target."""
 
 
-def report_dangling(image: Sequence[LayerEntries | None]) -> None:
+def report_dangling(image: Sequence[SeenLayer | None]) -> None:
     """Report the links of an image's layers, base first, whose target is missing; nothing if a layer was not read."""
     layers = [layer for layer in image if layer is not None and layer.complete]
     if len(layers) < len(image):
@@ -292,7 +297,7 @@ def report_dangling(image: Sequence[LayerEntries | None]) -> None:
                     layers[number].dangling(name, target)
 
 
-def _batches(layers: Sequence[LayerEntries]) -> Iterator[tuple[list[_Link], set[int]]]:
+def _batches(layers: Sequence[SeenLayer]) -> Iterator[tuple[list[_Link], set[int]]]:
     """Batches of links, lower layers first, each with the hashes of all paths that can affect them."""
     links: list[_Link] = []
     asked: set[int] = set()
@@ -316,10 +321,10 @@ class _Flattened:
     def __init__(self, asked: set[int]) -> None:
         self._asked = asked
         self._highest: tuple[dict[int, int], ...] = ({}, {}, {}, {})
-        """For each kind of entry, in the order of ``LayerEntries.hashes``, the highest layer that has one, by path."""
+        """For each kind of entry, in the order of ``SeenLayer.hashes``, the highest layer that has one, by path."""
         self.height = 0
 
-    def add(self, layer: LayerEntries) -> None:
+    def add(self, layer: SeenLayer) -> None:
         """Add the next layer."""
         for highest, hashes in zip(self._highest, layer.hashes, strict=True):
             highest.update(dict.fromkeys(self._asked.intersection(hashes), self.height))

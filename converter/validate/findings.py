@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,7 +30,7 @@ class Findings(Problems):
     def __init__(self, strictness: Strictness) -> None:
         self.strictness: Strictness = strictness
         self._found: dict[tuple[str, str, str], Finding] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
 
     def applies(self, rule: str) -> bool:
         """Whether this level of strictness has the rule; if not, it need not be checked."""
@@ -37,9 +38,8 @@ class Findings(Problems):
 
     def add(self, rule: str, place: str, fact: str) -> None:
         """Add a violation of a rule at a place; ``fact`` says what is wrong (docs/messages.md)."""
-        count = self._counts.get(rule, 0)
-        if count > MOST_OF_A_RULE:  # a hostile layer breaks one rule a million times
-            self._counts[rule] = count + 1
+        if self._counts[rule] > MOST_OF_A_RULE:  # a hostile layer breaks one rule a million times
+            self._counts[rule] += 1
             return
         found = BY_NAME[rule]
         severity = found.severity(self.strictness)
@@ -86,8 +86,8 @@ class Findings(Problems):
         key = finding.path, finding.rule, finding.message
         if key in self._found:
             return
-        count = self._counts[finding.rule] = self._counts.get(finding.rule, 0) + 1
-        if count <= MOST_OF_A_RULE:
+        self._counts[finding.rule] += 1
+        if self._counts[finding.rule] <= MOST_OF_A_RULE:
             self._found[key] = finding
 
 

@@ -17,8 +17,8 @@ from converter.model.limits import current_limits
 from converter.model.platform import Platform
 from converter.ports import Fetch
 from converter.schema import Finding, check_document, findings_in_image, guess_kind
-from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
-from converter.validate.entries import report_dangling
+from converter.validate.blobs import BlobReader, DescriptorClaim
+from converter.validate.entries import SeenLayer, report_dangling
 from converter.validate.findings import path_below, path_of_member
 
 _ROOTS = types.KINDS.keys() - types.CONFIGS
@@ -194,7 +194,7 @@ class ImageWalk:
             if made != len(layers):
                 fact = f"{made} steps of history made a layer, but there are {len(layers)} layers"
                 self._findings.add("image/history-length", path_of_member(here, "/history"), fact)
-        report_dangling([None if layer is None else layer.entries for layer in layers])
+        report_dangling(layers)
 
     def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
         """Check a configuration document alone; returns its content."""

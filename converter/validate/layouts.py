@@ -21,8 +21,8 @@ from converter.stores.docker_archive.tables import SavedImage, claimed_digest
 from converter.stores.oci_index import INDEX
 from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import digest_and_size
-from converter.validate.blobs import BlobReader, DescriptorClaim, SeenLayer
-from converter.validate.entries import report_dangling
+from converter.validate.blobs import BlobReader, DescriptorClaim
+from converter.validate.entries import SeenLayer, report_dangling
 from converter.validate.findings import Findings, path_of_member
 from converter.validate.image_walk import ImageWalk, diff_ids_of
 
@@ -161,7 +161,7 @@ class SavedCheck:
             self._blobs.image()
             files = [f"{layer}/layer.tar" for layer in reversed(list(self._archive.chain_reader.of(top)))]
             layers = [self._layer(file, file, file) for file in files]
-            report_dangling([None if layer is None else layer.entries for layer in layers])
+            report_dangling(layers)
         return bool(tops)
 
     def _row(self, row: SavedImage, number: int) -> None:
