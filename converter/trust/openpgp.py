@@ -52,10 +52,9 @@ def verify_detached(signature: Signature, path: str, trusted: Trusted) -> tuple[
     for issuer, packet in _signatures(signature.data):
         try:
             fingerprint, source = _detached(packet, path, trusted)
+            verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
         except Untrusted as error:
             verdicts.append(SignatureVerdict(signature=signature, ok=False, signer=issuer, reason=str(error)))
-        else:
-            verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
     return tuple(verdicts)
 
 
@@ -77,10 +76,9 @@ def verify_inline(signature: Signature, trusted: Trusted) -> tuple[bytes, tuple[
         made = [one.created for one in packets if one.created and issuer_of(one) and key.endswith(issuer_of(one))]
         try:
             source = _source_of(certificates, fingerprint, key, made, trusted)
+            verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
         except Untrusted as error:
             verdicts.append(SignatureVerdict(signature=signature, ok=False, signer=fingerprint, reason=str(error)))
-        else:
-            verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
     if not any(one.ok for one in verdicts):
         raise Untrusted(verdicts[-1].reason)
     return content, tuple(verdicts)

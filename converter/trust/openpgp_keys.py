@@ -19,7 +19,7 @@ from typing import Any
 
 from converter.errors import Invalid, Untrusted, within
 from converter.model.frozen import frozen
-from converter.trust.keys import format_time
+from converter.trust.keys import format_time, require_unexpired
 from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_message import hashed_subpackets
 
@@ -139,11 +139,9 @@ class _Key:
             raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {format_time(at)}")
         if binding is None:
             raise Untrusted(f"signature by {self.fingerprint}, a key that its owner has not certified")
-        if binding.key_validity_period is None:
-            return
-        end = self.created + binding.key_validity_period
-        if end <= at:
-            raise Untrusted(f"signature by {self.fingerprint}, a key that expired at {format_time(end)}")
+        if binding.key_validity_period is not None:
+            end = self.created + binding.key_validity_period
+            require_unexpired(f"signature by {self.fingerprint}, a key that", end, at)
 
 
 def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
