@@ -46,8 +46,8 @@ class Files:
     def __init__(self, layers: Sequence[Open]) -> None:
         self._layers = layers
         self._budget = Budget()
-        self._read: list[EffectiveEntries[Entry]] = []
-        """Those that have been read, the top one first."""
+        self._read: dict[int, EffectiveEntries[Entry]] = {}
+        """Those that have been read, by their numbers."""
 
     @property
     def layers_read(self) -> int:
@@ -97,20 +97,16 @@ class Files:
         start = directory + b"/" if directory else b""
         level = start.count(b"/") + depth if depth is not None else MOST_DEEP
         for number, layer in self._each():
-            top = len(self._layers) - 1 - number
-            for path, entry in layer.entries.items():
+            for path, entry in (layer.directories | layer.entries).items():
                 if not path.startswith(start) or path.count(b"/") >= level or path == directory:
                     continue
-                is_directory = entry.type == fields.DIR
-                if not number or hidden.lowest(path, parent_name(path), is_directory) == NO_LAYER:
-                    found[path] = File(path, entry, top)
-            for path in layer.directories:
-                new = path.startswith(start) and path.count(b"/") < level and path not in found and path != directory
-                if new and (not number or hidden.lowest(path, parent_name(path), directory=True) == NO_LAYER):
-                    found[path] = File(path, None, top)
-            if not top or layer.hides(directory + b"/.") or directory in layer.emptied:
+                if entry is None and path in found:
+                    continue
+                if hidden.lowest(path, parent_name(path), path in layer.directories) == NO_LAYER:
+                    found[path] = File(path, entry, number)
+            if not number or layer.hides(directory + b"/.") or directory in layer.emptied:
                 break
-            hidden.descend(top, layer)
+            hidden.descend(number, layer)
         # As if split at slashes: nothing sorts before NUL, and no name has it.
         return sorted(found.values(), key=lambda one: one.path.replace(b"/", b"\0"))
 
@@ -152,14 +148,13 @@ class Files:
         """
         implied: File | None = None
         for number, layer in self._each():
-            top = len(self._layers) - 1 - number
-            if highest is not None and top > highest:
+            if highest is not None and number > highest:
                 continue
             entry = layer.entries.get(path)
             if entry is not None:
-                return implied if implied is not None and entry.type != fields.DIR else File(path, entry, top)
+                return implied if implied is not None and entry.type != fields.DIR else File(path, entry, number)
             if path in layer.directories and implied is None:
-                implied = File(path, None, top)
+                implied = File(path, None, number)
             if implied is not None and directory:
                 break
             if layer.hides(path):
@@ -168,7 +163,7 @@ class Files:
 
     def _content(self, path: bytes, number: int) -> Iterator[Block]:
         """The content of an entry, from its layer, which is read again."""
-        own = self._read[len(self._layers) - 1 - number].entries[path].own
+        own = self._read[number].entries[path].own
         budget = Budget()
         with within(f"layer[{number}]"), closing(scan_entries(self._layers[number](), budget)) as source:
             for entry in source:
@@ -177,10 +172,9 @@ class Files:
                     return
 
     def _each(self) -> Iterator[tuple[int, EffectiveEntries[Entry]]]:
-        """The layers from the top down, each read when it is needed for the first time."""
-        for number in range(len(self._layers)):
-            if number == len(self._read):
-                layer = len(self._layers) - 1 - number
-                with within(f"layer[{layer}]"):
-                    self._read.append(read_entries(self._layers[layer], self._budget, lambda entry: entry))
+        """The layers with their numbers, from the top down, each read when it is needed for the first time."""
+        for number in reversed(range(len(self._layers))):
+            if number not in self._read:
+                with within(f"layer[{number}]"):
+                    self._read[number] = read_entries(self._layers[number], self._budget, lambda entry: entry)
             yield number, self._read[number]

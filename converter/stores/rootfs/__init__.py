@@ -19,7 +19,7 @@ from typing import Any
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, known_bytes
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object, member_or_empty, text_list, text_map
 from converter.model.image import Loss
 from converter.model.platform import Platform, host_platform
@@ -154,18 +154,14 @@ class RootfsSource(SingleSource):
         drain(blocks)
 
     def fetch(self, descriptor: Descriptor) -> Known:
-        found = self._blobs.get(descriptor.digest)
-        if found is None:
-            raise NotFound(f"no blob {descriptor.digest} in {self.where}")
-        return Known(descriptor.sized(found.descriptor.size), found.raw)
+        for known in (self._layer, *self._documents):
+            if known.descriptor.digest == descriptor.digest:
+                return Known(descriptor.sized(known.descriptor.size), known.raw)
+        raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}")
 
     @property
     def root(self) -> Descriptor:
         return self._documents[-1].descriptor
-
-    @cached_property
-    def _blobs(self) -> dict[Digest, Known]:
-        return {one.descriptor.digest: one for one in (self._layer, *self._documents)}
 
     @cached_property
     def _layer(self) -> Known:

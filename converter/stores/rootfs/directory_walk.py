@@ -193,12 +193,10 @@ class DirectoryWalk:
         self._waiting.append(self._opened.pop())
 
     def _leave(self) -> None:
-        directory = self._waiting.pop()
-        try:
-            if _changed(directory.fd, directory.before):
-                raise changed_meanwhile(directory.path or b"/")
-        finally:
-            os.close(directory.fd)
+        directory = self._waiting[-1]
+        if _changed(directory.fd, directory.before):
+            raise changed_meanwhile(directory.path or b"/")
+        os.close(self._waiting.pop().fd)
 
     def _other(self, above: _Directory, name: bytes, _inode: int) -> FoundFile | None:
         status = os.stat(name, dir_fd=above.fd, follow_symlinks=False)
