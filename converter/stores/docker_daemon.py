@@ -37,7 +37,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry.connections import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, read_whole
+from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, file_blocks, read_whole
 
 SOCKET = "unix:///var/run/docker.sock"
 UNNAMED = "<none>:<none>"
@@ -50,14 +50,11 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     ``docker-daemon:`` is the list of its images. Raises NotFound if the Engine has no such image, Unreachable if there
     is no Engine.
     """
-    engine = engine_of(options)
-    try:
+    with engine_of(options) as engine:
         if not location.path:
             names = engine.names()
             return NameListing(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
         fd = spool.spool_blocks(engine.save(location.path))
-    finally:
-        engine.close()
     medium = TarMedium(Path(location.path), fd)
     medium.where = f"the Docker Engine at {engine.host}"
     return DockerArchive(medium, options.problems)
@@ -109,7 +106,7 @@ class EngineFile(OutFile):
 
 
 @frozen(kw_only=False)
-class Engine:
+class Engine(ClosedOnExit):
     """An Engine that has not been contacted yet; ``host`` has the form of DOCKER_HOST."""
 
     host: str
