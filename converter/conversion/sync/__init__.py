@@ -115,10 +115,8 @@ class Summary:
     @property
     def counts(self) -> Mapping[str, int]:
         """The number of images in each state."""
-        counts = dict.fromkeys(STATES, 0)
-        for one in self.outcomes:
-            counts[one.state] += 1
-        return counts
+        found = Counter[str](one.state for one in self.outcomes)
+        return {state: found[state] for state in STATES}
 
     @property
     def unstarted(self) -> int:
