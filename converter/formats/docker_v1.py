@@ -5,10 +5,8 @@ They are read, and written back unchanged; other formats are made from the neutr
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, within
@@ -18,12 +16,10 @@ from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
-    expect_type,
     go_key,
     lenient_member,
     load_object,
     member_or_empty,
-    required_member,
     signed_payload,
 )
 from converter.model.frozen import frozen
@@ -41,7 +37,6 @@ EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d0
 
 EMPTY_LAYER_BYTES = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
 
-_ID = re.compile(r"[a-f0-9]{64}")
 _OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
 """Members of a step that describe its place in the chain and are not part of the image's configuration."""
 _OF_THE_STEP = frozenset(("id", "parent", "throwaway", "created", "author", "comment", "container_config"))
@@ -60,11 +55,6 @@ class Schema1Step:
         return member_or_empty(self.compatibility, "id", str)
 
     @property
-    def parent(self) -> str:
-        """The ID of the layer below, empty for the base."""
-        return member_or_empty(self.compatibility, "parent", str)
-
-    @property
     def throwaway(self) -> bool:
         """Whether the step changed no file, so that its blob is not a layer of the image."""
         return self.compatibility.get("throwaway") is True
@@ -74,7 +64,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
     """Read a manifest; no blob is read, and their sizes come from ``fetch``. No signature is verified.
 
     ``foreign["docker"]`` is the configuration that the Engine would make of it, without what only the manifest knows.
-    Raises Invalid if IDs and parents form no chain, or if signatures do not give one payload.
+    Raises Invalid if it is not valid, or if signatures do not give one payload.
     """
     document = read_document(root, "docker-schema1")
     signed_payload(root.read())
@@ -143,41 +133,23 @@ def losses(_item: Item, _accepts: frozenset[str] = frozenset(), _settings: Setti
 
 
 def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
-    """The rows of a manifest, base first, each ID once; raises Invalid if they form no chain."""
-    layers, history = lenient_member(document, "fsLayers", list), lenient_member(document, "history", list)
-    if not layers or len(layers) != len(history):
-        counts = f"{len(layers)} fsLayers and {len(history)} rows of history"
-        raise Invalid(f"{counts}: expected as many of both, and at least one")
+    """The rows of a valid manifest, base first; of those with one ID in a row, the oldest stays.
+
+    That there are as many layers as rows of history, and that IDs and parents form a chain, are rules of validation.
+    """
+    layers, history = document["fsLayers"], document["history"]
     current_limits().require("layers", len(layers), "layers")
     steps = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
-            digest = Digest.parse(required_member(expect_type(layer, dict), "blobSum", str))
-            step = Schema1Step(digest=digest, compatibility=_compatibility(row))
-            if not _ID.fullmatch(step.id):
-                raise Invalid(f'invalid id "{step.id[:80]}": expected 64 lower-case hex digits')
-        steps.append(step)
-    return tuple(reversed(_step_chain(steps)))
+            digest = Digest.parse(layer["blobSum"])
+            steps.append(Schema1Step(digest=digest, compatibility=_compatibility(row)))
+    below = (*(step.id for step in steps[1:]), "")
+    return tuple(step for step, id_below in zip(steps, below, strict=True) if step.id != id_below)[::-1]
 
 
-def _step_chain(steps: Sequence[Schema1Step]) -> list[Schema1Step]:
-    """The same steps, newest first, without repetitions in a row, of which the oldest stays."""
-    if steps[-1].parent:
-        raise Invalid(f'the base layer has a parent, "{steps[-1].parent[:80]}"')
-    chain = [step for step, below in zip(steps, (*steps[1:], None)) if below is None or below.id != step.id]
-    for step, below in pairwise(chain):
-        if step.parent != below.id:
-            raise Invalid(f'parent of layer {step.id} is "{step.parent[:80]}": expected {below.id}, the next one')
-    seen: set[str] = set()
-    for step in chain:
-        if step.id in seen:
-            raise Invalid(f"layer {step.id} occurs more than once in the chain")
-        seen.add(step.id)
-    return chain
-
-
-def _compatibility(row: Any) -> dict[str, Any]:
-    members = load_object(required_member(expect_type(row, dict), "v1Compatibility", str).encode())
+def _compatibility(row: Mapping[str, Any]) -> dict[str, Any]:
+    members = load_object(row["v1Compatibility"].encode())
     for key in members:
         if key not in _OF_THE_STEP and go_key(key) in _OF_THE_STEP:
             raise Invalid(f'the key "{key[:60]}" is written in another case: expected "{go_key(key)}"')

@@ -147,46 +147,51 @@ def ids(*pairs: tuple[str, str]) -> dict[str, Any]:
     ],
 )
 def test_a_chain_is_accepted(document: dict[str, Any], count: int) -> None:
-    assert len(docker_v1.read_steps(document)) == count
+    assert len(docker_v1.decode(root(document), fetch_any).history) == count
 
 
 def test_of_two_rows_with_one_id_the_older_stays() -> None:
     older, newer = step(MIDDLE, BASE, comment="older"), step(MIDDLE, BASE, comment="newer")
-    document = manifest((EMPTY, newer), (str(FIRST.descriptor.digest), older), (EMPTY, step(BASE)))
-    steps = docker_v1.read_steps(document)
-    assert [(each.digest, each.compatibility.get("comment")) for each in steps] == [
-        (docker_v1.EMPTY_LAYER, None),
-        (FIRST.descriptor.digest, "older"),
-    ]
+    first, second = str(FIRST.descriptor.digest), str(SECOND.descriptor.digest)
+    document = manifest((EMPTY, newer), (first, older), (second, step(BASE)))
+
+    image = docker_v1.decode(root(document), fetch)
+
+    assert [layer.content for layer in image.layers] == [SECOND, FIRST]
+    assert [each.comment for each in image.history] == ["", "older"]
 
 
 @pytest.mark.parametrize(
     "document, fact",
     [
-        pytest.param(manifest(), "0 fsLayers and 0 rows of history", id="no layer"),
-        pytest.param(ids((BASE, "")) | {"history": []}, "1 fsLayers and 0 rows", id="more layers than history"),
-        pytest.param(ids((BASE, "")) | {"fsLayers": None}, "0 fsLayers and 1 rows", id="null for the layers"),
-        pytest.param(ids((BASE, TOP)), "the base layer has a parent", id="a base with a parent"),
+        pytest.param(manifest(), "/fsLayers: the array is empty", id="no layer"),
+        pytest.param(ids((BASE, "")) | {"history": []}, "/history: the array is empty", id="no history"),
         pytest.param(
-            ids((TOP, MIDDLE), (BASE, "")), f'is "{MIDDLE}": expected {BASE}', id="a parent that is not the next"
+            ids((BASE, "")) | {"history": ids((TOP, BASE), (BASE, ""))["history"]},
+            "2 steps of history for 1 layers",
+            id="more history than layers",
+        ),
+        pytest.param(ids((BASE, "")) | {"fsLayers": None}, '"fsLayers" is missing', id="null for the layers"),
+        pytest.param(ids((BASE, TOP)), f'parent is "{TOP}": expected ""', id="a base with a parent"),
+        pytest.param(
+            ids((TOP, MIDDLE), (BASE, "")), f'is "{MIDDLE}": expected "{BASE}"', id="a parent that is not the next"
+        ),
+        pytest.param(
+            ids((TOP, TOP), (TOP, MIDDLE), (BASE, "")),
+            f'/history/1/v1Compatibility: parent is "{MIDDLE}"',
+            id="a parent that is not the next, behind an ID twice in a row",
         ),
         pytest.param(ids((TOP, ""), (BASE, "")), 'is "": expected', id="no parent where one must be"),
-        pytest.param(
-            ids((BASE, MIDDLE), (MIDDLE, BASE), (BASE, "")), "more than once in the chain", id="an ID that comes again"
-        ),
+        pytest.param(ids((BASE, MIDDLE), (MIDDLE, BASE), (BASE, "")), "is used again", id="an ID that comes again"),
         pytest.param(ids(("A" * 64, "")), "64 lower-case hex digits", id="an ID in upper case"),
         pytest.param(ids(("../../x", "")), "64 lower-case hex digits", id="an ID that is a path"),
         pytest.param(manifest(("sha256:1", step(BASE))), "64 lower-case hex digits", id="a short digest"),
         pytest.param(
-            {"fsLayers": [{}], "history": [{"v1Compatibility": "{}"}]},
-            "blobSum: missing",
-            id="a layer without a digest",
+            ids((BASE, "")) | {"fsLayers": [{}]}, '/fsLayers/0: "blobSum" is missing', id="a layer without a digest"
         ),
+        pytest.param(ids((BASE, "")) | {"history": [{}]}, '"v1Compatibility" is missing', id="a row without its text"),
         pytest.param(
-            {"fsLayers": [{"blobSum": EMPTY}], "history": [{}]}, "v1Compatibility: missing", id="a row without its text"
-        ),
-        pytest.param(
-            {"fsLayers": [{"blobSum": EMPTY}], "history": [{"v1Compatibility": '{"id":"1","id":"2"}'}]},
+            ids((BASE, "")) | {"history": [{"v1Compatibility": '{"id":"1","id":"2"}'}]},
             "duplicate key",
             id="a duplicate key inside the text",
         ),
@@ -197,7 +202,7 @@ def test_of_two_rows_with_one_id_the_older_stays() -> None:
 )
 def test_what_is_no_chain_is_refused(document: dict[str, Any], fact: str) -> None:
     with pytest.raises(Invalid, match=fact):
-        docker_v1.read_steps(document)
+        docker_v1.decode(root(document), fetch_any)
 
 
 def test_what_is_signed_is_the_document_without_its_signatures() -> None:
