@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File
-from converter.streams.blocks import Block, ClosedOnExit, Meter
+from converter.stores.disk import on_error
+from converter.streams.blocks import Block, ClosedOnExit, Meter, join_blocks, metered
 from converter.streams.spool import Spool
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Node, decode_node
@@ -40,9 +41,6 @@ ENGINES_DIRECTORIES = ("/etc",)
 
 UNDESCRIBED = Node(type=fields.DIR, mode=0o755, uid=0, gid=0, mtime_ns=0)
 """A directory that no layer describes, as unpackers make it."""
-
-_LINES_AT_ONCE = 500
-"""The lines that are joined before they are written."""
 
 
 @frozen
@@ -75,39 +73,31 @@ Line = tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...]]
 class Contents(ClosedOnExit):
     """The canonical text of a tree, kept on disk, and its digest. A context manager, which deletes the text.
 
-    ``attributes`` are the extended attributes of the files that have some, by path. ``scope`` may be narrowed by what
-    is mounted over the tree.
+    ``attributes`` are the extended attributes of the files that have some, by path. ``scope`` is what it covers.
     """
 
-    def __init__(self, lines: Iterable[Line], scope: Scope) -> None:
-        """The lines are in the order of their paths, and in the scope."""
-        self.scope = scope
+    def __init__(self, lines: Iterable[Line], scope: Scope, mounts: Collection[bytes] = ()) -> None:
+        """The lines are in the order of their paths, and in the scope, but for the ``mounts`` over the tree, which are
+        known once all lines have been read.
+        """
         self.attributes: dict[bytes, dict[bytes, bytes]] = {}
         self._text = Spool()
         self._meter = Meter()
-        try:
-            self._write(lines)
-        except BaseException:
-            self._text.close()
-            raise
+        with on_error(self._text.close):
+            for block in metered(join_blocks(self._noted(lines)), self._meter):
+                self._text.append(block)
+        self.scope = scope.without(mounts)
 
     def close(self) -> None:
         self._text.close()
 
-    def _write(self, lines: Iterable[Line]) -> None:
-        waiting = [mtree.FIRST]
+    def _noted(self, lines: Iterable[Line]) -> Iterator[bytes]:
+        """The canonical text, of whose files the attributes are kept."""
+        yield mtree.FIRST
         for path, line, attributes in lines:
-            waiting.append(line)
             if attributes:
                 self.attributes[path] = dict(attributes)
-            if len(waiting) == _LINES_AT_ONCE:
-                self._append(b"".join(waiting))
-                waiting.clear()
-        self._append(b"".join(waiting))
-
-    def _append(self, block: bytes) -> None:
-        self._text.append(block)
-        self._meter.update(block)
+            yield line
 
     @property
     def digest(self) -> Digest:

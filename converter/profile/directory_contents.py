@@ -55,18 +55,15 @@ def of_directory(root: Path, scope: Scope, jobs: int, moved: Moved, own: int | N
         with suppress(_Stopped):  # what stopped it will be found again, and reported
             return _shared(begin, scope, min(jobs, MOST_HELPERS), moved)
     walk = begin()
-    contents = Contents(_mtree_lines(walk, moved, times=scope.times), scope)
-    contents.scope = scope.without(walk.mounts)
-    return contents
+    return Contents(_mtree_lines(walk, moved, times=scope.times), scope, walk.mounts)
 
 
 def _shared(begin: Callable[..., DirectoryWalk], scope: Scope, count: int, moved: Moved) -> Contents:
+    mounts: set[bytes] = set()
     with ExitStack() as stack:
         walks = [begin(share=(number, count)) for number in range(count)]
         helpers = [stack.enter_context(_Helper(walk, times=scope.times)) for walk in walks]
-        contents = Contents(_in_order(helper.lines(moved) for helper in helpers), scope)
-        contents.scope = scope.without(set[bytes]().union(*(helper.mounts for helper in helpers)))
-    return contents
+        return Contents(_in_order(helper.lines(moved, mounts) for helper in helpers), scope, mounts)
 
 
 def _in_order(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
@@ -80,13 +77,9 @@ def _in_order(parts: Iterable[Iterator[Line]]) -> Iterator[Line]:
 
 
 class _Helper(ClosedOnExit):
-    """A copy of this process that reads its share of the files. A context manager, which ends it.
-
-    ``mounts`` are what it has left out, once its lines have come.
-    """
+    """A copy of this process that reads its share of the files. A context manager, which ends it."""
 
     def __init__(self, walk: DirectoryWalk, *, times: bool) -> None:
-        self.mounts: list[bytes] = []
         reading, writing = system.wide_pipe()
         self._process = os.fork()
         if not self._process:
@@ -99,12 +92,15 @@ class _Helper(ClosedOnExit):
         os.kill(self._process, signal.SIGKILL)
         os.waitpid(self._process, 0)
 
-    def lines(self, moved: Moved) -> Iterator[Line]:
-        """What it has read; raises _Stopped if it does not end as it should."""
+    def lines(self, moved: Moved, mounts: set[bytes]) -> Iterator[Line]:
+        """What it has read, and added to ``mounts`` what it has left out; raises _Stopped if it does not end as it
+        should.
+        """
         while head := self._pipe.read(_LENGTH):
             length = int.from_bytes(head, "big")
-            lines, size, self.mounts = marshal.loads(self._pipe.read(length))  # noqa: S302 - from a copy of this process
+            lines, size, left_out = marshal.loads(self._pipe.read(length))  # noqa: S302 - from a copy of this process
             moved(size)
+            mounts.update(left_out)
             yield from lines
             if len(lines) < LINES_AT_ONCE:
                 return
@@ -133,18 +129,18 @@ def _mtree_lines(walk: DirectoryWalk, moved: Moved, *, times: bool) -> Iterator[
     linked: dict[tuple[int, int, int], bytes] = {}
     unreported = 0
     for found in walk:
-        node = found.node
+        digest = b""
         if found.fd >= 0:
             try:
-                node = node._replace(sha256=_file_digest(found, linked))
+                digest = _file_digest(found, linked)
             finally:
                 os.close(found.fd)
-            unreported += node.size
+            unreported += found.status.st_size
             if unreported > MIB:
                 moved(unreported)
                 unreported = 0
         if found.path not in walk.mounts:
-            yield line_of(File(found.path, node), times=times)
+            yield line_of(File(found.path, found.node(digest)), times=times)
 
 
 def _file_digest(found: FoundFile, linked: dict[tuple[int, int, int], bytes]) -> bytes:

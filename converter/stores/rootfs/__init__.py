@@ -230,7 +230,7 @@ class DirectorySource(RootfsSource):
                 yield head
                 if found.fd >= 0 and not link:
                     yield from read_content(found, COPY_BLOCK)
-                    if padding := padding_bytes(found.node.size):
+                    if padding := padding_bytes(found.status.st_size):
                         yield padding
             finally:
                 if found.fd >= 0:
@@ -244,7 +244,7 @@ class DirectorySource(RootfsSource):
 def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> bytes:
     """The first name of a file that has several, if this is another of them."""
     status = found.status
-    if found.node.type == fields.DIR or status.st_nlink == 1:
+    if found.type == fields.DIR or status.st_nlink == 1:
         return b""
     first = names.setdefault((status.st_dev, status.st_ino), found.path)
     return b"" if first == found.path else first
@@ -252,7 +252,7 @@ def _earlier_name(found: FoundFile, names: dict[tuple[int, int], bytes]) -> byte
 
 def _entry_header(found: FoundFile, link: bytes) -> bytes:
     _require_no_deletion(found.path)
-    node = found.node
+    node = found.node()
     if link:
         node = Node(fields.LINK, node.mode, node.uid, node.gid, node.mtime_ns, linkname=link)
     return make_header(

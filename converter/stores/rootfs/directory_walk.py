@@ -49,10 +49,28 @@ class FoundFile(NamedTuple):
 
     path: bytes
     """Without a slash before it; empty for the root."""
-    node: Node
-    """What it is; its content has not been read, and has no digest."""
+    type: bytes
+    """A constant of ``fields``, never LINK."""
     status: os.stat_result
+    owner: tuple[int, int]
+    xattrs: dict[bytes, bytes]
+    linkname: bytes = b""
     fd: int = -1
+
+    def node(self, sha256: bytes = b"") -> Node:
+        """What it is; ``sha256`` is the digest of its content."""
+        status = self.status
+        return Node(
+            self.type,
+            stat.S_IMODE(status.st_mode),
+            *self.owner,
+            status.st_mtime_ns,
+            status.st_size if self.type == fields.FILE else 0,
+            sha256,
+            self.linkname,
+            (os.major(status.st_rdev), os.minor(status.st_rdev)) if self.type in _DEVICES else (0, 0),
+            tuple(sorted(self.xattrs.items())) if self.xattrs else (),
+        )
 
 
 def read_content(found: FoundFile, block: int) -> Iterator[bytes]:
@@ -244,18 +262,8 @@ class DirectoryWalk:
             owner = (0, 0)
         else:
             owner = (status.st_uid, status.st_gid)
-        node = Node(
-            kind,
-            stat.S_IMODE(status.st_mode),
-            *owner,
-            status.st_mtime_ns,
-            status.st_size if kind == fields.FILE else 0,
-            b"",
-            linkname,
-            (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in _DEVICES else (0, 0),
-            tuple(sorted(xattrs.items())) if xattrs else (),
-        )
-        return FoundFile(self._path, node, status, file if kind == fields.FILE and isinstance(file, int) else -1)
+        fd = file if kind == fields.FILE and isinstance(file, int) else -1
+        return FoundFile(self._path, kind, status, owner, xattrs, linkname, fd)
 
 
 def _attributes(file: int | bytes) -> dict[bytes, bytes]:
