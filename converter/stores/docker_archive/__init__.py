@@ -66,22 +66,19 @@ class DockerArchive(Source):
         self._blobs = ArchiveBlobs(medium)
         self._stand_ins: dict[Digest, Callable[[], Descriptor]] = {}
         """What stands in for roots that are assembled only on demand, with what assembles them."""
-        self.rows: tuple[SavedImage, ...] | None = None
-        """The rows of ``manifest.json``; None if there is none."""
-        self.layout: OciLayout | None = None
-        """The layout that the archive is as well, if it lists images."""
-        self.chain_reader = Chains(medium, problems)
-        self.chains: tuple[tuple[str, tuple[str, ...]], ...] = ()
-        """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
         with on_error(medium.close):
-            if (data := self._document(tables.MANIFEST)) is not None:
-                self.rows = tables.read_rows(data, problems)
+            data = self._document(tables.MANIFEST)
+            self.rows = None if data is None else tables.read_rows(data, problems)
+            """The rows of ``manifest.json``; None if there is none."""
             self.layout = self._as_layout()
-            if self.rows is None and not (self.layout and self.layout.entries):
-                self.chains = self.chain_reader.images()
-                if not self.chains:
-                    fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
-                    problems.report(NotFound(fact), "")
+            """The layout that the archive is as well, if it lists images."""
+            self.chain_reader = Chains(medium, problems)
+            listed = self.rows is not None or (self.layout is not None and len(self.layout.entries) > 0)
+            self.chains = () if listed else self.chain_reader.images()
+            """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
+            if not listed and not self.chains:
+                fact = f"no images in {medium.where}: it has neither manifest.json nor index.json nor repositories"
+                problems.report(NotFound(fact), "")
 
     def close(self) -> None:
         self.medium.close()
