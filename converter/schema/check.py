@@ -20,7 +20,7 @@ from converter.model.document import (
 from converter.schema import aci_rules, docker_rules, json_rules, oci_rules
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import STRICTNESS_LEVELS, Finding, Rule, Strictness, Tolerated, is_tolerated
-from converter.schema.go_json import Folded, fold_members, would_fold_members
+from converter.schema.go_json import Folded, fold_members
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
 
 RULES: tuple[Rule, ...] = (*json_rules.RULES, *oci_rules.RULES, *docker_rules.RULES, *aci_rules.RULES)
@@ -73,12 +73,10 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
             fact = f'the document is of kind "{value[key]}", not {kind}: it is checked as what it is'
             yield Finding(json_pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
         kind = actual
-    folded = Folded(value)
-    if would_fold_members(value, kind):
-        read = fold_members(value, kind)
-        yield from _spelling(read, strictness)
-        if strictness == "compat" and FAMILIES[kind] in {"docker", "aci"}:
-            folded = read
+    folded = fold_members(value, kind)
+    yield from _spelling(folded, strictness)
+    if strictness == "strict" or FAMILIES[kind] not in {"docker", "aci"}:
+        folded = Folded(value)
     yield from _schema(folded, reading.floats or bool(reading.problems), kind, strictness)
     yield from _by_rules(folded, kind, strictness)
 

@@ -33,16 +33,14 @@ class Folded:
         return path
 
 
-def would_fold_members(value: Any, kind: str) -> bool:
-    """Whether ``fold_members`` would change anything: a null, or a member that a schema knows in different case."""
-    known = _known_names(kind)
-    return any(
-        one is None or (isinstance(one, dict) and any(known(key) != key for key in one)) for one in values_in(value)
-    )
-
-
 def fold_members(value: Any, kind: str) -> Folded:
     """Read a document of a kind as Go does."""
+    known = _known_names(kind)
+    if not any(
+        one is None or (isinstance(one, dict) and any(known(key) != key for key in one)) for one in values_in(value)
+    ):
+        # Nearly always; to follow the schema takes twenty times as long and more.
+        return Folded(value)
     folded = Folded()
     folded.value = _fold_members(value, [whole_schema(kind)], "", folded)
     return folded

@@ -22,7 +22,7 @@ from converter.model.image import Dependency, Facts, History, Image, Loss, Notes
 from converter.model.limits import MIB
 from converter.model.platform import Platform
 from converter.model.reference import NAMES
-from converter.schema.go_json import fold_members, would_fold_members
+from converter.schema.go_json import fold_members
 
 KIND = "aci-image-manifest"
 VERSION = "0.8.11"
@@ -83,8 +83,7 @@ _OPTIONAL = {
 
 def as_read(document: dict[str, Any]) -> dict[str, Any]:
     """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
-    if would_fold_members(document, KIND):
-        document = fold_members(document, KIND).value
+    document = fold_members(document, KIND).value
     app = document.get("app")
     return {**document, "app": complete_app(app)} if app else document
 
