@@ -117,7 +117,8 @@ class Hosts(ClosedOnExit):
         self._shared: OrderedDict[Hashable, Any] = OrderedDict()
         self._stopped = threading.Event()
         self._until = float("inf")
-        self._lock = threading.Lock()
+        # A client that is made for others asks for its host, and for connections that others have as well.
+        self._lock = threading.RLock()
 
     def close(self) -> None:
         """Close the shared objects."""
@@ -129,17 +130,13 @@ class Hosts(ClosedOnExit):
     def shared(self, key: Hashable, make: Callable[[], S]) -> S:
         """The shared object for this key, made on first request; one not requested for long may be made again."""
         with self._lock:
-            if key in self._shared:
-                self._shared.move_to_end(key)
-                found: S = self._shared[key]
-                return found
-        made = make()
-        with self._lock:
-            found = self._shared.setdefault(key, made)
-            gone = [self._shared.popitem(last=False)[1] for _ in range(len(self._shared) - MOST_SHARED)]
-        for one in gone:
-            one.close()
-        return found
+            if key not in self._shared:
+                self._shared[key] = make()
+            self._shared.move_to_end(key)
+            if len(self._shared) > MOST_SHARED:
+                self._shared.popitem(last=False)[1].close()
+            found: S = self._shared[key]
+            return found
 
     def stop(self) -> None:
         """Let no thread wait for a host any longer: waiting ones are woken, and end with CalledOff."""
