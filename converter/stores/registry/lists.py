@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from converter.errors import Denied, Invalid, NotFound, within
+from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, lenient_member, load_object, member_or_empty, text_list
@@ -99,7 +99,12 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
     fallback = [] if found else [fallback_tag(subject)]
     # Concurrently: most images have none of these, and each answer takes a round trip.
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-    answers = run_each(lambda tag: _find_readable(manifests, tag), tags, len(tags), client.hosts.stop_on_interrupt)
+
+    def find(tag: str) -> tuple[Descriptor, bytes] | None:
+        # File stores answer 403 for missing objects, and whoever reads the image may read these.
+        return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
+
+    answers = run_each(find, tags, len(tags), client.hosts.stop_on_interrupt)
     answered = dict(zip(tags, answers, strict=True))
     yield from found or ()
     for tag in fallback:
@@ -114,7 +119,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
 def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]) -> None:
     """List manifests in the index of their subject's referrers; existing entries stay unchanged."""
     tag = fallback_tag(subject)
-    found = _find_manifest(manifests, tag)
+    found = _find_manifest(manifests, tag, NotFound)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
     if found is not None and found[0].digest != subject:
         index = load_object(found[1])
@@ -167,19 +172,10 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def _find_readable(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
-    """As ``_find_manifest``, for reading only: file stores answer 403 for missing objects, and whoever reads the image
-    may read these.
-    """
-    try:
-        return _find_manifest(manifests, tag)
-    except (Denied, Rejected):
-        return None
-
-
-def _find_manifest(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
+def _find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> tuple[Descriptor, bytes] | None:
+    """The document with a tag; None for errors that are ``absent``."""
     try:
         with within(tag):
             return manifests.get(tag)
-    except NotFound:
+    except absent:
         return None
