@@ -184,7 +184,7 @@ class Roots:
     @classmethod
     def load(cls, data: bytes, identity: str = "", source: str = "") -> Roots:
         """Read a PEM file: self-signed certificates are roots or, if there are none, the last one. Raises Invalid."""
-        found = load_pem(data)
+        found = load_pem(data, source)
         roots = tuple(one for one in found if one.issuer == one.subject) or found[-1:]
         others = tuple(one for one in found if one not in roots)
         return cls(roots=roots, intermediates=others, identity=identity, source=source)
@@ -236,12 +236,13 @@ class Roots:
         return None
 
 
-def load_pem(data: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a PEM file, at least one; raises Invalid."""
+def load_pem(data: bytes, source: str = "") -> tuple[x509.Certificate, ...]:
+    """The certificates of a PEM file, at least one; raises Invalid, which names the ``source``, if there is one."""
     try:
         return tuple(map(_parse_eagerly, x509.load_pem_x509_certificates(data)))
     except malformed_errors():
-        raise Invalid("no valid certificate: expected PEM with at least one") from None
+        place = f" in {source}" if source else ""
+        raise Invalid(f"no valid certificate{place}: expected PEM with at least one") from None
 
 
 def load_der(data: bytes) -> x509.Certificate:

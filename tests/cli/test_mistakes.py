@@ -148,6 +148,12 @@ def digests(folder: Path) -> dict[str, str]:
             "no name to sign: add --sign-identity REPO:TAG",
             id="no name for what is made",
         ),
+        pytest.param(
+            "verify oci:in:app --certificate-chain texts.yaml",
+            1,
+            "no valid certificate in --certificate-chain texts.yaml: expected PEM",
+            id="no certificate",
+        ),
         pytest.param("sign app.tar --sign-by cosign.key", 1, "to an archive, which is written whole", id="an archive"),
         pytest.param("sign rootfs:tree --sign-by cosign.key", 1, "no signature can be kept in rootfs:", id="no place"),
         pytest.param("sign app.aci --sign-by cosign.key", 1, "of another kind: use --gpg-key", id="an ACI"),
