@@ -10,6 +10,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 
@@ -111,14 +112,16 @@ LINKS_PACKED_AT_ONCE = 256
 _PAIR = re.compile(rb"([^\0]*)\0([^\0]*)\0")
 
 
+@dataclass(slots=True)
 class PendingLinks:
-    """Names and targets of links, compressed, so that half a million in each of many layers fit into memory."""
+    """Names and targets of links, compressed, so that half a million in each of many layers fit into memory.
 
-    def __init__(self, budget: Budget) -> None:
-        """``budget`` counts the compressed bytes, over all layers."""
-        self._budget = budget
-        self._packed: list[bytes] = []
-        self._plain: list[bytes] = []
+    ``budget`` counts the compressed bytes, over all layers.
+    """
+
+    budget: Budget
+    _packed: list[bytes] = field(default_factory=list)
+    _plain: list[bytes] = field(default_factory=list)
 
     def add(self, name: bytes, target: bytes) -> None:
         """Raises LimitExceeded."""
@@ -132,7 +135,7 @@ class PendingLinks:
             packed = zlib.compress(b"".join(self._plain), 1)
             self._plain.clear()
             self._packed.append(packed)
-            self._budget.add(len(packed))
+            self.budget.add(len(packed))
 
     def clear(self) -> None:
         """Forget all links."""

@@ -12,7 +12,6 @@ from converter.model.document import lenient_member, read_json
 from converter.model.image import Attachment
 from converter.model.reference import STDIN, Location
 from converter.ports import Source
-from converter.schema import check_document
 from converter.stores import StoreOptions, open_source
 from converter.stores.aci_file import AciFile
 from converter.stores.docker_archive import DockerArchive
@@ -73,7 +72,7 @@ def _check_manifest(data: bytes, findings: Findings) -> None:
     if (kind := lenient_member(read_json(data).value, "acKind", str)) == "PodManifest":
         findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
     else:
-        findings.add_all("manifest", check_document(data, "aci-image-manifest", findings.strictness))
+        findings.load(data, "aci-image-manifest", "manifest")
 
 
 def examine(location: Location, options: StoreOptions, blobs: BlobReader) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unsupported
 from converter.model.document import read_json
 from converter.model.problems import UNREADABLE, Problems
-from converter.schema import Finding, Strictness, check_document
+from converter.schema import Finding, Strictness, check_document, findings_in_image
 from converter.validate.rules import BY_NAME
 
 MOST_OF_A_RULE = 100
@@ -19,6 +19,8 @@ _LONGEST = 400
 WRONG = (Invalid, NotFound, Unsupported)
 """Errors that are about the image. All others mean that it could not be examined, and end the validation."""
 
+_COUNTED = frozenset(("oci/history-length", "docker/config-history"))
+"""Rules of configuration documents that are checked for the whole image instead."""
 
 _UNREADABLE_RULES = {UNREADABLE, "image/descriptor"}
 """Rules for what a reader could not understand. They add nothing where another rule says what is wrong."""
@@ -46,15 +48,15 @@ class Findings(Problems):
         if severity is not None:
             self._keep(Finding(_escaped(place[:_LONGEST]), rule, _escaped(fact), found.spec, severity))
 
-    def add_all(self, place: str, findings: Iterable[Finding]) -> None:
-        """Add the findings of the document at a place."""
-        for one in findings:
-            path = path_of_member(place, one.path)
-            self._keep(Finding(_escaped(path), one.rule, _escaped(one.message), one.spec, one.severity))
-
     def load(self, data: bytes, kind: str, place: str) -> Any:
-        """The value of a document, as far as it is JSON; adds the findings about it."""
-        self.add_all(place, check_document(data, kind, self.strictness))
+        """The value of a document, as far as it is JSON; adds the findings about it, as a part of an image."""
+        found: Iterable[Finding] = check_document(data, kind, self.strictness)
+        if self.strictness == "compat":
+            found = findings_in_image(found)
+        for one in found:
+            if one.rule not in _COUNTED:
+                path = path_of_member(place, one.path)
+                self._keep(Finding(_escaped(path), one.rule, _escaped(one.message), one.spec, one.severity))
         return read_json(data).value
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,19 +11,17 @@ from converter.formats.manifest import CONFIG_TYPES
 from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Descriptor, Digest, platform_from_json
-from converter.model.document import lenient_member, read_json
+from converter.model.document import lenient_member
 from converter.model.image import REFERENCE
 from converter.model.limits import current_limits
 from converter.model.platform import Platform
 from converter.ports import Fetch
-from converter.schema import Finding, check_document, findings_in_image, guess_kind
+from converter.schema import guess_kind
 from converter.validate.blobs import BlobReader, DescriptorClaim
 from converter.validate.entries import SeenLayer, report_dangling
 from converter.validate.findings import path_below, path_of_member
 
 _ROOTS = types.KINDS.keys() - types.CONFIGS
-_COUNTED = frozenset(("oci/history-length", "docker/config-history"))
-"""Rules of configuration documents that are checked here for the whole image instead."""
 
 
 @dataclass(slots=True)
@@ -112,12 +110,8 @@ class ImageWalk:
             self._findings.add("image/media-type", claim.of("mediaType"), fact)
 
     def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
-        """The content of a document, as far as it is JSON; adds the findings about it alone."""
-        found: Iterable[Finding] = check_document(data, kind, self._findings.strictness)
-        if self._findings.strictness == "compat":
-            found = findings_in_image(found)
-        self._findings.add_all(place, (one for one in found if one.rule not in _COUNTED))
-        value = read_json(data).value
+        """The content of a document, as far as it is an object; adds the findings about it alone."""
+        value = self._findings.load(data, kind, place)
         return value if isinstance(value, dict) else {}
 
     def _check_media_type(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
