@@ -104,14 +104,13 @@ def _read_auth_file(path: Path, *, must_exist: bool) -> Mapping[str, Any]:
 def found_in(document: Mapping[str, Any], keys: Sequence[str], helper_path: str | None) -> Credentials | None:
     """The credentials of one auth file for the first key that it knows; raises like ``find_credentials``."""
     helpers, auths = lenient_member(document, "credHelpers", dict), lenient_member(document, "auths", dict)
-    for key in keys:
-        for name in _spellings(key):
-            if name in helpers:
-                return ask_helper(helpers[name], name, helper_path)
+    names = [name for key in keys for name in _spellings(key)]
+    for name in names:
+        if name in helpers:
+            return ask_helper(helpers[name], name, helper_path)
     plain_names = {key.partition("://")[2].partition("/")[0]: key for key in auths if "://" in key}
-    for key in keys:
-        names = [name for one in _spellings(key) for name in (one, plain_names.get(one, one))]
-        for name in names:
+    for one in names:
+        for name in (one, plain_names.get(one, one)):
             found = _parse_entry(auths.get(name), name)
             if found is not None:
                 return found

@@ -43,7 +43,9 @@ class Manifests:
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call(Request("GET", url, _ACCEPT))
         self._require_json(answer)
-        media_type = media_type_of(answer)
+        # Some registries state none, or that of any JSON.
+        stated = answer.media_type
+        media_type = stated if stated in MANIFEST_TYPES else types.identify(load_object(answer.body))
         digest = Digest.of(answer.body)
         if isinstance(reference, Digest):
             found = _computed_digest(answer.body, media_type, reference.algorithm)
@@ -95,13 +97,6 @@ def reference_in(name: str) -> ImageName:
     if "/" in name or ":" in name:
         return ImageName.parse(name)
     return ImageName.parse(f"repository:{name}")
-
-
-def media_type_of(answer: Response) -> str:
-    """The document's media type according to the registry, else according to its content."""
-    if answer.media_type in MANIFEST_TYPES:
-        return answer.media_type
-    return types.identify(load_object(answer.body))
 
 
 def _check_stated(answer: Response, data: bytes, media_type: str) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from converter.errors import ConverterError, Denied, NotFound, Unreachable, Unsupported
+from converter.errors import ConverterError, Denied, Invalid, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
@@ -60,6 +60,16 @@ def test_the_size_of_a_blob_that_only_get_may_see(registry: FakeRegistry, bucket
         with pytest.raises(NotFound, match="blob unknown: sha256:"):
             source.fetch(replace(Descriptor.of(b"other", types.DOCKER_LAYER_GZIP), size=-1))
     assert bucket.seen("GET")
+
+
+def test_a_blob_of_which_only_a_part_is_told_has_no_size(registry: FakeRegistry) -> None:
+    def answer(request: Request) -> Fault:
+        part = Refuse(status=206, headers={"Content-Range": "bytes 0-0/*"}, body=b"x")
+        return Refuse(status=403) if request.method == "HEAD" else part
+
+    registry.fault = answer
+    with source_of(registry) as source, pytest.raises(Invalid, match="does not say how large"):
+        source.fetch(replace(Descriptor.of(LAYER, types.DOCKER_LAYER_GZIP), size=-1))
 
 
 @pytest.mark.parametrize("status", [400, 403, 405])
