@@ -109,8 +109,8 @@ class ListedImage:
 
 
 class ImageNames:
-    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …; ``where`` is for people; ``fetch``
-    finds what is there by digest without being listed, such as an image of an index.
+    """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …, among them all that are offered;
+    ``where`` is for people; ``fetch`` finds what is there by digest without being listed, such as an image of an index.
 
     There may be thousands, and each may be asked for, so they are looked up.
     """
@@ -137,7 +137,7 @@ class ImageNames:
         for offer in self.offers:
             # A listed name is matched by the first rule, so it is usable only if a single image is listed under it.
             own = [name for name in offer.names if name and len(self._exact[name]) == 1]
-            found += own or [positions[root.digest] for root in (offer.root,) if root.digest in positions]
+            found += own or [positions[offer.root.digest]]
         return tuple(dict.fromkeys(found))
 
     def resolve(self, name: str) -> Descriptor:
@@ -167,7 +167,7 @@ class ImageNames:
         return self._names.get(root.digest, ())
 
     def _by_digest(self, digest: Digest) -> Descriptor:
-        for root in (*self.positions, *(offer.root for offer in self.offers)):
+        for root in self.positions:
             if root.digest == digest:
                 return root
         if self._fetch is None:

@@ -176,6 +176,7 @@ def render_index(old: bytes | None, added: Iterable[Descriptor]) -> tuple[bytes,
 
 
 def _moved_names(before: _Numbered, after: _Numbered) -> Iterator[tuple[str, int]]:
+    """The names of the rows that have lost theirs, with their positions now."""
     for position, (number, row) in enumerate(after.items()):
         old = before.get(number, row)
         if old is not row and not _name_annotations(row):

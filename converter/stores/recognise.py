@@ -37,10 +37,11 @@ _TABLES = frozenset((oci_index.LAYOUT, oci_index.INDEX, tables.MANIFEST, tables.
 
 @frozen
 class _Below:
-    """What is an image below a folder, and what makes the folder ``itself`` one: a file of one of these names.
+    """How the images below a folder are found.
 
-    Images are files with such ``endings``, ``acis``, and ``folders`` that have a file of one of these names. ``what``
-    they are, for people; if it is empty, there may be none.
+    A folder with a file of the names in ``itself`` is an image, and none is looked for below it. Below others, images
+    are files with one of these ``endings``, ACIs if ``acis`` says so, and folders with a file of the names in
+    ``folders``. ``what`` names them in messages; if it is empty, there may be none.
     """
 
     what: str = ""

@@ -120,8 +120,7 @@ def display_name(path: Path) -> str:
 
 
 def open_tar(path: Path, source: int | None = None) -> BinaryIO:
-    """The tar at a path, or in ``source``, the file that is open already: that file itself, or a spool of what is in a
-    compressed one, and the file is closed.
+    """The tar at a path, or in ``source``, the file if it is open already; if it is compressed, a spool of the tar.
 
     Raises NotFound, StorageFailed, Invalid if it is neither a tar nor a compressed one.
     """
@@ -131,6 +130,7 @@ def open_tar(path: Path, source: int | None = None) -> BinaryIO:
 
 
 def _plain_tar(source: int) -> int:
+    """``source`` itself, or a spool of what is compressed in it, and ``source`` is closed."""
     with on_error(os.close, source):
         head = os.pread(source, HEAD, 0)
         codec = detect_codec(head)
