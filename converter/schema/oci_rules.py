@@ -32,6 +32,7 @@ from converter.schema.shared_checks import (
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")
+_ANNOTATIONS = ("annotations", "manifests/*/annotations")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
 _SCHEMED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*")
 _SYSTEMS = frozenset(
@@ -146,14 +147,6 @@ def platform(document: Any) -> Iterator[Hit]:
                     f"{where}/{name}",
                     f'unknown {name} "{value[:60]}": expected a name that Go knows, such as linux or amd64',
                 )
-
-
-def created_annotation(document: Any) -> Iterator[Hit]:
-    """Annotations of the creation time that are not a time."""
-    for where, notes in values_at(dict, document, "annotations", "manifests/*/annotations"):
-        text = notes.get("org.opencontainers.image.created")
-        if isinstance(text, str) and (fact := bad_time(text)):
-            yield f"{where}/org.opencontainers.image.created", fact
 
 
 _OCI = "image-spec 1.1.1, "
@@ -353,7 +346,7 @@ RULES = (
         title="The annotation org.opencontainers.image.created is an RFC 3339 time.",
         spec=_OCI + "annotations.md, Pre-Defined Annotation Keys",
         kinds=_MANIFESTS,
-        check=created_annotation,
+        check=of_texts(bad_time, *(f"{path}/org.opencontainers.image.created" for path in _ANNOTATIONS)),
         compat="warning",
         note="The reference does not look into annotations.",
     ),
