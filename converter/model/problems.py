@@ -8,6 +8,9 @@ from converter.errors import ConverterError, Invalid, NotFound, Unsupported, wit
 from converter.model.document import expect_type, load_json
 from converter.model.frozen import frozen
 
+ABOUT_THE_IMAGE = (Invalid, NotFound, Unsupported)
+"""Errors that say what is wrong with an image. All others mean that it could not be read, and end that."""
+
 UNREADABLE = "image/unreadable"
 """The rule for what no other rule explains."""
 
@@ -57,7 +60,7 @@ class Reporting:
     def __enter__(self) -> None: ...
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not isinstance(error, Invalid | NotFound | Unsupported):
+        if not isinstance(error, ABOUT_THE_IMAGE):
             return False
         self.problems.report(error, self.place, self.missing if isinstance(error, NotFound) else self.rule)
         return True

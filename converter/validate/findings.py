@@ -6,18 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from converter.errors import ConverterError, Invalid, LimitExceeded, NotFound, Unsupported
+from converter.errors import ConverterError, LimitExceeded
 from converter.model.document import read_json
-from converter.model.problems import UNREADABLE, Problems
+from converter.model.problems import ABOUT_THE_IMAGE, UNREADABLE, Problems
 from converter.schema import Finding, Strictness, check_document, findings_in_image
 from converter.validate.rules import BY_NAME
 
 MOST_OF_A_RULE = 100
 """The most findings of one rule about one image; a last finding counts the rest."""
 _LONGEST = 400
-
-WRONG = (Invalid, NotFound, Unsupported)
-"""Errors that are about the image. All others mean that it could not be examined, and end the validation."""
 
 _COUNTED = frozenset(("oci/history-length", "docker/config-history"))
 """Rules of configuration documents that are checked for the whole image instead."""
@@ -61,7 +58,7 @@ class Findings(Problems):
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""
-        if not isinstance(error, WRONG):
+        if not isinstance(error, ABOUT_THE_IMAGE):
             raise error
         if rule not in _UNREADABLE_RULES or not self.has_error(place):
             self.add("image/limit" if isinstance(error, LimitExceeded) else rule, place, str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from converter.errors import Invalid, NotFound, unless_invalid
@@ -29,7 +29,7 @@ class Seen:
     """A manifest or an index that was read."""
 
     descriptor: Descriptor
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any]
 
 
 class ImageWalk:
