@@ -163,7 +163,7 @@ class _Squash:
                         yield self._written(_own_blocks(entry))
                         yield from entry.body
                     continue
-                claimed = links.claim(path, layer, lowest) if counts and path in links.needed else None
+                claimed = links.claim(path, layer, lowest) if counts and path in links.needed else []
                 if kind == LINK:
                     yield from self._link(entry, layer, stays, effective, claimed)
                 elif not stays:
@@ -178,7 +178,7 @@ class _Squash:
         links.descend()
 
     def _link(
-        self, entry: Entry, layer: int, stays: bool, effective: EffectiveEntries[int], claimed: LinkedFile | None
+        self, entry: Entry, layer: int, stays: bool, effective: EffectiveEntries[int], claimed: Sequence[Link]
     ) -> Iterator[Block]:
         target = require_contained(clean_name(entry.linkname))
         here = effective.is_file(target) and target != entry.name
@@ -271,49 +271,40 @@ class Links:
         """Delete the spool."""
         self._spool.close()
 
-    def claim(self, path: bytes, layer: int, lowest: int) -> LinkedFile | None:
-        """The waiters for the file at ``path`` of ``layer``, merged; ``lowest`` is the lowest layer that hides it."""
+    def claim(self, path: bytes, layer: int, lowest: int) -> list[Link]:
+        """The links that wait for the file at ``path`` of ``layer``; ``lowest`` is the lowest layer that hides it."""
         waiting = self.needed[path]
-        claimed = None
+        claimed: list[Link] = []
         for observer in [observer for observer in waiting if layer < observer <= lowest]:
-            file = waiting.pop(observer)
-            if claimed is None:
-                claimed = file
-            else:
-                claimed.waiting += file.waiting
+            claimed += waiting.pop(observer).waiting
         if not waiting:
             del self.needed[path]
         return claimed
 
-    def shown(self, path: bytes, layer: int, claimed: LinkedFile | None) -> Iterator[Block]:
+    def shown(self, path: bytes, layer: int, claimed: Sequence[Link]) -> Iterator[Block]:
         """The file at ``path`` of ``layer`` has just been written: write the links that wait for it."""
         self.local.pop(path, None)
-        if claimed is not None:
-            claimed.name = path
-            yield from self._release(claimed)
+        yield from self._add(LinkedFile(name=path), claimed)
         self._note_late(path, layer)
 
-    def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: LinkedFile | None) -> Iterator[Block]:
+    def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: Sequence[Link]) -> Iterator[Block]:
         """The file at ``path`` of ``layer`` is hidden: it is spooled, and the first link that waits becomes it."""
-        file = self.local[path] = claimed or LinkedFile()
         start = self._spool.size
         self._spool.append(raw)
-        file.spooled = start, len(raw), sum(map(self._spool.append, body))
-        yield from self._release(file)
+        file = self.local[path] = LinkedFile(spooled=(start, len(raw), sum(map(self._spool.append, body))))
+        yield from self._add(file, claimed)
         self._note_late(path, layer)
 
-    def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: LinkedFile | None) -> Iterator[Block]:
+    def link(self, link: Link, layer: int, *, stays: bool, here: bool, claimed: Sequence[Link]) -> Iterator[Block]:
         """Handle a hard link; ``here`` says whether its layer has already written, or linked, a file at its target."""
         found = self.local.get(link.target, link.target if here else None)
         if found is None:
             found = self.needed.setdefault(link.target, {}).setdefault(layer, LinkedFile())
         file = _as_linked_file(found)
-        if claimed is not None:
-            for other in claimed.waiting:
-                yield from self._add(file, other)
+        yield from self._add(file, claimed)
         self.local[link.name] = file if file.name is None else file.name
         if stays:
-            yield from self._add(file, link)
+            yield from self._add(file, [link])
         self._note_late(link.name, layer)
 
     def descend(self) -> None:
@@ -332,7 +323,7 @@ class Links:
                 late = self._late.get((target, layer))
                 for link in file.waiting:
                     if late is not None:
-                        yield from self._add(late, link)
+                        yield from self._add(late, [link])
                     elif self._dangling:
                         yield self._write(link.raw)
                     else:
@@ -349,23 +340,19 @@ class Links:
                 self._late[path, layer] = file
                 self._kept = self._kept or file.spooled is not None
 
-    def _add(self, file: LinkedFile, link: Link) -> Iterator[Block]:
-        if file.name is not None:
-            yield self._write(link.raw if link.target == file.name else relink_entry(link.raw, file.name))
-        elif file.spooled is not None:
-            start, head, size = file.spooled
-            file.name = link.name
-            yield self._write(rename_entry(self._spool.read(start, head), link.name))
-            yield from self._spool.blocks(start + head, size)
-        else:
-            self._budget.add(len(link.raw))
-            file.waiting.append(link)
-
-    def _release(self, file: LinkedFile) -> Iterator[Block]:
-        """Write the links that wait for a file, which is now there."""
-        waiting, file.waiting = file.waiting, []
-        for link in waiting:
-            yield from self._add(file, link)
+    def _add(self, file: LinkedFile, links: Sequence[Link]) -> Iterator[Block]:
+        """Link a file under more names: the first becomes it if it is hidden, and all wait if it was not read yet."""
+        for link in links:
+            if file.name is not None:
+                yield self._write(link.raw if link.target == file.name else relink_entry(link.raw, file.name))
+            elif file.spooled is not None:
+                start, head, size = file.spooled
+                file.name = link.name
+                yield self._write(rename_entry(self._spool.read(start, head), link.name))
+                yield from self._spool.blocks(start + head, size)
+            else:
+                self._budget.add(len(link.raw))
+                file.waiting.append(link)
 
 
 def _as_linked_file(found: LinkedFile | bytes) -> LinkedFile:
