@@ -56,15 +56,16 @@ _EMPTY, _EMPTY_BITS = 0b10, 10
 _XZ_DICTIONARIES = {18: (0,), 20: (1,), 21: (2,), 22: (3, 4), 23: (5, 6), 24: (7,)}
 """Presets by the binary logarithm of their dictionary; 8 and 9 are left out, as they would take too much memory."""
 _PACKER_LEVELS: Mapping[str, Sequence[int]] = {
-    OWN: range(10),
+    OWN: (2, 6, 9, 1, 3, 4, 5, 7, 8, 0),
     FORMER: range(10),
-    ZLIB: range(1, 10),
-    PROGRAM: range(1, 10),
-    PIGZ: range(1, 10),
+    ZLIB: (9, 6, 1, 2, 3, 4, 5, 7, 8),
+    PIGZ: (6, 9, 1, 2, 3, 4, 5, 7, 8),
+    PROGRAM: (6, 9, 1, 2, 3, 4, 5, 7, 8),
     XZ: (*range(8), *range(10, 18)),
     BZIP2: range(1, 10),
     PLAIN: (0,),
 }
+"""The levels of each compressor; those of gzip in the order in which they are tried, the most common first."""
 
 Piece = tuple[Block, bytes, bool]
 """A block, its dictionary, and whether it is the last."""
@@ -158,12 +159,10 @@ def _candidate_packings(codec: str, head: bytes) -> Iterator[Packing]:
     else:
         header = gzip_header(head)
         if header == GZIP_HEADER:
-            yield from (Packing(by=OWN, level=level) for level in (2, 6, 9, 1, 3, 4, 5, 7, 8, 0))
-        if header:
-            yield from (Packing(by=ZLIB, level=level, header=header) for level in (9, 6, 1, 2, 3, 4, 5, 7, 8))
-            yield from (Packing(by=PIGZ, level=level, header=header) for level in (6, 9, 1, 2, 3, 4, 5, 7, 8))
-            if shutil.which("gzip"):
-                yield from (Packing(by=PROGRAM, level=level, header=header) for level in (6, 9, 1, 2, 3, 4, 5, 7, 8))
+            yield from (Packing(by=OWN, level=level) for level in _PACKER_LEVELS[OWN])
+        for by in (ZLIB, PIGZ, PROGRAM) if header else ():
+            if by != PROGRAM or shutil.which("gzip"):
+                yield from (Packing(by=by, level=level, header=header) for level in _PACKER_LEVELS[by])
 
 
 def _xz_candidates(head: bytes) -> Iterator[Packing]:

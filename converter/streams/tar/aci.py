@@ -69,13 +69,9 @@ class Ending:
         """Read the end of an archive; of garbage, at most ``LONGEST`` bytes are kept, more than a recipe can hold."""
         count, tail = 0, b""
         for block in blocks:
-            if tail:
-                tail += bytes(block[: LONGEST - len(tail)])
-                continue
-            data = bytes(block)
-            rest = data.lstrip(b"\0")
-            count += len(data) - len(rest)
-            tail = rest[:LONGEST]
+            rest = bytes(block) if tail else bytes(block).lstrip(b"\0")
+            count += len(block) - len(rest)
+            tail += rest[: LONGEST - len(tail)]
         return cls(missing=missing, zeros=count, tail=tail)
 
     def blocks(self) -> Iterator[Block]:

@@ -49,7 +49,9 @@ class Cursor(BlockReader):
             if self.current is not owner:
                 raise ValueError("payload read after the next entry was asked for")
             if self.position == self.end and not self.fill():
-                raise self.truncated()
+                raise Invalid(
+                    f"unexpected end of archive at byte {self.offset}: {self.left} bytes of a file are missing"
+                )
             view = self.view[self.position : self.position + self.left]
             self.position += len(view)
             self.left -= len(view)
@@ -77,10 +79,6 @@ class Cursor(BlockReader):
 
     def _skip_far(self) -> None:
         drain(self.body())
-
-    def truncated(self) -> Invalid:
-        """The error for a payload that ends too early."""
-        return Invalid(f"unexpected end of archive at byte {self.offset}: {self.left} bytes of a file are missing")
 
 
 _PIECE = 16 * KIB

@@ -145,8 +145,7 @@ class ExtendedHeaders:
         if self._names:
             what = " and ".join(RECORDS[kind] for kind in self._names)
             raise Invalid(f"unexpected end of archive: no entry follows its {what}")
-        raw, self._globals_raw = self._globals_raw, b""
-        return raw
+        return self._globals_raw
 
 
 _VENDOR_FILES = {b"S": FILE, b"D": DIR}
@@ -181,7 +180,6 @@ class Scanner:
         """The rest of the stream after the last entry, verbatim: end-of-archive blocks, padding, garbage."""
         if self._end:
             yield self._end
-            self._end = b""
         yield from self.cursor.rest()
 
     def __iter__(self) -> Iterator[Entry]:  # noqa: C901, PLR0912, PLR0915 - the hot loop: each call in it costs a tenth
