@@ -6,7 +6,7 @@ nearly every header. A caller that must be sure compares the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from converter.errors import Invalid
@@ -55,24 +55,24 @@ class HeaderRecord:
             self.data, self.fill = data, padding_bytes(len(data))
             self.head = with_checksum(self.head[:124] + rewrite_number(self.head[124:136], len(data)) + self.head[136:])
 
-    def rename(self, change: Change) -> tuple[bytes, bytes]:
-        """Apply ``change`` to a GNU long name; returns the old and new one. What follows its NUL stays."""
-        old = parse_text(self.data)
-        new = change(old)
-        self.store(new + self.data[len(old) :])
-        return old, new
+    def change(self, change: Change, flag: bytes, keys: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+        """Apply ``change`` to the name in a GNU record with this ``flag``, or in PAX's under the first of ``keys``.
 
-    def revalue(self, key: bytes, change: Change) -> tuple[bytes, bytes] | None:
-        """Apply ``change`` to the value of a PAX ``key``; returns the old and new value, or None if there is none."""
-        found = pax.record_pairs(self.data)
-        changed = None
-        for place, (name, value) in enumerate(found):
-            if name == key and value:
-                changed = value, change(value)
-                found[place] = key, changed[1]
-        if changed is not None:
-            self.store(pax.join_records(found))
-        return changed
+        Returns the old and the new name, or None if there is none. What follows the NUL of GNU's stays.
+        """
+        if self.flag == flag:
+            old = parse_text(self.data)
+            new = change(old)
+            self.store(new + self.data[len(old) :])
+            return old, new
+        found = pax.record_pairs(self.data) if self.flag in b"xX" else []
+        for key in keys:
+            names = [value for name, value in found if name == key and value]
+            if names:
+                changed = [(name, change(value) if name == key and value else value) for name, value in found]
+                self.store(pax.join_records(changed))
+                return names[-1], change(names[-1])
+        return None
 
 
 def _record(raw: bytes, start: int = 0) -> HeaderRecord:
@@ -115,12 +115,7 @@ class Headers:
 
     def change_name(self, change: Change) -> None:
         """Apply ``change`` to the entry's name wherever it occurs."""
-        changed = None
-        for record in self.records:
-            if record.flag in b"xX":
-                changed = record.revalue(b"GNU.sparse.name", change) or record.revalue(b"path", change) or changed
-            elif record.flag == b"L":
-                changed = record.rename(change)
+        changed = self._change_records(change, b"L", b"GNU.sparse.name", b"path")
         if changed is not None:
             self._follow_name(change, *changed)
             return
@@ -133,12 +128,7 @@ class Headers:
 
     def change_link(self, change: Change) -> None:
         """Apply ``change`` to a link's target wherever it occurs."""
-        changed = None
-        for record in self.records:
-            if record.flag in b"xX":
-                changed = record.revalue(b"linkpath", change) or changed
-            elif record.flag == b"K":
-                changed = record.rename(change)
+        changed = self._change_records(change, b"K", b"linkpath")
         field = parse_text(self.head[157:257])
         if changed is not None:
             old, new = changed
@@ -149,6 +139,13 @@ class Headers:
         if len(new) > 100:
             self._add_record(b"K", b"linkpath", new)
         self._write(157, new[:100], 100)
+
+    def _change_records(self, change: Change, flag: bytes, *keys: bytes) -> tuple[bytes, bytes] | None:
+        """Apply ``change`` in all records; returns the old and the new name in the last that has one."""
+        changed = None
+        for record in self.records:
+            changed = record.change(change, flag, keys) or changed
+        return changed
 
     def _place(self, new: bytes) -> tuple[bytes, bytes] | None:
         """``new`` as prefix and name field, keeping the present name field if possible; None if it does not fit."""
