@@ -284,7 +284,8 @@ class Links:
     def shown(self, path: bytes, layer: int, claimed: Sequence[Link]) -> Iterator[Block]:
         """The file at ``path`` of ``layer`` has just been written: write the links that wait for it."""
         self.local.pop(path, None)
-        yield from self._add(LinkedFile(name=path), claimed)
+        if claimed:
+            yield from self._add(LinkedFile(name=path), claimed)
         self._note_late(path, layer)
 
     def hidden(self, path: bytes, layer: int, raw: bytes, body: Blocks, claimed: Sequence[Link]) -> Iterator[Block]:
