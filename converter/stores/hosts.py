@@ -86,8 +86,7 @@ class Host:
 
     def wait(self) -> None:
         """Wait as long as the host has asked for."""
-        with self._lock:
-            seconds = self._not_before - self.hosts.now()
+        seconds = self._not_before - self.hosts.now()
         if seconds > 0:
             self.hosts.sleep(seconds)
 

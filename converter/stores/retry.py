@@ -85,14 +85,13 @@ def asked_wait(value: str | None, date: str | None = None) -> float | None:
 
     A point in time is relative to the response's ``date``, which is by the same clock.
     """
-    if value is None:
-        return None
+    value = value or ""
     if _SECONDS.fullmatch(value):
         return float(value)
     moment = _parse_date(value)
     if moment is None:
         return None
-    now = None if date is None else _parse_date(date)
+    now = _parse_date(date or "")
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.client import responses
 
@@ -278,14 +278,12 @@ def _error_text(status: int, body: bytes) -> str:
     ``MANIFEST_UNKNOWN`` is said as ``manifest unknown``; without a code, the status has a name.
     """
     code = message = ""
-    try:
+    # A web page, or another format: the status says enough.
+    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
         document = json.loads(body)
         error = (document.get("errors") or [document])[0]
         code = " ".join(str(error.get("code") or "")[:60].replace("_", " ").lower().split())
         message = next((error[key][:200] for key in _MESSAGES if isinstance(error.get(key), str)), "")
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        # A web page, or another format: the status says enough.
-        pass
     if code in ("", str(status)):
         code = responses.get(status, "unexpected answer").lower()
     code = {"toomanyrequests": "too many requests"}.get(code, code)
