@@ -170,25 +170,6 @@ def json_pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def follow_pointer(value: Any, pointer: str) -> Any:
-    """The member that a JSON pointer leads to; raises KeyError or IndexError if there is none."""
-    for part in pointer.split("/")[1:]:
-        value = value[int(part) if isinstance(value, list) else part.replace("~1", "/").replace("~0", "~")]
-    return value
-
-
-def values_in(document: Any) -> Iterator[Any]:
-    """Every value in a document, itself first, and arrays and objects before what is in them."""
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
-        yield value
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-
-
 _EXPECTED: dict[type, str] = {
     str: "a string",
     int: "a whole number",

@@ -11,7 +11,6 @@ from converter.errors import Usage, printable
 from converter.model.document import (
     Reading,
     WrittenAsFloat,
-    follow_pointer,
     has_surrogates,
     json_pointer,
     read_json,
@@ -22,6 +21,7 @@ from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import STRICTNESS_LEVELS, Finding, Rule, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold_members
 from converter.schema.kinds import FAMILIES, check_kind, schema_file
+from converter.schema.shared_checks import follow_pointer
 
 RULES: tuple[Rule, ...] = (*json_rules.RULES, *oci_rules.RULES, *docker_rules.RULES, *aci_rules.RULES)
 MOST_FINDINGS = 1000

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from converter.model.document import follow_pointer, json_pointer, type_name, values_in
+from converter.model.document import json_pointer, type_name
 from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Rule, Severity, Strictness, Tolerated, is_tolerated
 from converter.schema.json_rules import SPEC
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file, whole_schema
+from converter.schema.shared_checks import follow_pointer, values_in
 
 if TYPE_CHECKING:
     import jsonschema_rs

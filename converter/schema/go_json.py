@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from converter.model.document import go_names, json_pointer, values_in
+from converter.model.document import go_names, json_pointer
 from converter.schema.kinds import Subschema, schema_file, schema_files_of, whole_schema
+from converter.schema.shared_checks import values_in
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 

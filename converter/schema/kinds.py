@@ -10,8 +10,9 @@ from typing import Any
 
 from converter.errors import Usage
 from converter.model import media_types as types
-from converter.model.document import follow_pointer, json_pointer, lenient_member, read_json, values_in
+from converter.model.document import json_pointer, lenient_member, read_json
 from converter.model.frozen import frozen
+from converter.schema.shared_checks import follow_pointer, values_in
 
 FAMILIES = {
     "oci-manifest": "oci",

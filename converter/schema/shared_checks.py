@@ -1,6 +1,6 @@
 """Checks that documents of several families share: times, digests, histories, ports, media types and URLs.
 
-They find members of documents whose shape has not been validated.
+What finds the members of a document stands first; nothing has validated the shape of one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,25 @@ from converter.schema.finding import Hit
 
 T = TypeVar("T")
 Check = Callable[[Any], Iterable[Hit]]
+
+
+def values_in(document: Any) -> Iterator[Any]:
+    """Every value in a document, itself first, and arrays and objects before what is in them."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def follow_pointer(value: Any, pointer: str) -> Any:
+    """The member that a JSON pointer leads to; raises KeyError or IndexError if there is none."""
+    for part in pointer.split("/")[1:]:
+        value = value[int(part) if isinstance(value, list) else part.replace("~1", "/").replace("~0", "~")]
+    return value
 
 
 def find_members(value: Any, path: str) -> Iterator[tuple[str, Any]]:
