@@ -76,8 +76,8 @@ def test_each_node_is_evaluated_once_after_what_it_names() -> None:
         heard.append(data.decode())
         return Made(descriptor=node.described(data))
 
-    config = document(leaf(b"a"), leaf(b"bb"), text=b"config")
-    evaluate(document(config, leaf(b"a"), leaf(b"bb"), text=b"manifest"), of_leaf, of_document)
+    config, equal = (document(leaf(b"a"), leaf(b"bb"), text=b"config") for _ in range(2))
+    evaluate(document(config, leaf(b"a"), leaf(b"bb"), equal, text=b"manifest"), of_leaf, of_document)
     assert heard == ["1", "2", "config", "manifest"]
 
 
