@@ -107,7 +107,7 @@ def _found_below(path: Path, kind: _Below) -> list[str]:
     acis = aci_file.whole_acis_below(path) if kind.acis else set()
     found = []
     for folder, below, names in walk_directory(path):
-        if kind.folders.intersection(names):
+        if _has_one_of(kind.folders, Path(folder)):
             found.append(folder)
             below.clear()
         else:

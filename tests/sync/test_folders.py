@@ -69,6 +69,11 @@ def _remove_all(folder: Path) -> None:
     folder.mkdir()
 
 
+def _break_link(folder: Path) -> None:
+    _remove_all(folder)
+    (folder / "manifest.json").symlink_to("elsewhere")
+
+
 @pytest.mark.parametrize(
     "start, remove, told",
     [
@@ -82,6 +87,7 @@ def _remove_all(folder: Path) -> None:
         pytest.param("oci:", _remove_all, r"no OCI layouts below \S+/in$", id="of layouts"),
         pytest.param("aci:", _remove_all, r"no \*\.aci file below \S+/in$", id="of ACIs"),
         pytest.param("", _remove_all, r"no images below \S+/in$", id="of anything"),
+        pytest.param("", _break_link, r"no images below \S+/in$", id="but for a table that leads nowhere"),
     ],
 )
 def test_an_empty_folder_fails(folder: Path, start: str, remove: Callable[[Path], None], told: str) -> None:
