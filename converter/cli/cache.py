@@ -11,7 +11,7 @@ import click
 from converter.cli.commands import Group
 from converter.cli.flags import common, flags
 from converter.cli.shared_options import cache_folder
-from converter.cli.text import show, show_json
+from converter.cli.text import show, show_as_asked, show_json
 from converter.errors import Usage, count
 from converter.model.limits import parse_size, size
 
@@ -72,11 +72,9 @@ def prune(keep: int | None) -> None:
     if keep is None:
         Cache(folder).forget()
     total = sum(one.size for one in removed)
-    if flags().json:
-        show_json({"folder": str(folder), "removed": [_row(one) for one in removed], "bytes": total})
-    elif not flags().quiet:
-        digests = "all digests and " if keep is None else ""
-        show(f"removed {digests}{count(len(removed), 'blob')}, {size(total)}")
+    digests = "all digests and " if keep is None else ""
+    text = f"removed {digests}{count(len(removed), 'blob')}, {size(total)}"
+    show_as_asked({"folder": str(folder), "removed": [_row(one) for one in removed], "bytes": total}, [(text, "")])
 
 
 def _folder() -> Path:

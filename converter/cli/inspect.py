@@ -47,8 +47,9 @@ from converter.model.describe import describe
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Index, images_of, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
+from converter.model.platform import host_platform
 from converter.opened_reference import OpenedReference, reading
-from converter.transform import select_platforms
+from converter.transform import read_whole_index, select_platforms
 
 if TYPE_CHECKING:
     from converter.trust.signature import Signature
@@ -142,8 +143,6 @@ def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> O
     """What a reference names, or one image of it; an index has no configuration, so this machine's image is taken."""
     if platform is None and not (config and isinstance(opened.item, Index)):
         return opened
-    from converter.model.platform import host_platform
-
     item = select_platforms(opened.item, (platform or str(host_platform()),), opened.read)
     assert item.original is not None
     return replace(opened, item=item, root=item.original.manifest.descriptor)
@@ -273,7 +272,6 @@ def _image_in(opened: OpenedReference) -> Image | None:
         return opened.item
     if isinstance(opened.item, Index):
         from converter.cli.profile import image_of
-        from converter.transform import read_whole_index
 
         with suppress(ConverterError):
             return image_of(opened, None)
@@ -297,32 +295,26 @@ def fill_template(template: str, document: Mapping[str, Any]) -> str:
         template = template.replace(written, meant)
 
     def value(match: re.Match[str]) -> str:
-        found = value_at(match["path"], document)
+        found = value_at(match["path"].split(".") if match["path"] else (), document)
         text = isinstance(found, str) and not match["json"]
         return str(found) if text else json.dumps(found, ensure_ascii=False)
 
     return _FIELD.sub(value, template)
 
 
-def value_at(path: str, document: Any) -> Any:
-    """The value at a path such as ``config.env.0``; the document itself for an empty one. Raises Usage."""
-    seen: list[str] = []
-    rest = path.split(".") if path else []
-    while rest:
-        members = _members(document)
-        there = {_plain(name): value for name, value in members.items()}
-        # The key of a label may have dots of its own.
-        for length in range(len(rest), 0, -1):
-            name = ".".join(rest[:length])
-            if _plain(name) in there:
-                document = there[_plain(name)]
-                seen += rest[:length]
-                rest = rest[length:]
-                break
-        else:
-            available = ", ".join(members) or "none"
-            raise Usage(f'unknown member "{".".join([*seen, rest[0]])}" (available: {available})')
-    return document
+def value_at(path: Sequence[str], document: Any, above: Sequence[str] = ()) -> Any:
+    """The value at the words of a path such as ``config.env.0``; the document itself for none. Raises Usage."""
+    if not path:
+        return document
+    members = _members(document)
+    there = {_plain(name): value for name, value in members.items()}
+    # The key of a label may have dots of its own.
+    for length in range(len(path), 0, -1):
+        name = _plain(".".join(path[:length]))
+        if name in there:
+            return value_at(path[length:], there[name], [*above, *path[:length]])
+    available = ", ".join(members) or "none"
+    raise Usage(f'unknown member "{".".join([*above, path[0]])}" (available: {available})')
 
 
 def _members(document: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from converter.cli.shared_options import (
     write_file,
     write_reports,
 )
-from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_json
+from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_as_asked, show_json
 from converter.errors import Unsupported, Usage, count, within
 from converter.events import Finished, Moved
 from converter.model.descriptor import Digest
@@ -151,10 +151,8 @@ def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:
     image = found.image.original.manifest.descriptor
     data = envelope(statement.without_text(document), key)
     made = attest(found.reference, image, data, statement.PREDICATE, found.store)
-    if flags().json:
-        show_json({"reference": found.reference, "signatures": [asdict(made)]})
-    elif not flags().quiet:
-        show(f"attached to {made.covers}: {made.kind} ({made.location})")
+    text = f"attached to {made.covers}: {made.kind} ({made.location})"
+    show_as_asked({"reference": found.reference, "signatures": [asdict(made)]}, [(text, "")])
 
 
 def envelope(document: dict[str, Any], key: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.commands import Command
-from converter.cli.flags import FilePath, FolderPath, combine_options, common, flags, hidden_option, hidden_values
+from converter.cli.flags import FilePath, FolderPath, combine_options, common, hidden_option, hidden_values
 from converter.cli.shared_options import input_files, overwrite_option, store_from_options, store_options
-from converter.cli.text import show, show_json
+from converter.cli.text import Part, show_as_asked
 from converter.errors import Invalid, LimitExceeded, NotFound, Usage, from_system, within
 from converter.model.limits import current_limits
 
 if TYPE_CHECKING:
-    from converter.signing import Signing
+    from converter.signing import Signed, Signing
     from converter.trust.makers import Maker
     from converter.verification.wanted import Wanted
 
@@ -70,12 +71,15 @@ content_trust_option = click.option(
 def signing_from_options() -> Signing | None:
     """How to sign, None for not at all. Raises Invalid for a malformed key."""
     given = hidden_values(_GROUP)
-    if not given.get("sign_by"):
-        return None
+    keys = given.get("sign_by")
+    return signing_with(keys, given.get("sign_identity", "")) if keys else None
+
+
+def signing_with(keys: Iterable[str], identity: str = "") -> Signing:
+    """Signing with each of these keys, as ``maker_of`` takes them; raises what that raises."""
     from converter.signing import Signing
 
-    makers = [maker_of(text) for text in given["sign_by"]]
-    return Signing(makers=makers, identity=given.get("sign_identity", ""))
+    return Signing(makers=[maker_of(text) for text in keys], identity=identity)
 
 
 def wanted_from_options() -> Wanted | None:
@@ -209,9 +213,10 @@ def command(
     signing = Signing(makers=makers, identity=where["identity"])
     options = replace(store_from_options(), overwrite=where["overwrite"])
     signed = sign(reference, signing, where["destination"], where["lookaside"], options)
-    if flags().json:
-        show_json({"reference": reference, "signatures": [asdict(one) for one in signed]})
-    elif not flags().quiet:
-        for one in signed:
-            name = f" as {one.identity}" if one.identity else ""
-            show(f"signed {one.covers}{name}: {one.kind} ({one.location})")
+    document = {"reference": reference, "signatures": [asdict(one) for one in signed]}
+    show_as_asked(document, map(_signed, signed))
+
+
+def _signed(one: Signed) -> Part:
+    name = f" as {one.identity}" if one.identity else ""
+    return f"signed {one.covers}{name}: {one.kind} ({one.location})", ""

@@ -27,7 +27,7 @@ from converter.cli.shared_options import (
     store_options,
     write_reports,
 )
-from converter.cli.sign import maker_of, read_option_file, signing_from_options, trust_options, wanted_from_options
+from converter.cli.sign import read_option_file, signing_from_options, signing_with, trust_options, wanted_from_options
 from converter.cli.text import GREEN, RED, short_digest, show, show_json, warn
 from converter.errors import Unsupported, Usage, count, within
 from converter.model.limits import size
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from converter.conversion import Options
     from converter.conversion.sync import Helpers, Outcome, Summary
     from converter.conversion.sync.sync_file import SyncEntry
-    from converter.signing import Signing
 
 SUFFIXES = (".yaml", ".yml", ".json")
 ROWS = 40
@@ -147,7 +146,7 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
         data = read_option_file(source)
         with within(source):
-            entries = read_sync_file(data, options, to, _signing, rename)
+            entries = read_sync_file(data, options, to, signing_with, rename)
         if entries:
             from converter.cli.option_effects import check_places
 
@@ -176,12 +175,6 @@ def _cluster(scheduler: str) -> Helpers:
         for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     return partial(Cluster, scheduler, environment_variables)
-
-
-def _signing(names: Sequence[str]) -> Signing:
-    from converter.signing import Signing
-
-    return Signing(makers=[maker_of(name) for name in names], identity="")
 
 
 def _show(summary: Summary) -> None:

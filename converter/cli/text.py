@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
+from converter.cli.flags import flags
 from converter.errors import printable
 
 RED, GREEN, YELLOW, BLUE, BOLD, FAINT = "31", "32", "33", "34", "1", "2"
@@ -163,6 +164,15 @@ def _write(stream: TextIO, parts: Iterable[Part]) -> None:
 def show_json(value: Any, *, to: TextIO | None = None) -> None:
     """Write one JSON document, by default to standard output."""
     print(json_text(value), file=sys.stdout if to is None else to)
+
+
+def show_as_asked(document: Any, lines: Iterable[Part]) -> None:
+    """Write a result: the document with ``--json``, nothing with ``--quiet``, or else lines of text."""
+    if flags().json:
+        show_json(document)
+    elif not flags().quiet:
+        for text, colour in lines:
+            show(text, colour=colour)
 
 
 def show_error(text: str, *, colour: str = "") -> None:

@@ -13,7 +13,7 @@ import click
 
 from converter.cli.commands import LayerCommand
 from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, flags
-from converter.cli.profile import scope, scope_options
+from converter.cli.profile import scope, scope_options, verify_profile
 from converter.cli.progress import progress
 from converter.cli.results import origin_beside
 from converter.cli.shared_options import (
@@ -26,7 +26,7 @@ from converter.cli.shared_options import (
     write_reports,
 )
 from converter.cli.sign import content_trust_option, read_files_below, read_option_file, read_policy
-from converter.cli.text import GREEN, RED, YELLOW, show, show_error, show_json
+from converter.cli.text import GREEN, RED, YELLOW, show_as_asked, show_error
 from converter.errors import Usage
 from converter.model.reference import Location
 from converter.verification.wanted import REQUIREMENTS, Wanted
@@ -147,8 +147,6 @@ def command(
     check_outputs()
     wanted = Wanted(**given, read=read_option_file, require=frozenset(require))
     if profile is not None:
-        from converter.cli.profile import verify_profile
-
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
     from converter.verification.verifying import verify
 
@@ -161,11 +159,7 @@ def command(
         with progress(quiet=flags().quiet, first=f"reading {reference}"):
             judgement = verify(reference, wanted, store_from_options())
     write_reports(judgement.to_json(), "verify", judgement)
-    if flags().json:
-        show_json(judgement.to_json())
-    elif not flags().quiet:
-        for text, colour in lines(judgement):
-            show(text, colour=colour)
+    show_as_asked(judgement.to_json(), lines(judgement))
     if not judgement.ok:
         for fact in judgement.unmet:
             show_error(f"{reference}: {fact}", colour=RED)

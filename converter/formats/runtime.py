@@ -23,6 +23,18 @@ from converter.streams.squash import Flatten, squash
 name = "runtime"
 single_file_name = "a root file system"
 
+_QUIET = ("nosuid", "noexec", "nodev")
+MOUNTS = (
+    ("/proc", "proc", ()),
+    ("/dev", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
+    ("/dev/pts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5")),
+    ("/dev/shm", "tmpfs", (*_QUIET, "mode=1777", "size=65536k")),  # noqa: S108 - in the container
+    ("/dev/mqueue", "mqueue", _QUIET),
+    ("/sys", "sysfs", (*_QUIET, "ro")),
+    ("/sys/fs/cgroup", "cgroup", (*_QUIET, "relatime", "ro")),
+)
+"""Where, what and with which options an ordinary container has file systems beside its root."""
+
 MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
 READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
 
@@ -129,7 +141,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
         },
         "root": {"path": "rootfs"},
         "hostname": "container",
-        "mounts": [*_mounts(), *_volumes(config, confined.read_only)],
+        "mounts": [*(_mount(*row) for row in MOUNTS), *_volumes(config, confined.read_only)],
         "annotations": dict(_config_annotations(image)),
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}], **limits},
@@ -164,17 +176,6 @@ def _config_annotations(image: Image) -> Iterator[tuple[str, str]]:
     yield from ((key, value) for key, value in config.labels.items() if not key.startswith(RUNTIME_ANNOTATIONS))
 
 
-def _mounts() -> Iterator[dict[str, Any]]:
-    quiet = ["nosuid", "noexec", "nodev"]
-    yield _mount("/proc", "proc")
-    yield _mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"])
-    yield _mount("/dev/pts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])
-    yield _mount("/dev/shm", "tmpfs", [*quiet, "mode=1777", "size=65536k"])  # noqa: S108 - in the container
-    yield _mount("/dev/mqueue", "mqueue", quiet)
-    yield _mount("/sys", "sysfs", [*quiet, "ro"])
-    yield _mount("/sys/fs/cgroup", "cgroup", [*quiet, "relatime", "ro"])
-
-
 def _volumes(config: RunConfig, read_only: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A tmpfs per volume, initialised with the image's files there, so that application data stays out of the tree."""
     for path in config.volumes:
@@ -182,6 +183,6 @@ def _volumes(config: RunConfig, read_only: Sequence[str]) -> Iterator[dict[str, 
         yield _mount("/" + path.lstrip("/"), "tmpfs", ["nosuid", "nodev", "tmpcopyup", *only])
 
 
-def _mount(destination: str, kind: str, options: Sequence[str] = ()) -> dict[str, Any]:
+def _mount(destination: str, kind: str, options: Sequence[str]) -> dict[str, Any]:
     mount = {"destination": destination, "type": kind, "source": kind}
     return {**mount, "options": list(options)} if options else mount

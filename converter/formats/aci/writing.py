@@ -69,9 +69,8 @@ class Draft:
     def finish(self, *, with_app: bool) -> None:
         """Put all parts into the document."""
         for key, values in (("labels", self.labels), ("annotations", self.annotations)):
-            self.document.pop(key, None)
-            if values:
-                self.document[key] = mapping_to_pairs(dict(sorted(values.items())) if self.fresh else values)
+            pairs = mapping_to_pairs(dict(sorted(values.items())) if self.fresh else values)
+            container_config.set_member(self.document, key, pairs or None)
         if with_app:
             self.document["app"] = self.app
 
