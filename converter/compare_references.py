@@ -67,21 +67,27 @@ def differences(
 
 def _differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
     names = a.reference, b.reference
+    for name, (of_a, of_b) in counterparts(a, b, platform).items():
+        if of_a is None or of_b is None:
+            yield Difference(path=name, what="entry", a=of_a and "image", b=of_b and "image")
+            continue
+        for one in compare_images(of_a, of_b, watched(report, of_a, of_b), names):
+            yield replace(one, path=f"{name}:{one.path}") if name else one
+
+
+def counterparts(
+    a: OpenedReference, b: OpenedReference, platform: str | None
+) -> dict[str, tuple[Image | None, Image | None]]:
+    """What is to be compared with what: of two indexes, the images of each platform that one of them has, by platform;
+    otherwise one image of each, by an empty name.
+    """
     if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
-        of_a, of_b = by_platform(a), by_platform(b)
-        for name in sorted(of_a.keys() | of_b.keys()):
-            if name in of_a and name in of_b:
-                for one in compare_images(of_a[name], of_b[name], watched(report, of_a[name], of_b[name]), names):
-                    yield replace(one, path=f"{name}:{one.path}")
-            else:
-                there, missing = ("image", None) if name in of_a else (None, "image")
-                yield Difference(path=name, what="entry", a=there, b=missing)
-        return
-    image_a, image_b = one_image(a, platform, b.item), one_image(b, platform, a.item)
-    yield from compare_images(image_a, image_b, watched(report, image_a, image_b), names)
+        of_a, of_b = _by_platform(a), _by_platform(b)
+        return {name: (of_a.get(name), of_b.get(name)) for name in sorted(of_a.keys() | of_b.keys())}
+    return {"": (_one_image(a, platform, b.item), _one_image(b, platform, a.item))}
 
 
-def one_image(opened: OpenedReference, platform: str | None, other: Item) -> Image:
+def _one_image(opened: OpenedReference, platform: str | None, other: Item) -> Image:
     """The image itself, or the one of an index for a platform, by default the one that suits the other image."""
     with within(opened.reference):
         item = opened.item
@@ -95,7 +101,7 @@ def one_image(opened: OpenedReference, platform: str | None, other: Item) -> Ima
         return opened.whole(item)
 
 
-def by_platform(opened: OpenedReference) -> dict[str, Image]:
+def _by_platform(opened: OpenedReference) -> dict[str, Image]:
     """The images of an index, by platform; repeated platforms are numbered."""
     found: dict[str, Image] = {}
     with within(opened.reference):

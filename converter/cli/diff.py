@@ -29,7 +29,6 @@ from converter.cli.shared_options import (
 )
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, json_text, show, show_json, show_parts
 from converter.errors import count
-from converter.model.image import Index
 from converter.model.limits import size
 
 if TYPE_CHECKING:
@@ -101,15 +100,15 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> dict[str, list[TreeNode]]:
     """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
-    from converter.compare_references import by_platform, one_image, watched
+    from converter.compare_references import counterparts, watched
     from converter.streams.uncompressed import uncompressed_layer
     from converter.usage import usage
 
-    if isinstance(a.item, Index) and isinstance(b.item, Index) and platform is None:
-        of_a, of_b = by_platform(a), by_platform(b)
-        images = {name: [of_a[name], of_b[name]] for name in sorted(of_a.keys() & of_b.keys())}
-    else:
-        images = {"": [one_image(a, platform, b.item), one_image(b, platform, a.item)]}
+    images = {
+        name: [of_a, of_b]
+        for name, (of_a, of_b) in counterparts(a, b, platform).items()
+        if of_a is not None and of_b is not None
+    }
     opened = watched(report, *itertools.chain(*images.values()))
     return {
         name: [

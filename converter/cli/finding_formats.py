@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
+from converter.cli.flags import flags
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, show, show_json, show_parts
 from converter.errors import ConverterError, count, printable
 from converter.model.frozen import frozen
@@ -45,15 +46,9 @@ class Checked:
         return place.path if place.kind.access == "path" else self.target
 
 
-def report(checked: Sequence[Checked], form: str, *, quiet: bool = False) -> None:
-    """Write all findings to standard output; ``quiet`` omits valid targets from the text format."""
-    if form == "text":
-        _text(checked, quiet)
-    else:
-        _WRITERS[form](checked)
-
-
-def _text(checked: Sequence[Checked], quiet: bool) -> None:
+def _text(checked: Sequence[Checked]) -> None:
+    """Text for people; ``--quiet`` omits valid targets."""
+    quiet = flags().quiet
     for one in checked:
         if quiet and one.valid:
             continue
@@ -181,13 +176,14 @@ def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-_WRITERS: dict[str, Callable[[Sequence[Checked]], None]] = {
+WRITERS: Mapping[str, Callable[[Sequence[Checked]], None]] = {
+    "text": _text,
     "json": _json,
     "junit": _junit,
     "github": _github,
     "sarif": _sarif,
 }
-FORMATS = ("text", *_WRITERS)
+"""What writes all findings to standard output, by ``--format``."""
 
 
 def page(checked: Sequence[Checked]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from converter.cli.commands import Command
-from converter.cli.finding_formats import FORMATS, Checked, json_of, report
+from converter.cli.finding_formats import WRITERS, Checked, json_of
 from converter.cli.flags import OneOf, common, flags
 from converter.cli.progress import progress
 from converter.cli.shared_options import check_outputs, report_options, store_from_options, store_options, write_reports
@@ -41,7 +41,7 @@ Examples:
     metavar="KIND",
     help="What the targets are; default: guessed (transship schema lists the kinds of documents).",
 )
-@click.option("--format", "form", type=OneOf(FORMATS), default="text", show_default=True, help="Output format.")
+@click.option("--format", "form", type=OneOf(tuple(WRITERS)), default="text", show_default=True, help="Output format.")
 @click.option(
     "--profile",
     type=OneOf(("compat", "strict")),
@@ -84,7 +84,7 @@ def command(
         else:
             checked = [_one_of_many(target, kind, profile, watch) for target in targets]
     write_reports(json_of(checked), "finding_formats", checked)
-    report(checked, form, quiet=flags().quiet)
+    WRITERS[form](checked)
     passed = all(not one.findings if fail_on == "warning" else one.valid for one in checked)
     return 0 if passed else 1
 

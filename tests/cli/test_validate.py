@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from converter.cli.finding_formats import Checked, report
+from converter.cli.finding_formats import WRITERS, Checked
 from converter.cli.run import run
 from converter.schema import KINDS, Finding, bundled_schema, schema_of
 from converter.validate import all_rules
@@ -310,10 +310,10 @@ def test_services_are_told_the_file_that_they_can_place(
     finding = Finding(rule="image/unreadable", severity="error", path="", message="gone", spec="none")
     checked = [Checked(target=target, kind="unknown", findings=(finding,))]
 
-    report(checked, "github")
+    WRITERS["github"](checked)
     assert f"::error file={file.replace(':', '%3A')},title=" in capsys.readouterr().out
 
-    report(checked, "sarif")
+    WRITERS["sarif"](checked)
     (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == file
 
