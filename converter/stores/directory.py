@@ -111,13 +111,21 @@ class DirectorySink(TargetSink[SwappedDirectory]):
         super().__init__(SwappedDirectory(path, is_image, _IMAGE_FILE, inputs))
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
-        self._signed: list[Attachment] = []
+        self._signed: dict[tuple[Digest, Digest], None] = {}
+        """The images that are signed, each with a signature."""
+        self._signatures: dict[Digest, bytes] = {}
         self._listed: list[Descriptor] = []
 
     def has(self, descriptor: Descriptor) -> bool:
         return descriptor.digest in self._names
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        if media_type == types.DIR_SIGNATURE:
+            # Several images may have the same one, each as a file of its own.
+            data = b"".join(blocks)
+            signature = Descriptor.of(data, media_type, expected.digest.algorithm if expected else "sha256")
+            self._signatures[signature.digest] = data
+            return signature
         document = media_type in types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
         suffix = ".manifest.json" if document else ""
         made = self._target.take(blocks, expected, lambda digest: f"{digest.encoded}{suffix}")
@@ -135,7 +143,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
         """Number a signature, or list a manifest; raises Unsupported for anything else."""
         media_type = attachment.descriptor.media_type
         if media_type == types.DIR_SIGNATURE:
-            self._signed.append(attachment)
+            self._signed[attachment.subject, attachment.descriptor.digest] = None
         elif media_type in types.MANIFESTS | types.INDEXES:
             self._listed.append(oci_index.attachment_entry(attachment))
         else:
@@ -144,14 +152,12 @@ class DirectorySink(TargetSink[SwappedDirectory]):
     def _commit(self) -> None:
         if self._root is None or self._root.digest not in self._names:
             raise Invalid("no image was written to the directory")
-        renamed = [(self._names[self._root.digest], MANIFEST)]
-        numbers: dict[Digest, int] = {}
-        for attachment in self._signed:
-            numbers[attachment.subject] = numbers.get(attachment.subject, 0) + 1
-            start = "" if attachment.subject == self._root.digest else f"{attachment.subject.encoded}."
-            place = f"{start}signature-{numbers[attachment.subject]}"
-            renamed.append((self._names[attachment.descriptor.digest], place))
         documents = {VERSION: VERSION_CONTENT}
+        numbers: dict[Digest, int] = {}
+        for subject, signature in self._signed:
+            numbers[subject] = numbers.get(subject, 0) + 1
+            start = "" if subject == self._root.digest else f"{subject.encoded}."
+            documents[f"{start}signature-{numbers[subject]}"] = self._signatures[signature]
         if self._listed:
             documents[ATTACHMENTS], _ = oci_index.render_index(None, self._listed)
-        self._target.commit(renamed, documents, MANIFEST)
+        self._target.commit(self._names[self._root.digest], documents, MANIFEST)

@@ -73,6 +73,29 @@ def test_signatures_have_numbers(store: MemoryStore, image: Descriptor, tmp_path
         ]
 
 
+@pytest.mark.parametrize(
+    "of_both, names",
+    [
+        pytest.param(False, ["signature-1"], id="for one image: there is one"),
+        pytest.param(True, ["signature-1", "{image}.signature-1"], id="for two images: each has it"),
+    ],
+)
+def test_a_signature_given_twice(
+    store: MemoryStore, image: Descriptor, tmp_path: Path, of_both: bool, names: list[str]
+) -> None:
+    row = replace(image, platform=Platform(os="linux", architecture="amd64"))
+    root = add_index(store, [row.to_json()], DOCKER)
+    with sink_at("dir", tmp_path / "image") as sink:
+        put_tree(store, root, sink)
+        sink.name("", root)
+        for subject in (root, image if of_both else root):
+            (attachment,) = sign(store, subject, b"\x90 one")
+            sink.put((b"\x90 one",), types.DIR_SIGNATURE)
+            sink.attach(attachment)
+    found = {name: data for name, data in files(tmp_path / "image").items() if "signature-" in name}
+    assert found == {name.format(image=image.digest.encoded): b"\x90 one" for name in names}
+
+
 def test_manifests_that_speak_of_the_image_are_listed(store: MemoryStore, image: Descriptor, tmp_path: Path) -> None:
     sbom = add_image(store, OCI, name="")
     tag = f"sha256-{image.digest.encoded}.sbom"

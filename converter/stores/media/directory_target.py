@@ -11,7 +11,7 @@ import fcntl
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -222,13 +222,12 @@ class SwappedDirectory(_BlobStaging):
                     self._inputs.refuse(path, path.stat())
             self.stage()
 
-    def commit(self, renamed: Iterable[tuple[str, str]], documents: Mapping[str, bytes], last: str) -> None:
-        """Rename staged files, add documents, and take the place by one rename or exchange; if the file system has
-        none, file by file, with ``last`` last.
+    def commit(self, root: str, documents: Mapping[str, bytes], last: str) -> None:
+        """Call the file ``root`` ``last``, add documents, and take the place by one rename or exchange; if the file
+        system has none, file by file, with ``last`` last.
         """
         with disk_errors(self.path, "write"):
-            for old, new in renamed:
-                (self.staged / old).rename(self.staged / new)
+            (self.staged / root).rename(self.staged / last)
             for name, data in documents.items():
                 write_file(self.staged / name, data, durable=False)
             sync_tree(self.staged)
