@@ -24,6 +24,7 @@ from converter.conversion.remote import Assignment, portable_job
 from converter.conversion.sync import Helpers, Run, sync
 from converter.conversion.sync.cluster import Cluster, program_version, run_assignment
 from converter.errors import Unreachable, Unsupported
+from converter.events import Event, Warned
 from converter.model.content import Compression
 from converter.model.descriptor import Digest
 from converter.model.reference import Location
@@ -164,8 +165,13 @@ def test_when_a_registry_asks_one_worker_to_wait_all_do(cluster: DaskCluster) ->
             serve(ours, *many(12))
             ours.fault = once
             entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
-            assert states(sync(entries, Run(images=6, per_host=4), helpers=helpers(cluster))) == {"written": 12}
+            events: list[Event] = []
+            summary = sync(entries, Run(images=6, per_host=4), events.append, helpers=helpers(cluster))
 
+        assert states(summary) == {"written": 12}
+        waits = [event.fact for event in events if isinstance(event, Warned) and "retrying in" in event.fact]
+        assert waits, "whoever runs the cluster is told of it"
+        assert all(fact.startswith(f"{ours.host}: ") for fact in waits)
         assert len(began) > 40
         assert sum(told[0] < one < told[0] + seconds - 0.05 for one in began) <= 8, "some were on their way already"
 

@@ -52,8 +52,10 @@ Environment = Callable[[], Mapping[str, str]]
 Send = Callable[[Event], None]
 
 TOPIC = "transship"
-BACK_OFF = "back off"
-"""The topic for events, each as class name and fields, and for requests to back off from a host (``BACK_OFF``)."""
+BACK_OFF, RETRY = "back off", "retry"
+"""The topic for events, each as class name and fields; for requests to back off from a host, and for what a person is
+told when a request to a host is retried, whichever task made it.
+"""
 
 INTERVAL = 0.5
 """Seconds between two messages about how far blobs have been read."""
@@ -80,7 +82,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._turns: dict[tuple[str, str], threading.Lock] = {}
         self._inboxes: dict[str, SimpleQueue[Event | None]] = {}
-        self._messenger = ThreadPoolExecutor(1, "messenger")
+        self._messenger = ThreadPoolExecutor(1, "messenger")  # what may take long must not be done in Dask's event loop
 
     def __enter__(self) -> Self:
         """Connect. Raises Usage, Unreachable, and Unsupported if a version differs."""
@@ -169,6 +171,9 @@ class Cluster:
             self._hosts.host(host).back_off(seconds)
             self._pass_on(host, seconds)
             return
+        if name == RETRY:
+            self._messenger.submit(self._hosts.report, Warned(*fields))
+            return
         inbox = self._inboxes.get(sent["key"])
         if inbox is not None:
             inbox.put(_EVENTS[name](*fields))
@@ -240,7 +245,7 @@ def run_assignment(
     def send(event: Event) -> None:
         tell(type(event).__name__, *astuple(event))
 
-    hosts.report = send
+    hosts.report = lambda warned: tell(RETRY, *astuple(warned))
     hosts.on_back_off = lambda host, seconds: tell(BACK_OFF, host, seconds)
     if version == program_version():
         workers = worker_threads(worker.state.nthreads)
