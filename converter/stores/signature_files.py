@@ -1,4 +1,4 @@
-"""Adds signatures to an image without changing it: in a ``dir:``, in a lookaside, or next to an ACI.
+"""Adds signatures to an image that is there, without changing it: in a ``dir:``, in a lookaside, or next to an ACI.
 
 A lookaside is a folder or a web server's directory of simple signatures by name and digest (containers/image,
 docs/signature-protocols.md): ``NAMESPACE/NAME@sha256=HEX/signature-N``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.trust import cosign, notation, stored_signatures
+from converter.trust import signature as kinds
 from converter.trust.identity import ATOMIC
-from converter.trust.verify_signatures import verify_signatures
+from converter.trust.signature import Signature
+from converter.trust.verify_signatures import ONE_VERDICT, verify_signatures
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
 from tests.trust.test_content_trust import targets
@@ -30,6 +33,15 @@ SLSA_BUNDLE = bundled({"dsseEnvelope": envelope(statement(predicateType=SLSA))})
 MESSAGE_BUNDLE = bundled(message(MANIFEST)).data
 BUNDLE = f"{cosign.BUNDLE}.v0.3+json"
 SIGSTORE = ecdsa().sign(claim(), 1).to_file()
+
+
+def kinds_in_the_schema() -> list[str]:
+    schema = json.loads(Path(__file__).parents[2].joinpath("schemas/image.json").read_text())
+    return list(schema["$defs"]["signature"]["properties"]["kind"]["enum"])
+
+
+def test_the_schema_names_every_kind() -> None:
+    assert {*kinds_in_the_schema()} == {*ONE_VERDICT, kinds.SIMPLE_SIGNING, kinds.DETACHED}
 
 
 def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = True) -> list[tuple[str, str]]:
@@ -85,6 +97,12 @@ def test_what_lies_in_a_manifest(data: bytes, media_type: str, tag: str, kind: s
 def test_what_lies_as_a_file(data: bytes, media_type: str, expected: list[tuple[str, str]]) -> None:
     tag = "targets" if expected and expected[0][0] == "content-trust" else ""
     assert found(data, media_type, tag, in_manifest=False) == expected
+
+
+@pytest.mark.parametrize("kind", kinds_in_the_schema())
+def test_every_kind_that_the_schema_names_gets_a_verdict(kind: str) -> None:
+    (verdict,) = verify_signatures([Signature(kind=kind, location="", covers="", data=b"")], subject(), trusted())
+    assert not verdict.ok
 
 
 def test_a_list_of_parts_is_no_signature() -> None:
