@@ -108,8 +108,8 @@ def _retagged(one: PlannedAttachment) -> PlannedAttachment:
 ROOT = -1
 """The place of the one image, which is not in an index."""
 
-Statements = Mapping[int, Sequence[bytes]]
-"""The envelopes of signed profiles, by the place of their image in the index that is made."""
+Statements = Mapping[int, Iterable[bytes]]
+"""The envelopes of signed profiles, each once, by the place of their image in the index that is made."""
 
 
 def find_statements(
@@ -117,14 +117,14 @@ def find_statements(
 ) -> tuple[Statements, frozenset[Digest]]:
     """The profiles among attachments of images that ``node`` is made of, and the attachments that hold nothing else."""
     places = _places(item, root, node)
-    statements: dict[int, list[bytes]] = {}
+    statements: dict[int, dict[bytes, None]] = {}
     whole = set()
     for one in attached:
         place = places.get(one.attachment.subject)
         if place is not None:
             envelopes, others = _envelopes(one.attachment.descriptor, fetch)
             if envelopes:
-                statements.setdefault(place, []).extend(envelopes)
+                statements.setdefault(place, {}).update(dict.fromkeys(envelopes))
             if envelopes and not others:
                 whole.add(one.attachment.descriptor.digest)
     return statements, frozenset(whole)

@@ -169,6 +169,26 @@ def test_converting_again_attaches_no_second_copy(tmp_path: Path, stated: str) -
     assert sum(tag.endswith(".att") for tag in tags) == 1
 
 
+@pytest.mark.parametrize(
+    "place, signed",
+    [
+        pytest.param("oci:{}/new:app:1", "sha256-{}.att", id="in a layout"),
+        pytest.param("dir:{}/d", "signature", id="in a directory"),
+    ],
+)
+def test_what_two_attachments_state_goes_along_once(tmp_path: Path, stated: str, place: str, signed: str) -> None:
+    layout = tmp_path / "l"
+    image, attached = index_of(layout)
+    subject = {key: image[key] for key in ("mediaType", "digest", "size")}
+    again = json.dumps({**json.loads(blob(layout, attached["digest"])), "subject": subject}).encode()
+    (layout / "blobs" / "sha256" / Digest.of(again).encoded).write_bytes(again)
+    row = {"mediaType": attached["mediaType"], "digest": str(Digest.of(again)), "size": len(again)}
+    index = json.loads((layout / "index.json").read_bytes())
+    (layout / "index.json").write_text(json.dumps({**index, "manifests": [image, attached, row]}))
+    (done,) = converter.convert(stated, place.format(tmp_path), compress="zstd").targets
+    assert [one["location"] for one in done.signatures] == [signed.format(done.digest.encoded)]
+
+
 def test_a_changed_configuration_leaves_it_behind(cli: Cli, tmp_path: Path, stated: str, keys: Keys) -> None:
     done = converter.convert(stated, f"oci:{tmp_path}/new:app:1", changes=["USER 5"], origin="never")
     assert [loss.field for loss in done.losses if loss.field == "attachments"] == ["attachments"]
