@@ -211,9 +211,12 @@ def _bits(body: bytes) -> int:
 
 
 def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
-    """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
+    """Whether the signature names the owner as its issuer, and says when it was made; the library has verified those
+    that it uses.
+    """
     issuer = issuer_of(packet)
-    return bool(issuer) and known(packet, "hash_algorithm") is not None and certificate.fingerprint.endswith(issuer)
+    readable = packet.signature_created is not None and known(packet, "hash_algorithm") is not None
+    return readable and bool(issuer) and certificate.fingerprint.endswith(issuer)
 
 
 def _is_hard(revocation: pgp.Packet) -> bool:

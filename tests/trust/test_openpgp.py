@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import zlib
 from datetime import timedelta
@@ -17,7 +18,7 @@ from converter.model.limits import DEFAULT
 from converter.trust import openpgp
 from converter.trust import signature as kinds
 from converter.trust.identity import ATOMIC, Claim
-from converter.trust.openpgp_keys import Keyring
+from converter.trust.openpgp_keys import Keyring, check_key
 from converter.trust.openpgp_message import (
     decode_armour,
     hashed_subpackets,
@@ -393,6 +394,21 @@ def test_a_key_may_bear_a_packet_that_nobody_knows(path: str) -> None:
     ring = bytes(key().extract_certificate()) + b"\xe2\x01\x00"
     (found,) = openpgp.verify_detached(beside(detached(key())), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
     assert found.ok
+
+
+BY_GPG = base64.b64decode(
+    "mDMEawsFShYJKwYBBAHaRw8BAQdADyMeApgNW4SU0yt7GWiaR8MNgzJxpGW/VPLuZqZhmFa0D3R3b0BleGFtcGxlLmNvbYiQBBMWCgA4FiEEKnJ4"
+    "AlWr/QFaUGP1eijX5wKHWmgFAmsLBUoCGwMFCwkIBwIGFQoJCAsCBBYCAwECHgECF4AACgkQeijX5wKHWmjQRAEA1/GAUWpGtZ1WD9PzJsb4rkJp"
+    "mCmLrdQbPDAQgxzd5qIBAL62AklpBPI1USDTmA521I3bzSiMoMWeqGongpvf404I"
+)
+"""A certificate that has its issuer where the signature does not cover it, too, as all of gpg's have."""
+
+
+def test_a_key_whose_owner_does_not_say_when_he_certified_it() -> None:
+    time = BY_GPG.index(b"\x05\x02")
+    (altered,) = Keyring.load(BY_GPG[: time + 1] + b"\x65" + BY_GPG[time + 2 :]).certificates
+    with pytest.raises(Untrusted, match="a key that its owner has not certified"):
+        check_key(altered, altered.fingerprint, LATER)
 
 
 @pytest.mark.parametrize("data", [b"", b"text", message(key())])
