@@ -186,6 +186,7 @@ def test_what_two_attachments_state_goes_along_once(tmp_path: Path, stated: str,
     index = json.loads((layout / "index.json").read_bytes())
     (layout / "index.json").write_text(json.dumps({**index, "manifests": [image, attached, row]}))
     (done,) = converter.convert(stated, place.format(tmp_path), compress="zstd").targets
+    assert done.digest is not None
     assert [one["location"] for one in done.signatures] == [signed.format(done.digest.encoded)]
 
 
