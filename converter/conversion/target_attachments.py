@@ -60,14 +60,16 @@ def _as_manifests(
 ) -> Iterator[PlannedAttachment]:
     """Files as manifests; cosign signatures of the same image share one manifest, and its attestations another."""
     files: dict[Digest, list[Storable]] = {}
+    known = dict(subjects)
     for one in attached:
+        known[one.attachment.descriptor.digest] = one.attachment.descriptor  # it may be signed itself
         if _media_type(one) in _FILES:
             data = fetch(one.attachment.descriptor).read()
             files.setdefault(one.attachment.subject, []).append(stored_signatures.parse_file(data))
         else:
             yield _retagged(one)
     for subject, signatures in files.items():
-        for made, tag in stored_signatures.to_artifacts(signatures, subjects[subject]):
+        for made, tag in stored_signatures.to_artifacts(signatures, known[subject]):
             yield manifest_attachment(made, subject, tag)
 
 

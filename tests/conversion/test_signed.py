@@ -9,6 +9,7 @@ import pytest
 
 import converter
 from converter.errors import LossRefused
+from converter.model.descriptor import Digest
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
@@ -60,6 +61,17 @@ def test_there_and_back_the_files_are_the_same(tmp_path: Path) -> None:
     converter.convert(source, f"oci:{tmp_path / 'out'}:app:1")
     converter.convert(f"oci:{tmp_path / 'out'}", f"dir:{tmp_path / 'back'}")
     assert (tmp_path / "back/signature-1").read_bytes() == (tmp_path / "source/signature-1").read_bytes()
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["by cosign", "by gpg"])
+def test_a_signature_of_a_signature_goes_along(number: int, tmp_path: Path) -> None:
+    source = directory(tmp_path / "source")
+    sign(source, SIGNING)
+    signed = tmp_path / "source/signature-3"
+    about = f"{Digest.of(signed.read_bytes()).encoded}.signature-1"
+    (tmp_path / "source" / about).write_bytes((tmp_path / f"source/signature-{number}").read_bytes())
+    converter.convert(source, f"oci:{tmp_path / 'out'}:app:1", strict=True)
+    assert verify(f"oci:{tmp_path / 'out'}:app:1", WANTED).ok
 
 
 @pytest.mark.parametrize(
