@@ -243,16 +243,17 @@ def test_many_paths_are_folded(here: Path, monkeypatch: pytest.MonkeyPatch, most
 def test_more_paths_than_a_reader_takes_in_are_in_groups(here: Path) -> None:
     for name, text in (("a", b"1"), ("b", b"2")):
         files = {f"usr/share/doc/{number}": text for number in range(99)} | {"etc/one": text, f"only in {name}": b""}
+        files |= {"ETC/one": text, "ETC/two": text}
         store = MemoryStore()
         put(store, add_image(store, tars=[tar(files)], name=""), name)
 
     assert written(["diff", "oci:in:a", "oci:in:b"]) == 1
 
     page = Path("r.html").read_text()
-    for told in ("/ 1 only in B, 1 only in A", "/etc/ 1 changed", "/usr/share/ 99 changed"):
+    for told in ("/ 1 only in B, 1 only in A", "/ETC/ 2 changed", "/etc/ 1 changed", "/usr/share/ 99 changed"):
         assert told in " ".join(check(page).text.split())
     tables = Numbers(page).tables["Files by path"]
-    assert [len(table.rows) for table in tables] == [2, 1, 99]
+    assert [len(table.rows) for table in tables] == [2, 2, 1, 99]
 
 
 @pytest.mark.parametrize(
