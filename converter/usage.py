@@ -131,13 +131,13 @@ class _Layer:
     def apply(self, layer: Open, budget: Budget) -> None:
         """What the layer removes goes first: whiteouts concern the layers below alone, wherever they stand."""
         effective = read_entries(layer, budget, _content_size)
+        for path in sorted(effective.gone, reverse=True):  # what is removed itself, before the directory it is in
+            self._remove(path)
         for directory in sorted(effective.emptied):
             node = find_node(self._root, directory)
             if node is not None and node.children:
                 self.use.deleted += self._hide(directory, node)
                 node.children = {}
-        for path in sorted(effective.gone):
-            self._remove(path)
         for path, size in effective.entries.items():
             if path in effective.directories:
                 self._directory(path).layer = self._number

@@ -101,6 +101,20 @@ BASE = file("a", 10) + file("d/b", 20) + file("d/c", 30)
             {b"a": (3, 15, 10)},
             id="a removal concerns the layers below, wherever it stands",
         ),
+        pytest.param(
+            file(".wh.d", 0) + file("d/.wh.b", 0),
+            50,
+            use(deleted=2, hides=50),
+            {b"d/b": (2, 20, 20), b"d/c": (1, 30, 30)},
+            id="a removal counts for its path, also if the directory is removed as well",
+        ),
+        pytest.param(
+            file("d/.wh..wh..opq", 0) + file("d/.wh.b", 0),
+            50,
+            use(deleted=2, hides=50),
+            {b"d/b": (2, 20, 20), b"d/c": (1, 30, 30)},
+            id="or emptied as well",
+        ),
     ],
 )
 def test_what_a_layer_does(upper: bytes, base: int, top: LayerUse, repeated: dict[bytes, tuple[int, int, int]]) -> None:
