@@ -117,7 +117,8 @@ def _found_below(path: Path, kind: _Below) -> list[str]:
 
 
 def _has_one_of(names: Iterable[str], folder: Path) -> bool:
-    return any((folder / name).is_file() for name in names)
+    with disk_errors(folder, "read"):
+        return any((folder / name).is_file() for name in names)
 
 
 def files_beside(location: Location) -> tuple[Path, ...]:

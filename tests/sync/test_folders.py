@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,6 +57,24 @@ def test_a_file_that_is_no_image_is_one_that_fails(folder: Path) -> None:
     (folder / "broken.tar").write_bytes(b"nothing of the kind")
     found = list(plan_jobs([entry(f"docker-archive:{folder}", "oci:out")]))
     assert [type(one) for one in found] == [Unlisted, Job, Job]
+
+
+@pytest.mark.parametrize("start", ["", "oci:", "dir:"])
+def test_a_folder_that_may_not_be_entered_fails_alone(
+    folder: Path, start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "closed").mkdir()
+    is_file = Path.is_file
+
+    def refuse(path: Path) -> bool:  # as Python does before 3.14
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    failed, other = plan_jobs([entry(f"{start}{folder}", "oci:out"), entry(f"oci:{folder}/sub/layout", "oci:out")])
+    assert isinstance(failed, Unlisted) and isinstance(other, Job)
+    assert failed.error.fact == f"cannot read {folder}/closed: permission denied"
 
 
 def _remove_archives(folder: Path) -> None:
