@@ -179,8 +179,8 @@ def _moved_names(before: _Numbered, after: _Numbered) -> Iterator[tuple[str, int
     """The names of the rows that have lost theirs, with their positions now."""
     for position, (number, row) in enumerate(after.items()):
         old = before.get(number, row)
-        if old is not row and not _name_annotations(row):
-            names = _name_annotations(old)
+        names = _name_annotations(old)
+        if names and not _name_annotations(row):
             name = names.get(REF_NAME) or names[FULL_NAME]
             if not _match_attachment(name):
                 yield name, position

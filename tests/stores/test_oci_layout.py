@@ -115,6 +115,19 @@ def test_a_name_that_moves_is_told(
     assert events == [Warned(text.replace("{}", f"oci:{layout}")) for text in told]
 
 
+def test_a_name_that_an_image_has_got_and_lost_at_once_is_not_told(
+    store: MemoryStore, one: Descriptor, two: Descriptor, layout: Path
+) -> None:
+    copy(store, one, sink_at("oci", layout))
+    events: list[Event] = []
+    options = StoreOptions(report=events.append)
+    with open_sink(Location(transport="oci", path=str(layout)), options) as sink:
+        put_tree(store, two, sink)
+        sink.name("a", one.bare())
+        sink.name("a", two.bare())
+    assert (names_of(layout), events) == ([{}, {REF: "a"}], [])
+
+
 def test_an_image_may_have_two_names(store: MemoryStore, one: Descriptor, layout: Path) -> None:
     copy(store, one, sink_at("oci", layout), "a")
     copy(store, one, sink_at("oci", layout), "b")
