@@ -21,6 +21,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.platform import Platform
+from converter.model.reference import REF_NAME
 from converter.stores.docker_archive import tables
 from converter.stores.media import DirectoryMedium
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
@@ -469,6 +470,22 @@ def test_an_index_of_which_the_engine_saved_one_image(tmp_path: Path) -> None:
     with source_at("docker-archive", tmp_path / "a.tar") as source:
         assert source.names() == ("app:1",)
         assert source.resolve("").digest == images[0].digest
+
+
+def test_only_what_the_archive_lists_itself_has_a_name(tmp_path: Path) -> None:
+    store = MemoryStore()
+    root = add_image(store)
+    manifest = {**json.loads(store.blobs[root.digest]), "annotations": {"a": "b"}}
+    other = store.add(dump_json(manifest), root.media_type)
+    outer = add_index(store, [replace(other, annotations={REF_NAME: "app:1"}).to_json()])
+    with sink_at("docker-archive", tmp_path / "a.tar") as sink:
+        for one in (root, outer):
+            put_tree(store, one, sink)
+        sink.name("app:1", root)
+    listed = [outer.to_json(), *table(tmp_path / "a.tar", "index.json")["manifests"]]
+    rewritten(tmp_path / "a.tar", index_json=dump_json({"schemaVersion": 2, "manifests": listed}))
+    with source_at("docker-archive", tmp_path / "a.tar") as source:
+        assert source.resolve("app:1").digest == root.digest
 
 
 def test_indexes_that_name_one_another_often_are_read_once(tmp_path: Path) -> None:

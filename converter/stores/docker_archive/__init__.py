@@ -256,6 +256,7 @@ def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 
         config, layers = Descriptor.from_json(document.get("config")), descriptors(document, "layers")
         for blob in (config, *layers):
             fetch(blob)
-        names = frozenset(map(full_reference, oci_index.listed_image(entry).aliases))
+        # In an index below, annotations name nothing.
+        names = frozenset(() if depth else map(full_reference, oci_index.listed_image(entry).aliases))
         candidate = Candidate(entry, config.digest, tuple(layer.digest for layer in layers), names)
     yield candidate
