@@ -71,6 +71,15 @@ def test_chains_of_links_are_followed(tmp_path: Path) -> None:
     medium.close()
 
 
+def test_of_several_broken_links_the_first_by_name_is_told(tmp_path: Path) -> None:
+    letters = "hgfedcba"
+    with (
+        TarMedium(write_tar(tmp_path / "a.tar", {letter: Link(letter) for letter in letters})) as medium,
+        pytest.raises(Invalid, match='links form a circle at "a" in'),
+    ):
+        medium.names()
+
+
 def test_the_last_entry_of_a_name_holds(tmp_path: Path) -> None:
     entries: list[tuple[str, bytes | Link]] = [("a", b"one"), ("b", Link("a")), ("b", b"two"), ("a", Link("b"))]
     medium = TarMedium(write_tar(tmp_path / "a.tar", entries))
