@@ -73,7 +73,8 @@ def test_a_folder_that_may_not_be_entered_fails_alone(
 
     monkeypatch.setattr(Path, "is_file", refuse)
     failed, other = plan_jobs([entry(f"{start}{folder}", "oci:out"), entry(f"oci:{folder}/sub/layout", "oci:out")])
-    assert isinstance(failed, Unlisted) and isinstance(other, Job)
+    assert isinstance(failed, Unlisted)
+    assert isinstance(other, Job)
     assert failed.error.fact == f"cannot read {folder}/closed: permission denied"
 
 
