@@ -297,12 +297,11 @@ def _store(
     from converter.trust.stored_signatures import layer_identity
 
     target, form = done.target, done.target.destination.attached
-    before = (
-        *_layers_at(target.destination, image, options.writing, media_type),
-        *_carried_layers(target.carried.attached, image, media_type),
-    )
-    distinct = {layer_identity(layer): layer for layer in before}
-    store_signatures(sink, made, image, form, tuple(distinct.values()))
+    there = _layers_at(target.destination, image, options.writing, media_type)
+    carried = _carried_layers(target.carried.attached, image, media_type)
+    distinct = {layer_identity(layer): layer for layer in (*there, *carried)}
+    # What is carried takes the place of what is there.
+    store_signatures(sink, made, image, form, tuple(distinct.values()), merged=bool(there and carried))
     for one in made:
         location = "signature" if form == "directory" else one.location(image)
         yield {"kind": one.kind, "location": location, "covers": str(image.digest)}

@@ -128,12 +128,18 @@ def _store_at(
 
 
 def store_signatures(
-    sink: Sink, signatures: Sequence[Storable], image: Descriptor, form: str, before: Sequence[Descriptor] = ()
+    sink: Sink,
+    signatures: Sequence[Storable],
+    image: Descriptor,
+    form: str,
+    before: Sequence[Descriptor] = (),
+    *,
+    merged: bool = False,
 ) -> None:
     """Put signatures or attestations into a sink that has the image, or is to receive it.
 
     ``form`` is ``Transport.attached`` of the place: ``directory`` or ``manifests``. ``before`` are the layers that
-    cosign's image of signatures, or of attestations, already has.
+    cosign's image of signatures, or of attestations, already has; ``merged``, if they are from several such images.
     """
     if form == "directory":
         for one in signatures:
@@ -141,7 +147,7 @@ def store_signatures(
             descriptor = sink.put((data,), types.DIR_SIGNATURE, Descriptor.of(data, types.DIR_SIGNATURE))
             sink.attach(Attachment(subject=image.digest, descriptor=descriptor))
         return
-    for made, tag in stored_signatures.to_artifacts(signatures, image, before):
+    for made, tag in stored_signatures.to_artifacts(signatures, image, before, merged=merged):
         manifest = made.original.manifest
         for blob in (*made.blobs, manifest):
             if not sink.has(blob.descriptor):

@@ -285,18 +285,20 @@ def envelope_payload(envelope: bytes, predicate: str) -> CosignPayload:
 
 
 def to_artifacts(
-    signatures: Sequence[Storable], image: Descriptor, before: Sequence[Descriptor] = ()
+    signatures: Sequence[Storable], image: Descriptor, before: Sequence[Descriptor] = (), *, merged: bool = False
 ) -> Iterator[tuple[Artifact, str]]:
     """The artifacts that hold signatures of an image, each with its tag.
 
     cosign's share an image, and envelopes another; it begins with the layers that it has ``before``, and is left out if
-    none is new. A simple signature has an artifact of its own, without a tag.
+    none is new, unless those were ``merged`` from several images. A simple signature has an artifact of its own,
+    without a tag.
     """
     there = set(map(layer_identity, before))
     payloads = [one for one in signatures if isinstance(one, CosignPayload)]
     for media_type in dict.fromkeys(one.media_type for one in payloads):
         alike = (one for one in payloads if one.media_type == media_type)
-        if fresh := [one for one in alike if layer_identity(one.layer) not in there]:
+        fresh = [one for one in alike if layer_identity(one.layer) not in there]
+        if fresh or merged:
             yield _cosign_image(before, fresh), tag_of(image.digest, media_type)
     for one in signatures:
         if isinstance(one, SimpleSignature):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import converter
 from converter.errors import LossRefused
@@ -14,7 +15,7 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
 from converter.trust import stored_signatures
-from converter.trust.makers import GpgFile
+from converter.trust.makers import CosignKey, GpgFile
 from converter.trust.signature import Signature
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
@@ -27,6 +28,8 @@ WANTED = Wanted(
     keyrings=(("keyring r", bytes(openpgp().extract_certificate())),),
     identity=NAME,
 )
+ED25519 = tuple(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
+"""Keys that sign the same in the same way each time."""
 
 
 def signatures(reference: str) -> dict[tuple[str, bytes], Signature]:
@@ -99,6 +102,16 @@ def test_signatures_may_be_left_behind(tmp_path: Path) -> None:
     done = converter.convert(source, f"dir:{tmp_path / 'out'}", remove_signatures=True)
     assert done.losses == ()
     assert not list((tmp_path / "out").glob("signature-*"))
+
+
+def test_what_is_there_stays_though_the_signature_asked_for_goes_along(tmp_path: Path) -> None:
+    one, other = (Signing(makers=(CosignKey(key),), identity=NAME, epoch=1) for key in ED25519)
+    source, there = layout(tmp_path / "source"), layout(tmp_path / "there")
+    sign(source, one)
+    sign(there, other)
+    converter.convert(source, there, signing=one)
+    wanted = Wanted(keys=tuple((f"key {key}", CosignKey(key).public.der) for key in ED25519), identity=NAME)
+    assert verify(there, wanted).ok
 
 
 def test_the_result_lists_what_goes_along(tmp_path: Path) -> None:
