@@ -15,7 +15,6 @@ from converter.model import media_types as types
 from converter.model.content import Derived, Known, LayerFacts, Rewrite
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
-from converter.model.image import Loss
 
 
 @frozen
@@ -116,14 +115,6 @@ class Write:
 
 Leaf = Copy | Make
 Node = Leaf | Write
-
-
-@frozen
-class Plan:
-    """What will be in the target, and what will be lost."""
-
-    root: Node
-    losses: tuple[Loss, ...] = ()
 
 
 @frozen

@@ -131,7 +131,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
 
 def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """The forecast for a target: what will be done, and the result as far as it is known in advance."""
-    tree = evaluate(target.plan.root, known_results(shared.memory))
+    tree = evaluate(target.plan, known_results(shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
     return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done
 
@@ -172,20 +172,20 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
         from converter.conversion import remote
 
         ((sink, (target,)),) = planned
-        if remote.can_take_leaves(job, target.plan.root):
-            made = remote.make_leaves(target.plan.root, job, sink, shared, report)
+        if remote.can_take_leaves(job, target.plan):
+            made = remote.make_leaves(target.plan, job, sink, shared, report)
         elif remote.can_take(job):
             return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
     done: list[Done] = []
     executions = [_execution(sink, targets, job.options, shared, report) for sink, targets in planned]
     if made is None:
         for execution, (_, targets) in zip(executions, planned, strict=True):
-            execution.announce([target.plan.root for target in targets])
+            execution.announce([target.plan for target in targets])
     with shared.turn(job), ExitStack() as stack:
         for execution, (sink, targets) in zip(executions, planned, strict=True):
             stack.enter_context(sink)
             with within_part(str(job.source)):
-                trees = execution.run([target.plan.root for target in targets], made)
+                trees = execution.run([target.plan for target in targets], made)
             written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
             done += _complete(sink, written, execution, job.options, shared.workers)
         # At the end of this block, every sink commits, or none does.
@@ -198,7 +198,7 @@ def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -
     A target that is written whole is written in any case, and loses what others have attached to the image.
     """
     done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
-    may_be_there = shared.many and job.destination.kind.adds_blobs and forecast(target.plan.root).made is None
+    may_be_there = shared.many and job.destination.kind.adds_blobs and forecast(target.plan).made is None
     return replace(done, state="there") if may_be_there and _is_there(done, job, shared) else done
 
 
@@ -243,13 +243,13 @@ def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Optio
     Raises LossRefused if the caller forbids losses and the target has no place for some of them.
     """
     selected = target.selected
-    if forecast(target.plan.root).made is not None or tree.done.descriptor.digest != selected.root.digest:
+    if forecast(target.plan).made is not None or tree.done.descriptor.digest != selected.root.digest:
         return target
     carried = carry_attachments(selected, tree.node, tree.documents(), target.destination)
-    others = tuple(loss for loss in target.plan.losses if loss not in target.carried.losses)
-    planned = replace(target.plan, losses=(*others, *carried.losses))
-    refuse_losses(planned, selected, target.format.name, options)
-    return replace(target, carried=carried, plan=planned, origin=False)
+    others = tuple(loss for loss in target.losses if loss not in target.carried.losses)
+    planned = replace(target, carried=carried, losses=(*others, *carried.losses), origin=False)
+    refuse_losses(planned, options)
+    return planned
 
 
 def _write_record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:

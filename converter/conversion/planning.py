@@ -22,7 +22,7 @@ from converter.model.media_types import CODECS
 from converter.model.reference import REF_NAME, STDOUT, Location, is_full
 from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
-from converter.plan import Make, Node, Plan, forecast
+from converter.plan import Make, Node, forecast
 from converter.ports import Sink, Writer
 from converter.stores import files_written
 from converter.stores.disk import is_inside
@@ -154,13 +154,17 @@ def name_for(destination: Location, source_name: str, full: str, root: Descripto
 
 @frozen
 class PlannedTarget:
-    """One image to be written to one destination, under ``name``; ``remark`` is what a person should know of it."""
+    """One image to be written to one destination, under ``name``: what becomes of it there, and what is lost.
+
+    ``remark`` is what a person should know of it.
+    """
 
     destination: Location
     name: str
     selected: SelectedImage
     format: Writer
-    plan: Plan
+    plan: Node
+    losses: tuple[Loss, ...]
     carried: Carried
     origin: bool = False
     remark: str = ""
@@ -196,29 +200,29 @@ def plan_target(
             selected = _with_dependencies(selected, item, library)
         due = options.keeps_origin and attachments.is_record_due(selected, root, options.origin)
         recorded = due and bool(destination.attached)
-        before = selected.attached
         back = _restore_aci(root, selected, options, library) if recorded else None
+        profiles = selected.attached if back is not None else ()
         if back is not None:
             (root, selected), recorded = back, False
         kept = attachments.KEPT if recorded else ""
-        profiles = before if back is not None else ()
         carried = attachments.carry_attachments(
             selected, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
         )
         more = (*carried.losses, *(attachments.record_losses(destination) if due else ()), *selected.unread)
         lost = tuple(target.losses(item, sink.accepts, selected.settings)) if back is None else ()
-        planned = Plan(root=root, losses=(*lost, *more, *not_loaded_by_docker(destination, item)))
-        refuse_losses(planned, selected, target.name, options)
-        return PlannedTarget(
+        planned = PlannedTarget(
             destination=destination,
             name=name_for(destination, selected.name, selected.called, selected.root, selected.item),
             selected=selected,
             format=target,
-            plan=planned,
+            plan=root,
+            losses=(*lost, *more, *not_loaded_by_docker(destination, item)),
             carried=carried,
             origin=recorded,
             remark=f"written as OCI: Docker manifests cannot hold {codec} layers" if codec else "",
         )
+        refuse_losses(planned, options)
+        return planned
 
 
 def _restore_aci(
@@ -244,16 +248,19 @@ def _with_dependencies(selected: SelectedImage, item: Item, library: Library) ->
     return with_referrers(selected, library, below) if below else selected
 
 
-def refuse_losses(planned: Plan, selected: SelectedImage, target: str, options: Options) -> None:
-    """Raise LossRefused if a plan loses anything, or changes a digest, that the caller wants kept."""
-    lost = [loss.field for loss in planned.losses if loss.kept != attachments.KEPT]
+def refuse_losses(target: PlannedTarget, options: Options) -> None:
+    """Raise LossRefused if a target loses anything, or changes a digest, that the caller wants kept."""
+    lost = [loss.field for loss in target.losses if loss.kept != attachments.KEPT]
     if options.strict and lost:
         hint = "; --squash or --layered keeps the layers" if "layers" in lost else ""
         raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict{hint})")
     if options.preserve_digests:
-        made = forecast(planned.root).made
+        made, selected = forecast(target.plan).made, target.selected
         if made is None or made.descriptor.digest != selected.root.digest:
-            why = ", ".join(reasons(selected.root, selected.item, target, planned.root, options)) or "documents"
+            why = (
+                ", ".join(reasons(selected.root, selected.item, target.format.name, target.plan, options))
+                or "documents"
+            )
             raise LossRefused(f"the digest would change, by {why}: {_keeping(selected, options)} (--preserve-digests)")
 
 

@@ -133,11 +133,10 @@ def can_take_leaves(job: Job, root: Node) -> bool:
 
 def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) -> Evaluated:
     """Have another machine make a whole image."""
-    root = target.plan.root
-    nodes = leaves_below(root)
+    nodes = leaves_below(target.plan)
     whole = Assignment(job=portable_job(job), root=target.selected.root.digest, size=sum(map(input_size, nodes)))
     made = dict(zip(nodes, remote.run(whole, report).made, strict=True))
-    return evaluate(root, lambda leaf, _: made[leaf])
+    return evaluate(target.plan, lambda leaf, _: made[leaf])
 
 
 def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report) -> dict[Leaf, Made]:

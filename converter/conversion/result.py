@@ -77,7 +77,7 @@ class Done:
         root = target.selected.root
         if there is not None and there.descriptor.digest == root.digest:
             return ()
-        return reasons(root, target.selected.item, target.format.name, target.plan.root, target.selected.settings)
+        return reasons(root, target.selected.item, target.format.name, target.plan, target.selected.settings)
 
     @property
     def result(self) -> TargetResult:
@@ -90,7 +90,7 @@ class Done:
             media_type=there.descriptor.media_type if there else self.tree.node.media_type,
             image_id=image_id(self.tree),
             preserved=there is not None and there.descriptor.digest == target.selected.root.digest,
-            losses=target.plan.losses,
+            losses=target.losses,
             signatures=(*target.carried.signatures, *self.signatures),
             layers=tuple(map(layer_result, image_layers(self.tree))),
             size=size_of(self.tree),

@@ -68,7 +68,7 @@ class Outcome:
             before=sum(input_size(one.leaf) for one in layers),
             after=size_of(done.tree) if all(one.made for one in layers) else 0,
             seconds=seconds,
-            losses=done.target.plan.losses,
+            losses=done.target.losses,
         )
 
     @classmethod

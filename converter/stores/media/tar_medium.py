@@ -50,7 +50,7 @@ class TarMedium(Medium):
             self._index()
 
     def names(self) -> list[str]:
-        return sorted(name for name in {*self._spans, *self._links} if self._span(name) is not None)
+        return [name for name in sorted({*self._spans, *self._links}) if self._span(name) is not None]
 
     def top(self) -> list[str]:
         return sorted({name.partition("/")[0] for name in self.names()})
