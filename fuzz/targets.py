@@ -47,7 +47,7 @@ from converter.trust.origin_record import parse_record
 from converter.trust.policy import Policy
 from converter.trust.signature import Signature, Trusted
 from converter.trust.stored_signatures import signatures_in_blob as find_in_file
-from converter.trust.verify_signatures import ONE_VERDICT, check_one
+from converter.trust.verify_signatures import SIGNATURE_KINDS, check_one
 from tests.trust import making
 
 AT = datetime(2100, 1, 1, tzinfo=UTC)
@@ -228,12 +228,10 @@ def certificates(data: bytes) -> None:
 
 def evidence(data: bytes) -> None:
     """A signature of each kind that is no envelope of OpenPGP: bundles of Sigstore, Notation, Content Trust."""
-    for kind in ONE_VERDICT:
+    for kind in SIGNATURE_KINDS:
         told = {rekor.ENTRY: data.decode("latin-1"), TITLE: "targets.json"}
         files = {"root.json": data, "targets.json": data}
-        signature = Signature(
-            kind=kind, location="targets.json", covers="", data=data, payload=data, annotations=told, files=files
-        )
+        signature = Signature(kind=kind, location="targets.json", covers="", data=data, annotations=told, files=files)
         check_one(signature, making.subject(), TRUSTED)
     for one in find_in_file(data, "signature-1", ""):
         check_one(one, making.subject(), TRUSTED)

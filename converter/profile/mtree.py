@@ -25,7 +25,7 @@ TYPES = {
     fields.BLOCK: b"block",
     fields.FIFO: b"fifo",
 }
-_KINDS = {word: kind for kind, word in TYPES.items()}
+_TYPES_BY_WORD = {word: kind for kind, word in TYPES.items()}
 
 _FILE = b"%b type=file mode=%04o uid=%d gid=%d size=%d sha256digest=%b"
 _PLAIN = re.compile(rb"[^!-~]|[\\#]")
@@ -108,11 +108,11 @@ def _parse_file(words: list[bytes]) -> tuple[File, frozenset[bytes]]:
             raise ValueError(f"unknown keyword {quoted_name(word)}")
         keywords[b"sha256digest" if key == b"sha256" else key] = value
     path = _path(name)
-    if b"type" not in keywords or keywords[b"type"] not in _KINDS:
+    if b"type" not in keywords or keywords[b"type"] not in _TYPES_BY_WORD:
         raise ValueError("no type that is known")
     device = keywords.get(b"device", b"native,0,0").split(b",")
     node = Node(
-        type=_KINDS[keywords[b"type"]],
+        type=_TYPES_BY_WORD[keywords[b"type"]],
         mode=int(keywords.get(b"mode", b"0"), 8),
         uid=int(keywords.get(b"uid", b"0")),
         gid=int(keywords.get(b"gid", b"0")),

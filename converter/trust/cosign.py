@@ -62,8 +62,8 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     raw = decode_base64(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
         raise Untrusted(f"the payload has no signature: the annotation {SIGNATURE} is missing")
-    key, signer = find_maker(signature, raw, signature.payload, trusted)
-    claim = Claim.parse(signature.payload, COSIGN)
+    key, signer = find_maker(signature, raw, signature.data, trusted)
+    claim = Claim.parse(signature.data, COSIGN)
     trusted.check_digest(found, claim.digest)
     note = join_notes(
         trusted.check_name(found, claim.identity), rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
@@ -144,7 +144,9 @@ def pae(kind: str, payload: bytes) -> bytes:
 
 
 def verify_envelope(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
-    """Verify an envelope, and only then parse its statement. Raises Untrusted, Invalid."""
+    """Verify an envelope, perhaps in a bundle, and only then parse its statement. Raises Untrusted, Invalid."""
+    if signature.media_type.startswith(BUNDLE):
+        return verify_bundle(signature, found, trusted)
     payload = signed_payload(signature, trusted)
     note = rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
     return judge_statement(signature, payload, found, trusted, note)

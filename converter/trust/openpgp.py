@@ -8,9 +8,6 @@ or agents is used.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -260,14 +257,19 @@ def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: da
 
 def gpg_available() -> bool:
     """Whether ``gpg`` is installed."""
-    return shutil.which("gpg") is not None
+    from shutil import which
+
+    return which("gpg") is not None
 
 
 def _verify_with_gpg(
     certificates: Iterable[pysequoia.Cert], trusted: Trusted, data: bytes, *file: str
 ) -> tuple[bytes | None, list[_Maker]]:
     """What gpg finds in a message, as in ``_verify``, or in signatures of a file; raises Untrusted if it fails."""
-    with tempfile.TemporaryDirectory(prefix="transship-gpg-") as folder:
+    import subprocess
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="transship-gpg-") as folder:
         keys, given, out = (Path(folder, name) for name in ("keys.gpg", "given", "content"))
         keys.write_bytes(b"".join(map(bytes, certificates)))
         given.write_bytes(data)

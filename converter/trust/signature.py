@@ -42,15 +42,14 @@ class Signature:
     """A signature as found: nothing in it is verified.
 
     ``location`` says where it was found, for display: a tag, a file, a member of the manifest. ``covers`` is the digest
-    of the bytes that it is attached to. ``data`` is the signature, byte for byte; ``payload`` the signed bytes if they
-    are stored apart from it; ``files`` are documents that it needs, by name.
+    of the bytes that it is attached to. ``data`` is the signature, byte for byte; that of cosign is an annotation, and
+    ``data`` is what it signs. ``files`` are documents that it needs, by name.
     """
 
     kind: str
     location: str
     covers: str
     data: bytes
-    payload: bytes = b""
     media_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from converter.errors import ConverterError, Invalid, NotFound, unless_invalid
+from converter.errors import Invalid, NotFound, unless_invalid
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
@@ -26,10 +26,11 @@ from converter.model.image import Artifact, Attachment, Original
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
-from converter.trust import content_trust, cosign, notation
+from converter.trust import content_trust, cosign
 from converter.trust import signature as kinds
 from converter.trust.openpgp_message import is_detached, is_signed_message
 from converter.trust.signature import Signature
+from converter.trust.verify_signatures import SIGNATURE_KINDS
 
 SIGSTORE_FILE = b"\0sigstore-json\n"
 """The prefix of a file ``signature-N`` of a directory that holds a cosign signature, not a simple one."""
@@ -44,21 +45,9 @@ PREDICATE_TYPE = "predicateType"
 """The annotation of an envelope in which cosign says what the envelope states."""
 
 _EMPTY = known_bytes(b"{}", types.OCI_EMPTY)
-_KINDS = {
-    cosign.PAYLOAD: kinds.COSIGN,
-    cosign.ENVELOPE: kinds.ATTESTATION,
-    notation.JWS: kinds.NOTATION,
-    notation.COSE: kinds.NOTATION,
-}
-"""The kind of signature by the media type of a layer; that of a bundle depends on its content."""
-
 _NEVER = "0001-01-01T00:00:00Z"
-_LABELS = {
-    "sig": kinds.COSIGN,
-    "att": kinds.ATTESTATION,
-    notation.ARTIFACT: kinds.NOTATION,
-    content_trust.DOCUMENT: kinds.CONTENT_TRUST,
-}
+_OF_LAYER = {media_type: name for name, kind in SIGNATURE_KINDS.items() for media_type in kind.layers}
+_OF_LABEL = {kind.label: name for name, kind in SIGNATURE_KINDS.items() if kind.label}
 
 
 def find_signatures(
@@ -108,7 +97,7 @@ def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int =
     """The signatures in one attachment; ``number`` is the N of a file ``signature-N``."""
     if attachment.tag.endswith(".sbom"):
         return ()
-    kind = _LABELS.get(attachment.tag.rpartition(".")[2]) or _LABELS.get(attachment.descriptor.artifact_type, "")
+    kind = _OF_LABEL.get(attachment.tag.rpartition(".")[2]) or _OF_LABEL.get(attachment.descriptor.artifact_type, "")
     empty = Signature(
         kind=kind, location=_describe_location(attachment, number), covers=str(attachment.subject), data=b""
     )
@@ -149,18 +138,10 @@ def _signatures_in_artifact(entry: Descriptor, empty: Signature, fetch: Fetch) -
     for layer in layers:
         if layer.media_type in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
             yield from signatures_in_blob(fetch(layer).read(), empty.location, empty.covers)
-        elif layer.media_type in _KINDS or layer.media_type.startswith(cosign.BUNDLE):
+        elif layer.media_type in _OF_LAYER or layer.media_type.startswith(cosign.BUNDLE):
             data = fetch(layer).read()
-            kind = _KINDS.get(layer.media_type) or _kind_of_bundle(data)
-            payload = data if kind == kinds.COSIGN else b""
-            yield replace(
-                empty,
-                kind=kind,
-                data=data,
-                payload=payload,
-                media_type=layer.media_type,
-                annotations=layer.annotations,
-            )
+            kind = _OF_LAYER.get(layer.media_type) or _kind_of_bundle(data)
+            yield replace(empty, kind=kind, data=data, media_type=layer.media_type, annotations=layer.annotations)
 
 
 def _kind_of_bundle(data: bytes) -> str:
@@ -171,7 +152,16 @@ def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Sign
     """The signatures in one blob or file; nothing if it is not a signature."""
     data = data.removeprefix(SIMPLE_FILE)
     if data.startswith(SIGSTORE_FILE):
-        yield _sigstore_file(data, location, covers)
+        # Without a payload, a broken one is refused when it is verified.
+        found = unless_invalid(parse_sigstore_file, data) or CosignPayload(b"", {})
+        yield Signature(
+            kind=found.kind,
+            location=location,
+            covers=covers,
+            data=found.data,
+            media_type=found.media_type,
+            annotations=found.annotations,
+        )
     elif content_trust.is_targets(data):
         yield from content_trust.stored_targets({location: data}, covers)
     elif is_signed_message(data):
@@ -182,23 +172,6 @@ def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Sign
         yield Signature(
             kind=kinds.DETACHED, location=location, covers=covers, data=data, media_type=types.PGP_SIGNATURE
         )
-
-
-def _sigstore_file(data: bytes, location: str, covers: str) -> Signature:
-    try:
-        found = parse_sigstore_file(data)
-    except ConverterError:
-        # Listed without a payload, it is refused when it is verified.
-        found = CosignPayload(b"", {})
-    return Signature(
-        kind=found.kind,
-        location=location,
-        covers=covers,
-        data=data if found.kind == kinds.COSIGN else found.data,
-        payload=found.data,
-        media_type=found.media_type,
-        annotations=found.annotations,
-    )
 
 
 def parse_sigstore_file(data: bytes) -> CosignPayload:

@@ -1,24 +1,19 @@
-"""Verifies signatures of every kind, each by its own rules; errors become reasons in the verdict."""
+"""Verifies signatures of every kind, each by its own rules; errors become reasons in the verdict.
+
+``SIGNATURE_KINDS`` has a row for each kind: who verifies it, and what states that a signature is of that kind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, Untrusted
+from converter.model.frozen import frozen
 from converter.trust import content_trust, cosign, libtrust, notation, openpgp
 from converter.trust import signature as kinds
 from converter.trust.identity import AS_ASKED, AS_SIGNED, ATOMIC, Claim, IdentityRule
 from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, Unchecked
-
-ONE_VERDICT = {
-    kinds.LIBTRUST: libtrust.verify,
-    kinds.COSIGN: cosign.verify,
-    kinds.ATTESTATION: cosign.verify_envelope,
-    kinds.BUNDLE: cosign.verify_bundle,
-    kinds.NOTATION: notation.verify,
-    kinds.CONTENT_TRUST: content_trust.verify,
-}
 
 
 def verify_signatures(
@@ -31,17 +26,12 @@ def verify_signatures(
 def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
     """The verdicts of one signature."""
     try:
-        if signature.kind == kinds.SIMPLE_SIGNING:
-            return _simple(signature, found, trusted)
-        if signature.kind == kinds.DETACHED:
-            return _detached(signature, found, trusted)
-        is_bundle = signature.media_type.startswith(cosign.BUNDLE)
-        verify = cosign.verify_bundle if is_bundle else ONE_VERDICT[signature.kind]
-        return (verify(signature, found, trusted),)
+        verdicts = SIGNATURE_KINDS[signature.kind].verify(signature, found, trusted)
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
         unchecked = isinstance(error, Unchecked)
         return (SignatureVerdict(signature=signature, ok=False, broken=broken, unchecked=unchecked, reason=str(error)),)
+    return (verdicts,) if isinstance(verdicts, SignatureVerdict) else verdicts
 
 
 def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
@@ -62,3 +52,30 @@ def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[Sig
     rule = IdentityRule(kind=AS_ASKED) if trusted.rule.kind == AS_SIGNED else trusted.rule
     note = replace(trusted, rule=rule).check_name(found, claim.identity)
     return tuple(replace(one, identity=claim.identity, reason=one.reason or note) for one in verdicts)
+
+
+@frozen(kw_only=False)
+class SignatureKind:
+    """One kind of signature.
+
+    ``verify`` returns one verdict or, for a kind with several signers, one for each; it may raise any ConverterError.
+    ``layers`` are the media types of layers that are such signatures. ``label`` is the end of the tag, or the type of
+    the artifact, under which they are stored. A kind with neither is told from others by its content.
+    """
+
+    verify: Callable[[Signature, Subject, Trusted], SignatureVerdict | tuple[SignatureVerdict, ...]]
+    layers: tuple[str, ...] = ()
+    label: str = ""
+
+
+SIGNATURE_KINDS = {
+    kinds.LIBTRUST: SignatureKind(libtrust.verify),
+    kinds.SIMPLE_SIGNING: SignatureKind(_simple),
+    kinds.DETACHED: SignatureKind(_detached),
+    kinds.COSIGN: SignatureKind(cosign.verify, layers=(cosign.PAYLOAD,), label="sig"),
+    kinds.BUNDLE: SignatureKind(cosign.verify_bundle),
+    kinds.ATTESTATION: SignatureKind(cosign.verify_envelope, layers=(cosign.ENVELOPE,), label="att"),
+    kinds.NOTATION: SignatureKind(notation.verify, layers=(notation.JWS, notation.COSE), label=notation.ARTIFACT),
+    kinds.CONTENT_TRUST: SignatureKind(content_trust.verify, label=content_trust.DOCUMENT),
+}
+"""By name. What a bundle states decides of which kind it is."""

@@ -29,7 +29,9 @@ from converter.trust.verify_signatures import verify_signatures
 from converter.verification.unverified import Unverified
 from converter.verification.wanted import ATTESTATION, Wanted
 
-_KINDS = {SIGNED_BY: (kinds.SIMPLE_SIGNING,), SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
+_MEETING = {SIGNED_BY: (kinds.SIMPLE_SIGNING,), SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
+"""The kinds of signatures that can meet a requirement."""
+
 _LOGGED = (kinds.COSIGN,)
 """The kinds whose entry in a log is checked."""
 
@@ -90,7 +92,7 @@ def _scope_applied(image: Unverified, policy: Policy) -> str:
 def _checked(
     requirement: Requirement, image: Unverified, trusted: Trusted, where: str, more: tuple[str, ...]
 ) -> tuple[SignatureVerdict, ...]:
-    known = (*(_LOGGED if requirement.logs else _KINDS[requirement.kind]), *more)
+    known = (*(_LOGGED if requirement.logs else _MEETING[requirement.kind]), *more)
     signatures = [one for one in image.signatures if one.kind in known]
     name = image.subject.name
     subject = replace(image.subject, name=name.tagged() if name else None)

@@ -29,7 +29,6 @@ def signature(
         location="tag",
         covers=str(claim().digest),
         data=made.data,
-        payload=made.data,
         annotations={**made.annotations, **(more or {})},
     )
 
@@ -70,7 +69,7 @@ WRONG_TYPE = claim().render(ATOMIC, "x", 1)
         pytest.param(signature(more={cosign.SIGNATURE: "?"}), "base64", id="no base64"),
         pytest.param(signature(more={cosign.SIGNATURE: ""}), "the annotation .* is missing", id="no signature"),
         pytest.param(
-            replace(signature(), payload=claim(name="other.example/x:1").render(COSIGN, "x", 1)),
+            replace(signature(), data=claim(name="other.example/x:1").render(COSIGN, "x", 1)),
             "signature was not made by",
             id="another payload",
         ),
@@ -80,7 +79,7 @@ WRONG_TYPE = claim().render(ATOMIC, "x", 1)
         pytest.param(
             replace(
                 signature(),
-                payload=WRONG_TYPE,
+                data=WRONG_TYPE,
                 annotations={cosign.SIGNATURE: base64.b64encode(ecdsa().sign_bytes(WRONG_TYPE)).decode()},
             ),
             "type",

@@ -55,7 +55,7 @@ def entry(body: dict[str, Any] | None = None, by: CosignKey = LOG, **more: Any) 
 
 def signature(found: str | None, **more: str) -> Signature:
     told = {**ANNOTATIONS, **({} if found is None else {rekor.ENTRY: found}), **more}
-    return Signature(kind="cosign", location="", covers="", data=PAYLOAD, payload=PAYLOAD, annotations=told)
+    return Signature(kind="cosign", location="", covers="", data=PAYLOAD, annotations=told)
 
 
 def test_a_signature_that_was_logged() -> None:

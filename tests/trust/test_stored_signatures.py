@@ -15,10 +15,9 @@ from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Attachment
 from converter.trust import cosign, notation, stored_signatures
-from converter.trust import signature as kinds
 from converter.trust.identity import ATOMIC
 from converter.trust.signature import Signature
-from converter.trust.verify_signatures import ONE_VERDICT, verify_signatures
+from converter.trust.verify_signatures import SIGNATURE_KINDS, verify_signatures
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.trust.making import MANIFEST, NOW, claim, ecdsa, keyring, openpgp, subject, trusted
 from tests.trust.test_content_trust import targets
@@ -41,7 +40,7 @@ def kinds_in_the_schema() -> list[str]:
 
 
 def test_the_schema_names_every_kind() -> None:
-    assert {*kinds_in_the_schema()} == {*ONE_VERDICT, kinds.SIMPLE_SIGNING, kinds.DETACHED}
+    assert {*kinds_in_the_schema()} == {*SIGNATURE_KINDS}
 
 
 def found(data: bytes, media_type: str, tag: str = "", *, in_manifest: bool = True) -> list[tuple[str, str]]:
