@@ -13,8 +13,8 @@ import pytest
 
 import converter
 from converter import errors
-from converter.conversion.keywords import Keywords, options_from
 from converter.errors import ConverterError
+from converter.functions import Keywords, options_from
 from converter.model.content import KEEP, ZSTD, Compression
 
 PUBLIC = {

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import converter
-from converter.conversion.keywords import Keywords
 from converter.conversion.planning import check_capacity, check_distinct, name_for
 from converter.errors import ConverterError, LossRefused, NotFound, Usage
 from converter.events import Event, Finished, Planned, Warned
+from converter.functions import Keywords
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.image import Image
