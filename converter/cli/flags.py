@@ -30,8 +30,7 @@ class Flags:
 
 def flags() -> Flags:
     """The flags of the running command."""
-    found = click.get_current_context().find_object(Flags)
-    return Flags() if found is None else found
+    return click.get_current_context().ensure_object(Flags)
 
 
 def combine_options(*options: Decorator[Any]) -> Decorator[Any]:
@@ -101,11 +100,10 @@ def _name(parameter: click.Parameter | None, context: click.Context | None) -> s
     """What the user wrote before the value: an option, an argument, or an environment variable."""
     from click.core import ParameterSource
 
-    if parameter is None:
-        return "value"
-    source = context.get_parameter_source(parameter.name) if context is not None and parameter.name else None
-    if source is ParameterSource.ENVIRONMENT and isinstance(parameter.envvar, str):
-        return parameter.envvar
+    assert parameter is not None
+    assert context is not None
+    if context.get_parameter_source(str(parameter.name)) is ParameterSource.ENVIRONMENT:
+        return str(parameter.envvar)
     if parameter.param_type_name == "argument":
         return str(parameter.metavar or parameter.human_readable_name).strip("[]{}.")
     return max(parameter.opts, key=len)
@@ -127,34 +125,30 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # before click 8.2 it is n
         raise Usage(f"{fact} (one of: {', '.join(self.choices)})")
 
 
-class WholeNumber(click.IntRange):
-    """A whole number, not below ``min``."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Raises Usage."""
-        try:
-            number = int(value)
-        except ValueError:
-            raise Usage(f'invalid {_name(param, ctx)} "{value}": expected a whole number') from None
-        if self.min is not None and number < self.min:
-            raise Usage(f"{_name(param, ctx)} is {number}: expected {self.min:.0f} or more")
-        return number
-
-
 class Number(click.FloatRange):
     """A number, with fractions; not below ``min``, or above it if that is ``min_open``."""
 
+    read: Callable[[str], float] = float
+    expected = "a number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Raises Usage."""
         try:
-            number = float(value)
+            number = self.read(value)
         except ValueError:
-            raise Usage(f'invalid {_name(param, ctx)} "{value}": expected a number') from None
+            raise Usage(f'invalid {_name(param, ctx)} "{value}": expected {self.expected}') from None
         least = self.min or 0.0
         if not number >= least or (self.min_open and number == least):
             more = f"more than {least:g}" if self.min_open else f"{least:g} or more"
             raise Usage(f"{_name(param, ctx)} is {value}: expected {more}")
         return number
+
+
+class WholeNumber(Number):
+    """The same without fractions."""
+
+    read = int
+    expected = "a whole number"
 
 
 class Truth(click.types.BoolParamType):
@@ -169,12 +163,10 @@ class Truth(click.types.BoolParamType):
 
 
 class FilePath(click.Path):
-    """The path of a file; ``exists``: one that is there."""
+    """The path of a file, or of a ``folder``; ``exists``: one that is there."""
 
-    folder = False
-
-    def __init__(self, *, exists: bool = False) -> None:
-        super().__init__(path_type=Path, exists=exists, file_okay=not self.folder, dir_okay=self.folder)
+    def __init__(self, *, exists: bool = False, folder: bool = False) -> None:
+        super().__init__(path_type=Path, exists=exists, file_okay=not folder, dir_okay=folder)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Raises Usage if there is nothing, or something of another kind."""
@@ -186,13 +178,7 @@ class FilePath(click.Path):
                 return path
             hint = ": `cosign generate-key-pair` makes one" if option == "--cosign-key" else ""
             raise Usage(f"{from_system(error)} ({option}{hint})") from None
-        if path.is_dir() is not self.folder:
-            wrong = "a file: expected a folder" if self.folder else "a folder: expected a file"
+        if path.is_dir() is not self.dir_okay:
+            wrong = "a file: expected a folder" if self.dir_okay else "a folder: expected a file"
             raise Usage(f"{path} is {wrong} ({option})")
         return path
-
-
-class FolderPath(FilePath):
-    """The same of a folder."""
-
-    folder = True

@@ -16,7 +16,6 @@ import click
 from converter.cli.flags import (
     Decorator,
     FilePath,
-    FolderPath,
     Number,
     OneOf,
     Truth,
@@ -50,7 +49,7 @@ def _credentials(name: str, text: str) -> Decorator[Any]:
 
 
 def _cert_dir(name: str, text: str) -> Decorator[Any]:
-    return hidden_option(_STORE, name, type=FolderPath(), help=text)
+    return hidden_option(_STORE, name, type=FilePath(folder=True), help=text)
 
 
 def _tls_verify(name: str, text: str) -> Decorator[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.commands import Command
-from converter.cli.flags import FilePath, FolderPath, combine_options, common, hidden_option, hidden_values
+from converter.cli.flags import FilePath, combine_options, common, hidden_option, hidden_values
 from converter.cli.shared_options import input_files, overwrite_option, store_from_options, store_options
 from converter.cli.text import Part, show_as_asked
 from converter.errors import Invalid, LimitExceeded, NotFound, Usage, from_system, within
@@ -60,7 +60,7 @@ def _documents(_context: click.Context, _parameter: click.Parameter, folder: Pat
 
 content_trust_option = click.option(
     "--content-trust",
-    type=FolderPath(exists=True),
+    type=FilePath(exists=True, folder=True),
     callback=_documents,
     metavar="DIRECTORY",
     help="Docker Content Trust of the image: a folder with root.json and targets.json.",
@@ -187,7 +187,7 @@ Examples:
 @click.option("--dest", "destination", default="", metavar="REF", help="Store the signature with this other copy.")
 @click.option(
     "--lookaside",
-    type=FolderPath(),
+    type=FilePath(folder=True),
     help="Store the signature in this folder of simple signatures, as read by skopeo and podman.",
 )
 @overwrite_option

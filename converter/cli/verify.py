@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.commands import LayerCommand
-from converter.cli.flags import Decorator, FilePath, FolderPath, OneOf, common, flags
+from converter.cli.flags import Decorator, FilePath, OneOf, common, flags
 from converter.cli.profile import scope, scope_options, verify_profile
 from converter.cli.progress import progress
 from converter.cli.results import origin_beside
@@ -44,7 +44,7 @@ Examples:
 """
 
 File = FilePath(exists=True)
-Folder = FolderPath(exists=True)
+Folder = FilePath(exists=True, folder=True)
 
 
 def _time(value: str) -> datetime:
