@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, NoReturn, TextIO, assert_never
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from converter.cli.text import RED, on_terminal, show_error, warn
 from converter.errors import count, printable
@@ -53,15 +53,16 @@ def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report
     thread before the first event, so that the process may still copy itself.
     """
     lock = threading.Lock()
-    if sys.stderr is not None and not quiet and on_terminal(sys.stderr):
+    if not quiet and on_terminal(sys.stderr):
         with _drawn(Bars(sys.stderr, noun=noun, first=first), lock) as report:
             yield report
         return
-    show = _tell_failure if quiet or sys.stderr is None else Lines(noun=noun).show
+    lines = Lines(noun=noun)
 
     def report_alone(event: Event) -> None:
-        with lock:
-            show(event)
+        if not quiet or isinstance(event, Failed):
+            with lock:
+                lines.show(event)
 
     yield report_alone
 
@@ -104,11 +105,6 @@ def _tell(event: Warned | Failed) -> None:
         warn(event.fact)
 
 
-def _tell_failure(event: Event) -> None:
-    if isinstance(event, Failed):
-        _tell(event)
-
-
 class Blob:
     """A blob that is being read: its size in bytes (0: unknown), and how many of them have been read."""
 
@@ -129,7 +125,7 @@ class Sum:
         self._most = 0.0
         self.active: dict[str, Blob] = {}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Planned | Started | Moved | Finished) -> None:
         """Count an event."""
         match event:
             case Planned():
@@ -145,10 +141,6 @@ class Sum:
                 blob = self.active.pop(event.name, Blob())
                 self.blobs_done += 1
                 self.done += max(0, event.size - blob.done)
-            case Warned() | Failed():
-                pass
-            case _:
-                assert_never(event)
 
     @property
     def begun(self) -> bool:
@@ -182,11 +174,12 @@ class Sum:
 
 
 class Rate:
-    """How many bytes a second are read, over the last WINDOW seconds."""
+    """How many bytes a second are read, over the last WINDOW seconds; ``began`` is when they began to be."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen = deque([(clock(), 0)])
+        self.began = clock()
+        self._seen = deque([(self.began, 0)])
 
     def now(self, done: int) -> float:
         """The rate, now that so many are read."""
@@ -267,7 +260,7 @@ class Bars:
         self._at_rest = not first
         self._clock = clock
         self._sum = Sum()
-        self._start_rates()
+        self._rate = Rate(clock)
         self._bars: dict[str, tqdm[NoReturn]] = {}
         self._width = SHORTEST
 
@@ -279,13 +272,9 @@ class Bars:
                 _tell(event)
             return
         if not self._sum.begun:
-            self._start_rates()
+            self._rate = Rate(self._clock)
         self._sum.add(event)
         self._at_rest = False
-
-    def _start_rates(self) -> None:
-        self._rate = Rate(self._clock)
-        self._began = self._clock()
 
     def draw(self) -> None:
         """Draw the bars; once all is done, only once more: a signing program may want the screen."""
@@ -298,12 +287,15 @@ class Bars:
             return
         whole = total.blobs if self._noun else total.whole
         done = total.fraction(blobs=bool(self._noun)) * whole if whole else total.done
+        # What has a bar keeps it.
+        rows = sorted(total.active, key=lambda name: name not in self._bars)[:ROWS]
+        self._width = max([self._width, *(len(_shown_name(name)) for name in rows)])
         self._draw_bar(_WHOLE, _START + self._text(), whole, done)
-        for name in [name for name in self._bars if name not in (_WHOLE, *total.active)]:
+        for name in [name for name in self._bars if name not in (_WHOLE, *rows)]:
             self._bars.pop(name).close()
-        for name, blob in total.active.items():
-            if name in self._bars or len(self._bars) <= ROWS:
-                self._draw_bar(name, _START + _amount(blob.done, blob.size), blob.size, blob.done)
+        for name in rows:
+            blob = total.active[name]
+            self._draw_bar(name, _START + _amount(blob.done, blob.size), blob.size, blob.done)
 
     def close(self) -> None:
         """Remove the bars from the screen, that of the whole last."""
@@ -314,7 +306,7 @@ class Bars:
         """What is done of the whole, how fast, and what time that leaves; short enough for 80 columns with a bar."""
         total = self._sum
         if self._noun:
-            seconds = self._clock() - self._began
+            seconds = self._clock() - self._rate.began
             left = _left(total.blobs - total.share, total.share / seconds if seconds else 0.0)
             return f"{_of(total, self._noun)}, {size(total.done)}{left}"
         speed = self._rate.now(total.moved)
@@ -322,10 +314,11 @@ class Bars:
         return f"{_amount(total.done, total.whole)}, {size(int(speed))}/s{left}"
 
     def _draw_bar(self, name: str, form: str, length: int, done: float) -> None:
-        """Draw a bar in its row; a new one in the first row that is free."""
+        """Draw a bar in its row; a new one in the first row that is free. All begin where the longest name ends."""
+        label = f"{_shown_name(name or 'total'):<{self._width}}"
         if name in self._bars:
             bar = self._bars[name]
-            bar.bar_format, bar.total, bar.n = form, length or None, done
+            bar.desc, bar.bar_format, bar.total, bar.n = label, form, length or None, done
             bar.refresh()
             return
         # Imported here, since that takes as long as all of --help.
@@ -334,10 +327,8 @@ class Bars:
         # There are threads, but no processes, and no monitor is needed.
         tqdm.set_lock(threading.RLock())
         tqdm.monitor_interval = 0
-        shown = _shown_name(name or "total")
-        self._align(len(shown))
         self._bars[name] = tqdm(
-            desc=f"{shown:<{self._width}}",
+            desc=label,
             bar_format=form,
             total=length or None,
             initial=done,
@@ -345,11 +336,3 @@ class Bars:
             file=self._stream,
             dynamic_ncols=True,
         )
-
-    def _align(self, width: int) -> None:
-        """Make room for a name: all bars begin where the longest name ends."""
-        if width > self._width:
-            self._width = width
-            for bar in self._bars.values():
-                bar.desc = f"{bar.desc:<{width}}"
-                bar.refresh()

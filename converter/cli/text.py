@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeGuard
 
 from converter.cli.flags import flags
 from converter.errors import printable
@@ -108,7 +108,6 @@ def _columns(stream: TextIO | None) -> int | None:
     """The columns of the terminal that a stream is, as COLUMNS or the terminal says; None: it is none."""
     if not on_terminal(stream):
         return None
-    assert stream is not None
     if (said := os.environ.get("COLUMNS", "")).isdecimal() and int(said):
         return int(said)
     try:
@@ -206,6 +205,6 @@ def coloured(stream: TextIO) -> bool:
     return on_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def on_terminal(stream: TextIO | None) -> bool:
+def on_terminal(stream: TextIO | None) -> TypeGuard[TextIO]:
     """Whether the stream is open and a terminal."""
     return stream is not None and not stream.closed and stream.isatty()
