@@ -44,20 +44,19 @@ def combine_options(*options: Decorator[Any]) -> Decorator[Any]:
     return give
 
 
-def hidden_option(group: str, name: str, **how: Any) -> Decorator[Any]:
+def hidden_option(group: str, *names: str, **how: Any) -> Decorator[Any]:
     """An option that is not passed to its command: ``hidden_values(group)`` has its value if it was given."""
 
-    def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    def remember(_context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value is not None:
-            hidden_values(group, context)[str(parameter.name)] = value
+            hidden_values(group)[str(parameter.name)] = value
 
-    return click.option(name, expose_value=False, callback=remember, **how)
+    return click.option(*names, expose_value=False, callback=remember, **how)
 
 
-def hidden_values(group: str, context: click.Context | None = None) -> dict[str, Any]:
-    """The values of the running command's hidden options, by name; while they are parsed, those of ``context``."""
-    meta = (context or click.get_current_context()).meta
-    found: dict[str, Any] = meta.setdefault(f"{__name__}.{group}", {})
+def hidden_values(group: str) -> dict[str, Any]:
+    """The values of the hidden options of the command that runs, or that is parsed, by name."""
+    found: dict[str, Any] = click.get_current_context().meta.setdefault(f"{__name__}.{group}", {})
     return found
 
 
@@ -96,6 +95,13 @@ common = combine_options(
 """Gives a command the flags that all commands have."""
 
 
+def parameter_name(parameter: click.Parameter) -> str:
+    """An option by the longest of its names, or an argument as the help shows it."""
+    if parameter.param_type_name == "argument":
+        return parameter.human_readable_name.strip("[]{}.")
+    return max(parameter.opts, key=len)
+
+
 def _name(parameter: click.Parameter | None, context: click.Context | None) -> str:
     """What the user wrote before the value: an option, an argument, or an environment variable."""
     from click.core import ParameterSource
@@ -104,9 +110,7 @@ def _name(parameter: click.Parameter | None, context: click.Context | None) -> s
     assert context is not None
     if context.get_parameter_source(str(parameter.name)) is ParameterSource.ENVIRONMENT:
         return str(parameter.envvar)
-    if parameter.param_type_name == "argument":
-        return str(parameter.metavar or parameter.human_readable_name).strip("[]{}.")
-    return max(parameter.opts, key=len)
+    return parameter_name(parameter)
 
 
 class OneOf(click.Choice):  # type: ignore[type-arg]  # before click 8.2 it is no generic class

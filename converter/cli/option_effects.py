@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converter.cli.flags import parameter_name
 from converter.errors import ConverterError, Usage
 from converter.model.frozen import frozen
 from converter.model.reference import Location
@@ -163,11 +164,8 @@ def _stated_options(context: click.Context) -> set[str]:
     given = set()
     for one in context.command.params:
         if one.name and context.get_parameter_source(one.name) == ParameterSource.COMMANDLINE:
-            names = one.opts
-            value = context.params.get(one.name)
-            if value is False and one.secondary_opts:
-                names = one.secondary_opts
-            given.add(max(names, key=len) if one.param_type_name == "option" else one.human_readable_name)
+            switched_off = context.params.get(one.name) is False and one.secondary_opts
+            given.add(max(one.secondary_opts, key=len) if switched_off else parameter_name(one))
     return given
 
 

@@ -44,8 +44,8 @@ _STORE, _REPORT = "store", "report"
 """The groups of options that are not passed to their commands."""
 
 
-def _credentials(name: str, text: str) -> Decorator[Any]:
-    return hidden_option(_STORE, name, type=_user_and_password, metavar="USER[:PASSWORD]", help=text)
+def _credentials(name: str, member: str, text: str) -> Decorator[Any]:
+    return hidden_option(_STORE, name, member, type=_user_and_password, metavar="USER[:PASSWORD]", help=text)
 
 
 def _cert_dir(name: str, text: str) -> Decorator[Any]:
@@ -69,7 +69,7 @@ def _enforce(context: click.Context, _parameter: click.Parameter, values: tuple[
     if values:
         limits = Limits.parse(values)
         context.with_resource(enforce_limits(limits))
-        hidden_values(_STORE, context)["limits"] = limits
+        hidden_values(_STORE)["limits"] = limits
 
 
 store_options = combine_options(
@@ -79,7 +79,7 @@ store_options = combine_options(
         type=FilePath(),
         help="The only file to take credentials from.",
     ),
-    _credentials("--creds", "The user and the password for a registry."),
+    _credentials("--creds", "credentials", "The user and the password for a registry."),
     hidden_option(_STORE, "--anonymous", is_flag=True, help="Send no credentials to registries."),
     _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
     _tls_verify(
@@ -109,8 +109,8 @@ store_options = combine_options(
 """Gives a command the options for registries; ``store_from_options()`` returns their values."""
 
 end_options = combine_options(
-    _credentials("--src-creds", "As --creds, for the source alone."),
-    _credentials("--dest-creds", "As --creds, for destinations alone."),
+    _credentials("--src-creds", "src_credentials", "As --creds, for the source alone."),
+    _credentials("--dest-creds", "dest_credentials", "As --creds, for destinations alone."),
     _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
     _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
     _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
@@ -126,11 +126,8 @@ def store_from_options(end: str = "") -> StoreOptions:
 
     given = hidden_values(_STORE)
     selected = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
-    if end:
-        prefix = f"{end}_"
-        selected |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
-    if "creds" in selected:
-        selected["credentials"] = selected.pop("creds")
+    prefix = f"{end}_"
+    selected |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     return StoreOptions(
         docker_host=os.environ.get("DOCKER_HOST", ""),
         environment=environment_variables(),
@@ -156,10 +153,9 @@ def input_files() -> Inputs:
     """The files that the running command has read, and is going to read, as far as this is known: never replaced."""
     from converter.stores.options import Inputs
 
-    context = click.get_current_context(silent=True)
-    if context is None:
+    if click.get_current_context(silent=True) is None:
         return Inputs()
-    found: Inputs = hidden_values("files", context).setdefault("inputs", Inputs())
+    found: Inputs = hidden_values("files").setdefault("inputs", Inputs())
     return found
 
 

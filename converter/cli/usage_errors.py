@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 import click
 
+from converter.cli.flags import parameter_name
 from converter.errors import Usage
 
 _EXTRA = re.compile(r"\w+ unexpected extra arguments? \((.*)\)", re.DOTALL)
@@ -77,10 +78,7 @@ def text_of(error: click.ClickException) -> str:
 
 def _fact(error: click.ClickException) -> str:
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        parameter = error.param
-        if parameter.param_type_name == "argument":
-            return f"{str(parameter.metavar or parameter.human_readable_name).strip('{}.')} is missing"
-        return f"{max(parameter.opts, key=len)} is missing"
+        return f"{parameter_name(error.param)} is missing"
     if isinstance(error, click.NoSuchOption):
         possible = error.possibilities or ()
         close = " or ".join(get_close_matches(error.option_name, possible, cutoff=0.8) or possible)
