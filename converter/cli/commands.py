@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.flags import ALL, OneOf, common
+from converter.cli.flags import ALL, OneOf, common, parameter_name
 from converter.version import __version__
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "--grace", "--rate",
     ),
     "Output": (
-        "--output", "--attach", "--raw", "--config", "--format", "--fail-on", "--list-rules", "--report",
+        "--output", "--attach", "--raw", "--config", "--contents", "--format", "--fail-on", "--list-rules", "--report",
         "--digestfile", "--quiet", "--json", "--debug", "--help", "--help-all",
     ),
 }  # fmt: skip
@@ -147,8 +147,15 @@ _FILES = {
 """Replacements in click's scripts that make a shell offer files if click has nothing to offer, as for references."""
 
 
-class Helped(click.Command):
-    """A command whose options are grouped in its help."""
+class Command(click.Command):
+    """A command whose options are grouped in its help, and checked to have an effect before it runs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; raises Usage for an option that would be ignored."""
+        from converter.cli.option_effects import check_options
+
+        check_options(ctx)
+        return super().invoke(ctx)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One screen: what it does, in a sentence, and the common options, a line for each; or all of it."""
@@ -161,7 +168,7 @@ class Helped(click.Command):
         self.format_below(ctx, formatter)
         formatter.write("\n")
         for group, options in _grouped(self.get_params(ctx)):
-            common = [one for one in options if _name(one) not in RARE]
+            common = [one for one in options if parameter_name(one) not in RARE]
             for number, (names, text) in enumerate(_rows(ctx, common)):
                 line = f"{'' if number else group:<{_GROUP}} {names:<{_NAMES}} {text}"
                 formatter.write(line[:_WIDTH].rstrip() + "\n")
@@ -179,21 +186,10 @@ class Helped(click.Command):
                 formatter.write_dl(rows)
 
 
-class Command(Helped):
-    """One whose options are checked to have an effect before it runs."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run it; raises Usage for an option that would be ignored."""
-        from converter.cli.option_effects import check_options
-
-        check_options(ctx)
-        return super().invoke(ctx)
-
-
-class Group(Helped, click.Group):
+class Group(Command, click.Group):
     """A group of commands."""
 
-    command_class = Helped
+    command_class = Command
 
     def format_below(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands, before the options, which all of them have."""
@@ -282,12 +278,10 @@ def share_heap() -> None:
 
 
 def _grouped(parameters: Iterable[click.Parameter]) -> Iterable[tuple[str, list[click.Option]]]:
-    options = {_name(one): one for one in parameters if isinstance(one, click.Option)}
+    options = {parameter_name(one): one for one in parameters if isinstance(one, click.Option)}
     for group, names in GROUPS.items():
-        if there := [options.pop(name) for name in names if name in options]:
+        if there := [options[name] for name in names if name in options]:
             yield group, there
-    if options:
-        yield "More", [*options.values()]
 
 
 def _rows(ctx: click.Context, options: Iterable[click.Parameter]) -> Iterable[tuple[str, str]]:
@@ -301,10 +295,6 @@ def _rows(ctx: click.Context, options: Iterable[click.Parameter]) -> Iterable[tu
         room = _WIDTH - _GROUP - 2 - _NAMES
         first = re.split(r"\. | \(|: |; ", text)[0].rstrip(".")
         yield names, first if len(first) <= room else f"{first[: room - 1].rsplit(' ', 1)[0]}…"
-
-
-def _name(option: click.Parameter) -> str:
-    return max(option.opts, key=len)
 
 
 @click.command(

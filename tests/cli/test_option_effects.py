@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from converter.cli.commands import COMMANDS, transship
+from converter.cli.commands import COMMANDS, GROUPS, transship
+from converter.cli.flags import parameter_name
 from converter.cli.main import main
 from converter.cli.option_effects import EXCLUSIVE, PLACES, REQUIRES
 from converter.conversion.sync.sync_file import KEYS
@@ -26,6 +27,15 @@ def options(command: str) -> set[str]:
     assert found is not None
     arguments = {one.human_readable_name for one in found.params if isinstance(one, click.Argument)}
     return {name for one in found.params for name in (*one.opts, *one.secondary_opts)} | arguments
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_has_every_option_in_a_group(command: str) -> None:
+    found = transship.get_command(click.Context(transship), command)
+    assert found is not None
+    commands = [found, *getattr(found, "commands", {}).values()]
+    shown = {one for each in commands for one in each.get_params(click.Context(each)) if isinstance(one, click.Option)}
+    assert set(map(parameter_name, shown)) <= {name for names in GROUPS.values() for name in names}
 
 
 def rows(what: str, places: Mapping[str, tuple[Collection[str], Collection[str]]]) -> Iterator[str]:
