@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
 
@@ -79,34 +79,18 @@ _put = object.__setattr__
 
 def _init(self: Any, /, *placed: Any, **named: Any) -> None:
     shape: _Shape = self.__shape__
-    if placed:
-        named = _bind_arguments(type(self), placed, named)
-    if len(named) < len(shape.names):
-        named = {**shape.defaults, **named}
-        for name in shape.factories.keys() - named.keys():
-            named[name] = shape.factories[name]()
-    if len(named) != len(shape.names):
-        raise _argument_error(type(self), named)
-    try:
-        for name, value in named.items():
-            _put(self, name, value)
-    except AttributeError:
-        raise _argument_error(type(self), named) from None
-
-
-def _bind_arguments(cls: Any, placed: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """All arguments by name."""
-    names = cls.__match_args__[: len(placed)]
-    if len(placed) > len(names) or not named.keys().isdisjoint(names):
-        raise TypeError(f"{cls.__qualname__} was given {len(placed)} values by position and {sorted(named)} by name")
-    return dict(zip(names, placed), **named)
-
-
-def _argument_error(cls: Any, named: Mapping[str, Any]) -> TypeError:
-    names = cls.__shape__.names
-    missing, unknown = sorted(names - named.keys()), sorted(named.keys() - names)
-    facts = [f"{what} {names}" for what, names in (("unknown", unknown), ("missing", missing)) if names]
-    return TypeError(f"{cls.__qualname__}: {', '.join(facts)}")
+    values = dict(zip(self.__match_args__, placed), **named) if placed else named
+    fits = len(values) == len(placed) + len(named)
+    if len(values) < len(shape.names):
+        values = {**shape.defaults, **values}
+        for name in shape.factories.keys() - values.keys():
+            values[name] = shape.factories[name]()
+    if not fits or values.keys() != shape.names:
+        cls = type(self)
+        given = f"{len(placed)} values by position and {sorted(named)} by name"
+        raise TypeError(f"{cls.__qualname__}{cls.__signature__} was given {given}")
+    for name, value in values.items():
+        _put(self, name, value)
 
 
 def _equal(self: Any, other: Any) -> object:
@@ -144,27 +128,10 @@ class _Signature:
     def __get__(self, instance: object, owner: Any) -> Signature:
         if instance is not None:
             raise AttributeError("__signature__")
-        from inspect import Parameter, Signature
+        from inspect import Signature, signature
 
-        return Signature(
-            [
-                Parameter(
-                    one.name,
-                    Parameter.KEYWORD_ONLY if one.kw_only else Parameter.POSITIONAL_OR_KEYWORD,
-                    default=_default(one),
-                    annotation=one.type,
-                )
-                for one in fields(owner)
-            ]
-        )
-
-
-def _default(one: Field[Any]) -> Any:
-    from inspect import Parameter
-
-    if one.default_factory is not MISSING:
-        return one.default_factory()
-    return Parameter.empty if one.default is MISSING else one.default
+        like = make_dataclass(owner.__name__, [(one.name, one.type, one) for one in fields(owner)])
+        return signature(like).replace(return_annotation=Signature.empty)
 
 
 _METHODS: Mapping[str, object] = {
