@@ -112,10 +112,10 @@ def rebuild_whole(layer: Blocks, recipe: str, document: bytes) -> Blocks:
 
 def own_name(item: Item) -> tuple[str, str]:
     """The name and version in a format's own terms that an image states for itself; empty if it states none."""
-    from converter.formats.aci import AciFacts
+    from converter.formats.aci import Manifest
 
-    facts = item.kept(AciFacts) if isinstance(item, Image) else None
-    return (facts.name, facts.version) if facts else ("", "")
+    manifest = item.kept(Manifest) if isinstance(item, Image) else None
+    return (manifest.name, manifest.version) if manifest else ("", "")
 
 
 def encode_mixed(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -> Node:

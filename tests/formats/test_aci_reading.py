@@ -11,7 +11,7 @@ import pytest
 from converter.errors import Invalid
 from converter.formats.aci import kept_annotations as keys
 from converter.formats.aci.reading import (
-    AciFacts,
+    Manifest,
     baseline_of,
     comparable_image,
     is_unchanged,
@@ -84,7 +84,7 @@ def test_an_aci_as_a_docker_image() -> None:
         "Note": "well",
     }
     assert found.annotations[keys.MANIFEST] == native().decode()
-    facts = found.kept(AciFacts)
+    facts = found.kept(Manifest)
     assert facts is not None
     assert (facts.name, facts.version, found.notes.name) == (
         "example.com/worker",

@@ -18,8 +18,8 @@ from converter.formats.aci.archive import ExamineAci, PackAci, PackLayer, Rebuil
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
 from converter.formats.aci.reading import (
     VERSION,
-    AciFacts,
     Baseline,
+    Manifest,
     baseline_of,
     comparable_image,
     is_unchanged,
@@ -40,7 +40,7 @@ from converter.ports import Fetch
 from converter.streams.tar.fields import END, SYMLINK
 from converter.streams.tar.pax import make_header
 
-__all__ = ["AciFacts", "decode", "encode", "losses", "name", "resolve_dependencies", "single_file_name"]
+__all__ = ["Manifest", "decode", "encode", "losses", "name", "resolve_dependencies", "single_file_name"]
 
 name = "aci"
 single_file_name = "an ACI"

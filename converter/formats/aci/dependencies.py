@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid, NotFound, within
 from converter.formats.aci.archive import Keep, UnpackAci, image_id, read_links, read_manifest, read_owners
-from converter.formats.aci.reading import AciFacts, Manifest, parse_manifest, paths_of_owners, to_image
+from converter.formats.aci.reading import Manifest, parse_manifest, paths_of_owners, to_image
 from converter.model.content import GZIP, Derived, Known, Layer
 from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
@@ -52,37 +52,24 @@ def resolve_dependencies(image: Image, finder: Finder) -> Image:
     Raises NotFound naming a missing dependency, Invalid if one depends on itself or is not what was asked for. The
     image ID of a dependency is verified only when its bytes are read.
     """
-    facts, original = image.kept(AciFacts), image.original
-    if facts is None or original is None or not (image.notes.depends_on or facts.path_whitelist):
+    manifest, original = image.kept(Manifest), image.original
+    if manifest is None or original is None or not (image.notes.depends_on or manifest.path_whitelist):
         return image
     run = _Resolution(finder)
-    manifest = parse_manifest(facts.manifest.encode())
     layers = run.layers(original.manifest, manifest)
-    image = _with_owners(image, manifest, run.roots)
-    history = to_image(manifest, layers=len(layers)).history
-    return replace(
-        image,
-        layers=tuple(layers),
-        history=history,
-        foreign={**image.foreign, "aci": replace(facts, path_whitelist=())},
-        notes=replace(image.notes, depends_on=()),
-    )
-
-
-def _with_owners(image: Image, manifest: Manifest, roots: Sequence[Known]) -> Image:
-    """The image with the owners of files that may be in any of the ACIs; of several, the uppermost counts."""
     paths = paths_of_owners(manifest)
-    if not paths:
-        return image
     owners: dict[str, tuple[int, int]] = {}
-    for root in roots:
+    for root in run.roots if paths else ():  # a file may be in any of them; of several, the uppermost counts
         owners |= read_owners(root, paths)
-    read = to_image(manifest, owners)
+    read = to_image(manifest, owners, len(layers))
     return replace(
         image,
         config=replace(image.config, user=read.config.user),
+        layers=tuple(layers),
+        history=read.history,
         annotations={**image.annotations, **read.annotations},
-        notes=replace(image.notes, losses=read.notes.losses),
+        foreign={**image.foreign, "aci": replace(manifest, path_whitelist=())},
+        notes=replace(image.notes, depends_on=(), losses=read.notes.losses),
     )
 
 

@@ -32,7 +32,10 @@ ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWh
 
 @frozen
 class Manifest:
-    """The content of a manifest; ``document`` is all of it, ``text`` its exact bytes, decoded."""
+    """The content of a manifest; ``document`` is all of it, ``text`` its exact bytes, decoded.
+
+    It is what an image that was an ACI keeps in ``foreign``, without a whitelist that its layers obey already.
+    """
 
     text: str
     document: Mapping[str, Any]
@@ -42,6 +45,20 @@ class Manifest:
     annotations: Mapping[str, str]
     dependencies: tuple[Dependency, ...]
     path_whitelist: tuple[str, ...]
+
+    @property
+    def version(self) -> str:
+        """The label ``version``; empty if there is none."""
+        return self.labels.get("version", "")
+
+    def to_json(self) -> Mapping[str, Any]:
+        members = {
+            "manifest": self.text,
+            "name": self.name,
+            "version": self.version,
+            "pathWhitelist": list(self.path_whitelist),
+        }
+        return {key: value for key, value in members.items() if value}
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -124,25 +141,6 @@ Owners = Mapping[str, tuple[int, int]]
 
 MANIFEST_MOST = 1 * MIB
 """Bytes of a manifest that is kept as an annotation, at most: registries refuse documents of more than 4 MiB."""
-
-
-@frozen
-class AciFacts:
-    """What only an ACI has: the text of its manifest, and what that says."""
-
-    manifest: str
-    name: str
-    version: str = ""
-    path_whitelist: tuple[str, ...] = ()
-
-    def to_json(self) -> Mapping[str, Any]:
-        members = {
-            "manifest": self.manifest,
-            "name": self.name,
-            "version": self.version,
-            "pathWhitelist": list(self.path_whitelist),
-        }
-        return {key: value for key, value in members.items() if value}
 
 
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
@@ -270,25 +268,16 @@ def _owners(owners: Owners) -> dict[str, str]:
 
 def reference_to(manifest: Manifest) -> str:
     """The Docker reference for an ACI: the one that it was made from, if it still has that name."""
-    version, original = (
-        manifest.labels.get("version", ""),
-        KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME),
-    )
-    same = bool(original) and identifier_and_version(original) == (manifest.name, version)
-    return original if same else reference_of(manifest.name, version)
+    original = KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME)
+    same = bool(original) and identifier_and_version(original) == (manifest.name, manifest.version)
+    return original if same else reference_of(manifest.name, manifest.version)
 
 
 def _read_foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
-    facts = AciFacts(
-        manifest=manifest.text,
-        name=manifest.name,
-        version=manifest.labels.get("version", ""),
-        path_whitelist=manifest.path_whitelist,
-    )
     docker = dict(kept.get(keys.CONFIG, keys.as_rest) or {})
     if comment := kept.text(keys.COMMENT):
         docker["comment"] = comment
-    return {"aci": facts, "docker": UnknownMembers(docker)} if docker else {"aci": facts}
+    return {"aci": manifest, "docker": UnknownMembers(docker)} if docker else {"aci": manifest}
 
 
 def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
@@ -327,9 +316,9 @@ class Baseline:
 
 def baseline_of(image: Image) -> Baseline | None:
     """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
-    own = image.kept(AciFacts)
-    text = own.manifest if own else image.annotations.get(keys.MANIFEST)
-    manifest = unless_invalid(parse_manifest, text.encode()) if text else None
+    manifest, text = image.kept(Manifest), image.annotations.get(keys.MANIFEST)
+    if manifest is None and text:
+        manifest = unless_invalid(parse_manifest, text.encode())
     if manifest is None:
         return None
     return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners_kept(image.annotations))))
