@@ -73,29 +73,27 @@ def resolve_dependencies(image: Image, finder: Finder) -> Image:
     )
 
 
-def own_layer(root: Known, keep: Paths | None = None, image_id: str = "", below: Sequence[Layer] = ()) -> Layer:
-    """The files of one ACI as a layer; only those in ``keep``, if given.
+def own_layer(root: Known, image_id: str = "", *, recipe: bool = True) -> Layer:
+    """The files of one ACI as a layer; with a ``recipe`` for the way back, unless they are to be changed further."""
+    rewrite = UnpackAci(image_id=image_id, recipe=recipe)
+    return Layer(content=Derived(inputs=(Layer(content=root),), rewrite=rewrite, compression=GZIP))
 
-    ``below`` are the layers under it, restricted to the same paths. What this layer's links need from them is included,
-    with all its names there, so that they remain names of one file.
+
+def _restricted(keep: Paths | None, roots: Sequence[Known], layers: Sequence[Layer]) -> Layer:
+    """The last of these ACIs, whose layers are whole, with just the files in ``keep``, if given; others lie below it.
+
+    What its links need from those is included, with all its names there, so that they remain names of one file.
     """
-    unpacked = Layer(
-        content=Derived(
-            inputs=(Layer(content=root),),
-            rewrite=UnpackAci(image_id=image_id, recipe=keep is None),
-            compression=GZIP,
-        )
-    )
     if keep is None:
-        return unpacked
-    inputs: tuple[Layer, ...] = (unpacked,)
-    if below:
-        own, links = read_links(root)
+        return layers[-1]
+    inputs = layers[-1:]
+    if len(roots) > 1:
+        own, links = read_links(roots[-1])
         if gone := {*links.values()} - own - keep:
-            wholes = [_without_whitelist(layer) for layer in below]
-            inputs = (*wholes, unpacked)
-            keep &= own | {*links.values()} | _names_of_files(gone, [links, *map(_links, wholes)])
-    return Layer(content=Derived(inputs=inputs, rewrite=Keep(paths=keep), compression=GZIP))
+            inputs = layers
+            below = (read_links(root)[1] for root in roots[:-1])
+            keep &= own | {*links.values()} | _names_of_files(gone, [links, *below])
+    return Layer(content=Derived(inputs=tuple(inputs), rewrite=Keep(paths=keep), compression=GZIP))
 
 
 def _names_of_files(paths: Collection[bytes], links: Iterable[Mapping[bytes, bytes]]) -> set[bytes]:
@@ -110,20 +108,6 @@ def _names_of_files(paths: Collection[bytes], links: Iterable[Mapping[bytes, byt
         found.update(fresh)
         waiting += fresh
     return found
-
-
-def _links(whole: Layer) -> Mapping[bytes, bytes]:
-    """The targets of hard links, by path, of an ACI that became a layer."""
-    assert isinstance(whole.content, Derived)
-    (aci,) = whole.content.inputs
-    assert isinstance(aci.content, Known)
-    return read_links(aci.content)[1]
-
-
-def _without_whitelist(layer: Layer) -> Layer:
-    """A layer as it was before a whitelist was applied to it."""
-    content = layer.content
-    return content.inputs[-1] if isinstance(content, Derived) and isinstance(content.rewrite, Keep) else layer
 
 
 @frozen
@@ -151,6 +135,7 @@ class _Resolution:
 
     def layers(self, root: Known, manifest: Manifest) -> list[Layer]:
         """The layers of an image and of all its dependencies, base first."""
+        wholes: list[Layer] = []
         found: list[Layer] = []
         self._enter(root, manifest, None, "", 0)
         try:
@@ -167,8 +152,9 @@ class _Resolution:
                         check_dependency(dependency, below, named)
                         self._enter(below, named, step.keep, dependency.image_id, len(found))
                 else:
-                    found.append(own_layer(step.root, step.keep, step.image_id, found[step.start :]))
                     self.roots.append(step.root)
+                    wholes.append(own_layer(step.root, step.image_id, recipe=step.keep is None))
+                    found.append(_restricted(step.keep, self.roots[step.start :], wholes[step.start :]))
                     self._way.popitem()
         except ConverterError as error:
             error.trail = (*(f"dependency {name}" for name in self._names()[1:]), *error.trail)
