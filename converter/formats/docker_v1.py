@@ -9,14 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from converter.errors import Invalid, Unsupported, within
+from converter.errors import Unsupported, within
 from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Known, Layer, known_bytes
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
-    go_key,
     lenient_member,
     load_object,
     member_or_empty,
@@ -39,7 +38,6 @@ EMPTY_LAYER_BYTES = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000f
 
 _OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
 """Members of a step that describe its place in the chain and are not part of the image's configuration."""
-_OF_THE_STEP = frozenset(("id", "parent", "throwaway", "created", "author", "comment", "container_config"))
 
 
 @frozen
@@ -143,17 +141,9 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
             digest = Digest.parse(layer["blobSum"])
-            steps.append(Schema1Step(digest=digest, compatibility=_compatibility(row)))
+            steps.append(Schema1Step(digest=digest, compatibility=load_object(row["v1Compatibility"].encode())))
     below = (*(step.id for step in steps[1:]), "")
     return tuple(step for step, id_below in zip(steps, below, strict=True) if step.id != id_below)[::-1]
-
-
-def _compatibility(row: Mapping[str, Any]) -> dict[str, Any]:
-    members = load_object(row["v1Compatibility"].encode())
-    for key in members:
-        if key not in _OF_THE_STEP and go_key(key) in _OF_THE_STEP:
-            raise Invalid(f'the key "{key[:60]}" is written in another case: expected "{go_key(key)}"')
-    return members
 
 
 def _history(step: Schema1Step) -> History:

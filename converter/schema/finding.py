@@ -68,7 +68,7 @@ def blocking_findings(findings: Iterable[Finding], kind: str) -> tuple[Finding, 
     A member in different case is known to Go and unknown to others: a manifest with one would be two images.
     Configurations and ACIs are read as Go reads them.
     """
-    unseen = () if kind.startswith("aci-") or kind.endswith("-config") else ("json/key-case",)
+    unseen = () if kind.startswith("aci-") or kind.endswith("-config") else ("json/key-case", "docker/v1-key-case")
     return tuple(
         finding
         for finding in findings
