@@ -125,14 +125,10 @@ def impossible_time(text: str) -> str:
 
 
 def _bad_day(text: str, match: re.Match[str]) -> str:
+    from calendar import monthrange
+
     year, month, day = map(int, match.groups()[:3])
-    return "" if 1 <= day <= _days(year, month) else f'invalid time "{text}": the month has no such day'
-
-
-def _days(year: int, month: int) -> int:
-    if month == 2:
-        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
-    return 30 if month in {4, 6, 9, 11} else 31
+    return "" if 1 <= day <= monthrange(year, month)[1] else f'invalid time "{text}": the month has no such day'
 
 
 def bad_digest(text: str) -> str:
