@@ -15,7 +15,7 @@ from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Loss, Original
@@ -67,7 +67,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
     document = read_document(root, kind)
     with within("config"):
         config = Descriptor.from_json(document.get("config"))
-    layers = [_descriptor(value, number) for number, value in enumerate(document.get("layers") or ())]
+    layers = descriptors(document, "layers")
     current_limits().require("layers", len(layers), "layers")
     if (
         config.media_type not in CONFIG_TYPES[format_name]
@@ -170,11 +170,6 @@ def algorithm_of(original: Original | None, dialect: str) -> str:
     if original is None or original.format != dialect:
         return "sha256"
     return original.manifest.descriptor.digest.algorithm
-
-
-def _descriptor(value: Any, number: int) -> Descriptor:
-    with within(f"layer[{number}]"):
-        return Descriptor.from_json(value)
 
 
 def choose_compression(layer: Layer, asked: Compression | None, *, unpacked: bool, taken: bool) -> Layer:
