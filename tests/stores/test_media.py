@@ -145,8 +145,7 @@ def test_temporaries_of_the_dead_are_cleaned_and_those_of_the_living_stay(tmp_pa
     there = {path.name for path in tmp_path.iterdir()}
     assert there == {*(one.path.name for one in living), "precious", ".transship-notes", dead[2].name}
     for one in living:
-        one.close()
-        one.close()
+        os.close(one.fd)
     remove_abandoned(tmp_path)
     assert not any(one.path.exists() for one in living)
     remove_abandoned(tmp_path / "nowhere")
@@ -269,7 +268,7 @@ def test_what_a_signal_has_left_is_removed_when_the_program_ends(tmp_path: Path)
         "import sys\nfrom pathlib import Path\nfrom converter.stores.media import temporary\n"
         "here = Path(sys.argv[1])\n"
         "made = [temporary.temporary_file(here), temporary.temporary_directory(here), temporary.temporary_file(here)]\n"
-        "made[2].path.rename(here / 'done')\nmade[2].close()\nraise KeyboardInterrupt\n"
+        "made[2].path.rename(here / 'done')\nmade[2].remove()\nraise KeyboardInterrupt\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, check=False)
     assert b"KeyboardInterrupt" in done.stderr

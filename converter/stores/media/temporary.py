@@ -30,7 +30,7 @@ NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""
 
 _MADE: dict[Path, int] = {}
-"""Temporaries of this process not yet closed or removed, with its process ID: a forked child owns none of them."""
+"""Temporaries of this process not yet removed, with its process ID: a forked child owns none of them."""
 
 
 @atexit.register
@@ -51,11 +51,6 @@ class Temporary:
         self.fd = -1
         _MADE[self.path] = os.getpid()
 
-    def close(self) -> None:
-        """Unlock it, leaving what it has become."""
-        _MADE.pop(self.path, None)
-        self._unlock()
-
     def remove(self) -> None:
         """Remove and unlock it; no error if it was renamed.
 
@@ -65,9 +60,6 @@ class Temporary:
             with suppress(FileNotFoundError):
                 remove_path(self.path)
             _MADE.pop(self.path, None)
-        self._unlock()
-
-    def _unlock(self) -> None:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             # What it holds is durable by now or unwanted, so a failure does not matter.
@@ -112,7 +104,7 @@ def _temporary(directory: Path, make: Callable[[Path], int]) -> Temporary:
                 state = lock(made.fd) if made.fd >= 0 else "taken"
                 if state == "unknown" or (state == "held" and samestat(made.path.lstat(), os.fstat(made.fd))):
                     return made
-        made.close()
+        made.remove()
 
 
 class Staging:
