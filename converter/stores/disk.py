@@ -126,14 +126,10 @@ def write_behind(fd: int, block: bytes | memoryview) -> None:
         begin_writing(fd, begun, end - begun)
 
 
-def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Write a new file, synced before this returns unless not ``durable``, when a later ``sync_tree`` syncs it with
-    others; its mode is 0666 less the umask.
-    """
+def write_file(path: Path, data: bytes) -> None:
+    """Write a new file, to be made durable with others in its directory; its mode is 0666 less the umask."""
     with disk_errors(path, "write"), opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
         write_all(fd, data)
-        if durable:
-            os.fsync(fd)
 
 
 def sync_file_system(path: Path) -> None:

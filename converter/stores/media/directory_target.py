@@ -154,7 +154,7 @@ class LayoutTarget(_BlobStaging):
         if self.inside or (self.path.is_dir() and names_in(self.path)):
             return False
         for name, data in documents(None).items():
-            write_file(self.staged / name, data, durable=False)
+            write_file(self.staged / name, data)
         (self.staged / "blobs").mkdir(exist_ok=True)
         sync_tree(self.staged)
         return self.renamed()
@@ -169,14 +169,15 @@ class LayoutTarget(_BlobStaging):
             }
             if not changed and not names_in(self.staged):
                 return  # the writer of that index has made durable what it names
-            self._move_blobs()
             for name, data in changed.items():
-                fresh = self.staged / f"new-{name}"
-                write_file(fresh, data)
-                fresh.rename(self.path / name)
+                write_file(self.staged / f"new-{name}", data)
+            self._move_blobs()
+            for name in changed:
+                (self.staged / f"new-{name}").rename(self.path / name)
             sync_directory(self.path)
 
     def _move_blobs(self) -> None:
+        """Make all that is staged durable, and move the blobs to their places."""
         sync_files(self.staged)
         files = sorted(Path(folder, name) for folder, _, names in walk_directory(self.staged) for name in names)
         for blob in (file for file in files if file.parent != self.staged):
@@ -229,7 +230,7 @@ class SwappedDirectory(_BlobStaging):
         with disk_errors(self.path, "write"):
             (self.staged / root).rename(self.staged / last)
             for name, data in documents.items():
-                write_file(self.staged / name, data, durable=False)
+                write_file(self.staged / name, data)
             sync_tree(self.staged)
             if not self.renamed() and not self._exchanged():
                 self._move(last)
