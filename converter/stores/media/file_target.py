@@ -62,10 +62,19 @@ class OutFile:
         """Whether it goes to a stream, which holds a single file."""
         return self._temporary is None
 
+    @property
+    def end(self) -> int:
+        """How many bytes have been written."""
+        return os.lseek(self.fd, 0, os.SEEK_CUR)
+
     def write(self, block: Block) -> None:
         """Append a block."""
         with disk_errors(self.shown, "write"):
             write_behind(self.fd, block)
+
+    def cut(self, end: int) -> None:
+        """Take back what was written after the first ``end`` bytes. Raises OSError."""
+        os.ftruncate(self.fd, os.lseek(self.fd, end, os.SEEK_SET))
 
     def commit(self, sibling: str = "") -> None:
         """Make it durable, and visible under its name, or as ``sibling`` next to that.
@@ -132,7 +141,6 @@ class TarTarget:
     def __init__(self, out: OutFile, epoch: int = 0) -> None:
         self._out = out
         self._epoch = epoch
-        self._end = 0
         self._blobs: dict[Digest, int] = {}
         self._directories: set[str] = set()
 
@@ -144,30 +152,26 @@ class TarTarget:
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         self._need_directory(f"blobs/{expected.digest.algorithm if expected else 'sha256'}")
-        start = self._end
-        with on_error(self._cut, start):
+        start = self._out.end
+        with on_error(self._out.cut, start):
             if expected is not None:
-                self._write(_long_name(blob_name(expected.digest)))
-            header = self._end
-            self._write(bytes(SIZE))
-            made = write_blob(blocks, expected, self._write)
+                self._out.write(_long_name(blob_name(expected.digest)))
+            header = self._out.end
+            self._out.write(bytes(SIZE))
+            made = write_blob(blocks, expected, self._out.write)
             if made.digest in self._blobs:
-                self._cut(start)
+                self._out.cut(start)
                 return made
-            self._write(padding_bytes(made.size))
+            self._out.write(padding_bytes(made.size))
             with disk_errors(self._out.shown, "write"):
                 os.pwrite(self._out.fd, _header(blob_name(made.digest), made.size, self._epoch), header)
         self._blobs[made.digest] = made.size
         return made
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write a document next to the blobs."""
-        self._write(_header(name, len(data), self._epoch) + data + padding_bytes(len(data)))
-
     def commit(self, documents: Documents) -> None:
         for name, data in documents(None).items():
-            self.write(name, data)
-        self._write(bytes(2 * SIZE))
+            self._out.write(_header(name, len(data), self._epoch) + data + padding_bytes(len(data)))
+        self._out.write(bytes(2 * SIZE))
         self._out.commit()
 
     def abort(self) -> None:
@@ -176,17 +180,8 @@ class TarTarget:
     def _need_directory(self, path: str) -> None:
         for name in ("blobs/", f"{path}/"):
             if name not in self._directories:
-                self._write(_header(name, 0, self._epoch, DIR))
+                self._out.write(_header(name, 0, self._epoch, DIR))
                 self._directories.add(name)
-
-    def _write(self, block: Block) -> None:
-        self._out.write(block)
-        self._end += len(block)
-
-    def _cut(self, offset: int) -> None:
-        os.ftruncate(self._out.fd, offset)
-        os.lseek(self._out.fd, offset, os.SEEK_SET)
-        self._end = offset
 
 
 def _header(name: str, size: int, epoch: int, kind: bytes = FILE) -> bytes:
