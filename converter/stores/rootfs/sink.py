@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,7 +17,7 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
-from converter.stores.disk import disk_errors, names_in, on_error, sync_file_system, write_file
+from converter.stores.disk import disk_errors, names_in, on_error, regular_size, sync_file_system, write_file
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import Staging, remove_path
@@ -60,6 +61,11 @@ class OneRootSink(TargetSink[T]):
     def _commit(self) -> None:
         if self._made is None:
             raise Invalid("no image was written to the root file system")
+        self._show()
+
+    @abstractmethod
+    def _show(self) -> None:
+        """Make it visible, now that it is whole."""
 
     def _require_first(self, media_type: str) -> None:
         """Raise Unsupported for a second root file system, or for a type that is not accepted."""
@@ -78,16 +84,12 @@ class FlatSink(OneRootSink[OutFile]):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Take the tar; raises Unsupported for a second one. After an error from the blocks, another may follow."""
         self._require_first(media_type)
-        try:
-            self._made = write_blob(blocks, expected, self._target.write).bare().retyped(media_type)
-        except BaseException:
-            self._target.abort()
-            self._target.begin()
-            raise
+        with disk_errors(self._target.shown, "write"):
+            self._target.cut(0)  # what is left of one that failed
+        self._made = write_blob(blocks, expected, self._target.write).bare().retyped(media_type)
         return self._made
 
-    def _commit(self) -> None:
-        super()._commit()
+    def _show(self) -> None:
         self._target.commit()
 
 
@@ -106,20 +108,6 @@ class StagedDirectory(Staging):
             # Nor may its files inherit the group of the directory around it.
             os.chown(staging.fd, os.geteuid(), os.getegid())
             os.fchmod(staging.fd, 0o700)
-
-    def rename(self) -> None:
-        """Make the hidden directory durable, and visible under its name. Raises Invalid, OSError."""
-        self.sync()
-        if not self.renamed():
-            raise Invalid(f"{self.shown} is not empty any more: something else has written to it")
-
-    def move(self, name: str) -> None:
-        """Show one item by moving it out of the hidden directory, if that is ``inside`` its place. Raises OSError."""
-        (self.staged / name).rename(self.path / name)
-
-    def sync(self) -> None:
-        """Sync the whole file system to its disk: one call for any number of files."""
-        sync_file_system(self.staged)
 
     @contextmanager
     def syncing(self) -> Iterator[None]:
@@ -171,14 +159,16 @@ class RootfsSink(OneRootSink[StagedDirectory]):
     _below, _last = "", ""
     """Where the files lie in it, and what appears after them."""
 
+    _tree: Unpacked
+    """What was made."""
+
     def __init__(self, path: Path, options: StoreOptions) -> None:
         super().__init__(StagedDirectory(path))
         self._options = options
-        self._tree: Unpacked | None = None
+        self._open = ExitStack()
 
     def _abort(self) -> None:
-        if self._tree is not None:
-            self._tree.close()
+        self._open.close()
         super()._abort()
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
@@ -190,39 +180,31 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         with disk_errors(self._target.shown, "write"):
             if self._below:
                 root.mkdir(mode=0o700, exist_ok=True)
-            tree = Unpacked(root, self._target.shown, devices=self._options.devices)
-        try:
-            with self._target.syncing():
-                tree.fill(metered(blocks, meter))
-        except BaseException:
-            tree.close()
-            with disk_errors(self._target.shown, "write"):
-                for below in root.iterdir():
-                    remove_path(below)
-            raise
-        self._tree = tree
+            for left in root.iterdir():  # by a tar that failed
+                remove_path(left)
+            self._tree = self._open.enter_context(Unpacked(root, self._target.shown, devices=self._options.devices))
+        with self._target.syncing():
+            self._tree.fill(metered(blocks, meter))
         self._made = Descriptor(media_type=media_type, digest=meter.digest(), size=meter.size)
         return self._made
 
     def _commit(self) -> None:
-        if self._tree is None:
-            raise Invalid("no image was written to the root file system")
-        self._show(self._tree)
-        self._report(self._tree)
+        super()._commit()
+        self._report()
 
-    def _show(self, tree: Unpacked) -> None:
-        place = self._target
+    def _show(self) -> None:
+        place, tree = self._target, self._tree
         with disk_errors(place.shown, "write"):
             if place.inside:
                 for name in names_in(place.staged):
                     if name != self._last:
-                        place.move(name)
+                        (place.staged / name).rename(place.path / name)
                 tree.finish(place.path / self._below)
                 tree.finish_root()
-                place.sync()
+                sync_file_system(place.staged)
                 if self._last:
-                    place.move(self._last)
-                    place.sync()
+                    (place.staged / self._last).rename(place.path / self._last)
+                    sync_file_system(place.staged)
                 return
             root = place.staged / self._below
             tree.finish(root)
@@ -230,17 +212,18 @@ class RootfsSink(OneRootSink[StagedDirectory]):
             movable = bool(self._below) or tree.setter.privileged or root.parent == place.path.parent
             if movable:
                 tree.finish_root()
-            place.rename()
+            sync_file_system(place.staged)
+            if not place.renamed():
+                raise Invalid(f"{place.shown} is not empty any more: something else has written to it")
             if not movable:
                 tree.finish_root()
 
-    def _report(self, tree: Unpacked) -> None:
+    def _report(self) -> None:
         """Report what differs from the image."""
-        if tree.setter.recorded:
-            self._tell(
-                f"the owners of {tree.setter.recorded} files are in user.rootlesscontainers: only root can set them"
-            )
-        for what, count in sorted(tree.setter.left_out.items()):
+        setter = self._tree.setter
+        if setter.recorded:
+            self._tell(f"the owners of {setter.recorded} files are in user.rootlesscontainers: only root can set them")
+        for what, count in sorted(setter.left_out.items()):
             self._tell(f"{what}: {count} {REASONS.get(what, 'could not be kept here')}")
 
     def _tell(self, fact: str) -> None:
@@ -257,18 +240,13 @@ class BundleSink(RootfsSink):
     accepts = frozenset((types.ROOTFS, types.RUNTIME_CONFIG))
     _below, _last = ROOTFS, CONFIG
 
-    def __init__(self, path: Path, options: StoreOptions) -> None:
-        super().__init__(path, options)
-        self._config: Descriptor | None = None
-
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         """Unpack the tar, or write the configuration, adapted for an ordinary user to one that he can run."""
         if media_type != types.RUNTIME_CONFIG:
             return super().put(blocks, media_type, expected)
         data = self._adapted(b"".join(blocks))
         write_file(self._target.staged / CONFIG, data)
-        self._config = Descriptor.of(data, media_type)
-        return self._config
+        return Descriptor.of(data, media_type)
 
     def _adapted(self, data: bytes) -> bytes:
         """The configuration for the user who made the files and will run it."""
@@ -281,10 +259,10 @@ class BundleSink(RootfsSink):
             self._tell("memory and processors are not limited: this takes root")
         return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
-    def _show(self, tree: Unpacked) -> None:
-        if self._config is None:
+    def _show(self) -> None:
+        if regular_size(self._target.staged / CONFIG) is None:
             raise Invalid("no configuration was written to the bundle")
-        super()._show(tree)
+        super()._show()
 
 
 def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from converter.model.content import Blocks
 from converter.model.limits import current_limits
 from converter.stores.disk import disk_error
 from converter.stores.rootfs.attributes import Attributes, Setter
-from converter.streams.blocks import write_all
+from converter.streams.blocks import ClosedOnExit, write_all
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import (
     BLOCK,
@@ -109,7 +109,7 @@ UNDESCRIBED = Attributes(mode=0o755)
 """For a directory without an entry: its owner and time are unknown."""
 
 
-class Unpacked:
+class Unpacked(ClosedOnExit):
     """A tree being unpacked: ``fill`` first, then ``finish``; if either raises, the caller removes the tree."""
 
     def __init__(self, root: Path, where: str, *, devices: bool) -> None:
