@@ -24,6 +24,7 @@ from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
 from converter.ports import Sink
+from converter.stores import require_new
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, on_error, regular_size, walk_directory
 from converter.stores.media import DirectoryMedium, write_blob
@@ -43,7 +44,7 @@ def open_source(location: Location, _options: StoreOptions) -> AciFile:
 
 def open_sink(location: Location, options: StoreOptions) -> AciSink:
     """Write an ACI; ``-`` is standard output."""
-    return AciSink(Path(location.path), options)
+    return AciSink(location, options)
 
 
 def written_files(location: Location) -> dict[Path, Kind]:
@@ -150,9 +151,10 @@ class AciSink(Sink):
 
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
 
-    def __init__(self, path: Path, options: StoreOptions | None = None) -> None:
-        self._path = path
-        self._options = options or StoreOptions()
+    def __init__(self, location: Location, options: StoreOptions) -> None:
+        self._location = location
+        self._path = Path(location.path)
+        self._options = options
         self._parts: dict[Digest, tuple[OutFile, Descriptor]] = {}
         """The blobs taken, each with its file, which is not yet renamed."""
         self._root: Descriptor | None = None
@@ -161,7 +163,7 @@ class AciSink(Sink):
 
     def __enter__(self) -> Self:
         self._file().probe()
-        self._require()
+        require_new(self._location, self._options)
         return self
 
     def _abort(self) -> None:
@@ -214,23 +216,19 @@ class AciSink(Sink):
                 raise Unsupported(f"cannot write an attachment to {root.shown}: expected a file")
             root.commit()
             return
-        self._require()
+        require_new(self._location, self._options)
         for digest, file in needed.items():
             below = below_path(self._path, digest)
             if not _has_content(below, digest):
                 file.commit(below.name)
-        stale = {
-            path for path in (signature_path(self._path), origin_path(self._path)) if regular_size(path) is not None
-        }
+        beside = {signature_path(self._path): self._signature, origin_path(self._path): self._attached}
         if self._signature is not None:
             self._parts[self._signature][0].commit(signature_path(self._path).name)
-            stale.discard(signature_path(self._path))
         if self._attached:
             self._write_layout()
-            stale.discard(origin_path(self._path))
-        if stale and not _has_content(self._path, self._root.digest):
-            # They refer to the replaced image: next to the new one, they would make that look tampered with.
-            for path in stale:
+        for path, written in beside.items():
+            if not written and regular_size(path) is not None and not _has_content(self._path, self._root.digest):
+                # It refers to the replaced image: next to the new one, it would make that look tampered with.
                 with disk_errors(path, "remove"):
                     path.unlink()
         root.commit()
@@ -247,12 +245,6 @@ class AciSink(Sink):
 
     def _file(self) -> OutFile:
         return OutFile(self._path, self._options.overwriting("aci"))
-
-    def _require(self) -> None:
-        """Raise AlreadyExists if a file next to the image may not be replaced either."""
-        for path, kind in written_files(Location(transport="aci", path=str(self._path))).items():
-            if path != self._path:
-                self._options.overwriting(kind).require(path)
 
 
 def _has_content(path: Path, digest: Digest) -> bool:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from converter.errors import Invalid, NotFound, Unsupported
+from converter.errors import AlreadyExists, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
 from converter.stores import open_sink
-from converter.stores.aci_file import AciSink
 from tests.stores.copying import files, sink_at, source_at
 from tests.stores.kinds import ON_DISK
 from tests.stores.test_contract import write as write_kind
@@ -68,6 +67,25 @@ def test_a_signature_goes_with_what_it_speaks_of(tmp_path: Path, image: bytes, l
     assert (tmp_path / "app.aci.asc").exists() == left
 
 
+@pytest.mark.parametrize(
+    "taken",
+    [
+        pytest.param("app.aci", id="the image's place"),
+        pytest.param("app.aci.asc", id="the signature's place"),
+        pytest.param("app.aci.origin", id="the place of what an earlier image had beside it"),
+    ],
+)
+def test_where_a_place_is_taken_in_the_meantime_nothing_is_written_beside_it(tmp_path: Path, taken: str) -> None:
+    location = Location(transport="aci", path=str(tmp_path / "app.aci"))
+    with pytest.raises(AlreadyExists, match=rf"{taken} already exists"), open_sink(location) as sink:
+        for data in (OTHER, IMAGE):
+            sink.put((data,), types.ACI)
+        sink.name("", ROOT)
+        sink.attach(Attachment(subject=ROOT.digest, descriptor=sink.put((SIGNATURE,), types.PGP_SIGNATURE)))
+        (tmp_path / taken).write_bytes(b"theirs")
+    assert files(tmp_path) == {taken: b"theirs"}
+
+
 def test_dependencies_lie_beside_what_needs_them(tmp_path: Path) -> None:
     write(tmp_path / "app.aci", dependencies=(OTHER,))
     name = f"app-{Digest.of(OTHER).encoded[:12]}.aci"
@@ -91,7 +109,7 @@ def test_nothing_to_write_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["", "no/such/app.aci"])
 def test_a_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, path: str) -> None:
-    with pytest.raises((Invalid, NotFound)), AciSink(tmp_path / path):
+    with pytest.raises((Invalid, NotFound)), sink_at("aci", tmp_path / path):
         pass
 
 
