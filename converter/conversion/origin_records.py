@@ -186,15 +186,14 @@ class _RecordBuilder:
 
     def _index_merged(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""
-        fd = spool.unnamed_file()
-        self._files.callback(os.close, fd)
+        merged = self._files.enter_context(spool.Spool())
 
         def kept() -> Blocks:
             for block in tar:
-                spool.append_to_file(fd, block)
+                merged.append(block)
                 yield block
 
-        return FileIndex(kept()), partial(file_blocks, fd)
+        return FileIndex(kept()), merged.blocks
 
     def _recipe(self, layer: Layer, files: FileIndex, read: ReadRange) -> tuple[Known, int]:
         """The recipe of a layer, in an unnamed file, and the size of the layer's tar in bytes."""

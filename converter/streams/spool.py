@@ -11,7 +11,7 @@ from threading import Condition
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model.limits import MIB
-from converter.streams.blocks import BLOCK, COPY_BLOCK, Block, Blocks, ClosedOnExit, closing, file_blocks, write_all
+from converter.streams.blocks import BLOCK, Block, Blocks, ClosedOnExit, closing, write_all
 from converter.streams.read_ahead import read_ahead, start_thread
 
 IN_MEMORY = 1 * MIB
@@ -35,12 +35,12 @@ class Spool(ClosedOnExit):
         """Append bytes; returns how many."""
         if self._fd < 0 and self.size + len(data) > self._in_memory:
             self._fd = unnamed_file()
-            append_to_file(self._fd, self._memory)
+            _append(self._fd, self._memory)
             self._memory = bytearray()
         if self._fd < 0:
             self._memory += data
         else:
-            append_to_file(self._fd, data)
+            _append(self._fd, data)
         self.size += len(data)
         return len(data)
 
@@ -86,8 +86,7 @@ def unnamed_file() -> int:
         return os.dup(file.fileno())
 
 
-def append_to_file(fd: int, data: Block | bytearray) -> None:
-    """Append to an unnamed file. Raises StorageFailed."""
+def _append(fd: int, data: Block | bytearray) -> None:
     with _disk_errors("write"):
         write_all(fd, data)
 
@@ -98,7 +97,7 @@ def spool_blocks(blocks: Blocks) -> int:
     try:
         with closing(blocks) as source:
             for block in source:
-                append_to_file(fd, block)
+                _append(fd, block)
     except BaseException:
         os.close(fd)
         raise
@@ -122,9 +121,8 @@ class SpooledStream:
     """
 
     def __init__(self, blocks: Blocks, most: int | None = None) -> None:
-        self._fd = unnamed_file()
+        self._spool = Spool(0)
         self._most = most
-        self._there = 0
         self._ended = self._left = False
         self._error: BaseException | None = None
         self._changed = Condition()
@@ -134,7 +132,7 @@ class SpooledStream:
         """End the thread and close the file; nothing can be read afterwards."""
         self._left = True
         self._thread.join()
-        os.close(self._fd)
+        self._spool.close()
 
     def finished(self) -> int:
         """Wait for the end; returns the number of bytes. Raises what the stream raised."""
@@ -144,7 +142,7 @@ class SpooledStream:
         """All bytes, in order."""
         place = 0
         while (there := self._wait_for(place + 1)) > place:
-            yield from file_blocks(self._fd, place, there - place, COPY_BLOCK)
+            yield from self._spool.blocks(place, there - place)
             place = there
 
     def piece(self, offset: int, size: int) -> Iterator[Block]:
@@ -152,15 +150,15 @@ class SpooledStream:
         end = offset + size
         if (there := self._wait_for(end)) < end:
             raise Invalid(f"piece ends at byte {end}, but there are {there} bytes")
-        return file_blocks(self._fd, offset, size, COPY_BLOCK)
+        return self._spool.blocks(offset, size)
 
     def _wait_for(self, size: int) -> int:
         """Wait for that many bytes, or the end; returns how many there are. Raises what the stream raised."""
         with self._changed:
-            self._changed.wait_for(lambda: self._there >= size or self._ended)
-            if self._there < size and self._error is not None:
+            self._changed.wait_for(lambda: self._spool.size >= size or self._ended)
+            if self._spool.size < size and self._error is not None:
                 raise self._error
-            return self._there
+            return self._spool.size
 
     def _take(self, blocks: Blocks) -> None:
         try:
@@ -168,16 +166,15 @@ class SpooledStream:
                 for block in source:
                     if self._left:
                         break
-                    append_to_file(self._fd, block)
-                    self._tell(len(block))
-                    if self._most is not None and self._there > self._most:
+                    self._spool.append(block)
+                    self._tell()
+                    if self._most is not None and self._spool.size > self._most:
                         break
         except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
             self._error = error
         self._ended = True
-        self._tell(0)
+        self._tell()
 
-    def _tell(self, size: int) -> None:
+    def _tell(self) -> None:
         with self._changed:
-            self._there += size
             self._changed.notify_all()
