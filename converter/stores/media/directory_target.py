@@ -43,18 +43,18 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
+_serial = itertools.count()
+"""For the names of blobs still being written."""
+
+
 class _BlobStaging(Staging):
     """A hidden directory of blobs. Any number of threads may ``take``."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._serial = itertools.count()
 
     def take(
         self, blocks: Blocks, expected: Descriptor | None, name: Callable[[Digest], str] = blob_name
     ) -> Descriptor:
         """Write a blob to the file that ``name`` says; on any error nothing of it remains."""
-        part = self.staged / f"part-{next(self._serial)}"
+        part = self.staged / f"part-{next(_serial)}"
         made = _write_blob_file(part, self.path, blocks, expected)
         blob = self.staged / name(made.digest)
         with disk_errors(self.path, "write"):
