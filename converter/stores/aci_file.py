@@ -214,16 +214,16 @@ class AciSink(Sink):
                 )
             if self._attached:
                 raise Unsupported(f"cannot write an attachment to {root.shown}: expected a file")
-            root.commit()
+            root.appear()
             return
         require_new(self._location, self._options)
         for digest, file in needed.items():
             below = below_path(self._path, digest)
             if not _has_content(below, digest):
-                file.commit(below.name)
+                file.appear(below.name)
         beside = {signature_path(self._path): self._signature, origin_path(self._path): self._attached}
         if self._signature is not None:
-            self._parts[self._signature][0].commit(signature_path(self._path).name)
+            self._parts[self._signature][0].appear(signature_path(self._path).name)
         if self._attached:
             self._write_layout()
         for path, written in beside.items():
@@ -231,12 +231,12 @@ class AciSink(Sink):
                 # It refers to the replaced image: next to the new one, it would make that look tampered with.
                 with disk_errors(path, "remove"):
                     path.unlink()
-        root.commit()
+        root.appear()
 
     def _write_layout(self) -> None:
         """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
-        file = OutFile(origin_path(self._path), self._options.overwriting("oci-archive"))
-        with OciSink(TarTarget(file), ordered=True) as layout:
+        target = TarTarget(origin_path(self._path), self._options.overwriting("oci-archive"))
+        with OciSink(target, ordered=True) as layout:
             for _, (part, made) in sorted(self._parts.items()):  # threads put them in any order
                 if made.media_type not in self.accepts:
                     layout.put(file_blocks(part.fd, 0, made.size, COPY_BLOCK), made.media_type, made)

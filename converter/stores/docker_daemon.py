@@ -31,7 +31,7 @@ from converter.stores.base_source import NameListing
 from converter.stores.disk import on_error
 from converter.stores.docker_archive import DockerArchive
 from converter.stores.docker_archive.sink import DockerArchiveSink
-from converter.stores.media.file_target import OutFile, TarTarget
+from converter.stores.media.file_target import TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.options import StoreOptions
 from converter.stores.registry.connections import no_password
@@ -72,7 +72,7 @@ class DaemonSink(DockerArchiveSink):
     """An archive that the Engine loads when the sink commits, all of it or nothing."""
 
     def __init__(self, reference: ImageName, engine: Engine) -> None:
-        super().__init__(TarTarget(EngineFile(engine)))
+        super().__init__(EngineTar(engine))
         self._reference = reference
         self._engine = engine
 
@@ -89,7 +89,7 @@ class DaemonSink(DockerArchiveSink):
         super().name(name or str(self._reference.tagged()), root)
 
 
-class EngineFile(OutFile):
+class EngineTar(TarTarget):
     """A stream into the Engine, which loads what has been written once it is complete."""
 
     def __init__(self, engine: Engine) -> None:

@@ -45,10 +45,9 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
     """``oci:`` creates a layout or adds to one; ``oci-archive:`` writes a tar."""
     path = Path(location.path)
     if not location.kind.folder:
-        from converter.stores.media.file_target import OutFile, TarTarget
+        from converter.stores.media.file_target import TarTarget
 
-        file = OutFile(path, options.overwriting("oci-archive"))
-        return OciSink(TarTarget(file, options.epoch), ordered=True)
+        return OciSink(TarTarget(path, options.overwriting("oci-archive"), options.epoch), ordered=True)
     target = LayoutTarget(path)
 
     def tell(name: str, position: int) -> None:

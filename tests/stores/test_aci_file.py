@@ -4,36 +4,46 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from converter.errors import AlreadyExists, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
+from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
-from converter.stores import open_sink
+from converter.stores import StoreOptions, open_sink
 from tests.stores.copying import files, sink_at, source_at
 from tests.stores.kinds import ON_DISK
 from tests.stores.test_contract import write as write_kind
 
 IMAGE, OTHER, SIGNATURE = b"an image", b"a dependency", b"-----BEGIN PGP SIGNATURE-----"
 ROOT = Descriptor.of(IMAGE, types.ACI)
+REPLACING = StoreOptions(overwrite=True)
 
 
-def write(path: Path, image: bytes = IMAGE, *, signed: bytes = b"", dependencies: tuple[bytes, ...] = ()) -> None:
-    with sink_at("aci", path) as sink:
+def write(
+    path: Path,
+    image: bytes = IMAGE,
+    *,
+    signed: Blocks = (),
+    dependencies: tuple[bytes, ...] = (),
+    options: StoreOptions = REPLACING,
+) -> None:
+    with open_sink(Location(transport="aci", path=str(path)), options) as sink:
         for data in dependencies:
             sink.put((data,), types.ACI)
         root = sink.put((image,), types.ACI)
         sink.name("ignored", root)
         if signed:
-            sink.attach(Attachment(subject=root.digest, descriptor=sink.put((signed,), types.PGP_SIGNATURE)))
+            sink.attach(Attachment(subject=root.digest, descriptor=sink.put(signed, types.PGP_SIGNATURE)))
 
 
 def test_a_signature_lies_beside_its_image(tmp_path: Path) -> None:
-    write(tmp_path / "app.aci", signed=SIGNATURE)
+    write(tmp_path / "app.aci", signed=(SIGNATURE,))
     assert files(tmp_path) == {"app.aci": IMAGE, "app.aci.asc": SIGNATURE}
     with source_at("aci", tmp_path / "app.aci") as source:
         assert source.resolve("").bare() == ROOT
@@ -62,7 +72,7 @@ def test_an_image_without_a_signature_has_no_attachment(tmp_path: Path) -> None:
     ],
 )
 def test_a_signature_goes_with_what_it_speaks_of(tmp_path: Path, image: bytes, left: bool) -> None:
-    write(tmp_path / "app.aci", signed=SIGNATURE)
+    write(tmp_path / "app.aci", signed=(SIGNATURE,))
     write(tmp_path / "app.aci", image)
     assert (tmp_path / "app.aci.asc").exists() == left
 
@@ -76,13 +86,12 @@ def test_a_signature_goes_with_what_it_speaks_of(tmp_path: Path, image: bytes, l
     ],
 )
 def test_where_a_place_is_taken_in_the_meantime_nothing_is_written_beside_it(tmp_path: Path, taken: str) -> None:
-    location = Location(transport="aci", path=str(tmp_path / "app.aci"))
-    with pytest.raises(AlreadyExists, match=rf"{taken} already exists"), open_sink(location) as sink:
-        for data in (OTHER, IMAGE):
-            sink.put((data,), types.ACI)
-        sink.name("", ROOT)
-        sink.attach(Attachment(subject=ROOT.digest, descriptor=sink.put((SIGNATURE,), types.PGP_SIGNATURE)))
+    def signature() -> Iterator[bytes]:
+        yield SIGNATURE
         (tmp_path / taken).write_bytes(b"theirs")
+
+    with pytest.raises(AlreadyExists, match=rf"{taken} already exists"):
+        write(tmp_path / "app.aci", signed=signature(), dependencies=(OTHER,), options=StoreOptions())
     assert files(tmp_path) == {taken: b"theirs"}
 
 
@@ -156,7 +165,7 @@ def test_standard_streams_are_files_too(transport: str, tmp_path: Path) -> None:
 def test_standard_output_has_room_for_one(tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with pytest.raises(Unsupported, match="1 dependencies"):
         write(Path("-"), dependencies=(OTHER,))
-    write(Path("-"), signed=SIGNATURE)
+    write(Path("-"), signed=(SIGNATURE,))
     assert capfdbinary.readouterr().out == IMAGE
 
 

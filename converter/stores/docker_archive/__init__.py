@@ -30,7 +30,7 @@ from converter.stores.docker_archive import tables
 from converter.stores.docker_archive.sink import DockerArchiveSink
 from converter.stores.docker_archive.tables import ArchiveBlobs, Chains, SavedImage, claimed_digest
 from converter.stores.media import DirectoryMedium, Medium
-from converter.stores.media.file_target import OutFile, TarTarget
+from converter.stores.media.file_target import TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
 from converter.stores.options import Kind, StoreOptions
@@ -45,8 +45,7 @@ def open_source(location: Location, options: StoreOptions) -> DockerArchive:
 
 def open_sink(location: Location, options: StoreOptions) -> DockerArchiveSink:
     """Write a new archive."""
-    file = OutFile(Path(location.path), options.overwriting("docker-archive"))
-    return DockerArchiveSink(TarTarget(file, options.epoch))
+    return DockerArchiveSink(TarTarget(Path(location.path), options.overwriting("docker-archive"), options.epoch))
 
 
 def written_files(location: Location) -> dict[Path, Kind]:

@@ -76,7 +76,7 @@ class OutFile:
         """Take back what was written after the first ``end`` bytes. Raises OSError."""
         os.ftruncate(self.fd, os.lseek(self.fd, end, os.SEEK_SET))
 
-    def commit(self, sibling: str = "") -> None:
+    def appear(self, sibling: str = "") -> None:
         """Make it durable, and visible under its name, or as ``sibling`` next to that.
 
         Raises StorageFailed, or AlreadyExists if something else has taken the place, and then that is still there.
@@ -87,13 +87,13 @@ class OutFile:
                     self._copy_out()
                 else:
                     os.fsync(self.fd)
-                    self._appear(self._temporary.path, self._path.with_name(sibling) if sibling else self._path)
+                    self._take_place(self._temporary.path, self._path.with_name(sibling) if sibling else self._path)
                     sync_directory(self._path.parent)
         finally:
             self.abort()
 
     def abort(self) -> None:
-        """Remove it; does nothing after a commit."""
+        """Remove it; does nothing once it is visible."""
         if self._temporary is not None:
             self._temporary.remove()
             self._temporary = None
@@ -101,7 +101,7 @@ class OutFile:
             os.close(self.fd)
         self.fd = -1
 
-    def _appear(self, temporary: Path, place: Path) -> None:
+    def _take_place(self, temporary: Path, place: Path) -> None:
         """Rename the file to its place. Where nothing is to be replaced, a link is made, which replaces nothing."""
         if self._overwriting.require(place):
             temporary.rename(place)
@@ -109,7 +109,7 @@ class OutFile:
         try:
             os.link(temporary, place)
         except FileExistsError:
-            self._appear(temporary, place)  # another program was faster; may its file be replaced?
+            self._take_place(temporary, place)  # another program was faster; may its file be replaced?
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -132,55 +132,49 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
     with on_error(file.abort):
         with disk_errors(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
             out.writelines(blocks)
-        file.commit()
+        file.appear()
 
 
-class TarTarget:
+class TarTarget(OutFile):
     """Writes the tar of a layout: blobs in place, headers once digests are known. Calls must not overlap."""
 
-    def __init__(self, out: OutFile, epoch: int = 0) -> None:
-        self._out = out
+    def __init__(self, path: Path, overwriting: Overwriting = NOTHING, epoch: int = 0) -> None:
+        super().__init__(path, overwriting)
         self._epoch = epoch
         self._blobs: dict[Digest, int] = {}
         self._directories: set[str] = set()
-
-    def begin(self) -> None:
-        self._out.begin()
 
     def has(self, digest: Digest, size: int) -> bool:
         return digest in self._blobs and size in (-1, self._blobs[digest])
 
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         self._need_directory(f"blobs/{expected.digest.algorithm if expected else 'sha256'}")
-        start = self._out.end
-        with on_error(self._out.cut, start):
+        start = self.end
+        with on_error(self.cut, start):
             if expected is not None:
-                self._out.write(_long_name(blob_name(expected.digest)))
-            header = self._out.end
-            self._out.write(bytes(SIZE))
-            made = write_blob(blocks, expected, self._out.write)
+                self.write(_long_name(blob_name(expected.digest)))
+            header = self.end
+            self.write(bytes(SIZE))
+            made = write_blob(blocks, expected, self.write)
             if made.digest in self._blobs:
-                self._out.cut(start)
+                self.cut(start)
                 return made
-            self._out.write(padding_bytes(made.size))
-            with disk_errors(self._out.shown, "write"):
-                os.pwrite(self._out.fd, _header(blob_name(made.digest), made.size, self._epoch), header)
+            self.write(padding_bytes(made.size))
+            with disk_errors(self.shown, "write"):
+                os.pwrite(self.fd, _header(blob_name(made.digest), made.size, self._epoch), header)
         self._blobs[made.digest] = made.size
         return made
 
     def commit(self, documents: Documents) -> None:
         for name, data in documents(None).items():
-            self._out.write(_header(name, len(data), self._epoch) + data + padding_bytes(len(data)))
-        self._out.write(bytes(2 * SIZE))
-        self._out.commit()
-
-    def abort(self) -> None:
-        self._out.abort()
+            self.write(_header(name, len(data), self._epoch) + data + padding_bytes(len(data)))
+        self.write(bytes(2 * SIZE))
+        self.appear()
 
     def _need_directory(self, path: str) -> None:
         for name in ("blobs/", f"{path}/"):
             if name not in self._directories:
-                self._out.write(_header(name, 0, self._epoch, DIR))
+                self.write(_header(name, 0, self._epoch, DIR))
                 self._directories.add(name)
 
 

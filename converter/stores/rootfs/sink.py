@@ -21,7 +21,7 @@ from converter.stores.disk import disk_errors, names_in, on_error, regular_size,
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import Staging, remove_path
-from converter.stores.options import NOTHING, Overwriting, StoreOptions
+from converter.stores.options import Overwriting, StoreOptions
 from converter.stores.rootfs import CONFIG, ROOTFS
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
 from converter.streams.blocks import Meter, metered
@@ -78,7 +78,7 @@ class OneRootSink(TargetSink[T]):
 class FlatSink(OneRootSink[OutFile]):
     """Writes the tar. A directory's entry may follow those of its files: unpackers set directory attributes last."""
 
-    def __init__(self, path: Path, overwriting: Overwriting = NOTHING) -> None:
+    def __init__(self, path: Path, overwriting: Overwriting) -> None:
         super().__init__(OutFile(path, overwriting))
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
@@ -90,7 +90,7 @@ class FlatSink(OneRootSink[OutFile]):
         return self._made
 
     def _show(self) -> None:
-        self._target.commit()
+        self._target.appear()
 
 
 class StagedDirectory(Staging):
