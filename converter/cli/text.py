@@ -56,7 +56,7 @@ def show_row(label: str, value: str) -> None:
     """
     value = printable(value)
     columns = _columns(sys.stdout)
-    if columns is None or len(label) + len(value) <= columns:
+    if len(label) + len(value) <= columns:
         _write(sys.stdout, [(label + value, "")])
         return
     indent = " " * len(label)
@@ -78,7 +78,7 @@ def show_parts(*parts: Part, to: TextIO | None = None, fold: bool = False) -> No
     shown = [(printable(text), colour) for text, colour in parts]
     columns = _columns(stream)
     length = sum(len(text) for text, _ in shown)
-    if columns is None or length <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
+    if length <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
         _write(stream, shown)
         return
     shown = [(with_short_digests(text), colour) for text, colour in shown]
@@ -95,19 +95,18 @@ def with_short_digests(text: str) -> str:
 def short_digest(digest: object) -> str:
     """A digest in a list: its first 12 digits on a terminal, whole where nobody counts the columns."""
     text = str(digest)
-    return text if _columns(sys.stdout) is None else with_short_digests(text).rpartition(":")[2].rstrip("…")
+    return with_short_digests(text).rpartition(":")[2].rstrip("…") if on_terminal(sys.stdout) else text
 
 
 def columns_left(taken: int) -> int | None:
     """The columns that a terminal has left in a line of standard output; None: as many as one likes."""
-    columns = _columns(sys.stdout)
-    return None if columns is None else max(columns - taken, 0)
+    return max(_columns(sys.stdout) - taken, 0) if on_terminal(sys.stdout) else None
 
 
-def _columns(stream: TextIO | None) -> int | None:
-    """The columns of the terminal that a stream is, as COLUMNS or the terminal says; None: it is none."""
+def _columns(stream: TextIO) -> int:
+    """The columns of the terminal that a stream is, as COLUMNS or the terminal says; without one, lines never end."""
     if not on_terminal(stream):
-        return None
+        return sys.maxsize
     if (said := os.environ.get("COLUMNS", "")).isdecimal() and int(said):
         return int(said)
     try:
@@ -146,7 +145,7 @@ def _stripped(line: Sequence[Part]) -> list[Part]:
 
 def show_lines(lines: Iterable[Sequence[Part]]) -> None:
     """Write many lines to standard output, each as ``show_parts`` does; all at once if it is not a terminal."""
-    if on_terminal(sys.stdout) or coloured(sys.stdout):
+    if on_terminal(sys.stdout):
         for parts in lines:
             show_parts(*parts)
         return
@@ -179,9 +178,6 @@ def show_error(text: str, *, colour: str = "") -> None:
     if sys.stderr is not None:
         text = printable(f"transship: {without_middle(text)}")
         columns = _columns(sys.stderr)
-        if columns is None or len(text) <= columns:
-            _write(sys.stderr, [(text, colour)])
-            return
         for line in _folded([(_short_where(text, columns - 2), colour)], columns, 2):
             _write(sys.stderr, line)
 
