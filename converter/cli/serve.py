@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,8 @@ def _address(value: str) -> tuple[str, int]:
     type=_address,
     help="Where to listen.",
 )
-@click.option("--tls-cert", type=FilePath(), help="The certificate (PEM).")
-@click.option("--tls-key", type=FilePath(), help="The key of the certificate (PEM).")
+@click.option("--tls-cert", "certificate", type=FilePath(), help="The certificate (PEM).")
+@click.option("--tls-key", "key", type=FilePath(), help="The key of the certificate (PEM).")
 @click.option("--insecure", is_flag=True, help="Serve plain HTTP to other machines.")
 @click.option(
     "--htpasswd",
@@ -100,6 +101,7 @@ def _address(value: str) -> tuple[str, int]:
 )
 @click.option(
     "--images",
+    "at_once",
     type=WholeNumber(min=1),
     metavar="N",
     default=2,
@@ -156,36 +158,25 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -
     shared = Location.parse(place) if place and place.startswith("docker:") else None
     if place and shared is None and Location.parse(place).transport:
         raise Usage(f"--store {place}: expected a folder, or docker://HOST/REPO")
-    settings = {
-        "host": host,
-        "port": port,
-        "store": Path(place) if place and shared is None else _folder(),
-        "shared": shared,
-        "certificate": given.pop("tls_cert"),
-        "key": given.pop("tls_key"),
-        "at_once": given.pop("images"),
-        **{name: given.pop(name) for name in ("insecure", "htpasswd", "threads", "rate", "grace")},
-    }
-    if (size := given.pop("store_size")) is not None:
-        settings["store_size"] = size
+    store = Path(place) if place and shared is None else _folder()
+    own = "certificate", "key", "insecure", "htpasswd", "store_size", "at_once", "threads", "rate", "grace"
+    bounds = {name: value for name in own if (value := given.pop(name)) is not None}
+    settings = ServerSettings(host=host, port=port, store=store, shared=shared, **bounds)
     values = {name: value for name, value in given.items() if value is not None}
     values["platforms"] = values.get("platforms") or ALL_PLATFORMS
     options = Options(**values, wanted=wanted_from_options(), store=store_from_options())
     entries = list(_entries(sources, configs, options, rename))
     if not entries:
         raise Usage(f"nothing to serve: {', '.join(map(str, configs))} names no source")
-    server = Server(entries, ServerSettings(**settings), options, log=_logger(), report=warner())
-    try:
-        with server:
-            if not flags().quiet:
-                show_error(f"serving {server.url}")
-            # Garbage in cycles is collected before there is much of it: unlike other commands, this one runs for long.
-            gc.freeze()
-            gc.set_threshold(10_000)
-            threading.Event().wait()  # for a signal, which unwinds the program
-    except KeyboardInterrupt:
-        # That is how a server ends, and the context has waited for what was under way.
-        return 0
+    server = Server(entries, settings, options, log=_logger(), report=warner())
+    # A signal is how a server ends; its context waits for what is under way.
+    with suppress(KeyboardInterrupt), server:
+        if not flags().quiet:
+            show_error(f"serving {server.url}")
+        # Garbage in cycles is collected before there is much of it: unlike other commands, this one runs for long.
+        gc.freeze()
+        gc.set_threshold(10_000)
+        threading.Event().wait()
     return 0
 
 
