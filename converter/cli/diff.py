@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import indent
@@ -29,6 +29,7 @@ from converter.cli.shared_options import (
 )
 from converter.cli.text import BOLD, FAINT, GREEN, RED, YELLOW, json_text, show, show_json, show_parts
 from converter.errors import count
+from converter.model.document import shown_value
 from converter.model.limits import size
 
 if TYPE_CHECKING:
@@ -131,19 +132,10 @@ def show_result(found: Records, places: Sequence[int], first: str, second: str, 
         if found:
             show(f"- {first}", colour=RED)
             show(f"+ {second}", colour=GREEN)
-            show_differences(by_directory(found, places))
+            show_differences(found, places)
         else:
             but = f" ({', '.join(dict.fromkeys(ignore))} ignored)" if ignore else ""
             show(f"equal: the same files and configuration{but}", colour=BOLD)
-
-
-def by_directory(found: Records, places: Iterable[int]) -> Iterator[Difference]:
-    """The differences at these places, those in a directory together, before those in the directories within it."""
-    folders: dict[str, list[int]] = {}
-    for place in places:
-        folders.setdefault(_split(difference(found[place]).path)[0], []).append(place)
-    for _, within in sorted(folders.items()):
-        yield from (difference(found[place]) for place in within)
 
 
 def _split(path: str) -> tuple[str, str]:
@@ -152,11 +144,18 @@ def _split(path: str) -> tuple[str, str]:
     return (folder + slash, name) if path.startswith("/") or ":/" in path else ("", path)
 
 
-def show_differences(found: Iterable[Difference]) -> None:
-    """Print the differences by directory, one line a path; those that differ only in their times are counted."""
+def show_differences(found: Records, places: Iterable[int]) -> None:
+    """Print the differences at these places, one line a path; those that differ only in their times are counted.
+
+    Those in a directory come together, before those in the directories within it.
+    """
+    folders: dict[str, list[int]] = {}
+    for place in places:
+        folders.setdefault(_split(difference(found[place]).path)[0], []).append(place)
     counts: Counter[str] = Counter()
     others = grown = 0
-    for folder, within in itertools.groupby(found, lambda one: _split(one.path)[0]):
+    for folder, there in sorted(folders.items()):
+        within = (difference(found[place]) for place in there)
         paths = [list(rows) for _, rows in itertools.groupby(within, lambda one: one.path)]
         if not folder:
             others += sum(map(len, paths))
@@ -209,7 +208,7 @@ def _show_settings(places: Iterable[Sequence[Difference]]) -> None:
         show(rows[0].path, colour=BOLD)
         for name, a, b in settings(rows):
             sign, colour = ("-", RED) if b is None else ("+", GREEN) if a is None else ("~", YELLOW)
-            both = f"{value(a)} → {value(b)}" if sign == "~" else value(b if a is None else a)
+            both = f"{shown_value(a)} → {shown_value(b)}" if sign == "~" else shown_value(b if a is None else a)
             show(f"  {sign} {name.removeprefix(rows[0].path + ' ')}: {both}", colour=colour, fold=True)
 
 
@@ -260,13 +259,8 @@ def changed(one: Difference) -> str:
         return f"size {size(one.a)} → {size(one.b)}"
     if one.what == "mtime" and one.a[:_SECONDS] != one.b[:_SECONDS]:
         return f"mtime {one.a[:_SECONDS]}Z → {one.b[:_SECONDS]}Z"
-    return f"{one.what} {value(one.a)} → {value(one.b)}"
+    return f"{one.what} {shown_value(one.a)} → {shown_value(one.b)}"
 
 
 _SECONDS = len("2024-05-06T07:08:09")
 """The length of a time to the second; the rest is shown only where nothing else differs."""
-
-
-def value(member: Any) -> str:
-    """A JSON value as text."""
-    return member if isinstance(member, str) and member else json.dumps(member, ensure_ascii=False)

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_as_asked, sh
 from converter.errors import Unsupported, Usage, count, within
 from converter.events import Finished, Moved
 from converter.model.descriptor import Digest
+from converter.model.document import shown_value
 from converter.model.image import Image, Index
 from converter.model.platform import host_platform
 from converter.model.reference import Location
@@ -276,12 +277,9 @@ class Profiled:
         if original is None:
             return
         yield "manifest", original.manifest.descriptor.digest
-        if original.config is not None:
-            yield "image ID", original.config.descriptor.digest
-        elif original.format == "aci":
-            from converter.formats.aci.archive import image_id
+        from converter.cli.image_rows import image_id_of
 
-            found = image_id(self.source.fetch(self.opened.root))
+        if found := image_id_of(replace(self.opened, item=self.image)):
             yield "image ID", Digest.parse(found.replace("-", ":", 1))
 
 
@@ -385,8 +383,6 @@ def show_result(reference: str, result: ProfileResult) -> None:
 
 def _described(one: Difference) -> str:
     """A difference as text."""
-    from converter.cli.diff import value
-
     if one.what == "entry":
         return f"missing (expected: {one.a})" if one.b is None else f"not in the profile ({one.b})"
-    return f"{one.what}: expected {value(one.a)}, actual {value(one.b)}"
+    return f"{one.what}: expected {shown_value(one.a)}, actual {shown_value(one.b)}"

@@ -116,6 +116,11 @@ def dump_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
+def shown_value(value: Any) -> str:
+    """A JSON value for people: a text as it is, unless it is empty."""
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
 def type_name(value: Any) -> str:
     """The JSON name of a value's type, with its article, for messages."""
     if value is None:

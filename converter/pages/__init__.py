@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from converter.errors import count, printable
+from converter.model.document import shown_value
 from converter.model.limits import size
 from converter.version import __version__
 
@@ -60,7 +61,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"size": size, "short": short, "cut": cut, "data": data, "text": text}
+    made.filters |= {"size": size, "short": short, "cut": cut, "data": data, "text": shown_value}
     made.filters |= {"share": share, "percent": percent, "seconds": seconds}
     made.globals |= {"count": count}
     return made
@@ -80,11 +81,6 @@ def short(digest: str) -> str:
 def cut(value: str, most: int = LONGEST) -> str:
     """The start of a long value, and how long it is."""
     return value if len(value) <= most else f"{value[:most]}… ({len(value):,} characters)"
-
-
-def text(value: Any) -> str:
-    """A JSON value as text."""
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def share(part: float, whole: float) -> str:
