@@ -69,14 +69,13 @@ def in_python(text: str) -> str:
 
 def _keyword(found: re.Match[str]) -> str:
     option, value = found.groups()
-    name = KEYWORDS.get(option)
     if option in SWITCHES:
         rest = found[0][len(option) + 2 :]
         return f"{SWITCHES[option]}={'False' if value == 'false' else f'True{rest}'}"
-    if name is None:
+    if option not in KEYWORDS:
         return found[0]
     text = "" if value is None else f'"{value.strip(_QUOTE)}"'
-    return f"{name}={text}"
+    return f"{KEYWORDS[option]}={text}"
 
 
 def reporting_keywords(report: Report | None) -> Report:

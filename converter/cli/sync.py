@@ -242,11 +242,10 @@ def title(summary: Summary) -> str:
     whole = len(summary.outcomes)
     images = count(whole, "image")
     others = [f"{counts[state]} {WORDS[state]}" for state in ("there", "failed", "unstarted") if counts[state]]
-    for state in ("planned", "written"):
-        if counts[state] or (state == "written" and summary.failed):
-            verb = WORDS[state]
-            first = f"{images} {verb}" if counts[state] == whole else f"{counts[state]} of {images} {verb}"
-            return ", ".join([first, *others])
+    state = "planned" if counts["planned"] else "written"
+    if counts[state] or summary.failed:
+        first = images if counts[state] == whole else f"{counts[state]} of {images}"
+        return ", ".join([f"{first} {WORDS[state]}", *others])
     if not whole:
         return "No images to copy"
     return f"{'The image was' if whole == 1 else f'All {images} were'} already there"

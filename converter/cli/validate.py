@@ -79,10 +79,8 @@ def command(
         raise Usage("TARGET is missing: name at least one image or document")
     check_outputs()
     with progress(quiet=flags().quiet, first=f"reading {targets[0]}") as watch:
-        if len(targets) == 1:
-            checked = [_checked(targets[0], kind, profile, watch)]
-        else:
-            checked = [_one_of_many(target, kind, profile, watch) for target in targets]
+        check = _checked if len(targets) == 1 else _one_of_many
+        checked = [check(target, kind, profile, watch) for target in targets]
     write_reports(json_of(checked), "finding_formats", checked)
     WRITERS[form](checked)
     passed = all(not one.findings if fail_on == "warning" else one.valid for one in checked)
