@@ -73,7 +73,7 @@ class ImageWalk:
         kind = types.KINDS.get(descriptor.media_type) or guess_kind(data)
         is_index = kind in {"oci-index", "docker-manifest-list"}
         here = path_below(place, "index" if is_index else "manifest")
-        document = self._document(data, kind or "oci-manifest", here)
+        document = self._findings.load_object(data, kind or "oci-manifest", here)
         self.seen[descriptor.digest] = Seen(descriptor, document)
         self._check_media_type(descriptor, document, here)
         if is_index:
@@ -108,11 +108,6 @@ class ImageWalk:
             other = f'another descriptor of the same blob says "{first.media_type}"'
             fact = f'mediaType is "{descriptor.media_type}": {other}'
             self._findings.add("image/media-type", claim.of("mediaType"), fact)
-
-    def _document(self, data: bytes, kind: str, place: str) -> Mapping[str, Any]:
-        """The content of a document, as far as it is an object; adds the findings about it alone."""
-        value = self._findings.load(data, kind, place)
-        return value if isinstance(value, dict) else {}
 
     def _check_media_type(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
         stated = document.get("mediaType")
@@ -190,14 +185,11 @@ class ImageWalk:
                 self._findings.add("image/history-length", path_of_member(here, "/history"), fact)
         report_dangling(layers)
 
-    def config(self, data: bytes, place: str, dialect: str) -> Mapping[str, Any]:
-        """Check a configuration document alone; returns its content."""
-        return self._document(data, f"{dialect}-config", path_below(place, "config"))
-
     def _config(self, claim: DescriptorClaim, place: str, dialect: str) -> Mapping[str, Any]:
         known = self._known(claim)
         data = None if known is None else self._blobs.document(known.raw, claim)
-        return {} if data is None else self.config(data, place, "docker" if self._saved else dialect)
+        kind = "docker-config" if self._saved else f"{dialect}-config"
+        return {} if data is None else self._findings.load_object(data, kind, path_below(place, "config"))
 
     def _opaque(self, claim: DescriptorClaim | None, place: str) -> None:
         if claim is not None and claim.descriptor.digest not in self.read:

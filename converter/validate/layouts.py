@@ -176,7 +176,7 @@ class SavedCheck:
             value = read_json(data).value
             document = value if isinstance(value, dict) else {}
             if not seen:
-                self._walk.config(data, str(number), "docker")
+                self._findings.load_object(data, "docker-config", f"{number}/config")
         self._sources(row, document, number)
         if not seen:
             self._blobs.image()

@@ -25,7 +25,7 @@ from converter.validate import Verdict, validate_image
 from converter.validate.blobs import BlobReader
 from converter.validate.examination import examine_source
 from converter.validate.findings import Findings
-from tests.builders import DOCKER, LAYERS, OCI, add_image, add_index, gzipped, tar
+from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, tar
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.zoo.heads import entry, hardlink
 from tests.zoo.heads import folder as directory
@@ -103,6 +103,24 @@ def test_what_is_built_in_tests_is_valid(dialect: object) -> None:
 
     assert verdict.findings == ()
     assert verdict.kind == ("docker-image" if dialect is DOCKER else "oci-image")
+
+
+@pytest.mark.parametrize("dialect", [pytest.param(OCI, id="OCI"), pytest.param(DOCKER, id="Docker")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="an array"),
+        pytest.param(b"{}", id="an object of nothing"),
+        pytest.param(b"1", id="a number"),
+        pytest.param(b"", id="no document"),
+    ],
+)
+def test_an_image_with_a_configuration_that_no_conversion_reads_is_invalid(dialect: Dialect, config: bytes) -> None:
+    store = MemoryStore()
+    add_image(store, dialect, manifest={"config": store.add(config, dialect.config).to_json()})
+
+    assert not validate_source(MemorySource(store)).valid
 
 
 def test_each_blob_is_read_once_whoever_names_it() -> None:
