@@ -16,7 +16,7 @@ from converter.streams.blocks import Block, Meter, closing, drain, metered, peek
 from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.fields import Budget
-from converter.validate.entries import SeenLayer, scan_tar
+from converter.validate.entries import LayerEntries, PendingLinks, SeenLayer, scan_tar
 from converter.validate.findings import Findings
 
 
@@ -125,17 +125,17 @@ class BlobReader:
 
     def layer(self, raw: Open, place: str, claim: DescriptorClaim | None, algorithm: str = "sha256") -> SeenLayer:
         """Read a layer and everything in it; ``algorithm`` is that of its diff_id."""
-        layer = SeenLayer(self.findings, place, self._waiting)
+        layer = SeenLayer(self.findings, place, PendingLinks(self._waiting))
         with self.reading(raw, place, claim) as passing:
-            self._unpack(layer, passing, place, algorithm)
+            self._unpack(layer, passing, algorithm)
         return layer
 
-    def _unpack(self, layer: SeenLayer, passing: Passing, place: str, algorithm: str) -> None:
+    def _unpack(self, layer: SeenLayer, passing: Passing, algorithm: str) -> None:
         head, whole = peek(passing, HEAD)
         codec = detect_codec(head) if head else "none"
         if codec is None or codec == "openpgp":
             fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
-            self.findings.add("image/layer-format", place, fact)
+            self.findings.add("image/layer-format", layer.place, fact)
             return
         layer.codec = codec
         plain = wrap_stream_errors(lambda: decompress(whole, codec))
@@ -146,20 +146,19 @@ class BlobReader:
         if meter is None or meter.algorithm != algorithm:
             meter = Meter(algorithm)
             plain = metered(plain, meter)
+        entries = LayerEntries(layer)
         try:
             with closing(plain) as blocks:
-                complete = scan_tar(blocks, self.findings, place, layer.visit, self._tree)
+                complete = scan_tar(blocks, self.findings, layer.place, entries.visit, self._tree)
                 drain(blocks)
             if complete:
-                layer.finish()
+                entries.finish()
         except StreamFailed as failed:
-            self.findings.report(failed.error, place, "image/layer-format")
+            self.findings.report(failed.error, layer.place, "image/layer-format")
             return
-        finally:
-            layer.forget()
         if codec == "gzip" and not any(passing.tail):
             fact = "zeros after the gzip stream: readers written in Go refuse them"
-            self.findings.add("image/layer-format", place, fact)
+            self.findings.add("image/layer-format", layer.place, fact)
         if meter is not passing.meter or not passing.cut:  # no more is known of a blob that was cut
             layer.diff_id = meter.digest()
 

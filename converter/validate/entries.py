@@ -137,43 +137,51 @@ class PendingLinks:
             self._packed.append(packed)
             self.budget.add(len(packed))
 
-    def clear(self) -> None:
-        """Forget all links."""
-        self._packed.clear()
-        self._plain.clear()
-
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         for packed in self._packed:
             for match in _PAIR.finditer(zlib.decompress(packed)):
                 yield match[1], match[2]
 
 
+@dataclass(slots=True)
 class SeenLayer:
-    """A layer and its entries; paths are clean. Once finished, it keeps only what the layers above ask for."""
+    """What is kept of a layer that was read: how it is packed, and what the layers above ask for."""
 
-    def __init__(self, findings: Findings, place: str, budget: Budget) -> None:
-        """``place`` is the layer's. ``budget`` counts the memory of links and names."""
-        self._findings = findings
-        self._place = place
-        self._order = findings.applies("tar/whiteout-order")
+    findings: Findings
+    place: str
+    waiting: PendingLinks
+    """Hard links whose target is not in this layer."""
+    hashes: tuple[array[int], ...] = ()
+    """Those of the names of files, of directories, of what is removed, and of what is emptied: the names need no longer
+    be kept. Python keys the hash anew for every process. Empty unless every entry was visited, and the limits had room.
+    """
+    codec: str | None = None
+    """How it is compressed; None if it is no archive."""
+    diff_id: Digest | None = None
+    """None if it could not be read to its end."""
+
+    def tell(self, rule: str, name: bytes, fact: str) -> None:
+        """Report what is wrong with an entry."""
+        self.findings.add(rule, path_of_entry(self.place, name), fact)
+
+    def dangling(self, name: bytes, target: bytes) -> None:
+        """Report a link whose target is missing."""
+        self.tell("tar/link-target", name, f"the target {quoted_name(target)} does not exist")
+
+
+class LayerEntries:
+    """The entries of a layer while it is read; paths are clean. Once finished, the layer has what is kept of them."""
+
+    def __init__(self, layer: SeenLayer) -> None:
+        self._layer = layer
+        self._tell = layer.tell
+        self._order = layer.findings.applies("tar/whiteout-order")
         self._parents: set[bytes] = set()
-        self._links = PendingLinks(budget)
+        self._links = PendingLinks(layer.waiting.budget)
         self._paths: dict[bytes, bool] = {}
         """For each path, whether it is not a directory."""
         self._removed: set[bytes] = set()
         self._emptied: set[bytes] = set()
-        self._budget = budget
-        self.waiting = PendingLinks(budget)
-        """Hard links whose target is not in this layer."""
-        self.hashes: tuple[array[int], ...] = ()
-        """Those of the names of files, of directories, of what is removed, and of what is emptied: the names need no
-        longer be kept. Python keys the hash anew for every process."""
-        self.complete = False
-        """Whether every entry was visited, and the limits had room for what is kept."""
-        self.codec: str | None = None
-        """How it is compressed; None if it is no archive."""
-        self.diff_id: Digest | None = None
-        """None if it could not be read to its end."""
 
     def visit(self, entry: Entry) -> None:
         """Check one entry; called in order."""
@@ -206,36 +214,29 @@ class SeenLayer:
 
     def finish(self) -> None:
         """Check the links once all entries were visited."""
-        with self._findings.at(self._place, "image/limit"):
+        with self._layer.findings.at(self._layer.place, "image/limit"):
             self._judge_links()
-            self._remember()
-            self.complete = True
-
-    def forget(self) -> None:
-        """Free what only ``visit`` needs; a layer that is not finished keeps nothing."""
-        self._links.clear()
-        for seen in (self._paths, self._parents, self._removed, self._emptied):
-            seen.clear()
+            self._layer.hashes = self._hashes()
 
     def _judge_links(self) -> None:
         self._links.finish()
         for name, target in self._links:
             if target not in self._paths:
-                self.waiting.add(name, target)
+                self._layer.waiting.add(name, target)
             elif self._paths[target] and target != name:
                 fact = f"the link comes before {quoted_name(target)}, to which it leads"
                 self._tell("tar/link-order", name, fact)
             else:
-                self.dangling(name, target)
-        self.waiting.finish()
+                self._layer.dangling(name, target)
+        self._layer.waiting.finish()
 
-    def _remember(self) -> None:
-        """Raises LimitExceeded."""
-        self._budget.add(8 * (len(self._paths) + len(self._removed) + len(self._emptied)))
+    def _hashes(self) -> tuple[array[int], ...]:
+        """Those of all names. Raises LimitExceeded."""
+        self._layer.waiting.budget.add(8 * (len(self._paths) + len(self._removed) + len(self._emptied)))
         files = (name for name, file in self._paths.items() if file)
         directories = (name for name, file in self._paths.items() if not file)
         kinds = (files, directories, self._removed, self._emptied)
-        self.hashes = tuple(array("q", map(hash, names)) for names in kinds)
+        return tuple(array("q", map(hash, names)) for names in kinds)
 
     def _whiteout(self, entry: Entry) -> bool:
         """Whether the entry is a whiteout or reserved name, not a file of the image."""
@@ -268,13 +269,6 @@ class SeenLayer:
         elif target == entry.name or not self._paths.get(target, False):
             self._links.add(entry.name, target)
 
-    def _tell(self, rule: str, name: bytes, fact: str) -> None:
-        self._findings.add(rule, path_of_entry(self._place, name), fact)
-
-    def dangling(self, name: bytes, target: bytes) -> None:
-        """Report a link whose target is missing."""
-        self._tell("tar/link-target", name, f"the target {quoted_name(target)} does not exist")
-
 
 PATHS_AT_ONCE = 100_000
 """Paths and links resolved in one pass over the names of all layers, so that the time grows with the sum of names and
@@ -287,7 +281,7 @@ _Link = tuple[int, bytes, bytes]
 
 def report_dangling(image: Sequence[SeenLayer | None]) -> None:
     """Report the links of an image's layers, base first, whose target is missing; nothing if a layer was not read."""
-    layers = [layer for layer in image if layer is not None and layer.complete]
+    layers = [layer for layer in image if layer is not None and layer.hashes]
     if len(layers) < len(image):
         return
     for links, asked in _batches(layers):
