@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -70,11 +70,14 @@ def whole_acis_below(folder: Path) -> set[Path]:
 class AciFile(SingleSource):
     """The single image of a file, whose content is not examined here."""
 
-    def __init__(self, path: Path, source: int | None = None) -> None:
-        """``source`` is the file if it is open already, which is closed at the end. Raises NotFound, StorageFailed."""
+    def __init__(self, path: Path, source: int | None = None, closed: Callable[[], None] = lambda: None) -> None:
+        """``source`` is the file if it is open already, which is closed at the end, before ``closed`` is called. Raises
+        NotFound, StorageFailed.
+        """
         self.path = path
         self.where = display_name(path)
         self._files = ExitStack()
+        self._files.callback(closed)
         fd = open_bytes(path) if source is None else source
         self._file = self._files.enter_context(os.fdopen(fd, "rb", buffering=0))
 

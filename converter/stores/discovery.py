@@ -46,8 +46,9 @@ the end of the page, so that matching takes linear time; the standard library's 
 _ATTRIBUTE = re.compile(r"""([^\s"'=/]++)(?:\s*+=\s*+(?:"([^"]*)"?|'([^']*)'?|([^\s"']+)))?""")
 
 
-def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
-    """Find an image and download it with its signature; over https only, unless the caller waives TLS.
+def open_source(location: Location, options: StoreOptions) -> AciFile:
+    """Find an image and download it with its signature; over https only, unless the caller waives TLS. Both are in a
+    temporary folder, which is removed when the source is closed.
 
     Raises NotFound if no host knows the name, Invalid if the image has another name or other labels.
     """
@@ -58,19 +59,7 @@ def open_source(location: Location, options: StoreOptions) -> DiscoveredImage:
         client = Client("", "", replace(options, hosts=hosts), push=False)
         _download_first(client, _discover(client, app.completed()), path)
         _check_labels(path, app)
-        return DiscoveredImage(path, folder)
-
-
-class DiscoveredImage(AciFile):
-    """An ACI in a temporary folder, which is removed when the source is closed."""
-
-    def __init__(self, path: Path, folder: tempfile.TemporaryDirectory[str]) -> None:
-        super().__init__(path)
-        self._folder = folder
-
-    def close(self) -> None:
-        super().close()
-        self._folder.cleanup()
+        return AciFile(path, closed=folder.cleanup)
 
 
 def _download_first(client: Client, endpoints: Iterable[Endpoint], path: Path) -> None:
