@@ -15,7 +15,7 @@ from converter.formats import container_config
 from converter.formats.documents import read_document
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
-from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.descriptor import Descriptor, Digest, descriptors, subject_of
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Loss, Original
@@ -74,11 +74,10 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         or (format_name == "oci" and config.digest == _EMPTY)
         or any(layer.media_type not in types.LAYER_TYPES for layer in layers)
     ):
-        subject = document.get("subject")
         return Artifact(
             original=Original(format=format_name, manifest=root),
             blobs=tuple(map(fetch, (config, *layers))),
-            subject=Descriptor.from_json(subject).digest if subject else None,
+            subject=subject_of(document),
             artifact_type=document.get("artifactType") or config.media_type,
         )
     stored = fetch(config).pinned()

@@ -174,6 +174,12 @@ def descriptors(document: Mapping[str, Any], name: str) -> tuple[Descriptor, ...
     return tuple(found)
 
 
+def subject_of(document: Mapping[str, Any]) -> Digest | None:
+    """The digest of the manifest that a document refers to; None without a subject. Raises Invalid."""
+    subject = document.get("subject")
+    return Descriptor.from_json(subject).digest if subject else None
+
+
 def platform_from_json(value: Any) -> Platform:
     """Read the ``platform`` object of a descriptor, or the same members of a configuration; raises Invalid."""
     value = expect_type(value, dict)

@@ -14,7 +14,7 @@ from converter.errors import ConverterError, NotFound
 from converter.events import Warned
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, blocks_of, foreign_layer
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest, subject_of
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
@@ -127,9 +127,9 @@ def subjects_of(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[
     readable = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
     for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
         with suppress(ConverterError):
-            subject = load_object(read(entry)).get("subject")
+            subject = subject_of(load_object(read(entry)))
             if subject is not None:
-                yield digest, Descriptor.from_json(subject).digest
+                yield digest, subject
 
 
 def expand_fallback(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descriptor]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.errors import NotFound, unless_invalid
-from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, subject_of
 from converter.model.document import lenient_member, read_json
 from converter.model.reference import FULL_NAME, REF_NAME
 from converter.stores import oci_index
@@ -85,12 +85,12 @@ class LayoutCheck:
         """Compare the subject that an attachment's name states with the one in its document."""
         for number, entry in self.layout.rows.items():
             named, seen = oci_index.attached_to(entry), self.walk.seen.get(entry.digest)
-            if named is None or seen is None or "subject" not in seen.document:
+            if named is None or seen is None:
                 continue
-            subject = unless_invalid(Descriptor.from_json, seen.document["subject"])
-            if subject is not None and subject.digest != named:
+            subject = unless_invalid(subject_of, seen.document)
+            if subject not in (None, named):
                 path = f"manifests/{number}/manifest#/subject/digest"
-                fact = f"subject is {subject.digest}: the attachment's name says {named}"
+                fact = f"subject is {subject}: the attachment's name says {named}"
                 self.findings.add("image/referrer", path, fact)
 
     def _unnamed(self) -> None:

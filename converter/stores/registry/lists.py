@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.model import media_types as types
-from converter.model.descriptor import Descriptor, Digest, descriptors
+from converter.model.descriptor import Descriptor, Digest, descriptors, subject_of
 from converter.model.document import dump_json, lenient_member, load_object, member_or_empty, text_list
 from converter.model.image import Attachment
 from converter.stores.registry.client import Client, Missing, Rejected, Response
@@ -128,12 +128,6 @@ def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]
     added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
     if added:
         manifests.put(tag, types.OCI_INDEX, dump_json(index | {"manifests": [*listed, *added.values()]}))
-
-
-def subject_of(document: dict[str, Any]) -> Digest | None:
-    """The digest of the manifest that a document refers to; None without a subject."""
-    subject = document.get("subject")
-    return Descriptor.from_json(subject).digest if subject else None
 
 
 def _names_one(manifests: Manifests, descriptor: Descriptor) -> bool:

@@ -16,7 +16,7 @@ from converter.errors import (
     within,
 )
 from converter.model.content import Blocks
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest, subject_of
 from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.reference import ImageName
@@ -24,7 +24,7 @@ from converter.ports import Sink
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.download import has_blob
-from converter.stores.registry.lists import add_to_fallback, fallback_tag, referrer, subject_of
+from converter.stores.registry.lists import add_to_fallback, fallback_tag, referrer
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests, reference_in
 from converter.stores.registry.upload import Session, cancel_upload, session_of, upload_blob
 from converter.stores.registry.wire import Request
