@@ -249,10 +249,8 @@ def name_at_source(location: Location, name: str, root: Descriptor) -> str:
 
 def is_full(name: str) -> bool:
     """Whether a name is more than a tag: Docker loads names of the form REPO:TAG."""
-    try:
-        return ":" in name and not name.startswith("sha256:") and bool(ImageName.parse(name).tag)
-    except Invalid:
-        return False
+    parsed = None if name.startswith("sha256:") else unless_invalid(ImageName.parse, name)
+    return parsed is not None and bool(parsed.tag)
 
 
 def is_of_attachment(tag: str) -> bool:

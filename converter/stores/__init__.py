@@ -127,8 +127,10 @@ def files_read(location: Location) -> Iterator[str | PathLike[str]]:
     if location.kind.access != "path":
         return
     yield Rootfs(location.path) if location.kind.is_tree else location.path
-    module = import_module(f"converter.stores.{SOURCES[location.transport]}")
-    yield from module.files_beside(location) if hasattr(module, "files_beside") else ()
+    if location.kind.attached == "beside" or not location.transport:  # it may be an ACI
+        from converter.stores.aci_file import files_beside
+
+        yield from files_beside(location.path)
 
 
 def images_below(location: Location) -> list[str]:

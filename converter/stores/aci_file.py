@@ -55,10 +55,10 @@ def written_files(location: Location) -> dict[Path, Kind]:
     return {path: "aci", signature_path(path): "signature", origin_path(path): "oci-archive"}
 
 
-def files_beside(location: Location) -> tuple[Path, ...]:
+def files_beside(text: str) -> tuple[Path, ...]:
     """The files next to an ACI that reading it may read as well: what refers to it, and what it was layered over."""
-    path = Path(location.path)
-    return () if location.path in STDIN else (signature_path(path), origin_path(path), *paths_below(path))
+    path = Path(text)
+    return () if text in STDIN else (signature_path(path), origin_path(path), *paths_below(path))
 
 
 def whole_acis_below(folder: Path) -> set[Path]:

@@ -121,11 +121,6 @@ def _has_one_of(names: Iterable[str], folder: Path) -> bool:
         return any((folder / name).is_file() for name in names)
 
 
-def files_beside(location: Location) -> tuple[Path, ...]:
-    """As of an ACI, which it may be."""
-    return aci_file.files_beside(location)
-
-
 def transport_at(path: str) -> str:
     """The transport that reads what is at a path; empty if none does."""
     with suppress(ConverterError), open_source(Location(transport="", path=path), StoreOptions()) as source:
