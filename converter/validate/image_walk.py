@@ -250,7 +250,7 @@ class ImageWalk:
             self._findings.add("image/platform", path_below(place, "config"), fact)
 
 
-def diff_ids_of(config: Mapping[str, Any]) -> list[Any]:
+def diff_ids_of(config: Any) -> list[Any]:
     """The diff_ids of a configuration, unchecked."""
     return lenient_member(lenient_member(config, "rootfs", dict), "diff_ids", list)
 

@@ -6,9 +6,9 @@ For layouts: image-spec 1.1.1, image-layout.md. For archives: moby, image/tarexp
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import zip_longest
 
 from converter.errors import NotFound, unless_invalid
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, subject_of
@@ -170,25 +170,20 @@ class SavedCheck:
         with self._findings.at(claim, missing=_MISSING):
             data = self._medium.read_document(row.config) if row.config else None
         seen = data is not None and self._in_layout(Digest.of(data), row.layers)
-        document: Mapping[str, Any] = {}
+        sources: list[Descriptor | None] = []
         if data is not None:
             self._config_name(row.config, data, claim)
-            value = read_json(data).value
-            document = value if isinstance(value, dict) else {}
-            if not seen:
-                self._findings.load_object(data, "docker-config", f"{number}/config")
-        self._sources(row, document, number)
+            sources = [row.sources.get(str(diff_id)) for diff_id in diff_ids_of(read_json(data).value)]
+        config = {} if data is None or seen else self._findings.load_object(data, "docker-config", f"{number}/config")
+        self._sources(row.layers, sources, number)
         if not seen:
             self._blobs.image()
-            diff_ids = diff_ids_of(document)
-            known = []
-            for place, name in enumerate(row.layers):
-                source = row.sources.get(str(diff_ids[place])) if place < len(diff_ids) else None
-                foreign = source is not None and bool(source.urls)
+            layers = []
+            for place, (name, source) in enumerate(zip_longest(row.layers, sources[: len(row.layers)])):
                 claim = path_of_member(_MANIFEST, f"/{number}/Layers/{place}")
-                known.append(self._layer(name, claim, f"{number}/layers/{place}", foreign=foreign))
-            if document:
-                self._walk.image(document, known, str(number))
+                layers.append(self._layer(name, claim, f"{number}/layers/{place}", source))
+            if config:
+                self._walk.image(config, layers, str(number))
 
     def _in_layout(self, config: Digest, layers: Sequence[str]) -> bool:
         """Whether the same image was already checked as a manifest of the layout."""
@@ -206,11 +201,11 @@ class SavedCheck:
             rule = "docker/archive-config-name" if _claimed(name) is None else "image/blob-digest"
             self._findings.add(rule, claim, f"digest mismatch: expected sha256:{match[1]}, computed {actual}")
 
-    def _layer(self, name: str, claim: str, place: str, *, foreign: bool = False) -> SeenLayer | None:
-        """Read a layer, once; None if it is missing, which is a finding unless it is ``foreign``."""
+    def _layer(self, name: str, claim: str, place: str, source: Descriptor | None = None) -> SeenLayer | None:
+        """Read a layer, once; None if it is missing, which is a finding unless its ``source`` is elsewhere."""
         with self._findings.at(claim, missing=_MISSING):
             if self._medium.size(name) is None:
-                if foreign:
+                if source is not None and source.urls:
                     return None
                 raise NotFound(f'no file "{name[:200]}" in {self._medium.where}')
             if name not in self._layers:
@@ -220,11 +215,11 @@ class SavedCheck:
                 self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, named)
         return self._layers.get(name)
 
-    def _sources(self, row: SavedImage, config: Mapping[str, Any], number: int) -> None:
-        """Check ``LayerSources`` of layers below blobs/; others may be stored plain and described as compressed."""
+    def _sources(self, layers: Sequence[str], sources: Sequence[Descriptor | None], number: int) -> None:
+        """Check what ``LayerSources`` says of layers below blobs/; others may be plain and described as compressed."""
         claim = path_of_member(_MANIFEST, f"/{number}/LayerSources")
-        for name, diff_id in zip(row.layers, diff_ids_of(config)):
-            source, promised = row.sources.get(str(diff_id)), _claimed(name)
+        for name, source in zip(layers, sources):
+            promised = _claimed(name)
             if promised is None or source is None:
                 continue
             with self._findings.at(claim):
