@@ -19,7 +19,6 @@ __all__ = [
     "StoreOptions",
     "files_read",
     "files_written",
-    "images_below",
     "names",
     "open_sink",
     "open_source",
@@ -131,19 +130,6 @@ def files_read(location: Location) -> Iterator[str | PathLike[str]]:
         from converter.stores.aci_file import files_beside
 
         yield from files_beside(location.path)
-
-
-def images_below(location: Location) -> list[str]:
-    """The paths of the images below a directory that is none itself; empty for any other place. Without a transport,
-    there may be images of any kind.
-
-    Raises NotFound if there is none of the kind that the transport has.
-    """
-    if location.kind.access != "path" or location.kind.is_tree:
-        return []
-    from converter.stores import recognise
-
-    return recognise.images_below(location)
 
 
 def unexpanded(path: str, instead: str) -> str:

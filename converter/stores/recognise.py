@@ -62,7 +62,7 @@ _BELOW = {
     "oci": _Below(what="OCI layouts", itself=_TABLES, folders=frozenset((oci_index.LAYOUT,))),
     "oci-archive": _ARCHIVES_BELOW,
 }
-"""By transport. An image of ``dir:`` is recognised by its manifest, as skopeo(1) does."""
+"""By transport of images in files and folders. One of ``dir:`` is recognised by its manifest, as skopeo(1) does."""
 
 _SUFFIXES = (".aci", *(f".{suffix.rpartition('.')[2]}" for suffix in ARCHIVES))
 """Suffixes of files, which no image name ends in."""
@@ -90,11 +90,13 @@ def open_source(location: Location, options: StoreOptions) -> Source:
 
 
 def images_below(location: Location) -> list[str]:
-    """The images below a directory that is none itself, sorted; none for any other place. Raises NotFound if there are
-    none of the kind that the transport has.
+    """The paths of the images below a directory that is none itself, sorted; none for any other place. Without a
+    transport, there may be images of any kind.
+
+    Raises NotFound if there are none of the kind that the transport has.
     """
-    path, kind = Path(location.path), _BELOW[location.transport]
-    if not path.is_dir() or _has_one_of(kind.itself, path):
+    path, kind = Path(location.path), _BELOW.get(location.transport)
+    if kind is None or not path.is_dir() or _has_one_of(kind.itself, path):
         return []
     found = _found_below(path, kind)
     if not found and kind.what:

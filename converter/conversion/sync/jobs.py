@@ -18,7 +18,7 @@ from converter.events import Report, Warned, silent
 from converter.model.descriptor import HEX_LENGTHS
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, Location, is_name, is_of_attachment
-from converter.stores import images_below, open_source, recognised, require_writable
+from converter.stores import open_source, recognised, require_writable
 from converter.stores.disk import is_inside
 
 DEFAULT = "{name}"
@@ -185,19 +185,23 @@ def _places_below(entry: SyncEntry) -> list[SyncEntry] | None:
     place = entry.source
     if place.name or (place.transport and place.kind.holds != "several"):
         return None
-    found = images_below(place)
-    if found:
-        _require_outside(entry)
-        if entry.references:
-            raise Usage(f"{place} is a folder: name the archive or layout in it to choose tags from")
+    found = _images_below(entry)
+    if found and entry.references:
+        raise Usage(f"{place} is a folder: name the archive or layout in it to choose tags from")
     return [replace(entry, source=replace(place, path=path)) for path in found] or None
 
 
-def _require_outside(entry: SyncEntry) -> None:
-    """Raise Usage if what is written would be among the sources of the next run."""
+def _images_below(entry: SyncEntry) -> list[str]:
+    """The images below a folder; none for any other source. Raises Usage if the next run would find among them what
+    this one writes, NotFound.
+    """
+    from converter.stores.recognise import images_below
+
     place, to = entry.source, entry.to
-    if to.kind.access == "path" and place.transport in ("", to.transport) and is_inside(to.path, place.path):
+    found = images_below(place)
+    if found and to.kind.access == "path" and place.transport in ("", to.transport) and is_inside(to.path, place.path):
         raise Usage(f"{to} is inside {place}, where the next run would find it as a source: choose another folder")
+    return found
 
 
 def _has_tags(found: Job | Unlisted) -> bool:
@@ -234,9 +238,7 @@ def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
             raise Usage(f"{place} names one image, so no tags can be chosen beside it")
         yield place
     elif place.kind.attached in ("directory", "beside"):
-        if found := images_below(place):
-            _require_outside(entry)
-        yield from _chosen(entry, [replace(place, path=path) for path in found] or [place])
+        yield from _chosen(entry, [replace(place, path=path) for path in _images_below(entry)] or [place])
     elif entry.references:
         yield from (_at_reference(place, reference) for reference in entry.references)
     else:
