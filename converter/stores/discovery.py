@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from html import unescape
 from itertools import islice
@@ -16,6 +16,7 @@ from converter.errors import ConverterError, Invalid, NotFound, Unsupported, wit
 from converter.model.appc import IDENTIFIER, platform_labels
 from converter.model.document import lenient_member, load_object
 from converter.model.frozen import frozen
+from converter.model.image import Dependency
 from converter.model.platform import host_platform
 from converter.model.reference import Location, with_namespaces
 from converter.stores.aci_file import AciFile, signature_path
@@ -140,11 +141,8 @@ def _schemes(client: Client) -> tuple[str, ...]:
 
 
 @frozen
-class AppName:
-    """An AC Identifier, which also says where to look, and the labels that the image must have."""
-
-    name: str
-    labels: Mapping[str, str]
+class AppName(Dependency):
+    """An image that is asked for as one that others depend on; its name also says where to look."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -175,9 +173,6 @@ class AppName:
         here = host_platform()
         labels = {"version": DEFAULT_VERSION, "os": here.os, "arch": here.architecture, **platform_labels(here)}
         return AppName(name=self.name, labels={**labels, **self.labels})
-
-    def __str__(self) -> str:
-        return ",".join([self.name, *(f"{label}={value}" for label, value in self.labels.items())])
 
 
 @frozen
