@@ -126,6 +126,10 @@ class Sink(ABC):
     def name(self, name: str, root: Descriptor) -> None:
         """Make ``root`` the image of that name (empty: an unnamed image) when the sink commits."""
 
+    def tagged(self, tag: str) -> Iterable[bytes]:  # noqa: ARG002 - most places are written whole
+        """The documents that the place had under a tag of cosign's before this sink was opened."""
+        return ()
+
     @abstractmethod
     def attach(self, attachment: Attachment) -> None:
         """List a blob that has been put as an attachment of its subject."""

@@ -13,12 +13,11 @@ from dataclasses import asdict, replace
 from converter.cache import Cache, VerifiedCache
 from converter.conversion.attachments import (
     TRAIL,
-    add_signatures,
+    AttachmentWriter,
     are_listed_in,
     carry_attachments,
     has_requested_signatures,
     may_need_record,
-    restate_profiles,
 )
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Job, Options, Shared, files_read, protect_inputs, with_hosts
@@ -187,7 +186,7 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
             with within_part(str(job.source)):
                 trees = execution.run([target.plan for target in targets], made)
             written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
-            done += _complete(sink, written, execution, job.options, shared.workers)
+            done += _complete(sink, written, execution, job, shared)
         # At the end of this block, every sink commits, or none does.
     return done
 
@@ -218,12 +217,11 @@ def _execution(
     return with_threads(sink, shared.workers, running)
 
 
-def _complete(
-    sink: Sink, written: Sequence[Done], execution: Execution, options: Options, workers: Workers
-) -> Iterator[Done]:
+def _complete(sink: Sink, written: Sequence[Done], execution: Execution, job: Job, shared: Shared) -> Iterator[Done]:
     """Finishes what was written: with attachments, names, records, signatures."""
-    attached = [one for done in written for one in done.target.carried.attached]
+    writer = AttachmentWriter(sink, job.options.signing)
     with within(TRAIL):
+        attached = writer.merged([one for done in written for one in done.target.carried.attached])
         carried = execution.run([one.node for one in attached]) if attached else []
     for done in written:
         sink.name(done.target.name, done.tree.done.descriptor)
@@ -231,9 +229,9 @@ def _complete(
         sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
     for done in written:
         if done.target.origin:
-            _write_record(sink, done, execution, workers)
-        stated = restate_profiles(sink, done, options)
-        signed = add_signatures(sink, done, options) if done.state == "written" else ()
+            _write_record(sink, done, execution, shared.workers)
+        stated = writer.restate_profiles(done)
+        signed = writer.add_signatures(done) if done.state == "written" else ()
         yield replace(done, signatures=(*stated, *signed))
 
 

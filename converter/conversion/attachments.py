@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from converter import formats
@@ -23,16 +24,15 @@ from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.model.reference import Location
 from converter.plan import Copy, Made, Node, forecast
 from converter.ports import Fetch, Sink, Source
-from converter.stores import StoreOptions, open_source, recognised
+from converter.stores import recognised
 from converter.transform import read_whole_index
 
 if TYPE_CHECKING:
-    from converter.conversion.job import Options
     from converter.conversion.result import Done
     from converter.conversion.selection import SelectedImage
     from converter.conversion.target_attachments import Statements
     from converter.signing import Signing
-    from converter.trust.stored_signatures import Storable
+    from converter.trust.stored_signatures import CosignImages, Storable
     from converter.verification.wanted import Wanted
 
 Shown = tuple[dict[str, Any], ...]
@@ -111,11 +111,18 @@ def fetch_from_either(other: ReferrerListing, fetch: Fetch) -> Fetch:
     return either
 
 
-def are_listed_in(attached: Iterable[PlannedAttachment], other: ReferrerListing) -> bool:
-    """Whether each attachment, by subject and digest, is listed in another place, too."""
-    expected = {(one.attachment.subject, one.attachment.descriptor.digest) for one in attached}
-    subjects = {subject for subject, _ in expected}
-    return expected <= {(subject, one.descriptor.digest) for subject in subjects for one in other.attachments(subject)}
+def are_listed_in(attached: Sequence[PlannedAttachment], other: ReferrerListing) -> bool:
+    """Whether another place has each attachment, too, by subject and digest, or all signatures that are in it."""
+    listed = {subject: tuple(other.attachments(subject)) for subject in {one.attachment.subject for one in attached}}
+    return all(_is_listed(one, listed[one.attachment.subject], other.fetch) for one in attached)
+
+
+def _is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch) -> bool:
+    if any(each.descriptor.digest == one.attachment.descriptor.digest for each in there):
+        return True
+    from converter.conversion.target_attachments import is_merged_into
+
+    return is_merged_into(one, there, fetch)
 
 
 def split_by_subject(
@@ -234,23 +241,6 @@ def carry_attachments(
     return Carried(attached=kept, losses=(*lost, *placeless), signatures=tuple(signatures), stated=stated)
 
 
-@within(TRAIL)
-def restate_profiles(sink: Sink, done: Done, options: Options) -> Shown:
-    """Attach the profiles that go along to what was made, before the sink commits; returns them as shown to people."""
-    if not done.target.carried.stated:
-        return ()
-    from converter.conversion.target_attachments import image_at
-    from converter.trust.cosign import ENVELOPE
-    from converter.trust.signature import PROFILE
-    from converter.trust.stored_signatures import envelope_payload
-
-    shown: list[dict[str, Any]] = []
-    for place, envelopes in done.target.carried.stated.items():
-        made = [envelope_payload(one, PROFILE) for one in envelopes]
-        shown += _store(sink, done, options, image_at(done.tree, place), made, media_type=ENVELOPE)
-    return tuple(shown)
-
-
 def has_requested_signatures(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
     """Whether an image at the destination already has every requested signature."""
     from converter.trust.makers import CosignKey
@@ -273,65 +263,66 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     return judge(StoredImage(source, location, root), wanted).ok
 
 
-def add_signatures(sink: Sink, done: Done, options: Options) -> Shown:
-    """Sign what has just been written, before the sink commits; a whole image is signed later, as a file."""
-    signing, root = options.signing, done.tree.done.descriptor
-    if signing is None or root.media_type in types.SINGLE_FILE_TYPES:
-        return ()
-    from converter.trust.cosign import PAYLOAD
-    from converter.trust.identity import name_of
+class AttachmentWriter:
+    """Puts what refers to images beside them, into the sink that has the images, or is to receive them.
 
-    destination = replace(done.target.destination, name=done.target.name)
-    name = signing.name(root, name_of(destination, root, signing.identity))
-    stored = _store(sink, done, options, root, signing.signatures(root, name), media_type=PAYLOAD)
-    return tuple({**one, "identity": str(name)} for one in stored)
-
-
-def _store(
-    sink: Sink, done: Done, options: Options, image: Descriptor, made: Sequence[Storable], *, media_type: str
-) -> Iterator[dict[str, Any]]:
-    """Store signatures, or attestations, beside those at the destination and those carried there; yields each as shown
-    to people.
+    cosign's signatures of an image share a manifest, and so do its attestations: they are merged with those that the
+    destination has, whether they are carried along or made here.
     """
-    from converter.signing import store_signatures
-    from converter.trust.stored_signatures import layer_identity
 
-    target, form = done.target, done.target.destination.attached
-    there = _layers_at(target.destination, image, options.writing, media_type)
-    carried = _carried_layers(target.carried.attached, image, media_type)
-    distinct = {layer_identity(layer): layer for layer in (*there, *carried)}
-    # What is carried takes the place of what is there.
-    store_signatures(sink, made, image, form, tuple(distinct.values()), merged=bool(there and carried))
-    for one in made:
-        location = "signature" if form == "directory" else one.location(image)
-        yield {"kind": one.kind, "location": location, "covers": str(image.digest)}
+    def __init__(self, sink: Sink, signing: Signing | None) -> None:
+        self._sink = sink
+        self._signing = signing
 
+    @cached_property
+    def _images(self) -> CosignImages:
+        from converter.trust.stored_signatures import CosignImages
 
-def _carried_layers(kept: Iterable[PlannedAttachment], root: Descriptor, media_type: str) -> tuple[Descriptor, ...]:
-    """The cosign signatures that the conversion carries along, as layers; or the attestations."""
-    from converter.trust import stored_signatures
+        return CosignImages(self._sink.tagged)
 
-    tag = stored_signatures.tag_of(root.digest, media_type)
-    for one in kept:
-        if one.attachment.bare_tag == tag:
-            # All that a manifest names is known before it is written.
-            data = one.node.content.read() if isinstance(one.node, Copy) else forecast(one.node).data()
-            return stored_signatures.layers_of(data)
-    return ()
+    def merged(self, attached: Sequence[PlannedAttachment]) -> list[PlannedAttachment]:
+        """What is carried along, merged with what is there."""
+        if not attached:
+            return []
+        from converter.conversion.target_attachments import merge_attachments
 
+        return list(merge_attachments(attached, self._images))
 
-def _layers_at(destination: Location, root: Descriptor, store: StoreOptions, media_type: str) -> tuple[Descriptor, ...]:
-    """The cosign signatures already at the destination; or the attestations, if envelopes are asked for."""
-    from converter.signing import cosign_layers
+    @within(TRAIL)
+    def restate_profiles(self, done: Done) -> Shown:
+        """Attach the profiles that go along to what was made; returns them as shown to people."""
+        if not done.target.carried.stated:
+            return ()
+        from converter.conversion.target_attachments import image_at
+        from converter.trust.signature import PROFILE
+        from converter.trust.stored_signatures import envelope_payload
 
-    if not destination.kind.adds_blobs:
-        return ()
-    try:
-        with open_source(replace(destination, name=""), store) as source:
-            return cosign_layers(source, root, media_type)
-    except NotFound:
-        # This conversion creates the repository or layout.
-        return ()
+        shown: list[dict[str, Any]] = []
+        for place, envelopes in done.target.carried.stated.items():
+            made = [envelope_payload(one, PROFILE) for one in envelopes]
+            shown += self._store(made, image_at(done.tree, place), done.target.destination.attached)
+        return tuple(shown)
+
+    def add_signatures(self, done: Done) -> Shown:
+        """Sign what has just been written; a whole image is signed later, as a file."""
+        signing, root = self._signing, done.tree.done.descriptor
+        if signing is None or root.media_type in types.SINGLE_FILE_TYPES:
+            return ()
+        from converter.trust.identity import name_of
+
+        destination = replace(done.target.destination, name=done.target.name)
+        name = signing.name(root, name_of(destination, root, signing.identity))
+        stored = self._store(signing.signatures(root, name), root, destination.attached)
+        return tuple({**one, "identity": str(name)} for one in stored)
+
+    def _store(self, made: Sequence[Storable], image: Descriptor, form: str) -> Iterator[dict[str, Any]]:
+        """Store signatures, or attestations; yields each as shown to people."""
+        from converter.signing import store_signatures
+
+        store_signatures(self._sink, made, image, form, self._images)
+        for one in made:
+            location = "signature" if form == "directory" else one.location(image)
+            yield {"kind": one.kind, "location": location, "covers": str(image.digest)}
 
 
 def place_of(destination: Location) -> str:

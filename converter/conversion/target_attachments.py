@@ -15,11 +15,11 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.image import Artifact, Attachment, Image, Index, Item, Loss
 from converter.model.reference import Location
-from converter.plan import Copy, Evaluated, Node, Write
+from converter.plan import Copy, Evaluated, Node, Write, forecast
 from converter.ports import Fetch
 from converter.trust import cosign, stored_signatures
 from converter.trust import signature as kinds
-from converter.trust.stored_signatures import CosignPayload, Storable
+from converter.trust.stored_signatures import CosignImages, CosignPayload, Storable
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
 _BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
@@ -69,8 +69,51 @@ def _as_manifests(
         else:
             yield _retagged(one)
     for subject, signatures in files.items():
-        for made, tag in stored_signatures.to_artifacts(signatures, known[subject]):
+        for made, tag in stored_signatures.to_artifacts(signatures, known[subject], CosignImages(_no_manifests)):
             yield manifest_attachment(made, subject, tag)
+
+
+def _no_manifests(_tag: str) -> Iterable[bytes]:
+    """What is made of files begins with no image of cosign's."""
+    return ()
+
+
+def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImages) -> Iterator[PlannedAttachment]:
+    """The attachments to write beside cosign's ``images``, which lose nothing: what they have already is left out."""
+    for one in attached:
+        carried = _cosign_layers(one)
+        if carried is None:
+            yield one
+            continue
+        subject, tag = one.attachment.subject, one.attachment.tag
+        try:
+            made = images.add(tag, carried, [each.content for each in one.node.inputs if isinstance(each, Copy)])
+        except Invalid:  # what has the tag there is no image of cosign's, and holds nothing to keep
+            yield one
+            continue
+        if all(stored_signatures.is_among(layer, carried) for layer in images.layers(tag)):
+            yield one
+        elif made is not None:
+            yield manifest_attachment(made, subject, tag)
+
+
+def is_merged_into(one: PlannedAttachment, there: Iterable[Attachment], fetch: Fetch) -> bool:
+    """Whether an attachment is an image of cosign's whose layers are all in those ``there``."""
+    carried = _cosign_layers(one)
+    same = [each.descriptor for each in there if each.bare_tag == one.attachment.tag]
+    if carried is None or not same:
+        return False
+    layers = [layer for each in same for layer in stored_signatures.layers_of(fetch(each).read())]
+    return all(stored_signatures.is_among(layer, layers) for layer in carried)
+
+
+def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
+    """The signatures, or attestations, in an image of cosign's; None for any other attachment."""
+    tags = [stored_signatures.tag_of(one.attachment.subject, each) for each in (cosign.PAYLOAD, cosign.ENVELOPE)]
+    if one.attachment.tag not in tags or not isinstance(one.node, Write):
+        return None
+    # All that a manifest names is known before it is written.
+    return stored_signatures.layers_of(forecast(one.node).data())
 
 
 def _file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:

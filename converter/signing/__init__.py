@@ -17,17 +17,17 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
-from converter.ports import Sink, Source
+from converter.ports import Sink
 from converter.stores import StoreOptions, open_sink, open_source, recognised, signature_files
 from converter.stores.aci_file import signature_path
 from converter.stores.options import Inputs, Overwriting
-from converter.trust import cosign, openpgp, stored_signatures
+from converter.trust import openpgp, stored_signatures
 from converter.trust import signature as kinds
 from converter.trust.identity import Claim, name_of
 from converter.trust.makers import CosignKey, Maker
-from converter.trust.stored_signatures import Storable
+from converter.trust.stored_signatures import CosignImages, Storable
 
-__all__ = ["Signed", "Signing", "attest", "cosign_layers", "sign", "store_signatures"]
+__all__ = ["Signed", "Signing", "attest", "sign", "store_signatures"]
 
 
 @frozen
@@ -112,34 +112,24 @@ def sign(
         )
 
 
-def _store_at(
-    place: Location, store: StoreOptions, image: Descriptor, made: Sequence[Storable], media_type: str = cosign.PAYLOAD
-) -> list[str]:
+def _store_at(place: Location, store: StoreOptions, image: Descriptor, made: Sequence[Storable]) -> list[str]:
     """Store signatures with an image that is at a place; returns where each is. Raises NotFound if it is not there."""
     with open_source(place, store) as source, within(str(place)):
         source.fetch(image).read()
         if place.attached == "directory":
             root, folder = source.resolve("").digest, Path(place.path)
             return [signature_files.add_to_directory(folder, one.to_file(), root, image.digest).name for one in made]
-        before = cosign_layers(source, image, media_type)
-    with open_sink(place, store) as sink:
-        store_signatures(sink, made, image, place.attached, before)
+    with open_sink(place, store) as sink, within(str(place)):
+        store_signatures(sink, made, image, place.attached, CosignImages(sink.tagged))
     return [one.location(image) for one in made]
 
 
 def store_signatures(
-    sink: Sink,
-    signatures: Sequence[Storable],
-    image: Descriptor,
-    form: str,
-    before: Sequence[Descriptor] = (),
-    *,
-    merged: bool = False,
+    sink: Sink, signatures: Sequence[Storable], image: Descriptor, form: str, images: CosignImages
 ) -> None:
     """Put signatures or attestations into a sink that has the image, or is to receive it.
 
-    ``form`` is ``Transport.attached`` of the place: ``directory`` or ``manifests``. ``before`` are the layers that
-    cosign's image of signatures, or of attestations, already has; ``merged``, if they are from several such images.
+    ``form`` is ``Transport.attached`` of the place: ``directory``, or ``manifests``, where ``images`` are cosign's.
     """
     if form == "directory":
         for one in signatures:
@@ -147,7 +137,7 @@ def store_signatures(
             descriptor = sink.put((data,), types.DIR_SIGNATURE, Descriptor.of(data, types.DIR_SIGNATURE))
             sink.attach(Attachment(subject=image.digest, descriptor=descriptor))
         return
-    for made, tag in stored_signatures.to_artifacts(signatures, image, before, merged=merged):
+    for made, tag in stored_signatures.to_artifacts(signatures, image, images):
         manifest = made.original.manifest
         for blob in (*made.blobs, manifest):
             if not sink.has(blob.descriptor):
@@ -169,17 +159,8 @@ def attest(
         raise Unsupported("nothing can be attached there: attach it in a registry, a layout or dir:", str(reference))
     made = stored_signatures.envelope_payload(envelope, predicate)
     with enforce_limits(store.limits):
-        (place,) = _store_at(location, store, image, [made], cosign.ENVELOPE)
+        (place,) = _store_at(location, store, image, [made])
     return Signed(kind=made.kind, location=place, covers=str(image.digest))
-
-
-def cosign_layers(source: Source, root: Descriptor, media_type: str = cosign.PAYLOAD) -> tuple[Descriptor, ...]:
-    """The layers of the cosign signatures that an image has; or of its attestations, if envelopes are asked for."""
-    tag = stored_signatures.tag_of(root.digest, media_type)
-    for attachment in source.attachments(root.digest):
-        if attachment.bare_tag == tag:
-            return stored_signatures.layers_of(source.fetch(attachment.descriptor).read())
-    return ()
 
 
 def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions) -> Signed:

@@ -90,6 +90,15 @@ def with_cosign_tags(found: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
     )
 
 
+def entries_tagged(index: bytes, tag: str) -> Iterator[Descriptor]:
+    """The entries of ``index.json`` with a tag of cosign's, whichever repository is before it."""
+    # Most layouts lack it, and it takes long to parse all entries of a large one.
+    if tag.encode() in index or _OF_COSIGN.encode() in index:
+        for entry in index_entries(read_index(index)):
+            if entry.annotations.get(REF_NAME, "").rpartition(":")[2] == tag:
+                yield entry
+
+
 def listed_image(entry: Descriptor) -> ListedImage:
     """The names of an entry: in full if that is known, else its reference name."""
     short, full = entry.annotations.get(REF_NAME, ""), entry.annotations.get(FULL_NAME, "")

@@ -219,6 +219,13 @@ class OciSink(TargetSink[MediumTarget]):
     def name(self, name: str, root: Descriptor) -> None:
         self._added.append(oci_index.named_entry(root, oci_index.name_annotations(name)))
 
+    def tagged(self, tag: str) -> Iterable[bytes]:
+        medium = self._target.existing()
+        if medium is not None:
+            for entry in oci_index.entries_tagged(medium.read_document(INDEX), tag):
+                with suppress(NotFound):
+                    yield fetch_blob(medium, entry).read()
+
     def attach(self, attachment: Attachment) -> None:
         self._added.append(oci_index.attachment_entry(attachment))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -257,34 +257,60 @@ def envelope_payload(envelope: bytes, predicate: str) -> CosignPayload:
     return CosignPayload(envelope, {cosign.SIGNATURE: "", PREDICATE_TYPE: predicate}, cosign.ENVELOPE)
 
 
+class CosignImages:
+    """cosign's images at one place: the signatures of an image are the layers of one, its attestations of another.
+
+    ``tagged`` returns the manifests that the place has under a tag. Nothing that is there is lost when more is added.
+    """
+
+    def __init__(self, tagged: Callable[[str], Iterable[bytes]]) -> None:
+        self._tagged = tagged
+        self._layers: dict[str, tuple[Descriptor, ...]] = {}
+
+    def layers(self, tag: str) -> tuple[Descriptor, ...]:
+        """The layers under a tag, with those that were added. Raises Invalid."""
+        if tag not in self._layers:
+            self._layers[tag] = tuple(layer for manifest in self._tagged(tag) for layer in layers_of(manifest))
+        return self._layers[tag]
+
+    def add(self, tag: str, layers: Iterable[Descriptor], blobs: Iterable[Known]) -> Artifact | None:
+        """The image with these layers, too, which are among ``blobs``; None if it has all of them. Raises Invalid."""
+        there = self.layers(tag)
+        fresh = [one for one in layers if not is_among(one, there)]
+        if not fresh:
+            return None
+        self._layers[tag] = (*(one for one in there if not is_among(one, fresh)), *fresh)
+        digests = {one.digest for one in fresh}
+        return _cosign_image(self._layers[tag], [one for one in blobs if one.descriptor.digest in digests])
+
+
+def is_among(layer: Descriptor, layers: Iterable[Descriptor]) -> bool:
+    """Whether a layer of cosign's is there: the same signature, with all that the annotations say of it."""
+    stated = layer.annotations.items()
+    return any(one.digest == layer.digest and stated <= one.annotations.items() for one in layers)
+
+
 def to_artifacts(
-    signatures: Sequence[Storable], image: Descriptor, before: Sequence[Descriptor] = (), *, merged: bool = False
+    signatures: Sequence[Storable], image: Descriptor, images: CosignImages
 ) -> Iterator[tuple[Artifact, str]]:
     """The artifacts that hold signatures of an image, each with its tag.
 
-    cosign's share an image, and envelopes another; it begins with the layers that it has ``before``, and is left out if
-    none is new, unless those were ``merged`` from several images. A simple signature has an artifact of its own,
-    without a tag.
+    cosign's are added to ``images``, unless they are there. A simple signature has an artifact of its own, without a
+    tag.
     """
-    there = set(map(layer_identity, before))
     payloads = [one for one in signatures if isinstance(one, CosignPayload)]
     for media_type in dict.fromkeys(one.media_type for one in payloads):
-        alike = (one for one in payloads if one.media_type == media_type)
-        fresh = [one for one in alike if layer_identity(one.layer) not in there]
-        if fresh or merged:
-            yield _cosign_image(before, fresh), tag_of(image.digest, media_type)
+        alike = [one for one in payloads if one.media_type == media_type]
+        tag = tag_of(image.digest, media_type)
+        made = images.add(tag, [one.layer for one in alike], [known_bytes(one.data, media_type) for one in alike])
+        if made is not None:
+            yield made, tag
     for one in signatures:
         if isinstance(one, SimpleSignature):
             yield one.artifact(image), ""
 
 
-def layer_identity(layer: Descriptor) -> tuple[Digest, str]:
-    """What two layers of cosign's have in common if they are the same signature."""
-    return layer.digest, layer.annotations.get(cosign.SIGNATURE, "")
-
-
-def _cosign_image(before: Iterable[Descriptor], fresh: Sequence[CosignPayload]) -> Artifact:
-    layers = [*before, *(one.layer for one in fresh)]
+def _cosign_image(layers: Sequence[Descriptor], blobs: Sequence[Known]) -> Artifact:
     config = {
         "architecture": "",
         "created": _NEVER,
@@ -293,7 +319,6 @@ def _cosign_image(before: Iterable[Descriptor], fresh: Sequence[CosignPayload]) 
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
     }
-    blobs = [known_bytes(one.data, one.media_type) for one in fresh]
     return _make_artifact(known_bytes(dump_json(config), types.OCI_CONFIG), layers, blobs)
 
 

@@ -146,6 +146,9 @@ class MediumTarget(Target, Protocol):
         On any error, of the blocks or the disk, nothing of the blob remains.
         """
 
+    def existing(self) -> Medium | None:
+        """The layout that is added to; None if there is none."""
+
     def commit(self, documents: Documents) -> None:
         """Make everything visible at once, and durable."""
 

@@ -129,6 +129,9 @@ class LayoutTarget(_BlobStaging):
             self._relied.add(digest)
         return True
 
+    def existing(self) -> DirectoryMedium | None:
+        return DirectoryMedium(self.path) if self._is_layout() else None
+
     def commit(self, documents: Documents) -> None:
         with disk_errors(self.path, "write"):
             for digest in self._relied:
@@ -161,7 +164,8 @@ class LayoutTarget(_BlobStaging):
 
     def _merge(self, documents: Documents) -> None:
         with lock_directory(self.path):
-            old = DirectoryMedium(self.path).read_document(INDEX) if self._is_layout() else None
+            there = self.existing()
+            old = None if there is None else there.read_document(INDEX)
             changed = {
                 name: data
                 for name, data in documents(old).items()

@@ -147,6 +147,9 @@ class TarTarget(OutFile):
     def has(self, digest: Digest, size: int) -> bool:
         return digest in self._blobs and size in (-1, self._blobs[digest])
 
+    def existing(self) -> None:
+        """A tar is written whole."""
+
     def take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         self._need_directory(f"blobs/{expected.digest.algorithm if expected else 'sha256'}")
         start = self.end

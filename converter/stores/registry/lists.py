@@ -101,8 +101,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
 
     def find(tag: str) -> tuple[Descriptor, bytes] | None:
-        # File stores answer 403 for missing objects, and whoever reads the image may read these.
-        return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
+        return find_attached(manifests, tag)
 
     answers = run_each(find, tags, len(tags), client.hosts.stop_on_interrupt)
     answered = dict(zip(tags, answers, strict=True))
@@ -164,6 +163,12 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
         # Registries answer an unknown path in various ways.
         return None
     return found
+
+
+def find_attached(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
+    """The document with an attachment's tag; None without one."""
+    # File stores answer 403 for missing objects, and whoever reads the image may read these.
+    return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
 
 
 def _find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> tuple[Descriptor, bytes] | None:
