@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 
 from converter.cache import Cache, VerifiedCache
@@ -231,8 +231,19 @@ def _complete(sink: Sink, written: Sequence[Done], execution: Execution, job: Jo
         if done.target.origin:
             _write_record(sink, done, execution, shared.workers)
         stated = writer.restate_profiles(done)
-        signed = writer.add_signatures(done) if done.state == "written" else ()
+        to_sign = done.state == "written" and not _is_signed(done, job, shared)
+        signed = writer.add_signatures(done) if to_sign else ()
         yield replace(done, signatures=(*stated, *signed))
+
+
+def _is_signed(done: Done, job: Job, shared: Shared) -> bool:
+    """Whether the target of one of many jobs, which is written again, has every signature asked for and keeps them."""
+    signing, root = job.options.signing, done.tree.done.descriptor
+    if signing is None or not shared.many or not job.destination.kind.adds_blobs:
+        return False
+    with suppress(NotFound, Denied, Invalid), shared.there(job) as there:
+        return has_requested_signatures(there, job.destination, root, signing)
+    return False
 
 
 def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Options) -> PlannedTarget:

@@ -11,19 +11,23 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import Run, sync
-from converter.model.content import Known, known_bytes
+from converter.model.content import Compression, Known, known_bytes
 from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.signing import Signing, attest, sign
 from converter.stores import open_source
 from converter.trust import cosign
+from converter.trust.makers import GpgFile, Maker
 from converter.trust.stored_signatures import CosignImages, layers_of, tag_of
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
 from tests.stores.registry.fake import FakeRegistry
 from tests.sync.entries import OPTIONS, PLAIN, entry
-from tests.trust.making import ecdsa, public_pem
+from tests.trust import origins
+from tests.trust.making import ecdsa, openpgp, public_pem
+
+GPG = GpgFile(bytes(openpgp()))
 
 Add = Callable[[str, int], None]
 
@@ -184,6 +188,26 @@ def test_a_key_signs_beside_what_comes_along_and_what_is_there(source: str, ther
     assert verify(there, Wanted(keys=keys, identity=NAME), PLAIN).ok
     assert len(layers(there, cosign.PAYLOAD)) == 3
     assert run(source, there, options) == "there"
+
+
+@pytest.mark.parametrize("maker", [pytest.param(ecdsa(3), id="cosign"), pytest.param(GPG, id="OpenPGP")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(replace(OPTIONS, compress=Compression("zstd")), id="other layers"),
+        pytest.param(replace(OPTIONS, platforms=("linux/arm64",)), id="one image of an index"),
+    ],
+)
+def test_what_others_have_signed_is_signed_once_though_it_is_written_again(
+    options: Options, maker: Maker, there: str, tmp_path: Path
+) -> None:
+    source = f"{origins.index(tmp_path / 'source')}:{NAME}"
+    options = replace(options, signing=Signing(makers=[maker], identity=NAME))
+    for _ in range(3):
+        assert run(source, there, options) == "written", "an origin record goes along, which may have changed"
+    keys, keyrings = (("--key k", public_pem(ecdsa(3))),), (("--keyring k", bytes(openpgp().extract_certificate())),)
+    verdicts = verify(there, Wanted(keys=keys, keyrings=keyrings, identity=NAME), PLAIN).verdicts
+    assert [one.ok for one in verdicts] == [True]
 
 
 @pytest.mark.parametrize(
