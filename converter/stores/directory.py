@@ -101,7 +101,7 @@ class DirectoryImage(SingleSource):
         if self._medium.size(ATTACHMENTS) is not None:
             data = self._medium.read_document(ATTACHMENTS)
             entries = oci_index.index_entries(oci_index.read_index(data, place=ATTACHMENTS), place=ATTACHMENTS)
-        return LayoutReferrers(entries, lambda entry: self.fetch(entry).read())
+        return LayoutReferrers(entries, self.fetch)
 
 
 class DirectorySink(TargetSink[SwappedDirectory]):

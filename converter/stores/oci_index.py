@@ -61,11 +61,9 @@ def read_index(data: bytes, problems: Problems = RAISE_FIRST, place: str = INDEX
     return index
 
 
-def index_entries(
-    index: dict[str, Any], problems: Problems = RAISE_FIRST, place: str = INDEX
-) -> tuple[Descriptor, ...]:
-    """The entries in order, with their annotations; reports each that is no descriptor."""
-    return with_cosign_tags(tuple(index_rows(index, problems, place).values()))
+def index_entries(index: dict[str, Any], place: str = INDEX) -> tuple[Descriptor, ...]:
+    """The entries in order, with their annotations. Raises Invalid for one that is no descriptor."""
+    return with_cosign_tags(tuple(index_rows(index, place=place).values()))
 
 
 def index_rows(index: dict[str, Any], problems: Problems = RAISE_FIRST, place: str = INDEX) -> dict[int, Descriptor]:

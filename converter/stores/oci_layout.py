@@ -19,7 +19,7 @@ from converter.model.document import load_object
 from converter.model.image import Attachment
 from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import NAMES, REF_NAME, Location
-from converter.ports import Source
+from converter.ports import Fetch, Source
 from converter.stores import oci_index
 from converter.stores.base_source import ImageNames, ListedImage
 from converter.stores.disk import on_error
@@ -27,8 +27,6 @@ from converter.stores.media import DirectoryMedium, Medium, MediumTarget, Target
 from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import Kind, StoreOptions
-
-FetchDocument = Callable[[Descriptor], bytes]
 
 
 def open_source(location: Location, options: StoreOptions) -> OciLayout:
@@ -77,7 +75,7 @@ class OciLayout(Source):
             self.rows = oci_index.index_rows(index, problems)
             """The entries of ``index.json`` by their positions, as far as they could be read."""
             self.entries = oci_index.with_cosign_tags(tuple(self.rows.values()))
-            self.attached = LayoutReferrers(self.entries, lambda entry: self.fetch(entry).read())
+            self.attached = LayoutReferrers(self.entries, self.fetch)
 
     def close(self) -> None:
         self.medium.close()
@@ -120,26 +118,26 @@ def fetch_blob(medium: Medium, descriptor: Descriptor, names: Sequence[str] = ()
     raise NotFound(f"blob unknown: {descriptor.digest} in {medium.where}")
 
 
-def subjects_of(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[tuple[Digest, Digest]]:
+def subjects_of(entries: Iterable[Descriptor], fetch: Fetch) -> Iterator[tuple[Digest, Digest]]:
     """The entries whose documents have a ``subject`` (manifest.md), with that subject. Unreadable ones count as having
     none.
     """
     readable = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
     for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
         with suppress(ConverterError):
-            subject = subject_of(load_object(read(entry)))
+            subject = subject_of(load_object(fetch(entry).read()))
             if subject is not None:
                 yield digest, subject
 
 
-def expand_fallback(entries: Iterable[Descriptor], read: FetchDocument) -> Iterator[Descriptor]:
+def expand_fallback(entries: Iterable[Descriptor], fetch: Fetch) -> Iterator[Descriptor]:
     """The entries; instead of an index with the tag of the fallback, which regclient writes, what it lists."""
     for entry in entries:
         below: tuple[Descriptor, ...] = (entry,)
         attached = oci_index.shares_its_tag(entry) and oci_index.attached_to(entry) != entry.digest
         if attached and entry.media_type == types.OCI_INDEX:
             with suppress(ConverterError):
-                index = load_object(read(entry))
+                index = load_object(fetch(entry).read())
                 below = oci_index.index_entries(index) if index.get("subject") is None else below
         names = {key: text for key, text in entry.annotations.items() if key in NAMES}
         yield from (replace(one, annotations={**one.annotations, **names}) for one in below)
@@ -168,32 +166,31 @@ def attachments_by_subject(
 
 
 class LayoutReferrers:
-    """Which entries refer to others; ``read`` fetches their documents on first use, for all threads once."""
+    """Which entries refer to others; their documents are fetched on first use, for all threads once."""
 
-    def __init__(self, entries: Sequence[Descriptor], read: FetchDocument) -> None:
+    def __init__(self, entries: Sequence[Descriptor], fetch: Fetch) -> None:
         self._entries = entries
-        self._read = read
-        self._found: tuple[dict[Digest, Digest], dict[Digest, list[Attachment]]] | None = None
+        self._fetch = fetch
+        # From Python 3.12 on, a cached_property lets every thread compute it.
         self._lock = threading.Lock()
 
     @property
     def subjects(self) -> dict[Digest, Digest]:
         """The entries whose documents have a subject, with that subject."""
-        return self._resolved()[0]
+        with self._lock:
+            return self._resolved[0]
 
     def to(self, subject: Digest) -> Sequence[Attachment]:
         """The entries with that subject, by their documents or by cosign's tags."""
-        return self._resolved()[1].get(subject, ())
+        with self._lock:
+            return self._resolved[1].get(subject, ())
 
+    @cached_property
     def _resolved(self) -> tuple[dict[Digest, Digest], dict[Digest, list[Attachment]]]:
         """The subjects of entries, also of those that an index of referrers lists, and what refers to each."""
-        # From Python 3.12 on, a cached_property lets every thread compute it.
-        with self._lock:
-            if self._found is None:
-                entries = tuple(expand_fallback(self._entries, self._read))
-                subjects = dict(subjects_of(entries, self._read))
-                self._found = subjects, attachments_by_subject(entries, subjects)
-            return self._found
+        entries = tuple(expand_fallback(self._entries, self._fetch))
+        subjects = dict(subjects_of(entries, self._fetch))
+        return subjects, attachments_by_subject(entries, subjects)
 
 
 class OciSink(TargetSink[MediumTarget]):
