@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from converter.cache import FOLDER, Cache
+from converter.cache.blob_folder import BlobFolder, CachedBlob
 from converter.cli.commands import Group
 from converter.cli.flags import common, flags
 from converter.cli.shared_options import cache_folder
 from converter.cli.text import show, show_as_asked, show_json
 from converter.errors import Usage, count
 from converter.model.limits import parse_size, size
-
-if TYPE_CHECKING:
-    from converter.cache.blob_folder import CachedBlob
 
 
 @click.group("cache", cls=Group, invoke_without_command=True)
@@ -41,9 +40,6 @@ def ls() -> None:
 
     Digests are counted; blobs are listed, the least recently used first.
     """
-    from converter.cache import FOLDER, Cache
-    from converter.cache.blob_folder import BlobFolder
-
     folder = _folder()
     with Cache(folder) as cache:
         counts = cache.counts()
@@ -64,9 +60,6 @@ def ls() -> None:
 @common
 def prune(keep: int | None) -> None:
     """Remove everything, or, with --keep, the blobs that do not fit."""
-    from converter.cache import FOLDER, Cache
-    from converter.cache.blob_folder import BlobFolder
-
     folder = _folder()
     removed = BlobFolder(folder / FOLDER, keep or 0).trim()
     if keep is None:
