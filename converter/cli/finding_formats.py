@@ -14,7 +14,8 @@ from converter.errors import ConverterError, count, printable
 from converter.model.frozen import frozen
 from converter.model.json_positions import Position
 from converter.model.reference import Location
-from converter.schema import Finding, is_valid
+from converter.schema import Finding
+from converter.validate import Verdict
 from converter.validate.rules import all_rules
 from converter.version import __version__
 
@@ -23,18 +24,11 @@ MOST_SHOWN = 2000
 
 
 @frozen
-class Checked:
+class Checked(Verdict):
     """One target, the kind it was taken for, its findings and, for a document, their places in the text."""
 
     target: str
-    kind: str
-    findings: tuple[Finding, ...]
     places: Mapping[str, Position] = field(default_factory=dict)
-
-    @property
-    def valid(self) -> bool:
-        """Whether the findings are warnings at most."""
-        return is_valid(self.findings)
 
     @property
     def file(self) -> str:
