@@ -45,11 +45,14 @@ def combine_options(*options: Decorator[Any]) -> Decorator[Any]:
 
 
 def hidden_option(group: str, *names: str, **how: Any) -> Decorator[Any]:
-    """An option that is not passed to its command: ``hidden_values(group)`` has its value if it was given."""
+    """An option that is not passed to its command: ``hidden_values(group)`` has its value if it was given.
+
+    There it has a name without that of the group: ``src_credentials`` is ``credentials`` in the group ``src``.
+    """
 
     def remember(_context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if value is not None:
-            hidden_values(group)[str(parameter.name)] = value
+            hidden_values(group)[str(parameter.name).removeprefix(f"{group}_")] = value
 
     return click.option(*names, expose_value=False, callback=remember, **how)
 
@@ -119,7 +122,7 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # before click 8.2 it is n
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Raises Usage for another word, with the one that was probably meant, or all of them."""
         if value in self.choices:
-            return super().convert(value, param, ctx)
+            return value
         from difflib import get_close_matches
 
         fact = f'unknown {_name(param, ctx)} "{value}"'

@@ -82,7 +82,7 @@ def exit_status_of(error: BaseException, flags: Flags) -> tuple[int, str]:
             return error.exit_code, ""
         case SystemExit():
             return (error.code if isinstance(error.code, int) else flags.failed), ""
-        case click.ClickException():
+        case click.UsageError():
             from converter.cli.usage_errors import text_of
 
             return 2, text_of(error)

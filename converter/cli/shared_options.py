@@ -41,19 +41,19 @@ if TYPE_CHECKING:
     from converter.streams.blocks import Blocks
 
 _STORE, _REPORT = "store", "report"
-"""The groups of options that are not passed to their commands."""
+"""Groups of options that are not passed to their commands, as are ``src`` and ``dest``."""
 
 
-def _credentials(name: str, member: str, text: str) -> Decorator[Any]:
-    return hidden_option(_STORE, name, member, type=_user_and_password, metavar="USER[:PASSWORD]", help=text)
+def _credentials(group: str, name: str, member: str, text: str) -> Decorator[Any]:
+    return hidden_option(group, name, member, type=_user_and_password, metavar="USER[:PASSWORD]", help=text)
 
 
-def _cert_dir(name: str, text: str) -> Decorator[Any]:
-    return hidden_option(_STORE, name, type=FilePath(folder=True), help=text)
+def _cert_dir(group: str, name: str, text: str) -> Decorator[Any]:
+    return hidden_option(group, name, type=FilePath(folder=True), help=text)
 
 
-def _tls_verify(name: str, text: str) -> Decorator[Any]:
-    return hidden_option(_STORE, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
+def _tls_verify(group: str, name: str, text: str) -> Decorator[Any]:
+    return hidden_option(group, name, type=Truth(), is_flag=False, flag_value="true", metavar="BOOL", help=text)
 
 
 def _user_and_password(value: str) -> tuple[str, str]:
@@ -79,11 +79,11 @@ store_options = combine_options(
         type=FilePath(),
         help="The only file to take credentials from.",
     ),
-    _credentials("--creds", "credentials", "The user and the password for a registry."),
+    _credentials(_STORE, "--creds", "credentials", "The user and the password for a registry."),
     hidden_option(_STORE, "--anonymous", is_flag=True, help="Send no credentials to registries."),
-    _cert_dir("--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
+    _cert_dir(_STORE, "--cert-dir", "Certificates for registries (*.crt, *.cert, *.key)."),
     _tls_verify(
-        "--tls-verify", "Require HTTPS and a trusted certificate. False: accept plain HTTP and any certificate."
+        _STORE, "--tls-verify", "Require HTTPS and a trusted certificate. False: accept plain HTTP and any certificate."
     ),
     hidden_option(
         _STORE, "--retries", type=WholeNumber(min=0), metavar="N", help="How often to retry a request to a registry."
@@ -109,12 +109,12 @@ store_options = combine_options(
 """Gives a command the options for registries; ``store_from_options()`` returns their values."""
 
 end_options = combine_options(
-    _credentials("--src-creds", "src_credentials", "As --creds, for the source alone."),
-    _credentials("--dest-creds", "dest_credentials", "As --creds, for destinations alone."),
-    _cert_dir("--src-cert-dir", "As --cert-dir, for the source alone."),
-    _cert_dir("--dest-cert-dir", "As --cert-dir, for destinations alone."),
-    _tls_verify("--src-tls-verify", "As --tls-verify, for the source alone."),
-    _tls_verify("--dest-tls-verify", "As --tls-verify, for destinations alone."),
+    _credentials("src", "--src-creds", "src_credentials", "As --creds, for the source alone."),
+    _credentials("dest", "--dest-creds", "dest_credentials", "As --creds, for destinations alone."),
+    _cert_dir("src", "--src-cert-dir", "As --cert-dir, for the source alone."),
+    _cert_dir("dest", "--dest-cert-dir", "As --cert-dir, for destinations alone."),
+    _tls_verify("src", "--src-tls-verify", "As --tls-verify, for the source alone."),
+    _tls_verify("dest", "--dest-tls-verify", "As --tls-verify, for destinations alone."),
     hidden_option(_STORE, "--devices", is_flag=True, help="For rootfs: and bundle: create device nodes."),
 )
 """Gives a command options for its source or its destinations alone; ``store_from_options()`` returns their values."""
@@ -124,17 +124,13 @@ def store_from_options(end: str = "") -> StoreOptions:
     """The store options of the running command, for one ``end`` (``src``, ``dest``), and from the environment."""
     from converter.stores import StoreOptions
 
-    given = hidden_values(_STORE)
-    selected = {name: value for name, value in given.items() if not name.startswith(("src_", "dest_"))}
-    prefix = f"{end}_"
-    selected |= {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
     return StoreOptions(
         docker_host=os.environ.get("DOCKER_HOST", ""),
         environment=environment_variables(),
         jobs=cores(),
         inputs=input_files(),
         report=warner(),
-        **selected,
+        **hidden_values(_STORE) | hidden_values(end),
     )
 
 

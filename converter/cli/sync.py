@@ -220,8 +220,8 @@ def page(summary: Summary) -> str:
     """The report of a run."""
     from converter.pages import render
 
-    changed = [one for one in summary.outcomes if one.before and one.after and one.before != one.after]
-    changed.sort(key=_largest, reverse=True)
+    changes = (one for one in summary.outcomes if one.before and one.after and one.before != one.after)
+    changed = sorted(changes, key=_largest, reverse=True)
     return render(
         "sync.html.j2",
         title=title(summary),

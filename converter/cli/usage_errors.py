@@ -65,18 +65,17 @@ LOGIN = (
 )
 
 
-def text_of(error: click.ClickException) -> str:
+def text_of(error: click.UsageError) -> str:
     """The error in one line, with the command before it and a hint to its help behind."""
     text = _fact(error)
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is None:
+    if error.ctx is None:
         return text
-    names = context.command_path.split()
+    names = error.ctx.command_path.split()
     trail = "".join(f"{name}: " for name in names[1:])
     return f"{trail}{text} (see {' '.join(names)} --help)"
 
 
-def _fact(error: click.ClickException) -> str:
+def _fact(error: click.UsageError) -> str:
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return f"{parameter_name(error.param)} is missing"
     if isinstance(error, click.NoSuchOption):
