@@ -39,7 +39,7 @@ def signatures(reference: str) -> dict[tuple[str, bytes], Signature]:
         root = source.resolve(location.name)
         manifest = source.fetch(root).read()
         found = stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)
-    return {(one.kind, one.data or one.data): one for one in found}
+    return {(one.kind, one.data): one for one in found}
 
 
 @pytest.mark.parametrize("make", [layout, directory])

@@ -15,6 +15,7 @@ import pytest
 import referencing
 
 from tests import corpus
+from tests.trust.test_policy import VALID, variants
 
 pytestmark = pytest.mark.exhaustive
 
@@ -31,6 +32,9 @@ KEYWORDS = frozenset(
         *("items", "additionalProperties", "$ref", "if", "then", "else"),
     )
 )
+IMPLIED = {f"$defs/{name}/type" for name in ("requirement", "fulcio", "pki")}
+"""Of policy.json: other constraints imply these, whose message is the better one."""
+
 Places = tuple[str | int, ...]
 
 
@@ -72,6 +76,7 @@ def documents() -> dict[str, list[Any]]:
     for case in corpus.documents():
         if not case.is_text:
             found[case.kind].append(case.value)
+    found["policy"] = [one for document in VALID for one in variants(document)]
     return found
 
 
@@ -126,4 +131,4 @@ def test_no_constraint_can_go_unnoticed(file: str) -> None:
         if place[-1] == "not" and any(line_breaks(file, place, kind) for kind in kinds):
             continue
         survivors.append("/".join(map(str, place)))
-    assert survivors == []
+    assert [one for one in survivors if one not in IMPLIED] == []

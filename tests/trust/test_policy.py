@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import Any
 
 import pytest
@@ -20,6 +22,31 @@ LOG = {"rekorPublicKeyPath": "/rekor.pub"}
 FULCIO = {"caPath": "/ca", "oidcIssuer": "https://issuer.example", "subjectEmail": "me@example.org"}
 PKI = {"caRootsPath": "/roots", "caIntermediatesData": "eA==", "subjectEmail": "me@example.org"}
 
+NAMED = {"type": "exactReference", "dockerReference": "busybox:1"}
+MOVED = {"type": "remapIdentity", "prefix": "mirror:5000/v", "signedPrefix": "vendor.example"}
+VALID = [
+    {"default": [ACCEPT], "transports": {"docker": {"": [REJECT]}}},
+    {"default": [{**GPG, "signedIdentity": {"type": "matchExact"}}]},
+    {"default": [{"type": "signedBy", "keyType": "signedByX509CAs", "keyPaths": ["/a"], "signedIdentity": NAMED}]},
+    {"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyData": ""}]},
+    {"default": [{**SIGSTORE, **LOG, "signedIdentity": MOVED}]},
+    {"default": [{**CERTIFIED, "keyPaths": ["/a"], "rekorPublicKeyPaths": ["/b"]}]},
+    {"default": [{**CERTIFIED, "keyData": "", "rekorPublicKeyData": ""}]},
+    {"default": [{**CERTIFIED, "keyDatas": [""], "rekorPublicKeyDatas": [""]}]},
+    {"default": [{**CERTIFIED, **LOG, "fulcio": FULCIO}]},
+    {"default": [{**CERTIFIED, **LOG, "fulcio": {"caData": "", "oidcIssuer": "i", "subjectEmail": "e"}}]},
+    {"default": [{**CERTIFIED, "pki": PKI}]},
+    {"default": [{**CERTIFIED, "pki": {"caRootsData": "", "caIntermediatesPath": "/b", "subjectHostname": "h"}}]},
+    {
+        "default": [
+            {
+                "type": "signedBaseLayer",
+                "baseLayerIdentity": {"type": "exactRepository", "dockerRepository": "h.io/a"},
+            }
+        ]
+    },
+]
+
 
 def parse(document: Any) -> Policy:
     return Policy.parse(document if isinstance(document, bytes) else json.dumps(document).encode())
@@ -28,6 +55,78 @@ def parse(document: Any) -> Policy:
 def scoped(name: str, **scopes: dict[str, Any]) -> list[str]:
     policy = parse({"default": [REJECT], "transports": {"docker": {key: [GPG] for key in scopes}}})
     return [one.kind for one in policy.requirements("docker", scopes_of(ImageName.parse(name)), lambda _: b"")]
+
+
+def variants(value: Any) -> Iterator[Any]:
+    """The value, and others that differ from it in one place: a member that is missing, unknown, or something else."""
+    yield from (value, None, 1, "", "\0", [], {}, {"type": "x"})
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+        yield {**value, "x": 1}
+        yield from ({name: one for name, one in parts if name != gone} for gone in value)
+        yield from (
+            {**value, name: one} for more in (LOG, {"pki": PKI}, {"fulcio": FULCIO}) for name, one in more.items()
+        )
+        yield {**value, "caIntermediatesData": "", "caIntermediatesPath": "/c"}
+    if isinstance(value, list):
+        parts = enumerate(value)
+    for place, part in parts:
+        for other in variants(part):
+            changed = copy(value)
+            changed[place] = other
+            yield changed
+
+
+@pytest.mark.parametrize("document", VALID)
+def test_a_valid_policy(document: Any) -> None:
+    parse(document)
+
+
+@pytest.mark.parametrize(
+    "document, message",
+    [
+        pytest.param({"default": []}, "default: expected requirements, at least one", id="nothing required"),
+        pytest.param(
+            {"default": [{**REJECT, "x": 1}]}, 'default > requirement[0]: unknown member "x" (known: type)', id="more"
+        ),
+        pytest.param(
+            {"default": [ACCEPT], "transports": {"docker": {"h.io": [{}]}}},
+            'docker > h.io > requirement[0]: "type" is missing',
+            id="no type in a scope",
+        ),
+        pytest.param(
+            {"default": [ACCEPT], "transports": 1}, "transports: expected object, found a number", id="a number"
+        ),
+        pytest.param({"default": 1.5}, "default: expected array, found a number", id="a fraction"),
+        pytest.param(
+            {"default": [{**GPG, "keyType": "X509"}]},
+            'default > requirement[0] > keyType: unknown value "X509" (one of: GPGKeys, signedByGPGKeys, '
+            "X509Certificates, signedByX509CAs)",
+            id="another type of key",
+        ),
+        pytest.param(
+            {"default": [{**GPG, "keyData": ""}]},
+            "default > requirement[0]: expected exactly one of keyPath, keyPaths and keyData",
+            id="two keys",
+        ),
+        pytest.param(
+            {"default": [{**CERTIFIED, "fulcio": FULCIO}]},
+            "default > requirement[0]: expected a key of Rekor besides fulcio, whose certificates are valid for "
+            "minutes",
+            id="Fulcio without a log",
+        ),
+        pytest.param(
+            {"default": [{**CERTIFIED, **LOG, "fulcio": {**FULCIO, "oidcIssuer": ""}}]},
+            "default > requirement[0] > fulcio > oidcIssuer: expected a text that is not empty",
+            id="no issuer",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_policy_is_said(document: Any, message: str) -> None:
+    with pytest.raises(Invalid) as error:
+        parse(document)
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
