@@ -27,6 +27,9 @@ BLOCK = 1 * MIB
 COPY_BLOCK = 256 * KIB
 """Bytes per read from a pipe or network, and the size to which small blocks are joined."""
 
+COMPARED = 64 * KIB
+"""Bytes compared at once: two streams that differ are made and read no further than that."""
+
 _ZEROS = bytes(64 * KIB)
 
 
@@ -240,7 +243,7 @@ def equal_streams(a: Blocks, b: Blocks) -> bool:
 def trailing_zeros(a: Blocks, b: Blocks) -> int | None:
     """The number of NULs in ``b`` after the bytes of ``a``; None if it begins or continues otherwise."""
     count = 0
-    with closing(reblock(a, COPY_BLOCK)) as left, closing(reblock(b, COPY_BLOCK)) as right:
+    with closing(reblock(a, COMPARED)) as left, closing(reblock(b, COMPARED)) as right:
         for one, other in zip_longest(left, right, fillvalue=b""):
             rest = bytes(other)
             # Comparing views goes item by item, but startswith compares at once.

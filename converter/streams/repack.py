@@ -1,6 +1,6 @@
 """Recreates a compressed stream, bit for bit, from its plain bytes (RFC 1951, RFC 1952; the formats of bzip2 and xz).
 
-This is found by trial: each common compressor is tried on the beginning, and the one that reproduces it, on the whole.
+This is found by trial: each common compressor packs the bytes again, as long as the result is the same.
 How a stream was packed is a short text, and as untrusted as any input when it is read.
 """
 
@@ -19,9 +19,10 @@ from typing import Any
 
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
-from converter.model.limits import KIB, MIB
+from converter.model.limits import KIB
 from converter.streams.blocks import (
     BLOCK,
+    COPY_BLOCK,
     Block,
     Blocks,
     beginning,
@@ -40,12 +41,9 @@ OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pig
 FORMER = "transship"
 """Our own gzip before its bytes were independent of memory addresses: read in older records, never written."""
 
-TRIAL_SIZE = 1 * MIB
-"""Plain bytes that each compressor is tried on before one gets the whole."""
-
 HEADER_MOST = 64 * KIB
-PROGRAM_HEADER, PROGRAM_TRAILER, PROGRAM_BLOCK = 10, 8, 128 * KIB
-"""Bytes in a header of gzip's that has no name, after the last block, and, at most, in a block of its output."""
+PROGRAM_HEADER = 10
+"""Bytes in a header of gzip's that has no name."""
 
 PIGZ_BLOCK, PIGZ_DICTIONARY = 128 * KIB, 32 * KIB
 """pigz 2.8 with zlib packs each block on its own, with the last bytes before it as dictionary."""
@@ -109,24 +107,18 @@ class Packing:
 def find_compressor(packed: Callable[[], Blocks], workers: Workers) -> str | None:
     """How a stream was packed, as text; None if no known compressor gives the same bytes.
 
-    ``packed`` opens the stream; it is read several times.
+    ``packed`` opens the stream; it is read several times. Most attempts end at the first block that differs.
     """
-    head = beginning(packed(), HEADER_MOST + TRIAL_SIZE)
+    head = beginning(packed(), HEADER_MOST)
     codec = detect_codec(head[:HEAD])
     if codec == "none":
         return Packing(by=PLAIN).text()
     if codec not in ("gzip", "bzip2", "xz"):
         return None
-
-    def plain() -> Iterator[Block]:
-        return decompress(packed(), codec)
-
-    sample = beginning(plain(), TRIAL_SIZE)
     for candidate in _candidate_packings(codec, head):
-        if _may_begin_with(candidate, sample, head):
-            zeros = trailing_zeros(repack(plain(), candidate, workers), packed())
-            if zeros is not None and zeros <= BLOCK:
-                return replace(candidate, zeros=zeros).text()
+        zeros = trailing_zeros(repack(decompress(packed(), codec), candidate, workers), packed())
+        if zeros is not None and zeros <= BLOCK:
+            return replace(candidate, zeros=zeros).text()
     return None
 
 
@@ -188,22 +180,6 @@ def gzip_header(head: bytes) -> bytes:
                 return b""
     end += 2 if flags & 2 else 0
     return head[:end] if end <= min(len(head), HEADER_MOST) else b""
-
-
-def _may_begin_with(packing: Packing, sample: bytes, head: bytes) -> bool:
-    """Whether the packed stream may begin with ``head``, judged by packing a sample of its plain bytes."""
-    if packing.by == OWN:
-        return True  # its blocks are independent and match either all or not at all, so the whole is tried at once
-    if packing.by == PIGZ:
-        made = packing.header + pigz_deflater(packing.level)(next(pigz_blocks([sample])))
-    elif packing.by == PROGRAM:
-        done = subprocess.run(_program(packing), input=sample, capture_output=True, check=False)
-        # Its last block depends on where the data end, so it is not compared.
-        made = packing.header + done.stdout[PROGRAM_HEADER : -PROGRAM_TRAILER - PROGRAM_BLOCK]
-    else:
-        made = packing.header + _packer(packing).compress(sample)
-    size = min(len(made), len(head))
-    return made[:size] == head[:size]
 
 
 def _packer(packing: Packing) -> zlib._Compress | bz2.BZ2Compressor | lzma.LZMACompressor:
@@ -284,18 +260,15 @@ def _by_library(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
     yield packer.flush()
 
 
-def _program(packing: Packing) -> list[str]:
+def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
+    """The program's output under another header; its input is fed by a thread, whose error is raised at the end."""
     program = shutil.which("gzip")
     if program is None:
         raise Unsupported(
             "the file was compressed with gzip, which is not installed: it is needed to make the same file again"
         )
-    return [program, "-n", "-c", f"-{packing.level}"]
-
-
-def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
-    """The program's output under another header; its input is fed by a thread, whose error is raised at the end."""
-    with subprocess.Popen(_program(packing), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    command = [program, "-n", "-c", f"-{packing.level}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         pipe, errors = process.stdin, list[BaseException]()
@@ -311,7 +284,7 @@ def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
         feeder = start_thread("gzip", feed)
         try:
             yield packing.header
-            yield from skip_bytes(read_blocks(process.stdout), PROGRAM_HEADER)
+            yield from skip_bytes(read_blocks(process.stdout, COPY_BLOCK), PROGRAM_HEADER)
         finally:
             process.kill()
             feeder.join()
