@@ -5,7 +5,7 @@ Each thread ends before the call or generator that started it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -27,7 +27,7 @@ def start_thread(name: str, work: Callable[..., object], *args: object) -> Threa
     return thread
 
 
-def read_ahead(blocks: Blocks, depth: int = DEPTH) -> Iterator[Block]:
+def read_ahead(blocks: Blocks, depth: int = DEPTH) -> Generator[Block, None, None]:
     """Read up to ``depth`` blocks ahead, in a separate thread that starts when the first block is requested.
 
     An error of the source is raised after the blocks before it. Closing ends the thread as soon as the source has

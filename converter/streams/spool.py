@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition
+from threading import Lock
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model.limits import MIB
 from converter.streams.blocks import BLOCK, Block, Blocks, ClosedOnExit, closing, write_all
-from converter.streams.read_ahead import read_ahead, start_thread
+from converter.streams.read_ahead import read_ahead
 
 IN_MEMORY = 1 * MIB
 """Bytes that a spool keeps in memory, unless its user says otherwise."""
@@ -113,68 +113,56 @@ def _disk_errors(action: str) -> Iterator[None]:
         raise StorageFailed(fact) from error
 
 
-class SpooledStream:
-    """All blocks of a stream, written by a thread of its own; readers wait for what is not there yet.
+class SpooledStream(ClosedOnExit):
+    """The blocks of a stream, kept on disk as far as a reader has asked for them; any number of threads may read.
 
     Reading stops with the block that exceeds ``most`` bytes, as such a stream is not what it should be. An error of
-    the stream is raised to every reader that reaches its end. ``close`` ends the thread and closes the file.
+    the stream is raised to every reader that reaches its end.
     """
 
-    def __init__(self, blocks: Blocks, most: int | None = None) -> None:
-        self._spool = Spool(0)
+    def __init__(self, blocks: Blocks, most: int = sys.maxsize) -> None:
+        self._source = read_ahead(blocks)
         self._most = most
-        self._ended = self._left = False
+        self._spool = Spool(0)
         self._error: BaseException | None = None
-        self._changed = Condition()
-        self._thread = start_thread("spooled", self._take, blocks)
+        self._lock = Lock()
 
     def close(self) -> None:
-        """End the thread and close the file; nothing can be read afterwards."""
-        self._left = True
-        self._thread.join()
+        """End the stream and close the file; nothing can be read afterwards."""
+        with self._lock:
+            self._source.close()
         self._spool.close()
 
     def finished(self) -> int:
-        """Wait for the end; returns the number of bytes. Raises what the stream raised."""
-        return self._wait_for(sys.maxsize)
+        """Read the stream to its end; returns the number of bytes. Raises what the stream raises."""
+        return self._read_on(sys.maxsize)
 
     def blocks(self) -> Iterator[Block]:
         """All bytes, in order."""
         place = 0
-        while (there := self._wait_for(place + 1)) > place:
+        while (there := self._read_on(place + 1)) > place:
             yield from self._spool.blocks(place, there - place)
             place = there
 
     def piece(self, offset: int, size: int) -> Iterator[Block]:
         """The bytes of one range; raises Invalid if the stream ends before it does."""
         end = offset + size
-        if (there := self._wait_for(end)) < end:
+        if (there := self._read_on(end)) < end:
             raise Invalid(f"piece ends at byte {end}, but there are {there} bytes")
         return self._spool.blocks(offset, size)
 
-    def _wait_for(self, size: int) -> int:
-        """Wait for that many bytes, or the end; returns how many there are. Raises what the stream raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._spool.size >= size or self._ended)
+    def _read_on(self, size: int) -> int:
+        """Read until that many bytes are there, or the end; returns how many are. Raises what the stream raises."""
+        with self._lock:
+            while self._spool.size < size and self._error is None:
+                try:
+                    self._spool.append(next(self._source))
+                    if self._spool.size > self._most:
+                        self._source.close()
+                except StopIteration:
+                    break
+                except BaseException as error:  # noqa: BLE001 - it is raised to each reader that gets there
+                    self._error = error
             if self._spool.size < size and self._error is not None:
                 raise self._error
             return self._spool.size
-
-    def _take(self, blocks: Blocks) -> None:
-        try:
-            with closing(read_ahead(blocks)) as source:
-                for block in source:
-                    if self._left:
-                        break
-                    self._spool.append(block)
-                    self._tell()
-                    if self._most is not None and self._spool.size > self._most:
-                        break
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the reader's thread
-            self._error = error
-        self._ended = True
-        self._tell()
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._changed.notify_all()

@@ -137,7 +137,7 @@ class OriginalSource(Source):
                 tar: Blocks = decompress_any(read_ahead(self.converted.fetch(self.target(digest)).blocks()))[1]
             else:
                 tar = self._layer_tar(digest)
-            self._spools[digest] = self._spooled(tar)
+            self._spools[digest] = self._files.enter_context(SpooledStream(tar))
         return self._spools[digest]
 
     def _layer_tar(self, digest: Digest | None) -> Blocks:
@@ -154,7 +154,7 @@ class OriginalSource(Source):
                 raise NotFound(f"record neither holds the ACI {digest} nor says how to make it")
             meter = Meter(digest.algorithm)
             file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
-            spooled = self._spooled(metered(file, meter), descriptor.size)
+            spooled = self._files.enter_context(SpooledStream(metered(file, meter), descriptor.size))
             spooled.finished()
             if (found := meter.digest()) != digest:
                 raise DigestMismatch(
@@ -187,11 +187,6 @@ class OriginalSource(Source):
         if part is None:
             raise NotFound(f"record lacks its part {digest}")
         return self.converted.fetch(part)
-
-    def _spooled(self, blocks: Blocks, most: int | None = None) -> SpooledStream:
-        made = SpooledStream(blocks, most)
-        self._files.callback(made.close)
-        return made
 
 
 def _retyped(descriptor: Descriptor, known: Known) -> Known:

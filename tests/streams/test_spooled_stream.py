@@ -1,15 +1,18 @@
-"""Bytes are read from a file while it is written; every reader gets an error of its source."""
+"""Bytes go to a file as readers ask for them; every reader gets an error of their source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from errno import ENOSPC
 from threading import Event
 
 import pytest
 
-from converter.errors import DigestMismatch, Invalid
+from converter.errors import DigestMismatch, Invalid, StorageFailed
 from converter.streams.spool import SpooledStream
+from tests.failing_disk import failing
 
 DATA = [bytes([number]) * 1000 for number in range(8)]
 
@@ -53,6 +56,22 @@ def test_an_error_is_raised_where_the_bytes_end() -> None:
         for read in (lambda: list(spooled.blocks()), lambda: list(spooled.piece(0, 2001)), spooled.finished):
             with pytest.raises(DigestMismatch):
                 read()
+
+
+def test_after_an_error_nothing_more_is_taken() -> None:
+    with closing(SpooledStream(iter(DATA))) as spooled:
+        assert b"".join(spooled.piece(0, 1000)) == DATA[0]
+        with failing(ENOSPC, 0, lasting=False), pytest.raises(StorageFailed):
+            spooled.finished()
+        for read in (lambda: list(spooled.blocks()), spooled.finished):
+            with pytest.raises(StorageFailed):
+                read()
+
+
+def test_threads_read_one_stream() -> None:
+    with closing(SpooledStream(iter(DATA))) as spooled, ThreadPoolExecutor(4) as threads:
+        pieces = threads.map(lambda place: b"".join(spooled.piece(place, 500)), range(7500, -1, -500))
+        assert b"".join(reversed(list(pieces))) == b"".join(DATA)
 
 
 def test_too_many_bytes_are_not_taken() -> None:
