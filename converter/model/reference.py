@@ -123,7 +123,8 @@ class Location:
     def parse(cls, text: Reference) -> Self:
         """Read ``TRANSPORT:PATH[:NAME]`` or a bare path; raises Usage, or TypeError for anything but a str or a path.
 
-        The path ends at its first colon, not counting that of a Windows drive letter.
+        Where there may be several images, the path ends at its first colon, not counting that of a Windows drive
+        letter.
         """
         if isinstance(text, PathLike):
             return cls(transport="", path=fspath(text))
@@ -142,13 +143,9 @@ class Location:
                 return cls(transport=transport, path=rest[2:])
             file = f"docker-archive:{rest or 'PATH'} for a file"
             raise Usage(f'"{text}" lacks its slashes: docker://HOST/REPO[:TAG], or {file}')
-        if kind.access in ("engine", "discovery"):
-            return cls(transport=transport, path=rest)
-        path, name = _split_path(rest)
-        if not path:
+        path, name = _split_path(rest) if kind.holds == "several" else (rest, "")
+        if not path and kind.access == "path":
             raise Usage(f'"{text}" has no path: expected {transport}:PATH')
-        if kind.path_only:
-            return cls(transport=transport, path=rest)
         return cls(transport=transport, path=path, name=name)
 
     @property

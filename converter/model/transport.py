@@ -13,13 +13,13 @@ class Transport:
     """``formats`` are those that an image can have there, the preferred one first; empty if the place is read-only.
 
     ``access`` is what leads there: a ``path`` of this machine, a ``registry``, an ``engine``, or ``discovery`` by name.
-    ``holds`` says whether a place has ``one`` image, ``several`` under names of their own, or is itself the ``name`` of
-    one. ``grows``: new content is added to what is there. ``docker_unpacks``: an image read from here may have lost its
-    compression, because Docker unpacks layers. ``attached`` is how the place stores what refers to an image: as
-    ``manifests``, as files in a ``directory``, as files ``beside`` an ACI, or not at all. ``path_only``: everything
-    after the colon is a path, even if it has colons. ``ending`` is that of a file or directory made for an image; None
-    where the place itself holds images. ``folder``: it is always a directory. ``loaded``: ``docker load`` reads it,
-    which knows full names alone, and images with all their layers.
+    ``holds`` says whether a place has ``one`` image, so that it needs no name, ``several`` under names of their own, or
+    is itself the ``name`` of one. ``grows``: new content is added to what is there. ``docker_unpacks``: an image read
+    from here may have lost its compression, because Docker unpacks layers. ``attached`` is how the place stores what
+    refers to an image: as ``manifests``, as files in a ``directory``, as files ``beside`` an ACI, or not at all.
+    ``ending`` is that of a file or directory made for an image; None where the place itself holds images. ``folder``:
+    it is always a directory. ``loaded``: ``docker load`` reads it, which knows full names alone, and images with all
+    their layers.
     """
 
     formats: tuple[str, ...] = ()
@@ -28,7 +28,6 @@ class Transport:
     grows: bool = False
     docker_unpacks: bool = False
     attached: Literal["", "manifests", "directory", "beside"] = ""
-    path_only: bool = False
     ending: str | None = None
     folder: bool = False
     loaded: bool = False
@@ -87,13 +86,13 @@ TRANSPORTS: Mapping[str, Transport] = {
         formats=_OCI_OR_DOCKER, holds="several", docker_unpacks=True, attached="manifests", ending=".tar", loaded=True
     ),
     "docker-daemon": Transport(formats=_OCI_OR_DOCKER, access="engine", holds="name", grows=True, docker_unpacks=True),
-    "dir": Transport(formats=_OCI_OR_DOCKER, attached="directory", path_only=True, ending="", folder=True),
+    "dir": Transport(formats=_OCI_OR_DOCKER, attached="directory", ending="", folder=True),
     "oci": Transport(formats=("oci",), holds="several", grows=True, attached="manifests", folder=True),
     "oci-archive": Transport(formats=("oci",), holds="several", attached="manifests", ending=".tar"),
-    "aci": Transport(formats=("aci",), attached="beside", path_only=True, ending=".aci"),
+    "aci": Transport(formats=("aci",), attached="beside", ending=".aci"),
     "appc": Transport(access="discovery"),
-    "rootfs": Transport(formats=("runtime",), path_only=True, ending=""),
-    "bundle": Transport(formats=("runtime",), path_only=True, ending="", folder=True),
+    "rootfs": Transport(formats=("runtime",), ending=""),
+    "bundle": Transport(formats=("runtime",), ending="", folder=True),
 }
 
 

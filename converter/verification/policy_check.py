@@ -136,7 +136,7 @@ def _scopes(location: Location, name: ImageName | None) -> Iterator[str]:
     if location.kind.holds == "name" and name is not None:
         return scopes_of(name.tagged())
     if location.transport in PATHS:
-        return path_scopes(os.path.realpath(location.path), "" if location.kind.path_only else location.name)
+        return path_scopes(os.path.realpath(location.path), location.name if location.kind.holds == "several" else "")
     return iter(())
 
 
