@@ -47,12 +47,12 @@ class RunConfig:
     user: str = ""
     exposed_ports: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    entrypoint: tuple[str, ...] | None = None
-    cmd: tuple[str, ...] | None = None
     volumes: tuple[str, ...] = ()
     working_dir: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
     healthcheck: Mapping[str, Any] | None = None
     shell: tuple[str, ...] | None = None
     on_build: tuple[str, ...] | None = None
@@ -140,11 +140,11 @@ class Image:
     """One image for one platform; ``layers`` and ``history`` are base first."""
 
     platform: Platform
+    created: str = ""
+    author: str = ""
     config: RunConfig = field(default_factory=RunConfig)
     layers: tuple[Layer, ...] = ()
     history: tuple[History, ...] = ()
-    created: str = ""
-    author: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Facts] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
@@ -159,10 +159,10 @@ class Image:
 class Artifact:
     """Something stored like an image that is not one: an attestation, a chart. It is carried whole or not at all."""
 
-    original: Original
-    blobs: tuple[Known, ...] = ()
-    subject: Digest | None = None
     artifact_type: str = ""
+    subject: Digest | None = None
+    blobs: tuple[Known, ...] = ()
+    original: Original
 
     def __str__(self) -> str:
         """A description for people; one with an image's configuration is named by its first non-image layer."""
