@@ -5,12 +5,11 @@ The reference's types/isolator*.go decides where the text leaves it open.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import find_faults, values_at, wrong_form
+from converter.schema.shared_checks import find_faults, repeated_members, values_at, wrong_form
 
 APPS = ("app", "apps/*/app")
 """Where an image's manifest has its app, and a pod's manifest its apps."""
@@ -80,15 +79,6 @@ def quantities(document: Any) -> Iterator[tuple[str, str]]:
                 yield where + part, text
 
 
-def more_than_once(document: Any, once: frozenset[str], *paths: str) -> Iterator[Hit]:
-    """Isolators of the lists at the paths that apply to a whole app or pod, and are there more than once."""
-    for where, isolators in values_at(list, document, *paths):
-        names = Counter(name_of(item) for item in isolators if isinstance(item, dict))
-        for name in sorted(once & names.keys()):
-            if names[name] > 1:
-                yield where, f"{names[name]} isolators {name}: only one is allowed"
-
-
 def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
     """Apps with two isolators of which one retains what the other removes."""
     for where, isolators in values_at(list, document, *(f"{app}/isolators" for app in APPS)):
@@ -125,14 +115,14 @@ RULES = (
         title="An isolator that holds for the whole app is there once.",
         spec=_SPEC + "ace.md, Isolators",
         kinds=_BOTH,
-        check=lambda document: more_than_once(document, ONCE, *(f"{app}/isolators" for app in APPS)),
+        check=lambda document: repeated_members(document, "isolator", *(f"{app}/isolators" for app in APPS), only=ONCE),
     ),
     Rule(
         name="aci/pod-isolator-repeated",
         title="An isolator that holds for the whole pod is there once.",
         spec=_SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
         kinds=_PODS,
-        check=lambda document: more_than_once(document, ONCE_A_POD, "isolators"),
+        check=lambda document: repeated_members(document, "isolator", "isolators", only=ONCE_A_POD),
         compat="warning",
         note="The reference counts the isolators of an app alone.",
     ),

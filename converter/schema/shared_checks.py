@@ -6,7 +6,7 @@ What finds the members of a document stands first; nothing has validated the sha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any, TypeVar
 
 from converter.model.descriptor import GRAMMAR, HEX_LENGTHS
@@ -151,15 +151,15 @@ def ambiguous_members(document: Any, *own: str) -> Iterator[Hit]:
             yield "/" + key, f'"{key}" belongs to another kind of manifest'
 
 
-def repeated_members(document: Any, noun: str, *paths: str, member: str = "name") -> Iterator[Hit]:
-    """Items of the lists at the paths whose ``member`` repeats that of an earlier one."""
+def repeated_members(document: Any, noun: str, *paths: str, only: Container[str] | None = None) -> Iterator[Hit]:
+    """Items of the lists at the paths whose name repeats that of an earlier one; of all names, or ``only`` of these."""
     for where, items in values_at(list, document, *paths):
         seen: set[str] = set()
         for index, item in enumerate(items):
-            name = item.get(member, "") if isinstance(item, dict) else None
+            name = item.get("name", "") if isinstance(item, dict) else None
             if not isinstance(name, str):
                 continue
-            if name in seen:
+            if name in seen and (only is None or name in only):
                 yield f"{where}/{index}", f'a second {noun} named "{name}"'
             seen.add(name)
 
