@@ -216,19 +216,18 @@ def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[st
 
 def _media_type(layer: Layer, dialect: Dialect) -> str | None:
     """The media type of a layer in this dialect; None if the dialect has none for it."""
-    if isinstance(layer.content, Derived):
-        return dialect.layers.get((_layer_kind(layer), layer.content.compression.codec))
-    media_type = layer.content.descriptor.media_type
-    if media_type in dialect.kept:
-        return media_type
-    return dialect.layers.get(types.LAYER_TYPES.get(media_type, (types.LAYER, "none")))
+    if layer.media_type in dialect.kept:
+        return layer.media_type
+    return dialect.layers.get(_meaning(layer))
 
 
-def _layer_kind(layer: Layer) -> str:
+def _meaning(layer: Layer) -> tuple[str, str]:
+    """What a layer's media type says of it, or is to say: whether it may be distributed, and its codec."""
     content = layer.content
     if isinstance(content, Known):
-        return types.LAYER_TYPES.get(content.descriptor.media_type, (types.LAYER, ""))[0]
-    return _layer_kind(content.inputs[0]) if content.rewrite is None else types.LAYER
+        return types.LAYER_TYPES.get(content.descriptor.media_type, (types.LAYER, "none"))
+    kind = _meaning(content.inputs[0])[0] if content.rewrite is None else types.LAYER
+    return kind, content.compression.codec
 
 
 def _layer_node(layer: Layer, dialect: Dialect, accepts: frozenset[str], number: int) -> Leaf | None:
