@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from converter.errors import Usage
 from converter.model.image import Image, RunConfig
+from converter.model.platform import Platform
 
 SHELL = ("/bin/sh", "-c")
 
@@ -38,10 +39,7 @@ def apply_changes(image: Image, instructions: Iterable[str]) -> Image:
 def check_instructions(instructions: Iterable[str]) -> tuple[str, ...]:
     """The instructions, if each can be applied to an image. Raises Usage."""
     found = tuple(instructions)
-    config = RunConfig()
-    for text in found:
-        name, rest = _split_instruction(text)
-        config = _INSTRUCTIONS[name](config, rest)
+    apply_changes(Image(platform=Platform(os="", architecture="")), found)
     return found
 
 
