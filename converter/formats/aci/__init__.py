@@ -87,7 +87,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
         if node is not None:
             return node
     written = make_manifest(image, base)
-    pack = PackAci(document=_standing_alone(written.document), groupless=written.groupless, epoch=epoch)
+    pack = PackAci(document=written.document, groupless=written.groupless, epoch=epoch)
     return _make(image.layers, compression, pack)
 
 
@@ -148,7 +148,7 @@ def _layer_chain(image: Image, written: Draft, compression: Compression, epoch: 
     below: Mapping[str, Any] = {}
     for number, layer in enumerate(image.layers):
         top = number == len(image.layers) - 1
-        document = _standing_alone(written.document) if top else _lower_manifest(written.document, layer, number)
+        document = written.document if top else _lower_manifest(written.document, layer, number)
         pack = PackLayer(document=document, groupless=written.groupless if top else "", epoch=epoch)
         node = Make(
             content=_LayerOver(layer, pack, below, compression),
@@ -159,11 +159,6 @@ def _layer_chain(image: Image, written: Draft, compression: Compression, epoch: 
         below = document
     assert node is not None, "an image without layers is no chain"
     return node
-
-
-def _standing_alone(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest without its dependencies, and without the whitelist that applies to them."""
-    return {key: value for key, value in document.items() if key not in ("dependencies", "pathWhitelist")}
 
 
 @frozen(kw_only=False)

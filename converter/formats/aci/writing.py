@@ -36,16 +36,15 @@ Part = tuple[Callable[[Image], Any], Callable[["Draft", Any], None]]
 
 
 class Draft:
-    """A manifest being written, and what it cannot hold.
+    """A manifest being written, and what it cannot hold. It depends on nothing, and has no whitelist for that.
 
     ``groupless`` is the user whose group must be looked up in the image; empty if there is none.
     """
 
     def __init__(self, base: Manifest | None) -> None:
         self.fresh = base is None
-        self.document: dict[str, Any] = (
-            dict(base.document) if base else {"acKind": "ImageManifest", "acVersion": VERSION}
-        )
+        before: Mapping[str, Any] = base.document if base else {"acKind": "ImageManifest", "acVersion": VERSION}
+        self.document = {key: value for key, value in before.items() if key not in ("dependencies", "pathWhitelist")}
         self.labels = dict(base.labels) if base else {}
         self.annotations = dict(base.annotations) if base else {}
         self.app = complete_app(base.document.get("app") or {}) if base else {}
