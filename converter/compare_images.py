@@ -18,10 +18,9 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 from converter.streams.tar import fields
-from converter.streams.tar.listing import Node, decode_node
+from converter.streams.tar.listing import Node, Row, TreeListing, decode_node
 
 if TYPE_CHECKING:
-    from converter.streams.tar.listing import Row, TreeListing
     from converter.streams.uncompressed import Watch
 
 

@@ -25,7 +25,7 @@ from converter.model.reference import Location
 from converter.plan import Copy, Made, Node, forecast
 from converter.ports import Fetch, Sink, Source
 from converter.stores import recognised
-from converter.transform import read_whole_index
+from converter.transform import whole_item
 
 if TYPE_CHECKING:
     from converter.conversion.result import Done
@@ -154,8 +154,7 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
         original = Original(format="docker", manifest=known)
         return plan_artifact(Artifact(original=original, blobs=tuple(map(source.fetch, blobs))))
     if media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
-        read = formats.item_reader(source.fetch)
-        return formats.encode_mixed(read_whole_index(read(attachment.descriptor), read), frozenset())
+        return formats.encode_mixed(whole_item(source.fetch, attachment.descriptor), frozenset())
     return Copy(content=known, media_type=media_type, label="attachment")
 
 

@@ -21,7 +21,7 @@ from converter.model.limits import current_limits
 from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform
 from converter.model.settings import Settings
 from converter.plan import Node
-from converter.ports import Finder, Writer
+from converter.ports import Fetch, Finder, Writer
 from converter.streams.blocks import beginning
 
 Edit = Callable[[Item], Item]
@@ -198,6 +198,12 @@ def lost_attestations(whole: Item, item: Item) -> Iterator[Loss]:
             yield Loss(field="attestations", reason=reason)
 
 
+def whole_item(fetch: Fetch, root: Descriptor) -> Item:
+    """Read the image, or the index with all its images."""
+    read = formats.item_reader(fetch)
+    return read_whole_index(read(root), read)
+
+
 def read_whole_index(item: Item, read: Read, depth: int = 0) -> Item:
     """An index with all its entries read; raises LimitExceeded where indexes are nested too deep."""
     if not isinstance(item, Index):
@@ -207,8 +213,7 @@ def read_whole_index(item: Item, read: Read, depth: int = 0) -> Item:
     entries = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
-            child = entry.item if entry.item is not None else read(entry.descriptor)
-            entries.append(replace(entry, item=read_whole_index(child, read, depth + 1)))
+            entries.append(replace(entry, item=read_whole_index(_read_entry(entry, read), read, depth + 1)))
     return replace(item, entries=tuple(entries))
 
 

@@ -20,11 +20,11 @@ from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
 from converter.model.limits import enforce_limits
 from converter.model.reference import FULL_NAME, NAMES, Location, Reference
-from converter.ports import Fetch, Finder, Source
+from converter.ports import Finder, Source
 from converter.stores import StoreOptions, open_source, recognised
 from converter.streams.workers import Workers
 from converter.system import cores
-from converter.transform import read_whole_index
+from converter.transform import whole_item
 from converter.trust.identity import name_of
 from converter.trust.origin_record import OriginRecord, find_records, read_record
 from converter.trust.signature import SignatureVerdict
@@ -112,12 +112,6 @@ class Trace:
     problems: tuple[str, ...] = ()
 
 
-def item_at(fetch: Fetch, root: Descriptor) -> Item:
-    """Read the image, or the index with all its images."""
-    read = formats.item_reader(fetch)
-    return read_whole_index(read(root), read)
-
-
 def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Proof:
     """The proof of an image that is itself signed; missing parts are reported as not covered.
 
@@ -131,7 +125,7 @@ def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Pro
             return Known(descriptor, open_missing(error))  # raised only if it is read
 
     try:
-        item = of_platform(fetch, root, platform) if platform else item_at(fetch, root)
+        item = of_platform(fetch, root, platform) if platform else whole_item(fetch, root)
     except NotFound as error:
         if platform:
             raise
@@ -176,7 +170,7 @@ class _Tracing:
                         found = found.of_one(str(image.platform))
                         here = Converted(root=alone, item=image, fetch=source.fetch)
                     else:
-                        here = Converted(root=root, item=item_at(source.fetch, root), fetch=source.fetch)
+                        here = Converted(root=root, item=whole_item(source.fetch, root), fetch=source.fetch)
                     return Trace(steps=self._steps(descriptor.digest, found, here, names, depth))
             except ConverterError as error:
                 problems.append(str(error))
