@@ -142,7 +142,7 @@ def _signed_body(document: dict[str, Any], role: Role, kind: str, at: datetime) 
 
 def _has_signed(document: dict[str, Any], key: Key) -> bool:
     """Whether the key made one of the document's signatures."""
-    data = canonical_json(document["signed"])
+    data = canonical_json(document["signed"]).encode()
     for row in require_at_most(object_list(document, "signatures"), "signers", "signatures"):
         raw, method = (
             decode_base64(required_member(row, "sig", str), "a signature"),
@@ -173,7 +173,7 @@ def _parse_key(name: str, row: dict[str, Any]) -> Key:
     kind, value = required_member(row, "keytype", str), required_member(row, "keyval", dict)
     public = required_member(value, "public", str)
     plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
-    if hashlib.sha256(canonical_json(plain)).hexdigest() != name:
+    if hashlib.sha256(canonical_json(plain).encode()).hexdigest() != name:
         raise Invalid(f'key ID "{name[:80]}" is not the hash of its key')
     return load_key(decode_base64(public, "a key"))
 
@@ -196,22 +196,18 @@ def _matches_hashes(hashes: Mapping[str, str], manifest: bytes) -> bool:
     )
 
 
-def canonical_json(value: Any) -> bytes:
-    r"""Encode a value as TUF signs it (docker/go, canonical/json; OLPC's Canonical JSON).
+def canonical_json(value: Any) -> str:
+    r"""The text of a value as TUF signs it, in UTF-8 (docker/go, canonical/json; OLPC's Canonical JSON).
 
     Keys are sorted, nothing but ``\`` and ``"`` is escaped, and there are no spaces. Raises Invalid for fractions.
     """
-    return _canonical(value).encode()
-
-
-def _canonical(value: Any) -> str:
     match value:
         case None | bool() | int():
             return json.dumps(value)
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
         case list():
-            return "[" + ",".join(map(_canonical, value)) + "]"
+            return "[" + ",".join(map(canonical_json, value)) + "]"
         case dict():
-            return "{" + ",".join(f"{_canonical(key)}:{_canonical(value[key])}" for key in sorted(value)) + "}"
+            return "{" + ",".join(f"{canonical_json(key)}:{canonical_json(value[key])}" for key in sorted(value)) + "}"
     raise Invalid("number with a fraction: canonical JSON has only whole numbers")

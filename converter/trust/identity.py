@@ -14,7 +14,6 @@ from converter.model.document import (
     optional_member,
     require_only,
     required_member,
-    signed_payload,
 )
 from converter.model.frozen import frozen
 from converter.model.reference import FULL_NAME, REF_NAME, ImageName, Location
@@ -163,14 +162,6 @@ class Claim:
                 "optional": {"creator": creator, "timestamp": time},
             }
         )
-
-
-def digest_matches(manifest: bytes, digest: Digest) -> bool:
-    """Whether a manifest has that digest: that of its bytes or, if it embeds signatures, of its payload.
-
-    Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
-    """
-    return Digest.of(signed_payload(manifest), digest.algorithm) == digest
 
 
 def _check_optional(found: dict[str, object]) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from converter.errors import Invalid, Untrusted
 from converter.model.document import (
     decode_base64url,
-    expect_type,
     load_object,
     optional_member,
     required_member,
@@ -66,7 +65,6 @@ def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:
     """Parse a JSON Web Key (RFC 7517); its ``kid``, if any, has to be the key's libtrust ID."""
-    jwk = expect_type(jwk, dict, "jwk")
     kind = required_member(jwk, "kty", str)
     try:
         if kind == "EC":

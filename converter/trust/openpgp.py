@@ -19,10 +19,10 @@ from converter.trust.keys import format_time, require_unexpired
 from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_keys import (
     check_key,
+    contains_key,
     has_unknown_curve,
     issuer_of,
     known,
-    packets_of,
     was_renewed,
     weak_digest,
     weakness,
@@ -112,10 +112,8 @@ def _detached(packet: bytes, path: str, trusted: Trusted) -> tuple[str, str]:
     require_unexpired("signature", found.expiration, trusted.at)
     certificates = _issuer_certificates(found, trusted)
     _, makers = _verify(certificates, file=path, signature=found)
-    if not makers and _may_ask_gpg(found, certificates, trusted):
-        _, makers = _verify_with_gpg(certificates, trusted, packet, path)
     if not makers:
-        raise Untrusted(_reason(found, certificates, trusted.at))
+        _, makers = _second_opinion([found], certificates, trusted, packet, path)
     fingerprint, key = makers[0]
     return fingerprint, _source_of(certificates, fingerprint, key, [found.created] if found.created else [], trusted)
 
@@ -131,12 +129,21 @@ def _inline(
         # The library verifies a whole message only if one-pass packets announce its signatures.
         makers = [one for found in packets for one in _verify(certificates, bytes=content, signature=found)[1]]
     if not makers:
-        if not any(_may_ask_gpg(found, certificates, trusted) for found in packets):
-            raise Untrusted(_reason(packets[-1], certificates, trusted.at))
-        content, makers = _verify_with_gpg(certificates, trusted, plain)
-    if not makers or content is None:
-        raise Untrusted("gpg finds no good signature in the message")
+        content, makers = _second_opinion(packets, certificates, trusted, plain)
+    if content is None:
+        raise Untrusted("gpg finds more or less than one message")
     return content, makers
+
+
+def _second_opinion(
+    found: Sequence[pysequoia.Sig], certificates: Sequence[pysequoia.Cert], trusted: Trusted, data: bytes, *file: str
+) -> tuple[bytes | None, list[_Maker]]:
+    """What gpg finds, if it may decide. Raises Untrusted, with the reason of the last signature, if none is good."""
+    if any(_may_ask_gpg(one, certificates, trusted) for one in found):
+        content, makers = _verify_with_gpg(certificates, trusted, data, *file)
+        if makers:
+            return content, makers
+    raise Untrusted(_reason(found[-1], certificates, trusted.at))
 
 
 def _verify(certificates: Sequence[pysequoia.Cert], **message: Any) -> tuple[bytes | None, list[_Maker]]:
@@ -173,19 +180,11 @@ def _issuer_certificates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: 
     issuer = issuer_of(found)
     if not trusted.keyrings:
         raise Unchecked(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
-    several = [one for keyring in trusted.keyrings for one in keyring.certificates if _contains_key(one, issuer)]
+    several = [one for keyring in trusted.keyrings for one in keyring.certificates if contains_key(one, issuer)]
     if not several and not missing_ok:
         names = ", ".join(one.source or "the keyring" for one in trusted.keyrings)
         raise Untrusted(f"signature by {issuer or 'an unnamed key'}, which is not in {names}")
     return several
-
-
-def _contains_key(certificate: pysequoia.Cert, issuer: str) -> bool:
-
-    if not issuer:
-        return False
-    packets = packets_of(certificate)
-    return any((known(one, "fingerprint") or "").endswith(issuer) for one in packets)
 
 
 def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], trusted: Trusted) -> bool:

@@ -19,11 +19,10 @@ from typing import Any
 
 from converter.errors import Invalid, Untrusted, within
 from converter.model.frozen import frozen
-from converter.trust.keys import format_time, require_unexpired
+from converter.trust.keys import RSA_BITS, format_time, require_unexpired
 from converter.trust.libraries import pgp, pysequoia
 from converter.trust.openpgp_message import hashed_subpackets
 
-LEAST_BITS = 2048
 _WEAK = "(--allow-weak-digest takes it)"
 _OF_NUMBERS = (1, 2, 3, 17)
 """RSA and DSA, whose strength depends on the length of the key (RFC 9580, 9.1)."""
@@ -58,6 +57,11 @@ class Keyring:
         return cls(tuple(found), source)
 
 
+def contains_key(certificate: pysequoia.Cert, key: str) -> bool:
+    """Whether the certificate has the key of that fingerprint or ID; none has one without either."""
+    return bool(key) and any((known(one, "fingerprint") or "").endswith(key) for one in packets_of(certificate))
+
+
 def check_key(certificate: pysequoia.Cert, key: str, at: datetime) -> None:
     """Raises Untrusted if the certificate, or its key of that fingerprint or ID, is revoked or expired at ``at``."""
     for one in _used(certificate, key):
@@ -79,8 +83,8 @@ def weakness(certificate: pysequoia.Cert, key: str) -> str:
     """Why a signature by the certificate's key of that fingerprint or ID can be forged; empty if it cannot."""
     keys = _used(certificate, key)
     bits = keys[-1].bits
-    if 0 < bits < LEAST_BITS:
-        return f"signature by a key of {bits} bits: at least {LEAST_BITS} are required {_WEAK}"
+    if 0 < bits < RSA_BITS:
+        return f"signature by a key of {bits} bits: at least {RSA_BITS} are required {_WEAK}"
     for one in keys:
         if one.bindings and all(map(weak_digest, one.bindings)):
             return f"key {one.fingerprint} is certified with SHA-1, which can be forged {_WEAK}"

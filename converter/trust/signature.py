@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from converter.errors import Untrusted
 from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import signed_payload
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import ImageName
-from converter.trust.identity import ANY, IdentityRule, digest_matches
+from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Key, Roots, subject_name
 from converter.trust.libraries import x509
 
@@ -109,8 +110,11 @@ class Trusted:
         raise problem
 
     def check_digest(self, found: Subject, digest: Digest) -> None:
-        """Raises Untrusted if the manifest is not the one that was signed."""
-        if not digest_matches(found.manifest, digest):
+        """Raises Untrusted if the manifest, without signatures that it embeds, is not the one that was signed.
+
+        Raises Unsupported for an algorithm that cannot be computed here, Invalid for a broken embedded JWS.
+        """
+        if Digest.of(signed_payload(found.manifest), digest.algorithm) != digest:
             raise Untrusted(f"signature of another manifest: expected {found.descriptor.digest}, found {digest}")
 
     def check_name(self, found: Subject, signed: str) -> str:

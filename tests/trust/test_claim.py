@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from converter.errors import Invalid, Unsupported
+from converter.errors import Invalid, Unsupported, Untrusted
 from converter.model.descriptor import Digest
-from converter.trust.identity import ATOMIC, COSIGN, Claim, digest_matches
+from converter.trust.identity import ATOMIC, COSIGN, Claim
 from tests.changing import changed, without
-from tests.trust.making import MANIFEST, NAME, claim
+from tests.trust.making import MANIFEST, NAME, claim, subject, trusted
 
 GOOD: dict[str, Any] = {
     "critical": {
@@ -87,10 +87,11 @@ def test_what_is_unclear_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
 def test_a_manifest_has_a_digest_of_each_algorithm(algorithm: str) -> None:
     digest = Digest.of(MANIFEST, algorithm)
-    assert digest_matches(MANIFEST, digest)
-    assert not digest_matches(MANIFEST + b" ", digest)
+    trusted().check_digest(subject(), digest)
+    with pytest.raises(Untrusted, match="another manifest"):
+        trusted().check_digest(subject(MANIFEST + b" "), digest)
 
 
 def test_an_algorithm_that_cannot_be_computed_matches_nothing() -> None:
     with pytest.raises(Unsupported):
-        digest_matches(MANIFEST, Digest.parse("md5:d41d8cd98f00b204e9800998ecf8427e"))
+        trusted().check_digest(subject(), Digest.parse("md5:d41d8cd98f00b204e9800998ecf8427e"))

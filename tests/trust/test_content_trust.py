@@ -26,7 +26,7 @@ LATER = (NOW + timedelta(days=1)).isoformat()
 def entry(key: CosignKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
     public = pem(certificate("repo", key)) if kind == "ecdsa-x509" else key.public.der
     row = {"keytype": kind, "keyval": {"private": None, "public": base64.b64encode(public).decode()}}
-    return hashlib.sha256(content_trust.canonical_json(row)).hexdigest(), row
+    return hashlib.sha256(content_trust.canonical_json(row).encode()).hexdigest(), row
 
 
 ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
@@ -35,7 +35,7 @@ ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
 def document(body: dict[str, Any], *keys: CosignKey) -> bytes:
     rows = []
     for key in keys:
-        r, s = decode_dss_signature(key.sign_bytes(content_trust.canonical_json(body)))
+        r, s = decode_dss_signature(key.sign_bytes(content_trust.canonical_json(body).encode()))
         raw = r.to_bytes(32) + s.to_bytes(32)
         rows.append({"keyid": "", "method": "ecdsa", "sig": base64.b64encode(raw).decode()})
     return json.dumps({"signed": body, "signatures": rows}).encode()
@@ -159,7 +159,7 @@ def test_an_image_without_a_tag() -> None:
     ],
 )
 def test_the_canonical_form(value: Any, text: bytes) -> None:
-    assert content_trust.canonical_json(value) == text
+    assert content_trust.canonical_json(value).encode() == text
 
 
 def test_a_fraction_has_no_canonical_form() -> None:

@@ -211,6 +211,12 @@ def test_a_bad_simple_signature(data: bytes, reason: str) -> None:
     assert "\n" not in verdict.reason
 
 
+def test_what_is_wrong_is_said_whoever_was_asked() -> None:
+    changed = message(key()).replace(b"registry.example/app:1", b"registry.example/app:2")
+    (verdict,) = check_one(about(changed), subject(), asking(key(), weak=True))
+    assert (verdict.ok, "does not match this file" in verdict.reason) == (False, True)
+
+
 def packed(body: bytes, kind: int) -> bytes:
     """A compressed packet, in the old form without a length that gpg writes."""
     if kind == 1:
