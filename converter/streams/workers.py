@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -41,17 +41,10 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     After the first error no further task starts, ``stop`` is called so that running ones end early, and once all have
     ended, the error is raised.
     """
-    results = dict(run_as_completed(work, tasks, max(1, min(threads, len(tasks))), stop))
-    return [results[place] for place in range(len(tasks))]
-
-
-def run_as_completed(
-    work: Callable[[T], R], tasks: Iterable[T], threads: int, stop: Stop
-) -> Generator[tuple[int, R], None, None]:
-    """Each result, with the number of its task, as soon as it is available."""
     waiting, lock = enumerate(tasks), Lock()
-    results: SimpleQueue[tuple[int, R] | BaseException | None] = SimpleQueue()
+    results: dict[int, R] = {}
     errors: list[BaseException] = []
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def run_tasks() -> None:
         try:
@@ -61,26 +54,27 @@ def run_as_completed(
                 if following is None:
                     return
                 number, task = following
-                results.put((number, work(task)))
+                results[number] = work(task)
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
-            results.put(error)
+            ended.put(error)
         finally:
-            results.put(None)
+            ended.put(None)
 
-    started = [Thread(target=copy_context().run, args=(run_tasks,), name="tasks", daemon=True) for _ in range(threads)]
+    started = [
+        Thread(target=copy_context().run, args=(run_tasks,), name="tasks", daemon=True)
+        for _ in range(max(1, min(threads, len(tasks))))
+    ]
     try:
         for thread in started:
             thread.start()
         left = len(started)
         while left:
-            result = _next_result(results)
-            if result is None:
+            error = _next_result(ended)
+            if error is None:
                 left -= 1
-            elif isinstance(result, BaseException):
-                errors.append(result)
-                stop(result)
-            elif not errors:
-                yield result
+            else:
+                errors.append(error)
+                stop(error)
     except BaseException as error:
         errors.insert(0, error)
         stop(error)
@@ -89,6 +83,7 @@ def run_as_completed(
     _join(started)
     if errors:
         raise errors[0]
+    return [results[number] for number in range(len(tasks))]
 
 
 def _next_result(results: SimpleQueue[T]) -> T:

@@ -6,10 +6,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,7 +27,7 @@ from converter.model.image import Loss
 from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
-from converter.streams.workers import Workers, run_as_completed
+from converter.streams.workers import Workers, run_each
 
 STATES = ("written", "there", "planned", "failed", "unstarted")
 """The states of an image; an interrupted one counts as not started."""
@@ -245,6 +244,8 @@ def _run(
             raise CalledOff("stopped because another image failed")
 
     def one(task: tuple[int, Job | Unlisted]) -> None:
+        if stopping.is_set():
+            return
         number, job = task
         outcome = _outcome(job, shared, report, stop_report)
         if outcome is not None:
@@ -253,6 +254,7 @@ def _run(
             report(Failed(f"{outcome.source}: {outcome.error}"))
             if not run.keep_going:
                 stopping.set()
+        shared.memory.save()
 
     def stop(_: BaseException) -> None:
         stopping.set()
@@ -260,10 +262,7 @@ def _run(
         hosts.stop()
 
     images = run.images or (shared.remote.images if shared.remote else IMAGES)
-    tasks = takewhile(lambda _: not stopping.is_set(), enumerate(todo))
-    with closing(run_as_completed(one, tasks, images, stop)) as finished:
-        for _ in finished:
-            shared.memory.save()
+    run_each(one, list(enumerate(todo)), images, stop)
 
 
 def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stop_report: Report) -> Outcome | None:
