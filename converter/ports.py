@@ -62,6 +62,9 @@ class Source(ClosedOnExit):
     def close(self) -> None:
         """Close what is open; may be called again."""
 
+    def hold(self) -> None:
+        """Keep what is read from now on, where reading it again costs much: that will be done."""
+
     @abstractmethod
     def names(self) -> tuple[str, ...]:
         """The names of the images there; ``@0``, ``@1`` … for those without a name."""

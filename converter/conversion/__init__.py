@@ -98,7 +98,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
                 raise
             report(Warned(str(error)))
     with ExitStack() as stack:
-        source, hold = stack.enter_context(shared.source(job))
+        source = stack.enter_context(shared.source(job))
         with within(str(job.source)):
             library = Library(options.aci_paths, stack, options.store, image=job.source, wanted=options.wanted)
             images = select_images(source, job.source, options)
@@ -108,7 +108,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
         ):
             # Layers are read for the plan already: an ACI is one file made from all of them, and so are its origin
             # record, and the check whether the image was an ACI before.
-            hold()
+            source.hold()
         planned: list[tuple[Sink, list[PlannedTarget]]] = []
         for destination in job.destinations:
             sink = shared.sink(job, destination, report)
@@ -119,7 +119,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
                 report(Warned(f"{destination}: {remark}"))
             planned.append((sink, targets))
         if len(job.destinations) > 1:
-            hold()
+            source.hold()
         if options.dry_run or shared.many:
             done = [_forecast(target, job, shared) for _, targets in planned for target in targets]
             if all(one.state != "written" for one in done):

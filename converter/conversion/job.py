@@ -186,7 +186,7 @@ class Shared:
         self.remote = remote
         self._kept = ExitStack()
         self._spool: BlobSpool | None = None
-        self._stores = OpenStores()
+        self._stores: ResourcePool[tuple[str, str, Limits], Source] = ResourcePool(MOST_OPEN)
         self._kept.callback(self._stores.close)
         self._folders: list[Path] = []
         self._turns: dict[str, threading.Lock] = {}
@@ -211,34 +211,35 @@ class Shared:
         return self._spool.fetched if self._spool is not None else 0
 
     @contextmanager
-    def source(self, job: Job) -> Iterator[tuple[Source, Callable[[], None]]]:
-        """The source of a job, and a function to call before blobs are read again: they are then fetched once."""
-        options = source_store(job.options)
-        if self.many and _has_many(job.source):
-            with self._stores.source(job.source, options) as source:
-                yield source, _keep_nothing
-            return
-        opened = open_source(job.source, options)
-        if opened.local:
-            with opened as source:
-                yield source, _keep_nothing
-            return
-        from converter.stores.blob_spool import SharedSource
+    def source(self, job: Job) -> Iterator[Source]:
+        """The source of a job; what is read from another machine is fetched once, after ``hold``."""
+        with self._opened(job.source, source_store(job.options)) as source:
+            if source.local:
+                yield source
+                return
+            from converter.stores.blob_spool import SharedSource
 
-        if self.memory.blobs is not None:
-            from converter.cache.blob_folder import CachedSource
+            if self.memory.blobs is not None:
+                from converter.cache.blob_folder import CachedSource
 
-            opened = CachedSource(opened, self.memory.blobs)
-        with SharedSource(opened, self._spooled(), holding=self.many) as shared:
-            yield shared, shared.hold
+                source = CachedSource(source, self.memory.blobs)
+            yield SharedSource(source, self._spooled(), holding=self.many)
 
-    @contextmanager
-    def there(self, job: Job) -> Iterator[Source]:
+    def there(self, job: Job) -> AbstractContextManager[Source]:
         """The destination as a source; one of many images is seen as it was before this run wrote to it."""
         options = replace(target_store(job.options, job.source, job.destination), hints=False)
-        opened = self._stores.source if _has_many(job.destination) else open_source
-        with opened(job.destination, options) as source:
-            yield source
+        return self._opened(job.destination, options)
+
+    def _opened(self, place: Location, options: StoreOptions) -> AbstractContextManager[Source]:
+        """The store at a place. With many jobs, one that may hold other images too is opened once for all of them.
+
+        Raises what ``open_source`` raises.
+        """
+        # What a bare path leads to is not known before it is opened.
+        if not self.many or (place.transport and place.kind.holds != "several"):
+            return open_source(place, options)
+        key = (place.transport, place.path, options.limits)
+        return self._stores.use(key, lambda: open_source(place, options).__enter__())
 
     def store(self, job: Job, destination: Location) -> StoreOptions:
         """How to access a destination; a mirror of many images replaces files that are images of the same kind."""
@@ -285,25 +286,3 @@ class Shared:
             if self._spool is None:
                 self._spool = self._kept.enter_context(BlobSpool(MOST_KEPT if self.many else sys.maxsize))
             return self._spool
-
-
-def _keep_nothing() -> None:
-    """Reading a blob again costs little."""
-
-
-def _has_many(place: Location) -> bool:
-    """Whether the place may hold other images too; true for a bare path, whose type is not yet known."""
-    return place.kind.holds == "several" or not place.transport
-
-
-class OpenStores:
-    """The open stores, for any number of threads. Each is seen as it was when it was opened; ``close`` closes all."""
-
-    def __init__(self) -> None:
-        self._opened: ResourcePool[tuple[str, str, Limits], Source] = ResourcePool(MOST_OPEN)
-        self.close = self._opened.close
-
-    def source(self, location: Location, options: StoreOptions) -> AbstractContextManager[Source]:
-        """The store at a location, whichever of its images is meant. Raises what ``open_source`` raises."""
-        key = (location.transport, location.path, options.limits)
-        return self._opened.use(key, lambda: open_source(location, options).__enter__())

@@ -105,7 +105,7 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
         )
         return RemoteAnswer(made=tuple(every))
     running = Running(jobs=1, memory=shared.memory, report=report)
-    with shared.source(job) as (source, _):
+    with shared.source(job) as source:
         with within(str(job.source)):
             leaf = _with_bytes(leaf, source.fetch)
         if assignment.known is not None:

@@ -63,7 +63,7 @@ class SharedSource(WrappedSource):
         self._holding = holding
 
     def hold(self) -> None:
-        """Keep what is read from now on, even of blobs from an earlier ``fetch``: it will be read again."""
+        """As in Source, even of blobs from an earlier ``fetch``."""
         self._holding = True
 
     def _blocks(self, known: Known) -> Blocks:

@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from converter.conversion.job import MOST_OPEN, OpenStores
+from converter.cache import VerifiedCache
+from converter.conversion import Options
+from converter.conversion.job import MOST_OPEN, Job, Shared
 from converter.errors import NotFound
 from converter.model.reference import Location
-from converter.stores import StoreOptions, open_sink
+from converter.stores import open_sink
+from converter.streams.workers import Workers
 
-OPTIONS = StoreOptions()
+
+@pytest.fixture
+def shared() -> Iterator[Shared]:
+    with Workers(1) as workers, Shared(VerifiedCache(), workers, many=True) as shared:
+        yield shared
+
+
+def job(place: Location) -> Job:
+    return Job(source=place, destinations=(), options=Options())
 
 
 def layout(path: Path) -> Location:
@@ -19,11 +31,10 @@ def layout(path: Path) -> Location:
     return place
 
 
-def test_who_reads_at_the_same_time_reads_the_same_place(tmp_path: Path) -> None:
-    opened, place = OpenStores(), layout(tmp_path / "a")
-    with opened.source(place, OPTIONS) as one, opened.source(place, OPTIONS) as other:
+def test_who_reads_at_the_same_time_reads_the_same_place(shared: Shared, tmp_path: Path) -> None:
+    place = layout(tmp_path / "a")
+    with shared.source(job(place)) as one, shared.source(job(place)) as other:
         assert one is other
-    opened.close()
 
 
 @pytest.mark.parametrize(
@@ -33,23 +44,21 @@ def test_who_reads_at_the_same_time_reads_the_same_place(tmp_path: Path) -> None
         pytest.param(MOST_OPEN, False, id="many others: it is closed, and opened again"),
     ],
 )
-def test_places_that_nobody_reads_stay_open_but_few(tmp_path: Path, others: int, kept: bool) -> None:
-    opened, place = OpenStores(), layout(tmp_path / "a")
-    with opened.source(place, OPTIONS) as first:
+def test_places_that_nobody_reads_stay_open_but_few(shared: Shared, tmp_path: Path, others: int, kept: bool) -> None:
+    place = layout(tmp_path / "a")
+    with shared.source(job(place)) as first:
         pass
     for number in range(others):
-        with opened.source(layout(tmp_path / str(number)), OPTIONS):
+        with shared.source(job(layout(tmp_path / str(number)))):
             pass
-    with opened.source(place, OPTIONS) as again:
+    with shared.source(job(place)) as again:
         assert (again is first) is kept
-    opened.close()
 
 
-def test_a_place_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
-    opened, place = OpenStores(), Location(transport="oci", path=str(tmp_path / "a"))
-    with pytest.raises(NotFound), opened.source(place, OPTIONS):
+def test_a_place_that_could_not_be_opened_is_tried_again(shared: Shared, tmp_path: Path) -> None:
+    place = Location(transport="oci", path=str(tmp_path / "a"))
+    with pytest.raises(NotFound), shared.source(job(place)):
         pass
     layout(tmp_path / "a")
-    with opened.source(place, OPTIONS) as source:
+    with shared.source(job(place)) as source:
         assert source.names() == ()
-    opened.close()
