@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -239,15 +239,9 @@ def _run(
     """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
     stopping = threading.Event()
 
-    def stop_report(_: Event) -> None:
-        if stopping.is_set():
-            raise CalledOff("stopped because another image failed")
-
     def one(task: tuple[int, Job | Unlisted]) -> None:
-        if stopping.is_set():
-            return
         number, job = task
-        outcome = _outcome(job, shared, report, stop_report)
+        outcome = None if stopping.is_set() else _outcome(job, shared, report, stopping)
         if outcome is not None:
             found[number] = outcome  # at once: after an interruption nobody asks
         if outcome is not None and outcome.state == "failed":
@@ -265,26 +259,26 @@ def _run(
     run_each(one, list(enumerate(todo)), images, stop)
 
 
-def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stop_report: Report) -> Outcome | None:
+def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stopping: threading.Event) -> Outcome | None:
     """Run a job and return its outcome, whose time is its own, not its waiting; None if it was called off."""
     if isinstance(job, Unlisted):
         return Outcome.failed(job, job.error)
     began = time.monotonic()
-
-    def seconds() -> float:
-        return time.monotonic() - began - shared.waited(job)
-
+    done: Done | ConverterError
     try:
-        with _image_report(job.name, report, stop_report) as report_image:
-            _require_room(job.destination)
-            (done,) = run_job(job, shared, report_image)
-        return Outcome.of(job, done, seconds())
+        _require_room(job.destination)
+        (done,) = run_job(job, shared, _image_report(job.name, report, stopping))
     except CalledOff:
         return None
     except ConverterError as error:
-        return Outcome.failed(job, error, seconds())
+        done = error
     except OSError as error:
-        return Outcome.failed(job, from_system(error), seconds())
+        done = from_system(error)
+    report(Finished(job.name, 0))
+    seconds = time.monotonic() - began - shared.waited(job)
+    if isinstance(done, ConverterError):
+        return Outcome.failed(job, done, seconds)
+    return Outcome.of(job, done, seconds)
 
 
 def _require_room(place: Location) -> None:
@@ -294,15 +288,15 @@ def _require_room(place: Location) -> None:
         raise Invalid(f"{fact}: remove them to have it written again")
 
 
-@contextmanager
-def _image_report(name: str, report: Report, stop_report: Report) -> Iterator[Report]:
-    """A report for one image, as if it were one blob; ``stop_report`` gets every event first, and may raise."""
+def _image_report(name: str, report: Report, stopping: threading.Event) -> Report:
+    """A report for one image, as if it were one blob; it raises CalledOff once the run is ``stopping``."""
     read: Counter[str] = Counter()
     size = 0
 
     def report_image(event: Event) -> None:
         nonlocal size
-        stop_report(event)
+        if stopping.is_set():
+            raise CalledOff("stopped because another image failed")
         match event:
             case Planned():
                 # Attachments are planned when the image is written.
@@ -322,12 +316,4 @@ def _image_report(name: str, report: Report, stop_report: Report) -> Iterator[Re
             case _:
                 report(event)
 
-    over = True
-    try:
-        yield report_image
-    except CalledOff:
-        over = False
-        raise
-    finally:
-        if over:
-            report(Finished(name, 0))
+    return report_image

@@ -121,16 +121,21 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
     Raises Usage if two images would get the same name; then nothing may be written.
     """
     taken: dict[Location | str, Job] = {}
-    for job in _jobs(entries, report):
-        if isinstance(job, Unlisted):
-            yield job
-            continue
-        place = job.destination
-        before = taken.setdefault(place if place.kind.ending is None else os.path.realpath(place.path), job)
-        if (before.source, before.destination.transport) != (job.source, place.transport):
-            raise Usage(_one_name(before.source, job.source, place))
-        if before is job:
-            yield job
+    for entry in entries:
+        empty = True
+        for job in _jobs_of(entry, entry.source.path, report):
+            empty = False
+            if isinstance(job, Unlisted):
+                yield job
+                continue
+            place = job.destination
+            before = taken.setdefault(place if place.kind.ending is None else os.path.realpath(place.path), job)
+            if (before.source, before.destination.transport) != (job.source, place.transport):
+                raise Usage(_one_name(before.source, job.source, place))
+            if before is job:
+                yield job
+        if empty and entry.takes is not None:
+            report(Warned(f"{entry.source}: no image has a tag that is asked for"))
 
 
 def _one_name(first: Location, second: Location, destination: Location) -> str:
@@ -142,17 +147,6 @@ def _one_name(first: Location, second: Location, destination: Location) -> str:
     elif len({one.repository for one in names}) > 1:
         way = "--rename '{repository}'"
     return f"{first} and {second} would both become {destination}: use other names ({way})"
-
-
-def _jobs(entries: Iterable[SyncEntry], report: Report) -> Iterator[Job | Unlisted]:
-    """A job for every image of the entries."""
-    for entry in entries:
-        empty = True
-        for job in _jobs_of(entry, entry.source.path, report):
-            empty = False
-            yield job
-        if empty and entry.takes is not None:
-            report(Warned(f"{entry.source}: no image has a tag that is asked for"))
 
 
 def _jobs_of(entry: SyncEntry, place: str, report: Report) -> Iterator[Job | Unlisted]:
