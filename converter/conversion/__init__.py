@@ -34,7 +34,7 @@ from converter.conversion.result import Done, LayerResult, Result, TargetResult
 from converter.conversion.selection import select_images
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, Usage, within, within_part
 from converter.events import Report, Warned, silent
-from converter.execute import Execution, Running, known_results, with_threads
+from converter.execute import Execution, Running, Threads, known_results
 from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
@@ -214,7 +214,7 @@ def _execution(
         link=options.link,
         halt=hosts.stop if hosts else lambda: None,
     )
-    return with_threads(sink, shared.workers, running)
+    return Threads(sink, shared.workers, running)
 
 
 def _complete(sink: Sink, written: Sequence[Done], execution: Execution, job: Job, shared: Shared) -> Iterator[Done]:

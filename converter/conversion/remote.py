@@ -141,31 +141,22 @@ def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) 
 
 def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report) -> dict[Leaf, Made]:
     """Have other machines make every leaf of a plan, each blob only once for all images of a run."""
-    running = Running(jobs=LEAVES_AT_ONCE, memory=shared.memory, report=report)
-    return Execution(sink, RemoteMaker(job, sink, shared, report), running).make_leaves([root])
+    return RemoteMaker(job, sink, shared, report).make_leaves([root])
 
 
-class RemoteMaker:
+class RemoteMaker(Execution):
     """Lets other machines make leaves. The results are recorded in the run's memory."""
 
     def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
+        super().__init__(sink, Running(jobs=LEAVES_AT_ONCE, memory=shared.memory, report=report))
         self._job = portable_job(job)
         self._place, self._repository = written_place(job)
-        self._sink = sink
-        self._shared = shared
-        self._report = report
-
-    def at_once(self, leaves: int) -> int:
-        """As in Maker."""
-        return min(LEAVES_AT_ONCE, leaves)
-
-    def stop(self, error: BaseException) -> None:
-        """As in Maker. Tasks on other machines are not stopped."""
+        self._remote = shared.remote
 
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
-        """As in Maker."""
+        """As in Execution."""
         del inputs
-        memory, digest = self._shared.memory, leaf_blob(leaf).descriptor.digest
+        memory, digest = self._running.memory, leaf_blob(leaf).descriptor.digest
         # What a document says about a blob is not known before the blob was read.
         asked = replace(leaf, diff_id=None)
         if isinstance(asked, Copy):
@@ -180,12 +171,15 @@ class RemoteMaker:
         require_diff_id(leaf, made.diff_id)
         return made, skipped
 
+    def _stop(self, error: BaseException) -> None:
+        """Do nothing: tasks on other machines are not stopped."""
+
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
-        remote, memory = self._shared.remote, self._shared.memory
-        assert remote is not None
+        assert self._remote is not None
+        memory = self._running.memory
         size, root = input_size(leaf), leaf_blob(leaf).descriptor.digest
         asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
-        answer = remote.run(asked, self._report)
+        answer = self._remote.run(asked, self._running.report)
         (made,) = answer.made
         remember_leaf(memory, leaf, made)
         memory.learn_place(self._place, made.descriptor.digest, answer.repository)

@@ -6,10 +6,10 @@ The bytes written do not depend on the number of threads. Nothing is visible in 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from converter.cache import REWRITES, VerifiedCache, edition
 from converter.errors import CalledOff, DigestMismatch, within_part
@@ -54,27 +54,23 @@ class Running:
     halt: Callable[[], None] = lambda: None
 
 
-class Maker(Protocol):
-    """Makes the leaves of a plan at the target: threads of this process (``Threads``), or other machines."""
+class Execution(ABC):
+    """Runs plans into one sink. How a leaf is made, a subclass says: ``Threads``, or one that asks other machines."""
 
-    def at_once(self, leaves: int) -> int:
-        """How many of this number of leaves to make at the same time."""
+    def __init__(self, sink: Sink, running: Running) -> None:
+        self._sink = sink
+        self._running = running
+        self._announced: set[Leaf] = set()
+        self._crowded = False
+        """Whether more leaves are on their way at once than there are jobs."""
 
+    @abstractmethod
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """The result of a leaf, and whether it was already there; raises DigestMismatch for another diff_id."""
 
-    def stop(self, error: BaseException) -> None:
+    @abstractmethod
+    def _stop(self, error: BaseException) -> None:
         """Stop the leaves in progress, because something failed. After a KeyboardInterrupt, nobody waits for them."""
-
-
-class Execution:
-    """Runs plans into one sink, with leaves made by ``maker``."""
-
-    def __init__(self, sink: Sink, maker: Maker, running: Running) -> None:
-        self._sink = sink
-        self._maker = maker
-        self._running = running
-        self._announced: set[Leaf] = set()
 
     def announce(self, roots: Sequence[Node]) -> None:
         """Report how much there is to do, before ``run`` does: the work of several targets is then known at once."""
@@ -89,7 +85,7 @@ class Execution:
         finished = dict(made)
 
         def finish(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
-            return finished[leaf] if leaf in finished else finished.setdefault(leaf, self._make(leaf, inputs))
+            return finished[leaf] if leaf in finished else finished.setdefault(leaf, self._reported(leaf, inputs))
 
         return [evaluate(root, finish, self._put_document) for root in roots]
 
@@ -102,14 +98,17 @@ class Execution:
         todo = [leaf for leaf in leaves_below(*roots) if not leaf.inputs]
         if not self._sink.ordered:
             todo.sort(key=input_size, reverse=True)
-        made = run_each(self._make, todo, self._maker.at_once(len(todo)), self._maker.stop)
+        jobs = self._running.jobs
+        threads = 1 if self._sink.ordered else max(jobs, self._running.copies)
+        self._crowded = min(threads, len(todo)) > jobs
+        made = run_each(self._reported, todo, threads, self._stop)
         return dict(zip(todo, made, strict=True))
 
-    def _make(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
+    def _reported(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
         with within_part(leaf.label or "blob"):
             size = input_size(leaf)
             self._running.report(Started(leaf.label, size))
-            made, skipped = self._maker.make(leaf, inputs)
+            made, skipped = self.make(leaf, inputs)
             self._running.report(Finished(leaf.label, size, skipped))
             return made
 
@@ -123,34 +122,24 @@ class Execution:
         return Made(descriptor=descriptor)
 
 
-class Threads:
-    """Makes leaves in this process, into one sink, with threads that share ``workers``."""
+class Threads(Execution):
+    """Makes leaves in this process, with threads that share ``workers``."""
 
     def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
-        self._sink = sink
+        super().__init__(sink, running)
         self._workers = workers
-        self._running = running
         self._making = threading.BoundedSemaphore(running.jobs)
         self._stopping = threading.Event()
-        self._crowded = False
-
-    def at_once(self, leaves: int) -> int:
-        """As in Maker."""
-        jobs = self._running.jobs
-        threads = 1 if self._sink.ordered else max(jobs, self._running.copies)
-        self._crowded = min(threads, leaves) > jobs
-        return threads
 
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
-        """As in Maker."""
+        """As in Execution."""
         if isinstance(leaf, Copy):
             with self._running.memory.turn(leaf.content.descriptor.digest):
                 return self._copy(leaf)
         with self._making:
             return self._make(leaf, inputs)
 
-    def stop(self, error: BaseException) -> None:
-        """As in Maker."""
+    def _stop(self, error: BaseException) -> None:
         self._stopping.set()
         if isinstance(error, KeyboardInterrupt):
             self._workers.stop()
@@ -255,11 +244,6 @@ class Threads:
                 if self._stopping.is_set():
                     raise CalledOff("stopped because another layer failed")
                 yield block
-
-
-def with_threads(sink: Sink, workers: Workers, running: Running) -> Execution:
-    """An execution whose leaves are made in this process."""
-    return Execution(sink, Threads(sink, workers, running), running)
 
 
 def require_diff_id(leaf: Leaf, diff_id: Digest | None) -> None:
