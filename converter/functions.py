@@ -102,16 +102,21 @@ def sync(
     the other keywords are those of ``convert``. A failed image is an outcome, not an error; without ``keep_going`` no
     further one is begun. Raises Usage, before anything is written, if two images would get the same name.
     """
-    from converter.conversion.sync import Run
     from converter.conversion.sync import sync as run
     from converter.conversion.sync.sync_file import SyncEntry, check_template
 
     options = options_from({**keywords, "all_images": False})  # each job is one image
     place, to = Location.parse(source), Location.parse(destination)
     entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=options)]
-    bounds = Run(images=images, per_host=per_host, keep_going=keep_going, cache=options.cache)
     with enforce_limits(options.store.limits):
-        summary = run(entries, bounds, reporting_keywords(report))
+        summary = run(
+            entries,
+            reporting_keywords(report),
+            images=images,
+            per_host=per_host,
+            keep_going=keep_going,
+            cache=options.cache,
+        )
     return replace(summary, outcomes=tuple(replace(one, error=in_python(one.error)) for one in summary.outcomes))
 
 

@@ -101,7 +101,7 @@ def command(
     continues when it is started again.
     """
     from converter.conversion import Options
-    from converter.conversion.sync import Run, sync
+    from converter.conversion.sync import sync
 
     helpers = _cluster(scheduler) if scheduler else None
     running = {name: given.pop(name) for name in ("images", "per_host", "keep_going")}
@@ -118,7 +118,7 @@ def command(
     ended: list[Summary] = []
     try:
         with progress(quiet=flags().quiet, noun="image", first="looking for images") as report:
-            sync(entries, Run(**running, cache=cache), report, helpers, ended.append)
+            sync(entries, report, helpers, ended.append, cache=cache, **running)
     finally:
         # A run prints its summary however it ended.
         for summary in ended:

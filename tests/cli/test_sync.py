@@ -60,7 +60,7 @@ def test_when_one_fails_the_status_says_so(layout: MemoryStore, here: Path, caps
 def test_an_interrupted_run_prints_its_summary_and_writes_its_reports(
     layout: MemoryStore, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **_bounds: Any) -> None:
         one = Outcome(source="oci:in:app", destination="oci:out", state="written")
         outcomes = (one, replace(one, state="unstarted"))
         arguments[-1](Summary(outcomes=outcomes, seconds=1))

@@ -10,7 +10,7 @@ import pytest
 
 import converter
 from converter.conversion import Options, convert
-from converter.conversion.sync import Run, sync
+from converter.conversion.sync import sync
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.document import dump_json
 from converter.model.reference import Location
@@ -94,7 +94,7 @@ def run(source: str, there: str, options: Options = OPTIONS) -> str:
     """Bring one image to the other place as `sync` does; returns the state."""
     to = there.removesuffix("/app:1") if there.startswith("docker:") else there.removesuffix(f":{NAME}")
     rename = "app:{tag}" if there.startswith("docker:") else NAME.replace("1", "{tag}")
-    (outcome,) = sync([entry(source, to, rename, options)], Run()).outcomes
+    (outcome,) = sync([entry(source, to, rename, options)]).outcomes
     assert outcome.error == ""
     assert outcome.destination == there
     return outcome.state

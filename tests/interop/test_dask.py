@@ -21,7 +21,7 @@ from converter.cli.main import main
 from converter.cli.shared_options import environment_variables
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, portable_job
-from converter.conversion.sync import Helpers, Run, sync
+from converter.conversion.sync import Helpers, sync
 from converter.conversion.sync.cluster import Cluster, program_version, run_assignment
 from converter.errors import Unreachable, Unsupported
 from converter.events import Event, Warned
@@ -84,7 +84,7 @@ def test_bytes_read_are_those_that_differ_and_a_second_run_reads_documents(
     assert unique <= read_first < unique * 1.02
     assert proxy.down < IMAGES * 8000
     here = [entry(f"docker://{registry.host}/{REPOSITORY}", f"oci:{tmp_path / 'here'}", compress=ZSTD)]
-    assert {one.digest for one in sync(here, Run()).outcomes} == {one["digest"] for one in first["outcomes"]}
+    assert {one.digest for one in sync(here).outcomes} == {one["digest"] for one in first["outcomes"]}
 
 
 def test_a_worker_killed_halfway_loses_nothing(
@@ -98,7 +98,7 @@ def test_a_worker_killed_halfway_loses_nothing(
         entries = [
             entry(f"docker://{proxy.host}/{REPOSITORY}", f"docker://{registry.host}/killed", "r{tag}:x", compress=ZSTD)
         ]
-        summary = sync(entries, Run(), helpers=helpers(cluster))
+        summary = sync(entries, helpers=helpers(cluster))
 
     assert cluster.workers[0].poll() is not None
     assert states(summary) == {"written": IMAGES}
@@ -127,7 +127,7 @@ def test_an_image_that_costs_too_many_workers_is_a_failure_and_the_others_are_do
         with FaultProxy(registry.host, halfway) as proxy:
             source = f"docker://{proxy.host}/{REPOSITORY}"
             entries = [entry(source, f"docker://{registry.host}/costly", "r{tag}:x", compress=ZSTD)]
-            summary = sync(entries, Run(keep_going=True), helpers=helpers(cluster))
+            summary = sync(entries, keep_going=True, helpers=helpers(cluster))
 
     # All that it had been given.
     assert summary.counts["failed"] > 0
@@ -142,7 +142,7 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(cluster: DaskC
         ours.fault = busy
         entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-        summary = sync(entries, Run(images=8, per_host=2), helpers=helpers(cluster))
+        summary = sync(entries, images=8, per_host=2, helpers=helpers(cluster))
 
     assert states(summary) == {"written": 8}
     assert busy.most == 2
@@ -166,7 +166,7 @@ def test_when_a_registry_asks_one_worker_to_wait_all_do(cluster: DaskCluster) ->
             ours.fault = once
             entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
             events: list[Event] = []
-            summary = sync(entries, Run(images=6, per_host=4), events.append, helpers=helpers(cluster))
+            summary = sync(entries, events.append, helpers=helpers(cluster), images=6, per_host=4)
 
         assert states(summary) == {"written": 12}
         waits = [event.fact for event in events if isinstance(event, Warned) and "retrying in" in event.fact]
@@ -267,7 +267,7 @@ def test_a_cluster_without_workers_or_without_a_scheduler_is_told(
         def connect(seconds: float) -> None:
             monkeypatch.setattr("converter.conversion.sync.cluster.CONNECT", seconds)
             with pytest.raises(Unreachable, match=r"no worker at tcp://127\.0\.0\.1:\d+ within"):
-                sync([], Run(), helpers=helpers(cluster))
+                sync([], helpers=helpers(cluster))
 
         patiently(connect, (0.5, 5, 50))
         address = cluster.address
@@ -283,7 +283,7 @@ def test_a_worker_with_another_library_is_refused_at_once(tmp_path: Path) -> Non
         cluster.add_worker({"PYTHONPATH": f"{tmp_path}:{ROOT}"}).wait_for_workers(1)
 
         with pytest.raises(Unsupported, match=r"the worker tcp://\S+ has zstandard 0\.1: expected \d\S+, as here"):
-            sync([], Run(), helpers=helpers(cluster))
+            sync([], helpers=helpers(cluster))
 
 
 def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_a_worker_with_other_files_of_the_same_version_is_refused_at_once(tmp_pa
         wanted = re.escape(program_version())
 
         with pytest.raises(Unsupported, match=rf"the worker tcp://\S+ has transship \S+ \(\w+\): expected {wanted}"):
-            sync([], Run(), helpers=helpers(cluster))
+            sync([], helpers=helpers(cluster))
 
 
 def test_a_worker_of_another_version_that_comes_later_is_refused_by_itself(cluster: DaskCluster) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from converter.cli.sync import page
-from converter.conversion.sync import Run, sync
+from converter.conversion.sync import sync
 from converter.conversion.sync.sync_file import read_sync_file
 from converter.model.content import Compression
 from converter.model.reference import Location
@@ -42,9 +42,9 @@ def test_bytes_read_are_those_that_differ(
     with FaultProxy(registry.host, lambda number, method, path: None) as proxy:
         entries = [entry(f"docker://{proxy.host}/{REPOSITORY}", f"docker://{registry.host}", rename, compress=compress)]
 
-        first = sync(entries, Run(cache=tmp_path))
+        first = sync(entries, cache=tmp_path)
         read_first, proxy.down = proxy.down, 0
-        second = sync(entries, Run(cache=tmp_path))
+        second = sync(entries, cache=tmp_path)
 
     assert first.counts["written"] == second.counts["there"] == IMAGES
     assert unique <= read_first < unique * 1.02
@@ -68,7 +68,7 @@ def test_skopeo_puts_the_same_images_under_the_same_names(registry: Registry, un
     (tmp_path / "theirs").mkdir()
 
     entries = read_sync_file(text.encode(), OPTIONS, to, lambda keys: Signing(makers=[], identity=""))
-    summary = sync(entries, Run())
+    summary = sync(entries)
     run("skopeo", "sync", "--src", "yaml", "--dest", "dir", tmp_path / "sync.yaml", tmp_path / "theirs")
 
     assert not summary.failed
@@ -85,7 +85,7 @@ def test_chromium_shows_the_report(registry: Registry, unique: int, tmp_path: Pa
     places = (REPOSITORY, "not/there")
     entries = [entry(f"docker://{registry.host}/{place}", f"oci:{tmp_path / 'out'}") for place in places]
     report = tmp_path / "report.html"
-    report.write_text(page(sync(entries, Run(keep_going=True))), encoding="utf-8")
+    report.write_text(page(sync(entries, keep_going=True)), encoding="utf-8")
     options = (
         "--headless",
         "--no-sandbox",

@@ -15,7 +15,7 @@ import pytest
 from converter.conversion import Options
 from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer, portable_job
-from converter.conversion.sync import Run, sync
+from converter.conversion.sync import sync
 from converter.conversion.sync.cluster import do_assignment, require_same_versions
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
@@ -85,7 +85,7 @@ def test_the_largest_layers_of_an_image_are_begun_first(
             return super().run(assignment, report)
 
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
-    assert states(sync(entries, Run(), helpers=Watching())) == {"written": 1}
+    assert states(sync(entries, helpers=Watching())) == {"written": 1}
     assert begun == sorted(begun, reverse=True)
     assert len(begun) == len(sizes)
 
@@ -99,10 +99,10 @@ def test_each_blob_is_moved_once_and_all_images_are_as_if_made_here(
     serve(ours, store, roots)
     source, nearby = f"docker://{ours.host}/team/app", Nearby()
 
-    here = sync([entry(source, f"docker://{theirs.host}/here", rename, compress=compress)], Run())
+    here = sync([entry(source, f"docker://{theirs.host}/here", rename, compress=compress)])
     ours.requests.clear()
     theirs.repositories.clear()
-    there = sync([entry(source, f"docker://{theirs.host}/there", rename, compress=compress)], Run(), helpers=nearby)
+    there = sync([entry(source, f"docker://{theirs.host}/there", rename, compress=compress)], helpers=nearby)
 
     assert states(there) == {"written": 8}
     assert [one.digest for one in there.outcomes] == [one.digest for one in here.outcomes]
@@ -117,11 +117,11 @@ def test_each_blob_is_moved_once_and_all_images_are_as_if_made_here(
 def test_a_second_run_has_no_tasks(ours: FakeRegistry, theirs: FakeRegistry, tmp_path: Path) -> None:
     serve(ours, *many(3))
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", compress=ZSTD)]
-    assert states(sync(entries, Run(cache=tmp_path), helpers=Nearby())) == {"written": 3}
+    assert states(sync(entries, cache=tmp_path, helpers=Nearby())) == {"written": 3}
 
     again = Nearby()
 
-    assert states(sync(entries, Run(cache=tmp_path), helpers=again)) == {"there": 3}
+    assert states(sync(entries, cache=tmp_path, helpers=again)) == {"there": 3}
     assert not again.keys
 
 
@@ -131,11 +131,11 @@ def test_what_was_packed_by_a_run_that_broke_off_is_not_read_again(
     serve(ours, *many(3))
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", compress=ZSTD)]
     theirs.fault = lambda request: Refuse(status=403) if "/manifests/" in request.path else None
-    assert states(sync(entries, Run(cache=tmp_path, keep_going=True), helpers=Nearby())) == {"failed": 3}
+    assert states(sync(entries, cache=tmp_path, keep_going=True, helpers=Nearby())) == {"failed": 3}
     theirs.fault = lambda request: None
     ours.requests.clear()
 
-    assert states(sync(entries, Run(cache=tmp_path), helpers=Nearby())) == {"written": 3}
+    assert states(sync(entries, cache=tmp_path, helpers=Nearby())) == {"written": 3}
 
     assert sum(blobs_read(ours).values()) == 3  # the configurations
 
@@ -146,7 +146,7 @@ def test_a_registry_without_mounts_gets_a_blob_for_each_repository(ours: FakeReg
     nearby = Nearby()
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", "r{tag}:x")]
 
-    assert states(sync(entries, Run(images=1), helpers=nearby)) == {"written": 2}
+    assert states(sync(entries, images=1, helpers=nearby)) == {"written": 2}
 
     # By tasks, every one: this process moves documents alone.
     assert len(nearby.keys) == 4 + 2
@@ -179,8 +179,8 @@ def test_what_can_be_shared_is(
     nearby, here, there = Nearby(), tmp_path / "here", tmp_path / "there"
     source = f"docker://{ours.host}/team/app"
 
-    expected = sync([entry(source, to.format(here), rename)], Run())
-    summary = sync([entry(source, to.format(there), rename)], Run(), helpers=nearby)
+    expected = sync([entry(source, to.format(here), rename)])
+    summary = sync([entry(source, to.format(there), rename)], helpers=nearby)
 
     assert states(summary) == {"written": 2}
     assert [one.digest for one in summary.outcomes] == [one.digest for one in expected.outcomes]
@@ -201,7 +201,7 @@ def test_squashed_images_are_made_by_one_machine(ours: FakeRegistry, theirs: Fak
     nearby = Nearby()
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", squash=True)]
 
-    assert states(sync(entries, Run(), helpers=nearby)) == {"written": 2}
+    assert states(sync(entries, helpers=nearby)) == {"written": 2}
 
     assert {key.partition("-")[0] for key in nearby.keys} == {"image"}
     assert len(theirs["copy/app"].tags) == 2
@@ -215,7 +215,7 @@ def test_a_dry_run_needs_nobody(ours: FakeRegistry, tmp_path: Path) -> None:
 
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", dry_run=True)]
 
-    assert states(sync(entries, Run(), helpers=nobody)) == {"planned": 1}
+    assert states(sync(entries, helpers=nobody)) == {"planned": 1}
 
 
 def test_progress_adds_up(ours: FakeRegistry, theirs: FakeRegistry) -> None:
@@ -223,7 +223,7 @@ def test_progress_adds_up(ours: FakeRegistry, theirs: FakeRegistry) -> None:
     events: list[Event] = []
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-    sync(entries, Run(), events.append, Nearby())
+    sync(entries, events.append, Nearby())
 
     planned = [one for one in events if isinstance(one, Planned)]
     assert sum(one.blobs for one in planned) == 3
@@ -240,8 +240,8 @@ def test_a_failure_elsewhere_is_told_as_one_here(ours: FakeRegistry, theirs: Fak
     ours["team/app"].blobs[broken] = data[:-1] + bytes((data[-1] ^ 1,))
     source, to = f"docker://{ours.host}/team/app", f"docker://{theirs.host}"
 
-    here = sync([entry(source, f"{to}/here")], Run(keep_going=True))
-    there = sync([entry(source, f"{to}/there")], Run(keep_going=True), helpers=Nearby())
+    here = sync([entry(source, f"{to}/here")], keep_going=True)
+    there = sync([entry(source, f"{to}/there")], keep_going=True, helpers=Nearby())
 
     assert states(there) == states(here)
     assert [one.error for one in there.outcomes] == [one.error for one in here.outcomes]
@@ -302,8 +302,8 @@ def test_a_worker_has_its_own_credentials(ours: FakeRegistry, theirs: FakeRegist
     (tmp_path / "auth.json").write_text(str({"auths": auths}).replace("'", '"'))
     knows, knows_not = Nearby({"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}), Nearby({"HOME": str(tmp_path)})
 
-    denied = sync(entries, Run(keep_going=True), helpers=knows_not)
-    done = sync(entries, Run(), helpers=knows)
+    denied = sync(entries, keep_going=True, helpers=knows_not)
+    done = sync(entries, helpers=knows)
 
     assert states(denied) == {"failed": 2}
     assert "requires a login" in denied.outcomes[0].error
@@ -409,7 +409,7 @@ def test_what_needs_keys_is_done_here(ours: FakeRegistry, theirs: FakeRegistry) 
     options = replace(OPTIONS, squash=True, signing=Signing(makers=[], identity=""))
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", options=options)]
 
-    assert states(sync(entries, Run(), helpers=nearby)) == {"written": 2}
+    assert states(sync(entries, helpers=nearby)) == {"written": 2}
 
     assert not nearby.keys
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.sync import Run, Summary, sync
+from converter.conversion.sync import Summary, sync
 from converter.errors import Usage
 from converter.events import Event, Finished, Moved, Planned, Started, Warned
 from converter.model.content import Compression
@@ -58,7 +58,7 @@ def test_what_images_share_is_read_and_sent_once(
     serve(ours, *many(12))
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", rename, compress=compress)]
 
-    summary = sync(entries, Run(cache=tmp_path))
+    summary = sync(entries, cache=tmp_path)
 
     assert states(summary) == {"written": 12}
     assert set(blobs_read(ours).values()) == {1}
@@ -77,7 +77,7 @@ def test_one_image_for_two_repositories_is_sent_once(ours: FakeRegistry, theirs:
     serve(ours, store, roots * 2)
     theirs.fault = first(99, Stall(seconds=0.1), method="PUT", path="/blobs/")
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}", "r{tag}:x")], Run())
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}", "r{tag}:x")])
 
     assert states(summary) == {"written": 2}
     assert len([one for one in theirs.seen("PUT", "/blobs/") if "digest" in one.query]) == 6 + 1
@@ -90,7 +90,7 @@ def test_images_share_connections_and_what_a_token_server_gave(
     ours.token_life = theirs.token_life = 300
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-    assert states(sync(entries, Run(cache=tmp_path, per_host=3))) == {"written": 20}
+    assert states(sync(entries, cache=tmp_path, per_host=3)) == {"written": 20}
 
     for one in (ours, theirs):
         assert len(one.requests) > 80
@@ -106,11 +106,11 @@ def test_a_second_run_asks_for_documents_alone(
     store, roots = many(5)
     serve(ours, store, roots)
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy", compress=compress)]
-    first = sync(entries, Run(cache=tmp_path))
+    first = sync(entries, cache=tmp_path)
     ours.requests.clear()
     theirs.requests.clear()
 
-    second = sync(entries, Run(cache=tmp_path))
+    second = sync(entries, cache=tmp_path)
 
     assert states(second) == {"there": 5}
     assert [one.digest for one in second.outcomes] == [one.digest for one in first.outcomes]
@@ -130,14 +130,14 @@ def test_a_run_that_broke_off_continues_where_it_was(ours: FakeRegistry, theirs:
         return Refuse(status=403) if put_before[0] > 3 else None
 
     theirs.fault = refuse
-    broken = sync(entries, Run(cache=tmp_path, images=1))
+    broken = sync(entries, cache=tmp_path, images=1)
     assert states(broken) == {"written": 3, "failed": 1, "unstarted": 2}
     assert broken.unstarted == 2
     assert broken.failed
     ours.requests.clear()
     theirs.fault = lambda request: None
 
-    whole = sync(entries, Run(cache=tmp_path))
+    whole = sync(entries, cache=tmp_path)
 
     assert states(whole) == {"there": 3, "written": 3}
     # What the failed image had sent need not be sent again: 2 images are new, and every configuration is read.
@@ -148,14 +148,14 @@ def test_a_layout_holds_all_images_and_each_blob_once(ours: FakeRegistry, tmp_pa
     serve(ours, *many(6))
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", compress=ZSTD)]
 
-    summary = sync(entries, Run())
+    summary = sync(entries)
 
     assert states(summary) == {"written": 6}
     assert set(blobs_read(ours).values()) == {1}
     back = [entry(f"oci:{tmp_path / 'layout'}", f"dir:{tmp_path / 'dirs'}", "{name}/{tag}")]
-    assert states(sync(back, Run())) == {"written": 6}
+    assert states(sync(back)) == {"written": 6}
     assert sorted(path.name for path in (tmp_path / "dirs/app").iterdir()) == list("012345")
-    assert states(sync(entries, Run())) == {"there": 6}  # without a cache that is only known once they are made
+    assert states(sync(entries)) == {"there": 6}  # without a cache that is only known once they are made
 
 
 @pytest.mark.parametrize("bare", [pytest.param("", id="by its path alone"), pytest.param("oci:", id="as what it is")])
@@ -167,10 +167,10 @@ def test_the_documents_of_a_layout_are_read_as_often_whatever_the_number_of_its_
     for count in (3, 9):
         layout, copy = tmp_path / f"layout{count}", tmp_path / f"copy{count}"
         serve(ours, *many(count))
-        sync([entry(f"docker://{ours.host}/team/app", f"oci:{layout}")], Run())
+        sync([entry(f"docker://{ours.host}/team/app", f"oci:{layout}")])
         read.clear()
         for state in ("written", "there"):
-            again = sync([entry(f"{bare}{layout}", f"oci:{copy}")], Run(images=2, cache=tmp_path / "cache"))
+            again = sync([entry(f"{bare}{layout}", f"oci:{copy}")], images=2, cache=tmp_path / "cache")
             assert states(again) == {state: count}
         documents = [path for path in (layout / "blobs/sha256").iterdir() if path.stat().st_size < 2000]
         most.append((max(read[path] for path in documents), read[layout / "index.json"]))
@@ -193,7 +193,7 @@ def test_a_registry_that_is_busy_is_neither_flooded_nor_a_failure(
     ours.fault = busy
     entries = [entry(f"docker://{ours.host}/team/app", f"docker://{theirs.host}/copy")]
 
-    summary = sync(entries, Run(images=8, per_host=3))
+    summary = sync(entries, images=8, per_host=3)
 
     assert states(summary) == {"written": 10}
     assert busy.most <= 3
@@ -217,7 +217,7 @@ def test_when_a_registry_asks_one_to_wait_all_do(ours: FakeRegistry, theirs: Fak
 
         ours.fault = once
         theirs.repositories.clear()
-        assert states(sync(entries, Run(images=6, per_host=2))) == {"written": 6}
+        assert states(sync(entries, images=6, per_host=2)) == {"written": 6}
         assert len(began) > 30
         assert sum(told[0] < one < told[0] + seconds - 0.05 for one in began) <= 6, "some were on their way already"
 
@@ -239,7 +239,7 @@ def test_an_image_that_fails(
     ours["team/app"].manifests[ours["team/app"].tags["0"]] = ("application/vnd.oci.image.manifest.v1+json", b"{}")
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")]
 
-    summary = sync(entries, Run(images=1, keep_going=keep_going))
+    summary = sync(entries, images=1, keep_going=keep_going)
 
     assert states(summary) == expected
     assert summary.unstarted == unstarted
@@ -262,7 +262,7 @@ def test_an_interrupted_run_says_what_it_did(ours: FakeRegistry, tmp_path: Path)
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sync(entries, Run(images=1), report, ended=ended.append)
+        sync(entries, report, ended=ended.append, images=1)
 
     (summary,) = ended
     assert [one.state for one in summary.outcomes] == ["written", "written", "unstarted", "unstarted"]
@@ -276,7 +276,7 @@ def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry,
     places = ("nothing", "team/app")
     entries = [entry(f"docker://{ours.host}/{name}", f"oci:{tmp_path / 'layout'}") for name in places]
 
-    assert states(sync(entries, Run(keep_going=True))) == {"written": 1, "failed": 1}
+    assert states(sync(entries, keep_going=True)) == {"written": 1, "failed": 1}
 
 
 def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
@@ -287,7 +287,7 @@ def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
     for name in ("UPPER/x:1", "a", "b"):
         put(store, add_image(store, name=""), name)
 
-    summary = sync([entry("oci:in", f"docker://{theirs.host}", "{repository}")], Run(keep_going=True))
+    summary = sync([entry("oci:in", f"docker://{theirs.host}", "{repository}")], keep_going=True)
 
     assert states(summary) == {"written": 2, "failed": 1}
     assert summary.outcomes[0].source == "oci:in:UPPER/x:1"
@@ -297,10 +297,10 @@ def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
 def test_a_dry_run_writes_nothing_and_knows_what_is_there(ours: FakeRegistry, tmp_path: Path) -> None:
     serve(ours, *many(3))
     layout = f"oci:{tmp_path / 'layout'}"
-    assert states(sync([entry(f"docker://{ours.host}/team/app:1", layout)], Run())) == {"written": 1}
+    assert states(sync([entry(f"docker://{ours.host}/team/app:1", layout)])) == {"written": 1}
     before = (tmp_path / "layout/index.json").read_bytes()
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", layout, dry_run=True)], Run())
+    summary = sync([entry(f"docker://{ours.host}/team/app", layout, dry_run=True)])
 
     assert [one.state for one in summary.outcomes] == ["planned", "there", "planned"]
     assert all(one.digest and one.before and one.after for one in summary.outcomes)
@@ -312,7 +312,7 @@ def test_two_images_for_one_name_are_refused_before_anything_is_done(ours: FakeR
     entries = [entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", "{name}:same{digest}")]
 
     with pytest.raises(Usage, match="use other names"):
-        sync(entries, Run())
+        sync(entries)
 
     assert not (tmp_path / "layout").exists()
 
@@ -326,7 +326,7 @@ def test_progress_counts_images_and_all_their_bytes(ours: FakeRegistry, tmp_path
         with lock:
             events.append(event)
 
-    sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Run(), report)
+    sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], report)
 
     planned = [one for one in events if isinstance(one, Planned)]
     assert sum(one.blobs for one in planned) == 3
@@ -340,7 +340,7 @@ def test_attachments_in_a_list_of_tags_are_no_images(ours: FakeRegistry, tmp_pat
     serve(ours, store, roots)
     ours["team/app"].tags[f"sha256-{roots[0].digest.encoded}.sig"] = ours["team/app"].tags["0"]
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", dry_run=True)], Run())
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}", dry_run=True)])
 
     assert [one.source for one in summary.outcomes] == [f"docker://{ours.host}/team/app:0"]
 
@@ -352,7 +352,7 @@ def test_nobody_is_asked_for_attachments_that_the_list_of_tags_has_not(ours: Fak
     signature = f"sha256-{roots[1].digest.encoded}.sig"
     ours["team/app"].tags[signature] = ours["team/app"].tags["0"]
 
-    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], Run(images=1))
+    summary = sync([entry(f"docker://{ours.host}/team/app", f"oci:{tmp_path / 'layout'}")], images=1)
 
     assert states(summary) == {"written": 3}
     assert len(ours.seen("GET", "/referrers/")) == 1
@@ -372,15 +372,15 @@ def test_what_speaks_of_images_comes_along_or_is_left(
     to = f"docker://{theirs.host}/copy"
     entries = [entry(f"docker://{ours.host}/team/app", to, attachments=attachments)]
 
-    assert states(sync(entries, Run(cache=tmp_path))) == {"written": 1}
+    assert states(sync(entries, cache=tmp_path)) == {"written": 1}
     assert theirs["copy/app"].tags.keys() == ({"0", signature} if attachments else {"0"})
     assert bool(ours.seen("GET", "/referrers/")) == attachments
 
     written = len(theirs.seen("PUT", ""))
-    assert states(sync(entries, Run(cache=tmp_path))) == {"there": 1}
+    assert states(sync(entries, cache=tmp_path)) == {"there": 1}
     assert len(theirs.seen("PUT", "")) == written
     theirs["copy/app"].tags.pop(signature, None)
-    assert states(sync(entries, Run(cache=tmp_path))) == {"written" if attachments else "there": 1}
+    assert states(sync(entries, cache=tmp_path)) == {"written" if attachments else "there": 1}
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_what_is_signed_is_not_signed_again_but_by_another_key(
     def run(*makers: Maker) -> dict[str, int]:
         signing = Signing(makers=makers)
         to = f"docker://{theirs.host}/copy"
-        return states(sync([entry(f"docker://{ours.host}/team/app", to, signing=signing)], Run(cache=tmp_path)))
+        return states(sync([entry(f"docker://{ours.host}/team/app", to, signing=signing)], cache=tmp_path))
 
     first, second = made
     assert run(first) == {"written": 2}
@@ -408,8 +408,8 @@ def test_what_is_signed_is_not_signed_again_but_by_another_key(
 
     for to in ("oci", "dir", "docker-archive"):
         kept = [entry(f"docker://{theirs.host}/copy/app", f"{to}:{tmp_path}/{to}")]
-        assert states(sync(kept, Run(cache=tmp_path))) == {"written": 2}
-        assert states(sync(kept, Run(cache=tmp_path))) == {"there": 2}
+        assert states(sync(kept, cache=tmp_path)) == {"written": 2}
+        assert states(sync(kept, cache=tmp_path)) == {"there": 2}
 
 
 def test_directories_are_images_again_under_the_names_they_had(
@@ -417,10 +417,10 @@ def test_directories_are_images_again_under_the_names_they_had(
 ) -> None:
     serve(ours, *many(2))
     out = f"dir:{tmp_path}/out"
-    sync([entry(f"docker://{ours.host}/team/app", out, "{repository}")], Run())
+    sync([entry(f"docker://{ours.host}/team/app", out, "{repository}")])
 
-    scoped = sync([entry(out, f"docker://{theirs.host}/scoped", "{repository}")], Run())
-    one = sync([entry(f"{out}/team/app:1", f"docker://{theirs.host}/one")], Run())
+    scoped = sync([entry(out, f"docker://{theirs.host}/scoped", "{repository}")])
+    one = sync([entry(f"{out}/team/app:1", f"docker://{theirs.host}/one")])
 
     assert states(scoped) == {"written": 2}
     assert theirs["scoped/team/app"].tags == ours["team/app"].tags
@@ -432,7 +432,7 @@ def test_directories_are_images_again_under_the_names_they_had(
 def test_a_directory_without_any_image_is_told_as_a_failure(transport: str, fact: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
-    summary = sync([entry(f"{transport}:{tmp_path}/empty", "oci:out")], Run())
+    summary = sync([entry(f"{transport}:{tmp_path}/empty", "oci:out")])
 
     assert fact in summary.outcomes[0].error
 
@@ -451,7 +451,7 @@ def test_in_a_layout_no_name_is(names: list[str], brought: list[str], warned: in
         put(store, add_image(store, tars=[tar({"a": bytes([number])})], name=""), name, where=str(tmp_path / "in"))
     events: list[Event] = []
 
-    summary = sync([entry(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out")], Run(), events.append)
+    summary = sync([entry(f"oci:{tmp_path}/in", f"oci:{tmp_path}/out")], events.append)
 
     assert [one.destination.rpartition("out:")[2] for one in summary.outcomes] == brought
     assert sum(isinstance(event, Warned) for event in events) == warned
@@ -464,7 +464,7 @@ def test_the_store_of_rkt_is_a_directory_of_acis(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_bytes(data)
 
-    summary = sync([entry(f"aci:{tmp_path}/cas", f"oci:{tmp_path}/out")], Run())
+    summary = sync([entry(f"aci:{tmp_path}/cas", f"oci:{tmp_path}/out")])
 
     assert [one.destination for one in summary.outcomes if one.state == "written"] == [f"oci:{tmp_path}/out:app:latest"]
 
@@ -473,10 +473,10 @@ def test_a_directory_of_acis_is_read_under_the_names_of_their_manifests(tmp_path
     store = MemoryStore()
     for name in ("one/app:1", "two/app:2"):
         put(store, add_image(store, name=""), name, where=str(tmp_path / "in"))
-    sync([entry(f"oci:{tmp_path}/in", f"aci:{tmp_path}/acis", "{repository}", layered=True)], Run())
+    sync([entry(f"oci:{tmp_path}/in", f"aci:{tmp_path}/acis", "{repository}", layered=True)])
     assert len([*(tmp_path / "acis").rglob("*.aci")]) > 2
 
-    summary = sync([entry(f"aci:{tmp_path}/acis", f"oci:{tmp_path}/out", "{repository}")], Run())
+    summary = sync([entry(f"aci:{tmp_path}/acis", f"oci:{tmp_path}/out", "{repository}")])
 
     assert [one.destination for one in summary.outcomes] == [
         f"oci:{tmp_path}/out:one/app:1",
@@ -502,11 +502,11 @@ def test_an_aci_is_there_if_what_was_made_of_it_is(
     file.write_bytes(aci_tar(manifest()))
     signing = Signing(makers=[ecdsa()], identity="registry.example/app:1")
     entries = [entry(f"aci:{file}", to.format(host=theirs.host, folder=tmp_path), signing=signing)]
-    assert states(sync(entries, Run())) == {"written": 1}
+    assert states(sync(entries)) == {"written": 1}
     if changed:
         file.write_bytes(aci_tar(manifest(app={"exec": ["/other"], "user": "0", "group": "0"})))
 
-    summary = sync(entries, Run())
+    summary = sync(entries)
 
     assert states(summary) == {again: 1}
     (place,) = (one.destination for one in summary.outcomes)
@@ -531,11 +531,11 @@ def test_every_image_becomes_a_file_of_its_own(
     store = MemoryStore()
     put(store, add_image(store, name=""), "app")
 
-    summary = sync([entry("oci:in", to.format(tmp_path))], Run(cache=tmp_path / "cache"))
+    summary = sync([entry("oci:in", to.format(tmp_path))], cache=tmp_path / "cache")
 
     assert states(summary) == {"written": 1}
     assert (tmp_path / file).exists()
-    assert states(sync([entry("oci:in", to.format(tmp_path))], Run(cache=tmp_path / "cache"))) == {again: 1}
+    assert states(sync([entry("oci:in", to.format(tmp_path))], cache=tmp_path / "cache")) == {again: 1}
 
 
 @pytest.mark.parametrize("transport", ["oci", "dir", "docker-archive", "aci", "rootfs"])
@@ -548,7 +548,7 @@ def test_where_every_image_fails_no_folder_is_left(
     layer = max((tmp_path / "in/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
     layer.write_bytes(bytes(layer.stat().st_size))
 
-    summary = sync([entry("oci:in", f"{transport}:{tmp_path}/new/out")], Run())
+    summary = sync([entry("oci:in", f"{transport}:{tmp_path}/new/out")])
 
     assert states(summary) == {"failed": 1}
     assert not (tmp_path / "new").exists()
@@ -557,7 +557,7 @@ def test_where_every_image_fails_no_folder_is_left(
 def test_an_aci_that_was_converted_comes_back_byte_for_byte(tmp_path: Path) -> None:
     converter.convert(origins.aci(tmp_path / "app.aci"), f"oci:{tmp_path}/mirror")
 
-    summary = sync([entry(f"oci:{tmp_path}/mirror", f"aci:{tmp_path}/back")], Run())
+    summary = sync([entry(f"oci:{tmp_path}/mirror", f"aci:{tmp_path}/back")])
 
     assert states(summary) == {"written": 1}
     (back,) = (tmp_path / "back").rglob("*.aci")

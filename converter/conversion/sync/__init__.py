@@ -164,43 +164,37 @@ IMAGES = 4
 PER_HOST = 6
 
 
-@frozen
-class Run:
-    """The settings of a run: ``images`` at a time, None for as many as keep the workers busy; ``per_host`` concurrent
-    requests to a host, for reading and for writing each, None for 6; ``cache`` is the folder that remembers what was
-    verified and compressed, None to remember it for this run only.
-    """
-
-    images: int | None = None
-    per_host: int | None = None
-    keep_going: bool = False
-    cache: Path | None = None
-
-
 Helpers = Callable[[Hosts], AbstractContextManager[Remote]]
 """Makes the port to other machines, which keep to the same bounds for hosts."""
 
 
 def sync(
     entries: Iterable[SyncEntry],
-    run: Run,
     report: Report = silent,
     helpers: Helpers | None = None,
     ended: Callable[[Summary], object] = lambda _: None,
+    *,
+    images: int | None = None,
+    per_host: int | None = None,
+    keep_going: bool = False,
+    cache: Path | None = None,
 ) -> Summary:
     """Bring every image of the entries to its destination; ``helpers`` do the work (None: only this machine).
 
-    A failed image is an outcome, not an error; without ``keep_going`` it ends the run. Raises Usage, before anything
-    is written, if two images would get the same name. ``ended`` gets the summary even if the run is interrupted.
+    ``images`` are processed at a time, None for as many as keep the workers busy; ``per_host`` bounds the concurrent
+    requests to a host, for reading and for writing each, None for 6; ``cache`` is the folder that remembers what was
+    verified and compressed, None to remember it for this run only. A failed image is an outcome, not an error; without
+    ``keep_going`` it ends the run. Raises Usage, before anything is written, if two images would get the same name.
+    ``ended`` gets the summary even if the run is interrupted.
     """
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
     writing = not any(entry.options.dry_run for entry in entries)
     workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
-        Hosts(run.per_host or PER_HOST, report) as hosts,
+        Hosts(per_host or PER_HOST, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
-        Cache(run.cache) if run.cache else VerifiedCache() as memory,
+        Cache(cache) if cache else VerifiedCache() as memory,
         workers,
         Shared(memory, workers, many=True, remote=remote) as shared,
     ):
@@ -209,7 +203,7 @@ def sync(
         found: dict[int, Outcome] = {}
         try:
             report(Planned(0, len(todo)))
-            _run(todo, shared, run, report, hosts, found=found)
+            _run(todo, shared, report, hosts, found=found, images=images, keep_going=keep_going)
         finally:
             summary = Summary(
                 outcomes=tuple(found.get(number) or Outcome.unstarted(job) for number, job in enumerate(todo)),
@@ -230,11 +224,12 @@ def _protect_inputs(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
 def _run(
     todo: list[Job | Unlisted],
     shared: Shared,
-    run: Run,
     report: Report,
     hosts: Hosts,
     *,
     found: dict[int, Outcome],
+    images: int | None,
+    keep_going: bool,
 ) -> None:
     """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
     stopping = threading.Event()
@@ -244,10 +239,10 @@ def _run(
         outcome = None if stopping.is_set() else _outcome(job, shared, report, stopping)
         if outcome is not None:
             found[number] = outcome  # at once: after an interruption nobody asks
-        if outcome is not None and outcome.state == "failed":
-            report(Failed(f"{outcome.source}: {outcome.error}"))
-            if not run.keep_going:
-                stopping.set()
+            if outcome.state == "failed":
+                report(Failed(f"{outcome.source}: {outcome.error}"))
+                if not keep_going:
+                    stopping.set()
         shared.memory.save()
 
     def stop(_: BaseException) -> None:
@@ -255,8 +250,8 @@ def _run(
         shared.workers.stop()
         hosts.stop()
 
-    images = run.images or (shared.remote.images if shared.remote else IMAGES)
-    run_each(one, list(enumerate(todo)), images, stop)
+    at_once = images or (shared.remote.images if shared.remote else IMAGES)
+    run_each(one, list(enumerate(todo)), at_once, stop)
 
 
 def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stopping: threading.Event) -> Outcome | None:
