@@ -140,9 +140,8 @@ class Wire(ClosedOnExit):
             # The user asked for this; otherwise every request would print a warning to standard error.
             disable_warnings(http_errors.InsecureRequestWarning)
         most = max(self._options.jobs + 4, 2 * self._hosts.most)
-        proxies = proxies_of(self._options.environment)
-        proxy = proxies[scheme]
-        if proxy and not bypasses_proxy(host, proxies["no"]):
+        proxy, exceptions = (_proxy_variable(name, self._options.environment) for name in (scheme, "no"))
+        if proxy and not bypasses_proxy(host, exceptions):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
@@ -158,10 +157,9 @@ class Wire(ClosedOnExit):
         return manager
 
 
-def proxies_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``, in either case, as ``http``, ``https``, ``no``; empty if unset."""
-    names = ("http", "https", "no")
-    return {name: environment.get(f"{name}_proxy") or environment.get(f"{name}_proxy".upper(), "") for name in names}
+def _proxy_variable(name: str, environment: Mapping[str, str]) -> str:
+    """``HTTP_PROXY``, ``HTTPS_PROXY`` or ``NO_PROXY``, in either case; empty if unset."""
+    return environment.get(f"{name}_proxy") or environment.get(f"{name}_proxy".upper(), "")
 
 
 def _may_follow(request: Request, status: int) -> bool:
