@@ -85,7 +85,7 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strict
     return (Tolerated if forgiven else Finding)(
         path,
         rule,
-        _message(error, location),
+        violation_text(error, location),
         _spec(kind, error.evaluation_path),
         severity,
     )
@@ -174,7 +174,8 @@ def _rule(kind: str, keyword: str, location: str) -> str:
     return f"schema/{kind}/{keyword}"
 
 
-def _message(error: jsonschema_rs.ValidationError, location: str) -> str:
+def violation_text(error: jsonschema_rs.ValidationError, location: str = "") -> str:
+    """What is wrong, for people; ``location`` is that of the violated schema, if it may be a named definition."""
     value = error.instance
     match error.kind.name:
         case "required":

@@ -21,7 +21,7 @@ from converter.model.frozen import frozen
 from converter.model.platform import ALL_PLATFORMS, Platform
 from converter.model.reference import ImageName, Location
 from converter.model.transport import transports_where
-from converter.schema.compiled import make_validator
+from converter.schema.compiled import make_validator, violation_text
 from converter.schema.kinds import schema_file as schema_document
 
 if TYPE_CHECKING:
@@ -193,9 +193,7 @@ class _Reading:
             )
 
     def _options(self, members: Mapping[str, Any]) -> Options:
-        values: dict[str, Any] = {name: members[key] for key, name in _BOOLEANS.items() if key in members}
-        if "format" in members:
-            values["to"] = members["format"]
+        values: dict[str, Any] = {name: members[key] for key, name in _FIELDS.items() if key in members}
         if "compress" in members:
             values["compress"] = Compression.parse(members["compress"])
         if "platform" in members:
@@ -270,8 +268,6 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
             unknown = kind.as_dict()["unexpected"]
             line = found.line((*path, unknown[0]))
             return line, f"{where}unknown member {', '.join(map(_quoted, unknown))} (docs/sync.md has all)"
-        case "required":
-            return found.line(path), f'{where}"{kind.value}" is missing'
         case "type":
             expected = " or ".join(kind.as_dict()["types"])
             # A misplaced value there may be a password.
@@ -281,9 +277,7 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
             if path[:1] == ("images",) and len(path) == 2 and isinstance(error.instance, str):
                 hint = f" (write: - from: {error.instance[:100]})"
             return found.line(path), f"{where}expected {expected}, found {there}{hint}"
-        case "enum":
-            return found.line(path), f"{where}unknown value {_quoted(error.instance)} (one of: {', '.join(kind.value)})"
-    return found.line(path), f"{where}invalid value {_quoted(error.instance)}" if error.instance else f"{where}no value"
+    return found.line(path), f"{where}{violation_text(error)}"
 
 
 def _quoted(value: Any) -> str:
