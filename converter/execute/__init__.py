@@ -188,12 +188,9 @@ class Threads(Execution):
             return self._make_anew(leaf, content), False
         memory = self._running.memory
         with memory.turn(*key):
-            known = memory.result(*key)
-            if known is not None:
-                require_diff_id(leaf, known.diff_id)
-                there = known.descriptor.retyped(leaf.media_type)
-                if self._sink.has(there) or self._put_kept(there):
-                    return replace(known, descriptor=there), True
+            known = known_results(memory)(replace(leaf, content=content), inputs)
+            if known is not None and (self._sink.has(known.descriptor) or self._put_kept(known.descriptor)):
+                return known, True
             made = self._make_anew(leaf, content)
             memory.learn_result(*key, made)
             return made, False
