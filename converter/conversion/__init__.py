@@ -172,7 +172,7 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
 
         ((sink, (target,)),) = planned
         if remote.can_take_leaves(job, target.plan):
-            made = remote.make_leaves(target.plan, job, sink, shared, report)
+            made = remote.RemoteMaker(job, sink, shared, report).make_leaves([target.plan])
         elif remote.can_take(job):
             return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
     done: list[Done] = []

@@ -139,13 +139,8 @@ def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) 
     return evaluate(target.plan, lambda leaf, _: made[leaf])
 
 
-def make_leaves(root: Node, job: Job, sink: Sink, shared: Shared, report: Report) -> dict[Leaf, Made]:
-    """Have other machines make every leaf of a plan, each blob only once for all images of a run."""
-    return RemoteMaker(job, sink, shared, report).make_leaves([root])
-
-
 class RemoteMaker(Execution):
-    """Lets other machines make leaves. The results are recorded in the run's memory."""
+    """Lets other machines make leaves, each blob only once for all images of a run: its memory has the results."""
 
     def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
         super().__init__(sink, Running(jobs=LEAVES_AT_ONCE, memory=shared.memory, report=report))
