@@ -153,10 +153,9 @@ def protect_inputs(options: Options, inputs: Inputs) -> Options:
 
 def files_read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
     """The files and directories that a conversion reads, as far as they are known before the source is opened."""
-    for store in (options.store, options.target_store):
-        if store is not None:
-            yield from store.inputs.paths
-            yield from () if store.authfile is None else (store.authfile,)
+    for store in (options.store, options.writing):
+        yield from store.inputs.paths
+        yield from () if store.authfile is None else (store.authfile,)
     yield from stores.files_read(source)
 
 

@@ -81,8 +81,7 @@ class Execution(ABC):
 
     def run(self, roots: Sequence[Node], made: Mapping[Leaf, Made] | None = None) -> list[Evaluated]:
         """Make every root and all that it names, but for leaves that are already ``made``."""
-        made = self.make_leaves(roots) if made is None else made
-        finished = dict(made)
+        finished = self.make_leaves(roots) if made is None else dict(made)
 
         def finish(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
             return finished[leaf] if leaf in finished else finished.setdefault(leaf, self._reported(leaf, inputs))

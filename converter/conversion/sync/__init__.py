@@ -190,12 +190,11 @@ def sync(
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
     writing = not any(entry.options.dry_run for entry in entries)
-    workers = Workers(max((entry.options.threads for entry in entries), default=1))
     with (
         Hosts(per_host or PER_HOST, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
         Cache(cache) if cache else VerifiedCache() as memory,
-        workers,
+        Workers(max((entry.options.threads for entry in entries), default=1)) as workers,
         Shared(memory, workers, many=True, remote=remote) as shared,
     ):
         entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
