@@ -16,7 +16,7 @@ from converter import formats
 from converter.cache import VerifiedCache
 from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, StorageFailed, Unreachable
 from converter.events import Event, Finished, Moved, Planned
-from converter.execute import Running, Threads
+from converter.execute import Threads
 from converter.formats import docker, oci
 from converter.model.content import GZIP, NONE, ZSTD, Blocks, Compression
 from converter.model.descriptor import Descriptor, Digest
@@ -45,8 +45,7 @@ def run(
     """Execute into an empty store."""
     target = MemoryStore()
     with MemorySink(target) as sink, Workers(jobs) as workers:
-        settings = Running(jobs=jobs, memory=known or VerifiedCache(), report=report)
-        made = Threads(sink, workers, settings).run([node])[0].done
+        made = Threads(sink, workers, known or VerifiedCache(), report, jobs=jobs).run([node])[0].done
         sink.name("app:1", made.descriptor)
     return target, made
 
@@ -148,7 +147,7 @@ def test_damage_is_refused_and_nothing_is_visible(
         MemorySink(target) as sink,
         Workers(jobs) as workers,
     ):
-        Threads(sink, workers, Running(jobs=jobs, memory=VerifiedCache())).run([plan])
+        Threads(sink, workers, VerifiedCache(), jobs=jobs).run([plan])
     assert target == MemoryStore()
 
 
@@ -214,7 +213,7 @@ def test_more_blobs_are_on_their_way_than_layers_are_made() -> None:
         there = Crowd(MemoryStore(), most)
         plan = oci.encode(image, frozenset(), Settings(compress=compression))
         with there as sink, Workers(2) as workers:
-            Threads(sink, workers, Running(jobs=2, copies=4, memory=VerifiedCache())).run([plan])
+            Threads(sink, workers, VerifiedCache(), jobs=2, copies=4).run([plan])
         assert there.most == most
 
 

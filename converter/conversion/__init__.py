@@ -34,7 +34,7 @@ from converter.conversion.result import Done, LayerResult, Result, TargetResult
 from converter.conversion.selection import select_images
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, Usage, within, within_part
 from converter.events import Report, Warned, silent
-from converter.execute import Execution, Running, Threads, known_results
+from converter.execute import Execution, Threads, known_results
 from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
@@ -206,15 +206,16 @@ def _execution(
 ) -> Execution:
     hosts = options.store.hosts
     distant = not shared.many and any(target.distant for target in targets)
-    running = Running(
+    return Threads(
+        sink,
+        shared.workers,
+        shared.memory,
+        report,
         jobs=options.threads,
         copies=options.jobs or NETWORK_COPIES if distant else options.threads,
-        memory=shared.memory,
-        report=report,
         link=options.link,
         halt=hosts.stop if hosts else lambda: None,
     )
-    return Threads(sink, shared.workers, running)
 
 
 def _complete(sink: Sink, written: Sequence[Done], execution: Execution, job: Job, shared: Shared) -> Iterator[Done]:

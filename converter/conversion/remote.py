@@ -15,7 +15,6 @@ from converter.errors import Unsupported, within
 from converter.events import Report, silent
 from converter.execute import (
     Execution,
-    Running,
     Threads,
     how_packed,
     input_size,
@@ -104,7 +103,6 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
             for one in leaves_below(done.tree.node)
         )
         return RemoteAnswer(made=tuple(every))
-    running = Running(jobs=1, memory=shared.memory, report=report)
     with shared.source(job) as source:
         with within(str(job.source)):
             leaf = _with_bytes(leaf, source.fetch)
@@ -113,7 +111,7 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
         if (how := _packing(leaf)) != assignment.how:
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
-            result, _ = Threads(sink, shared.workers, running).make(leaf, ())
+            result, _ = Threads(sink, shared.workers, shared.memory, report, jobs=1).make(leaf, ())
     return RemoteAnswer(made=(_without_facts(result),), repository=written_place(job)[1])
 
 
@@ -143,7 +141,7 @@ class RemoteMaker(Execution):
     """Lets other machines make leaves, each blob only once for all images of a run: its memory has the results."""
 
     def __init__(self, job: Job, sink: Sink, shared: Shared, report: Report) -> None:
-        super().__init__(sink, Running(jobs=LEAVES_AT_ONCE, memory=shared.memory, report=report))
+        super().__init__(sink, shared.memory, report, jobs=LEAVES_AT_ONCE)
         self._job = portable_job(job)
         self._place, self._repository = written_place(job)
         self._remote = shared.remote
@@ -151,7 +149,7 @@ class RemoteMaker(Execution):
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """As in Execution."""
         del inputs
-        memory, digest = self._running.memory, leaf_blob(leaf).descriptor.digest
+        memory, digest = self._memory, leaf_blob(leaf).descriptor.digest
         # What a document says about a blob is not known before the blob was read.
         asked = replace(leaf, diff_id=None)
         if isinstance(asked, Copy):
@@ -171,13 +169,12 @@ class RemoteMaker(Execution):
 
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
         assert self._remote is not None
-        memory = self._running.memory
         size, root = input_size(leaf), leaf_blob(leaf).descriptor.digest
         asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
-        answer = self._remote.run(asked, self._running.report)
+        answer = self._remote.run(asked, self._report)
         (made,) = answer.made
-        remember_leaf(memory, leaf, made)
-        memory.learn_place(self._place, made.descriptor.digest, answer.repository)
+        remember_leaf(self._memory, leaf, made)
+        self._memory.learn_place(self._place, made.descriptor.digest, answer.repository)
         return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
 
 

@@ -17,7 +17,6 @@ from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.formats.documents import require_written
 from converter.model.content import Content, Derived, Known, Repeatable, source_blobs
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.frozen import frozen
 from converter.plan import (
     Copy,
     Derive,
@@ -37,29 +36,20 @@ from converter.streams.read_ahead import fan_out, read_ahead
 from converter.streams.workers import Workers, run_each
 
 
-@frozen
-class Running:
-    """How to run: ``jobs`` threads, what is already known about blobs, and whether files may be shared.
-
-    ``copies`` is the number of concurrent transfers if larger than ``jobs``: waiting for a network needs no processor.
-    Layers are still made by ``jobs`` threads, because packing takes memory. ``halt`` is called on an interrupt to wake
-    threads that wait for a network.
-    """
-
-    jobs: int
-    copies: int = 0
-    memory: VerifiedCache
-    report: Report = silent
-    link: bool = False
-    halt: Callable[[], None] = lambda: None
-
-
 class Execution(ABC):
     """Runs plans into one sink. How a leaf is made, a subclass says: ``Threads``, or one that asks other machines."""
 
-    def __init__(self, sink: Sink, running: Running) -> None:
+    def __init__(
+        self, sink: Sink, memory: VerifiedCache, report: Report = silent, *, jobs: int, copies: int = 0
+    ) -> None:
+        """``memory`` is what is already known about blobs; ``jobs`` leaves are made at once, or ``copies`` if that is
+        more: what only waits for a network needs no processor.
+        """
         self._sink = sink
-        self._running = running
+        self._memory = memory
+        self._report = report
+        self._jobs = jobs
+        self._copies = copies
         self._announced: set[Leaf] = set()
         self._crowded = False
         """Whether more leaves are on their way at once than there are jobs."""
@@ -77,7 +67,7 @@ class Execution(ABC):
         more = [leaf for leaf in leaves_below(*roots) if leaf not in self._announced]
         self._announced.update(more)
         if more:
-            self._running.report(Planned(sum(map(input_size, more)), len(more)))
+            self._report(Planned(sum(map(input_size, more)), len(more)))
 
     def run(self, roots: Sequence[Node], made: Mapping[Leaf, Made] | None = None) -> list[Evaluated]:
         """Make every root and all that it names, but for leaves that are already ``made``."""
@@ -97,25 +87,24 @@ class Execution(ABC):
         todo = [leaf for leaf in leaves_below(*roots) if not leaf.inputs]
         if not self._sink.ordered:
             todo.sort(key=input_size, reverse=True)
-        jobs = self._running.jobs
-        threads = 1 if self._sink.ordered else max(jobs, self._running.copies)
-        self._crowded = min(threads, len(todo)) > jobs
+        threads = 1 if self._sink.ordered else max(self._jobs, self._copies)
+        self._crowded = min(threads, len(todo)) > self._jobs
         made = run_each(self._reported, todo, threads, self._stop)
         return dict(zip(todo, made, strict=True))
 
     def _reported(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
         with within_part(leaf.label or "blob"):
             size = input_size(leaf)
-            self._running.report(Started(leaf.label, size))
+            self._report(Started(leaf.label, size))
             made, skipped = self.make(leaf, inputs)
-            self._running.report(Finished(leaf.label, size, skipped))
+            self._report(Finished(leaf.label, size, skipped))
             return made
 
     def _put_document(self, node: Write, data: bytes) -> Made:
         if not node.carried:
             require_written(data, node.media_type)
         descriptor = node.described(data)
-        with self._running.memory.turn(descriptor.digest):
+        with self._memory.turn(descriptor.digest):
             if not self._sink.has(descriptor):
                 descriptor = self._sink.put((data,), node.media_type, descriptor)
         return Made(descriptor=descriptor)
@@ -124,16 +113,32 @@ class Execution(ABC):
 class Threads(Execution):
     """Makes leaves in this process, with threads that share ``workers``."""
 
-    def __init__(self, sink: Sink, workers: Workers, running: Running) -> None:
-        super().__init__(sink, running)
+    def __init__(
+        self,
+        sink: Sink,
+        workers: Workers,
+        memory: VerifiedCache,
+        report: Report = silent,
+        *,
+        jobs: int,
+        copies: int = 0,
+        link: bool = False,
+        halt: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Even with more ``copies``, layers are made by ``jobs`` threads, because packing takes memory. With ``link``,
+        files may be shared; ``halt`` is called on an interrupt to wake threads that wait for a network.
+        """
+        super().__init__(sink, memory, report, jobs=jobs, copies=copies)
         self._workers = workers
-        self._making = threading.BoundedSemaphore(running.jobs)
+        self._link = link
+        self._halt = halt
+        self._making = threading.BoundedSemaphore(jobs)
         self._stopping = threading.Event()
 
     def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
         """As in Execution."""
         if isinstance(leaf, Copy):
-            with self._running.memory.turn(leaf.content.descriptor.digest):
+            with self._memory.turn(leaf.content.descriptor.digest):
                 return self._copy(leaf)
         with self._making:
             return self._make(leaf, inputs)
@@ -142,17 +147,17 @@ class Threads(Execution):
         self._stopping.set()
         if isinstance(error, KeyboardInterrupt):
             self._workers.stop()
-            self._running.halt()
+            self._halt()
 
     def _copy(self, leaf: Copy) -> tuple[Made, bool]:
         expected = leaf.content.descriptor.retyped(leaf.media_type)
-        diff_id = self._running.memory.get(expected.digest)
+        diff_id = self._memory.get(expected.digest)
         if diff_id is not None and diff_id.algorithm != leaf.algorithm:
             diff_id = None
         require_diff_id(leaf, diff_id)
         unknown = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
         there = self._sink.has(expected)
-        file = leaf.content.file if self._running.link else None
+        file = leaf.content.file if self._link else None
         if unknown:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not unknown):
@@ -177,7 +182,7 @@ class Threads(Execution):
         blocks = self._watched(leaf.content, leaf.label)
         readers = (look, write) if put else (look,)
         diff_id = fan_out(blocks, readers)[0]
-        self._running.memory.learn(expected.digest, diff_id)
+        self._memory.learn(expected.digest, diff_id)
         return diff_id
 
     def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
@@ -185,13 +190,12 @@ class Threads(Execution):
         key = result_key(content)
         if key is None:
             return self._make_anew(leaf, content), False
-        memory = self._running.memory
-        with memory.turn(*key):
-            known = known_results(memory)(replace(leaf, content=content), inputs)
+        with self._memory.turn(*key):
+            known = known_results(self._memory)(replace(leaf, content=content), inputs)
             if known is not None and (self._sink.has(known.descriptor) or self._put_kept(known.descriptor)):
                 return known, True
             made = self._make_anew(leaf, content)
-            memory.learn_result(*key, made)
+            self._memory.learn_result(*key, made)
             return made, False
 
     def _make_anew(self, leaf: Make, content: Derived) -> Made:
@@ -202,14 +206,14 @@ class Threads(Execution):
             return self._put(self._until_stopped(blocks), leaf, content)
 
         opened = partial(self._watched, label=leaf.label)
-        return make_layer(leaf, content, opened, put, self._workers, report=self._running.report)
+        return make_layer(leaf, content, opened, put, self._workers, report=self._report)
 
     def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
         expected = None
         if leaf.diff_id is not None and leaf.diff_id.algorithm == "sha256" and content.compression.codec == "none":
             # Of a layer made uncompressed, the digest is known, and checked on the way.
             expected = Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
-        cached = self._running.memory.blobs
+        cached = self._memory.blobs
         if cached is None or result_key(content) is None:
             return self._sink.put(blocks, leaf.media_type, expected)
         with cached.keeping(blocks) as (passing, keep):
@@ -219,7 +223,7 @@ class Threads(Execution):
 
     def _put_kept(self, descriptor: Descriptor) -> bool:
         """Put the blob that an earlier run made; returns False if it was not kept."""
-        cached = self._running.memory.blobs
+        cached = self._memory.blobs
         kept = cached.find(descriptor) if cached is not None else None
         if kept is None:
             return False
@@ -227,10 +231,9 @@ class Threads(Execution):
         return True
 
     def _watched(self, known: Known, label: str) -> Iterator[Block]:
-        report = self._running.report
         with closing(known.blocks()) as source:
             for block in self._until_stopped(source):
-                report(Moved(label, len(block)))
+                self._report(Moved(label, len(block)))
                 yield block
 
     def _until_stopped(self, blocks: Blocks) -> Iterator[Block]:

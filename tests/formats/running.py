@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from converter.cache import VerifiedCache
 from converter.events import Event, Warned
-from converter.execute import Running, Threads
+from converter.execute import Threads
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.plan import Made, Node
@@ -45,6 +45,6 @@ def run(node: Node) -> Ran:
     store = MemoryStore()
     heard: list[Event] = []
     with MemorySink(store, ordered=True) as sink, Workers(1) as workers:
-        made = Threads(sink, workers, Running(jobs=1, memory=VerifiedCache(), report=heard.append)).run([node])[0].done
+        made = Threads(sink, workers, VerifiedCache(), heard.append, jobs=1).run([node])[0].done
     warnings = tuple(event.fact for event in heard if isinstance(event, Warned))
     return Ran(made, tuple(store.blobs.values()), warnings)

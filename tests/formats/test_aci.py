@@ -17,7 +17,7 @@ import zstandard
 from converter import formats
 from converter.cache import VerifiedCache
 from converter.errors import Invalid, NotFound, Unsupported
-from converter.execute import Running, Threads
+from converter.execute import Threads
 from converter.formats import aci as aci_format
 from converter.formats import docker, oci
 from converter.formats.aci import kept_annotations as keys
@@ -311,7 +311,7 @@ def by_way_of_oci(image: Image) -> Image:
     store = MemoryStore()
     with MemorySink(store) as sink, Workers(1) as workers:
         node = oci.encode(image, frozenset())
-        made = Threads(sink, workers, Running(jobs=1, memory=VerifiedCache())).run([node])[0].done
+        made = Threads(sink, workers, VerifiedCache(), jobs=1).run([node])[0].done
         sink.name("app", made.descriptor)
     source = MemorySource(store)
     back = oci.decode(source.fetch(source.resolve("app")), source.fetch)

@@ -11,7 +11,7 @@ import pytest
 
 from converter.cache import VerifiedCache
 from converter.errors import Invalid, Unsupported
-from converter.execute import Running, Threads
+from converter.execute import Threads
 from converter.formats import docker, docker_v1, oci
 from converter.formats.container_config import unknown_members
 from converter.model import media_types as types
@@ -293,7 +293,7 @@ def test_its_configuration_is_written_as_docker_writes_it() -> None:
     document = manifest((str(FIRST.descriptor.digest), step(BASE, comment="c", config={"Cmd": ["run"]}, **top)))
     store = MemoryStore()
     with MemorySink(store) as sink, Workers(1) as workers:
-        execution = Threads(sink, workers, Running(jobs=1, memory=VerifiedCache()))
+        execution = Threads(sink, workers, VerifiedCache(), jobs=1)
         made = execution.run([docker.encode(docker_v1.decode(root(document), fetch), frozenset())])[0].done
     config = load_object(store.blobs[made.descriptor.digest])["config"]["digest"]
 
@@ -311,7 +311,7 @@ def test_it_becomes_a_docker_and_an_oci_image() -> None:
     for target in (docker, oci):
         store = MemoryStore()
         with MemorySink(store) as sink, Workers(1) as workers:
-            execution = Threads(sink, workers, Running(jobs=1, memory=VerifiedCache()))
+            execution = Threads(sink, workers, VerifiedCache(), jobs=1)
             made = execution.run([target.encode(image, frozenset())])[0].done
         written = load_object(store.blobs[made.descriptor.digest])
         config = load_object(store.blobs[Digest.parse(written["config"]["digest"])])
