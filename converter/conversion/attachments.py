@@ -248,6 +248,8 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     from converter.verification.unverified import StoredImage
     from converter.verification.wanted import SIGNATURE, Wanted
 
+    if not signing.makers:
+        return True
     keys, keyrings = [], []
     for number, maker in enumerate(signing.makers, 1):
         if isinstance(maker, CosignKey):
