@@ -275,6 +275,43 @@ def test_what_a_signal_has_left_is_removed_when_the_program_ends(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["done"]
 
 
+READ_ONLY = """
+import os, shutil, sys, tempfile
+from pathlib import Path
+from converter.stores.media import temporary
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+here = Path(tempfile.mkdtemp())
+made = temporary.temporary_directory(here)
+(made.path / "a/b").mkdir(parents=True)
+(made.path / "a/b/file").touch()
+(made.path / "a/link").symlink_to(here)
+for name in sys.argv[2:]:
+    (made.path / name).chmod(0o555)
+if sys.argv[1] == "dead":
+    os.close(made.fd)
+    temporary.remove_abandoned(here)
+else:
+    made.remove()
+print(len(list(here.iterdir())), oct(here.stat().st_mode))
+here.rmdir()
+"""
+
+
+@pytest.mark.parametrize("writer", ["living", "dead"])
+@pytest.mark.parametrize(
+    "read_only",
+    [
+        pytest.param(("a/b", "a"), id="below it"),
+        pytest.param((".",), id="the directory itself"),
+    ],
+)
+def test_directories_of_an_image_that_forbid_it_are_removed(writer: str, read_only: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", READ_ONLY, writer, *read_only]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "0 0o40700\n"
+
+
 @pytest.mark.parametrize(
     "overwriting, left",
     [

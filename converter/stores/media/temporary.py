@@ -200,16 +200,28 @@ def lock_directory(directory: Path) -> Iterator[None]:
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file, or a directory with everything below it; raises OSError."""
+    """Remove a file, or a directory with everything below it, whatever its modes; raises OSError."""
     if path.is_dir() and not path.is_symlink():
         with suppress(OSError):
             path.rmdir()
             return
         import shutil
 
+        if os.geteuid() != 0:
+            with suppress(OSError):
+                _open_up(path)
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _open_up(path: Path) -> None:
+    """Let the owner of directories, whose modes may come from an image, change them."""
+    path.chmod(0o700)
+    for directory, _, _ in os.walk(path):
+        for below in Path(directory).iterdir():
+            if below.is_dir() and not below.is_symlink():
+                below.chmod(0o700)
 
 
 def _remove_if_abandoned(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -136,21 +136,6 @@ class StagedDirectory(Staging):
         with disk_errors(self.shown, "write"):
             if errors:
                 raise errors[0]
-
-    def abort(self) -> None:
-        """Remove the hidden directory, if it still exists."""
-        if self._made is not None and os.geteuid() != 0:
-            with suppress(OSError):
-                _open_up(self.staged)
-        super().abort()
-
-
-def _open_up(path: Path) -> None:
-    """Make directories whose mode comes from the image removable by their owner."""
-    for directory, _, _ in os.walk(path):
-        for below in Path(directory).iterdir():
-            if below.is_dir() and not below.is_symlink():
-                below.chmod(0o700)
 
 
 class RootfsSink(OneRootSink[StagedDirectory]):
