@@ -20,6 +20,7 @@ from converter.model.reference import ImageName, Location, Reference
 from converter.ports import Sink
 from converter.stores import StoreOptions, open_sink, open_source, recognised, signature_files
 from converter.stores.aci_file import signature_path
+from converter.stores.media.file_target import write_new
 from converter.stores.options import Inputs, Overwriting
 from converter.trust import openpgp, stored_signatures
 from converter.trust import signature as kinds
@@ -171,7 +172,8 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
     if (target.transport and target.attached != "beside") or not path.is_file():
         raise NotFound(f"{target} is not an ACI in a file: name that file, as its signature is written beside it")
     overwriting = Overwriting(allowed=store.overwrite, mirrored="signature", inputs=Inputs((*store.inputs.paths, path)))
-    overwriting.require(signature_path(path))
+    place = signature_path(path)
+    overwriting.require(place)
     with TemporaryDirectory(prefix="transship-") as folder:
         copy = Path(folder, "image")
         with copy.open("wb") as file:
@@ -180,5 +182,5 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
         data = maker.detached(str(copy))
     if before := signature_files.read_beside(path):
         data = openpgp.add_signatures(data, before)
-    place = signature_files.add_beside(path, data, overwriting)
+    write_new(place, (data,), overwriting)
     return Signed(kind=kinds.DETACHED, location=str(place), covers=str(known.descriptor.digest))

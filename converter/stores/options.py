@@ -148,8 +148,7 @@ def is_stream(path: Path) -> bool:
         return True
     with disk_errors(path, "write"):
         there = _status(path, follow=False)
-    mode = there.st_mode if there else stat.S_IFREG
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or stat.S_ISBLK(mode))
+    return there is not None and stat.S_IFMT(there.st_mode) in (stat.S_IFIFO, stat.S_IFCHR, stat.S_IFSOCK)
 
 
 def _exists(path: Path, there: os.stat_result) -> AlreadyExists:

@@ -1,4 +1,4 @@
-"""Adds signatures to an image that is there, without changing it: in a ``dir:``, in a lookaside, or next to an ACI.
+"""Signatures of an image that is there, which stays as it is: in a ``dir:``, in a lookaside, or next to an ACI.
 
 A lookaside is a folder or a web server's directory of simple signatures by name and digest (containers/image,
 docs/signature-protocols.md): ``NAMESPACE/NAME@sha256=HEX/signature-N``.
@@ -15,10 +15,9 @@ from converter.model.descriptor import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
-from converter.stores.disk import disk_errors, regular_size
+from converter.stores.disk import disk_errors, read_regular, regular_size
 from converter.stores.media.file_target import write_new
 from converter.stores.media.temporary import lock_directory
-from converter.stores.options import Overwriting
 
 SIGNATURE = 4 * MIB
 """The largest signature that is read, in bytes."""
@@ -46,15 +45,7 @@ def read_beside(path: Path) -> bytes:
     beside = signature_path(path)
     if not regular_size(beside) or not is_of_kind(beside, "signature"):
         return b""
-    with disk_errors(beside, "read"):
-        return beside.read_bytes()
-
-
-def add_beside(path: Path, data: bytes, overwriting: Overwriting) -> Path:
-    """Put detached signatures next to a file. Raises AlreadyExists for what ``overwriting`` does not let it replace."""
-    beside = signature_path(path)
-    write_new(beside, (data,), overwriting)
-    return beside
+    return b"".join(read_regular(beside))
 
 
 def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[tuple[Path, bytes]]:
@@ -62,8 +53,7 @@ def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[t
     number = 1
     while (size := regular_size(path := lookaside_path(folder, name, subject) / f"signature-{number}")) is not None:
         if size <= SIGNATURE:
-            with disk_errors(path, "read"):
-                yield path, path.read_bytes()
+            yield path, b"".join(read_regular(path))
         number += 1
 
 
