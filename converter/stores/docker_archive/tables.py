@@ -27,7 +27,6 @@ from converter.model.document import (
 )
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
-from converter.model.media_types import CODECS
 from converter.model.problems import RAISE_FIRST, UNREADABLE, Problems
 from converter.stores.disk import printable_path
 from converter.stores.media import Medium
@@ -48,11 +47,8 @@ _FOREIGN_TYPES = {
     types.OCI_NONDISTRIBUTABLE_GZIP: types.DOCKER_FOREIGN_GZIP,
 }
 
-PACKED = {name: codec.docker[0] for name, codec in CODECS.items() if codec.docker and name != "none"}
-"""The media types of compressed layers, by codec."""
-
-RENAMED = [name for name, codec in CODECS.items() if not codec.docker]
-"""Codecs that the Engine loads but no manifest can name: such layers are offered uncompressed."""
+_LABELS = types.by_meaning(types.DOCKER_LAYERS)
+"""The media types of layers. The Engine loads codecs that have none: such layers are offered uncompressed."""
 
 
 @frozen
@@ -100,18 +96,18 @@ class ArchiveBlobs:
         If that digest is not given, the layer is read to compute it. Raises NotFound.
         """
         size = self.medium.size(name) or 0
-        codec = detect_codec(beginning(self.medium.open(name), HEAD)) or ""
-        renamed = codec in RENAMED
+        codec = detect_codec(beginning(self.medium.open(name), HEAD)) or "none"
+        label = _LABELS.get((types.LAYER, codec))
 
         def read() -> Blocks:
             blocks = self.medium.open(name)
-            return decompress(blocks, codec) if renamed else blocks
+            return blocks if label else decompress(blocks, codec)
 
-        claimed = digest if codec in PACKED else diff_id
-        if renamed or claimed is None:  # a manifest must state the size
+        claimed = diff_id if label in (None, types.DOCKER_LAYER) else digest
+        if label is None or claimed is None:  # a manifest must state the size
             meter = digest_and_size(read())
             claimed, size = claimed or meter.digest(), meter.size
-        layer = Descriptor(media_type=PACKED.get(codec, types.DOCKER_LAYER), digest=claimed, size=size)
+        layer = Descriptor(media_type=label or types.DOCKER_LAYER, digest=claimed, size=size)
         self._found[claimed] = Known(layer, read)
         return layer
 
