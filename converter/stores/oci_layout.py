@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.errors import ConverterError, NotFound
-from converter.events import Warned
+from converter.events import Report, Warned, silent
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, blocks_of, foreign_layer
 from converter.model.descriptor import Descriptor, Digest, subject_of
@@ -46,14 +46,8 @@ def open_sink(location: Location, options: StoreOptions) -> OciSink:
         from converter.stores.media.file_target import TarTarget
 
         return OciSink(TarTarget(path, options.overwriting("oci-archive"), options.epoch), ordered=True)
-    target = LayoutTarget(path)
-
-    def tell(name: str, position: int) -> None:
-        shown = f"oci:{target.shown}"
-        options.report(Warned(f"the image that was {shown}:{name} before is {shown}:@{position} now"))
-
     # A mirror moves names all the time: that is what it is for.
-    return OciSink(target, moved=None if options.mirror else tell)
+    return OciSink(LayoutTarget(path), report=silent if options.mirror else options.report)
 
 
 def written_files(location: Location) -> dict[Path, Kind]:
@@ -194,16 +188,12 @@ class LayoutReferrers:
 
 
 class OciSink(TargetSink[MediumTarget]):
-    """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one, and ``moved`` hears
-    the name and the position of that image.
-    """
+    """Writes a layout. ``name`` moves an existing name; the image that had it stays, without one, which is reported."""
 
-    def __init__(
-        self, target: MediumTarget, *, ordered: bool = False, moved: Callable[[str, int], None] | None = None
-    ) -> None:
+    def __init__(self, target: MediumTarget, *, ordered: bool = False, report: Report = silent) -> None:
         super().__init__(target)
         self.ordered = ordered
-        self._tell_moved = moved
+        self._report = report
         self._added: list[Descriptor] = []
         self._moved: list[tuple[str, int]] = []
 
@@ -228,9 +218,9 @@ class OciSink(TargetSink[MediumTarget]):
 
     def _commit(self) -> None:
         self._target.commit(self._documents)
-        if self._tell_moved is not None:
-            for name, position in self._moved:
-                self._tell_moved(name, position)
+        shown = f"oci:{self._target.shown}"
+        for name, position in self._moved:
+            self._report(Warned(f"the image that was {shown}:{name} before is {shown}:@{position} now"))
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
         index, self._moved = oci_index.render_index(old, self._added)

@@ -137,6 +137,9 @@ Documents = Callable[[bytes | None], Mapping[str, bytes]]
 class MediumTarget(Target, Protocol):
     """A place for ``blobs/ALGORITHM/ENCODED`` and a few documents."""
 
+    shown: str
+    """Its path, for people."""
+
     def has(self, digest: Digest, size: int) -> bool:
         """Whether a blob of that size (-1: any) is present; its bytes are not read."""
 

@@ -156,19 +156,16 @@ class RegistrySink(Sink):
 
     def _commit(self) -> None:
         """Set the tags, those of attachments first."""
-        self._commit_attached()
+        with within("attachments"):
+            for attachment in self._attached:
+                if attachment.tag in ("", fallback_tag(attachment.subject)):
+                    self._list(attachment)
+                else:
+                    self._tag(attachment.tag, attachment.descriptor)
+            for subject, listed in self._unlisted.items():
+                add_to_fallback(self._manifests, subject, listed)
         for tag, root in self._tags.items():
             self._tag(tag, root)
-
-    @within("attachments")
-    def _commit_attached(self) -> None:
-        for attachment in self._attached:
-            if attachment.tag in ("", fallback_tag(attachment.subject)):
-                self._list(attachment)
-            else:
-                self._tag(attachment.tag, attachment.descriptor)
-        for subject, listed in self._unlisted.items():
-            add_to_fallback(self._manifests, subject, listed)
 
     def _list(self, attachment: Attachment) -> None:
         """Ensure that a referrer is listed, even one that an earlier run put there but could not list."""
