@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, within
 from converter.model.descriptor import HEX_LENGTHS
-from converter.model.document import decode_base64, dump_json, load_object, type_name
+from converter.model.document import decode_base64, dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, with_namespaces
-from converter.schema.compiled import make_validator
+from converter.schema.compiled import make_validator, violation_text
 from converter.schema.kinds import schema_file
 from converter.schema.shared_checks import follow_pointer
 from converter.trust.identity import EXACT_REFERENCE, EXACT_REPOSITORY, MATCH_DIGEST_OR_EXACT, IdentityRule
@@ -214,16 +214,11 @@ def _check_structure(document: dict[str, Any]) -> None:
 
 def _violation(error: jsonschema_rs.ValidationError) -> str:
     kind, (_, _, place) = error.kind, (error.absolute_keyword_location or "").partition("#")
+    if kind.name in ("enum", "minItems", "minLength", "required", "type"):
+        return violation_text(error)
     violated = follow_pointer(schema_file("policy.json"), place.removesuffix(f"/{kind.name}"))
-    match kind.name:
-        case "additionalProperties":
-            unknown = kind.as_dict()["unexpected"][0]
-            return f'unknown member "{unknown[:60]}" (known: {", ".join(sorted(violated["properties"]))})'
-        case "required":
-            return f'"{kind.value}" is missing'
-        case "type":
-            return f"expected {' or '.join(kind.as_dict()['types'])}, found {type_name(error.instance)}"
-        case "enum":
-            return f'unknown value "{str(error.instance)[:80]}" (one of: {", ".join(kind.value)})'
+    if kind.name == "additionalProperties":
+        unknown = kind.as_dict()["unexpected"][0]
+        return f'unknown member "{unknown[:60]}" (known: {", ".join(sorted(violated["properties"]))})'
     expected: str = violated["description"]
     return f"expected {expected[:1].lower()}{expected[1:].removesuffix('.')}"
