@@ -73,15 +73,15 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     except (NotFound, Invalid) as error:
         if location.kind.access == "path":
             error.fact += unexpanded(location.path, "the folder")
-        kind = location.kind  # of an ACI, the content is only read later
-        if kind.access == "path" and not kind.is_tree and location.path not in STDIN:
-            from converter.stores.recognise import first_in, transport_at
+            # Of an ACI, the content is only read later; for a bare path, it has decided already.
+            if location.transport and not location.kind.is_tree and location.path not in STDIN:
+                from converter.stores.recognise import first_in, transport_at
 
-            meant = transport_at(location.path)
-            if meant not in ("", location.transport):
-                error.fact += f" (try {meant}:{location.path})"
-            elif not meant and (first := first_in(location.path)):
-                error.fact += f" (images are in it, such as {first}: `transship sync` takes all)"
+                meant = transport_at(location.path)
+                if meant not in ("", location.transport):
+                    error.fact += f" (try {meant}:{location.path})"
+                elif not meant and (first := first_in(location.path)):
+                    error.fact += f" (images are in it, such as {first}: `transship sync` takes all)"
         raise
     return source
 

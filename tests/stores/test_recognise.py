@@ -110,7 +110,8 @@ def test_a_directory_is_not_searched_to_its_bottom(tmp_path: Path, monkeypatch: 
 
 def test_a_folder_of_images_says_which_are_in_it(tmp_path: Path) -> None:
     disk.aci(tmp_path / "a.aci")
-    with pytest.raises(ConverterError, match=r"is a folder of images: name one, as in \S+/a\.aci \(`transship sync`"):
+    once = r"is a folder of images: name one, as in \S+/a\.aci \(`transship sync` takes all\)$"
+    with pytest.raises(ConverterError, match=once):
         source_at("", tmp_path)
 
 
