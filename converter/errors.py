@@ -109,11 +109,15 @@ def unless_invalid(read: Callable[[V], T], value: V) -> T | None:
 
 @contextmanager
 def within(part: str) -> Iterator[None]:
-    """Put ``part`` in front of the trail of every error that passes through, unless it is there."""
+    """Put ``part`` in front of the trail of every error that passes through, unless it is there, or empty."""
     try:
         yield
     except ConverterError as error:
-        if error.trail[:1] != (part,) and (error.trail or not error.fact.startswith((f"{part}: ", f"{part} "))):
+        if (
+            part
+            and error.trail[:1] != (part,)
+            and (error.trail or not error.fact.startswith((f"{part}: ", f"{part} ")))
+        ):
             error.trail = (part, *error.trail)
         raise
 

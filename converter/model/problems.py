@@ -38,8 +38,6 @@ class Problems:
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
         """Take a problem at a place. Raises it, here."""
         del rule
-        if not place:
-            raise error
         with within(place):
             raise error
 

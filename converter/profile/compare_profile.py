@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from converter.compare_images import Difference, changed_members, changed_properties, paired, type_name
@@ -81,14 +80,14 @@ class _Line(NamedTuple):
 
     def parse(self) -> tuple[File, frozenset[bytes]]:
         """The file, and the keywords stated for it. Raises Invalid."""
-        with within(self.where) if self.where else nullcontext():
+        with within(self.where):
             return mtree.parse_line(self.number, self.text)
 
 
 def _read_lines(lines: Iterable[bytes], where: str = "") -> Iterator[_Line]:
     """The lines about files. Raises Invalid if they are not in the order of their paths."""
     last: _Line | None = None
-    with within(where) if where else nullcontext():
+    with within(where):
         for number, text in mtree.numbered(lines):
             line = _Line(mtree.parse_path(number, text), number, text, where)
             if last is not None and line.path <= last.path:
