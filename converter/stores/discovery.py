@@ -26,7 +26,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client
 from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url, refuse_link_local
-from converter.streams.blocks import closing, read_blocks, read_whole
+from converter.streams.blocks import closing, file_blocks, read_whole
 from converter.streams.tar.aci import manifest_in
 
 DEFAULT_VERSION = "latest"
@@ -99,7 +99,7 @@ def _check_labels(path: Path, app: AppName) -> None:
     machine's.
     """
     with path.open("rb") as file:
-        manifest = load_object(manifest_in(read_blocks(file)))
+        manifest = load_object(manifest_in(file_blocks(file.fileno(), 0, path.stat().st_size)))
     if manifest.get("name") != app.name:
         raise Invalid(f'the image found is named "{str(manifest.get("name"))[:200]}": expected "{app.name}"')
     rows = lenient_member(manifest, "labels", list)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
-from typing import IO, Self, TypeVar
+from typing import Self, TypeVar
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model import content
@@ -276,20 +276,6 @@ def write_all(fd: int, block: Block | bytearray) -> None:
     view = memoryview(block)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def read_blocks(file: IO[bytes], block: int = BLOCK) -> Iterator[Block]:
-    """The rest of a file that can only be read sequentially. Raises StorageFailed if it cannot be read."""
-    count = 0
-    while True:
-        try:
-            data = file.read(block)
-        except OSError as error:
-            raise StorageFailed(f"cannot read on after {count} bytes: {system_words(error)}") from error
-        if not data:
-            return
-        count += len(data)
-        yield data
 
 
 class Meter:

@@ -15,6 +15,7 @@ import zlib
 from binascii import Error as HexError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from converter.errors import Invalid, Unsupported
@@ -27,7 +28,6 @@ from converter.streams.blocks import (
     Blocks,
     beginning,
     closing,
-    read_blocks,
     reblock,
     skip_bytes,
     trailing_zeros,
@@ -284,7 +284,7 @@ def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
         feeder = start_thread("gzip", feed)
         try:
             yield packing.header
-            yield from skip_bytes(read_blocks(process.stdout, COPY_BLOCK), PROGRAM_HEADER)
+            yield from skip_bytes(iter(partial(process.stdout.read, COPY_BLOCK), b""), PROGRAM_HEADER)
         finally:
             process.kill()
             feeder.join()

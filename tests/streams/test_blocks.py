@@ -1,4 +1,3 @@
-import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converter.errors import Invalid, StorageFailed
-from converter.streams.blocks import Block, Blocks, closing, file_blocks, join_blocks, peek, read_blocks, reblock
+from converter.streams.blocks import Block, Blocks, closing, file_blocks, join_blocks, peek, reblock
 
 PIECES = st.lists(st.binary(max_size=40), max_size=20)
 
@@ -111,19 +110,3 @@ def test_a_file_that_is_too_short_is_refused(tmp_path: Path) -> None:
 def test_a_read_that_fails_is_a_failure_of_storage() -> None:
     with pytest.raises(StorageFailed, match="bad file descriptor"):
         list(file_blocks(-1, 0, 1))
-
-
-def test_a_file_is_read_to_its_end() -> None:
-    assert list(read_blocks(io.BytesIO(b"abcdefg"), 3)) == [b"abc", b"def", b"g"]
-
-
-def test_a_stream_that_fails_is_a_failure_of_storage() -> None:
-    class Torn(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            data = super().read(size)
-            if not data:
-                raise OSError(5, "Input/output error")
-            return data
-
-    with pytest.raises(StorageFailed, match="after 7 bytes: input/output error"):
-        list(read_blocks(Torn(b"abcdefg"), 3))
