@@ -96,7 +96,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             document = {"equal": not each, "differences": [one.to_json() for one in each]}
             write_reports(document, "pages.difference", (first, second), each, trees)
         show_result(found, places, first, second, ignore)
-        return DIFFERENT if found else EQUAL
+        return DIFFERENT if places else EQUAL
 
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> dict[str, list[TreeNode]]:
@@ -121,15 +121,15 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report:
 
 def show_result(found: Records, places: Sequence[int], first: str, second: str, ignore: Sequence[str]) -> None:
     """Print the differences, which are at these places, as JSON or as text."""
-    if flags().json and found:
+    if flags().json and places:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
-            print(indent(json_text(difference(row).to_json()), "    ") + ("," if number < len(found) else ""))
+            print(indent(json_text(difference(row).to_json()), "    ") + ("," if number < len(places) else ""))
         print("  ]\n}")
     elif flags().json:
         show_json({"equal": True, "differences": []})
     elif not flags().quiet:
-        if found:
+        if places:
             show(f"- {first}", colour=RED)
             show(f"+ {second}", colour=GREEN)
             show_differences(found, places)

@@ -26,21 +26,16 @@ class Records(ClosedOnExit):
         self._window, self._start = b"", 0
         self.end = 0
         """The place of the next record."""
-        self._count = 0
 
     def close(self) -> None:
         """Delete the temporary file."""
         self._spool.close()
-
-    def __len__(self) -> int:
-        return self._count
 
     def add(self, record: bytes) -> int:
         """Add a record; returns its place."""
         place = self.end
         self._added += (len(record).to_bytes(_LENGTH, "big"), record)
         self.end += _LENGTH + len(record)
-        self._count += 1
         if len(self._added) > 2000:
             self._write()
         return place
