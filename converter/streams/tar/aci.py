@@ -17,7 +17,6 @@ from typing import Any
 
 from converter.errors import Invalid, LimitExceeded, Unsupported, within
 from converter.model.document import load_object, required_member
-from converter.model.frozen import frozen
 from converter.model.limits import GIB, KIB, current_limits
 from converter.model.media_types import CODECS
 from converter.streams.blocks import Block, Blocks, closing, join_blocks, peek, zeros
@@ -56,43 +55,6 @@ MOST_ZEROS = 1 * GIB
 VERSION = 1
 
 
-@frozen
-class Ending:
-    """What follows the last entry: ``zeros`` NULs, then ``tail``; or ``missing`` bytes of its padding are absent."""
-
-    missing: int = 0
-    zeros: int = 0
-    tail: bytes = b""
-
-    @classmethod
-    def measured(cls, missing: int, blocks: Blocks) -> Ending:
-        """Read the end of an archive; of garbage, at most ``LONGEST`` bytes are kept, more than a recipe can hold."""
-        count, tail = 0, b""
-        for block in blocks:
-            rest = bytes(block) if tail else bytes(block).lstrip(b"\0")
-            count += len(block) - len(rest)
-            tail += rest[: LONGEST - len(tail)]
-        return cls(missing=missing, zeros=count, tail=tail)
-
-    def blocks(self) -> Iterator[Block]:
-        """What follows the last entry."""
-        yield from zeros(self.zeros)
-        if self.tail:
-            yield self.tail
-
-    def trimmed(self, blocks: Blocks) -> Iterator[Block]:
-        """``blocks`` without the missing bytes at their end."""
-        rest = b""
-        for block in blocks:
-            if not self.missing:
-                yield block
-                continue
-            both = rest + bytes(block)
-            if len(both) > self.missing:
-                yield both[: -self.missing]
-            rest = both[-self.missing :]
-
-
 @dataclass(slots=True, kw_only=True)
 class Recipe:
     """The parts of a recipe; ordinals count the entries of the layer."""
@@ -105,7 +67,12 @@ class Recipe:
     """The padding after its content."""
     headers: dict[int, bytes] = field(default_factory=dict)
     """Header blocks, by ordinal, that prefixing the layer's does not restore."""
-    ending: Ending = field(default_factory=Ending)
+    missing: int = 0
+    """The bytes of the last entry's padding that are absent; then nothing follows it."""
+    zeros: int = 0
+    """NULs after the last entry."""
+    tail: bytes = b""
+    """What follows these."""
     _size: int = 0
 
     def add_header(self, ordinal: int, raw: bytes) -> None:
@@ -114,9 +81,16 @@ class Recipe:
             self.headers[ordinal] = raw
             self._size += len(raw.rstrip(b"\0"))
 
+    def measure_end(self, blocks: Blocks) -> None:
+        """Read the end of the archive; of garbage, at most ``LONGEST`` bytes are kept, more than a recipe can hold."""
+        for block in blocks:
+            rest = bytes(block) if self.tail else bytes(block).lstrip(b"\0")
+            self.zeros += len(block) - len(rest)
+            self.tail += rest[: LONGEST - len(self.tail)]
+
     def text(self) -> str | None:
         """The recipe as JSON; None if it would exceed ``LONGEST`` characters."""
-        if self._size >= LONGEST or self.ending.zeros > MOST_ZEROS:
+        if self._size >= LONGEST or self.zeros > MOST_ZEROS:
             return None
         document = {
             "version": VERSION,
@@ -124,9 +98,9 @@ class Recipe:
             "manifest": _encode_headers(self.manifest),
             "fill": _encode_headers(self.fill),
             "headers": {str(ordinal): _encode_headers(raw) for ordinal, raw in self.headers.items()},
-            "missing": self.ending.missing,
-            "zeros": self.ending.zeros,
-            "tail": _encode_headers(self.ending.tail),
+            "missing": self.missing,
+            "zeros": self.zeros,
+            "tail": _encode_headers(self.tail),
         }
         text = json.dumps(document, separators=(",", ":"))
         return text if len(text) <= LONGEST else None
@@ -141,20 +115,18 @@ class Recipe:
             headers = required_member(document, "headers", dict)
         if document.get("version") != VERSION:
             raise Invalid(f"recipe: unsupported version: expected {VERSION}")
-        ending = Ending(
+        read = cls(
             missing=_count(document, "missing", 511),
             zeros=_count(document, "zeros", MOST_ZEROS),
             tail=_decode_headers(document.get("tail")),
-        )
-        if ending.missing and (ending.zeros or ending.tail):
-            raise Invalid('recipe: "missing" contradicts "zeros" and "tail"')
-        return cls(
             place=_count(document, "place", current_limits().entries),
             manifest=_decode_headers(document.get("manifest")),
             fill=_decode_headers(document.get("fill")),
             headers=_read_headers(headers),
-            ending=ending,
         )
+        if read.missing and (read.zeros or read.tail):
+            raise Invalid('recipe: "missing" contradicts "zeros" and "tail"')
+        return read
 
 
 def _encode_headers(data: bytes) -> str:
@@ -233,7 +205,8 @@ class AciEntries:
     def has_document(self, entry: Entry) -> bool:
         """Whether the entry for the manifest can be read."""
         if entry.type != FILE or entry.sparse:
-            self._tell("aci/archive-manifest", MANIFEST, f"manifest is {type_in_words(entry.type)}, not a regular file")
+            kind = "a sparse file" if entry.type == FILE else type_in_words(entry.type)
+            self._tell("aci/archive-manifest", MANIFEST, f"manifest is {kind}, not a regular file")
         elif entry.size > self._most:
             fact = f"the manifest has {entry.size} bytes: at most {self._most} are allowed (limit: document)"
             self._tell("image/limit", MANIFEST, fact)
@@ -268,9 +241,7 @@ def manifest_in(packed: Blocks) -> bytes:
     with closing(tar_of(packed)) as blocks:
         for entry in scan_entries(blocks):
             if entry.name == MANIFEST:
-                if entry.type != FILE:
-                    raise Invalid('"manifest" is not a regular file')
-                current_limits().require("document", entry.size, "bytes of a manifest")
+                AciEntries().has_document(entry)
                 return b"".join(entry.payload)
     raise Invalid('not an ACI: it has no file "manifest" (other archives: docker-archive: or oci-archive:)')
 
@@ -292,7 +263,7 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
     same ACI.
     """
     read = Recipe.parse(recipe)
-    return join_blocks(read.ending.trimmed(_rebuild(blocks, read, manifest)))
+    return join_blocks(_trimmed(_rebuild(blocks, read, manifest), read.missing))
 
 
 def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: bool) -> Iterator[Block]:
@@ -322,7 +293,8 @@ def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: bool) -> Iter
             globals_before = b""
             ordinal += 1
         contents.finish()
-        recipe.ending = Ending.measured(scanner.cursor.missing, scanner.trailing())
+        recipe.missing = scanner.cursor.missing
+        recipe.measure_end(scanner.trailing())
         text = recipe.text() if rebuildable else None
         if text is not None:
             note(text)
@@ -372,7 +344,21 @@ def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]
         yield inserted.raw + manifest + recipe.fill
     if ordinal < recipe.place or any(number >= ordinal for number in recipe.headers):
         raise Invalid(f"recipe: describes more entries than the {ordinal} of the layer")
-    yield from recipe.ending.blocks()
+    yield from zeros(recipe.zeros)
+    yield recipe.tail
+
+
+def _trimmed(blocks: Blocks, missing: int) -> Iterator[Block]:
+    """``blocks`` without the ``missing`` bytes at their end."""
+    rest = b""
+    for block in blocks:
+        if not missing:
+            yield block
+            continue
+        both = rest + bytes(block)
+        if len(both) > missing:
+            yield both[:-missing]
+        rest = both[-missing:]
 
 
 def _manifest_entry(recipe: Recipe, manifest: bytes) -> Entry:

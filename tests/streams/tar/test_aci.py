@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from converter.errors import ConverterError, Invalid, Unsupported
-from converter.streams.tar.aci import LONGEST, rebuild_aci, unpack_aci
+from converter.streams.tar.aci import LONGEST, manifest_in, rebuild_aci, unpack_aci
 from converter.streams.tar.fields import DIR, END, LINK, SYMLINK, padding_bytes
 from converter.streams.tar.pax import make_header
 from converter.streams.tar.scan import scan_entries
@@ -118,6 +118,9 @@ def test_accepted(data: bytes) -> None:
     assert b"".join(rebuild_aci([layer], recipe, MANIFEST)) == data
 
 
+SPARSE = {b"GNU.sparse.map": b"0,2", b"GNU.sparse.numblocks": b"1", b"GNU.sparse.size": b"9"}
+SPARSE_MANIFEST = make_header(name=b"manifest", records=SPARSE, size=2) + b"{}" + bytes(510)
+
 REFUSED = [
     pytest.param(ROOTFS, 'no entry "manifest"', id="no manifest"),
     pytest.param(manifest(), 'no entry "rootfs"', id="no rootfs"),
@@ -153,6 +156,7 @@ REFUSED = [
         id="manifest is a link",
     ),
     pytest.param(make_header(name=b"manifest", type=DIR) + ROOTFS, "not a regular file", id="manifest is a directory"),
+    pytest.param(SPARSE_MANIFEST + ROOTFS, "is a sparse file, not a regular file", id="manifest is a sparse file"),
     pytest.param(manifest() + ROOTFS + make_header(name=b"manifest/x"), '"manifest/x"', id="something in the manifest"),
     pytest.param(manifest(b"/manifest") + ROOTFS, 'the entry "/manifest" is neither', id="an absolute name"),
     pytest.param(
@@ -167,6 +171,18 @@ REFUSED = [
 def test_refused(data: bytes, message: str) -> None:
     with pytest.raises(Invalid, match=message):
         unpacked(data + END)
+
+
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        pytest.param(make_header(name=b"manifest", type=DIR), "manifest is a directory, not a reg", id="a directory"),
+        pytest.param(SPARSE_MANIFEST, "manifest is a sparse file, not a regular file", id="a sparse file"),
+    ],
+)
+def test_what_is_no_manifest_is_not_read_as_one(entry: bytes, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        manifest_in([entry + END])
 
 
 @pytest.mark.parametrize(
