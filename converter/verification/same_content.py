@@ -12,7 +12,8 @@ from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.streams.blocks import Blocks, closing
 from converter.streams.tar.entry import Cursor, Entry
-from converter.streams.tar.fields import DIR, FILE, MANIFEST, ROOTFS, SIZE, padding_size, parse_number, quoted_name
+from converter.streams.tar.fields import DIR, FILE, MANIFEST, ROOTFS, parse_number, quoted_name
+from converter.streams.tar.headers import Headers
 from converter.streams.tar.listing import TreeListing
 from converter.streams.tar.pax import XATTR
 from converter.streams.tar.scan import Scanner
@@ -99,20 +100,12 @@ def _check_headers(entry: Entry) -> None:
         what = "a type that its name contradicts"
     if extra is not None:
         what = "a global PAX header" if extra.globals or extra.inherited else what
-        what = "a PAX header of Solaris" if b"X" in _kinds(extra.records) else what
+        what = "a PAX header of Solaris" if any(one.flag == b"X" for one in Headers(extra.records).records) else what
     unused = {b"ustar\x0000": head[500:], b"ustar  \0": head[345:], bytes(8): head[257:]}.get(head[257:265])
     if unused is None or any(unused):
         what = "fields of another dialect"
     if what:
         raise Invalid(f"entry {quoted_name(entry.name)} has {what}, which readers understand in different ways")
-
-
-def _kinds(records: bytes) -> Iterator[bytes]:
-    """The types of an entry's PAX headers and GNU long names."""
-    while records:
-        yield records[156:157]
-        size = parse_number(records[124:136], "size")
-        records = records[SIZE + size + padding_size(size) :]
 
 
 def _headers_of(entry: Entry) -> HeaderFields:
