@@ -42,6 +42,9 @@ BLOCKS_AT_ONCE = 8
 RLE, RESERVED = 1, 3
 """Types of the blocks in a frame of zstd."""
 
+CHECKSUM = 4
+"""The flag of a frame that ends in a checksum."""
+
 
 def detect_codec(head: bytes) -> str | None:
     """The codec of a stream that starts with ``head`` (HEAD bytes, or all there are); None if unknown.
@@ -260,12 +263,10 @@ def _zstd_frames(compressed: CompressedInput) -> Iterator[bytes]:
 
 
 def _zstd_frame(compressed: CompressedInput) -> Iterator[bytes]:
-    descriptor = compressed.exactly(1)
-    flags = descriptor[0]
-    single_segment = flags >> 5 & 1
-    dictionary = (0, 1, 2, 4)[flags & 3]
-    content_size = (single_segment, 2, 4, 8)[flags >> 6]
-    yield ZSTD_MAGIC + descriptor + compressed.exactly(1 - single_segment + dictionary + content_size)
+    from zstandard import frame_header_size
+
+    start = ZSTD_MAGIC + compressed.exactly(1)
+    yield start + compressed.exactly(frame_header_size(start) - len(start))
     last = False
     while not last:
         header = compressed.exactly(3)
@@ -274,7 +275,7 @@ def _zstd_frame(compressed: CompressedInput) -> Iterator[bytes]:
         if kind == RESERVED:
             raise compressed.corrupt("a block of the reserved type")
         yield header + compressed.exactly(1 if kind == RLE else size)
-    if flags & 4:
+    if start[-1] & CHECKSUM:
         yield compressed.exactly(4)
 
 
