@@ -43,8 +43,10 @@ class FileIndex:
 
     def __init__(self, blocks: Blocks) -> None:
         """Read a whole tar."""
-        self._places: dict[tuple[int, bytes], int] = {}
-        self._named: dict[bytes, tuple[int, int]] = {}
+        self.places: dict[tuple[int, bytes], int] = {}
+        """The offset of a file, by size and digest of its content."""
+        self.named: dict[bytes, tuple[int, int]] = {}
+        """Offset and size of the file that has a name in the end."""
         with closing(blocks) as source:
             scanner = Scanner(Cursor(source))
             for entry in scanner:
@@ -53,17 +55,9 @@ class FileIndex:
                     hasher = sha256()
                     for view in entry.payload:
                         hasher.update(view)
-                    self._places.setdefault((entry.size, hasher.digest()), offset)
-                    self._named[entry.name.removeprefix(PREFIX)] = offset, entry.size
+                    self.places.setdefault((entry.size, hasher.digest()), offset)
+                    self.named[entry.name.removeprefix(PREFIX)] = offset, entry.size
             drain(scanner.trailing())
-
-    def place(self, size: int, digest: bytes) -> int | None:
-        """The offset of a file with this content; None if there is none."""
-        return self._places.get((size, digest))
-
-    def like(self, name: bytes) -> tuple[int, int]:
-        """Offset and size of the file that now has this name; zeros if there is none."""
-        return self._named.get(name, (0, 0))
 
 
 def make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[Block]:
@@ -112,12 +106,13 @@ def _make_delta(blocks: Blocks, files: FileIndex, read: ReadRange) -> Iterator[B
                     for view in entry.payload:
                         hasher.update(view)
                         payload.append(view)
-                    place = files.place(entry.size, hasher.digest())
+                    place = files.places.get((entry.size, hasher.digest()))
                     if place is not None:
                         yield from literal.flush()
                         yield _PIECE + _PLACE.pack(place, entry.size)
                     else:
-                        yield from _differences(payload, literal, *files.like(entry.name), read)
+                        start, size = files.named.get(entry.name, (0, 0))
+                        yield from _differences(payload, literal, start, size, read)
             for view in entry.body:
                 yield from literal.add(view)
         literal.cut(scanner.cursor.missing)
