@@ -12,8 +12,8 @@ from converter.model.content import Open
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
-from converter.streams.blocks import Block, Meter, closing, drain, metered, peek
-from converter.streams.decompress import HEAD, decompress, detect_codec, start_of
+from converter.streams.blocks import Block, Meter, closing, drain, metered
+from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
 from converter.streams.tar.fields import Budget
 from converter.validate.entries import LayerEntries, PendingLinks, SeenLayer, scan_tar
@@ -131,18 +131,15 @@ class BlobReader:
         return layer
 
     def _unpack(self, layer: SeenLayer, passing: Passing, algorithm: str) -> None:
-        head, whole = peek(passing, HEAD)
-        codec = detect_codec(head) if head else "none"
-        if codec is None or codec == "openpgp":
-            fact = f"data that starts with {start_of(head)} is not a tar, nor a compressed one"
-            self.findings.add("image/layer-format", layer.place, fact)
+        with self.findings.at(layer.place, "image/layer-format"):
+            layer.codec, unpacked = decompress_any(passing)
+        if layer.codec is None:
             return
-        layer.codec = codec
-        plain = wrap_stream_errors(lambda: decompress(whole, codec))
-        if codec != "none":
+        plain = wrap_stream_errors(lambda: unpacked)
+        if layer.codec != "none":
             plain = read_ahead(plain)
         # What is not compressed is hashed already, as a blob.
-        meter = passing.meter if codec == "none" else None
+        meter = passing.meter if layer.codec == "none" else None
         if meter is None or meter.algorithm != algorithm:
             meter = Meter(algorithm)
             plain = metered(plain, meter)
@@ -156,7 +153,7 @@ class BlobReader:
         except StreamFailed as failed:
             self.findings.report(failed.error, layer.place, "image/layer-format")
             return
-        if codec == "gzip" and not any(passing.tail):
+        if layer.codec == "gzip" and not any(passing.tail):
             fact = "zeros after the gzip stream: readers written in Go refuse them"
             self.findings.add("image/layer-format", layer.place, fact)
         if meter is not passing.meter or not passing.cut:  # no more is known of a blob that was cut
