@@ -71,6 +71,24 @@ def test_chains_of_links_are_followed(tmp_path: Path) -> None:
     medium.close()
 
 
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        pytest.param("/x//./..y/", 4, id="slashes and dots are left out"),
+        pytest.param("a/../x/..y", 4, id="dots that stay inside lead where they say"),
+        pytest.param("x/../../x/..y", None, id="dots that lead out are refused, wherever they lead then"),
+        pytest.param("a/../..y", 3, id="a name that begins with two dots leads nowhere"),
+    ],
+)
+def test_names_in_a_tar_are_paths(tmp_path: Path, name: str, found: int | None) -> None:
+    with TarMedium(write_tar(tmp_path / "a.tar", {"x/..y": b"four", "..y": b"two"})) as medium:
+        if found is None:
+            with pytest.raises(Invalid, match="leads out of the archive"):
+                medium.size(name)
+        else:
+            assert medium.size(name) == found
+
+
 def test_of_several_broken_links_the_first_by_name_is_told(tmp_path: Path) -> None:
     letters = "hgfedcba"
     with (

@@ -165,9 +165,7 @@ def open_bytes(path: Path) -> int:
 
 def _clean(name: str) -> str:
     """The name in normal form, like an entry's; raises Invalid if it leads out of the archive."""
-    if ".." not in name.split("/"):
-        return "/".join(part for part in name.split("/") if part not in ("", "."))
     whole = posixpath.normpath(name.lstrip("/"))
-    if whole.startswith(".."):
+    if whole.split("/")[0] == "..":
         raise Invalid(f'name "{name}" leads out of the archive: expected one inside')
     return "" if whole == "." else whole
