@@ -66,24 +66,19 @@ class Inputs:
         """The paths as they were given."""
         return tuple(self._paths)
 
-    def reader(self, status: os.stat_result) -> str:
-        """The path through which a file is read; empty if it is not."""
-        if stat.S_ISREG(status.st_mode):
-            for path in self.paths:
-                if path not in self._files:
-                    self._files[path] = frozenset(_files(path))
-                if (status.st_dev, status.st_ino) in self._files[path]:
-                    return path
-        return ""
-
     def refuse(self, path: Path, status: os.stat_result | None) -> None:
         """Raise AlreadyExists if writing to ``path``, which leads to a file of that status, would destroy an input."""
-        reader = self.reader(status) if status else ""
-        if reader:
-            what = "standard input" if reader in STDIN else printable_path(reader)
-            where = "standard output" if str(path) in STDOUT else printable_path(path)
-            same = "" if what == where else f" ({what})"
-            raise AlreadyExists(f"{where} is a file that is read here{same}, and never replaced: choose another name")
+        if status is None or not stat.S_ISREG(status.st_mode):
+            return
+        for read in self.paths:
+            if read not in self._files:
+                self._files[read] = frozenset(_files(read))
+            if (status.st_dev, status.st_ino) in self._files[read]:
+                what = "standard input" if read in STDIN else printable_path(read)
+                where = "standard output" if str(path) in STDOUT else printable_path(path)
+                same = "" if what == where else f" ({what})"
+                fact = f"{where} is a file that is read here{same}, and never replaced"
+                raise AlreadyExists(f"{fact}: choose another name")
 
 
 @frozen
