@@ -74,15 +74,10 @@ class DaemonSink(DockerArchiveSink):
     def __init__(self, reference: ImageName, engine: Engine) -> None:
         super().__init__(EngineTar(engine))
         self._reference = reference
-        self._engine = engine
 
     def _commit(self) -> None:
         with within(f"docker-daemon:{self._reference}"):
             super()._commit()
-
-    def _abort(self) -> None:
-        super()._abort()
-        self._engine.close()
 
     def name(self, name: str, root: Descriptor) -> None:
         """As for an archive; an empty name means that of the reference."""
@@ -99,6 +94,10 @@ class EngineTar(TarTarget):
 
     def begin(self) -> None:
         self.fd = spool.unnamed_file()
+
+    def abort(self) -> None:
+        super().abort()
+        self._engine.close()
 
     def _copy_out(self) -> None:
         """Load it. Raises the Engine's error; it has then loaded nothing."""
