@@ -107,7 +107,7 @@ class DirectoryImage(SingleSource):
 class DirectorySink(TargetSink[SwappedDirectory]):
     """Writes a directory with one image or index. Any number of threads may ``put``."""
 
-    def __init__(self, path: Path, inputs: Inputs | None = None) -> None:
+    def __init__(self, path: Path, inputs: Inputs) -> None:
         super().__init__(SwappedDirectory(path, is_image, _IMAGE_FILE, inputs))
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}

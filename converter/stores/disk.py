@@ -62,11 +62,13 @@ def on_error(undo: Callable[..., object], *arguments: object) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: str | bytes | Path, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A file descriptor of a file or directory, closed at the end; a file that is made has the mode 0666 less the
-    umask. Raises OSError.
+def opened(
+    path: str | bytes | Path, flags: int = os.O_RDONLY, mode: int = 0o666, dir_fd: int | None = None
+) -> Iterator[int]:
+    """A file descriptor of a file or directory, closed at the end. A file that is made has the mode less the umask.
+    The path may begin in an open directory, ``dir_fd``. Raises OSError.
     """
-    fd = os.open(path, flags, 0o666)
+    fd = os.open(path, flags, mode, dir_fd=dir_fd)
     try:
         yield fd
     finally:
@@ -176,12 +178,3 @@ def is_inside(path: str, folder: str) -> bool:
     """Whether a path leads to a folder or to a place in it, through whatever links. Neither has to exist."""
     around = os.path.realpath(folder)
     return os.path.commonpath((around, os.path.realpath(path))) == around
-
-
-def can_rename_into(parent: Path, path: Path) -> bool:
-    """Whether entries of ``parent`` can be renamed to the existing ``path``: same file system, and ``parent`` writable.
-
-    A mount point has its own file system, and a parent may belong to another user.
-    """
-    with disk_errors(path, "write"):
-        return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev

@@ -26,7 +26,6 @@ from converter.stores.disk import (
     sync_directory,
     sync_files,
     sync_tree,
-    walk_directory,
     write_behind,
     write_file,
 )
@@ -183,10 +182,9 @@ class LayoutTarget(_BlobStaging):
     def _move_blobs(self) -> None:
         """Make all that is staged durable, and move the blobs to their places."""
         sync_files(self.staged)
-        files = sorted(Path(folder, name) for folder, _, names in walk_directory(self.staged) for name in names)
-        for blob in (file for file in files if file.parent != self.staged):
-            place = self.path / blob.relative_to(self.staged)
-            if regular_size(place) != blob.stat().st_size:
+        for name in DirectoryMedium(self.staged).names():
+            blob, place = self.staged / name, self.path / name
+            if blob.parent != self.staged and regular_size(place) != regular_size(blob):
                 # Not the layout itself: if it was removed meanwhile, half of it must not reappear.
                 for folder in (place.parent.parent, place.parent):
                     folder.mkdir(exist_ok=True)
@@ -205,14 +203,12 @@ class SwappedDirectory(_BlobStaging):
 
     expected = "one or a new name"
 
-    def __init__(
-        self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str], inputs: Inputs | None = None
-    ) -> None:
+    def __init__(self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str], inputs: Inputs) -> None:
         """Only an empty directory, or one that ``replaceable`` accepts, is replaced; ``ours`` matches its files. Others
         in it stay, and it must not have any of ``inputs``.
         """
         super().__init__(path)
-        self._inputs = inputs or Inputs()
+        self._inputs = inputs
         self._replaceable = replaceable
         self._own_names = ours
 

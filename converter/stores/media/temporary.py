@@ -17,7 +17,6 @@ from typing import Literal
 
 from converter.errors import Invalid, StorageFailed
 from converter.stores.disk import (
-    can_rename_into,
     disk_errors,
     names_in,
     on_error,
@@ -165,6 +164,14 @@ class Staging:
         if self._made is not None:
             self._made.remove()
             self._made = None
+
+
+def can_rename_into(parent: Path, path: Path) -> bool:
+    """Whether entries of ``parent`` can be renamed to the existing ``path``: same file system, and ``parent`` writable.
+
+    A mount point has its own file system, and a parent may belong to another user. Raises OSError.
+    """
+    return os.access(parent, os.W_OK | os.X_OK) and parent.stat().st_dev == path.stat().st_dev
 
 
 def remove_abandoned(directory: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
-from converter.stores.disk import disk_error
+from converter.stores.disk import disk_error, opened
 from converter.stores.rootfs.attributes import Attributes, Setter
 from converter.streams.blocks import ClosedOnExit, write_all
 from converter.streams.tar.entry import Entry
@@ -200,16 +200,13 @@ class Unpacked(ClosedOnExit):
 
     def _make_file(self, directory: int, name: bytes, entry: Entry) -> None:
         attributes = Attributes.of(entry)
-        fd = os.open(name, NEW, 0o600, dir_fd=directory)
-        try:
+        with opened(name, NEW, 0o600, dir_fd=directory) as fd:
             if entry.sparse:
                 self._write_sparse(fd, entry)
             else:
                 for block in entry.payload:
                     write_all(fd, block)
             self.setter.on_open(fd, attributes, new=True)
-        finally:
-            os.close(fd)
 
     def _write_sparse(self, fd: int, entry: Entry) -> None:
         size = real_size(entry)
