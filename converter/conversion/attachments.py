@@ -16,13 +16,13 @@ from converter import formats
 from converter.errors import Invalid, NotFound, Unsupported, within
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
-from converter.model.content import Known
+from converter.model.content import Known, blocks_of
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.model.reference import Location
-from converter.plan import Copy, Made, Node, forecast
+from converter.plan import Copy, Evaluated, Made, Node, forecast
 from converter.ports import Fetch, Sink, Source
 from converter.stores import recognised
 from converter.transform import whole_item
@@ -66,6 +66,31 @@ class PlannedAttachment:
     attachment: Attachment
     node: Node
 
+    def contents(self) -> Iterator[Known]:
+        """All that it consists of: each document, before what it names."""
+        return _contents(forecast(self.node))
+
+
+def _contents(tree: Evaluated) -> Iterator[Known]:
+    if isinstance(tree.node, Copy):
+        yield tree.node.content
+    else:
+        yield Known(tree.done.descriptor, blocks_of(tree.data()))
+    for one in tree.inputs:
+        yield from _contents(one)
+
+
+def fetch_among(attached: Iterable[PlannedAttachment]) -> Fetch:
+    """Fetch what the attachments consist of, wherever that comes from."""
+    contents = {known.descriptor.digest: known for one in attached for known in one.contents()}
+
+    def fetch(descriptor: Descriptor) -> Known:
+        if descriptor.digest not in contents:
+            raise NotFound(f"blob unknown: {descriptor.digest} in what refers to the image")
+        return contents[descriptor.digest]
+
+    return fetch
+
 
 @within(TRAIL)
 def find_attachments(
@@ -95,20 +120,6 @@ def find_attachments(
                     fresh.append(attachment.descriptor.digest)
         waiting = fresh
     return tuple(found.values()), tuple(losses.values())
-
-
-def fetch_from_either(other: ReferrerListing, fetch: Fetch) -> Fetch:
-    """Fetch from ``other`` and, if it lacks the blob, with ``fetch``; a registry shows what it lacks only when it is
-    read.
-    """
-
-    def either(descriptor: Descriptor) -> Known:
-        try:
-            return other.fetch(descriptor)
-        except NotFound:
-            return fetch(descriptor)
-
-    return either
 
 
 def are_listed_in(attached: Sequence[PlannedAttachment], other: ReferrerListing) -> bool:
@@ -185,11 +196,12 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
             judge_with_records(stored, replace(wanted, platform=platform)).require()
 
 
-def without_signatures(attached: Iterable[PlannedAttachment], fetch: Fetch) -> tuple[PlannedAttachment, ...]:
+def without_signatures(attached: Sequence[PlannedAttachment]) -> tuple[PlannedAttachment, ...]:
     """The attachments that are not signatures and do not refer to a removed signature."""
     from converter.trust import signature as kinds
     from converter.trust import stored_signatures
 
+    fetch = fetch_among(attached)
     kept, gone = [], set()
     for one in attached:
         signatures = stored_signatures.signatures_of_attachment(one.attachment, fetch)
@@ -219,7 +231,7 @@ def carry_attachments(
     from converter.conversion.target_attachments import adapted, find_statements
     from converter.trust import stored_signatures
 
-    attached, fetch = selected.attached, selected.fetch
+    attached, fetch = selected.attached, fetch_among((*selected.attached, *profiles))
     subjects = {made.descriptor.digest: made.descriptor for made in there}
     stated: Statements = {}
     if destination.attached and not selected.settings.changes:
@@ -357,9 +369,12 @@ def _is_signed(selected: SelectedImage) -> bool:
         return False
     from converter.trust import origin_record, stored_signatures
 
-    attached, fetch = [one.attachment for one in selected.attached], selected.fetch
+    attached, fetch = [one.attachment for one in selected.attached], fetch_among(selected.attached)
     return (
         any(stored_signatures.signatures_of_attachment(one, fetch) for one in attached)
         or bool(origin_record.find_records(attached, fetch))
-        or (has_schema1 and any(stored_signatures.embedded_signatures(fetch(selected.root).read(), selected.root)))
+        or (
+            has_schema1
+            and any(stored_signatures.embedded_signatures(selected.fetch(selected.root).read(), selected.root))
+        )
     )

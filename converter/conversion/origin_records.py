@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from converter import formats
-from converter.conversion.attachments import PlannedAttachment, find_attachments
+from converter.conversion.attachments import PlannedAttachment, fetch_among, find_attachments
 from converter.conversion.result import layer_result
 from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
@@ -78,7 +78,7 @@ class _RecordBuilder:
         self._workers = workers
         self.parts: dict[Digest, tuple[Known, str]] = {}
         # An earlier original is rebuilt from this image's blobs, so these are needed exactly, not just by diff_id.
-        self._converted = bool(origin_record.find_records((one.attachment for one in before.attached), before.fetch))
+        self._converted = bool(_records_of(before))
 
     def documents(self) -> None:
         """Add the original's documents, byte for byte."""
@@ -94,10 +94,10 @@ class _RecordBuilder:
 
     def attachments(self) -> Iterator[Attachment]:
         """The attachments of the original; adds the blobs they consist of."""
-        seen: set[tuple[Digest, str]] = set()
         for one in self._before.attached:
-            for content in _blobs(one.attachment.descriptor, self._before.fetch, 0, seen):
-                self._add(content, "attachment")
+            for content in one.contents():
+                if not content.absent:
+                    self._add(content, "attachment")
             yield one.attachment
 
     def layers(self) -> Iterator[LayerOrigin]:
@@ -212,6 +212,11 @@ class _RecordBuilder:
         return digest
 
 
+def _records_of(before: SelectedImage) -> tuple[Descriptor, ...]:
+    """The origin records of an image that was converted before."""
+    return origin_record.find_records((one.attachment for one in before.attached), fetch_among(before.attached))
+
+
 def known_layers(content: Derived) -> list[Layer]:
     """The existing layers that this one is made from, base first."""
     found: list[Layer] = []
@@ -232,25 +237,6 @@ def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) 
             child = Descriptor.from_json(row)
             if child.media_type in types.INDEXES:
                 yield from _indexes(child, fetch, seen, depth + 1)
-
-
-def _blobs(descriptor: Descriptor, fetch: Fetch, depth: int, seen: set[tuple[Digest, str]]) -> Iterator[Known]:
-    """A blob and, if it is a manifest or an index, all that it names; each once, as above."""
-    if (descriptor.digest, descriptor.media_type) in seen:
-        return
-    seen.add((descriptor.digest, descriptor.media_type))
-    content = fetch(descriptor)
-    if content.absent:
-        return
-    if descriptor.media_type not in types.MANIFESTS | types.INDEXES or depth > MAX_DEPTH:
-        yield content
-        return
-    content = content.pinned()
-    yield content
-    document = load_object(content.read())
-    rows = [document["config"]] if document.get("config") else []
-    for row in (*rows, *(document.get("layers") or ()), *(document.get("manifests") or ())):
-        yield from _blobs(Descriptor.from_json(row), fetch, depth + 1, seen)
 
 
 def restore_aci(
@@ -274,7 +260,7 @@ def restore_aci(
     rebuilt = isinstance(content.rewrite, RebuildAci)
     if not rebuilt and finder is None:
         return None
-    for descriptor in origin_record.find_records((one.attachment for one in before.attached), before.fetch):
+    for descriptor in _records_of(before):
         with suppress(ConverterError):
             found = origin_record.read_record(descriptor, before.fetch, before.root)
             if found.root.media_type != types.ACI:

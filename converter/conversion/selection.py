@@ -61,7 +61,7 @@ def select_images(source: Source, location: Location, options: Options) -> list[
             attachments.find_attachments(source, subject_digests(root, item)) if options.attachments else ((), ())
         )
         if options.remove_signatures:
-            attached = attachments.without_signatures(attached, source.fetch)
+            attached = attachments.without_signatures(attached)
         selected.append(
             SelectedImage(
                 name=one,
@@ -128,17 +128,11 @@ def _with_artifact(selected: SelectedImage, made: Artifact) -> SelectedImage:
     """The same image with an artifact about it attached."""
     from converter.conversion.target_attachments import manifest_attachment
 
-    blobs = {blob.descriptor.digest: blob for blob in (*made.blobs, made.original.manifest)}
     attached = (*selected.attached, manifest_attachment(made, selected.root.digest, ""))
-    return replace(selected, attached=attached, fetch=lambda one: blobs.get(one.digest) or selected.fetch(one))
+    return replace(selected, attached=attached)
 
 
 def with_referrers(selected: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
     """The same image with what refers to the subjects in ``listing``."""
     attached, unread = attachments.find_attachments(listing, subjects)
-    return replace(
-        selected,
-        attached=(*selected.attached, *attached),
-        unread=(*selected.unread, *unread),
-        fetch=attachments.fetch_from_either(listing, selected.fetch),
-    )
+    return replace(selected, attached=(*selected.attached, *attached), unread=(*selected.unread, *unread))

@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.attachments import fetch_from_either
-from converter.errors import NotFound
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.opened_reference import open_image
 from converter.stores import open_source
 from tests.builders import add_image
 from tests.builders.disk import write_layout
-from tests.builders.memory import MemorySource, MemoryStore
+from tests.builders.memory import MemoryStore
 
 
 def layout(
@@ -99,16 +96,3 @@ def test_an_artifact_of_the_release_candidates_is_a_loss_and_the_image_arrives(t
     assert [loss.reason.split(",")[0] for loss in result.losses] == [
         f'it cannot be read: unsupported media type "{types.OCI_ARTIFACT}"'
     ]
-
-
-def test_what_lies_elsewhere_is_found_where_a_registry_tells_only_who_reads() -> None:
-    store = MemoryStore()
-    row = store.add(b"documents", "text/plain")
-
-    def of_registry(descriptor: Descriptor) -> Known:
-        def raw() -> Blocks:
-            raise NotFound("blob unknown")
-
-        return Known(descriptor, raw)
-
-    assert fetch_from_either(MemorySource(store), of_registry)(row).read() == b"documents"
