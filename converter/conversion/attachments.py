@@ -343,13 +343,6 @@ def place_of(destination: Location) -> str:
     return "standard output" if destination.piped else destination.transport
 
 
-def is_record_due(selected: SelectedImage, plan: Node, mode: str) -> bool:
-    """Whether a record is due, as far as that is known before the image is written."""
-    future = forecast(plan).made
-    changed = future is None or future.descriptor.digest != selected.root.digest
-    return changed and may_need_record(selected, mode)
-
-
 def may_need_record(selected: SelectedImage, mode: str) -> bool:
     """Whether a record would be due if the digest changed."""
     return mode == ALWAYS or (mode != NEVER and _is_signed(selected))

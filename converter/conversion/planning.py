@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from converter import formats
-from converter.conversion import attachments
-from converter.conversion.attachments import Carried
+from converter.conversion.attachments import KEPT, Carried, carry_attachments, may_need_record, record_losses
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage, with_referrers
@@ -198,17 +197,19 @@ def plan_target(
         root = encode_item(item, target, sink.accepts, selected.settings, mixed=mixed)
         if options.attachments:
             selected = _with_dependencies(selected, item, library)
-        due = options.keeps_origin and attachments.is_record_due(selected, root, options.origin)
+        future = forecast(root)
+        changed = future.made is None or future.made.descriptor.digest != selected.root.digest
+        due = options.keeps_origin and changed and may_need_record(selected, options.origin)
         recorded = due and bool(destination.attached)
         back = _restore_aci(root, selected, options, library) if recorded else None
         profiles = selected.attached if back is not None else ()
         if back is not None:
             (root, selected), recorded = back, False
-        kept = attachments.KEPT if recorded else ""
-        carried = attachments.carry_attachments(
+        kept = KEPT if recorded else ""
+        carried = carry_attachments(
             selected, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
         )
-        more = (*carried.losses, *(attachments.record_losses(destination) if due else ()), *selected.unread)
+        more = (*carried.losses, *(record_losses(destination) if due else ()), *selected.unread)
         lost = tuple(target.losses(item, sink.accepts, selected.settings)) if back is None else ()
         planned = PlannedTarget(
             destination=destination,
@@ -250,7 +251,7 @@ def _with_dependencies(selected: SelectedImage, item: Item, library: Library) ->
 
 def refuse_losses(target: PlannedTarget, options: Options) -> None:
     """Raise LossRefused if a target loses anything, or changes a digest, that the caller wants kept."""
-    lost = [loss.field for loss in target.losses if loss.kept != attachments.KEPT]
+    lost = [loss.field for loss in target.losses if loss.kept != KEPT]
     if options.strict and lost:
         hint = "; --squash or --layered keeps the layers" if "layers" in lost else ""
         raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict{hint})")

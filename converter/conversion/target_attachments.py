@@ -22,8 +22,11 @@ from converter.trust import signature as kinds
 from converter.trust.stored_signatures import CosignImages, CosignPayload, Storable
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
-_BESIDE_ACIS = types.MANIFESTS | {types.PGP_SIGNATURE}
-_IN_DIR = types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}
+_HELD = {
+    "beside": (types.MANIFESTS | {types.PGP_SIGNATURE}, "beside an ACI"),
+    "directory": (types.MANIFESTS | types.INDEXES | {types.DIR_SIGNATURE}, "in dir:"),
+}
+"""By ``Transport.attached``: the media types of attachments that such a place holds, and what messages call it."""
 
 
 def adapted(
@@ -31,14 +34,16 @@ def adapted(
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments of the images ``subjects`` as a place stores them, and a loss for those it cannot store."""
     form = destination.attached
-    if form == "beside":
-        return _split_by_place(attached, [one for one in attached if _media_type(one) in _BESIDE_ACIS], "beside an ACI")
-    if form == "directory":
-        kept, losses = _split_by_place(attached, [one for one in attached if _media_type(one) in _IN_DIR], "in dir:")
-        return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
     if form == "manifests":
         return tuple(_as_manifests(attached, subjects, fetch)), ()
-    return _split_by_place(attached, [], f"in {place_of(destination)}:")
+    held, where = _HELD.get(form, (frozenset(), f"in {place_of(destination)}:"))
+    kept = [one for one in attached if _media_type(one) in held]
+    left = len(attached) - len(kept)
+    what = "attachment has" if left == 1 else "attachments have"
+    losses = (Loss(field="attachments", reason=f"{left} {what} no place {where}"),) if left else ()
+    if form == "directory":
+        return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
+    return tuple(kept), losses
 
 
 def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachment]:
@@ -129,16 +134,6 @@ def manifest_attachment(made: Artifact, subject: Digest, tag: str) -> PlannedAtt
     return PlannedAttachment(
         attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=plan_artifact(made)
     )
-
-
-def _split_by_place(
-    attached: Sequence[PlannedAttachment], kept: Sequence[PlannedAttachment], where: str
-) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
-    left = len(attached) - len(kept)
-    if not left:
-        return tuple(kept), ()
-    what = "attachment has" if left == 1 else "attachments have"
-    return tuple(kept), (Loss(field="attachments", reason=f"{left} {what} no place {where}"),)
 
 
 def _media_type(one: PlannedAttachment) -> str:

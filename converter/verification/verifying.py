@@ -26,7 +26,7 @@ from converter.streams.workers import Workers
 from converter.system import cores
 from converter.transform import whole_item
 from converter.trust.identity import name_of
-from converter.trust.origin_record import OriginRecord, find_records, read_record
+from converter.trust.origin_record import find_records, read_record
 from converter.trust.signature import SignatureVerdict
 from converter.verification.judgement import (
     Judgement,
@@ -140,22 +140,21 @@ def trace(stored: StoredImage, wanted: Wanted) -> Trace:
     raises.
     """
     with Workers(cores()) as workers:
-        return _Tracing(stored.location, wanted, workers).from_here(stored.source, stored.root, wanted.platform)
+        return _Tracing(workers).trace(stored, wanted, wanted.platform)
 
 
 @frozen(kw_only=False)
 class _Tracing:
-    location: Location
-    wanted: Wanted
+    """One search: the records ``tried`` in it are bounded, whatever images they are of."""
+
     workers: Workers
     tried: list[Digest] = field(default_factory=list)
 
-    def from_here(self, source: Source, root: Descriptor, platform: str, depth: int = 0) -> Trace:
-        """``root`` is annotated with the names that its store gives it."""
-        records = find_records(source.attachments(root.digest), source.fetch)
+    def trace(self, stored: StoredImage, wanted: Wanted, platform: str, depth: int = 0) -> Trace:
+        """The root is annotated with the names that its store gives it."""
+        records = find_records(stored.source.attachments(stored.root.digest), stored.source.fetch)
         if not records or depth == MAX_DEPTH:
             return Trace()
-        names = {key: text for key, text in root.annotations.items() if key in NAMES}
         problems = []
         for descriptor in records:
             if len(self.tried) == RECORDS_MOST:
@@ -164,63 +163,61 @@ class _Tracing:
             self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    found = read_record(descriptor, source.fetch, root)
-                    if platform and root.media_type in types.INDEXES:
-                        image, alone = image_for(source.fetch, root, platform)
-                        found = found.of_one(str(image.platform))
-                        here = Converted(root=alone, item=image, fetch=source.fetch)
-                    else:
-                        here = Converted(root=root, item=whole_item(source.fetch, root), fetch=source.fetch)
-                    return Trace(steps=self._steps(descriptor.digest, found, here, names, depth))
+                    return Trace(steps=self._steps(descriptor, stored, wanted, platform, depth))
             except ConverterError as error:
                 problems.append(str(error))
         return Trace(problems=tuple(problems))
 
     def _steps(
-        self, digest: Digest, record: OriginRecord, here: Converted, names: dict[str, str], depth: int
+        self, descriptor: Descriptor, stored: StoredImage, wanted: Wanted, platform: str, depth: int
     ) -> tuple[TracedConversion, ...]:
         """The steps by way of one record; raises Untrusted if it leads to nothing that is signed as wanted."""
+        fetch, root = stored.source.fetch, stored.root
+        record = read_record(descriptor, fetch, root)
+        if platform and root.media_type in types.INDEXES:
+            image, alone = image_for(fetch, root, platform)
+            record = record.of_one(str(image.platform))
+            here = Converted(root=alone, item=image, fetch=fetch)
+        else:
+            here = Converted(root=root, item=whole_item(fetch, root), fetch=fetch)
+        names = {key: text for key, text in root.annotations.items() if key in NAMES}
         with ExitStack() as files:
             original = OriginalSource(record, here, files=files, workers=self.workers)
             signed = replace(record.root, annotations=names or _own_names(here.item))
-            stored = StoredImage(original, self.location, signed)
-            judgement = judge_either(stored, self.wanted, record.settings.platform)
+            before = StoredImage(original, stored.location, signed)
+            judgement = judge_either(before, wanted, record.settings.platform)
             further: tuple[TracedConversion, ...] = ()
-            if not judgement.ok:
-                further = self._further(original, signed, judgement, depth + 1)
-            else:
+            if judgement.ok:
                 signed = judgement.root
-                self._check_name(original, signed)
-            dependencies = _Dependencies(original, self.location, self.wanted)
+                _check_name(replace(before, root=signed), wanted)
+            else:
+                behind = wanted.without_signers(judgement.signed)
+                found = self.trace(before, behind, record.settings.platform, depth + 1)
+                if not found.steps:
+                    raise Untrusted("; ".join((*found.problems, *judgement.unmet)))
+                further = found.steps
+            dependencies = _Dependencies(original, stored.location, wanted)
             proven = prove(original, signed, finder=dependencies.find)
             if changes := record.settings.changes:
                 # Nobody has signed the record: it may say how the image came to be, not what may run.
                 raise Untrusted(f"the layers are as signed, the configuration is not: {'; '.join(changes)}")
         verdicts = (*judgement.verdicts, *dependencies.verdicts)
-        step = TracedConversion(record=digest, root=signed.bare(), verdicts=verdicts, proof=proven)
+        step = TracedConversion(record=descriptor.digest, root=signed.bare(), verdicts=verdicts, proof=proven)
         return (step, *further)
 
-    def _further(
-        self, original: OriginalSource, signed: Descriptor, judgement: Judgement, depth: int
-    ) -> tuple[TracedConversion, ...]:
-        """The earlier steps of an image that is not itself signed; raises Untrusted if they lead to no signature."""
-        behind = replace(self, wanted=self.wanted.without_signers(judgement.signed))
-        trace = behind.from_here(original, signed, original.record.settings.platform, depth)
-        if not trace.steps:
-            raise Untrusted("; ".join((*trace.problems, *judgement.unmet)))
-        return trace.steps
 
-    def _check_name(self, original: OriginalSource, signed: Descriptor) -> None:
-        """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
-        expected = name_of(self.location, signed, self.wanted.identity)
-        if signed.media_type not in types.SINGLE_FILE_TYPES or self.wanted.map_identity or expected is None:
-            return
-        item = formats.item_reader(original.fetch)(signed)
-        named = name_of(Location(transport="", path=""), replace(signed, annotations=_own_names(item)))
-        if named is not None and (
-            named.name != expected.name or (named.tag and expected.tag and named.tag != expected.tag)
-        ):
-            raise Untrusted(f'signature is for the name "{named}": expected "{expected}" (--identity)')
+def _check_name(signed: StoredImage, wanted: Wanted) -> None:
+    """Raises Untrusted if the name within a signed ACI is not the one that the image has now."""
+    root = signed.root
+    expected = name_of(signed.location, root, wanted.identity)
+    if root.media_type not in types.SINGLE_FILE_TYPES or wanted.map_identity or expected is None:
+        return
+    item = formats.item_reader(signed.source.fetch)(root)
+    named = name_of(Location(transport="", path=""), replace(root, annotations=_own_names(item)))
+    if named is not None and (
+        named.name != expected.name or (named.tag and expected.tag and named.tag != expected.tag)
+    ):
+        raise Untrusted(f'signature is for the name "{named}": expected "{expected}" (--identity)')
 
 
 class _Dependencies:
