@@ -24,8 +24,8 @@ Ask = Callable[[Request, str | None], bytes]
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 """A token in the grammar of HTTP (RFC 9110, section 5.6.2)."""
-_SCHEME = re.compile(rf"\s*({_WORD})(?:\s+|$|(?=,))")
-_PARAMETER = re.compile(rf'\s*+(?:,\s*+)?({_WORD})\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_WORD}))')
+_PART = re.compile(rf'({_WORD})(?:\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_WORD})))?')
+"""The name of a scheme, or a parameter of the scheme before it (RFC 9110, section 11.2)."""
 
 
 @frozen(kw_only=False)
@@ -38,19 +38,16 @@ class Challenge:
 
 def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
     """Parse ``WWW-Authenticate`` headers, skipping what does not match the grammar."""
-    found = []
+    found: list[Challenge] = []
     for value in values:
-        position = 0
-        while match := _SCHEME.match(value, position):
-            position = match.end()
-            parameters = {}
-            while parameter := _PARAMETER.match(value, position):
-                name, quoted, word = parameter.groups()
-                parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else word
-                position = parameter.end()
-            found.append(Challenge(match[1].lower(), parameters))
-            comma = re.compile(r"\s*,").match(value, position)
-            position = comma.end() if comma else position
+        parameters: dict[str, str] = {}
+        for part in _PART.finditer(value):
+            name, quoted, word = part.groups()
+            if quoted is None and word is None:
+                parameters = {}
+                found.append(Challenge(name.lower(), parameters))
+            else:
+                parameters[name.lower()] = word if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
     return tuple(found)
 
 

@@ -23,6 +23,7 @@ from tests.stores.registry.pushing import PLAIN, data, pull, push, seed, source_
 LAYER = data(100_000)
 USER = ("user", "pässword:with:colons")
 KNOWN = replace(PLAIN, credentials=USER)
+BASIC, BEARER = Challenge("basic", {"realm": "x"}), Challenge("bearer", {})
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,13 @@ KNOWN = replace(PLAIN, credentials=USER)
         pytest.param(
             ["Basic", "Bearer realm=x"], [Challenge("basic", {}), Challenge("bearer", {"realm": "x"})], id="two"
         ),
+        pytest.param(
+            ["Negotiate TlR=, Basic realm=x"],
+            [Challenge("negotiate", {}), Challenge("tlr", {}), Challenge("basic", {"realm": "x"})],
+            id="one after a scheme with data instead of parameters",
+        ),
+        pytest.param(['Basic realm="x", Bearer realm="'], [BASIC, BEARER, Challenge("realm", {})], id="one cut off"),
+        pytest.param(["realm=x, Basic"], [Challenge("basic", {})], id="a parameter of no scheme"),
         pytest.param(["", ",", "="], [], id="nothing"),
     ],
 )
