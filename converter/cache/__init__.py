@@ -235,9 +235,9 @@ class Cache(VerifiedCache):
         """The first row of the result; None if there is none, or no database."""
         with suppress(sqlite3.Error, OSError):
             if self._reading is None:
-                if not self._path.exists():
-                    return None
-                self._reading = sqlite3.connect(self._path, timeout=_BUSY, check_same_thread=False)
+                # Only a file that is there: connecting alone makes none.
+                place = f"{self._path.absolute().as_uri()}?mode=rw"
+                self._reading = sqlite3.connect(place, timeout=_BUSY, check_same_thread=False, uri=True)
             row: tuple[Any, ...] | None = self._reading.execute(query, values).fetchone()
             return row
         return None

@@ -221,11 +221,8 @@ def not_http(error: Exception) -> str:
 
 def innermost_reason(error: BaseException) -> str:
     """The innermost cause in its own words, without urllib3's object names."""
-    inner: BaseException = error
-    while True:
-        nested = inner.__cause__ or next((arg for arg in inner.args if isinstance(arg, BaseException)), None)
-        if nested is None:
-            break
+    inner = error
+    while nested := inner.__cause__ or next((arg for arg in inner.args if isinstance(arg, BaseException)), None):
         inner = nested
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     if incomplete := _INCOMPLETE.fullmatch(text):
