@@ -44,40 +44,36 @@ class Interrupted(Unreachable):
         self.busy = busy
 
 
-class RetryPolicy:
-    """How often requests to a host are retried; when one is asked to wait, all that are made to it do."""
+def retrying(host: Host, retries: int, once: Callable[[], T]) -> T:
+    """What ``once`` returns, called until it is not Interrupted; raises the last error if there is no next try."""
+    failures = 0
+    while True:
+        try:
+            return once()
+        except Interrupted as error:
+            failures += 1
+            wait_to_retry(host, retries, error, failures)
 
-    def __init__(self, host: Host, retries: int) -> None:
-        """``retries`` in a row; more while a host that many share is busy."""
-        self._host = host
-        self._retries = retries
 
-    def retrying(self, once: Callable[[], T]) -> T:
-        """What ``once`` returns, called until it is not Interrupted; raises the last error if there is no next try."""
-        failures = 0
-        while True:
-            try:
-                return once()
-            except Interrupted as error:
-                failures += 1
-                self.retry(error, failures)
+def wait_to_retry(host: Host, retries: int, error: Interrupted, failures: int) -> None:
+    """Wait before the next try, after so many failures in a row; raises ``error`` if there is to be none.
 
-    def retry(self, error: Interrupted, failures: int) -> None:
-        """Wait before the next try, after so many failures in a row; raises ``error`` if there is to be none."""
-        host, busy = self._host, error.busy or error.wait is not None
-        most = max(self._retries, MOST_POSTPONED) if busy and host.hosts.most else self._retries
-        if failures > most or (error.wait or 0) > LONGEST_ASKED:
-            raise error
-        # Jitter, so that threads that were cut off together do not return together.
-        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
-        seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - a pause, no secret
-        host.report_retry(f"{error.brief}, retrying in {seconds:.0f} s ({failures} of {most})", seconds)
-        if not busy:
-            host.hosts.sleep(seconds)
-            return
-        host.back_off(seconds)
-        host.hosts.on_back_off(host.name, seconds)
-        host.wait()
+    There are ``retries``, and more while a host that many share is busy. If it asks to wait, all who ask it do.
+    """
+    busy = error.busy or error.wait is not None
+    most = max(retries, MOST_POSTPONED) if busy and host.hosts.most else retries
+    if failures > most or (error.wait or 0) > LONGEST_ASKED:
+        raise error
+    # Jitter, so that threads that were cut off together do not return together.
+    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
+    seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - a pause, no secret
+    host.report_retry(f"{error.brief}, retrying in {seconds:.0f} s ({failures} of {most})", seconds)
+    if not busy:
+        host.hosts.sleep(seconds)
+        return
+    host.back_off(seconds)
+    host.hosts.on_back_off(host.name, seconds)
+    host.wait()
 
 
 def asked_wait(value: str | None, date: str | None = None) -> float | None:

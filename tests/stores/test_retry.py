@@ -8,7 +8,7 @@ import pytest
 from converter.stores import retry
 from converter.stores.hosts import Hosts
 from converter.stores.registry.urls import bypasses_proxy, display_url
-from converter.stores.retry import Interrupted, RetryPolicy, asked_wait
+from converter.stores.retry import Interrupted, asked_wait, wait_to_retry
 
 
 class Clock(Hosts):
@@ -24,24 +24,19 @@ class Clock(Hosts):
         self.time += seconds
 
 
-def patient(retries: int = 5) -> tuple[RetryPolicy, Clock]:
-    clock = Clock()
-    return RetryPolicy(clock.host("reg.test"), retries), clock
-
-
 def test_each_wait_is_longer_than_the_one_before_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_WAIT", 1)
-    one, clock = patient(retries=9)
+    clock = Clock()
     for failures in range(1, 10):
-        one.retry(Interrupted("broken"), failures)
+        wait_to_retry(clock.host("reg.test"), 9, Interrupted("broken"), failures)
     for failures, slept in enumerate(clock.slept):
         assert min(30, 2**failures) / 2 <= slept <= min(30, 2**failures)
 
 
 def test_the_last_failure_is_raised() -> None:
-    one, clock = patient(retries=2)
+    clock = Clock()
     with pytest.raises(Interrupted, match="broken"):
-        one.retry(Interrupted("broken"), 3)
+        wait_to_retry(clock.host("reg.test"), 2, Interrupted("broken"), 3)
     assert not clock.slept
 
 
@@ -59,13 +54,13 @@ def test_when_a_host_asks_to_wait_all_threads_do() -> None:
     host = clock.host("reg.test")
     host.wait()
     assert not clock.slept
-    RetryPolicy(host, 5).retry(Interrupted("busy", 7), 1)
+    wait_to_retry(host, 5, Interrupted("busy", 7), 1)
     assert clock.slept == [7, 3]
 
 
 def test_a_host_that_asks_for_too_much_is_given_up() -> None:
     with pytest.raises(Interrupted):
-        patient()[0].retry(Interrupted("busy", 3600), 1)
+        wait_to_retry(Clock().host("reg.test"), 5, Interrupted("busy", 3600), 1)
 
 
 @pytest.mark.parametrize(

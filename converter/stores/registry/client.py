@@ -22,7 +22,7 @@ from converter.stores.registry import credentials
 from converter.stores.registry.auth import Authorizer, Challenge, parse_challenges
 from converter.stores.registry.urls import display_url, origin_of, purpose, redirect_target
 from converter.stores.registry.wire import Request, Wire, connection_error
-from converter.stores.retry import RETRYABLE, Interrupted, RetryPolicy, asked_wait
+from converter.stores.retry import RETRYABLE, Interrupted, asked_wait, retrying, wait_to_retry
 from converter.streams.blocks import ClosedOnExit, read_whole
 
 DOCKER_HUB = "registry-1.docker.io"
@@ -82,7 +82,6 @@ class Client(ClosedOnExit):
         self.options = options
         self.hosts = options.hosts or Hosts(report=options.report)
         self._at = self.hosts.host(host)
-        self.retry_policy = RetryPolicy(self._at, options.retries)
         self._wire = self.hosts.shared((Wire, options.for_hosts()), partial(Wire, options, self.hosts))
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host
         self._lock = threading.Lock()
@@ -107,7 +106,11 @@ class Client(ClosedOnExit):
 
         Raises NotFound for 404, Denied for 401 and 403, Unreachable for any other unexpected status.
         """
-        return self.retry_policy.retrying(lambda: self.once(request))
+        return retrying(self._at, self.options.retries, lambda: self.once(request))
+
+    def wait_to_retry(self, error: Interrupted, failures: int) -> None:
+        """Wait before a request is made again, after so many failures in a row; raises ``error`` if it is not to be."""
+        wait_to_retry(self._at, self.options.retries, error, failures)
 
     def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
@@ -189,7 +192,7 @@ class Client(ClosedOnExit):
                 raise self._refusal(request, response, text)
             return text
 
-        return self.retry_policy.retrying(once)
+        return retrying(self._at, self.options.retries, once)
 
     def _refusal(
         self, request: Request, response: BaseHTTPResponse, text: bytes, *, accepted: bool = False

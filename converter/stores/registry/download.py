@@ -50,7 +50,7 @@ def download_blob(client: Client, url: str, size: int) -> Iterator[Block]:
             raise Interrupted(f"{display_url(url)}: cut off after {offset} of {size} bytes")
         except Interrupted as error:
             failures += 1
-            client.retry_policy.retry(error, failures)
+            client.wait_to_retry(error, failures)
         except Rejected as error:
             if error.status != 416 or not ranges:
                 raise

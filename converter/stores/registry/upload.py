@@ -176,7 +176,7 @@ class _Job:
                 return self._proceed()
             except Interrupted as error:
                 failures += 1
-                self._client.retry_policy.retry(error, failures)
+                self._client.wait_to_retry(error, failures)
             done = self._ask_progress()
             if done is not None:
                 return done
