@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 from converter.errors import Invalid
 from converter.model.frozen import frozen
@@ -25,10 +25,16 @@ _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
 
-Key = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
+Key = tuple[Any, ...]
+"""Three numbers and a pre-release, in the order of versions. The first numbers alone sort before all that begin so."""
+
+Holds = Callable[["Version"], bool]
 
 _MOST = 2**64
 """For skopeo, the numbers of a version are below this; a tag with a larger one is not a version."""
+
+_END = (_MOST,)
+"""Sorts after every version."""
 
 _LAST = (2, 0, "")
 """Sorts after every pre-release identifier: a release is later than all of its pre-releases."""
@@ -59,62 +65,51 @@ class Version:
         return (*self.numbers, parts if self.pre else (_LAST,))
 
 
-@frozen(kw_only=False)
-class Term:
-    """An operator and a version, of which only the first ``known`` numbers were given."""
+def _term(match: re.Match[str]) -> Holds:
+    """Whether a version fits a match of ``_TERM``: an operator, and a version that may lack its last numbers.
 
-    operator: str
-    low: Version
-    known: int
+    Raises Invalid.
+    """
+    operator = _ALIASES.get(match[1], match[1])
+    if any(part and part.isdecimal() and not _NUMBER.fullmatch(part) for part in match.groups()[1:4]):
+        raise Invalid(f'invalid range of versions "{match[0][:200]}": numbers must be below 2^64')
+    numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
+    known = next((index for index, number in enumerate(numbers) if number is None), 3)
+    if not known and operator in ("!=", ">", "<=", "^"):
+        raise Invalid(f'invalid range of versions: "{operator}" is not followed by a number, but by "{match[2]}"')
+    major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
+    low = Version((major, minor, patch), match[5] or "")
+    exact = known == 3
+    above = (*low.key, 0) if exact else _beyond(low, known)
+    # ^1.2.3 keeps the first number that is not zero, ^0.0 the first two, ^0 the first.
+    first = next((index for index, number in enumerate(low.numbers) if number), known - 1)
+    start, end = {
+        "=": (low.key, above),
+        "!=": (low.key if exact else low.numbers[:known], above),
+        ">": (above, _END),
+        ">=": (low.key, _END),
+        "<": ((), low.key),
+        "<=": ((), above),
+        "~": (low.key, _beyond(low, min(known, 2))),
+        "^": (low.key, _beyond(low, min(first + 1, known))),
+    }[operator]
 
-    @classmethod
-    def parse(cls, match: re.Match[str]) -> Self:
-        """Parse a match of ``_TERM``; raises Invalid."""
-        operator = _ALIASES.get(match[1], match[1])
-        if any(part and part.isdecimal() and not _NUMBER.fullmatch(part) for part in match.groups()[1:4]):
-            raise Invalid(f'invalid range of versions "{match[0][:200]}": numbers must be below 2^64')
-        numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
-        known = next((index for index, number in enumerate(numbers) if number is None), 3)
-        if not known and operator in ("!=", ">", "<=", "^"):
-            raise Invalid(f'invalid range of versions: "{operator}" is not followed by a number, but by "{match[2]}"')
-        major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
-        return cls(operator, Version((major, minor, patch), match[5] or ""), known)
-
-    def holds(self, version: Version) -> bool:
-        """Whether a version fits the term."""
+    def holds(version: Version) -> bool:
         # A pre-release matches only if the term itself names one, or excludes one exact version.
-        exact = self.known == 3
-        meant = not version.pre or bool(self.low.pre) or (self.operator == "!=" and exact)
-        return meant and self._fits(version, exact=exact)
+        if version.pre and not low.pre and not (exact and operator == "!="):
+            return False
+        within = start <= version.key < end
+        if operator != "!=":
+            return within
+        # 2.0-rc excludes only versions 2.0.x with that pre-release; 2-rc excludes every 2.
+        return not within or (known == 2 and version.pre != low.pre)
 
-    def _fits(self, version: Version, *, exact: bool) -> bool:
-        key, low = version.key, self.low.key
-        match self.operator:
-            case "=":
-                return key == low if exact else key >= low and self._shares(version, self.known)
-            case "!=":
-                if exact:
-                    return key != low
-                # 2.0-rc excludes only versions 2.0.x with that pre-release; 2-rc excludes every 2.
-                other = self.known == 2 and version.pre != self.low.pre
-                return other or not self._shares(version, self.known)
-            case ">":
-                return key > low and (exact or not self._shares(version, self.known))
-            case "<":
-                return key < low
-            case ">=":
-                return key >= low
-            case "<=":
-                return key <= low or (not exact and self._shares(version, self.known))
-            case "~":
-                return key >= low and self._shares(version, min(self.known, 2))
-            case _:
-                # ^1.2.3 keeps the first number that is not zero, ^0.0 the first two, ^0 the first.
-                first = next((index for index, number in enumerate(self.low.numbers) if number), self.known - 1)
-                return key >= low and self._shares(version, min(first + 1, self.known))
+    return holds
 
-    def _shares(self, version: Version, fixed: int) -> bool:
-        return version.numbers[:fixed] == self.low.numbers[:fixed]
+
+def _beyond(version: Version, known: int) -> Key:
+    """Where the versions end that begin with so many of its numbers."""
+    return (*version.numbers[: known - 1], version.numbers[known - 1] + 1) if known else _END
 
 
 def version_range(text: str) -> Callable[[str], bool]:
@@ -123,15 +118,15 @@ def version_range(text: str) -> Callable[[str], bool]:
 
     def holds(tag: str) -> bool:
         version = Version.parse(tag)
-        return version is not None and any(all(term.holds(version) for term in terms) for terms in alternatives)
+        return version is not None and any(all(term(version) for term in terms) for terms in alternatives)
 
     return holds
 
 
-def _terms(part: str, whole: str) -> tuple[Term, ...]:
+def _terms(part: str, whole: str) -> tuple[Holds, ...]:
     hyphen = _HYPHEN.fullmatch(part)
     if hyphen is not None:
         part = f">={hyphen[1]} <={hyphen[2]}"
     if not _TERM.search(part) or _TERM.sub("", part).strip(_BETWEEN):
         raise Invalid(f'invalid range of versions "{whole[:200]}": expected one such as ">= 1.2, < 2"')
-    return tuple(Term.parse(match) for match in _TERM.finditer(part))
+    return tuple(_term(match) for match in _TERM.finditer(part))
