@@ -203,23 +203,20 @@ class Threads(Execution):
         from converter.execute.making import make_layer
 
         def put(blocks: Blocks) -> Descriptor:
-            return self._put(self._until_stopped(blocks), leaf, content)
+            expected = None
+            if leaf.diff_id is not None and leaf.diff_id.algorithm == "sha256" and content.compression.codec == "none":
+                # Of a layer made uncompressed, the digest is known, and checked on the way.
+                expected = Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
+            cached = self._memory.blobs
+            if cached is None or result_key(content) is None:
+                return self._sink.put(self._until_stopped(blocks), leaf.media_type, expected)
+            with cached.keeping(self._until_stopped(blocks)) as (passing, keep):
+                made = self._sink.put(passing, leaf.media_type, expected)
+                keep(made.digest)
+            return made
 
         opened = partial(self._watched, label=leaf.label)
         return make_layer(leaf, content, opened, put, self._workers, report=self._report)
-
-    def _put(self, blocks: Blocks, leaf: Make, content: Derived) -> Descriptor:
-        expected = None
-        if leaf.diff_id is not None and leaf.diff_id.algorithm == "sha256" and content.compression.codec == "none":
-            # Of a layer made uncompressed, the digest is known, and checked on the way.
-            expected = Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
-        cached = self._memory.blobs
-        if cached is None or result_key(content) is None:
-            return self._sink.put(blocks, leaf.media_type, expected)
-        with cached.keeping(blocks) as (passing, keep):
-            made = self._sink.put(passing, leaf.media_type, expected)
-            keep(made.digest)
-        return made
 
     def _put_kept(self, descriptor: Descriptor) -> bool:
         """Put the blob that an earlier run made; returns False if it was not kept."""
