@@ -85,10 +85,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             reading(second, options, aci_paths) as b,
         ):
             # Printed once all are known.
-            rows = (
-                json.dumps((one.path, one.what, one.a, one.b, one.size))
-                for one in differences(a, b, platform, report, ignore)
-            )
+            rows = (json.dumps(one.to_json()) for one in differences(a, b, platform, report, ignore))
             places = [found.add(row.encode()) for row in rows]
             trees = _trees(a, b, platform, report) if wants_page() else {}
         if reports():
@@ -124,7 +121,7 @@ def show_result(found: Records, places: Sequence[int], first: str, second: str, 
     if flags().json and places:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
-            print(indent(json_text(difference(row).to_json()), "    ") + ("," if number < len(places) else ""))
+            print(indent(json_text(json.loads(row)), "    ") + ("," if number < len(places) else ""))
         print("  ]\n}")
     elif flags().json:
         show_json({"equal": True, "differences": []})
@@ -247,8 +244,7 @@ def difference(row: bytes) -> Difference:
     """Read back a difference that ``command`` stored."""
     from converter.compare_images import Difference
 
-    path, what, a, b, size = json.loads(row)
-    return Difference(path=path, what=what, a=a, b=b, size=size)
+    return Difference(**json.loads(row))
 
 
 def changed(one: Difference) -> str:

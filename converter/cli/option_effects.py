@@ -96,17 +96,17 @@ EXCLUSIVE: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 }
 """For each command, pairs of options (or an argument) that cannot be combined, and why."""
 
-REQUIRES: Mapping[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
-    "convert": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
-    "sync": (("--sign-identity", ("--sign-by",), "nothing is signed"),),
+REQUIRES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "convert": (("--sign-identity", "--sign-by", "nothing is signed"),),
+    "sync": (("--sign-identity", "--sign-by", "nothing is signed"),),
     "verify": (
-        ("--times", ("--profile",), "only a profile has times"),
-        ("--ignore", ("--profile",), "only a profile has paths"),
-        ("--no-default-ignore", ("--profile",), "only a profile has paths"),
-        ("--certificate-identity", ("--certificate-chain",), "no certificate is looked at"),
+        ("--times", "--profile", "only a profile has times"),
+        ("--ignore", "--profile", "only a profile has paths"),
+        ("--no-default-ignore", "--profile", "only a profile has paths"),
+        ("--certificate-identity", "--certificate-chain", "no certificate is looked at"),
     ),
 }
-"""For each command, options that need one of several others, and why."""
+"""For each command, options that need another one, and why."""
 
 SOURCES = ("source", "sources", "reference", "first", "second", "targets")
 TARGETS = ("destinations", "destination")
@@ -119,9 +119,9 @@ def check_options(context: click.Context) -> None:
     for one, other, why in EXCLUSIVE.get(command, ()):
         if one in given and other in given:
             raise Usage(f"{one} and {other} mean nothing together: {why}" if other.startswith("-") else f"{one}: {why}")
-    for one, others, why in REQUIRES.get(command, ()):
-        if one in given and not given & set(others):
-            raise Usage(f"{one} means nothing without {' or '.join(others)}: {why}")
+    for one, other, why in REQUIRES.get(command, ()):
+        if one in given and other not in given:
+            raise Usage(f"{one} means nothing without {other}: {why}")
     sources, targets = _locations(context.params, SOURCES), _locations(context.params, TARGETS)
     if sources is None or context.params.get("configs"):
         return  # a file names them

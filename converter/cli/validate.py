@@ -22,10 +22,6 @@ from converter.model.transport import TRANSPORTS
 from converter.schema import FAMILIES, KINDS, Strictness, guess_kind
 from converter.validate import IMAGE_KINDS, UNKNOWN, all_rules, unreadable_target, validate_document, validate_image
 
-_HEAD = 512
-"""The bytes read of a file to tell whether it is a document."""
-
-
 EXAMPLES = """\b
 Examples:
   transship validate oci:app app.tar
@@ -145,10 +141,9 @@ def _is_image(target: str, *, documents_may_be_binary: bool = False) -> bool:
     from converter.streams.decompress import HEAD, detect_codec, is_tar
 
     with path.open("rb") as file:
-        head = file.read(max(_HEAD, HEAD))
+        head = file.read(HEAD)
     if documents_may_be_binary:
         return is_tar(head) or detect_codec(head) is not None
-    head = head[:_HEAD]
     return path.suffix == ".aci" or b"\0" in head or detect_codec(head) is not None
 
 

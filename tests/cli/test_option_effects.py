@@ -108,9 +108,9 @@ def test_the_documentation_has_the_pairs() -> None:
         f"`{command}`: `{one}` with `{other}`: {why}" for command in EXCLUSIVE for one, other, why in EXCLUSIVE[command]
     ]
     told += [
-        f"`{command}`: `{one}` without `{', '.join(others)}`: {why}"
+        f"`{command}`: `{one}` without `{other}`: {why}"
         for command in REQUIRES
-        for one, others, why in REQUIRES[command]
+        for one, other, why in REQUIRES[command]
     ]
     for row in told:
         assert f"- {row}\n" in text
@@ -121,7 +121,7 @@ def test_the_tables_name_options_that_exist() -> None:
     for command, pairs in EXCLUSIVE.items():
         assert {name for one, other, _ in pairs for name in (one, other)} <= options(command)
     for command, needs in REQUIRES.items():
-        assert {name for one, others, _ in needs for name in (one, *others)} <= options(command)
+        assert {name for one, other, _ in needs for name in (one, other)} <= options(command)
 
 
 VALUES = {

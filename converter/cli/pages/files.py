@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 from typing import Any
 
 from converter.errors import printable
+from converter.pages import cut
 from converter.usage import TreeNode, files_below
 
 BUDGET = 3_500_000
@@ -54,7 +54,7 @@ def _least(root: TreeNode, budget: int) -> int:
     if room >= 0:
         return 0
     least, spent = 1, 0
-    for size, cost in heapq.nlargest(len(sizes), sizes):
+    for size, cost in sorted(sizes, reverse=True):
         spent += cost
         if spent > budget:
             break
@@ -63,5 +63,4 @@ def _least(root: TreeNode, budget: int) -> int:
 
 
 def _shown(name: bytes) -> str:
-    text = printable(os.fsdecode(name))
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+    return cut(printable(os.fsdecode(name)), LONGEST)

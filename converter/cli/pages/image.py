@@ -20,19 +20,10 @@ if TYPE_CHECKING:
     from converter.opened_reference import OpenedReference
     from converter.trust.signature import Signature
 
-ABOUT = (
-    "name",
-    "format",
-    "media type",
-    "digest",
-    "image ID",
-    "content",
-    "platform",
-    "OS version",
-    "created",
-    "author",
-)
-IDENTITY = frozenset((*ABOUT, "depends on", "artifact", "speaks of", "size"))
+IDENTITY = frozenset((
+    "name", "format", "media type", "digest", "image ID", "content", "platform", "OS version", "created", "author",
+    "depends on", "artifact", "speaks of", "size",
+))  # fmt: skip
 OWN_SECTIONS = frozenset(("layers", "history", "images", "attached", "blobs"))
 """What has a part of the page of its own."""
 
