@@ -176,12 +176,9 @@ def options_from(keywords: Keywords) -> Options:
     _check_types(values)
     if isinstance(values.get("compress"), str):
         values["compress"] = Compression.parse(values["compress"])
-    if "platforms" in values:
-        values["platforms"] = tuple(map(str, _several(values["platforms"])))
-    if "changes" in values:
-        values["changes"] = check_instructions(_several(values["changes"]))
-    if "aci_paths" in values:
-        values["aci_paths"] = tuple(map(Path, _several(values["aci_paths"])))
+    values["platforms"] = tuple(map(str, _several(values.get("platforms", ()))))
+    values["changes"] = check_instructions(_several(values.get("changes", ())))
+    values["aci_paths"] = tuple(map(Path, _several(values.get("aci_paths", ()))))
     if values.get("cache") is not None:
         values["cache"] = Path(values["cache"])
     return Options(**values)

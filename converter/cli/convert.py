@@ -127,8 +127,13 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     to_stdout = any(map(is_standard_output, destinations))
     check_terminals(source, to_stdout=to_stdout and not given["dry_run"])
     values = {name: value for name, value in given.items() if value is not None}
-    values |= {"signing": signing_from_options(), "wanted": wanted_from_options()}
-    options = Options(**values, store=store_from_options("src"), target_store=store_from_options("dest"))
+    options = Options(
+        **values,
+        signing=signing_from_options(),
+        wanted=wanted_from_options(),
+        store=store_from_options("src"),
+        target_store=store_from_options("dest"),
+    )
     written = [path for destination in destinations for path in files_written(Location.parse(destination))]
     check_outputs(digestfile, beside=written)
     _warn_of_lists(options.changes)

@@ -114,8 +114,11 @@ def command(
     reference: str,
     platform: str | None,
     sign_by: str | None,
+    output: Path | None,
     aci_paths: tuple[Path, ...],
-    **where: Any,
+    *,
+    attach: bool,
+    overwrite: bool,  # noqa: ARG001 - what is written asks for it
 ) -> None:
     """Print what REF contains: its flattened file tree as mtree(5) text, which is the same in any format.
 
@@ -123,7 +126,6 @@ def command(
     With --sign-by it is a signed envelope of a statement. `verify REF --profile FILE` compares an image or a tree
     with it.
     """
-    output, attach = where["output"], where["attach"]
     if attach and sign_by is None:
         raise Usage("--attach stores a signed statement: add --sign-by KEY")
     check_outputs(output)

@@ -134,7 +134,14 @@ def _address(value: str) -> tuple[str, int]:
 @policy_option
 @store_options
 @common
-def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -> int:
+def command(
+    sources: tuple[str, ...],
+    configs: tuple[Path, ...],
+    listen: tuple[str, int],
+    rename: str,
+    place: str | None,
+    **given: Any,
+) -> int:
     """Serve all images at every SOURCE as a read-only registry, in the format and compression that is asked for.
 
     SOURCE is what transship sync takes: a directory of ACIs, an archive, a layout, a repository, a registry
@@ -154,14 +161,13 @@ def command(sources: tuple[str, ...], configs: tuple[Path, ...], **given: Any) -
         raise Usage("nothing to serve: name a SOURCE, or --config")
     if given["to"] == "aci":
         raise Usage("registries cannot hold ACIs: they are served to rkt by discovery, whatever --to says")
-    (host, port), rename, place = (given.pop(name) for name in ("listen", "rename", "place"))
     shared = Location.parse(place) if place and place.startswith("docker:") else None
     if place and shared is None and Location.parse(place).transport:
         raise Usage(f"--store {place}: expected a folder, or docker://HOST/REPO")
     store = Path(place) if place and shared is None else _folder()
     own = "certificate", "key", "insecure", "htpasswd", "store_size", "at_once", "threads", "rate", "grace"
     bounds = {name: value for name in own if (value := given.pop(name)) is not None}
-    settings = ServerSettings(host=host, port=port, store=store, shared=shared, **bounds)
+    settings = ServerSettings(host=listen[0], port=listen[1], store=store, shared=shared, **bounds)
     values = {name: value for name, value in given.items() if value is not None}
     values["platforms"] = values.get("platforms") or ALL_PLATFORMS
     options = Options(**values, wanted=wanted_from_options(), store=store_from_options())

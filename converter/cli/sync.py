@@ -86,8 +86,13 @@ Examples:
 def command(
     source: str,
     destination: str | None,
+    *,
+    rename: str,
     scheduler: str | None,
+    images: int | None,
+    per_host: int | None,
     cache: Path | None,
+    keep_going: bool,
     **given: Any,
 ) -> int:
     """Copy the images listed in FILE to their destinations, or all images at SOURCE to DEST.
@@ -104,21 +109,28 @@ def command(
     from converter.conversion.sync import sync
 
     helpers = _cluster(scheduler) if scheduler else None
-    running = {name: given.pop(name) for name in ("images", "per_host", "keep_going")}
-    rename = given.pop("rename")
-    values = {name: value for name, value in given.items() if value is not None}
-    values |= {
-        "signing": signing_from_options(),
-        "wanted": wanted_from_options(),
-        "store": store_from_options("src"),
-        "target_store": store_from_options("dest"),
-    }
-    entries = _entries(source, destination, Options(**values), rename)
+    options = Options(
+        **{name: value for name, value in given.items() if value is not None},
+        signing=signing_from_options(),
+        wanted=wanted_from_options(),
+        store=store_from_options("src"),
+        target_store=store_from_options("dest"),
+    )
+    entries = _entries(source, destination, options, rename)
     check_outputs()
     ended: list[Summary] = []
     try:
         with progress(quiet=flags().quiet, noun="image", first="looking for images") as report:
-            sync(entries, report, helpers, ended.append, cache=cache, **running)
+            sync(
+                entries,
+                report,
+                helpers,
+                ended.append,
+                images=images,
+                per_host=per_host,
+                keep_going=keep_going,
+                cache=cache,
+            )
     finally:
         # A run prints its summary however it ended.
         for summary in ended:
