@@ -51,6 +51,7 @@ class DockerArchiveSink(OciSink):
         self._read: dict[Digest, bytes] = {}
         self._codecs: dict[Digest, str] = {}
         self._named: list[tuple[str, Descriptor]] = []
+        """The images, each with its tag as the Engine shows it, or without one."""
 
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         if media_type in DOCUMENTS:
@@ -70,8 +71,8 @@ class DockerArchiveSink(OciSink):
             reference = ImageName.parse(name).tagged()
             if reference.digest is not None:
                 raise Unsupported(f'a docker-archive cannot hold the name "{name}" with a digest: expected REPO[:TAG]')
-            name = str(reference)
-            annotations = oci_index.docker_annotations(name)
+            name = f"{reference.familiar}:{reference.tag}"
+            annotations = oci_index.docker_annotations(str(reference))
             self._named = [(other, image) for other, image in self._named if other != name]
         self._named.append((name, root))
         self._added.append(oci_index.named_entry(root, annotations))
@@ -84,9 +85,7 @@ class DockerArchiveSink(OciSink):
             for digest, row in below.items():
                 rows.setdefault(digest, row)
             if name and below:
-                reference = ImageName.parse(name)
-                rows[_most_portable(below)].tags.append(f"{reference.familiar}:{reference.tag}")
-        table = [self._row(row) for row in rows.values()]
+                rows[_most_portable(below)].tags.append(name)
         tops: dict[str, dict[str, str]] = {}
         for row in rows.values():
             for tag in row.tags:
@@ -94,7 +93,7 @@ class DockerArchiveSink(OciSink):
                 if row.layers:
                     tops.setdefault(repository, {})[version] = row.layers[-1].digest.encoded
         return {
-            tables.MANIFEST: dump_json(table),
+            tables.MANIFEST: dump_json([self._row(row) for row in rows.values()]),
             tables.REPOSITORIES: dump_json(tops),
             **super()._documents(old),
         }

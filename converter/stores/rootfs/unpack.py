@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from converter.errors import Invalid, LimitExceeded, Unsupported
+from converter.errors import Invalid, Unsupported
 from converter.model.content import Blocks
 from converter.model.limits import current_limits
 from converter.stores.disk import disk_error, opened
@@ -52,8 +52,6 @@ class OpenDirectories:
     def close(self) -> None:
         for fd in (*self._open.values(), self._root):
             os.close(fd)
-        self._open.clear()
-        self._root = -1
 
     def directory(self, path: bytes, made: dict[bytes, Attributes | None] | None = None) -> int:
         """A file descriptor of a directory, valid until some sixty others have been requested; the caller must not
@@ -210,9 +208,7 @@ class Unpacked(ClosedOnExit):
 
     def _write_sparse(self, fd: int, entry: Entry) -> None:
         size = real_size(entry)
-        most = current_limits().layer
-        if size > most:
-            raise LimitExceeded(f"sparse file {quoted_name(entry.name)}: {size} bytes: at most {most} (limit: layer)")
+        current_limits().require("layer", size, f"bytes in the sparse file {quoted_name(entry.name)}")
         for offset, piece in data_regions(entry):
             os.lseek(fd, offset, os.SEEK_SET)
             write_all(fd, piece)
