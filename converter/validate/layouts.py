@@ -98,7 +98,8 @@ class LayoutCheck:
         for name in self.layout.medium.names():
             if not name.startswith(_BLOBS):
                 continue
-            digest = _digest_of_name(name)
+            algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
+            digest = unless_invalid(Digest.parse, f"{algorithm}:{encoded}")
             if digest is None:
                 fact = f'invalid name "{name[len(_BLOBS) :][:150]}": expected ALGORITHM/ENCODED, as in a digest'
                 self.findings.add("oci/blob-name", name, fact)
@@ -108,11 +109,6 @@ class LayoutCheck:
                     if found != digest:
                         fact = f"digest mismatch: expected {digest}, computed {found}"
                         self.findings.add("oci/blob-content", name, fact)
-
-
-def _digest_of_name(name: str) -> Digest | None:
-    algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
-    return unless_invalid(Digest.parse, f"{algorithm}:{encoded}")
 
 
 _MANIFEST, _NAMES = tables.MANIFEST, tables.REPOSITORIES
