@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from converter.errors import ConverterError
 from converter.events import Finished, Moved, Planned, Report, Started, silent
 from converter.model.content import Open
-from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.limits import MIB, current_limits
 from converter.streams.blocks import Block, Meter, closing, drain, metered
@@ -189,13 +189,9 @@ class BlobReader:
 
     def _meter(self, claim: DescriptorClaim | None) -> Meter | None:
         """What computes the digest that is claimed; None if there is none, or it cannot be computed."""
-        if claim is None:
-            return None
-        algorithm = claim.descriptor.digest.algorithm
-        if algorithm in HEX_LENGTHS:
-            return Meter(algorithm)
-        fact = f'unsupported digest algorithm "{algorithm}" (one of: {", ".join(HEX_LENGTHS)})'
-        self.findings.add("image/descriptor", claim.of("digest"), fact)
+        if claim is not None:
+            with self.findings.at(claim.of("digest"), "image/descriptor"):
+                return Meter(claim.descriptor.digest.algorithm)
         return None
 
     def _compare(self, passing: Passing, claim: DescriptorClaim) -> None:
