@@ -64,10 +64,8 @@ def scan_tar(
 
 def _header(entry: Entry, findings: Findings, path: str) -> None:
     for number in _NUMBERS:
-        try:
+        with findings.at(path, "tar/field"):
             number(entry)
-        except Invalid as error:
-            findings.add("tar/field", path, str(error))
     if entry.extra is not None:
         _records(entry, findings, path)
 
