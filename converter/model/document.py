@@ -43,12 +43,15 @@ class WrittenAsFloat(float):
 
 @frozen(kw_only=False)
 class Reading:
-    """What could be read of a document, and everything wrong with its text."""
+    """What could be read of a document, and everything wrong with its text.
+
+    In an ``odd`` one, there are floats, numbers that are too large, or keys that are repeated.
+    """
 
     value: Any
     problems: tuple[Problem, ...] = ()
     complete: bool = True
-    floats: bool = False
+    odd: bool = False
 
 
 def load_json(data: bytes) -> Any:
@@ -212,7 +215,7 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         problems.append(Problem("json/trailing-data", "", f"extra data after the JSON document, at line {line}"))
     if hooks.odd:
         problems.extend(_odd_members(value, hooks.repeated))
-    return Reading(value, tuple(problems), floats=hooks.floats)
+    return Reading(value, tuple(problems), odd=hooks.odd)
 
 
 class _NoNumber(Exception):
@@ -230,7 +233,6 @@ class _Hooks:
 
     def __init__(self) -> None:
         self.odd = False
-        self.floats = False
         self.repeated: dict[int, tuple[dict[str, Any], list[str]]] = {}
 
     def members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -252,10 +254,8 @@ class _Hooks:
         return large
 
     def floating(self, text: str) -> float:
-        number = WrittenAsFloat(text)
-        self.floats = True
-        self.odd = self.odd or not isfinite(number)
-        return number
+        self.odd = True
+        return WrittenAsFloat(text)
 
     @staticmethod
     def constant(name: str) -> NoReturn:

@@ -77,7 +77,7 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
     yield from _spelling(folded, strictness)
     if strictness == "strict" or FAMILIES[kind] not in {"docker", "aci"}:
         folded = Folded(value)
-    yield from _schema(folded, reading.floats or bool(reading.problems), kind, strictness)
+    yield from _schema(folded, reading.odd, kind, strictness)
     yield from _by_rules(folded, kind, strictness)
 
 
@@ -93,11 +93,11 @@ def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Fin
                 yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
-def _schema(folded: Folded, odd_numbers: bool, kind: str, strictness: Strictness) -> Iterator[Finding]:
-    value = json_rules.plain_json(folded.value) if odd_numbers else folded.value
+def _schema(folded: Folded, odd: bool, kind: str, strictness: Strictness) -> Iterator[Finding]:
+    value = json_rules.plain_json(folded.value) if odd else folded.value
     for finding in schema_violations(value, kind, strictness):
         path = folded.original(finding.path)
-        written = follow_pointer(folded.value, finding.path) if odd_numbers else None
+        written = follow_pointer(folded.value, finding.path) if odd else None
         if isinstance(written, WrittenAsFloat) and written.is_integer():
             fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
             yield from _text_finding("json/integer-form", path, fact, strictness)
