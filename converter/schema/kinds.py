@@ -113,6 +113,7 @@ def schema_files_of(kind: str) -> frozenset[str]:
     return frozenset(found)
 
 
+_SHAPES = {"manifests": "oci-index", "layers": "oci-manifest", "rootfs": "oci-config", "digest": "oci-descriptor"}
 _ENGINE_ONLY = frozenset(("container_config", "docker_version", "container", "parent", "throwaway"))
 
 
@@ -142,10 +143,5 @@ def _labelled(value: dict[str, Any]) -> str | None:
 
 def _shaped(value: dict[str, Any]) -> str | None:
     """The kind according to which members are present."""
-    if "manifests" in value:
-        return "oci-index"
-    if "layers" in value:
-        return "oci-manifest"
-    if "rootfs" in value:
-        return "docker-config" if _ENGINE_ONLY & value.keys() else "oci-config"
-    return "oci-descriptor" if "digest" in value else None
+    kind = next((kind for member, kind in _SHAPES.items() if member in value), None)
+    return "docker-config" if kind == "oci-config" and _ENGINE_ONLY & value.keys() else kind
