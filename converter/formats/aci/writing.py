@@ -51,27 +51,19 @@ class Draft:
         self.losses: list[Loss] = []
         self.groupless = ""
 
-    def keep(self, key: str, value: str, field: str = "", reason: str = "") -> None:
-        """Keep ``value`` in an annotation, or remove the annotation if it is empty; with ``reason``, record a loss."""
-        container_config.set_member(self.annotations, key, value or None)
-        if value and reason:
-            self.losses.append(Loss(field=field, reason=reason, kept=key))
+    def keep(self, key: str, value: Any, field: str = "", reason: str = "") -> None:
+        """Keep ``value`` in an annotation, all but text as JSON; with ``reason``, record a loss.
 
-    def keep_json(self, key: str, value: Any, field: str = "", reason: str = "") -> None:
-        """The same for anything but text; None removes the annotation."""
-        self.keep(key, "" if value is None else dump_json(value).decode(), field, reason)
+        None, or an empty text, removes the annotation.
+        """
+        text = value if value is None or isinstance(value, str) else dump_json(value).decode()
+        container_config.set_member(self.annotations, key, text or None)
+        if text and reason:
+            self.losses.append(Loss(field=field, reason=reason, kept=key))
 
     def member(self, key: str, value: Any) -> None:
         """Set a member of ``app``; remove it if the value is empty."""
         container_config.set_member(self.app, key, value or None)
-
-    def finish(self, *, with_app: bool) -> None:
-        """Put all parts into the document."""
-        for key, values in (("labels", self.labels), ("annotations", self.annotations)):
-            pairs = mapping_to_pairs(dict(sorted(values.items())) if self.fresh else values)
-            container_config.set_member(self.document, key, pairs or None)
-        if with_app:
-            self.document["app"] = self.app
 
 
 def make_manifest(image: Image, base: Baseline | None) -> Draft:
@@ -85,7 +77,11 @@ def make_manifest(image: Image, base: Baseline | None) -> Draft:
         if before is None or read(before) != read(image):
             write_part(draft, read(image))
     _write_annotations(draft, {} if before is None else before.annotations, image.annotations)
-    draft.finish(with_app=before is None or before.config != image.config or "app" in draft.document)
+    for key, values in (("labels", draft.labels), ("annotations", draft.annotations)):
+        pairs = mapping_to_pairs(dict(sorted(values.items())) if draft.fresh else values)
+        container_config.set_member(draft.document, key, pairs or None)
+    if before is None or before.config != image.config or "app" in draft.document:
+        draft.document["app"] = draft.app
     return draft
 
 
@@ -146,14 +142,14 @@ def _write_platform(draft: Draft, platform: Platform) -> None:
         platform.variant and back.normalised().variant != platform.normalised().variant
     ):
         reason = "labels of appc name neither a variant nor a version of the system"
-    draft.keep_json(keys.PLATFORM, platform_to_json(platform), "platform", reason)
+    draft.keep(keys.PLATFORM, platform_to_json(platform), "platform", reason)
 
 
 def _write_command(draft: Draft, command: tuple[tuple[str, ...] | None, tuple[str, ...] | None]) -> None:
     entrypoint, cmd = command
     draft.app["exec"] = [*(entrypoint or ()), *(cmd or ())]
     for key, value in ((keys.ENTRYPOINT, entrypoint), (keys.CMD, cmd)):
-        draft.keep_json(key, None if value is None else list(value))
+        draft.keep(key, value)
 
 
 def _write_user(draft: Draft, stated: str) -> None:
@@ -174,16 +170,16 @@ def _write_env(draft: Draft, env: tuple[str, ...]) -> None:
     found, rest = words.environment(env)
     draft.member("environment", found)
     names = ", ".join(repr(setting.partition("=")[0]) for setting in rest)
-    whole = list(env) if words.env_of(draft.app) != env else None
-    draft.keep_json(keys.ENV, whole, "config.env", f"appc has no variables of such names: {names}" if rest else "")
+    whole = env if words.env_of(draft.app) != env else None
+    draft.keep(keys.ENV, whole, "config.env", f"appc has no variables of such names: {names}" if rest else "")
 
 
 def _write_ports(draft: Draft, exposed: tuple[str, ...]) -> None:
     found, rest = words.ports(exposed)
     draft.member("ports", found)
-    whole = list(exposed) if set(words.exposed_of(draft.app)) != set(exposed) else None
+    whole = exposed if set(words.exposed_of(draft.app)) != set(exposed) else None
     reason = f"appc has no such ports: {', '.join(map(repr, rest))}" if rest else ""
-    draft.keep_json(keys.EXPOSED_PORTS, whole, "config.exposed_ports", reason)
+    draft.keep(keys.EXPOSED_PORTS, whole, "config.exposed_ports", reason)
 
 
 def _write_volumes(draft: Draft, volumes: tuple[str, ...]) -> None:
@@ -206,10 +202,7 @@ def _kept(name: str, key: str) -> Part:
     field, reason = f"config.{name}", f"an ACI has no {name.replace('_', ' ')}"
 
     def write_field(draft: Draft, value: Any) -> None:
-        if isinstance(value, str):
-            draft.keep(key, value, field, reason)
-        else:
-            draft.keep_json(key, list(value) if isinstance(value, tuple) else value, field, reason)
+        draft.keep(key, value, field, reason)
 
     return attrgetter(field), write_field
 
@@ -234,7 +227,7 @@ def _write_author(draft: Draft, author: str) -> None:
 
 def _write_history(draft: Draft, history: tuple[History, ...]) -> None:
     steps = list(map(container_config.history_json, history))
-    draft.keep_json(keys.HISTORY, steps or None, "history", "an ACI has no history")
+    draft.keep(keys.HISTORY, steps or None, "history", "an ACI has no history")
 
 
 def _write_unknown(draft: Draft, docker: Mapping[str, Any]) -> None:
@@ -250,7 +243,7 @@ def _write_unknown(draft: Draft, docker: Mapping[str, Any]) -> None:
     unknown = [key for key, value in rest.items() if value and key != "config"]
     unknown += [key for key, value in run.items() if value and key not in used]
     reason = f"an ACI has no {', '.join(sorted(unknown))}" if unknown else ""
-    draft.keep_json(keys.CONFIG, rest or None, "config", reason)
+    draft.keep(keys.CONFIG, rest or None, "config", reason)
 
 
 _PARTS: Sequence[Part] = (
@@ -288,7 +281,7 @@ def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[s
     kept = KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, keys.as_text_map) or {}
     odd = {name: value for name, value in after.items() if not _fits(name) and (name in changed or name in kept)}
     reason = f"appc has no annotations of such names: {', '.join(map(repr, odd))}"
-    draft.keep_json(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")
+    draft.keep(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")
 
 
 def _fits(name: str) -> bool:
