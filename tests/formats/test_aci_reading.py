@@ -170,7 +170,7 @@ def test_the_owner_of_a_file_runs_the_app() -> None:
     assert found.config.user == "7:10"
     base = baseline_of(found)
     assert base is not None
-    assert is_unchanged(base.image, comparable_image(found))
+    assert is_unchanged(base, comparable_image(found))
     lost = to_image(manifest)
     assert lost.config.user == "/usr/bin/ping:/bin/x"
     assert "app.user" in [loss.field for loss in lost.notes.losses]

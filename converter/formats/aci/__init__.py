@@ -18,7 +18,6 @@ from converter.formats.aci.archive import ExamineAci, PackAci, PackLayer, Rebuil
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
 from converter.formats.aci.reading import (
     VERSION,
-    Baseline,
     Manifest,
     baseline_of,
     comparable_image,
@@ -82,7 +81,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     compression, epoch = _compression(asked), settings.epoch or 0
     if settings.layered and len(image.layers) > 1:
         return _layer_chain(image, make_manifest(image, base), compression, epoch)
-    if base is not None and is_unchanged(base.image, comparable_image(image)):
+    if base is not None and is_unchanged(base, comparable_image(image)):
         node = _original_aci(image, base, asked)
         if node is not None:
             return node
@@ -95,7 +94,7 @@ def losses(item: Item, _accepts: frozenset[str] = frozenset(), settings: Setting
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
     image = single_image(item, single_file_name)
     base = baseline_of(image)
-    if base is not None and is_unchanged(base.image, comparable_image(image)) and len(image.layers) == 1:
+    if base is not None and is_unchanged(base, comparable_image(image)) and len(image.layers) == 1:
         return
     yield from make_manifest(image, base).losses
     if len(image.layers) > 1 and not settings.layered:
@@ -105,7 +104,7 @@ def losses(item: Item, _accepts: frozenset[str] = frozenset(), settings: Setting
     yield from losses_of_oci(image.original, single_file_name)
 
 
-def _original_aci(image: Image, base: Baseline, asked: Compression | None) -> Node | None:
+def _original_aci(image: Image, base: Image, asked: Compression | None) -> Node | None:
     """The ACI that an unchanged image was read from, directly or before it became a layer; None if it cannot be had."""
     layer = image.layers[0] if len(image.layers) == 1 else None
     original = image.original
@@ -116,10 +115,10 @@ def _original_aci(image: Image, base: Baseline, asked: Compression | None) -> No
         if asked is None:
             return Copy(content=root, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
         return _make((Layer(content=root),), _compression(asked))
-    recipe = layer.annotations.get(RECIPE) if layer is not None else None
-    if recipe is None or base.manifest.dependencies or base.manifest.path_whitelist:
+    recipe, manifest = layer.annotations.get(RECIPE) if layer is not None else None, base.kept(Manifest)
+    if recipe is None or manifest is None or manifest.dependencies or manifest.path_whitelist:
         return None
-    return _make(image.layers, _compression(asked), RebuildAci(recipe=recipe, manifest=base.manifest.text))
+    return _make(image.layers, _compression(asked), RebuildAci(recipe=recipe, manifest=manifest.text))
 
 
 def _with_dev_links(image: Image) -> Image:

@@ -306,22 +306,17 @@ def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, b
         yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
 
 
-@frozen
-class Baseline:
-    """A manifest and the image it describes, without layers."""
+def baseline_of(image: Image) -> Image | None:
+    """What the manifest says that the image was read from, and which it keeps; without layers, and comparable.
 
-    manifest: Manifest
-    image: Image
-
-
-def baseline_of(image: Image) -> Baseline | None:
-    """The manifest the image was read from; None if it was not an ACI, or if the manifest it carries is invalid."""
+    None if the image was not an ACI, or if the manifest it carries is invalid.
+    """
     manifest, text = image.kept(Manifest), image.annotations.get(keys.MANIFEST)
     if manifest is None and text:
         manifest = unless_invalid(parse_manifest, text.encode())
     if manifest is None:
         return None
-    return Baseline(manifest=manifest, image=comparable_image(to_image(manifest, _owners_kept(image.annotations))))
+    return comparable_image(to_image(manifest, _owners_kept(image.annotations)))
 
 
 def comparable_image(image: Image) -> Image:

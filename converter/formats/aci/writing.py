@@ -17,7 +17,7 @@ from converter.formats import container_config
 from converter.formats.aci import app as words
 from converter.formats.aci import kept_annotations as keys
 from converter.formats.aci.kept_annotations import KeptAnnotations
-from converter.formats.aci.reading import VERSION, Baseline, Manifest, comparable_image, complete_app, mapping_to_pairs
+from converter.formats.aci.reading import VERSION, Manifest, comparable_image, complete_app, mapping_to_pairs
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
 from converter.model.document import dump_json
@@ -66,10 +66,9 @@ class Draft:
         container_config.set_member(self.app, key, value or None)
 
 
-def make_manifest(image: Image, base: Baseline | None) -> Draft:
-    """The manifest of an image; if the image was read from one, that is patched."""
-    draft = Draft(base.manifest if base else None)
-    before = base.image if base else None
+def make_manifest(image: Image, before: Image | None) -> Draft:
+    """The manifest of an image; that of what it was ``before``, if it was an ACI, is patched."""
+    draft = Draft(before.kept(Manifest) if before else None)
     image = replace(image, config=comparable_image(image).config)
     if before is None:
         _provenance(draft, image)
