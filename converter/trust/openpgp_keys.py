@@ -234,7 +234,8 @@ def _creation_time(packet: pgp.Packet) -> datetime:
     return made
 
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
+_PLACE = re.compile(r"(?:root\.d|prefix\.d/(.+))/([0-9a-f]{40})", re.DOTALL)
+"""The prefix and the fingerprint in the path of a key."""
 
 
 def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> tuple[Keyring, ...]:
@@ -246,27 +247,14 @@ def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) 
     rows: list[tuple[str, str, Keyring | None]] = []
     for source, files in folders:
         for path, data in sorted(files.items()):
-            place = _parse_path(path)
-            if place is not None:
+            if place := _PLACE.fullmatch(str(PurePosixPath(path))):
                 with within(source), within(path):
-                    rows.append((*place, _load_key(data, place[1], source) if data else None))
+                    rows.append((place[1] or "", place[2], _load_key(data, place[2], source) if data else None))
     rows.sort(key=lambda one: one[0] != "")
     trusted = {
         fingerprint: ring for prefix, fingerprint, ring in rows if not prefix or f"{name}/".startswith(f"{prefix}/")
     }
     return tuple(ring for ring in trusted.values() if ring is not None)
-
-
-def _parse_path(path: str) -> tuple[str, str] | None:
-    """Prefix and fingerprint of a key's file; None for any other file."""
-    parts = PurePosixPath(path).parts
-    if len(parts) < 2 or not _FINGERPRINT.fullmatch(parts[-1]):
-        return None
-    if parts[0] == "root.d" and len(parts) == 2:
-        return "", parts[-1]
-    if parts[0] == "prefix.d" and len(parts) > 2:
-        return "/".join(parts[1:-1]), parts[-1]
-    return None
 
 
 def _load_key(data: bytes, fingerprint: str, source: str) -> Keyring:

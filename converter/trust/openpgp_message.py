@@ -193,13 +193,12 @@ def _take(data: bytes, start: int, length: int) -> bytes:
 
 
 def _packet_length(data: bytes) -> tuple[int, int]:
-    """A decoded length, and the number of bytes that encode it."""
-    if not data:
-        return 0, 1
-    if data[0] < 192:
-        return data[0], 1
-    if data[0] < 255:
-        return ((data[0] - 192) << 8) + (data[1] if len(data) > 1 else 0) + 192, 2
+    """A decoded length, and the number of bytes that encode it; what is missing at the end counts as 0."""
+    first = int.from_bytes(data[:1])
+    if first < 192:
+        return first, 1
+    if first < 255:
+        return ((first - 192) << 8) + int.from_bytes(data[1:2]) + 192, 2
     return int.from_bytes(data[1:5]), 5
 
 

@@ -89,18 +89,19 @@ def part_descriptor(content: Known, title: str) -> Descriptor:
 
 def record_config(record: OriginRecord) -> bytes:
     """The config of the artifact."""
-    members = {
-        "version": VERSION,
-        "root": record.root.bare().to_json(),
-        "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
-        "attachments": [
-            {"subject": str(one.subject), "descriptor": one.descriptor.to_json()}
-            | ({"tag": one.tag} if one.tag else {})
-            for one in record.attachments
-        ],
-        "layers": [_layer_row(one) for one in record.layers],
-    }
-    return dump_json(members)
+    return dump_json(
+        {
+            "version": VERSION,
+            "root": record.root.bare().to_json(),
+            "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
+            "attachments": [
+                {"subject": str(one.subject), "descriptor": one.descriptor.to_json()}
+                | ({"tag": one.tag} if one.tag else {})
+                for one in record.attachments
+            ],
+            "layers": [_layer_row(one) for one in record.layers],
+        }
+    )
 
 
 def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descriptor) -> bytes:

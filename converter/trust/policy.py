@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Callable, Iterator
-from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +66,8 @@ class Policy:
         own = self.transports.get(transport, {})
         return next((scope for scope in (*scopes, "") if scope in own), None)
 
-    def requirements(self, transport: str, scopes: Iterator[str], read: Read) -> tuple[Requirement, ...]:
-        """Those of the scope that applies, else the default. Reads the files that they name."""
-        scope = self.scope(transport, scopes)
+    def requirements(self, transport: str, scope: str | None, read: Read) -> tuple[Requirement, ...]:
+        """Those of a scope that ``scope`` returned. Reads the files that they name."""
         rows = self.default if scope is None else self.transports[transport][scope]
         return tuple(_parse_requirements(rows, read))
 
@@ -108,32 +106,24 @@ def _check_scope(transport: str, scope: str) -> None:
 
 
 @frozen
-class Authority:
-    """The CA that certifies a signer, as PEM, and the identity that the signer must have: all that is not empty.
-
-    ``issuer`` is the identity provider that authenticated the signer to Fulcio; empty if the CA is not Fulcio.
-    """
-
-    roots: bytes
-    intermediates: bytes = b""
-    email: str = ""
-    hostname: str = ""
-    issuer: str = ""
-
-
-@frozen
 class Requirement:
-    """One requirement: one of the ``keys`` has to have signed, or somebody whom the ``authority`` certifies.
+    """One requirement: one of the ``keys`` has to have signed, or somebody with a certificate of a CA.
 
-    With ``logs``, which are keys of Rekor, one of those logs has to have logged the signature. ``unmet`` says why
-    nothing can meet it.
+    ``roots`` and ``intermediates`` are certificates of that CA (PEM). The signer must have the ``email``, the
+    ``hostname``, and the identity provider ``issuer`` that authenticated them to Fulcio: all of these that are not
+    empty. With a CA, an e-mail address or a host name is given. With ``logs``, which are keys of Rekor, one of those
+    logs has to have logged the signature. ``unmet`` says why nothing can meet it.
     """
 
     kind: str
     keys: tuple[bytes, ...] = ()
-    authority: Authority | None = None
+    roots: bytes = b""
+    intermediates: bytes = b""
+    email: str = ""
+    hostname: str = ""
+    issuer: str = ""
     logs: tuple[bytes, ...] = ()
-    rule: IdentityRule = field(default_factory=lambda: IdentityRule(kind=MATCH_DIGEST_OR_EXACT))
+    rule: IdentityRule
     unmet: str = ""
 
 
@@ -150,27 +140,20 @@ def _requirement(row: dict[str, Any], read: Read) -> Requirement:
         unmet = "nothing tells base layers"
     elif row.get("keyType", _GPG) != _GPG:
         unmet = f"keys of the type {row['keyType']} are not supported"
-    identity = row.get("signedIdentity") or row.get("baseLayerIdentity") or {"type": MATCH_DIGEST_OR_EXACT}
+    authority: dict[str, str] = row.get("fulcio") or row.get("pki") or {}
     return Requirement(
         kind=row["type"],
         logs=_files(row, "rekorPublicKey", read),
-        authority=_authority(row.get("fulcio") or row.get("pki"), read),
+        roots=b"".join(_files(authority, "ca", read) or _files(authority, "caRoots", read)),
+        intermediates=b"".join(_files(authority, "caIntermediates", read)),
+        email=authority.get("subjectEmail", ""),
+        hostname=authority.get("subjectHostname", ""),
+        issuer=authority.get("oidcIssuer", ""),
         keys=_files(row, "key", read),
-        rule=_identity_rule(identity),
+        rule=_identity_rule(
+            row.get("signedIdentity") or row.get("baseLayerIdentity") or {"type": MATCH_DIGEST_OR_EXACT}
+        ),
         unmet=unmet,
-    )
-
-
-def _authority(row: dict[str, Any] | None, read: Read) -> Authority | None:
-    if row is None:
-        return None
-    (roots,) = _files(row, "ca", read) or _files(row, "caRoots", read)
-    return Authority(
-        roots=roots,
-        intermediates=b"".join(_files(row, "caIntermediates", read)),
-        email=row.get("subjectEmail", ""),
-        hostname=row.get("subjectHostname", ""),
-        issuer=row.get("oidcIssuer", ""),
     )
 
 

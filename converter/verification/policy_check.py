@@ -40,13 +40,13 @@ def judge_policy(
     image: Unverified, policy: Policy, wanted: Wanted, trusted: Trusted
 ) -> tuple[list[SignatureVerdict], list[str]]:
     """The verdicts under every requirement that applies, and a fact for each that is not met."""
-    requirements = _applying(image.location, image.subject.name, policy, wanted)
+    applied, requirements = _applying(image.location, image.subject.name, policy, wanted)
     verdicts: list[SignatureVerdict] = []
     unmet: list[str] = []
     for place, requirement in enumerate(requirements):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
         if requirement.kind == REJECT:
-            unmet.append(f"{where} rejects the image ({_scope_applied(image, policy)})")
+            unmet.append(f"{where} rejects the image ({applied})")
         elif requirement.unmet:
             unmet.append(f"nothing can meet {where}: {requirement.unmet}")
         elif requirement.kind != ACCEPT:
@@ -56,7 +56,7 @@ def judge_policy(
             if not any(one.ok for one in found):
                 others = sorted({one.kind for one in image.signatures}) if not found else ()
                 but = f"; {', '.join(others)} does not count for it" if others else ""
-                unmet.append(f"no signature meets {where} ({_scope_applied(image, policy)}{but})")
+                unmet.append(f"no signature meets {where} ({applied}{but})")
     return verdicts, unmet
 
 
@@ -67,7 +67,8 @@ def trusted_by_requirement(
 
     Raises Untrusted for a requirement that no statement meets.
     """
-    for place, requirement in enumerate(_applying(location, name, policy, wanted)):
+    _, requirements = _applying(location, name, policy, wanted)
+    for place, requirement in enumerate(requirements):
         where = f"the policy's requirement[{place}] ({requirement.kind})"
         if requirement.kind == SIGSTORE and not requirement.unmet:
             yield _trusted_by(requirement, trusted, where)
@@ -75,18 +76,16 @@ def trusted_by_requirement(
             raise Untrusted(f"no statement meets {where}")
 
 
-def _applying(location: Location, name: ImageName | None, policy: Policy, wanted: Wanted) -> tuple[Requirement, ...]:
+def _applying(
+    location: Location, name: ImageName | None, policy: Policy, wanted: Wanted
+) -> tuple[str, tuple[Requirement, ...]]:
+    """The requirements that apply to a place, and where in the policy they are, which otherwise is a guess."""
     if not location.transport:
         raise Untrusted(f"{location}: a policy applies to images whose transport is known")
+    scope = policy.scope(location.transport, _scopes(location, name))
+    where = f"default: no scope for {location}" if scope is None else f'scope "{scope}" of {location.transport}'
     with within("policy"):
-        return policy.requirements(location.transport, _scopes(location, name), wanted.read or _none)
-
-
-def _scope_applied(image: Unverified, policy: Policy) -> str:
-    """Where in the policy its requirements are, which otherwise is a guess."""
-    location = image.location
-    scope = policy.scope(location.transport, _scopes(location, image.subject.name))
-    return f"default: no scope for {location}" if scope is None else f'scope "{scope}" of {location.transport}'
+        return where, policy.requirements(location.transport, scope, wanted.read or _none)
 
 
 def _checked(
@@ -119,13 +118,13 @@ def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trust
         # An empty file is a keyring without keys: nobody can sign.
         rings = [Keyring.load(data, where) for data in requirement.keys if data.strip()]
         return replace(plain, keyrings=rings)
-    if authority := requirement.authority:
+    if requirement.email or requirement.hostname:
         roots = Roots(
-            roots=load_pem(authority.roots),
-            intermediates=load_pem(authority.intermediates) if authority.intermediates else (),
-            identity=authority.email,
-            hostname=authority.hostname,
-            issuer=authority.issuer,
+            roots=load_pem(requirement.roots),
+            intermediates=load_pem(requirement.intermediates) if requirement.intermediates else (),
+            identity=requirement.email,
+            hostname=requirement.hostname,
+            issuer=requirement.issuer,
             source=where,
         )
         return replace(plain, roots=(roots,))

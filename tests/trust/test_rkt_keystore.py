@@ -36,6 +36,7 @@ def test_an_empty_file_takes_a_key_back() -> None:
     assert signers("example.com/foo", FILES, {ROOT: b""}) == {TWO.fingerprint}
     assert signers("example.com/foo", {ROOT: b""}, FILES) == {ONE.fingerprint, TWO.fingerprint}
     assert signers("example.com/foo", FILES, {f"root.d/{TWO.fingerprint}": b""}) == {ONE.fingerprint, TWO.fingerprint}
+    assert signers("example.com/foo", FILES, {ROOT.replace("/", "//"): b""}) == {TWO.fingerprint}
     here = FILES | {f"prefix.d/example.com/{ONE.fingerprint}": b""}
     assert signers("example.com/foo", here) == {TWO.fingerprint}
     assert signers("other.org/foo", here) == {ONE.fingerprint}
