@@ -92,12 +92,9 @@ def _ending(scanner: Scanner, findings: Findings, place: str) -> None:
     """Check for two blocks of zeros, then only zeros; missing padding of the last entry is the same finding."""
     zeros, garbage = 0, 0
     for block in scanner.trailing():
-        if not garbage:
-            rest = bytes(block).lstrip(b"\0")
-            zeros += len(block) - len(rest)
-            garbage = len(rest)
-        else:
-            garbage += len(block)
+        rest = block if garbage else bytes(block).lstrip(b"\0")
+        zeros += len(block) - len(rest)
+        garbage += len(rest)
     if zeros < 2 * fields.SIZE:
         findings.add("tar/end-missing", place, f"{zeros} zeros at the end: expected at least {2 * fields.SIZE}")
     if garbage:

@@ -10,7 +10,7 @@ from converter.errors import Invalid, NotFound, unless_invalid
 from converter.formats.manifest import CONFIG_TYPES
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.descriptor import Descriptor, Digest, platform_from_json
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, platform_from_json
 from converter.model.document import lenient_member
 from converter.model.image import REFERENCE
 from converter.model.limits import current_limits
@@ -272,6 +272,5 @@ def _is_artifact(
 
 
 def _diff_id_algorithm(diff_ids: Sequence[Any], number: int) -> str:
-    text = diff_ids[number] if number < len(diff_ids) else ""
-    algorithm = text.partition(":")[0] if isinstance(text, str) else ""
-    return algorithm if algorithm in {"sha384", "sha512"} else "sha256"
+    algorithm = str(diff_ids[number]).partition(":")[0] if number < len(diff_ids) else ""
+    return algorithm if algorithm in HEX_LENGTHS else "sha256"
