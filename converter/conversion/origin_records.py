@@ -18,12 +18,12 @@ from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, Layer, known_bytes, source_blobs
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import load_object
 from converter.model.image import Attachment, images_of
 from converter.model.limits import KIB
 from converter.plan import Copy, Evaluated, Make, Node, Verbatim, Write
-from converter.ports import Fetch, Finder
+from converter.ports import Finder
 from converter.streams import spool
 from converter.streams.blocks import Blocks, Meter, digest_and_size, file_blocks, metered
 from converter.streams.compress import pack_small
@@ -83,14 +83,23 @@ class _RecordBuilder:
     def documents(self) -> None:
         """Add the original's documents, byte for byte."""
         if self._before.root.media_type not in types.SINGLE_FILE_TYPES:
-            for document in _indexes(self._before.root, self._before.fetch, set()):
-                self._add(document, "index" if document.descriptor.media_type in types.INDEXES else "manifest")
+            self._add_indexes(self._before.root)
         for image in images_of(self._before.item):
             original = image.original
             if original is not None and original.manifest.descriptor.media_type not in types.SINGLE_FILE_TYPES:
                 self._add(original.manifest, "manifest")
                 if original.config is not None:
                     self._add(original.config, "config")
+
+    def _add_indexes(self, root: Descriptor, depth: int = 0) -> None:
+        """Add a root document and, if it is an index, the indexes below it."""
+        document = self._before.fetch(root).pinned()
+        is_index = root.media_type in types.INDEXES
+        self._add(document, "index" if is_index else "manifest")
+        if is_index and depth < MAX_DEPTH:
+            for child in descriptors(load_object(document.read()), "manifests"):
+                if child.media_type in types.INDEXES and child.digest not in self.parts:
+                    self._add_indexes(child, depth + 1)
 
     def attachments(self) -> Iterator[Attachment]:
         """The attachments of the original; adds the blobs they consist of."""
@@ -223,20 +232,6 @@ def known_layers(content: Derived) -> list[Layer]:
     for layer in content.inputs:
         found += [layer] if isinstance(layer.content, Known) else known_layers(layer.content)
     return found
-
-
-def _indexes(root: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Known]:
-    """A root document and, if it is an index, the indexes below it, each once; ``seen`` holds those already given."""
-    if root.digest in seen:
-        return
-    seen.add(root.digest)
-    document = fetch(root).pinned()
-    yield document
-    if root.media_type in types.INDEXES and depth < MAX_DEPTH:
-        for row in load_object(document.read()).get("manifests") or ():
-            child = Descriptor.from_json(row)
-            if child.media_type in types.INDEXES:
-                yield from _indexes(child, fetch, seen, depth + 1)
 
 
 def restore_aci(

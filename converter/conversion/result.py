@@ -135,12 +135,13 @@ def image_id(root: Evaluated) -> str | None:
 def layer_result(layer: Evaluated) -> LayerResult:
     """What became of a leaf of the plan."""
     leaf, there, content = layer.leaf, layer.made, layer.leaf.content
+    sources = tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else ()
     return LayerResult(
-        source=_source_digest(leaf),
+        source=sources[0].digest if len(sources) == 1 else None,
         target=there.descriptor.digest if there else None,
         diff_id=there.diff_id if there else leaf.diff_id,
         relation=_relation(leaf),
-        sources=tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else (),
+        sources=sources,
         size=there.descriptor.size if there else None,
         reason=content.reason if isinstance(content, Derived) else "",
     )
@@ -159,13 +160,6 @@ def image_layers(root: Evaluated) -> Iterator[Evaluated]:
 def size_of(root: Evaluated) -> int:
     """The size in bytes of the layers, or of an ACI's files, as far as known."""
     return sum(layer.made.descriptor.size for layer in image_layers(root) if layer.made is not None)
-
-
-def _source_digest(leaf: Leaf) -> Digest | None:
-    content = leaf.content
-    while isinstance(content, Derived) and len(content.inputs) == 1:
-        content = content.inputs[0].content
-    return content.descriptor.digest if isinstance(content, Known) else None
 
 
 def _relation(leaf: Leaf) -> str:
