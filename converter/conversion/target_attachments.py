@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from converter.conversion.attachments import PlannedAttachment, place_of
-from converter.errors import ConverterError, Invalid
+from converter.errors import ConverterError, Invalid, LimitExceeded
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import known_bytes
@@ -93,6 +93,8 @@ def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImage
         subject, tag = one.attachment.subject, one.attachment.tag
         try:
             made = images.add(tag, carried, [each.content for each in one.node.inputs if isinstance(each, Copy)])
+        except LimitExceeded:
+            raise
         except Invalid:  # what has the tag there is no image of cosign's, and holds nothing to keep
             yield one
             continue
@@ -108,7 +110,7 @@ def is_merged_into(one: PlannedAttachment, there: Iterable[Attachment], fetch: F
     same = [each.descriptor for each in there if each.bare_tag == one.attachment.tag]
     if carried is None or not same:
         return False
-    layers = [layer for each in same for layer in stored_signatures.layers_of(fetch(each).read())]
+    layers = stored_signatures.cosign_layers(fetch(each).read() for each in same)
     return all(stored_signatures.is_among(layer, layers) for layer in carried)
 
 

@@ -270,7 +270,7 @@ class CosignImages:
     def layers(self, tag: str) -> tuple[Descriptor, ...]:
         """The layers under a tag, with those that were added. Raises Invalid."""
         if tag not in self._layers:
-            self._layers[tag] = tuple(layer for manifest in self._tagged(tag) for layer in layers_of(manifest))
+            self._layers[tag] = cosign_layers(self._tagged(tag))
         return self._layers[tag]
 
     def add(self, tag: str, layers: Iterable[Descriptor], blobs: Iterable[Known]) -> Artifact | None:
@@ -282,6 +282,13 @@ class CosignImages:
         self._layers[tag] = (*(one for one in there if not is_among(one, fresh)), *fresh)
         digests = {one.digest for one in fresh}
         return _cosign_image(self._layers[tag], [one for one in blobs if one.descriptor.digest in digests])
+
+
+def cosign_layers(manifests: Iterable[bytes]) -> tuple[Descriptor, ...]:
+    """The layers of cosign's images that have one tag. Raises Invalid, and LimitExceeded if there are too many."""
+    layers = tuple(layer for manifest in manifests for layer in layers_of(manifest))
+    current_limits().require("signatures", len(layers), "signatures of one image")
+    return layers
 
 
 def is_among(layer: Descriptor, layers: Iterable[Descriptor]) -> bool:

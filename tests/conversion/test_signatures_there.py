@@ -11,11 +11,13 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import sync
+from converter.errors import LimitExceeded
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.document import dump_json
+from converter.model.limits import Limits
 from converter.model.reference import Location
 from converter.signing import Signing, attest, sign
-from converter.stores import open_source
+from converter.stores import StoreOptions, open_source
 from converter.trust import cosign
 from converter.trust.makers import GpgFile, Maker
 from converter.trust.stored_signatures import CosignImages, layers_of, tag_of
@@ -271,6 +273,17 @@ def test_what_is_no_image_of_cosigns_is_replaced(registry: FakeRegistry, tmp_pat
 
     assert layers(there, cosign.PAYLOAD) == layers(source, cosign.PAYLOAD)
     assert run(source, there) == "there"
+
+
+def test_signatures_that_are_too_many_to_read_are_not_replaced(tmp_path: Path) -> None:
+    source, there = (f"{layout(tmp_path / name)}:{NAME}" for name in ("source", "there"))
+    for number in range(1, 4):
+        signature(there, number)
+    signature(source, 4)
+    before = layers(there, cosign.PAYLOAD)
+    with pytest.raises(LimitExceeded, match="signatures of one image"):
+        converter.convert(source, there, store=StoreOptions(limits=Limits(signatures=2)))
+    assert layers(there, cosign.PAYLOAD) == before
 
 
 def test_images_of_one_run_that_are_the_same_get_all_their_signatures(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ class LayoutTarget(_BlobStaging):
         return True
 
     def existing(self) -> DirectoryMedium | None:
-        return DirectoryMedium(self.path) if self._is_layout() else None
+        with disk_errors(self.path, "read"):
+            return DirectoryMedium(self.path) if self._is_layout() else None
 
     def commit(self, documents: Documents) -> None:
         with disk_errors(self.path, "write"):
