@@ -8,13 +8,11 @@ tools never accept (``signedBaseLayer``, other key types) is parsed and not met.
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, within
-from converter.model.descriptor import HEX_LENGTHS
 from converter.model.document import decode_base64, dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, with_namespaces
@@ -56,7 +54,6 @@ class Policy:
         for name, scopes in policy.transports.items():
             with within(name):
                 for scope, rows in scopes.items():
-                    _check_scope(name, scope)
                     with within(scope or "all"):
                         list(_parse_requirements(rows, lambda _: b""))
         return policy
@@ -89,20 +86,6 @@ def path_scopes(path: str, tag: str) -> Iterator[str]:
     while path and path != "/":
         yield path
         path = path.rpartition("/")[0]
-
-
-def _check_scope(transport: str, scope: str) -> None:
-    """Raises Invalid for a scope that no image of the transport can have."""
-    if not scope:
-        return
-    if transport == "docker-archive":
-        raise Invalid(f'invalid scope "{scope}": docker-archive has only the empty one')
-    # POSIX gives two leading slashes a meaning of their own; policies do not.
-    clean = "/" + posixpath.normpath(scope).lstrip("/")
-    if transport in PATHS and (scope == "/" or scope != clean):
-        raise Invalid(f'invalid scope "{scope}": expected an absolute path without "." and "..", and not "/"')
-    if transport == "docker-daemon" and scope.partition(":")[0] in HEX_LENGTHS:
-        raise Invalid(f'invalid scope "{scope}": expected a name or a part of one')
 
 
 @frozen
@@ -203,5 +186,8 @@ def _violation(error: jsonschema_rs.ValidationError) -> str:
     if kind.name == "additionalProperties":
         unknown = kind.as_dict()["unexpected"][0]
         return f'unknown member "{unknown[:60]}" (known: {", ".join(sorted(violated["properties"]))})'
-    expected: str = violated["description"]
-    return f"expected {expected[:1].lower()}{expected[1:].removesuffix('.')}"
+    description: str = violated["description"]
+    expected = f"expected {description[:1].lower()}{description[1:].removesuffix('.')}"
+    if kind.name == "propertyNames":
+        return f'invalid scope "{kind.as_dict()["error"].instance}": {expected}'
+    return expected

@@ -25,6 +25,11 @@ PKI = {"caRootsPath": "/roots", "caIntermediatesData": "eA==", "subjectEmail": "
 NAMED = {"type": "exactReference", "dockerReference": "busybox:1"}
 MOVED = {"type": "remapIdentity", "prefix": "mirror:5000/v", "signedPrefix": "vendor.example"}
 VALID = [
+    {
+        "default": [REJECT],
+        "transports": {name: {"": [REJECT]} for name in ("docker-archive", "docker-daemon", "oci", "oci-archive")},
+    },
+    {"default": [REJECT], "transports": {"dir": {"/a/.b/..c/...": [ACCEPT]}, "docker-daemon": {"sha2": [ACCEPT]}}},
     {"default": [ACCEPT], "transports": {"docker": {"": [REJECT]}}},
     {"default": [{**GPG, "signedIdentity": {"type": "matchExact"}}]},
     {"default": [{"type": "signedBy", "keyType": "signedByX509CAs", "keyPaths": ["/a"], "signedIdentity": NAMED}]},
@@ -75,6 +80,7 @@ def variants(value: Any) -> Iterator[Any]:
             {**value, name: one} for more in (LOG, {"pki": PKI}, {"fulcio": FULCIO}) for name, one in more.items()
         )
         yield {**value, "caIntermediatesData": "", "caIntermediatesPath": "/c"}
+        yield from ({**value, scope: [ACCEPT]} for scope in ("/", "/a/..", "sha256", "sha512:0"))
     if isinstance(value, list):
         parts = enumerate(value)
     for place, part in parts:
@@ -103,6 +109,16 @@ def test_a_valid_policy(document: Any) -> None:
         ),
         pytest.param(
             {"default": [ACCEPT], "transports": 1}, "transports: expected an object, found a number", id="a number"
+        ),
+        pytest.param(
+            {"default": [ACCEPT], "transports": {"dir": {"/a/../b": [ACCEPT]}}},
+            'dir: invalid scope "/a/../b": expected an absolute path without "." and "..", and not "/"',
+            id="a detour",
+        ),
+        pytest.param(
+            {"default": [ACCEPT], "transports": {"docker-archive": {"/a": [ACCEPT]}}},
+            'docker-archive: invalid scope "/a": expected none but the empty one',
+            id="a path of one that has none",
         ),
         pytest.param({"default": 1.5}, "default: expected an array, found a number", id="a fraction"),
         pytest.param(
