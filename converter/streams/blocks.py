@@ -76,67 +76,6 @@ def closing(items: Iterable[T]) -> Iterator[Iterator[T]]:
             close()
 
 
-def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
-    """The same bytes in blocks of exactly ``size``, the last one shorter. A block of that size is not copied."""
-    parts: list[Block] = []
-    missing = size
-    with closing(blocks) as source:
-        for block in source:
-            rest = block
-            while len(rest) >= missing:
-                if parts:
-                    parts.append(memoryview(rest)[:missing])
-                    yield b"".join(parts)
-                    parts = []
-                else:
-                    yield rest if len(rest) == size else memoryview(rest)[:size]
-                rest = memoryview(rest)[missing:]
-                missing = size
-            if rest:
-                parts.append(rest)
-                missing -= len(rest)
-    if parts:
-        yield b"".join(parts)
-
-
-def join_blocks(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
-    """The same bytes with small blocks joined into ones of at least ``least`` bytes, except for the last."""
-    parts: list[Block] = []
-    length = 0
-    with closing(blocks) as source:
-        for block in source:
-            if not parts and len(block) >= least:
-                yield block
-                continue
-            parts.append(block)
-            length += len(block)
-            if length >= least:
-                yield b"".join(parts)
-                parts, length = [], 0
-    if length:
-        yield b"".join(parts)
-
-
-def peek(blocks: Blocks, size: int) -> tuple[bytes, Iterator[Block]]:
-    """The first ``size`` bytes (fewer if the stream is shorter), and the whole stream, these bytes included."""
-    source = iter(blocks)
-    parts: list[Block] = []
-    head = b""
-    for block in source:
-        parts.append(block)
-        head += bytes(block[: size - len(head)])
-        if len(head) == size:
-            break
-    return head, _resumed(parts, source)
-
-
-def _resumed(parts: list[Block], source: Iterator[Block]) -> Iterator[Block]:
-    with closing(source) as rest:
-        while parts:
-            yield parts.pop(0)
-        yield from rest
-
-
 class BlockReader:
     """Reads forward over ``blocks``, whose boundaries may be anywhere.
 
@@ -195,6 +134,46 @@ class BlockReader:
             yield view
 
 
+def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
+    """The same bytes in blocks of exactly ``size``, the last one shorter. What one block has is not copied."""
+    with closing(blocks) as source:
+        reader = BlockReader(source)
+        while views := list(reader.views(size)):
+            yield views[0] if len(views) == 1 else b"".join(views)
+
+
+def join_blocks(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
+    """The same bytes with small blocks joined into ones of at least ``least`` bytes, except for the last."""
+    parts: list[Block] = []
+    length = 0
+    with closing(blocks) as source:
+        for block in source:
+            if not parts and len(block) >= least:
+                yield block
+                continue
+            parts.append(block)
+            length += len(block)
+            if length >= least:
+                yield b"".join(parts)
+                parts, length = [], 0
+    if length:
+        yield b"".join(parts)
+
+
+def peek(blocks: Blocks, size: int) -> tuple[bytes, Iterator[Block]]:
+    """The first ``size`` bytes (fewer if the stream is shorter), and the whole stream, these bytes included."""
+    source = iter(blocks)
+    reader = BlockReader(source)
+    head = b"".join(reader.views(size))
+    return head, _resumed(head, reader, source)
+
+
+def _resumed(head: bytes, reader: BlockReader, source: Iterator[Block]) -> Iterator[Block]:
+    with closing(source):
+        yield head
+        yield from reader.rest()
+
+
 def drain(blocks: Blocks) -> None:
     """Read a stream to its end."""
     with closing(blocks) as source:
@@ -217,12 +196,9 @@ def beginning(blocks: Blocks, size: int) -> bytes:
 
 def skip_bytes(blocks: Blocks, count: int) -> Iterator[Block]:
     """The same bytes without the first ``count``."""
-    for block in blocks:
-        if count >= len(block):
-            count -= len(block)
-        else:
-            yield memoryview(block)[count:] if count else block
-            count = 0
+    reader = BlockReader(blocks)
+    drain(reader.views(count))
+    yield from reader.rest()
 
 
 def read_whole(blocks: Blocks, what: str) -> bytes:
