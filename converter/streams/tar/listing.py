@@ -90,16 +90,15 @@ class Node(NamedTuple):
     """Names and values, sorted by name."""
 
 
-_NOTHING = (b"", (0, 0), ())
 _VERSION = 2
 """Of the form of records: from 3 on, equal values may be written in different ways."""
 
 
 def encode_node(entry: Entry, size: int, sha256: bytes) -> bytes:
     """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
-    usual = (entry.mode, entry.uid, entry.gid, entry.mtime_ns, size, sha256)
-    rare = (entry.linkname, entry.device, tuple(sorted(entry.xattrs.items())))
-    return entry.type + marshal.dumps(usual if rare == _NOTHING else usual + rare, _VERSION)
+    owner = entry.mode, entry.uid, entry.gid
+    others = entry.linkname, entry.device, tuple(sorted(entry.xattrs.items()))
+    return entry.type + marshal.dumps((*owner, entry.mtime_ns, size, sha256, *others), _VERSION)
 
 
 def decode_node(record: bytes) -> Node:
