@@ -17,7 +17,7 @@ from converter.stores.disk import disk_errors, on_error, open_regular, printable
 from converter.stores.media import Medium
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, file_blocks
-from converter.streams.decompress import HEAD, decompress, detect_codec, require_tar, start_of
+from converter.streams.decompress import HEAD, decompress_any, require_tar
 from converter.streams.tar import fields
 from converter.streams.tar.entry import FileCursor
 from converter.streams.tar.scan import Scanner
@@ -132,14 +132,13 @@ def open_tar(path: Path, source: int | None = None) -> BinaryIO:
 def _plain_tar(source: int) -> int:
     """``source`` itself, or a spool of what is compressed in it, and ``source`` is closed."""
     with on_error(os.close, source):
-        head = os.pread(source, HEAD, 0)
-        codec = detect_codec(head)
+        size = os.fstat(source).st_size
+        if not size:
+            raise Invalid("an empty file is not a tar, nor a compressed one")
+        codec, tar = decompress_any(file_blocks(source, 0, size))
         if codec == "none":
             return source
-        if codec is None:
-            what = f"data that starts with {start_of(head)}" if head else "an empty file"
-            raise Invalid(f"{what} is not a tar, nor a compressed one")
-        target = spool.spool_blocks(decompress(file_blocks(source, 0, os.fstat(source).st_size), codec))
+        target = spool.spool_blocks(tar)
     os.close(source)
     with on_error(os.close, target):
         require_tar(os.pread(target, HEAD, 0), codec)
