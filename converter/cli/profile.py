@@ -27,7 +27,7 @@ from converter.cli.shared_options import (
     write_file,
     write_reports,
 )
-from converter.cli.text import BOLD, GREEN, RED, YELLOW, show, show_as_asked, show_json
+from converter.cli.text import BOLD, GREEN, RED, YELLOW, Part, show_as_asked
 from converter.errors import Unsupported, Usage, count, within
 from converter.events import Finished, Moved
 from converter.model.descriptor import Digest
@@ -355,32 +355,33 @@ def show_result(reference: str, result: ProfileResult) -> None:
     }
     sides = (f"the profile {found.profile.digest}", reference)
     write_reports(document, "pages.difference", sides, result.differences, command="verify")
-    if flags().json:
-        show_json(document)
-        return
-    if flags().quiet:
-        return
+    show_as_asked(document, _lines(result))
+
+
+def _lines(result: ProfileResult) -> Iterator[Part]:
+    """The result as text."""
+    found = result.found
     for key, signer in found.signers:
-        show(f"profile signed by {signer} ({key})", colour=GREEN)
+        yield f"profile signed by {signer} ({key})", GREEN
     if result.ignored:
-        show(f"left out: {', '.join(result.ignored)}")
+        yield f"left out: {', '.join(result.ignored)}", ""
     if result.mounts:
-        show(f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", colour=YELLOW)
+        yield f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", YELLOW
     if result.own is not None:
-        show(f"owners not compared: what belongs to user {result.own} counts as root's", colour=YELLOW)
+        yield f"owners not compared: what belongs to user {result.own} counts as root's", YELLOW
     for one in result.by_engine:
         if one.what == "mode":
-            show(f"mode of {one.path} not compared: it is {one.b}, as podman makes it", colour=YELLOW)
+            yield f"mode of {one.path} not compared: it is {one.b}, as podman makes it", YELLOW
         else:
-            show(f"{one.path} not compared: engines make it for files of their own", colour=YELLOW)
+            yield f"{one.path} not compared: engines make it for files of their own", YELLOW
     for one in result.differences:
-        show(f"{one.path}: {_described(one)}")
+        yield f"{one.path}: {_described(one)}", ""
     if result.total > len(result.differences):
-        show(f"and {count(result.total - len(result.differences), 'more difference')}")
+        yield f"and {count(result.total - len(result.differences), 'more difference')}", ""
     same = "same content"
     if found.profile.config is None:
         same = "same files (a plain mtree text says nothing of the configuration)"
-    show(count(result.total, "difference") if result.total else same, colour=RED if result.total else BOLD)
+    yield count(result.total, "difference") if result.total else same, RED if result.total else BOLD
 
 
 def _described(one: Difference) -> str:

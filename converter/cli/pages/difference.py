@@ -57,8 +57,8 @@ def page(
             continue
         kind = kind_of(here)
         counts[kind] += 1
-        _mark(trees, path, kind)
         if kind != TIME_ONLY:
+            _mark(trees, path, kind)
             rows.add(path, kind, here)
     return render(
         "difference.html.j2",
@@ -169,6 +169,6 @@ def _mark(trees: Trees, path: str, kind: str) -> None:
     platform, _, below = path.partition(":/") if not path.startswith("/") else ("", "", path.lstrip("/"))
     for tree in trees.get(platform, ()):
         node = find_node(tree, os.fsencode(below))
-        if node is not None and kind != TIME_ONLY:
+        if node is not None:
             for _, file in files_below(node) if kind != "changed" or node.children is None else ():
                 file.layer = _COLOURS[kind]
