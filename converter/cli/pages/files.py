@@ -45,21 +45,14 @@ def _row(node: TreeNode, name: str, depth: int, least: int) -> list[Any]:
 
 def _least(root: TreeNode, budget: int) -> int:
     """The size of the smallest file that there is room for; 0 if there is room for all."""
-    sizes: list[tuple[int, int]] = []
-    room = budget
-    for path, node in files_below(root):
-        cost = _ROW + min(len(path) - path.rfind(b"/"), LONGEST)
-        room -= cost
-        sizes.append((node.size, cost))
-    if room >= 0:
-        return 0
-    least, spent = 1, 0
-    for size, cost in sorted(sizes, reverse=True):
+    costs = ((node.size, _ROW + min(len(path) - path.rfind(b"/"), LONGEST)) for path, node in files_below(root))
+    least = spent = 0
+    for size, cost in sorted(costs, reverse=True):
         spent += cost
         if spent > budget:
-            break
+            return max(least, 1) + 1
         least = size
-    return max(least, 1) + 1
+    return 0
 
 
 def _shown(name: bytes) -> str:
