@@ -21,8 +21,6 @@ from converter.trust.keys import Key, jws_matches, load_x5c, public_key, require
 from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, require_at_most
 
-SELF_CONSISTENT = "it is signed by the key that it brings along, which nobody vouches for"
-
 
 def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureVerdict:
     """Verify one signature (``signature.data``, its JSON object) of the manifest that embeds it.
@@ -60,7 +58,8 @@ def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple
         return known, key.libtrust_id
     if chain and trusted.roots:
         return trusted.certified(chain[0], chain[1:]), subject_name(chain[0])
-    raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {SELF_CONSISTENT}")
+    why = "it is signed by the key that it brings along, which nobody vouches for"
+    raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {why}")
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:

@@ -33,7 +33,7 @@ from converter.trust.openpgp_message import (
     signature_packets,
     unwrapped_message,
 )
-from converter.trust.signature import Signature, SignatureVerdict, Trusted, Unchecked, require_at_most
+from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, Unchecked, require_at_most
 
 _TIMEOUT = 120
 _STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
@@ -43,9 +43,11 @@ _Maker = tuple[str, str]
 """Who made a good signature: the fingerprints of a certificate and of the key in it."""
 
 
-def verify_detached(signature: Signature, path: str, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
-    """The verdict on each signature of the file at ``path``, in order; raises Invalid if there is none."""
-    verdicts = []
+def verify_detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
+    """The verdict on each signature of a file, in order; raises Invalid if there is none, Untrusted without a file."""
+    if found.file is None:
+        raise Untrusted("the signature covers a file, and this image is not one (only aci: is)")
+    path, verdicts = found.file(), []
     for issuer, packet in _signatures(signature.data):
         try:
             fingerprint, source = _detached(packet, path, trusted)

@@ -21,7 +21,6 @@ from converter.trust.signature import Trusted, require_at_most
 ENTRY = "dev.sigstore.cosign/bundle"
 """The signature's annotation that holds the entry."""
 
-_RECORD, _ENVELOPE = ("hashedrekord", "0.0.1"), ("dsse", "0.0.1")
 _MEMBERS: dict[str, type] = {"body": str, "integratedTime": int, "logIndex": int, "logID": str}
 _EXACT = 2**53
 """Below this, JSON numbers represent integers exactly (RFC 8785, section 3.2.2.3)."""
@@ -117,7 +116,7 @@ def _checked_time(payload: dict[str, Any], promise: str, what: Logged, trusted: 
 def _check_entry(body: dict[str, Any], what: Logged) -> None:
     """Raises Untrusted if an entry is about another signature."""
     kind, version = required_member(body, "kind", str), required_member(body, "apiVersion", str)
-    want = _RECORD if what.envelope is None else _ENVELOPE
+    want = "hashedrekord" if what.envelope is None else "dsse", "0.0.1"
     if (kind, version) != want:
         raise Invalid(f'is of kind "{kind[:40]}" "{version[:20]}": expected {" ".join(want)}')
     spec = required_member(body, "spec", dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from converter.errors import ConverterError, Invalid, Untrusted
+from converter.errors import ConverterError, Invalid
 from converter.model.frozen import frozen
 from converter.trust import content_trust, cosign, libtrust, notation, openpgp
 from converter.trust import signature as kinds
@@ -32,12 +32,6 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
         unchecked = isinstance(error, Unchecked)
         return (SignatureVerdict(signature=signature, ok=False, broken=broken, unchecked=unchecked, reason=str(error)),)
     return (verdicts,) if isinstance(verdicts, SignatureVerdict) else verdicts
-
-
-def _detached(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
-    if found.file is None:
-        raise Untrusted("the signature covers a file, and this image is not one (only aci: is)")
-    return openpgp.verify_detached(signature, found.file(), trusted)
 
 
 def _simple(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
@@ -71,7 +65,7 @@ class SignatureKind:
 SIGNATURE_KINDS = {
     kinds.LIBTRUST: SignatureKind(libtrust.verify),
     kinds.SIMPLE_SIGNING: SignatureKind(_simple),
-    kinds.DETACHED: SignatureKind(_detached),
+    kinds.DETACHED: SignatureKind(openpgp.verify_detached),
     kinds.COSIGN: SignatureKind(cosign.verify, layers=(cosign.PAYLOAD,), label="sig"),
     kinds.BUNDLE: SignatureKind(cosign.verify_bundle),
     kinds.ATTESTATION: SignatureKind(cosign.verify_envelope, layers=(cosign.ENVELOPE,), label="att"),

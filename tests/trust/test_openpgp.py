@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bz2
 import zlib
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from converter.trust.openpgp_message import (
     is_signed_message,
     unwrapped_message,
 )
-from converter.trust.signature import Signature, Trusted
+from converter.trust.signature import Signature, Subject, Trusted
 from converter.trust.verify_signatures import check_one
 from tests.trust.making import NOW, claim, keyring, subject, trusted
 from tests.trust.making import openpgp as key
@@ -75,6 +76,11 @@ def asking(*keys: Tsk, **more: object) -> Trusted:
     return trusted(keyrings=rings, **{"at": LATER, **more})
 
 
+def at(path: str) -> Subject:
+    """The image that is a file."""
+    return replace(subject(media_type=types.ACI), file=lambda: path)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     (tmp_path / "file").write_bytes(b"data")
@@ -91,10 +97,10 @@ def path(tmp_path: Path) -> str:
 )
 def test_a_good_signature_of_a_file(suite: CipherSuite, path: str) -> None:
     signer = Tsk.generate("a", cipher_suite=suite)
-    (found,) = openpgp.verify_detached(beside(detached(signer)), path, asking(signer))
+    (found,) = openpgp.verify_detached(beside(detached(signer)), at(path), asking(signer))
     assert (found.ok, found.signer) == (True, signer.extract_certificate().fingerprint)
     assert found.key == "--keyring keys"
-    (again,) = openpgp.verify_detached(beside(detached(signer, armoured=False)), path, asking(signer))
+    (again,) = openpgp.verify_detached(beside(detached(signer, armoured=False)), at(path), asking(signer))
     assert (again.ok, again.signer, again.key) == (found.ok, found.signer, found.key)
 
 
@@ -102,7 +108,7 @@ def test_every_signer_is_told_of(path: str) -> None:
     one, two, three = key("one"), key("two"), key("three")
     both = b"".join(detached(signer, armoured=False) for signer in (one, two, three))
     for data in (both, armor(both, ArmorKind.Signature).encode(), detached(one) + detached(two) + detached(three)):
-        found = openpgp.verify_detached(beside(data), path, asking(one, three))
+        found = openpgp.verify_detached(beside(data), at(path), asking(one, three))
         assert [each.ok for each in found] == [True, False, True]
 
 
@@ -123,18 +129,18 @@ UNSUPPORTED = b"\xc2\x0c\x04\x00\x01\x08" + bytes(6) + b"\xff\xff"
     ],
 )
 def test_a_bad_signature_of_a_file(data: bytes, reason: str, path: str) -> None:
-    (found,) = openpgp.verify_detached(beside(data), path, asking(key()))
+    (found,) = openpgp.verify_detached(beside(data), at(path), asking(key()))
     assert reason in found.reason
     assert "backtrace" not in found.reason
 
 
 def test_a_signature_is_added_to_one_that_cannot_be_read(path: str) -> None:
     both = openpgp.add_signatures(detached(key()), UNSUPPORTED)
-    assert [one.ok for one in openpgp.verify_detached(beside(both), path, asking(key()))] == [True, False]
+    assert [one.ok for one in openpgp.verify_detached(beside(both), at(path), asking(key()))] == [True, False]
 
 
 def test_no_key_is_no_proof(path: str) -> None:
-    (found,) = openpgp.verify_detached(beside(detached(key())), path, asking())
+    (found,) = openpgp.verify_detached(beside(detached(key())), at(path), asking())
     assert "--keyring" in found.reason
 
 
@@ -150,7 +156,7 @@ def test_no_key_is_no_proof(path: str) -> None:
 )
 def test_what_is_no_signature_of_a_file(data: bytes, path: str) -> None:
     with pytest.raises(Invalid):
-        openpgp.verify_detached(beside(data), path, asking(key()))
+        openpgp.verify_detached(beside(data), at(path), asking(key()))
 
 
 def test_a_key_that_expired_since() -> None:
@@ -392,13 +398,17 @@ def test_a_key_may_bear_signatures_that_nobody_knows(place: int, path: str) -> N
         (bytes(one), one.tag == Tag.Signature) for one in PacketPile.from_bytes(bytes(key().extract_certificate()))
     ]
     ring = b"".join((unknown(packet, place) if signs else b"") + packet for packet, signs in packets)
-    (found,) = openpgp.verify_detached(beside(detached(key())), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
+    (found,) = openpgp.verify_detached(
+        beside(detached(key())), at(path), trusted(keyrings=[Keyring.load(ring)], at=LATER)
+    )
     assert found.ok
 
 
 def test_a_key_may_bear_a_packet_that_nobody_knows(path: str) -> None:
     ring = bytes(key().extract_certificate()) + b"\xe2\x01\x00"
-    (found,) = openpgp.verify_detached(beside(detached(key())), path, trusted(keyrings=[Keyring.load(ring)], at=LATER))
+    (found,) = openpgp.verify_detached(
+        beside(detached(key())), at(path), trusted(keyrings=[Keyring.load(ring)], at=LATER)
+    )
     assert found.ok
 
 
