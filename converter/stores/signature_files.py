@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from converter.errors import NotFound
 from converter.model.descriptor import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
@@ -25,8 +24,6 @@ SIGNATURE = 4 * MIB
 
 def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -> Path:
     """Add a signature to a ``dir:`` image, under the first free number."""
-    if regular_size(folder / "manifest.json") is None:
-        raise NotFound(f"{folder} holds no image")
     return _add_numbered(folder, "" if subject == root else f"{subject.encoded}.", data)
 
 

@@ -215,8 +215,6 @@ def test_one_image_and_nothing_beside_it(tmp_path: Path) -> None:
             assert made.digest.encoded == hashlib.sha256(archive([File("f")])).hexdigest()
             with pytest.raises(Unsupported, match="two images"):
                 sink.put((archive([File("g")]),), types.ROOTFS)
-            with pytest.raises(Unsupported, match="manifest"):
-                sink.put((b"{}",), types.OCI_MANIFEST)
             with pytest.raises(Unsupported, match="attachment"):
                 sink.attach(Attachment(subject=subject, descriptor=made))
     assert left(tmp_path) == ["rootfs"]  # a bundle without its configuration is none

@@ -51,6 +51,17 @@ class OneRootSink(TargetSink[T]):
     def has(self, descriptor: Descriptor) -> bool:
         return self._made is not None and descriptor.digest == self._made.digest
 
+    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
+        """Take the tar; raises Unsupported for a second one. After an error from the blocks, another may follow."""
+        if self._made is not None:
+            raise Unsupported("cannot write two images to one root file system")
+        self._made = self._take(blocks, expected).retyped(media_type)
+        return self._made
+
+    @abstractmethod
+    def _take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+        """Write the tar, after what is left of one that failed is gone; returns what identifies it."""
+
     def name(self, name: str, root: Descriptor) -> None:
         """Do nothing."""
 
@@ -67,13 +78,6 @@ class OneRootSink(TargetSink[T]):
     def _show(self) -> None:
         """Make it visible, now that it is whole."""
 
-    def _require_first(self, media_type: str) -> None:
-        """Raise Unsupported for a second root file system, or for a type that is not accepted."""
-        if media_type not in self.accepts:
-            raise Unsupported(f'unsupported media type "{media_type}" (one of: {", ".join(sorted(self.accepts))})')
-        if self._made is not None:
-            raise Unsupported("cannot write two images to one root file system")
-
 
 class FlatSink(OneRootSink[OutFile]):
     """Writes the tar. A directory's entry may follow those of its files: unpackers set directory attributes last."""
@@ -81,13 +85,10 @@ class FlatSink(OneRootSink[OutFile]):
     def __init__(self, path: Path, overwriting: Overwriting) -> None:
         super().__init__(OutFile(path, overwriting))
 
-    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        """Take the tar; raises Unsupported for a second one. After an error from the blocks, another may follow."""
-        self._require_first(media_type)
+    def _take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
         with disk_errors(self._target.shown, "write"):
-            self._target.cut(0)  # what is left of one that failed
-        self._made = write_blob(blocks, expected, self._target.write).bare().retyped(media_type)
-        return self._made
+            self._target.cut(0)
+        return write_blob(blocks, expected, self._target.write).bare()
 
     def _show(self) -> None:
         self._target.appear()
@@ -156,22 +157,20 @@ class RootfsSink(OneRootSink[StagedDirectory]):
         self._open.close()
         super()._abort()
 
-    def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
-        """Unpack the tar; the result has the tar's digest. Raises Unsupported for a second tar."""
+    def _take(self, blocks: Blocks, expected: Descriptor | None) -> Descriptor:
+        """Unpack the tar; the result has the tar's digest."""
         del expected
-        self._require_first(media_type)
         meter = Meter()
         root = self._target.staged / self._below
         with disk_errors(self._target.shown, "write"):
             if self._below:
                 root.mkdir(mode=0o700, exist_ok=True)
-            for left in root.iterdir():  # by a tar that failed
+            for left in root.iterdir():
                 remove_path(left)
             self._tree = self._open.enter_context(Unpacked(root, self._target.shown, devices=self._options.devices))
         with self._target.syncing():
             self._tree.fill(metered(blocks, meter))
-        self._made = Descriptor(media_type=media_type, digest=meter.digest(), size=meter.size)
-        return self._made
+        return Descriptor(media_type="", digest=meter.digest(), size=meter.size)
 
     def _commit(self) -> None:
         super()._commit()
