@@ -11,8 +11,7 @@ from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.profile import mtree
 from converter.profile.mtree import File
-from converter.stores.disk import on_error
-from converter.streams.blocks import Block, ClosedOnExit, Meter, join_blocks, metered
+from converter.streams.blocks import Block, ClosedOnExit, Meter, join_blocks, metered, on_error
 from converter.streams.spool import Spool
 from converter.streams.tar import fields
 from converter.streams.tar.listing import Node, decode_node

@@ -26,13 +26,13 @@ from converter.model.reference import STDIN, Location
 from converter.ports import Sink
 from converter.stores import require_new
 from converter.stores.base_source import SingleSource
-from converter.stores.disk import disk_errors, on_error, regular_size, walk_directory
+from converter.stores.disk import disk_errors, regular_size, walk_directory
 from converter.stores.media import DirectoryMedium, write_blob
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout, OciSink
 from converter.stores.options import Kind, StoreOptions, is_stream
-from converter.streams.blocks import COPY_BLOCK, digest_and_size, file_blocks
+from converter.streams.blocks import COPY_BLOCK, digest_and_size, file_blocks, on_error
 
 _STORED = re.compile(r"sha512-[0-9a-f]{64}")
 

@@ -20,13 +20,13 @@ from converter.model.image import Dependency
 from converter.model.platform import host_platform
 from converter.model.reference import Location, with_namespaces
 from converter.stores.aci_file import AciFile, signature_path
-from converter.stores.disk import disk_errors, on_error
+from converter.stores.disk import disk_errors
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client
 from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url, refuse_link_local
-from converter.streams.blocks import closing, file_blocks, read_whole
+from converter.streams.blocks import closing, file_blocks, on_error, read_whole
 from converter.streams.tar.aci import manifest_in
 
 DEFAULT_VERSION = "latest"

@@ -6,13 +6,13 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from converter.errors import Invalid, NotFound, StorageFailed, system_words
 from converter.model.limits import MIB
-from converter.streams.blocks import file_blocks, write_all
+from converter.streams.blocks import file_blocks, on_error, write_all
 from converter.system import begin_writing
 
 READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -48,17 +48,6 @@ def disk_error(error: OSError, path: str | Path, verb: str) -> StorageFailed:
     if error.errno == errno.EBADF and str(path) == "-":
         return StorageFailed(f"standard {'input' if verb == 'read' else 'output'} is closed")
     return StorageFailed(f"cannot {verb} {printable_path(path)}: {system_words(error)}")
-
-
-@contextmanager
-def on_error(undo: Callable[..., object], *arguments: object) -> Iterator[None]:
-    """Undo something if the body raises; that this cannot be undone matters less than the error."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            undo(*arguments)
-        raise
 
 
 @contextmanager

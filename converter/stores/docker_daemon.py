@@ -28,7 +28,6 @@ from converter.model.limits import MIB
 from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores.base_source import NameListing
-from converter.stores.disk import on_error
 from converter.stores.docker_archive import DockerArchive
 from converter.stores.docker_archive.sink import DockerArchiveSink
 from converter.stores.media.file_target import TarTarget
@@ -37,7 +36,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry.connections import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, file_blocks, read_whole
+from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, file_blocks, on_error, read_whole
 
 SOCKET = "unix:///var/run/docker.sock"
 UNNAMED = "<none>:<none>"

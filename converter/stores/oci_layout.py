@@ -22,11 +22,11 @@ from converter.model.reference import NAMES, REF_NAME, Location
 from converter.ports import Fetch, Source
 from converter.stores import oci_index
 from converter.stores.base_source import ImageNames, ListedImage
-from converter.stores.disk import on_error
 from converter.stores.media import DirectoryMedium, Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_target import LayoutTarget
 from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import Kind, StoreOptions
+from converter.streams.blocks import on_error
 
 
 def open_source(location: Location, options: StoreOptions) -> OciLayout:

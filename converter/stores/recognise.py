@@ -16,13 +16,13 @@ from converter.ports import Source
 from converter.stores import aci_file, directory, oci_index
 from converter.stores.aci_file import AciFile
 from converter.stores.directory import DirectoryImage
-from converter.stores.disk import disk_errors, on_error, printable_path, walk_directory
+from converter.stores.disk import disk_errors, printable_path, walk_directory
 from converter.stores.docker_archive import DockerArchive, tables
 from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout
 from converter.stores.options import Kind, StoreOptions
-from converter.streams.blocks import COPY_BLOCK, closing, file_blocks, peek
+from converter.streams.blocks import COPY_BLOCK, closing, file_blocks, on_error, peek
 from converter.streams.decompress import HEAD, decompress_any, require_tar
 from converter.streams.tar.entry import Cursor
 from converter.streams.tar.fields import MANIFEST, ROOTFS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Self, TypeVar
@@ -74,6 +74,17 @@ def closing(items: Iterable[T]) -> Iterator[Iterator[T]]:
         close = getattr(source, "close", None)
         if close is not None:
             close()
+
+
+@contextmanager
+def on_error(undo: Callable[..., object], *arguments: object) -> Iterator[None]:
+    """Undo something if the body raises; that this cannot be undone matters less than the error."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            undo(*arguments)
+        raise
 
 
 class BlockReader:

@@ -11,7 +11,7 @@ from threading import Lock
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model.limits import MIB
-from converter.streams.blocks import BLOCK, Block, Blocks, ClosedOnExit, closing, write_all
+from converter.streams.blocks import BLOCK, Block, Blocks, ClosedOnExit, closing, on_error, write_all
 from converter.streams.read_ahead import read_ahead
 
 IN_MEMORY = 1 * MIB
@@ -94,13 +94,9 @@ def _append(fd: int, data: Block | bytearray) -> None:
 def spool_blocks(blocks: Blocks) -> int:
     """The blocks in an unnamed file, open for reading."""
     fd = unnamed_file()
-    try:
-        with closing(blocks) as source:
-            for block in source:
-                _append(fd, block)
-    except BaseException:
-        os.close(fd)
-        raise
+    with on_error(os.close, fd), closing(blocks) as source:
+        for block in source:
+            _append(fd, block)
     return fd
 
 

@@ -28,8 +28,8 @@ from converter.errors import ConverterError, Unreachable, Unsupported, Usage, fr
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location
-from converter.stores.disk import on_error
 from converter.stores.hosts import Hosts
+from converter.streams.blocks import on_error
 from converter.streams.workers import Workers
 from converter.version import __version__
 

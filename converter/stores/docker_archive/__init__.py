@@ -25,7 +25,6 @@ from converter.model.reference import Location
 from converter.ports import Fetch, Source
 from converter.stores import oci_index
 from converter.stores.base_source import ImageNames, ListedImage, full_reference
-from converter.stores.disk import on_error
 from converter.stores.docker_archive import tables
 from converter.stores.docker_archive.sink import DockerArchiveSink
 from converter.stores.docker_archive.tables import ArchiveBlobs, Chains, SavedImage, claimed_digest
@@ -34,6 +33,7 @@ from converter.stores.media.file_target import TarTarget
 from converter.stores.media.tar_medium import TarMedium
 from converter.stores.oci_layout import OciLayout, fetch_blob
 from converter.stores.options import Kind, StoreOptions
+from converter.streams.blocks import on_error
 
 
 def open_source(location: Location, options: StoreOptions) -> DockerArchive:

@@ -21,7 +21,6 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.stores.disk import (
     disk_errors,
     names_in,
-    on_error,
     regular_size,
     sync_directory,
     sync_files,
@@ -33,7 +32,7 @@ from converter.stores.media import DirectoryMedium, Documents, blob_name, write_
 from converter.stores.media.temporary import Staging, lock_directory
 from converter.stores.oci_index import INDEX, check_layout
 from converter.stores.options import Inputs
-from converter.streams.blocks import Block, RereadableBlocks
+from converter.streams.blocks import Block, RereadableBlocks, on_error
 
 FICLONE = 0x40049409
 """The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""

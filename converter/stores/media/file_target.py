@@ -13,12 +13,12 @@ from pathlib import Path
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.reference import STDOUT
-from converter.stores.disk import disk_errors, on_error, printable_path, sync_directory, write_behind
+from converter.stores.disk import disk_errors, printable_path, sync_directory, write_behind
 from converter.stores.media import Documents, blob_name, write_blob
 from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.options import NOTHING, Overwriting, is_stream, open_file_number
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, write_all
+from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, on_error, write_all
 from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_bytes
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)

@@ -13,10 +13,10 @@ from converter.model.content import Blocks
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN
-from converter.stores.disk import disk_errors, on_error, open_regular, printable_path
+from converter.stores.disk import disk_errors, open_regular, printable_path
 from converter.stores.media import Medium
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, file_blocks
+from converter.streams.blocks import COPY_BLOCK, file_blocks, on_error
 from converter.streams.decompress import HEAD, decompress_any, require_tar
 from converter.streams.tar import fields
 from converter.streams.tar.entry import FileCursor

@@ -19,11 +19,11 @@ from converter.errors import Invalid, StorageFailed
 from converter.stores.disk import (
     disk_errors,
     names_in,
-    on_error,
     opened,
     printable_path,
     sync_directory,
 )
+from converter.streams.blocks import on_error
 
 NAME = re.compile(r"\.transship-[0-9a-f]{16}")
 """The names of temporaries. An unlocked one was left by a killed writer."""

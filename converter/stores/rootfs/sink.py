@@ -17,14 +17,14 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json, load_object
 from converter.model.image import Attachment
-from converter.stores.disk import disk_errors, names_in, on_error, regular_size, sync_file_system, write_file
+from converter.stores.disk import disk_errors, names_in, regular_size, sync_file_system, write_file
 from converter.stores.media import T, TargetSink, write_blob
 from converter.stores.media.file_target import OutFile
 from converter.stores.media.temporary import Staging, remove_path
 from converter.stores.options import Overwriting, StoreOptions
 from converter.stores.rootfs import CONFIG, ROOTFS
 from converter.stores.rootfs.unpack import DEVICES, Unpacked
-from converter.streams.blocks import Meter, metered
+from converter.streams.blocks import Meter, metered, on_error
 
 LOST_AND_FOUND = "lost+found"
 """A directory in every new file system, which counts as empty all the same."""

@@ -12,6 +12,7 @@ from hashlib import blake2b, sha256
 
 from converter.errors import Invalid, within
 from converter.model.content import Open
+from converter.streams.blocks import on_error
 from converter.streams.tar.changesets import is_whiteout, require_skippable
 from converter.streams.tar.entry import Entry
 from converter.streams.tar.fields import DIR, FILE, FILES, LINK, Budget, clean_name, quoted_name, require_contained
@@ -140,7 +141,7 @@ class _Tree:
                 if isinstance(found, _Inode):
                     found.end().called(path)
         made = TreeListing()
-        try:
+        with on_error(made.close):
             undescribed: list[bytes] = []
             for path, found in self._walk(apart=True):
                 while undescribed and not path.startswith(undescribed[-1] + b"/"):
@@ -152,9 +153,6 @@ class _Tree:
                     made.add(Row(above, b""))
                 undescribed.clear()
                 made.add(self._row(path, found, made))
-        except BaseException:
-            made.close()
-            raise
         return made
 
     def _row(self, path: bytes, found: _Dir | _Leaf, made: TreeListing) -> Row:
