@@ -147,6 +147,5 @@ def _examine_attachment(attachment: Attachment, place: str, walk: ImageWalk, fin
 
 def _image_kind(walk: ImageWalk) -> str:
     """The kind of the image, by the first document that was read."""
-    for seen in walk.seen.values():
-        return "docker-image" if "docker" in seen.descriptor.media_type else "oci-image"
-    return "oci-image"
+    first = next(iter(walk.seen.values()), None)
+    return "docker-image" if first is not None and "docker" in first.descriptor.media_type else "oci-image"
