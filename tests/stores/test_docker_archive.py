@@ -49,6 +49,7 @@ PLAIN, GZIP, ZSTD = types.DOCKER_LAYER, types.DOCKER_LAYER_GZIP, types.DOCKER_LA
 FIRST, SECOND = LAYERS
 FIRST_NAME, SECOND_NAME = f"{0:064x}/layer.tar", f"{1:064x}/layer.tar"
 SAME = (FIRST, FIRST)
+PGP = b"\x8d\x00\x00\x04" + bytes(600)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,7 @@ SAME = (FIRST, FIRST)
         ),
         pytest.param((bz2.compress(FIRST), SECOND), LAYERS, [(PLAIN, FIRST), (PLAIN, SECOND)], id="a bzip2 layer"),
         pytest.param((lzma.compress(FIRST), SECOND), LAYERS, [(PLAIN, FIRST), (PLAIN, SECOND)], id="an xz layer"),
+        pytest.param((PGP, SECOND), (PGP, SECOND), [(PLAIN, PGP), (PLAIN, SECOND)], id="one that nobody can unpack"),
         pytest.param((FIRST, Link(f"../{FIRST_NAME}")), SAME, [(PLAIN, FIRST)] * 2, id="a symlink to a layer"),
         pytest.param((FIRST, Link(FIRST_NAME, hard=True)), SAME, [(PLAIN, FIRST)] * 2, id="a hard link to a layer"),
         pytest.param((Link(f"../{SECOND_NAME}"), FIRST), SAME, [(PLAIN, FIRST)] * 2, id="a link to a later layer"),

@@ -97,7 +97,8 @@ class ArchiveBlobs:
         """
         size = self.medium.size(name) or 0
         codec = detect_codec(beginning(self.medium.open(name), HEAD)) or "none"
-        label = _LABELS.get((types.LAYER, codec))
+        # What is encrypted is known as it is, and fails when it is read.
+        label = _LABELS.get((types.LAYER, codec if codec in types.CODECS else "none"))
 
         def read() -> Blocks:
             blocks = self.medium.open(name)
