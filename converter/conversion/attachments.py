@@ -124,16 +124,12 @@ def find_attachments(
 
 def are_listed_in(attached: Sequence[PlannedAttachment], other: ReferrerListing) -> bool:
     """Whether another place has each attachment, too, by subject and digest, or all signatures that are in it."""
-    listed = {subject: tuple(other.attachments(subject)) for subject in {one.attachment.subject for one in attached}}
-    return all(_is_listed(one, listed[one.attachment.subject], other.fetch) for one in attached)
-
-
-def _is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch) -> bool:
-    if any(each.descriptor.digest == one.attachment.descriptor.digest for each in there):
+    if not attached:
         return True
-    from converter.conversion.target_attachments import is_merged_into
+    from converter.conversion.target_attachments import is_listed
 
-    return is_merged_into(one, there, fetch)
+    listed = {subject: tuple(other.attachments(subject)) for subject in {one.attachment.subject for one in attached}}
+    return all(is_listed(one, listed[one.attachment.subject], other.fetch) for one in attached)
 
 
 def split_by_subject(

@@ -8,10 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from converter import formats
-from converter.conversion.attachments import KEPT, Carried, carry_attachments, may_need_record, record_losses
+from converter.conversion.attachments import (
+    KEPT,
+    Carried,
+    carry_attachments,
+    find_attachments,
+    may_need_record,
+    record_losses,
+)
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
-from converter.conversion.selection import SelectedImage, with_referrers
+from converter.conversion.selection import SelectedImage
 from converter.errors import LossRefused, Usage, within
 from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
@@ -246,7 +253,8 @@ def _with_dependencies(selected: SelectedImage, item: Item, library: Library) ->
     )
     below = dict.fromkeys(one.digest for one in found if one.media_type in formats.READERS)
     below.pop(selected.root.digest, None)
-    return with_referrers(selected, library, below) if below else selected
+    attached, unread = find_attachments(library, below)
+    return replace(selected, attached=(*selected.attached, *attached), unread=(*selected.unread, *unread))
 
 
 def refuse_losses(target: PlannedTarget, options: Options) -> None:

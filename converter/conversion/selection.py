@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field, replace
 
 from converter import formats
 from converter.conversion import attachments
-from converter.conversion.attachments import PlannedAttachment, ReferrerListing
+from converter.conversion.attachments import PlannedAttachment
 from converter.conversion.job import Options
 from converter.errors import NotFound, Usage
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits
@@ -130,9 +130,3 @@ def _with_artifact(selected: SelectedImage, made: Artifact) -> SelectedImage:
 
     attached = (*selected.attached, manifest_attachment(made, selected.root.digest, ""))
     return replace(selected, attached=attached)
-
-
-def with_referrers(selected: SelectedImage, listing: ReferrerListing, subjects: Iterable[Digest]) -> SelectedImage:
-    """The same image with what refers to the subjects in ``listing``."""
-    attached, unread = attachments.find_attachments(listing, subjects)
-    return replace(selected, attached=(*selected.attached, *attached), unread=(*selected.unread, *unread))

@@ -104,8 +104,10 @@ def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImage
             yield manifest_attachment(made, subject, tag)
 
 
-def is_merged_into(one: PlannedAttachment, there: Iterable[Attachment], fetch: Fetch) -> bool:
-    """Whether an attachment is an image of cosign's whose layers are all in those ``there``."""
+def is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch) -> bool:
+    """Whether an attachment is among those ``there``; of an image of cosign's, each layer."""
+    if one.attachment.descriptor.digest in (each.descriptor.digest for each in there):
+        return True
     carried = _cosign_layers(one)
     same = [each.descriptor for each in there if each.bare_tag == one.attachment.tag]
     if carried is None or not same:
