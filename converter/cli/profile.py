@@ -331,12 +331,12 @@ def verify_profile(reference: str, profile: str, wanted: Wanted, scope: Scope, a
         there.own = owner_without_rights(there.directory)
         file = None if profile == ATTACHED else Path(profile)
         result = check_profile(there, file, wanted, scope, tuple(hidden_values(_GROUP)["ignore"]))
-    show_result(reference, result)
+    show_result(reference, result, there.own)
     return DIFFERENT if result.total else EQUAL
 
 
-def show_result(reference: str, result: ProfileResult) -> None:
-    """Print the result, as JSON or as text."""
+def show_result(reference: str, result: ProfileResult, own: int | None) -> None:
+    """Print the result, as JSON or as text. ``own`` is as of Profiled."""
     found = result.found
     document = {
         "reference": reference,
@@ -344,7 +344,7 @@ def show_result(reference: str, result: ProfileResult) -> None:
         "signers": [{"key": key, "signer": signer} for key, signer in found.signers],
         "ignored": list(result.ignored),
         "mounts": list(result.mounts),
-        "owners_compared": result.own is None,
+        "owners_compared": own is None,
         "root_mode_compared": not any(one.what == "mode" for one in result.by_engine),
         "made_by_engine": [one.path for one in result.by_engine if one.what == "entry"],
         "equal": not result.total,
@@ -355,10 +355,10 @@ def show_result(reference: str, result: ProfileResult) -> None:
     }
     sides = (f"the profile {found.profile.digest}", reference)
     write_reports(document, "pages.difference", sides, result.differences, command="verify")
-    show_as_asked(document, _lines(result))
+    show_as_asked(document, _lines(result, own))
 
 
-def _lines(result: ProfileResult) -> Iterator[Part]:
+def _lines(result: ProfileResult, own: int | None) -> Iterator[Part]:
     """The result as text."""
     found = result.found
     for key, signer in found.signers:
@@ -367,8 +367,8 @@ def _lines(result: ProfileResult) -> Iterator[Part]:
         yield f"left out: {', '.join(result.ignored)}", ""
     if result.mounts:
         yield f"left out, as other file systems are mounted there: {', '.join(result.mounts)}", YELLOW
-    if result.own is not None:
-        yield f"owners not compared: what belongs to user {result.own} counts as root's", YELLOW
+    if own is not None:
+        yield f"owners not compared: what belongs to user {own} counts as root's", YELLOW
     for one in result.by_engine:
         if one.what == "mode":
             yield f"mode of {one.path} not compared: it is {one.b}, as podman makes it", YELLOW

@@ -235,7 +235,7 @@ def known_layers(content: Derived) -> list[Layer]:
 
 
 def restore_aci(
-    plan: Node, before: SelectedImage, files: ExitStack, jobs: int, finder: Finder | None
+    plan: Make, before: SelectedImage, files: ExitStack, jobs: int, finder: Finder | None
 ) -> tuple[Node, SelectedImage] | None:
     """The file that ``plan`` would make anew, restored from the image's origin record, and the image with what referred
     to that file; None if the record does not give the same ACI.
@@ -244,14 +244,14 @@ def restore_aci(
     differs from the self-contained one: it is restored if ``finder`` finds all of them and the image is proven to be
     what they make together.
     """
-    if not isinstance(plan, Make) or not isinstance(plan.content, Derived):
+    content = plan.content
+    if not isinstance(content, Derived):
         return None
     from converter.formats.aci.archive import ExamineAci, RebuildAci, image_id, read_manifest
     from converter.formats.aci.reading import parse_manifest
     from converter.verification.proof import prove
     from converter.verification.rebuilt_source import Converted, OriginalSource
 
-    content = plan.content
     rebuilt = isinstance(content.rewrite, RebuildAci)
     if not rebuilt and finder is None:
         return None

@@ -47,13 +47,9 @@ MOST_TOLD = 3
 
 
 class ActualContent(Protocol):
-    """What is compared with a profile: an image, or a deployed tree. What is asked for is read then, and only once.
-
-    The owners of files of the user ``own`` are not compared, but taken for root.
-    """
+    """What is compared with a profile: an image, or a deployed tree. What is asked for is read then, and only once."""
 
     location: Location
-    own: int | None
 
     @property
     def stored(self) -> StoredImage:
@@ -76,9 +72,8 @@ class ProfileResult:
     """A profile, and how the content differs from it: the first differences, and the number of all.
 
     Paths in ``ignored`` were left out because the profile or the caller says so, those in ``mounts`` because another
-    file system lies over them. ``own`` is as of ``ActualContent``. The configuration was not compared if the profile
-    states none, or if there is none, as in a directory. What differs as an engine makes it differ is in ``by_engine``,
-    and does not count.
+    file system lies over them. The configuration was not compared if the profile states none, or if there is none, as
+    in a directory. What differs as an engine makes it differ is in ``by_engine``, and does not count.
     """
 
     found: Found
@@ -86,7 +81,6 @@ class ProfileResult:
     total: int
     ignored: tuple[str, ...]
     mounts: tuple[str, ...]
-    own: int | None = None
     by_engine: tuple[Difference, ...] = ()
 
 
@@ -122,8 +116,6 @@ class StoredContent:
 
     ``files`` deletes what is kept of it; ``find`` finds the ACIs that the image depends on.
     """
-
-    own: int | None = None
 
     def __init__(self, stored: StoredImage, files: ExitStack, find: Finder | None) -> None:
         self.stored = stored
@@ -214,7 +206,7 @@ def _compared(actual: ActualContent, found: Found, ignored: tuple[str, ...] = ()
     kept = tuple(one for one in first if one not in by_engine)
     total = len(kept) + sum(1 for _ in rows)
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
-    return ProfileResult(found, kept, total, counted.ignored, mounts, actual.own, by_engine)
+    return ProfileResult(found, kept, total, counted.ignored, mounts, by_engine)
 
 
 def _is_by_engine(one: Difference) -> bool:
