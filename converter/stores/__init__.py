@@ -145,7 +145,7 @@ def require_new(location: Location, options: StoreOptions) -> None:
     """Raise AlreadyExists, before any work is done, if a sink at the location would replace what it may not."""
     for path, kind in files_written(location).items():
         rule = options.overwriting(kind)
-        if is_stream(path):
+        if path == Path(location.path) and is_stream(path):
             rule.require_stream(path)
         else:
             rule.require(path)

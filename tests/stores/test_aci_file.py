@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.reference import Location
-from converter.stores import StoreOptions, open_sink
+from converter.stores import StoreOptions, open_sink, require_new
 from tests.stores.copying import files, sink_at, source_at
 from tests.stores.kinds import ON_DISK
 from tests.stores.test_contract import write as write_kind
@@ -93,6 +95,16 @@ def test_where_a_place_is_taken_in_the_meantime_nothing_is_written_beside_it(tmp
     with pytest.raises(AlreadyExists, match=rf"{taken} already exists"):
         write(tmp_path / "app.aci", signed=signature(), dependencies=(OTHER,), options=StoreOptions())
     assert files(tmp_path) == {taken: b"theirs"}
+
+
+@pytest.mark.parametrize("beside", ["app.aci.asc", "app.aci.origin"])
+def test_a_pipe_beside_it_is_not_where_an_image_is_passed_on(tmp_path: Path, beside: str) -> None:
+    os.mkfifo(tmp_path / beside)
+    location = Location(transport="aci", path=str(tmp_path / "app.aci"))
+    for refused in (partial(require_new, location, StoreOptions()), open_sink(location).__enter__):
+        with pytest.raises(AlreadyExists, match=rf"{beside} already exists"):
+            refused()
+    assert [path.name for path in tmp_path.iterdir()] == [beside]
 
 
 def test_dependencies_lie_beside_what_needs_them(tmp_path: Path) -> None:

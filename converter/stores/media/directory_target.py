@@ -184,7 +184,7 @@ class LayoutTarget(_BlobStaging):
         sync_files(self.staged)
         for name in DirectoryMedium(self.staged).names():
             blob, place = self.staged / name, self.path / name
-            if blob.parent != self.staged and regular_size(place) != regular_size(blob):
+            if blob.parent != self.staged and regular_size(place) != blob.stat().st_size:
                 # Not the layout itself: if it was removed meanwhile, half of it must not reappear.
                 for folder in (place.parent.parent, place.parent):
                     folder.mkdir(exist_ok=True)
