@@ -10,7 +10,6 @@ from typing import Any, Protocol, Self, runtime_checkable
 from converter.errors import (
     ConverterError,
     DigestMismatch,
-    LimitExceeded,
     NotFound,
     Usage,
 )
@@ -112,10 +111,7 @@ class Known:
 
     def read(self) -> bytes:
         """The whole document in memory; raises LimitExceeded if it is larger than a document may be."""
-        most = current_limits().document
-        if self.descriptor.size > most:
-            fact = f"document of {self.descriptor.size} bytes: at most {most} are allowed (limit: document)"
-            raise LimitExceeded(fact)
+        current_limits().require("document", self.descriptor.size, "bytes of a document")
         return b"".join(self.blocks())
 
     def pinned(self) -> Known:
