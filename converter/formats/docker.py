@@ -29,8 +29,8 @@ DIALECT = manifest.Dialect(
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or a list without the manifests it names."""
     if root.descriptor.media_type == types.DOCKER_LIST:
-        return index.decode(root, name, "docker-manifest-list")
-    return manifest.decode(root, fetch, name, "docker-schema2", "docker-config")
+        return index.decode(root, name)
+    return manifest.decode(root, fetch, DIALECT)
 
 
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:

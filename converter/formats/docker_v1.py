@@ -64,7 +64,7 @@ def decode(root: Known, fetch: Fetch) -> Image:
     ``foreign["docker"]`` is the configuration that the Engine would make of it, without what only the manifest knows.
     Raises Invalid if it is not valid, or if signatures do not give one payload.
     """
-    document = read_document(root, "docker-schema1")
+    document = read_document(root)
     signed_payload(root.read())
     steps = read_steps(document)
     base = {key: value for key, value in steps[-1].compatibility.items() if key not in _OF_THE_CHAIN}

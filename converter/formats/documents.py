@@ -35,14 +35,14 @@ def remember_sound(sound: SoundDocuments) -> Iterator[None]:
         _REMEMBERED.reset(token)
 
 
-def read_document(known: Known, kind: str) -> dict[str, Any]:
-    """The document as JSON; raises Invalid with what is wrong with it.
+def read_document(known: Known, media_type: str = "") -> dict[str, Any]:
+    """The document as JSON; raises Invalid with what is wrong with it as one of its media type, or of the one given.
 
     An index is not accepted as a manifest, nor a manifest as an index (GHSA-77vh-xpmg-72qh); one that states the other
     dialect's media type is, as in all readers.
     """
     data = known.read()
-    require_valid(data, kind)
+    require_valid(data, types.KINDS[media_type or known.descriptor.media_type])
     document = load_object(data)
     stated, listed = document.get("mediaType"), known.descriptor.media_type
     # In this order: a configuration may have a member of that name, of any type.

@@ -29,9 +29,9 @@ from converter.model.image import REFERENCE, Index, IndexEntry, Item, Original
 from converter.plan import Copy, Leaf, Made, Make, Node, Write
 
 
-def decode(root: Known, format_name: str, kind: str) -> Index:
+def decode(root: Known, format_name: str) -> Index:
     """Read the entries of an index, but not what they name."""
-    document = read_document(root, kind)
+    document = read_document(root)
     return Index(
         entries=tuple(IndexEntry(descriptor=each) for each in descriptors(document, "manifests")),
         annotations=document.get("annotations") or {},

@@ -62,27 +62,27 @@ class Dialect:
     kept: frozenset[str] = frozenset()
 
 
-def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: str) -> Image | Artifact:
+def decode(root: Known, fetch: Fetch, dialect: Dialect) -> Image | Artifact:
     """Read a manifest and its configuration; raises Invalid if they do not match."""
-    document = read_document(root, kind)
+    document = read_document(root)
     with within("config"):
         config = Descriptor.from_json(document.get("config"))
     layers = descriptors(document, "layers")
     current_limits().require("layers", len(layers), "layers")
     if (
-        config.media_type not in CONFIG_TYPES[format_name]
-        or (format_name == "oci" and config.digest == _EMPTY)
+        config.media_type not in CONFIG_TYPES[dialect.name]
+        or (dialect.name == "oci" and config.digest == _EMPTY)
         or any(layer.media_type not in types.LAYER_TYPES for layer in layers)
     ):
         return Artifact(
-            original=Original(format=format_name, manifest=root),
+            original=Original(format=dialect.name, manifest=root),
             blobs=tuple(map(fetch, (config, *layers))),
             subject=subject_of(document),
             artifact_type=document.get("artifactType") or config.media_type,
         )
     stored = fetch(config).pinned()
     with within("config"):
-        read = container_config.from_json(read_document(stored, config_kind))
+        read = container_config.from_json(read_document(stored, dialect.config))
     if len(read.diff_ids) != len(layers):
         raise Invalid(f"{len(read.diff_ids)} diff_ids for {len(layers)} layers")
     steps = sum(not step.empty_layer for step in read.history)
@@ -100,7 +100,7 @@ def decode(root: Known, fetch: Fetch, format_name: str, kind: str, config_kind: 
         author=read.author,
         annotations=document.get("annotations") or {},
         foreign={"docker": container_config.UnknownMembers(read.rest)} if read.rest else {},
-        original=Original(format=format_name, manifest=root, config=stored),
+        original=Original(format=dialect.name, manifest=root, config=stored),
     )
 
 

@@ -27,8 +27,8 @@ DIALECT = manifest.Dialect(
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or an index without the documents it names."""
     if root.descriptor.media_type == types.OCI_INDEX:
-        return index.decode(root, name, "oci-index")
-    return manifest.decode(root, fetch, name, "oci-manifest", "oci-config")
+        return index.decode(root, name)
+    return manifest.decode(root, fetch, DIALECT)
 
 
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:
