@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from converter.errors import unless_invalid
 from converter.model import media_types as types
-from converter.model.descriptor import HEX_LENGTHS
+from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     ambiguous_members,
@@ -75,20 +73,15 @@ _ARCHITECTURES = frozenset(
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
-    """Embedded content that does not match its descriptor."""
-    for where, descriptor in values_at(dict, document, "", *_DESCRIPTORS):
-        data = descriptor.get("data")
-        if not isinstance(data, str):
+    """Embedded content that does not match its descriptor, where that is one."""
+    for where, member in values_at(dict, document, "", *_DESCRIPTORS):
+        descriptor = unless_invalid(Descriptor.from_json, member)
+        if descriptor is None or descriptor.data is None:
             continue
-        try:
-            content = base64.b64decode(data, validate=True)
-        except (binascii.Error, ValueError):
-            continue
-        size, digest = descriptor.get("size"), descriptor.get("digest")
-        algorithm = str(digest).partition(":")[0]
-        if isinstance(size, int) and size != len(content):
-            yield f"{where}/data", f"size mismatch: expected {size} bytes, found {len(content)}"
-        elif algorithm in HEX_LENGTHS and hashlib.new(algorithm, content).hexdigest() != str(digest).partition(":")[2]:
+        data, digest = descriptor.data, descriptor.digest
+        if descriptor.size != len(data):
+            yield f"{where}/data", f"size mismatch: expected {descriptor.size} bytes, found {len(data)}"
+        elif digest.algorithm in HEX_LENGTHS and Digest.of(data, digest.algorithm) != digest:
             yield f"{where}/data", f"digest mismatch: the content is not that of {str(digest)[:150]}"
 
 
