@@ -166,8 +166,8 @@ def repeated_members(document: Any, noun: str, *paths: str, only: Container[str]
 
 def bad_diff_id(text: str) -> str:
     """Why a diff ID is not a digest of a registered algorithm; empty if it is."""
-    algorithm, colon, _ = text.partition(":")
-    if not colon or algorithm not in HEX_LENGTHS:
+    match = GRAMMAR.fullmatch(text)
+    if match is None or match[1] not in HEX_LENGTHS:
         return f'invalid diff_id "{text[:150]}": expected a digest, as in sha256:…'
     return bad_digest(text)
 

@@ -215,6 +215,24 @@ def test_what_is_no_json_has_no_kind() -> None:
     assert guess_kind(b"\x1f\x8b") is None
 
 
+@pytest.mark.parametrize("kind", ["oci-config", "docker-config"])
+@pytest.mark.parametrize(
+    "diff_id",
+    [
+        pytest.param("sha256:", id="an algorithm with nothing behind it"),
+        pytest.param("sha256:!", id="a character that no digest has"),
+        pytest.param(f"sha256:{'a' * 64}\n", id="a line break behind the last digit"),
+        pytest.param(f"sha256:{'A' * 64}", id="digits in capitals"),
+        pytest.param(f"md5:{'a' * 32}", id="an algorithm that is not registered"),
+        pytest.param("a" * 64, id="no algorithm"),
+    ],
+)
+def test_a_diff_id_that_no_layer_has_is_found(kind: str, diff_id: str) -> None:
+    document = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id]}}
+
+    assert found(document, kind) == [("error", f"{kind.partition('-')[0]}/diff-id", "/rootfs/diff_ids/0")]
+
+
 def test_an_unknown_kind_is_wrong_usage() -> None:
     with pytest.raises(Usage, match=r'unknown kind "x" \(one of: oci-manifest'):
         check_document(b"{}", "x")
