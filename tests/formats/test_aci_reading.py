@@ -16,6 +16,7 @@ from converter.formats.aci.reading import (
     comparable_image,
     is_unchanged,
     parse_manifest,
+    render_manifest,
     to_image,
 )
 from converter.formats.aci.writing import make_manifest
@@ -112,6 +113,30 @@ def test_what_an_edit_does_not_touch_stays_in_the_manifest() -> None:
     original["app"].pop("environment")
     assert environment == [{"name": "DEBUG", "value": "false"}]
     assert document == original
+
+
+@pytest.mark.parametrize("member", ["labels", "app", "annotations", "dependencies", "pathWhitelist"])
+def test_an_edit_finds_a_member_that_is_written_in_another_case(member: str) -> None:
+    usual = json.loads(native(dependencies=[{"imageName": "example.com/base"}], pathWhitelist=["/bin"]))
+    assert edited_manifest({member.upper() if key == member else key: usual[key] for key in usual}) == edited_manifest(
+        usual
+    )
+
+
+@pytest.mark.parametrize("member", ["exec", "user", "environment", "ports", "workingDirectory", "userLabels"])
+def test_an_edit_finds_a_member_of_the_app_that_is_written_in_another_case(member: str) -> None:
+    app: dict[str, Any] = json.loads(native())["app"]
+    other = {member.upper() if key == member else key: app[key] for key in app}
+    assert edited_manifest(NATIVE | {"app": other}) == edited_manifest(NATIVE)
+
+
+def edited_manifest(document: dict[str, Any]) -> dict[str, Any]:
+    """What is written of a manifest once every part that this program writes has been edited."""
+    found = to_image(parse_manifest(json.dumps(document).encode()))
+    config = RunConfig(user="1:2", env=("A=b",), labels={"a": "b"}, entrypoint=("/x",), exposed_ports=("80/tcp",))
+    image = replace(found, config=config, annotations={"new": "1"})
+    written: dict[str, Any] = json.loads(render_manifest(make_manifest(image, baseline_of(image)).document))
+    return written
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.container_config import UnknownMembers, unknown_members
 from converter.formats.documents import require_valid
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
-from converter.model.document import dump_json, load_object
+from converter.model.document import as_known, dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Facts, History, Image, Loss, Notes, RunConfig
 from converter.model.limits import MIB
@@ -32,7 +32,7 @@ ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWh
 
 @frozen
 class Manifest:
-    """The content of a manifest; ``document`` is all of it, ``text`` its exact bytes, decoded.
+    """The content of a manifest; ``document`` is all of it, members under their own names, ``text`` its exact bytes.
 
     It is what an image that was an ACI keeps in ``foreign``, without a whitelist that its layers obey already.
     """
@@ -65,7 +65,7 @@ def parse_manifest(data: bytes) -> Manifest:
     """Read a manifest; raises Invalid with what is wrong with it."""
     with within("manifest"):
         require_valid(data, KIND)
-        document = load_object(data)
+        document = as_known(load_object(data), ORDER)
         read = as_read(document)
         if read.get("acKind") != "ImageManifest":
             raise Invalid(f'acKind is "{read.get("acKind")}": expected "ImageManifest"')

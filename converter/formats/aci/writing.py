@@ -20,12 +20,14 @@ from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.aci.reading import VERSION, Manifest, comparable_image, complete_app, mapping_to_pairs
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
-from converter.model.document import dump_json
+from converter.model.document import as_known, dump_json
 from converter.model.image import History, Image, Loss, RunConfig
 from converter.model.platform import Platform
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
 UNNAMED = "image"
+OF_APP = ("exec", "user", "group", "environment", "ports", "mountPoints", "workingDirectory", "userLabels", "isolators")
+"""The members of an app that are written; one in another case would be there a second time."""
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _VERSION = re.compile(r"v?[0-9].*|latest")
 _URL = re.compile(r"https?://[^\s/]\S*", re.ASCII)
@@ -47,7 +49,7 @@ class Draft:
         self.document = {key: value for key, value in before.items() if key not in ("dependencies", "pathWhitelist")}
         self.labels = dict(base.labels) if base else {}
         self.annotations = dict(base.annotations) if base else {}
-        self.app = complete_app(base.document.get("app") or {}) if base else {}
+        self.app = complete_app(as_known(base.document.get("app") or {}, OF_APP)) if base else {}
         self.losses: list[Loss] = []
         self.groupless = ""
 
