@@ -52,6 +52,10 @@ def test_an_error_names_keywords(tmp_path: Path) -> None:
         converter.convert(f"oci:{tmp_path}/two", f"oci:{tmp_path}/out")
     with pytest.raises(converter.Usage, match=r"keys=, keyrings=, chains=, trust_stores= or policy=$"):
         converter.verify(f"oci:{tmp_path}/two:a", converter.Wanted())
+    with pytest.raises(converter.Usage, match='"FROM" in changes='):
+        converter.sync(f"oci:{tmp_path}/two", f"oci:{tmp_path}/out", changes="FROM x")
+    with pytest.raises(converter.Usage, match='"FROM" in changes='):
+        converter.serve(f"oci:{tmp_path}/two", folder=tmp_path / "kept", changes="FROM x")
     with pytest.raises(converter.Usage, match="add certificate= and key=, or insecure=True"):
         converter.serve(f"oci:{tmp_path}/two", folder=tmp_path / "kept", listen=("0.0.0.0", 0))
 
