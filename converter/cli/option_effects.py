@@ -111,6 +111,9 @@ REQUIRES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 SOURCES = ("source", "sources", "reference", "first", "second", "targets")
 TARGETS = ("destinations", "destination")
 
+SYNC_FILES = (".yaml", ".yml", ".json")
+"""What the names of files of ``sync`` end in."""
+
 
 def check_options(context: click.Context) -> None:
     """Raise Usage for the first option on the command line that would have no effect."""
@@ -181,7 +184,7 @@ def references(params: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 def _locations(params: Mapping[str, Any], names: Sequence[str]) -> list[str] | None:
     """The transports of the references among the arguments; None if a file of ``sync`` names them."""
     texts = references(params, names)
-    if "rename" in params and any(Path(text).suffix.lower() in (".yaml", ".yml", ".json") for text in texts):
+    if "rename" in params and any(Path(text).suffix.lower() in SYNC_FILES for text in texts):
         return None
     return [_transport(text) for text in texts]
 

@@ -16,6 +16,7 @@ import click
 
 from converter.cli.commands import LayerCommand
 from converter.cli.flags import FilePath, Number, WholeNumber, common, flags
+from converter.cli.option_effects import SYNC_FILES
 from converter.cli.shared_options import (
     aci_path_option,
     cache_folder,
@@ -194,7 +195,6 @@ def _folder() -> Path:
 
 
 def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Options, rename: str) -> Iterator[SyncEntry]:
-    from converter.cli.sync import SUFFIXES
     from converter.conversion.sync.sync_file import SyncEntry, check_template, read_sync_file
     from converter.serving.catalogue import PLACE
 
@@ -205,7 +205,7 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
     for source in sources:
         location = Location.parse(source)
         check(location)
-        if not location.transport and Path(source).is_file() and source.lower().endswith(SUFFIXES):
+        if not location.transport and Path(source).is_file() and source.lower().endswith(SYNC_FILES):
             raise Usage(f"{source} is a sync file: add it with --config")
         yield SyncEntry(source=location, to=PLACE, rename=check_template(rename), options=options)
     for path in configs:

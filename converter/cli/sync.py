@@ -12,6 +12,7 @@ import click
 
 from converter.cli.commands import LayerCommand
 from converter.cli.flags import WholeNumber, common, flags
+from converter.cli.option_effects import SYNC_FILES, check_places
 from converter.cli.progress import progress
 from converter.cli.shared_options import (
     aci_path_option,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from converter.conversion.sync import Helpers, Outcome, Summary
     from converter.conversion.sync.sync_file import SyncEntry
 
-SUFFIXES = (".yaml", ".yml", ".json")
 ROWS = 40
 """The most rows of the summary's table; failures are always shown."""
 
@@ -155,18 +155,16 @@ def _entries(source: str, destination: str | None, options: Options, rename: str
     to = Location.parse(destination) if destination else None
     if to is not None:
         require_writable(to)
-    if Path(source).is_file() and Path(source).suffix.lower() in SUFFIXES:
+    if Path(source).is_file() and Path(source).suffix.lower() in SYNC_FILES:
         data = read_option_file(source)
         with within(source):
             entries = read_sync_file(data, options, to, signing_with, rename)
         if entries:
-            from converter.cli.option_effects import check_places
-
             sources, targets = {one.source.transport for one in entries}, {one.to.transport for one in entries}
             check_places(click.get_current_context(), sources, targets)
         return entries
     location = Location.parse(source)
-    if not location.transport and Path(source).suffix.lower() in SUFFIXES:
+    if not location.transport and Path(source).suffix.lower() in SYNC_FILES:
         raise Usage(f"{source}: no such file or directory")
     if to is None:
         raise Usage("DEST is missing: only a sync file names its destinations itself")
