@@ -64,8 +64,9 @@ class OutFile:
 
     @property
     def end(self) -> int:
-        """How many bytes have been written."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR)
+        """How many bytes have been written. Raises StorageFailed."""
+        with disk_errors(self.shown, "write"):
+            return os.lseek(self.fd, 0, os.SEEK_CUR)
 
     def write(self, block: Block) -> None:
         """Append a block."""
