@@ -106,7 +106,7 @@ def digests(folder: Path) -> dict[str, str]:
         ),
         pytest.param("sync app.tar new", 2, 'destination "new" has no transport: say', id="a bare destination"),
         pytest.param("sync empty.yaml oci:new", 1, 'empty.yaml: the file is empty: expected "images"', id="no list"),
-        pytest.param("sync texts.yaml oci:new", 1, "images.0: expected object, found", id="a list of texts"),
+        pytest.param("sync texts.yaml oci:new", 1, "images.0: expected an object, found", id="a list of texts"),
         pytest.param("sync texts.yaml oci:new", 1, "(write: - from: app.tar)", id="a list of texts, corrected"),
         pytest.param(
             "sync pattern.yaml", 1, "(patterns are not expanded here: name the folder)", id="a pattern in a file"

@@ -178,13 +178,13 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
         pytest.param(
             "a.example:\n  images: {}\n  tls-verify: maybe\n",
             Invalid,
-            'line 3: a.example.tls-verify: expected boolean, found "maybe"',
+            "line 3: a.example.tls-verify: expected a boolean, found a string",
             id="no yes and no no",
         ),
         pytest.param(
             "a.example:\n  images:\n    x:\n    - {}\n",
             Invalid,
-            "line 4: a.example.images.x.0: expected string, found an object",
+            "line 4: a.example.images.x.0: expected a string, found an object",
             id="a tag that is no text",
         ),
         pytest.param("images:\n- to: oci:x\n", Invalid, 'line 2: images.0: "from" is missing', id="no source"),
@@ -201,7 +201,7 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
             id="a choice of nothing",
         ),
         pytest.param("images:\n- from: ''\n", Invalid, "line 2: images.0.from: the string is empty", id="no place"),
-        pytest.param("- a\n", Invalid, "line 1: expected object, found an array", id="a list"),
+        pytest.param("- a\n", Invalid, "line 1: expected an object, found an array", id="a list"),
         pytest.param('\nx: "\\0"\n', Invalid, "line 2: NUL characters", id="a character that no path has"),
         pytest.param('\nx: "\\ud800"\n', Invalid, "line 2: half of a surrogate pair", id="half a character"),
         pytest.param('"\\udc00": 1\n', Invalid, "line 1: half of a surrogate pair", id="half a character as a key"),
@@ -243,7 +243,7 @@ def test_a_destination_that_no_image_goes_to_is_refused() -> None:
         pytest.param(
             "a.example:\n  credentials: john:secret\n",
             Invalid,
-            "line 2: a.example.credentials: expected object, found something else",
+            "line 2: a.example.credentials: expected an object, found a string",
             id="a password in the wrong place is not shown",
         ),
         pytest.param(

@@ -16,7 +16,6 @@ from converter.conversion.sync import yaml_text
 from converter.conversion.sync.semver import version_range
 from converter.errors import Invalid, Usage, within
 from converter.model.content import Compression
-from converter.model.document import type_name
 from converter.model.frozen import frozen
 from converter.model.platform import ALL_PLATFORMS, Platform
 from converter.model.reference import ImageName, Location
@@ -262,27 +261,19 @@ def _validate(found: yaml_text.Document) -> None:
 
 def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs.ValidationError) -> tuple[int, str]:
     where = f"{'.'.join(map(str, path))}: " if path else ""
-    kind = error.kind
-    match kind.name:
+    hint = ""
+    match error.kind.name:
         case "additionalProperties":
-            unknown = kind.as_dict()["unexpected"]
+            unknown = error.kind.as_dict()["unexpected"]
             line = found.line((*path, unknown[0]))
             return line, f"{where}unknown member {', '.join(map(_quoted, unknown))} (docs/sync.md has all)"
-        case "type":
-            expected = " or ".join(kind.as_dict()["types"])
-            # A misplaced value there may be a password.
-            there = "something else" if "credentials" in path else _json_type(error.instance)
-            other = len(path) == 1 and path[0] not in ("defaults", "images")
-            hint = " (a member besides defaults and images is a registry)" if other else ""
-            if path[:1] == ("images",) and len(path) == 2 and isinstance(error.instance, str):
-                hint = f" (write: - from: {error.instance[:100]})"
-            return found.line(path), f"{where}expected {expected}, found {there}{hint}"
-    return found.line(path), f"{where}{violation_text(error)}"
+        case "type" if path[:1] == ("images",) and len(path) == 2 and isinstance(error.instance, str):
+            hint = f" (write: - from: {error.instance[:100]})"
+        case "type" if len(path) == 1 and path[0] not in ("defaults", "images"):
+            hint = " (a member besides defaults and images is a registry)"
+    # Of a value of another type, only that is told: it may be a password.
+    return found.line(path), f"{where}{violation_text(error)}{hint}"
 
 
 def _quoted(value: Any) -> str:
     return f'"{str(value)[:100]}"'
-
-
-def _json_type(value: Any) -> str:
-    return _quoted(value) if isinstance(value, str) else type_name(value)
