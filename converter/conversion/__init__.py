@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
+from functools import partial
 
 from converter.cache import Cache, VerifiedCache
 from converter.conversion.attachments import (
@@ -34,7 +35,7 @@ from converter.conversion.result import Done, LayerResult, Result, TargetResult
 from converter.conversion.selection import select_images
 from converter.errors import AlreadyExists, Denied, Invalid, NotFound, Usage, within, within_part
 from converter.events import Report, Warned, silent
-from converter.execute import Execution, Threads, known_results
+from converter.execute import Execution, Threads, known_result
 from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location, Reference
@@ -130,7 +131,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
 
 def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """The forecast for a target: what will be done, and the result as far as it is known in advance."""
-    tree = evaluate(target.plan, known_results(shared.memory))
+    tree = evaluate(target.plan, partial(known_result, shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
     return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done
 

@@ -18,7 +18,7 @@ from converter.execute import (
     Threads,
     how_packed,
     input_size,
-    known_results,
+    known_result,
     remember_leaf,
     require_diff_id,
 )
@@ -155,7 +155,7 @@ class RemoteMaker(Execution):
         if isinstance(asked, Copy):
             asked = replace(asked, find_diff_id=asked.find_diff_id or leaf.diff_id is not None)
         with memory.turn(digest):
-            made, skipped = known_results(memory)(asked, ()), True
+            made, skipped = known_result(memory, asked), True
             if made is None or not memory.seen(self._place, made.descriptor.digest):
                 made, skipped = self._send(asked, made), False
             there = memory.seen(self._place, made.descriptor.digest)

@@ -191,7 +191,7 @@ class Threads(Execution):
         if key is None:
             return self._make_anew(leaf, content), False
         with self._memory.turn(*key):
-            known = known_results(self._memory)(replace(leaf, content=content), inputs)
+            known = known_result(self._memory, replace(leaf, content=content))
             if known is not None and (self._sink.has(known.descriptor) or self._put_kept(known.descriptor)):
                 return known, True
             made = self._make_anew(leaf, content)
@@ -289,23 +289,19 @@ def _described(content: Content) -> str | None:
     return f"{content.rewrite.identity}({', '.join(inputs)})"
 
 
-def known_results(memory: VerifiedCache) -> Callable[[Leaf, tuple[Made, ...]], Made | None]:
-    """What a leaf becomes, if the plan says so, or this run or an earlier one made it already; for ``evaluate``."""
-
-    def leaf(one: Leaf, _made: tuple[Made, ...]) -> Made | None:
-        if isinstance(one, Copy):
-            return known_in_advance(replace(one, diff_id=one.diff_id or memory.get(one.content.descriptor.digest)))
-        how = result_key(one.content)
-        made = memory.result(*how) if how else None
-        if made is None or one.diff_id not in (None, made.diff_id):
-            return None
-        return replace(made, descriptor=made.descriptor.retyped(one.media_type))
-
-    return leaf
+def known_result(memory: VerifiedCache, leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
+    """What a leaf becomes, if the plan says so, or this run or an earlier one made it already."""
+    if isinstance(leaf, Copy):
+        return known_in_advance(replace(leaf, diff_id=leaf.diff_id or memory.get(leaf.content.descriptor.digest)))
+    how = result_key(leaf.content)
+    made = memory.result(*how) if how else None
+    if made is None or leaf.diff_id not in (None, made.diff_id):
+        return None
+    return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
 
 
 def remember_leaf(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
-    """Remember what a leaf became, which ``known_results`` then finds."""
+    """Remember what a leaf became, which ``known_result`` then finds."""
     if isinstance(leaf, Copy):
         if made.diff_id is not None:
             memory.learn(leaf.content.descriptor.digest, made.diff_id)
