@@ -9,8 +9,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from converter.model.content import LayerFacts
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
 from converter.streams.blocks import ClosedOnExit
+from converter.streams.workers import Turns
 from converter.version import __version__
 
 if TYPE_CHECKING:
@@ -81,8 +81,11 @@ class VerifiedCache(ClosedOnExit):
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Fact] = {}
         self._seen: dict[tuple[str, Digest], tuple[str, ...]] = {}
-        self._turns = threading.Condition()
-        self._at_work: set[tuple[Digest, str]] = set()
+        self._lock = threading.Lock()
+        self.turn = Turns()
+        """To move a blob, by its digest, or to make something of it, by how as well. Nobody waits for a second blob
+        while holding one: no deadlocks.
+        """
 
     def close(self) -> None:
         """Keep nothing."""
@@ -133,7 +136,7 @@ class VerifiedCache(ClosedOnExit):
 
     def learn_place(self, place: str, digest: Digest, repository: str) -> None:
         """Note that a repository has a blob; a layout counts as a place with one unnamed repository."""
-        with self._turns:
+        with self._lock:
             others = (one for one in self._seen.get((place, digest), ()) if one != repository)
             self._seen[place, digest] = (repository, *others)[:_TRIES]
 
@@ -144,22 +147,6 @@ class VerifiedCache(ClosedOnExit):
     def learn_valid(self, digest: Digest, kind: str) -> None:
         """Remember that a document is valid."""
         self._learn("sound", str(digest), kind, fact=(edition(RULES),))
-
-    @contextmanager
-    def turn(self, digest: Digest, how: str = "") -> Iterator[None]:
-        """Wait until no other thread is moving the blob or, with ``how``, making the same of it. Nobody waits for a
-        second blob while holding one: no deadlocks.
-        """
-        work = digest, how
-        with self._turns:
-            self._turns.wait_for(lambda: work not in self._at_work)
-            self._at_work.add(work)
-        try:
-            yield
-        finally:
-            with self._turns:
-                self._at_work.remove(work)
-                self._turns.notify_all()
 
     def _find(self, table: str, *key: str) -> Fact | None:
         return self._known.get((table, *key))
@@ -182,7 +169,6 @@ class Cache(VerifiedCache):
             self.blobs = BlobFolder(folder / FOLDER, most)
         self._path = folder / FILE
         self._new: dict[str, list[Fact]] = {}
-        self._lock = threading.Lock()
         self._reading: sqlite3.Connection | None = None
 
     def close(self) -> None:

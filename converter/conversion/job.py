@@ -30,7 +30,7 @@ from converter.stores import StoreOptions, open_sink, open_source
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
 from converter.stores.resource_pool import ResourcePool
-from converter.streams.workers import Workers
+from converter.streams.workers import Turns, Workers
 from converter.system import cores
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Shared:
         self._stores: ResourcePool[tuple[str, str, Limits], Source] = ResourcePool(MOST_OPEN)
         self._kept.callback(self._stores.close)
         self._folders: list[Path] = []
-        self._turns: dict[str, threading.Lock] = {}
+        self._turn = Turns()
         self._waited: dict[Location, float] = {}
         self._clock = clock
         self._lock = threading.Lock()
@@ -258,10 +258,8 @@ class Shared:
         if not self.many or job.destination.kind.holds == "name":
             yield
             return
-        with self._lock:
-            turn = self._turns.setdefault(job.destination.path, threading.Lock())
         began = self._clock()
-        with turn:
+        with self._turn(job.destination.path):
             self._waited[job.destination] = self._clock() - began
             if job.destination.kind.ending is not None:
                 path = Path(job.destination.path).parent

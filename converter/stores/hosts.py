@@ -72,12 +72,17 @@ class Host:
     def __init__(self, name: str, hosts: Hosts) -> None:
         self.name = name
         self.hosts = hosts
-        self.reads = threading.Semaphore(hosts.most or sys.maxsize)
-        self.writes = threading.Semaphore(hosts.most or sys.maxsize)
-        """To be held during a request that reads, or writes."""
+        self._slots = {writes: threading.Semaphore(hosts.most or sys.maxsize) for writes in (False, True)}
         self._not_before = 0.0
         self._last_reported = -1.0
         self._lock = threading.Lock()
+
+    @contextmanager
+    def slot(self, *, writes: bool) -> Iterator[None]:
+        """Hold one of the places for requests that read, or write, from when the host takes the next one."""
+        with self._slots[writes]:
+            self.wait()
+            yield
 
     def back_off(self, seconds: float) -> None:
         """Back off for that many seconds, as the host has asked this machine or another."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 from typing import Any, Generic, Self, TypeVar
 
 from converter.errors import CalledOff
@@ -101,6 +102,27 @@ def _join(started: Sequence[Thread], seconds: float | None = None) -> None:
         if thread.ident is None:  # Control-C came before it was started
             continue
         thread.join(None if until is None else max(0.0, until - time.monotonic()))
+
+
+class Turns:
+    """One thread at a time has the turn of a key, while the others that want it wait."""
+
+    def __init__(self) -> None:
+        self._taken: set[tuple[Hashable, ...]] = set()
+        self._ended = Condition()
+
+    @contextmanager
+    def __call__(self, *key: Hashable) -> Iterator[None]:
+        """Hold the turn."""
+        with self._ended:
+            self._ended.wait_for(lambda: key not in self._taken)
+            self._taken.add(key)
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._taken.remove(key)
+                self._ended.notify_all()
 
 
 class Spares(Generic[T]):

@@ -30,7 +30,7 @@ from converter.model.limits import enforce_limits
 from converter.model.reference import ImageName, Location
 from converter.stores.hosts import Hosts
 from converter.streams.blocks import on_error
-from converter.streams.workers import Workers
+from converter.streams.workers import Turns, Workers
 from converter.version import __version__
 
 SAME = ("transship", "isal", "zlib-ng", "zstandard", "dask", "distributed", "python")
@@ -80,7 +80,7 @@ class Cluster:
         self._environment = environment
         self._hosts = hosts
         self._lock = threading.Lock()
-        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._turn = Turns()
         self._inboxes: dict[str, SimpleQueue[Event | None]] = {}
         self._messenger = ThreadPoolExecutor(1, "messenger")  # what may take long must not be done in Dask's event loop
 
@@ -151,15 +151,11 @@ class Cluster:
         The slot for writing is taken first, as in an upload that reads.
         """
         target, source = _registry_host(job.destination), _registry_host(job.source)
-        with self._lock:
-            turn = self._turns.setdefault((target, source), threading.Lock())
         with ExitStack() as stack:
-            with turn:
+            with self._turn(target, source):
                 for name, writes in ((target, True), (source, False)):
                     if name:
-                        host = self._hosts.host(name)
-                        stack.enter_context(host.writes if writes else host.reads)
-                        host.wait()
+                        stack.enter_context(self._hosts.host(name).slot(writes=writes))
             yield
 
     def _receive(self, message: tuple[float, Any]) -> None:

@@ -121,10 +121,8 @@ class Client(ClosedOnExit):
     @contextmanager
     def open(self, request: Request) -> Iterator[BaseHTTPResponse]:
         """As ``once``, but with the body still to be read; leaving closes the response and lets other requests in."""
-        with self._at.writes if self._push else self._at.reads:
-            self._at.wait()
-            with self._respond(request) as response:
-                yield response
+        with self._at.slot(writes=self._push), self._respond(request) as response:
+            yield response
 
     def _respond(self, request: Request) -> BaseHTTPResponse:
         scopes = self.scopes | {f"repository:{request.reads}:pull"} if request.reads else self.scopes
