@@ -38,7 +38,7 @@ from converter.events import Report, Warned, silent
 from converter.execute import Execution, Threads, known_result
 from converter.model import media_types as types
 from converter.model.limits import enforce_limits
-from converter.model.reference import ImageName, Location, Reference
+from converter.model.reference import Location, Reference
 from converter.plan import Evaluated, evaluate, forecast
 from converter.ports import Sink
 from converter.stores import require_new
@@ -158,8 +158,7 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     except (NotFound, Denied, Invalid):
         # Nothing is there yet; without permission to read, writing may still be allowed.
         return False
-    if job.destination.kind.access == "registry":
-        where = ImageName.parse(job.destination.path)
+    if where := job.destination.image_name:
         for layer in done.tree.layers():
             shared.memory.learn_place(where.host, layer.done.descriptor.digest, where.repository)
     return True

@@ -23,7 +23,7 @@ from converter.events import Report
 from converter.formats.documents import remember_sound
 from converter.model.frozen import frozen
 from converter.model.limits import Limits
-from converter.model.reference import ImageName, Location
+from converter.model.reference import Location
 from converter.model.settings import Settings
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
@@ -138,10 +138,8 @@ def target_store(options: Options, source: Location, destination: Location) -> S
         overwrite=options.overwrite or options.writing.overwrite,
         inputs=options.store.inputs,
     )
-    if source.kind.access != "registry" or destination.kind.access != "registry":
-        return store
-    ours, theirs = ImageName.parse(destination.path), ImageName.parse(source.path)
-    if ours.host != theirs.host:
+    ours, theirs = destination.image_name, source.image_name
+    if ours is None or theirs is None or ours.host != theirs.host:
         return store
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
 

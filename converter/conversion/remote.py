@@ -25,7 +25,7 @@ from converter.execute import (
 from converter.model.content import Derived, Known, Layer, LayerFacts
 from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
-from converter.model.reference import STDIN, STDOUT, ImageName, Location
+from converter.model.reference import STDIN, STDOUT, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions
@@ -215,9 +215,9 @@ def _packing(leaf: Leaf) -> str:
 
 def written_place(job: Job) -> tuple[str, str]:
     """The registry and repository that a job writes to, or the path of the layout and an empty text."""
-    if job.destination.kind.access != "registry":
+    name = job.destination.image_name
+    if name is None:
         return job.destination.path, ""
-    name = ImageName.parse(job.destination.path)
     return name.host, name.repository
 
 

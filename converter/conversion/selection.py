@@ -15,7 +15,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Artifact, Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits
 from converter.model.platform import host_platform, only_platform
-from converter.model.reference import ImageName, Location, name_at_source
+from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
 from converter.ports import Fetch, Source
 from converter.transform import lost_attestations, select_platforms
@@ -83,8 +83,7 @@ def select_images(source: Source, location: Location, options: Options) -> list[
 
 def _asked_for(location: Location) -> str:
     """The image that the source's reference names; empty if it names none."""
-    if location.kind.access == "registry":
-        name = ImageName.parse(location.path)
+    if name := location.image_name:
         return name.tag or str(name.digest or "")
     return location.name
 

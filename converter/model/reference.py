@@ -154,6 +154,11 @@ class Location:
         return self.kind.access == "registry" and self.path.endswith("/")
 
     @property
+    def image_name(self) -> ImageName | None:
+        """The name of an image, or of its repository, in a registry; None for any other place. Raises Invalid."""
+        return ImageName.parse(self.path) if self.kind.access == "registry" else None
+
+    @property
     def kind(self) -> Transport:
         """The properties of the transport; the defaults for a bare path."""
         return TRANSPORTS.get(self.transport) or Transport()
@@ -236,8 +241,7 @@ def name_at_source(location: Location, name: str, root: Descriptor) -> str:
 
     ``name`` is its name within the location.
     """
-    if location.kind.access == "registry":
-        repository = ImageName.parse(location.path)
+    if repository := location.image_name:
         return f"{repository.name}:{name}" if name else str(repository.tagged())
     asked = location.path if location.kind.access == "engine" else name
     short = root.annotations.get(REF_NAME, "")
