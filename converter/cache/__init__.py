@@ -188,7 +188,8 @@ class Cache(VerifiedCache):
         with self._lock:
             new, self._new = self._new, {}
         if new:
-            with suppress(sqlite3.Error, OSError):
+            # Of two threads that write at once, SQLite may refuse one without waiting.
+            with self.turn("save"), suppress(sqlite3.Error, OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with closing(sqlite3.connect(self._path, timeout=_BUSY)) as database, database:
                     database.executescript(_TABLES)
