@@ -175,11 +175,6 @@ class PlannedTarget:
     origin: bool = False
     remark: str = ""
 
-    @property
-    def distant(self) -> bool:
-        """Whether its blobs are read or written over a network."""
-        return not self.selected.local or self.destination.kind.access == "registry"
-
 
 def plan_target(
     destination: Location,

@@ -81,10 +81,9 @@ def asked_wait(value: str | None, date: str | None = None) -> float | None:
 
     A point in time is relative to the response's ``date``, which is by the same clock.
     """
-    value = value or ""
-    if _SECONDS.fullmatch(value):
+    if value and _SECONDS.fullmatch(value):
         return float(value)
-    moment = _parse_date(value)
+    moment = _parse_date(value or "")
     if moment is None:
         return None
     now = _parse_date(date or "")
