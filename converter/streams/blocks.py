@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from pathlib import Path
@@ -139,10 +140,7 @@ class BlockReader:
 
     def rest(self) -> Iterator[memoryview]:
         """Everything to the end of the stream."""
-        while self.position < self.end or self.fill():
-            view = self.view[self.position :]
-            self.position = self.end
-            yield view
+        return self.views(sys.maxsize)
 
 
 def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
@@ -150,7 +148,11 @@ def reblock(blocks: Blocks, size: int = BLOCK) -> Iterator[Block]:
     with closing(blocks) as source:
         reader = BlockReader(source)
         while views := list(reader.views(size)):
-            yield views[0] if len(views) == 1 else b"".join(views)
+            yield _joined(views)
+
+
+def _joined(parts: Sequence[Block]) -> Block:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def join_blocks(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
@@ -159,13 +161,10 @@ def join_blocks(blocks: Blocks, least: int = COPY_BLOCK) -> Iterator[Block]:
     length = 0
     with closing(blocks) as source:
         for block in source:
-            if not parts and len(block) >= least:
-                yield block
-                continue
             parts.append(block)
             length += len(block)
             if length >= least:
-                yield b"".join(parts)
+                yield _joined(parts)
                 parts, length = [], 0
     if length:
         yield b"".join(parts)
