@@ -276,11 +276,12 @@ def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: bool) -> Iter
         rebuildable = True
         for entry in scanner:
             raw = entry.raw
-            if entry.name == b"" and entry.type == DIR and entry.written[:1] != b"/":
-                rebuildable = False  # ``./``: the reference ignores it, and a layer's root is ``rootfs``
-                continue
             if entry.type in FILES:
-                if contents.add(entry) == MANIFEST and contents.has_document(entry):
+                path = contents.add(entry)
+                if not path:
+                    rebuildable = False  # ``./``: the reference ignores it, and a layer's root is ``rootfs``
+                    continue
+                if path == MANIFEST and contents.has_document(entry):
                     globals_before = _take_manifest(entry, ordinal, recipe)
                     continue
                 if not reserved and WHITEOUT in entry.name:
