@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Passing:
     blocks: Iterator[Block]
     moved: Callable[[int], None]
     meter: Meter | None
-    most: int | None
+    most: int
     size: int = 0
     tail: bytes = b""
     failed: bool = False
@@ -66,7 +67,7 @@ class Passing:
     @property
     def cut(self) -> bool:
         """Whether there were more than ``most`` bytes."""
-        return self.most is not None and self.size > self.most
+        return self.size > self.most
 
     def __iter__(self) -> Iterator[Block]:
         return self
@@ -161,7 +162,7 @@ class BlobReader:
 
     @contextmanager
     def reading(
-        self, raw: Open, place: str, claim: DescriptorClaim | None = None, most: int | None = None
+        self, raw: Open, place: str, claim: DescriptorClaim | None = None, most: int = sys.maxsize
     ) -> Iterator[Passing]:
         """Yield the bytes of a blob, then read the rest, and compare them with what is claimed.
 
@@ -169,8 +170,7 @@ class BlobReader:
         """
         size = -1 if claim is None else claim.descriptor.size
         if size >= 0:
-            bound = size + SURPLUS if self._local else size
-            most = bound if most is None else min(bound, most)
+            most = min(most, size + SURPLUS if self._local else size)
         if claim is None or claim.descriptor.digest not in self._planned:
             self._report(Planned(max(0, size), 1))
         self._report(Started(place, size))
