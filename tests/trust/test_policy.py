@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
 
+import jsonschema
 import pytest
 
 from converter.errors import ConverterError, Invalid
 from converter.model.reference import ImageName
+from converter.schema.compiled import make_validator
+from converter.schema.kinds import schema_file
 from converter.trust.identity import EXACT_REFERENCE, MATCH_DIGEST_OR_EXACT, REMAP, IdentityRule
 from converter.trust.policy import Policy, Read, Requirement, path_scopes, scopes_of
 
@@ -93,6 +96,13 @@ def variants(value: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("document", VALID)
 def test_a_valid_policy(document: Any) -> None:
     parse(document)
+
+
+def test_another_validator_says_the_same() -> None:
+    schema = schema_file("policy.json")
+    one, other = make_validator(schema), jsonschema.Draft202012Validator(schema)
+    documents = [document for valid in VALID for document in variants(valid)]
+    assert [document for document in documents if one.is_valid(document) != other.is_valid(document)] == []
 
 
 @pytest.mark.parametrize(
