@@ -70,7 +70,10 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
             thread.start()
         left = len(started)
         while left:
-            error = _next_result(ended)
+            try:
+                error = ended.get(timeout=SIGNAL_INTERVAL)
+            except Empty:
+                continue
             if error is None:
                 left -= 1
             else:
@@ -85,14 +88,6 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     if errors:
         raise errors[0]
     return [results[number] for number in range(len(tasks))]
-
-
-def _next_result(results: SimpleQueue[T]) -> T:
-    while True:
-        try:
-            return results.get(timeout=SIGNAL_INTERVAL)
-        except Empty:
-            continue
 
 
 def _join(started: Sequence[Thread], seconds: float | None = None) -> None:

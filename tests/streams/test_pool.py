@@ -69,13 +69,15 @@ def _hears() -> Iterator[None]:
 def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("converter.streams.workers.GRACE", 0.1)
     told: list[BaseException] = []
+    begun: list[int] = []
     ended: list[int] = []
     hangs = threading.Event()
 
     def work(task: int) -> None:
+        begun.append(task)
         if task == 0:
             # A signal that this thread gets does not wake the caller.
-            wait_until(lambda: waits(caller), "the caller waits")
+            wait_until(lambda: len(begun) == 2 and waits(caller), "both tasks have begun, and the caller waits")
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
         assert hangs.wait(PATIENCE)
         ended.append(task)
@@ -90,4 +92,4 @@ def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.Mo
 
 def waits(thread: int) -> bool:
     """Whether a thread of this process waits for a result."""
-    return sys._current_frames()[thread].f_code.co_name == "_next_result"
+    return sys._current_frames()[thread].f_code.co_name == "run_each"
