@@ -256,6 +256,26 @@ def test_what_follows_a_gzip_stream(behind: bytes, found: list[str]) -> None:
     assert [one.rule for one in validate_source(MemorySource(store)).findings] == found
 
 
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        pytest.param(b"text" * 200, 'data that starts with "texttext" is not a tar, nor a compressed one', id="a text"),
+        pytest.param(
+            b"-----BEGIN PGP MESSAGE-----" + bytes(600),
+            "the image is encrypted with OpenPGP: decrypt it first with `gpg --decrypt`",
+            id="an encrypted one",
+        ),
+    ],
+)
+def test_what_is_no_layer(data: bytes, message: str) -> None:
+    store = MemoryStore()
+    layer = store.add(data, types.OCI_LAYER)
+    add_image(store, tars=LAYERS[:1], manifest={"layers": [layer.to_json()]})
+
+    found = validate_source(MemorySource(store)).findings
+    assert [one.message for one in found if one.rule == "image/layer-format"] == [message]
+
+
 def test_an_image_of_schema_1_is_read_layer_by_layer() -> None:
     store = MemoryStore()
     layers = [store.add(gzipped(data), types.DOCKER_LAYER_GZIP) for data in (*LAYERS, tar({"../a": b""}))]
