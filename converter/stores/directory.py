@@ -47,6 +47,11 @@ def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
     return DirectorySink(Path(location.path), options.inputs)
 
 
+def signature_start(subject: Digest, root: Digest) -> str:
+    """What is before ``signature-N`` in the names of a subject's signatures: nothing for the root itself."""
+    return "" if subject == root else f"{subject.encoded}."
+
+
 def is_image(path: Path) -> bool:
     """Whether the directory's ``version`` file marks it as a ``dir:`` image."""
     if regular_size(path / VERSION) is None:
@@ -85,7 +90,7 @@ class DirectoryImage(SingleSource):
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, by number, then the listed attachments."""
-        start = "" if subject == self._root.digest else f"{subject.encoded}."
+        start = signature_start(subject, self._root.digest)
         number = 1
         while self._medium.size(name := f"{start}signature-{number}") is not None:
             data = self._medium.read_document(name)
@@ -156,7 +161,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
         numbers: dict[Digest, int] = {}
         for subject, signature in self._signed:
             numbers[subject] = numbers.get(subject, 0) + 1
-            start = "" if subject == self._root.digest else f"{subject.encoded}."
+            start = signature_start(subject, self._root.digest)
             documents[f"{start}signature-{numbers[subject]}"] = self._signatures[signature]
         if self._listed:
             documents[ATTACHMENTS], _ = oci_index.render_index(None, self._listed)

@@ -14,6 +14,7 @@ from converter.model.descriptor import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
+from converter.stores.directory import signature_start
 from converter.stores.disk import disk_errors, read_regular, regular_size
 from converter.stores.media.file_target import write_new
 from converter.stores.media.temporary import lock_directory
@@ -24,7 +25,7 @@ SIGNATURE = 4 * MIB
 
 def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -> Path:
     """Add a signature to a ``dir:`` image, under the first free number."""
-    return _add_numbered(folder, "" if subject == root else f"{subject.encoded}.", data)
+    return _add_numbered(folder, signature_start(subject, root), data)
 
 
 def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes) -> Path:
