@@ -161,7 +161,11 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
         original = Original(format="docker", manifest=known)
         return plan_artifact(Artifact(original=original, blobs=tuple(map(source.fetch, blobs))))
     if media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
-        return formats.encode_mixed(whole_item(source.fetch, attachment.descriptor), frozenset())
+        node = formats.encode_mixed(whole_item(source.fetch, attachment.descriptor), frozenset())
+        made = forecast(node).made
+        if made is None or made.descriptor.digest != attachment.descriptor.digest:
+            raise Unsupported("it has an image that would have to be converted, as one of schema 1")
+        return node
     return Copy(content=known, media_type=media_type, label="attachment")
 
 

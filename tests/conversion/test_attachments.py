@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor
 from converter.model.reference import Location
 from converter.opened_reference import open_image
 from converter.stores import open_source
-from tests.builders import add_image
+from tests.builders import add_image, gzipped, tar
 from tests.builders.disk import write_layout
 from tests.builders.memory import MemoryStore
 
@@ -96,3 +96,24 @@ def test_an_artifact_of_the_release_candidates_is_a_loss_and_the_image_arrives(t
     assert [loss.reason.split(",")[0] for loss in result.losses] == [
         f'it cannot be read: unsupported media type "{types.OCI_ARTIFACT}"'
     ]
+
+
+def test_what_could_not_be_kept_byte_for_byte_is_a_loss_and_the_image_arrives(tmp_path: Path) -> None:
+    store = MemoryStore()
+    root = add_image(store, name="")
+    layer = store.add(gzipped(tar({"a": b"x"})), types.OCI_LAYER_GZIP)
+    history = {"v1Compatibility": json.dumps({"id": "a" * 64, "architecture": "amd64", "os": "linux"})}
+    schema1 = {"schemaVersion": 1, "name": "a", "tag": "b", "architecture": "amd64", "history": [history]}
+    body = schema1 | {"fsLayers": [{"blobSum": str(layer.digest)}]}
+    row = store.add(json.dumps(body).encode(), types.DOCKER_SCHEMA1)
+    index = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [row.to_json()], "subject": root.to_json()}
+    attached_index = store.add(json.dumps(index).encode(), types.OCI_INDEX)
+    named = root.to_json() | {"annotations": {"org.opencontainers.image.ref.name": "app"}}
+    write_layout(tmp_path / "in", store, (named, attached_index.to_json()))
+
+    result = converter.convert(f"oci:{tmp_path / 'in'}:app", f"oci:{tmp_path / 'out'}:app")
+
+    assert [loss.reason for loss in result.losses] == [
+        "it cannot be read: it has an image that would have to be converted, as one of schema 1"
+    ]
+    assert result.digest == root.digest
