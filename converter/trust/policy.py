@@ -170,12 +170,22 @@ def _validator() -> jsonschema_rs.Validator:
 
 
 def _check_structure(document: dict[str, Any]) -> None:
-    """Raises Invalid for the first violation of the schema."""
-    # Written and read again, because the validator takes no floats of a class of one's own.
-    for error in _validator().iter_errors(json.loads(dump_json(document))):
-        trail = [f"requirement[{part}]" if isinstance(part, int) else part for part in error.instance_path]
-        in_transport = len(trail) > 1 and trail[0] == "transports"
-        raise Invalid(_violation(error), *trail[in_transport:])
+    """Raises Invalid for a violation of the schema."""
+    import jsonschema_rs
+
+    try:
+        # Written and read again, because the validator takes no floats of a class of one's own. It looks for one
+        # violation: all of them take some kilobytes each.
+        _validator().validate(json.loads(dump_json(document)))
+    except jsonschema_rs.ValidationError as error:
+        path = error.instance_path
+        match path:
+            case ["transports", transport, int(), *_]:
+                path = [transport, "all", *path[2:]]  # the validator leaves out an empty name
+            case ["transports", _, *_]:
+                path = path[1:]
+        trail = (f"requirement[{part}]" if isinstance(part, int) else part for part in path)
+        raise Invalid(_violation(error), *trail) from None
 
 
 def _violation(error: jsonschema_rs.ValidationError) -> str:

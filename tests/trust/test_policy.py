@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import resource
 from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
@@ -118,6 +119,11 @@ def test_another_validator_says_the_same() -> None:
             id="no type in a scope",
         ),
         pytest.param(
+            {"default": [ACCEPT], "transports": {"docker": {"": [1]}}},
+            "docker > all > requirement[0]: expected an object, found a number",
+            id="a number in the scope of all images",
+        ),
+        pytest.param(
             {"default": [ACCEPT], "transports": 1}, "transports: expected an object, found a number", id="a number"
         ),
         pytest.param(
@@ -159,6 +165,13 @@ def test_what_is_wrong_with_a_policy_is_said(document: Any, message: str) -> Non
     with pytest.raises(Invalid) as error:
         parse(document)
     assert str(error.value) == message
+
+
+def test_a_policy_of_faults_alone_takes_little_memory() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Invalid, match=r"^default > requirement\[0\]: expected an object, found a number$"):
+        parse({"default": [1] * 99_000})
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
 @pytest.mark.parametrize(
