@@ -54,8 +54,15 @@ def test_the_groups_of_a_user_are_those_that_the_engine_runs_it_in(user: str, gr
     assert bool(facts.warning) is not bool(groups)
 
 
-def test_groups_that_an_aci_has_stay() -> None:
-    app = {"user": "app", "group": "app", "supplementaryGIDs": [7]}
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("supplementaryGIDs", id="as the text spells them, and the reference writes them"),
+        pytest.param("supplementaryGids", id="as the text spells them elsewhere"),
+    ],
+)
+def test_groups_that_an_aci_has_stay(name: str) -> None:
+    app = {"user": "app", "group": "app", name: [7]}
     assert with_groups({"app": app}, "app", LayerFacts(passwd=PASSWD, group=GROUP)) == {"app": app | {"group": "2000"}}
 
 

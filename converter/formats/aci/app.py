@@ -65,8 +65,8 @@ def with_groups(document: Mapping[str, Any], user: str, facts: LayerFacts) -> Ma
         facts.warning = f'no user "{user}" in /etc/passwd of the image: the ACI has it as its group, too'
         return document
     app = {**document["app"], "group": str(found["gid"])}
-    if found.get("additionalGids"):
-        app.setdefault("supplementaryGIDs", found["additionalGids"])
+    if found.get("additionalGids") and "supplementarygids" not in map(go_key, app):
+        app["supplementaryGIDs"] = found["additionalGids"]
     return {**document, "app": app}
 
 
