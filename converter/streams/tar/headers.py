@@ -230,20 +230,20 @@ def add_prefix(raw: bytes, prefix: bytes = PREFIX) -> bytes:
     return _change_names(raw, lambda name: _with_prefix(prefix, name))
 
 
-def strip_prefix(raw: bytes, prefix: bytes = PREFIX) -> bytes:
-    """The header blocks with ``prefix`` removed from the name and a hard link's target; symbolic links keep theirs.
+def strip_prefix(raw: bytes) -> bytes:
+    """The header blocks with PREFIX removed from the name and a hard link's target; symbolic links keep theirs.
 
-    The prefix itself becomes ``./``. Raises Invalid if a name or a hard link's target is not below the prefix.
+    The prefix itself becomes ``./``. Raises Invalid if a name or a hard link's target is not below it.
     """
     if len(raw) == SIZE or _is_named_by_last_block(raw):
         head = raw[-SIZE:]
         dot = 2 if head[:2] == b"./" else 0
-        begin = dot + len(prefix)
-        if _is_plain(head) and head[dot:begin] == prefix and head[begin] not in b"\0/":
-            total = b"%06o" % (int(head[148:154], 8) - sum(prefix))
-            fill = bytes(len(prefix))
+        begin = dot + len(PREFIX)
+        if _is_plain(head) and head[dot:begin] == PREFIX and head[begin] not in b"\0/":
+            total = b"%06o" % (int(head[148:154], 8) - sum(PREFIX))
+            fill = bytes(len(PREFIX))
             return b"".join((raw[:-SIZE], head[:dot], head[begin:100], fill, head[100:148], total, head[154:]))
-    return _change_names(raw, lambda name: _without_prefix(prefix, name))
+    return _change_names(raw, _without_prefix)
 
 
 def _is_plain(head: bytes) -> bool:
@@ -272,16 +272,16 @@ def _with_prefix(prefix: bytes, name: bytes) -> bytes:
     return prefix if name == b"." else prefix + name.lstrip(b"/")
 
 
-def _without_prefix(prefix: bytes, name: bytes) -> bytes:
-    for start in (b"", b"./"):
-        if name.startswith(start + prefix):
-            return start + name[len(start + prefix) :].lstrip(b"/") or b"./"
+def _without_prefix(name: bytes) -> bytes:
+    for start in (PREFIX, b"./" + PREFIX):
+        if name.startswith(start):
+            return start.removesuffix(PREFIX) + name[len(start) :].lstrip(b"/") or b"./"
     plain = clean_name(name) + b"/"
-    if not plain.startswith(prefix):
-        raise Invalid(f"name {quoted_name(name)} is not below {quoted_name(prefix)}")
-    if plain == prefix:
+    if not plain.startswith(PREFIX):
+        raise Invalid(f"name {quoted_name(name)} is not below {quoted_name(PREFIX)}")
+    if plain == PREFIX:
         return b"./"
-    return plain[len(prefix) :] if name.endswith(b"/") else plain[len(prefix) : -1]
+    return plain[len(PREFIX) :] if name.endswith(b"/") else plain[len(PREFIX) : -1]
 
 
 def _change_names(raw: bytes, change: Change) -> bytes:
