@@ -138,12 +138,12 @@ def _is_image(target: str, *, documents_may_be_binary: bool = False) -> bool:
         return True
     if target == "-" or not path.is_file():
         return path.is_dir()
-    from converter.streams.decompress import HEAD, detect_codec, is_tar
+    from converter.streams.decompress import HEAD, detect_codec
 
     with path.open("rb") as file:
         head = file.read(HEAD)
     if documents_may_be_binary:
-        return is_tar(head) or detect_codec(head) is not None
+        return detect_codec(head) is not None
     return path.suffix == ".aci" or b"\0" in head or detect_codec(head) is not None
 
 

@@ -157,14 +157,12 @@ def _unchanged(compressed: CompressedInput, _limits: Limits) -> Iterator[memoryv
 
 
 def _gunzip(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
-    from zlib import error as zlib_error
-
     from isal import igzip
 
     # This reader walks the members in C, without the GIL, and fills a whole block before it returns. It has no types.
     library: Any = igzip
     # It raises OverflowError if the name or comment of a member is longer than its buffer.
-    failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib_error, OverflowError)
+    failures: tuple[type[Exception], ...] = (library.BadGzipFile, library.isal_zlib.error, zlib.error, OverflowError)
     reader = library.IGzipFile(fileobj=compressed, mode="rb")
     while True:
         try:
