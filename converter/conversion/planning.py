@@ -236,8 +236,9 @@ def _restore_aci(
         return None
     from converter.conversion.origin_records import restore_aci
 
-    # With the original's dependencies at hand, it can be restored without their layers merged in.
-    finder = library.find if options.aci_paths and not options.rkt_dev_links else None
+    # With the original's dependencies at hand, it can be restored without their layers merged in, if nothing else is to
+    # be changed.
+    finder = library.find if options.aci_paths and not (options.rkt_dev_links or options.changes) else None
     return restore_aci(root, selected, library.files, options.threads, finder)
 
 

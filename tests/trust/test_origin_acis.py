@@ -6,6 +6,7 @@ import gzip
 import hashlib
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pysequoia import Tsk
@@ -89,6 +90,23 @@ def test_an_aci_that_depended_on_others_comes_back_where_they_are(tmp_path: Path
     alone = converter.convert(layout, f"aci:{tmp_path}/alone.aci")
     assert [loss.field for loss in alone.losses] == ["layers", "attachments"]
     assert asked(f"aci:{tmp_path}/alone.aci", OPENPGP).level == "P4"
+
+
+@pytest.mark.parametrize(
+    "asked_for",
+    [
+        pytest.param({"changes": ["ENV added=1"]}, id="with a variable more"),
+        pytest.param({"rkt_dev_links": True}, id="with links for old versions of rkt"),
+        pytest.param({"compress": "none"}, id="uncompressed"),
+    ],
+)
+def test_an_aci_that_depended_on_others_comes_back_otherwise_where_that_is_asked_for(
+    asked_for: dict[str, Any], tmp_path: Path
+) -> None:
+    source, layout = depending(tmp_path, pinned=True, signer=None), f"oci:{tmp_path}/out"
+    converter.convert(source, layout, aci_paths=[tmp_path / "acis"])
+    converter.convert(layout, f"aci:{tmp_path}/back.aci", aci_paths=[tmp_path / "acis"], **asked_for)
+    assert (tmp_path / "back.aci").read_bytes() != (tmp_path / "app.aci").read_bytes()
 
 
 def test_an_aci_does_not_come_back_over_another_one_than_it_depended_on(tmp_path: Path) -> None:
