@@ -108,7 +108,7 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
             leaf = _with_bytes(leaf, source.fetch)
         if assignment.known is not None:
             remember_leaf(shared.memory, leaf, assignment.known)
-        if (how := _packing(leaf)) != assignment.how:
+        if (how := how_packed(leaf.content)) != assignment.how:
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
             result, _ = Threads(sink, shared.workers, shared.memory, report, jobs=1).make(leaf, ())
@@ -170,7 +170,9 @@ class RemoteMaker(Execution):
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
         assert self._remote is not None
         size, root = input_size(leaf), leaf_blob(leaf).descriptor.digest
-        asked = Assignment(job=self._job, root=root, leaf=leaf, how=_packing(leaf), known=known, apart=apart, size=size)
+        asked = Assignment(
+            job=self._job, root=root, leaf=leaf, how=how_packed(leaf.content), known=known, apart=apart, size=size
+        )
         answer = self._remote.run(asked, self._report)
         (made,) = answer.made
         remember_leaf(self._memory, leaf, made)
@@ -206,11 +208,6 @@ def _with_bytes(leaf: Leaf, fetch: Fetch) -> Leaf:
         return replace(leaf, content=blob)
     assert isinstance(leaf.content, Derived)
     return replace(leaf, content=replace(leaf.content, inputs=(Layer(content=blob),)))
-
-
-def _packing(leaf: Leaf) -> str:
-    """How a leaf is packed, by which version of a library; empty for a copy."""
-    return how_packed(leaf.content) if isinstance(leaf.content, Derived) else ""
 
 
 def written_place(job: Job) -> tuple[str, str]:

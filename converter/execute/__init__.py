@@ -260,8 +260,10 @@ def result_key(content: Content | Derive) -> tuple[Digest, str] | None:
     return source.descriptor.digest, f"{origin}{rewritten} {how_packed(content)}"
 
 
-def how_packed(content: Derived) -> str:
-    """How the uncompressed bytes of a content become a blob, and by which version of a library."""
+def how_packed(content: Content | Derive) -> str:
+    """How the uncompressed bytes of a content become a blob, and by which version of a library; empty for a copy."""
+    if not isinstance(content, Derived):
+        return ""
     from converter.streams.compress import packing_engine
 
     return f"{content.algorithm} {content.compression.codec} {packing_engine(content.compression)}"

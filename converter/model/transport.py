@@ -54,7 +54,7 @@ class Transport:
 
     @property
     def over_network(self) -> bool:
-        """Whether it is reached over HTTP, with what that needs: credentials, certificates, retries."""
+        """Whether it is another machine, reached with what that needs: credentials, certificates, retries."""
         return self.access in ("registry", "discovery")
 
     @property

@@ -1,6 +1,7 @@
 """The two documents of a layout, which list its images and their names (image-spec 1.1.1, image-layout.md).
 
-What others wrote into ``index.json`` stays: entries, members and their order. Only names move.
+What others wrote into ``index.json`` stays: entries, members and their order. Only names move. What is wrong is told to
+``Problems``, whose default raises it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from converter.cache import Cache, VerifiedCache
-from converter.conversion import run_job as run_job
+from converter.conversion import run_job
 from converter.conversion.job import Job, Shared, files_read, protect_inputs, with_hosts
 from converter.conversion.remote import Remote
 from converter.conversion.result import Done, State, image_layers, size_of
