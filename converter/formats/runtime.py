@@ -63,7 +63,7 @@ CONFIGURED = (
 
 
 @frozen
-class Flattened:
+class FlattenAndNoteAccounts:
     """The rewrite of all layers into one tree; learns the accounts in it."""
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Iterator[Block]:
@@ -76,7 +76,7 @@ def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) 
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
     image = single_image(item, single_file_name)
     configured = types.RUNTIME_CONFIG in accepts
-    rewrite = Flattened() if configured else Flatten()
+    rewrite = FlattenAndNoteAccounts() if configured else Flatten()
     content = Derived(inputs=image.layers, rewrite=rewrite, compression=NONE)
     rootfs = Make(content=content, media_type=types.ROOTFS, label="rootfs")
     if not configured:
@@ -122,7 +122,7 @@ def losses(item: Item, accepts: frozenset[str] = frozenset(), _settings: Setting
 def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     """The ``config.json`` of an image, with the namespaces of an ordinary container (runtime-spec, config.md).
 
-    ``facts`` are those of Flattened. Raises Unsupported if the image's user is not among the accounts.
+    ``facts`` are those of FlattenAndNoteAccounts. Raises Unsupported if the image's user is not among the accounts.
     """
     config, confined = image.config, image.notes.confinement
     user = process_user(config.user, facts.passwd, facts.group)
