@@ -73,9 +73,10 @@ _ARCHITECTURES = frozenset(
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
-    """Embedded content that does not match its descriptor, where that is one."""
+    """Embedded content that does not match the size and the digest beside it, where these can be read."""
     for where, member in values_at(dict, document, "", *_DESCRIPTORS):
-        descriptor = unless_invalid(Descriptor.from_json, member)
+        claim = {name: member.get(name) for name in ("digest", "size", "data")}
+        descriptor = unless_invalid(Descriptor.from_json, claim)
         if descriptor is None or descriptor.data is None:
             continue
         data, digest = descriptor.data, descriptor.digest

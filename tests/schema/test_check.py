@@ -27,14 +27,30 @@ def found(document: Any, kind: str, **more: Any) -> list[tuple[str, str, str]]:
     return [(finding.severity, finding.rule, finding.path) for finding in check_document(data, kind, **more)]
 
 
-def test_all_that_is_wrong_is_said_not_the_first() -> None:
-    document = {**MANIFEST, "layers": [{**LAYER, "size": "1"}, {**LAYER, "digest": "x"}], "manifests": []}
-
-    assert found(document, "oci-manifest") == [
-        ("error", "schema/oci-manifest/type", "/layers/0/size"),
-        ("error", "oci/digest-syntax", "/layers/1/digest"),
-        ("error", "oci/ambiguous", "/manifests"),
-    ]
+@pytest.mark.parametrize(
+    "document, expected",
+    [
+        pytest.param(
+            {**MANIFEST, "layers": [{**LAYER, "size": "1"}, {**LAYER, "digest": "x"}], "manifests": []},
+            [
+                ("error", "schema/oci-manifest/type", "/layers/0/size"),
+                ("error", "oci/digest-syntax", "/layers/1/digest"),
+                ("error", "oci/ambiguous", "/manifests"),
+            ],
+            id="a wrong size, a wrong digest, and a member of another document",
+        ),
+        pytest.param(
+            {**MANIFEST, "layers": [{**LAYER, "data": "YWJj", "urls": "x"}]},
+            [
+                ("error", "schema/oci-manifest/type", "/layers/0/urls"),
+                ("warning", "oci/data-content", "/layers/0/data"),
+            ],
+            id="addresses that are no list, beside content that is another",
+        ),
+    ],
+)
+def test_all_that_is_wrong_is_said_not_the_first(document: Any, expected: list[tuple[str, str, str]]) -> None:
+    assert found(document, "oci-manifest") == expected
 
 
 WHITELIST = [f"/file{number}" for number in range(VALUES_AT_ONCE)]
