@@ -130,6 +130,26 @@ def test_an_edit_finds_a_member_of_the_app_that_is_written_in_another_case(membe
     assert edited_manifest(NATIVE | {"app": other}) == edited_manifest(NATIVE)
 
 
+@pytest.mark.parametrize(
+    "member, name",
+    [
+        pytest.param("environment", "value", id="the value of a variable"),
+        pytest.param("isolators", "name", id="the name of an isolator"),
+        pytest.param("mountPoints", "path", id="the path of a mount point"),
+        pytest.param("ports", "protocol", id="the protocol of a port"),
+    ],
+)
+def test_an_edit_of_something_else_leaves_what_is_written_in_another_case(member: str, name: str) -> None:
+    document = json.loads(native())
+    document["app"][member] = [
+        {key.upper() if key == name else key: value for key, value in row.items()} for row in document["app"][member]
+    ]
+    found = to_image(parse_manifest(json.dumps(document).encode()))
+    edited = replace(found, config=replace(found.config, stop_signal="TERM"))
+    written = json.loads(render_manifest(make_manifest(edited, baseline_of(edited)).document))
+    assert written["app"] == json.loads(native())["app"]
+
+
 def edited_manifest(document: dict[str, Any]) -> dict[str, Any]:
     """What is written of a manifest once every part that this program writes has been edited."""
     found = to_image(parse_manifest(json.dumps(document).encode()))

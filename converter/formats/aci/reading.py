@@ -106,9 +106,11 @@ def as_read(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def complete_app(app: Mapping[str, Any]) -> dict[str, Any]:
-    """The app with empty strings for absent or null ones; nothing else changes, including order."""
+    """The app with empty strings for absent or null ones, under their own names; nothing else changes."""
     rows = {
-        key: [_fill_nulls(row or {}, names) for row in app[key]] for key, names in _OPTIONAL.items() if app.get(key)
+        key: [_fill_nulls(as_known(row or {}, names), names) for row in app[key]]
+        for key, names in _OPTIONAL.items()
+        if app.get(key)
     }
     return {**app, **rows}
 
