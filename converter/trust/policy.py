@@ -200,4 +200,6 @@ def _violation(error: jsonschema_rs.ValidationError) -> str:
     expected = f"expected {description[:1].lower()}{description[1:].removesuffix('.')}"
     if kind.name == "propertyNames":
         return f'invalid scope "{kind.as_dict()["error"].instance}": {expected}'
+    if kind.name == "pattern":
+        return f'{expected}, found "{str(error.instance)[:200]}"'
     return expected

@@ -159,6 +159,12 @@ def test_another_validator_says_the_same() -> None:
             "default > requirement[0] > fulcio > oidcIssuer: the string is empty",
             id="no issuer",
         ),
+        pytest.param(
+            {"default": [{**GPG, "signedIdentity": {**MOVED, "prefix": "mirror:v"}}]},
+            "default > requirement[0] > signedIdentity > prefix: expected a prefix HOST[:PORT][/PATH], found "
+            '"mirror:v"',
+            id="a prefix that is none",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_policy_is_said(document: Any, message: str) -> None:
