@@ -150,6 +150,14 @@ def test_an_edit_of_something_else_leaves_what_is_written_in_another_case(member
     assert written["app"] == json.loads(native())["app"]
 
 
+def test_an_edit_of_something_else_leaves_an_app_that_is_null() -> None:
+    document = NATIVE | {"app": None}
+    found = to_image(parse_manifest(json.dumps(document).encode()))
+    edited = replace(found, created="2015-01-01T00:00:00Z")
+    written = json.loads(render_manifest(make_manifest(edited, baseline_of(edited)).document))
+    assert written["app"] is None
+
+
 def edited_manifest(document: dict[str, Any]) -> dict[str, Any]:
     """What is written of a manifest once every part that this program writes has been edited."""
     found = to_image(parse_manifest(json.dumps(document).encode()))

@@ -81,7 +81,7 @@ def make_manifest(image: Image, before: Image | None) -> Draft:
     for key, values in (("labels", draft.labels), ("annotations", draft.annotations)):
         pairs = mapping_to_pairs(dict(sorted(values.items())) if draft.fresh else values)
         container_config.set_member(draft.document, key, pairs or None)
-    if before is None or before.config != image.config or "app" in draft.document:
+    if before is None or before.config != image.config or draft.document.get("app"):
         draft.document["app"] = draft.app
     return draft
 
