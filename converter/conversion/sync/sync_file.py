@@ -271,7 +271,8 @@ def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs
             hint = f" (write: - from: {error.instance[:100]})"
         case "type" if len(path) == 1 and path[0] not in ("defaults", "images"):
             hint = " (a member besides defaults and images is a registry)"
-    # Of a value of another type, only that is told: it may be a password.
+        case "type" if "credentials" not in path and isinstance(error.instance, str):
+            hint = f" ({_quoted(error.instance)})"
     return found.line(path), f"{where}{violation_text(error)}{hint}"
 
 
