@@ -26,7 +26,6 @@ from converter.trust import content_trust
 from converter.trust import signature as kinds
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
-from converter.verification import policy_check
 from converter.verification.proof import Proof
 from converter.verification.unverified import StoredImage, Unverified, open_unverified
 from converter.verification.wanted import ATTESTATION, SIGNATURE, Wanted
@@ -132,6 +131,8 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
         if unsigned and not verdicts:
             unmet = [f"not signed: no signature by {' or '.join(unsigned)}"]
         if policy is not None:
+            from converter.verification import policy_check
+
             under, problems = policy_check.judge_policy(image, policy, wanted, trusted)
             verdicts, unmet = [*verdicts, *under], [*unmet, *problems]
         missing = [
