@@ -165,6 +165,7 @@ def __getattr__(name: str) -> Any:
         from converter.keyword_names import naming_keywords
 
         value = naming_keywords()(value)
+        value.__module__ = __name__  # there pickle finds it
     globals()[name] = value
     return value
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -245,3 +246,9 @@ def test_many_threads_convert_into_one_layout(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(one, range(16)))) == 1
     assert all(converter.open_image(f"oci:{tmp_path / 'layout'}:{number}") for number in range(16))
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PUBLIC if inspect.isfunction(getattr(converter, name))))
+def test_another_process_can_be_told_to_call_a_function(name: str) -> None:
+    function = getattr(converter, name)
+    assert pickle.loads(pickle.dumps(function)) is function
