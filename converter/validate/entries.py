@@ -64,8 +64,10 @@ def scan_tar(
 
 def _header(entry: Entry, findings: Findings, path: str) -> None:
     for number in _NUMBERS:
-        with findings.at(path, "tar/field"):
+        try:  # not ``findings.at``: a layer may have millions of entries
             number(entry)
+        except Invalid as error:
+            findings.report(error, path, "tar/field")
     if entry.extra is not None:
         _records(entry, findings, path)
 
