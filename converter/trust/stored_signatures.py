@@ -293,8 +293,8 @@ def cosign_layers(manifests: Iterable[bytes]) -> tuple[Descriptor, ...]:
 
 def is_among(layer: Descriptor, layers: Iterable[Descriptor]) -> bool:
     """Whether a layer of cosign's is there: the same signature, with all that the annotations say of it."""
-    stated = layer.annotations.items()
-    return any(one.digest == layer.digest and stated <= one.annotations.items() for one in layers)
+    same = (one for one in layers if (one.media_type, one.digest) == (layer.media_type, layer.digest))
+    return any(layer.annotations.items() <= one.annotations.items() for one in same)
 
 
 def to_artifacts(

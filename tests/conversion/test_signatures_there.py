@@ -20,7 +20,7 @@ from converter.signing import Signing, attest, sign
 from converter.stores import StoreOptions, open_source
 from converter.trust import cosign
 from converter.trust.makers import GpgFile, Maker
-from converter.trust.stored_signatures import CosignImages, layers_of, tag_of
+from converter.trust.stored_signatures import CosignImages, is_among, layers_of, tag_of
 from converter.verification.verifying import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
@@ -257,6 +257,19 @@ def test_the_same_signature_is_there_once_with_all_that_is_said_of_it(
 
     assert [one.annotations for one in images.layers("a.sig")] == merged
     assert (made is None) == (merged == there)
+
+
+@pytest.mark.parametrize(
+    "media_type, is_there",
+    [
+        pytest.param(cosign.PAYLOAD, True, id="a payload that is there is there"),
+        pytest.param(cosign.ENVELOPE, False, id="the same bytes as an envelope are no payload"),
+        pytest.param("text/plain", False, id="the same bytes as a text are no signature"),
+    ],
+)
+def test_a_signature_is_there_if_it_can_be_found_as_one(media_type: str, is_there: bool) -> None:
+    payload = replace(known_bytes(b"{}", cosign.PAYLOAD).descriptor, annotations=SIGNED)
+    assert is_among(payload, [payload.retyped(media_type)]) is is_there
 
 
 def test_what_is_no_image_of_cosigns_is_replaced(registry: FakeRegistry, tmp_path: Path) -> None:
