@@ -116,7 +116,7 @@ def _checked_time(payload: dict[str, Any], promise: str, what: Logged, trusted: 
 def _check_entry(body: dict[str, Any], what: Logged) -> None:
     """Raises Untrusted if an entry is about another signature."""
     kind, version = required_member(body, "kind", str), required_member(body, "apiVersion", str)
-    want = "hashedrekord" if what.envelope is None else "dsse", "0.0.1"
+    want = ("hashedrekord" if what.envelope is None else "dsse", "0.0.1")
     if (kind, version) != want:
         raise Invalid(f'is of kind "{kind[:40]}" "{version[:20]}": expected {" ".join(want)}')
     spec = required_member(body, "spec", dict)

@@ -160,6 +160,12 @@ def test_another_validator_says_the_same() -> None:
             id="no issuer",
         ),
         pytest.param(
+            {"default": [{**CERTIFIED, "pki": {"caRootsPath": "/roots"}}]},
+            "default > requirement[0] > pki: expected the identity of who may sign: subjectEmail, subjectHostname or "
+            "both",
+            id="certificates of just anybody",
+        ),
+        pytest.param(
             {"default": [{**GPG, "signedIdentity": {**MOVED, "prefix": "mirror:v"}}]},
             "default > requirement[0] > signedIdentity > prefix: expected a prefix HOST[:PORT][/PATH], found "
             '"mirror:v"',
