@@ -145,7 +145,8 @@ def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block
 
 def _candidate_packings(codec: str, head: bytes) -> Iterator[Packing]:
     if codec == "bzip2":
-        yield Packing(by=BZIP2, level=head[3] - 0x30)
+        levels = (level for level in _PACKER_LEVELS[BZIP2] if head[3:4] == b"%d" % level)
+        yield from (Packing(by=BZIP2, level=level) for level in levels)
     elif codec == "xz":
         yield from _xz_candidates(head)
     else:

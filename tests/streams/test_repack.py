@@ -111,6 +111,8 @@ def test_an_error_of_the_source_is_one_of_the_program_too(workers: Workers) -> N
         pytest.param(gzip.compress(PLAIN[:99]) + gzip.compress(PLAIN[99:]), id="two members"),
         pytest.param(lzma.compress(PLAIN[:9999], preset=9), id="xz that takes too much memory"),
         pytest.param(b"\x28\xb5\x2f\xfd" + bytes(600), id="zstd"),
+        pytest.param(b"BZh0" + bz2.compress(PLAIN[:9999])[4:], id="bzip2 of a level that there is not"),
+        pytest.param(b"BZh", id="bzip2 without its level"),
         pytest.param(b"nothing of that kind" * 40, id="something else"),
     ],
 )
