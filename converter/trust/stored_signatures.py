@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from converter.errors import Invalid, NotFound, unless_invalid
+from converter.errors import Invalid, NotFound, unless_invalid, within
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
@@ -270,7 +270,8 @@ class CosignImages:
     def layers(self, tag: str) -> tuple[Descriptor, ...]:
         """The layers under a tag, with those that were added. Raises Invalid."""
         if tag not in self._layers:
-            self._layers[tag] = cosign_layers(self._tagged(tag))
+            with within(tag):
+                self._layers[tag] = cosign_layers(self._tagged(tag))
         return self._layers[tag]
 
     def add(self, tag: str, layers: Iterable[Descriptor], blobs: Iterable[Known]) -> Artifact | None:

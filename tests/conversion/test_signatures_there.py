@@ -11,7 +11,8 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import sync
-from converter.errors import LimitExceeded
+from converter.errors import Invalid, LimitExceeded
+from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.document import dump_json
 from converter.model.limits import Limits
@@ -286,6 +287,21 @@ def test_what_is_no_image_of_cosigns_is_replaced(registry: FakeRegistry, tmp_pat
 
     assert layers(there, cosign.PAYLOAD) == layers(source, cosign.PAYLOAD)
     assert run(source, there) == "there"
+
+
+def test_what_no_signature_can_be_added_to_is_named(registry: FakeRegistry, tmp_path: Path) -> None:
+    there = image_at("docker", registry, tmp_path / "there")
+    location = Location.parse(there)
+    with open_source(location, PLAIN) as opened:
+        tag = tag_of(opened.resolve(location.name).digest)
+    registry.add_manifest("there/app", types.OCI_MANIFEST, {"schemaVersion": 2, "layers": "none"}, tag)
+    signing = Signing(makers=[ecdsa(1)], identity=NAME)
+    for add in (
+        lambda: sign(there, signing, store=PLAIN),
+        lambda: convert(f"oci:{tmp_path}/there:{NAME}", [there], replace(OPTIONS, signing=signing)),
+    ):
+        with pytest.raises(Invalid, match=f"{tag} > layers: expected an array, found a string"):
+            add()
 
 
 def test_signatures_that_are_too_many_to_read_are_not_replaced(tmp_path: Path) -> None:
