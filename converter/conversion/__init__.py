@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -180,15 +180,33 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
     if made is None:
         for execution, (_, targets) in zip(executions, planned, strict=True):
             execution.announce([target.plan for target in targets])
-    with shared.turn(job), ExitStack() as stack:
-        for execution, (sink, targets) in zip(executions, planned, strict=True):
+    with shared.turn(job), ExitStack() as turns, ExitStack() as stack:
+        writers: dict[Location | str, AttachmentWriter] = {}
+        for destination, execution, (sink, targets) in zip(job.destinations, executions, planned, strict=True):
             stack.enter_context(sink)
             with within_part(str(job.source)):
                 trees = execution.run([target.plan for target in targets], made)
             written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
-            done += _complete(sink, written, execution, job, shared)
+            for one in written:
+                turns.enter_context(_turn_to_attach(one, job, shared))
+            place = destination.image_name
+            # Images in one repository may share what is attached to them: one sink tags it, with all that was added.
+            writer = writers.setdefault(
+                place.name if place else destination, AttachmentWriter(sink, job.options.signing)
+            )
+            done += _complete(sink, written, execution, job, shared, writer=writer)
         # At the end of this block, every sink commits, or none does.
     return done
+
+
+def _turn_to_attach(done: Done, job: Job, shared: Shared) -> AbstractContextManager[None]:
+    """The turn of one of many jobs to add to what is attached to an image in a registry, until its sink has committed:
+    images of one digest, which differ in their tags, share that, and the next one has to find it there.
+    """
+    place = job.destination.image_name if shared.many else None
+    if place is None:
+        return nullcontext()
+    return shared.memory.turn(place.name, done.tree.done.descriptor.digest)
 
 
 def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -> Done:
@@ -220,9 +238,10 @@ def _execution(
     )
 
 
-def _complete(sink: Sink, written: Sequence[Done], execution: Execution, job: Job, shared: Shared) -> Iterator[Done]:
+def _complete(
+    sink: Sink, written: Sequence[Done], execution: Execution, job: Job, shared: Shared, *, writer: AttachmentWriter
+) -> Iterator[Done]:
     """Finishes what was written: with attachments, names, records, signatures."""
-    writer = AttachmentWriter(sink, job.options.signing)
     with within(TRAIL):
         attached = writer.merged([one for done in written for one in done.target.carried.attached])
         carried = execution.run([one.node for one in attached]) if attached else []

@@ -323,3 +323,13 @@ def test_images_of_one_run_that_are_the_same_get_all_their_signatures(tmp_path: 
     wanted = Wanted(keys=(("--key k", public_pem(ecdsa())),))
     for name in (NAME, "registry.example/app:2"):
         assert verify(f"oci:{tmp_path}/there:{name}", replace(wanted, identity=name)).ok
+
+
+def test_images_of_one_digest_are_signed_under_each_of_their_names(registry: FakeRegistry, tmp_path: Path) -> None:
+    to = [f"docker://{registry.host}/team/app:{tag}" for tag in ("1", "2", "latest")]
+    options = replace(OPTIONS, signing=Signing(makers=[ecdsa()]))
+
+    convert(f"{layout(tmp_path / 'in')}:{NAME}", to, options)
+
+    wanted = Wanted(keys=(("key", public_pem(ecdsa())),))
+    assert [verify(one, wanted, PLAIN).unmet for one in to] == [(), (), ()]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -410,6 +411,27 @@ def test_what_is_signed_is_not_signed_again_but_by_another_key(
         kept = [entry(f"docker://{theirs.host}/copy/app", f"{to}:{tmp_path}/{to}")]
         assert states(sync(kept, cache=tmp_path)) == {"written": 2}
         assert states(sync(kept, cache=tmp_path)) == {"there": 2}
+
+
+def test_images_of_one_digest_are_signed_under_each_of_their_names(ours: FakeRegistry, theirs: FakeRegistry) -> None:
+    serve(ours, *many(1))
+    ours["team/app"].tags["1"] = ours["team/app"].tags["0"]
+    both = threading.Barrier(2)
+
+    def wait_for_another_signature(request: Request) -> None:
+        if request.method == "PUT" and request.path.endswith(".sig"):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.5)
+
+    theirs.fault = wait_for_another_signature
+    to = f"docker://{theirs.host}/copy"
+    signed = [entry(f"docker://{ours.host}/team/app", to, signing=Signing(makers=[ecdsa()]))]
+
+    assert states(sync(signed, images=2)) == {"written": 2}
+
+    theirs.fault = lambda _: None
+    wanted = Wanted(keys=(("key", public_pem(ecdsa())),))
+    assert [verify(f"{to}/app:{tag}", wanted, PLAIN).unmet for tag in "01"] == [(), ()]
 
 
 def test_directories_are_images_again_under_the_names_they_had(
