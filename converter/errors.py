@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 T = TypeVar("T")
-V = TypeVar("V")
+P = ParamSpec("P")
 
 
 class ConverterError(Exception):
@@ -99,10 +99,10 @@ def system_words(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def unless_invalid(read: Callable[[V], T], value: V) -> T | None:
-    """What ``read`` makes of a value; None if it raises Invalid."""
+def unless_invalid(read: Callable[P, T], *values: P.args, **named: P.kwargs) -> T | None:
+    """What ``read`` makes of the values; None if it raises Invalid."""
     try:
-        return read(value)
+        return read(*values, **named)
     except Invalid:
         return None
 

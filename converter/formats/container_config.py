@@ -11,8 +11,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, replace
 from typing import Any, TypeVar
 
+from converter.errors import unless_invalid
 from converter.model.descriptor import Digest, platform_from_json, platform_to_json
-from converter.model.document import as_known, dump_json, expect_type, load_object, member_or_empty, text_list
+from converter.model.document import (
+    as_known,
+    dump_json,
+    expect_type,
+    lenient_member,
+    load_object,
+    member_or_empty,
+    text_list,
+)
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform
@@ -98,16 +107,17 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     )
 
 
-def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -> bytes:
-    """The document of an image whose layers have these diff_ids.
+def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None, *, become_oci: bool = False) -> bytes:
+    """The document of an image whose layers have these diff_ids; ``become_oci`` of one that was Docker's.
 
     ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
     """
     if original is None:
         blank = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
-        document = {**blank, **unknown_members(image)}
+        found = {**blank, **unknown_members(image)}
     else:
-        document = _as_known(load_object(original))
+        found = _as_known(load_object(original))
+    document = _as_oci(found) if become_oci else found
     before = from_json(document)
     wanted = replace(
         before,
@@ -118,7 +128,7 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None) -
         author=image.author,
         diff_ids=diff_ids,
     )
-    if original is not None and wanted == before:
+    if original is not None and wanted == before and document == found:
         return original
     _patch(document, before, wanted)
     return _as_pulled(document) if original is None and image.kept(Schema1) is not None else dump_json(document)
@@ -133,6 +143,18 @@ def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(history, list):
         found["history"] = [as_known(step, _STEP) if isinstance(step, dict) else step for step in history]
     return found
+
+
+def _as_oci(document: dict[str, Any]) -> dict[str, Any]:
+    """Docker's document as OCI spells it: commands are lists, and what the Engine does not look at is there."""
+    document = {"architecture": "", "os": "", **document}
+    run, rootfs = member_or_empty(document, "config", dict), member_or_empty(document, "rootfs", dict)
+    lists = {key: [run[key]] for key in ("Entrypoint", "Cmd", "Shell") if isinstance(run.get(key), str)}
+    if lists:
+        document["config"] = {**run, **lists}
+    if rootfs.get("type") != "layers+base":  # of Windows alone, where the layers of the base are elsewhere
+        document["rootfs"] = {**rootfs, "type": "layers"}
+    return document
 
 
 def _as_pulled(document: Mapping[str, Any]) -> bytes:
@@ -209,16 +231,23 @@ def _run_config(run: Mapping[str, Any]) -> RunConfig:
         user=member_or_empty(run, "User", str),
         exposed_ports=tuple(member_or_empty(run, "ExposedPorts", dict)),
         env=text_list(run, "Env"),
-        entrypoint=_optional_list(run, "Entrypoint"),
-        cmd=_optional_list(run, "Cmd"),
+        entrypoint=_command(run, "Entrypoint"),
+        cmd=_command(run, "Cmd"),
         volumes=tuple(member_or_empty(run, "Volumes", dict)),
         working_dir=member_or_empty(run, "WorkingDir", str),
         labels={key: value if isinstance(value, str) else "" for key, value in labels.items()},
         stop_signal=member_or_empty(run, "StopSignal", str),
-        healthcheck=member_or_empty(run, "Healthcheck", dict) or None,
-        shell=_optional_list(run, "Shell"),
-        on_build=_optional_list(run, "OnBuild"),
+        # These are Docker's alone: whatever else reads an OCI configuration ignores them, of whatever type.
+        healthcheck=lenient_member(run, "Healthcheck", dict) or None,
+        shell=unless_invalid(_command, run, "Shell"),
+        on_build=unless_invalid(_optional_list, run, "OnBuild"),
     )
+
+
+def _command(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    """A command and its arguments; to the Engine, a string stands for a list of one."""
+    command = run.get(key)
+    return (command,) if isinstance(command, str) else _optional_list(run, key)
 
 
 def _optional_list(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
@@ -226,7 +255,7 @@ def _optional_list(run: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
 
 
 def _history(step: Any) -> History:
-    step = expect_type(step, dict, "history")
+    step = expect_type({} if step is None else step, dict, "history")
     return History(
         created=member_or_empty(step, "created", str),
         created_by=member_or_empty(step, "created_by", str),

@@ -288,6 +288,7 @@ class _Config:
     image: Image
     layers: tuple[Layer, ...]
     original: bytes | None = field(repr=False)
+    become_oci: bool
 
     def __call__(self, made: tuple[Made, ...], /) -> bytes:
         rows = iter(made)
@@ -296,19 +297,19 @@ class _Config:
             layer.diff_id if layer.diff_id is not None else _require_diff_id(new)
             for layer, new in zip(self.layers, found, strict=True)
         )
-        return container_config.encode(self.image, diff_ids, self.original)
+        return container_config.encode(self.image, diff_ids, self.original, become_oci=self.become_oci)
 
 
 def _config_node(image: Image, layers: tuple[Layer, ...], present: tuple[Leaf, ...], dialect: Dialect) -> Write:
     original = image.original.config if image.original is not None else None
     data = original.read() if original is not None else None
-    media_type = dialect.config
+    media_type, become_oci = dialect.config, dialect.name == "oci"
     if original is not None and image.original is not None and image.original.format == dialect.name:
-        media_type = original.descriptor.media_type
+        media_type, become_oci = original.descriptor.media_type, False
     return Write(
         media_type=media_type,
         inputs=present if any(layer.diff_id is None for layer in layers) else (),
-        render=_Config(image, layers, data),
+        render=_Config(image, layers, data, become_oci),
         algorithm=original.descriptor.digest.algorithm if original is not None else "sha256",
     )
 

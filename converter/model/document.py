@@ -325,9 +325,10 @@ def lenient_member(value: Any, name: str, kind: type[T]) -> T:
 
 
 def text_list(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """A list of strings; empty where it is missing or null. Raises Invalid."""
+    """A list of strings, empty where it is missing or null; a null in it is an empty string. Raises Invalid."""
     return tuple(
-        expect_type(text, str, f"{name}[{place}]") for place, text in enumerate(member_or_empty(value, name, list))
+        "" if text is None else expect_type(text, str, f"{name}[{place}]")
+        for place, text in enumerate(member_or_empty(value, name, list))
     )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from converter.model.document import json_pointer, type_name
 from converter.schema.definition_rules import NAMED
-from converter.schema.finding import Finding, Rule, Severity, Strictness, Tolerated, is_tolerated
-from converter.schema.json_rules import SPEC
+from converter.schema.finding import Finding, Hit, Rule, Severity, Strictness, Tolerated, is_tolerated
+from converter.schema.go_json import fold_members
+from converter.schema.json_rules import SPEC, plain_json
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file, whole_schema
 from converter.schema.shared_checks import follow_pointer, values_in
 
@@ -70,6 +71,13 @@ def schema_violations(value: Any, kind: str, strictness: Strictness) -> Iterator
                 continue
             ill_formed.add(found.path)
         yield found
+
+
+def engine_refuses(members: dict[str, Any]) -> Iterator[Hit]:
+    """What the Docker Engine refuses of members that stand in a configuration, beside the root file system."""
+    folded = fold_members({**members, "rootfs": {"type": "layers"}}, "docker-config")
+    for finding in schema_violations(plain_json(folded.value), "docker-config", "compat"):
+        yield folded.original(finding.path), finding.message
 
 
 def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strictness) -> Finding:

@@ -14,6 +14,7 @@ from typing import Any
 from converter.errors import Invalid, unless_invalid
 from converter.model import media_types as types
 from converter.model.document import as_known, decode_base64url, go_names, json_pointer, load_object, type_name
+from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     Check,
@@ -67,6 +68,9 @@ def step_members(document: Any) -> Iterator[Hit]:
         if not isinstance(step.get("id"), str) or not _ID.fullmatch(step["id"]):
             yield where, f'invalid id "{str(step.get("id"))[:80]}": expected 64 lower-case hex digits'
         yield from ((where, fact) for fact in _wrong_types(step))
+        if where == "/history/0/v1Compatibility":  # the newest, which the Engine makes a configuration of
+            refused = engine_refuses({key: value for key, value in step.items() if key not in (*_MEMBERS, "Size")})
+            yield from ((where, f"{path[1:].replace('/', '.')}: {fact}") for path, fact in refused)
 
 
 def step_spelling(document: Any) -> Iterator[Hit]:
@@ -311,7 +315,21 @@ RULES = (
         kinds=("docker-config",),
         check=history_mismatch,
         compat="warning",
-        note="The engine does not count.",
+        note="The engine refuses more steps than layers, and takes fewer.",
+    ),
+    Rule(
+        name="docker/command-list",
+        title="A command is a list of strings.",
+        spec=_SPEC + "Image JSON: Cmd, Entrypoint",
+        kinds=("docker-config",),
+        check=of_texts(
+            wrong_form("(?s).*", 'expected a list of strings, found the string "{:.60}"'),
+            "config/Cmd",
+            "config/Entrypoint",
+            "config/Shell",
+        ),
+        compat="warning",
+        note="Until version 28, the engine takes a string for a list of one; since version 29, it refuses the image.",
     ),
     Rule(
         name="docker/environment",

@@ -9,7 +9,10 @@ from typing import Any
 from converter.errors import unless_invalid
 from converter.model import media_types as types
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
+from converter.model.document import lenient_member
+from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
+from converter.schema.kinds import schema_file
 from converter.schema.shared_checks import (
     ambiguous_members,
     bad_diff_id,
@@ -141,6 +144,17 @@ def platform(document: Any) -> Iterator[Hit]:
                     f"{where}/{name}",
                     f'unknown {name} "{value[:60]}": expected a name that Go knows, such as linux or amd64',
                 )
+
+
+def docker_members(document: Any) -> Iterator[Hit]:
+    """Members that only Docker has in a configuration, of types that the Engine refuses."""
+    named = schema_file("oci-config.json")["properties"]
+    for _, members in values_at(dict, document, ""):
+        others = {key: value for key, value in members.items() if key not in named}
+        run = lenient_member(members, "config", dict).items()
+        others["config"] = {key: value for key, value in run if key not in named["config"]["properties"]}
+        if others != {"config": {}}:  # seldom, and Docker's schema takes milliseconds
+            yield from engine_refuses(others)
 
 
 _OCI = "image-spec 1.1.1, "
@@ -300,6 +314,16 @@ RULES = (
         compat="warning",
         strict=None,
         note="The validator of the reference refuses it, by accident of its pattern; every runtime takes it.",
+    ),
+    Rule(
+        name="oci/docker-members",
+        title="Members that Docker's configuration has besides are of their types there.",
+        spec=_OCI + "config.md, Properties; moby image/spec v1.2, Image JSON",
+        kinds=("oci-config",),
+        check=docker_members,
+        compat="warning",
+        strict="warning",
+        note="OCI does not name them: skopeo, umoci and containerd ignore them, the Engine and podman refuse an image.",
     ),
     Rule(
         name="oci/exposed-ports",

@@ -27,6 +27,10 @@ def stopped(document: Any, kind: str) -> list[str]:
         pytest.param("oci-config", {**CONFIG, "config": {"Env": None, "ExposedPorts": None}}, id="nulls of the engine"),
         pytest.param("oci-config", {**CONFIG, "config": {"Env": ["ALONE"]}}, id="a variable without a value"),
         pytest.param("oci-config", {**CONFIG, "history": None}, id="no history"),
+        pytest.param("oci-config", {**CONFIG, "history": [None]}, id="a step of which nothing is said"),
+        pytest.param("oci-config", {**CONFIG, "config": {"Healthcheck": 5}}, id="a health check that OCI ignores"),
+        pytest.param("oci-config", {**CONFIG, "Size": 1.0}, id="a size that is no whole number to Go"),
+        pytest.param("docker-config", {**CONFIG, "config": {"Cmd": "serve"}}, id="a command that is one string"),
         pytest.param("oci-manifest", {"schemaVersion": 2, "config": DESCRIPTOR, "layers": []}, id="no layers"),
         pytest.param(
             "oci-manifest", {"schemaVersion": 2, "config": DESCRIPTOR, "layers": None}, id="layers that are null"
