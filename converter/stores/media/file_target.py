@@ -75,7 +75,8 @@ class OutFile:
 
     def cut(self, end: int) -> None:
         """Take back what was written after the first ``end`` bytes. Raises OSError."""
-        os.ftruncate(self.fd, os.lseek(self.fd, end, os.SEEK_SET))
+        os.ftruncate(self.fd, end)
+        os.lseek(self.fd, end, os.SEEK_SET)
 
     def appear(self, sibling: str = "") -> None:
         """Make it durable, and visible under its name, or as ``sibling`` next to that.

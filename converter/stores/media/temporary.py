@@ -214,10 +214,11 @@ def remove_path(path: Path) -> None:
             return
         import shutil
 
-        if os.geteuid() != 0:
-            with suppress(OSError):
-                _open_up(path)
-        shutil.rmtree(path)
+        try:
+            shutil.rmtree(path)
+        except PermissionError:
+            _open_up(path)
+            shutil.rmtree(path)
     else:
         path.unlink()
 
