@@ -189,11 +189,10 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
             written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
             for one in written:
                 turns.enter_context(_turn_to_attach(one, job, shared))
-            place = destination.image_name
-            # Images in one repository may share what is attached to them: one sink tags it, with all that was added.
-            writer = writers.setdefault(
-                place.name if place else destination, AttachmentWriter(sink, job.options.signing)
-            )
+            repository = destination.image_name
+            place = repository.name if repository else replace(destination, name="")
+            # Images in one place may share what is attached to them: one sink tags it, with all that was added.
+            writer = writers.setdefault(place, AttachmentWriter(sink, job.options.signing))
             done += _complete(sink, written, execution, job, shared, writer=writer)
         # At the end of this block, every sink commits, or none does.
     return done

@@ -325,8 +325,17 @@ def test_images_of_one_run_that_are_the_same_get_all_their_signatures(tmp_path: 
         assert verify(f"oci:{tmp_path}/there:{name}", replace(wanted, identity=name)).ok
 
 
-def test_images_of_one_digest_are_signed_under_each_of_their_names(registry: FakeRegistry, tmp_path: Path) -> None:
-    to = [f"docker://{registry.host}/team/app:{tag}" for tag in ("1", "2", "latest")]
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("docker://{host}/team/app:{tag}", id="in a repository"),
+        pytest.param("oci:{folder}/there:registry.example/app:{tag}", id="in a layout"),
+    ],
+)
+def test_images_of_one_digest_are_signed_under_each_of_their_names(
+    name: str, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    to = [name.format(host=registry.host, folder=tmp_path, tag=tag) for tag in ("1", "2", "latest")]
     options = replace(OPTIONS, signing=Signing(makers=[ecdsa()]))
 
     convert(f"{layout(tmp_path / 'in')}:{NAME}", to, options)
