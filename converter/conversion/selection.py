@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 
 from converter import formats
-from converter.conversion import attachments
-from converter.conversion.attachments import PlannedAttachment
+from converter.conversion.attachments import PlannedAttachment, find_attachments, require_signed, without_signatures
 from converter.conversion.job import Options
 from converter.errors import NotFound, Usage
 from converter.model.descriptor import Descriptor
@@ -51,17 +50,13 @@ def select_images(source: Source, location: Location, options: Options) -> list[
     for one in names:
         known = formats.with_media_type(source.fetch(_resolve(source, one)))
         root = known.descriptor
-        attachments.require_signed(
-            source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options))
-        )
+        require_signed(source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options)))
         name = options.called or name_at_source(location, one, root)
         whole, read = formats.decode(known, source.fetch), formats.item_reader(source.fetch)
         item = select_platforms(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
-        attached, unread = (
-            attachments.find_attachments(source, subject_digests(root, item)) if options.attachments else ((), ())
-        )
+        attached, unread = find_attachments(source, subject_digests(root, item)) if options.attachments else ((), ())
         if options.remove_signatures:
-            attached = attachments.without_signatures(attached)
+            attached = without_signatures(attached)
         selected.append(
             SelectedImage(
                 name=one,

@@ -18,10 +18,9 @@ from converter.stores.docker_archive import DockerArchive
 from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import closing
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar import fields
 from converter.streams.tar.aci import AciEntries, tar_of
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import MANIFEST, clean_name, quoted_name
+from converter.streams.tar.fields import LINK, MANIFEST, clean_name, quoted_name
 from converter.validate import UNKNOWN
 from converter.validate.blobs import BlobReader, DescriptorClaim, StreamFailed, wrap_stream_errors
 from converter.validate.entries import scan_tar
@@ -49,7 +48,7 @@ def check_aci(raw: Open, blobs: BlobReader) -> None:
         name = contents.add(entry)
         if name == MANIFEST and contents.has_document(entry):
             manifests.append(b"".join(entry.payload))
-        elif name and entry.type == fields.LINK:
+        elif name and entry.type == LINK:
             links.append((name, clean_name(entry.linkname)))
 
     with blobs.reading(raw, ARCHIVE) as passing:

@@ -14,11 +14,10 @@ from converter.errors import NotFound, unless_invalid
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest, subject_of
 from converter.model.document import lenient_member, read_json
 from converter.model.reference import FULL_NAME, REF_NAME
-from converter.stores import oci_index
 from converter.stores.base_source import POSITION, full_reference
 from converter.stores.docker_archive import DockerArchive, tables
 from converter.stores.docker_archive.tables import SavedImage, claimed_digest
-from converter.stores.oci_index import INDEX
+from converter.stores.oci_index import INDEX, attached_to
 from converter.stores.oci_layout import OciLayout
 from converter.streams.blocks import digest_and_size
 from converter.validate.blobs import BlobReader, DescriptorClaim
@@ -78,13 +77,13 @@ class LayoutCheck:
                 return frozenset()
             raise
         about = [one.descriptor.digest for one in self.layout.attachments(root)]
-        about += [entry.digest for entry in self.layout.rows.values() if oci_index.attached_to(entry) == root]
+        about += [entry.digest for entry in self.layout.rows.values() if attached_to(entry) == root]
         return frozenset((root, *about))
 
     def _attached(self) -> None:
         """Compare the subject that an attachment's name states with the one in its document."""
         for number, entry in self.layout.rows.items():
-            named, seen = oci_index.attached_to(entry), self.walk.seen.get(entry.digest)
+            named, seen = attached_to(entry), self.walk.seen.get(entry.digest)
             if named is None or seen is None:
                 continue
             subject = unless_invalid(subject_of, seen.document)

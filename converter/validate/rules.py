@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from converter import schema
-from converter.schema import Rule
+from converter.schema import Rule, document_rules
 from converter.validate.tar_rules import ACIS, ALL, LAYER, LAYERED, SPEC, TARS
 
 OCI = ("oci-image",)
@@ -221,4 +220,4 @@ BY_NAME = {one.name: one for one in IMAGE_RULES}
 @cache
 def all_rules() -> tuple[Rule, ...]:
     """All rules: those of documents, then those of images."""
-    return (*schema.document_rules(), *IMAGE_RULES)
+    return (*document_rules(), *IMAGE_RULES)
