@@ -11,7 +11,7 @@ from threading import Lock
 
 from converter.errors import Invalid, StorageFailed, system_words
 from converter.model.limits import MIB
-from converter.streams.blocks import BLOCK, Block, Blocks, ClosedOnExit, closing, on_error, write_all
+from converter.streams.blocks import Block, Blocks, ClosedOnExit, closing, file_blocks, on_error, write_all
 from converter.streams.read_ahead import read_ahead
 
 IN_MEMORY = 1 * MIB
@@ -53,8 +53,10 @@ class Spool(ClosedOnExit):
 
     def blocks(self, offset: int, size: int) -> Iterator[Block]:
         """``size`` bytes from ``offset``, all of which are there."""
-        for start in range(offset, offset + size, BLOCK):
-            yield self.read(start, min(BLOCK, offset + size - start))
+        if self._fd >= 0:
+            yield from file_blocks(self._fd, offset, size)
+        else:
+            yield self.read(offset, size)
 
     def clear(self) -> None:
         """Forget all bytes; the file, if there is one, is kept for others."""

@@ -22,7 +22,7 @@ from converter.streams.workers import Workers
 from tests.strategies.tar import File, archive
 
 PLAIN = archive([File(f"{number}", data=bytes(range(number)) * 997) for number in range(90)])
-"""About 4 MB: a sample does not hold all of it."""
+"""About 4 MB: more than is compared at once."""
 
 
 @pytest.fixture
