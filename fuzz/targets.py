@@ -13,8 +13,7 @@ from converter.conversion import Options
 from converter.conversion.sync import sync_file as sync
 from converter.errors import ConverterError, NotFound
 from converter.formats.aci.reading import parse_manifest, to_image
-from converter.model import appc
-from converter.model import media_types as types
+from converter.model import appc, media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_json, load_object, read_json, signed_payload

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from converter.compare_images import Difference, compare_configurations, compare_images
 from converter.errors import DigestMismatch, Invalid

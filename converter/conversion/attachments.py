@@ -198,8 +198,7 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
 
 def without_signatures(attached: Sequence[PlannedAttachment]) -> tuple[PlannedAttachment, ...]:
     """The attachments that are not signatures and do not refer to a removed signature."""
-    from converter.trust import signature as kinds
-    from converter.trust import stored_signatures
+    from converter.trust import signature as kinds, stored_signatures
 
     fetch = fetch_among(attached)
     kept, gone = [], set()

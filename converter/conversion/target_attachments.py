@@ -17,8 +17,7 @@ from converter.model.image import Artifact, Attachment, Image, Index, Item, Loss
 from converter.model.reference import Location
 from converter.plan import Copy, Evaluated, Node, Write, forecast
 from converter.ports import Fetch
-from converter.trust import cosign, stored_signatures
-from converter.trust import signature as kinds
+from converter.trust import cosign, signature as kinds, stored_signatures
 from converter.trust.stored_signatures import CosignImages, CosignPayload, Storable
 
 _FILES = (types.DIR_SIGNATURE, types.PGP_SIGNATURE)
@@ -74,13 +73,8 @@ def _as_manifests(
         else:
             yield _retagged(one)
     for subject, signatures in files.items():
-        for made, tag in stored_signatures.to_artifacts(signatures, known[subject], CosignImages(_no_manifests)):
+        for made, tag in stored_signatures.to_artifacts(signatures, known[subject], CosignImages()):
             yield manifest_attachment(made, subject, tag)
-
-
-def _no_manifests(_tag: str) -> Iterable[bytes]:
-    """What is made of files begins with no image of cosign's."""
-    return ()
 
 
 def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImages) -> Iterator[PlannedAttachment]:

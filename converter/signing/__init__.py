@@ -22,8 +22,7 @@ from converter.stores import StoreOptions, open_sink, open_source, recognised, s
 from converter.stores.aci_file import signature_path
 from converter.stores.media.file_target import write_new
 from converter.stores.options import Inputs, Overwriting
-from converter.trust import openpgp, stored_signatures
-from converter.trust import signature as kinds
+from converter.trust import openpgp, signature as kinds, stored_signatures
 from converter.trust.identity import Claim, name_of
 from converter.trust.makers import CosignKey, Maker
 from converter.trust.stored_signatures import CosignImages, Storable

@@ -26,8 +26,7 @@ from converter.model.image import Artifact, Attachment, Original
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
-from converter.trust import content_trust, cosign
-from converter.trust import signature as kinds
+from converter.trust import content_trust, cosign, signature as kinds
 from converter.trust.openpgp_message import is_detached, is_signed_message
 from converter.trust.signature import Signature
 from converter.trust.verify_signatures import SIGNATURE_KINDS
@@ -260,10 +259,11 @@ def envelope_payload(envelope: bytes, predicate: str) -> CosignPayload:
 class CosignImages:
     """cosign's images at one place: the signatures of an image are the layers of one, its attestations of another.
 
-    ``tagged`` returns the manifests that the place has under a tag. Nothing that is there is lost when more is added.
+    ``tagged`` returns the manifests that the place has under a tag, by default none. Nothing that is there is lost when
+    more is added.
     """
 
-    def __init__(self, tagged: Callable[[str], Iterable[bytes]]) -> None:
+    def __init__(self, tagged: Callable[[str], Iterable[bytes]] = lambda _tag: ()) -> None:
         self._tagged = tagged
         self._layers: dict[str, tuple[Descriptor, ...]] = {}
 

@@ -10,8 +10,7 @@ from dataclasses import replace
 
 from converter.errors import ConverterError, Invalid
 from converter.model.frozen import frozen
-from converter.trust import content_trust, cosign, libtrust, notation, openpgp
-from converter.trust import signature as kinds
+from converter.trust import content_trust, cosign, libtrust, notation, openpgp, signature as kinds
 from converter.trust.identity import AS_ASKED, AS_SIGNED, ATOMIC, Claim, IdentityRule
 from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, Unchecked
 

@@ -22,8 +22,7 @@ from converter.model.platform import Platform, choose_platform
 from converter.model.reference import is_name
 from converter.ports import Fetch
 from converter.transform import one_platform
-from converter.trust import content_trust
-from converter.trust import signature as kinds
+from converter.trust import content_trust, signature as kinds
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
 from converter.verification.proof import Proof

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from converter.errors import Untrusted, within
 from converter.model.reference import ImageName, Location
-from converter.trust import openpgp
-from converter.trust import signature as kinds
+from converter.trust import openpgp, signature as kinds
 from converter.trust.identity import ANY, IdentityRule
 from converter.trust.keys import Roots, load_key, load_pem
 from converter.trust.openpgp_keys import Keyring

@@ -5,8 +5,7 @@ import json
 from typing import TextIO
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.cli.text import FAINT, RED, json_text, show, show_error, show_parts, show_row
 from converter.errors import printable

@@ -18,8 +18,7 @@ from converter import formats
 from converter.cache import VerifiedCache
 from converter.errors import Invalid, NotFound, Unsupported
 from converter.execute import Threads
-from converter.formats import aci as aci_format
-from converter.formats import docker, oci
+from converter.formats import aci as aci_format, docker, oci
 from converter.formats.aci import kept_annotations as keys
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes

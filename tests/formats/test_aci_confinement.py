@@ -10,8 +10,7 @@ from converter.formats.aci.app import confinement_of, parse_quantity
 from converter.formats.runtime import runtime_config
 from converter.model.content import LayerFacts, known_bytes
 from converter.model.image import CAPABILITIES
-from tests.builders.acis import aci as an_aci
-from tests.builders.acis import manifest
+from tests.builders.acis import aci as an_aci, manifest
 from tests.formats.running import BUNDLE
 
 RETAIN, REMOVE = "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"

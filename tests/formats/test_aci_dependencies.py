@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
-from converter.formats import aci as aci_format
-from converter.formats import oci
+from converter.formats import aci as aci_format, oci
 from converter.formats.aci import resolve_dependencies
 from converter.formats.aci.archive import image_id
 from converter.model import media_types as types

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.document import dump_json, json_pointer, load_json, load_object, read_json, type_name

@@ -3,8 +3,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.errors import Invalid, StorageFailed
 from converter.streams.blocks import Block, Blocks, closing, file_blocks, join_blocks, peek, reblock

@@ -15,8 +15,7 @@ from itertools import pairwise
 
 import pytest
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.model.content import COMPRESSION_LEVELS, Compression
 from converter.model.limits import MIB

@@ -10,8 +10,7 @@ from contextlib import nullcontext
 
 import pytest
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model import media_types as types

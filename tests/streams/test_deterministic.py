@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from isal.isal_zlib import Z_SYNC_FLUSH
 
 from converter.model.content import COMPRESSION_LEVELS, Compression

@@ -2,8 +2,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.errors import DigestMismatch, Unsupported
 from converter.model.content import verified_blocks

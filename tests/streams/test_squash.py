@@ -6,8 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from converter.errors import Invalid, LimitExceeded, Unsupported
 from converter.model.limits import Limits, enforce_limits

@@ -11,8 +11,7 @@ from datetime import timedelta
 import pytest
 
 from converter.errors import ConverterError, Invalid, Untrusted
-from converter.trust import cosign
-from converter.trust import signature as kinds
+from converter.trust import cosign, signature as kinds
 from converter.trust.identity import ANY, ATOMIC, COSIGN, Claim, IdentityRule
 from converter.trust.keys import Roots
 from converter.trust.makers import CosignKey

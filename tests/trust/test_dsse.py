@@ -10,8 +10,7 @@ import pytest
 
 from converter.errors import Invalid, Untrusted
 from converter.model.descriptor import Digest
-from converter.trust import cosign
-from converter.trust import signature as kinds
+from converter.trust import cosign, signature as kinds
 from converter.trust.keys import Roots
 from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature

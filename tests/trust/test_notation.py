@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from converter.errors import ConverterError, Untrusted
-from converter.trust import notation
-from converter.trust import signature as kinds
+from converter.trust import notation, signature as kinds
 from converter.trust.keys import Roots
 from converter.trust.makers import CosignKey
 from converter.trust.signature import Signature, Trusted

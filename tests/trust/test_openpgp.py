@@ -16,8 +16,7 @@ from pysequoia.packet import PacketPile, Tag
 from converter.errors import Invalid, LimitExceeded, Untrusted
 from converter.model import media_types as types
 from converter.model.limits import DEFAULT
-from converter.trust import openpgp
-from converter.trust import signature as kinds
+from converter.trust import openpgp, signature as kinds
 from converter.trust.identity import ATOMIC, Claim
 from converter.trust.openpgp_keys import Keyring, check_key
 from converter.trust.openpgp_message import (
@@ -29,8 +28,7 @@ from converter.trust.openpgp_message import (
 )
 from converter.trust.signature import Signature, Subject, Trusted
 from converter.trust.verify_signatures import check_one
-from tests.trust.making import NOW, claim, keyring, subject, trusted
-from tests.trust.making import openpgp as key
+from tests.trust.making import NOW, claim, keyring, openpgp as key, subject, trusted
 
 LATER = NOW + timedelta(minutes=5)
 

@@ -27,8 +27,7 @@ from converter.validate.examination import examine_source
 from converter.validate.findings import Findings
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, tar
 from tests.builders.memory import MemorySource, MemoryStore
-from tests.zoo.heads import entry, hardlink
-from tests.zoo.heads import folder as directory
+from tests.zoo.heads import entry, folder as directory, hardlink
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures/images"
 

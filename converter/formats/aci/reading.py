@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from converter.errors import Invalid, unless_invalid, within
-from converter.formats.aci import app as words
-from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci import app as words, kept_annotations as keys
 from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.container_config import UnknownMembers, unknown_members
 from converter.formats.documents import require_valid

@@ -14,8 +14,7 @@ from typing import Any
 
 from converter.errors import unless_invalid
 from converter.formats import container_config
-from converter.formats.aci import app as words
-from converter.formats.aci import kept_annotations as keys
+from converter.formats.aci import app as words, kept_annotations as keys
 from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.aci.reading import VERSION, Manifest, comparable_image, complete_app, mapping_to_pairs
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier

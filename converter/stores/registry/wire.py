@@ -9,8 +9,15 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import field, replace
 from urllib.parse import unquote, urlsplit
 
-from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, Timeout, disable_warnings, make_headers
-from urllib3 import exceptions as http_errors
+from urllib3 import (
+    BaseHTTPResponse,
+    PoolManager,
+    ProxyManager,
+    Timeout,
+    disable_warnings,
+    exceptions as http_errors,
+    make_headers,
+)
 
 from converter.errors import LimitExceeded, Unreachable, Unsupported
 from converter.model.frozen import frozen

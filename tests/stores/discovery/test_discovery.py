@@ -5,8 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.errors import ConverterError, Invalid, NotFound, Unreachable, Unsupported
 from converter.model import media_types as types

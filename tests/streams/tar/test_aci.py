@@ -8,8 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from converter.errors import ConverterError, Invalid, Unsupported
 from converter.streams.tar.aci import LONGEST, manifest_in, rebuild_aci, unpack_aci

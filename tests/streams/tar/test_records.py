@@ -4,8 +4,7 @@ import os
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.errors import StorageFailed
 from converter.streams import spool

@@ -5,8 +5,7 @@ import tarfile
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from converter.streams.tar.fields import DIR, END, padding_bytes
 from converter.streams.tar.pax import make_header, split_name
