@@ -194,7 +194,7 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
             # Images in one place may share what is attached to them: one sink tags it, with all that was added.
             writer = writers.setdefault(place, AttachmentWriter(sink, job.options.signing))
             done += _complete(sink, written, execution, job, shared, writer=writer)
-        # At the end of this block, every sink commits, or none does.
+        # Here every sink commits, the last one first; after an error in this block, none does.
     return done
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from converter.conversion.attachments import PlannedAttachment, place_of
-from converter.errors import ConverterError, Invalid, LimitExceeded
+from converter.errors import ConverterError, DigestMismatch, Invalid, LimitExceeded
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import known_bytes
@@ -87,7 +87,7 @@ def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImage
         subject, tag = one.attachment.subject, one.attachment.tag
         try:
             made = images.add(tag, carried, [each.content for each in one.node.inputs if isinstance(each, Copy)])
-        except LimitExceeded:
+        except (LimitExceeded, DigestMismatch):
             raise
         except Invalid:  # what has the tag there is no image of cosign's, and holds nothing to keep
             yield one
@@ -113,7 +113,7 @@ def is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch)
 def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
     """The signatures, or attestations, in an image of cosign's; None for any other attachment."""
     tags = [stored_signatures.tag_of(one.attachment.subject, each) for each in (cosign.PAYLOAD, cosign.ENVELOPE)]
-    if one.attachment.tag not in tags or not isinstance(one.node, Write):
+    if one.attachment.tag not in tags or not isinstance(one.node, Write) or one.node.media_type in types.INDEXES:
         return None
     # All that a manifest names is known before it is written.
     return stored_signatures.layers_of(forecast(one.node).data())

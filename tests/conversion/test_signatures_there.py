@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import sync
-from converter.errors import Invalid, LimitExceeded
+from converter.errors import DigestMismatch, Invalid, LimitExceeded
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
+from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.limits import Limits
-from converter.model.reference import Location
+from converter.model.reference import REF_NAME, Location
 from converter.signing import Signing, attest, sign
 from converter.stores import StoreOptions, open_source
 from converter.trust import cosign
@@ -40,10 +42,7 @@ def signature(reference: str, number: int) -> None:
 
 
 def attestation(reference: str, number: int) -> None:
-    location = Location.parse(reference)
-    with open_source(location, PLAIN) as source:
-        root = source.resolve(location.name)
-    attest(reference, root, b'{"payload":"%d"}' % number, "https://example.com/one", PLAIN)
+    attest(reference, root_of(reference), b'{"payload":"%d"}' % number, "https://example.com/one", PLAIN)
 
 
 ADDED = [pytest.param(signature, cosign.PAYLOAD, id="signatures")]
@@ -75,6 +74,23 @@ def image_at(transport: str, registry: FakeRegistry, path: Path) -> str:
     place = f"docker://{registry.host}/{path.name}/app:1"
     convert(reference, [place], OPTIONS)
     return place
+
+
+def root_of(reference: str) -> Descriptor:
+    location = Location.parse(reference)
+    with open_source(location, PLAIN) as source:
+        return source.resolve(location.name)
+
+
+def retag(place: Path, tag: str, index: bytes) -> None:
+    """Let a tag of a layout lead to an index instead."""
+    descriptor = Descriptor.of(index, types.OCI_INDEX)
+    (place / "blobs/sha256" / descriptor.digest.encoded).write_bytes(index)
+    document = json.loads((place / "index.json").read_bytes())
+    for row in document["manifests"]:
+        if row["annotations"].get(REF_NAME) == tag:
+            row.update({**descriptor.to_json(), "annotations": row["annotations"]})
+    (place / "index.json").write_bytes(dump_json(document))
 
 
 def under_tag(reference: str, media_type: str) -> Known | None:
@@ -180,6 +196,35 @@ def test_a_second_run_writes_nothing(
 
     assert (tmp_path / "there/index.json").read_bytes() == index
     assert not [one for one in registry.requests if one.method not in ("GET", "HEAD")]
+
+
+def test_an_index_with_the_tag_of_signatures_is_none_of_them_and_is_carried_whole(tmp_path: Path) -> None:
+    source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"{layout(tmp_path / 'there')}:{NAME}"
+    signature(source, 1)
+    signature(there, 2)
+    listed = under_tag(source, cosign.PAYLOAD)
+    assert listed is not None
+    document = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [listed.descriptor.to_json()]}
+    retag(tmp_path / "source", tag_of(root_of(source).digest, cosign.PAYLOAD), dump_json(document))
+
+    assert run(source, there) == "written"
+
+    found = under_tag(there, cosign.PAYLOAD)
+    assert found is not None
+    assert found.read() == dump_json(document)
+    assert run(source, there) == "there"
+
+
+def test_signatures_that_are_damaged_are_not_replaced_in_silence(tmp_path: Path) -> None:
+    source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"{layout(tmp_path / 'there')}:{NAME}"
+    signature(source, 1)
+    signature(there, 2)
+    found = under_tag(there, cosign.PAYLOAD)
+    assert found is not None
+    (tmp_path / "there/blobs/sha256" / found.descriptor.digest.encoded).write_bytes(b"x" * found.descriptor.size)
+
+    with pytest.raises(DigestMismatch):
+        convert(source, [there], OPTIONS)
 
 
 def test_a_key_signs_beside_what_comes_along_and_what_is_there(source: str, there: str) -> None:

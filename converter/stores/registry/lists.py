@@ -166,7 +166,7 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
 
 
 def find_attached(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
-    """The document with an attachment's tag; None without one."""
+    """The document with an attachment's tag; None without one, or if the registry refuses to show what has it."""
     # File stores answer 403 for missing objects, and whoever reads the image may read these.
     return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
 
