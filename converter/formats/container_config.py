@@ -147,7 +147,7 @@ def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_oci(document: dict[str, Any]) -> dict[str, Any]:
     """Docker's document as OCI spells it: commands are lists, and what the Engine does not look at is there."""
-    document = {"architecture": "", "os": "", **document}
+    document = document | {key: "" for key in ("architecture", "os") if key not in document}
     run, rootfs = member_or_empty(document, "config", dict), member_or_empty(document, "rootfs", dict)
     lists = {key: [run[key]] for key in ("Entrypoint", "Cmd", "Shell") if isinstance(run.get(key), str)}
     if lists:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,14 @@ def test_what_docker_takes_in_a_configuration_becomes_what_oci_has(
     written = container_config.encode(found, (), data, become_oci=True)
     assert json.loads(written) == {**document, **becomes}
     assert (written == data) == (not becomes)
+
+
+def test_what_is_changed_on_the_way_to_oci_keeps_the_order_of_its_members() -> None:
+    document = {"config": {}, "rootfs": {"diff_ids": [], "type": "layers"}, **dict(reversed(LINUX.items()))}
+    given = container_config.from_json(document)
+    found = Image(platform=given.platform, config=replace(given.config, user="a"), layers=())
+    written = container_config.encode(found, (), json.dumps(document).encode(), become_oci=True)
+    assert list(json.loads(written)) == list(document)
 
 
 def test_an_oci_configuration_says_where_it_runs_if_only_that_nobody_said_so() -> None:
