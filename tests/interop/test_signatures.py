@@ -20,7 +20,8 @@ from tests.interop.signers import LOCAL, Cosign, Gpg, transship
 from tests.interop.tools import need, run
 from tests.trust.making import Chain, pem
 
-PAST = "20200101T000000"
+PAST = "20200101T000000!"
+"""The mark stops the clock: with a clock that goes on, a key made slowly is from the future to the next command."""
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +324,7 @@ def refused(app: Path, keys: Path, fact: str, *options: str) -> None:
 
 def test_a_key_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     name = gpg.key("expired", expire="1y", at=PAST)
-    gpg.sign(app, name, options=("--faked-system-time", "20200601T000000"))
+    gpg.sign(app, name, options=("--faked-system-time", "20200601T000000!"))
     keys = gpg.export(tmp_path / "keys", name)
     refused(app, keys, "expired at")
     transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01T00:00:00Z")
@@ -342,7 +343,7 @@ def test_a_subkey_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     primary = gpg.key("subexpired", at=PAST)
     gpg.run("--faked-system-time", PAST, "--quick-add-key", primary, "ed25519", "sign", "1y")
     subkey = gpg.fingerprints(primary)[1]
-    gpg.sign(app, f"{subkey}!", options=("--faked-system-time", "20200601T000000"))
+    gpg.sign(app, f"{subkey}!", options=("--faked-system-time", "20200601T000000!"))
     keys = gpg.export(tmp_path / "keys", primary)
     refused(app, keys, "expired at")
     transship("verify", f"aci:{app}", "--keyring", keys, "--at", "2020-07-01T00:00:00Z")
@@ -366,7 +367,7 @@ def test_a_subkey_that_was_revoked(reason: str, then_ok: bool, app: Path, gpg: G
     primary = gpg.key(f"subrevoked{reason}", at=PAST)
     gpg.run("--faked-system-time", PAST, "--quick-add-key", primary, "ed25519", "sign", "0")
     subkey = gpg.fingerprints(primary)[1]
-    gpg.sign(app, f"{subkey}!", options=("--faked-system-time", "20200601T000000"))
+    gpg.sign(app, f"{subkey}!", options=("--faked-system-time", "20200601T000000!"))
     keys = gpg.export(tmp_path / "keys", primary)
     transship("verify", f"aci:{app}", "--keyring", keys)
     revoke(gpg, primary, "key 1", "revkey", "y", reason, "", "y")
@@ -385,7 +386,7 @@ def test_a_key_that_was_revoked(app: Path, gpg: Gpg, tmp_path: Path) -> None:
 
 def test_a_signature_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     primary = gpg.key("brief", at=PAST)
-    options = ("--faked-system-time", "20200601T000000", "--default-sig-expire", "1m")
+    options = ("--faked-system-time", "20200601T000000!", "--default-sig-expire", "1m")
     gpg.sign(app, primary, options=options)
     keys = gpg.export(tmp_path / "keys", primary)
     refused(app, keys, "signature expired at")
@@ -395,8 +396,8 @@ def test_a_signature_that_has_expired(app: Path, gpg: Gpg, tmp_path: Path) -> No
 def test_a_key_that_was_prolonged(app: Path, gpg: Gpg, tmp_path: Path) -> None:
     """Of what the owner said of the key before, gpg leaves nothing."""
     primary = gpg.key("prolonged", expire="1y", at=PAST)
-    gpg.sign(app, primary, options=("--faked-system-time", "20200601T000000"))
-    gpg.run("--faked-system-time", "20200801T000000", "--quick-set-expire", primary, "1y")
+    gpg.sign(app, primary, options=("--faked-system-time", "20200601T000000!"))
+    gpg.run("--faked-system-time", "20200801T000000!", "--quick-set-expire", primary, "1y")
     refused(app, gpg.export(tmp_path / "keys", primary), "expired at")
     gpg.run("--quick-set-expire", primary, "0")
     keys = gpg.export(tmp_path / "keys", primary)

@@ -65,10 +65,10 @@ def _signers(gpg: Gpg, folder: Path, small_dir: Path) -> Signers:
     keys = {name: gpg.key(name, "rsa2048") for name in ("good", "unknown")}
     gpg.run("--quick-add-key", keys["good"], "rsa2048", "encr", "0")
     keys["other"] = gpg.key("other")
-    keys["expired"] = gpg.key("expired", "rsa2048", expire="1y", at="20200101T000000")
+    keys["expired"] = gpg.key("expired", "rsa2048", expire="1y", at="20200101T000000!")
     for name in ("subkey", "revoked"):
-        primary = gpg.key(name, "rsa2048", at="20200101T000000")
-        gpg.run("--faked-system-time", "20200101T000000", "--quick-add-key", primary, "rsa2048", "sign", "0")
+        primary = gpg.key(name, "rsa2048", at="20200101T000000!")
+        gpg.run("--faked-system-time", "20200101T000000!", "--quick-add-key", primary, "rsa2048", "sign", "0")
         keys[name] = f"{gpg.fingerprints(name)[1]}!"
     ring = folder / "ring.gpg"
     known = ("good", "other", "expired", "subkey", "revoked")
