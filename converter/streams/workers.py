@@ -100,7 +100,7 @@ def _join(started: Sequence[Thread], seconds: float | None = None) -> None:
 
 
 class Turns:
-    """One thread at a time has the turn of a key, while the others that want it wait."""
+    """Turns by key: one thread at a time holds the turn of a key, and the others that ask for it wait."""
 
     def __init__(self) -> None:
         self._taken: set[tuple[Hashable, ...]] = set()
