@@ -5,11 +5,10 @@ Those of isolators and those of pods alone have modules of their own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from converter.model.appc import ARCHITECTURES
-from converter.model.document import go_key
 from converter.schema import isolator_rules, pod_rules
 from converter.schema.finding import Hit, Rule
 from converter.schema.isolator_rules import APPS, name_of
@@ -26,7 +25,6 @@ from converter.schema.shared_checks import (
     wrong_form,
 )
 
-KINDS = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
 LABELS = ("labels", "dependencies/*/labels", "apps/*/image/labels")
 NOTES = ("annotations", "apps/*/annotations")
 IDENTIFIERS = (
@@ -50,29 +48,6 @@ PORTS = (*(f"{app}/ports/*" for app in APPS), "ports/*/podPort")
 _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
-
-
-def actual_kind(document: Any, kind: str) -> str:
-    """The kind that an App Container document states, if it is not the requested one.
-
-    The reference decides by a manifest's acKind; no kind can be requested of it.
-    """
-    if kind not in KINDS.values() or not isinstance(document, dict):
-        return kind
-    stated = document.get(kind_member(document))
-    return KINDS.get(stated, kind) if isinstance(stated, str) else kind
-
-
-def own_members(document: Any, known: Collection[str]) -> Any:
-    """The members that the document's kind defines: a pod, for example, has no labels, and any in it mean nothing."""
-    if not isinstance(document, dict):
-        return document
-    return {key: value for key, value in document.items() if key in known}
-
-
-def kind_member(document: dict[str, Any]) -> str:
-    """The key under which a document states its kind; Go reads keys case-insensitively."""
-    return next((key for key in document if go_key(key) == "ackind" and "acKind" not in document), "acKind")
 
 
 def url(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
-from itertools import islice
+from importlib import import_module
+from itertools import chain, islice
 
 from converter.errors import Usage, printable
 from converter.model.document import (
@@ -16,14 +17,15 @@ from converter.model.document import (
     read_json,
     without_surrogates,
 )
-from converter.schema import aci_rules, docker_rules, json_rules, oci_rules
+from converter.schema import json_rules
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import STRICTNESS_LEVELS, Finding, Rule, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import Folded, fold_members
-from converter.schema.kinds import FAMILIES, check_kind, schema_file
+from converter.schema.kinds import FAMILIES, actual_kind, check_kind, kind_member, schema_file
 from converter.schema.shared_checks import follow_pointer
 
-RULES: tuple[Rule, ...] = (*json_rules.RULES, *oci_rules.RULES, *docker_rules.RULES, *aci_rules.RULES)
+_WITH_RULES = ("json", "oci", "docker", "aci")
+"""The families whose rules stand in a module, ``oci_rules`` for ``oci``, which is imported on use."""
 MOST_FINDINGS = 1000
 """Findings that are reported of one document; more would help nobody."""
 
@@ -47,7 +49,7 @@ def check_document(data: bytes, kind: str, strictness: Strictness = "compat") ->
 @cache
 def document_rules() -> tuple[Rule, ...]:
     """All rules: those of JSON text, of the families, and of the schemas."""
-    return (*RULES, *schema_rules())
+    return (*chain.from_iterable(map(_rules, _WITH_RULES)), *schema_rules())
 
 
 def is_valid(findings: Iterable[Finding]) -> bool:
@@ -67,11 +69,13 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
             yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", strictness)
         value = mended
     if strictness == "compat":
-        actual = aci_rules.actual_kind(value, kind)
+        actual = actual_kind(value, kind)
         if actual != kind:
-            key = aci_rules.kind_member(value)
+            from converter.schema.aci_rules import OTHER_KIND
+
+            key = kind_member(value)
             fact = f'the document is of kind "{value[key]}", not {kind}: it is checked as what it is'
-            yield Finding(json_pointer(key), "aci/kind", fact, aci_rules.OTHER_KIND.spec, "warning")
+            yield Finding(json_pointer(key), "aci/kind", fact, OTHER_KIND.spec, "warning")
         kind = actual
     folded = fold_members(value, kind)
     yield from _spelling(folded, strictness)
@@ -83,8 +87,10 @@ def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) 
 
 def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Finding]:
     value = folded.value
-    if FAMILIES[kind] == "aci":
-        value = aci_rules.own_members(value, schema_file(f"{kind}.json")["properties"])
+    if FAMILIES[kind] == "aci" and isinstance(value, dict):
+        # A pod, for example, has no labels, and any in it mean nothing.
+        known = schema_file(f"{kind}.json")["properties"]
+        value = {key: member for key, member in value.items() if key in known}
     for rule in _rules_of(kind):
         severity = rule.severity(strictness)
         if rule.check is not None and severity is not None:
@@ -127,7 +133,13 @@ def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> It
 
 @cache
 def _rules_of(kind: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if kind in rule.kinds and rule.check is not None)
+    rules = _rules(FAMILIES[kind]) if FAMILIES[kind] in _WITH_RULES else ()
+    return tuple(rule for rule in rules if kind in rule.kinds and rule.check is not None)
+
+
+def _rules(family: str) -> tuple[Rule, ...]:
+    rules: tuple[Rule, ...] = import_module(f"converter.schema.{family}_rules").RULES
+    return rules
 
 
 def _unique(findings: Iterable[Finding]) -> Iterator[Finding]:

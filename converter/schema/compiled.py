@@ -11,7 +11,7 @@ from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Hit, Rule, Severity, Strictness, Tolerated, is_tolerated
 from converter.schema.go_json import fold_members
 from converter.schema.json_rules import SPEC, plain_json
-from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file, whole_schema
+from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file, shared_bundle, whole_schema
 from converter.schema.shared_checks import follow_pointer, values_in
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def schema_rules() -> tuple[Rule, ...]:
 
 @cache
 def _validator(kind: str) -> jsonschema_rs.Validator:
-    return make_validator(bundled_schema(kind))
+    return make_validator(shared_bundle(kind))
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 from converter.errors import Usage
 from converter.model import media_types as types
-from converter.model.document import json_pointer, lenient_member, read_json
+from converter.model.document import go_key, json_pointer, lenient_member, read_json
 from converter.model.frozen import frozen
 from converter.schema.shared_checks import follow_pointer, values_in
 
@@ -43,15 +43,18 @@ def schema_of(kind: str) -> dict[str, Any]:
 
 def bundled_schema(kind: str) -> dict[str, Any]:
     """The schema of a kind with everything it refers to embedded (core specification, section 9.3); raises Usage."""
-    root = schema_of(kind)
+    return copy.deepcopy(shared_bundle(check_kind(kind)))
+
+
+def shared_bundle(kind: str) -> dict[str, Any]:
+    """The same for readers: it shares its parts with ``schema_file``, so it must not be modified."""
+    root = schema_file(f"{kind}.json")
     embedded = {
-        name: copy.deepcopy(schema_file(name)) for name in sorted(schema_files_of(kind)) if name != f"{kind}.json"
+        name: {key: value for key, value in schema_file(name).items() if key != "$schema"}
+        for name in sorted(schema_files_of(kind))
+        if name != f"{kind}.json"
     }
-    for one in embedded.values():
-        del one["$schema"]
-    if embedded:
-        root["$defs"] = root.get("$defs", {}) | embedded
-    return root
+    return {**root, "$defs": root.get("$defs", {}) | embedded} if embedded else root
 
 
 def check_kind(kind: str) -> str:
@@ -111,6 +114,26 @@ def schema_files_of(kind: str) -> frozenset[str]:
         found |= names
         waiting += names
     return frozenset(found)
+
+
+_STATED = {"ImageManifest": "aci-image-manifest", "PodManifest": "aci-pod-manifest"}
+"""By what an App Container document says of itself in ``acKind``."""
+
+
+def actual_kind(document: Any, kind: str) -> str:
+    """The kind that an App Container document states, if it is not the requested one.
+
+    The reference decides by a manifest's acKind; no kind can be requested of it.
+    """
+    if FAMILIES[kind] != "aci" or not isinstance(document, dict):
+        return kind
+    stated = document.get(kind_member(document))
+    return _STATED.get(stated, kind) if isinstance(stated, str) else kind
+
+
+def kind_member(document: dict[str, Any]) -> str:
+    """The key under which an App Container document states its kind; Go reads keys case-insensitively."""
+    return next((key for key in document if go_key(key) == "ackind" and "acKind" not in document), "acKind")
 
 
 _SHAPES = {"manifests": "oci-index", "layers": "oci-manifest", "rootfs": "oci-config", "digest": "oci-descriptor"}
