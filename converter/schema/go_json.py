@@ -7,18 +7,19 @@ that no JSON Schema does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field, replace
 from functools import cache
 from typing import Any
 
 from converter.model.document import go_names, json_pointer
+from converter.model.frozen import frozen
 from converter.schema.kinds import Subschema, schema_file, schema_files_of, whole_schema
 from converter.schema.shared_checks import values_in
 
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
 
-@dataclass(slots=True)
+@frozen(kw_only=False)
 class Folded:
     """The document as Go sees it; ``renamed`` maps pointers in it to the original keys."""
 
@@ -43,8 +44,7 @@ def fold_members(value: Any, kind: str) -> Folded:
         # Nearly always; to follow the schema takes twenty times as long and more.
         return Folded(value)
     folded = Folded()
-    folded.value = _fold_members(value, [whole_schema(kind)], "", folded)
-    return folded
+    return replace(folded, value=_fold_members(value, [whole_schema(kind)], "", folded))
 
 
 def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded) -> Any:

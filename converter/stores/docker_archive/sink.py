@@ -7,7 +7,7 @@ Layers stay as they are, plain, gzip or zstd; there are no links. Each image of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from converter.errors import Invalid, Unsupported
@@ -15,6 +15,7 @@ from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, load_object
+from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.platform import Platform, choose_platform
 from converter.model.reference import ImageName
@@ -31,7 +32,7 @@ DOCUMENTS = types.CONFIGS | types.MANIFESTS | types.INDEXES
 _PREFERRED_PLATFORM = Platform(os="linux", architecture="amd64")
 
 
-@dataclass(slots=True)
+@frozen(kw_only=False)
 class ManifestRow:
     """An image to be listed in ``manifest.json``."""
 

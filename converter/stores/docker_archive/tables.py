@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from converter.errors import DigestMismatch, Invalid, NotFound, within
@@ -36,9 +36,9 @@ from converter.streams.decompress import HEAD, decompress, detect_codec
 T = TypeVar("T")
 
 MANIFEST, REPOSITORIES = "manifest.json", "repositories"
-_ID = re.compile(r"[0-9a-f]{64}")
+_ID = r"[0-9a-f]{64}"
 _RULE = "docker/archive-chain"
-_BLOB = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
+_BLOB = r"blobs/(sha256|sha512)/([0-9a-f]+)"
 _MEMBERS = ("Config", "RepoTags", "Layers", "LayerSources")
 """The members, which the Engine matches case-insensitively: containerify writes ``config``."""
 
@@ -69,7 +69,7 @@ def read_rows(data: bytes, problems: Problems = RAISE_FIRST) -> tuple[SavedImage
     return ()
 
 
-@dataclass(slots=True)
+@frozen(kw_only=False)
 class ArchiveBlobs:
     """The blobs found so far; they are verified only when read."""
 
@@ -147,7 +147,7 @@ def assemble_manifest(blobs: ArchiveBlobs, saved: SavedImage, config: Descriptor
 
 def claimed_digest(name: str) -> Digest | None:
     """The digest that a file name below ``blobs/`` states, None elsewhere; raises Invalid for a malformed one."""
-    match = _BLOB.fullmatch(name.removeprefix("./"))
+    match = re.fullmatch(_BLOB, name.removeprefix("./"))
     return Digest.parse(f"{match[1]}:{match[2]}") if match else None
 
 
@@ -242,7 +242,7 @@ class Chains:
         return self._parents[layer]
 
     def _require_next(self, layer: str, seen: set[str]) -> None:
-        if not _ID.fullmatch(layer):
+        if not re.fullmatch(_ID, layer):
             raise Invalid(f"invalid layer ID {printable_path(layer[:100])!r} (expected 64 lower-case hex digits)")
         if layer in seen:
             raise Invalid(f"layer {layer} is its own ancestor")
@@ -266,7 +266,7 @@ def has_repositories(medium: Medium) -> bool:
 
 def _layers(medium: Medium) -> Iterator[str]:
     """The IDs of the layers that are described. Only the top is looked at: a directory may have millions of files."""
-    return (name for name in medium.top() if _ID.fullmatch(name) and medium.size(f"{name}/json") is not None)
+    return (name for name in medium.top() if re.fullmatch(_ID, name) and medium.size(f"{name}/json") is not None)
 
 
 def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Descriptor:

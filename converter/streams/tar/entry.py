@@ -110,7 +110,7 @@ class FileCursor(Cursor):
 _NOTHING: Mapping[bytes, bytes] = {}
 
 
-@dataclass(slots=True, kw_only=True)  # frozen, it would take four times as long to make
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)  # frozen, it would take four times as long to make
 class Extra:
     """The blocks and records besides the main header, for an entry that has more than that one block."""
 

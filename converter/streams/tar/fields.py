@@ -66,7 +66,7 @@ def check_name_length(name: bytes, limits: Limits) -> None:
     limits.require("path_depth", name.count(b"/") + 1, f"parts in the name {quoted_name(name)}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Budget:
     """Counts what readers keep in memory, over all tars whose names are kept together."""
 
