@@ -16,7 +16,7 @@ RED, GREEN, YELLOW, BLUE, BOLD, FAINT = "31", "32", "33", "34", "1", "2"
 LONGEST = 1600
 """The most characters shown of an error."""
 
-DIGEST = re.compile(r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52,116}(?![0-9a-f])")
+DIGEST = r"(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52,116}(?![0-9a-f])"
 """A digest in a text, of SHA-256, SHA-384 or SHA-512; the group is what a short form keeps."""
 
 Part = tuple[str, str]
@@ -28,7 +28,7 @@ _USUAL = 80
 _BELOW = 4
 """The columns before a value that stands below its label."""
 
-_NOT_PRINTABLE = re.compile(r"[^\n -~]")
+_NOT_PRINTABLE = r"[^\n -~]"
 
 
 def json_text(value: Any) -> str:
@@ -41,7 +41,7 @@ def json_text(value: Any) -> str:
         return character if character.isprintable() else json.dumps(character)[1:-1]
 
     # The newlines between members are the document's own; those within a string are escaped by json.
-    return _NOT_PRINTABLE.sub(escaped, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    return re.sub(_NOT_PRINTABLE, escaped, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def show(text: str, *, to: TextIO | None = None, colour: str = "", fold: bool = False) -> None:
@@ -78,7 +78,7 @@ def show_parts(*parts: Part, to: TextIO | None = None, fold: bool = False) -> No
     shown = [(printable(text), colour) for text, colour in parts]
     columns = _columns(stream)
     length = sum(len(text) for text, _ in shown)
-    if length <= columns or not (fold or any(DIGEST.search(text) for text, _ in shown)):
+    if length <= columns or not (fold or any(re.search(DIGEST, text) for text, _ in shown)):
         _write(stream, shown)
         return
     shown = [(with_short_digests(text), colour) for text, colour in shown]
@@ -89,7 +89,7 @@ def show_parts(*parts: Part, to: TextIO | None = None, fold: bool = False) -> No
 
 def with_short_digests(text: str) -> str:
     """The text with every digest in it shortened to 12 digits."""
-    return DIGEST.sub(r"\1…", text)
+    return re.sub(DIGEST, r"\1…", text)
 
 
 def short_digest(digest: object) -> str:

@@ -32,10 +32,10 @@ _HOST = (
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_AT_DIGEST = re.compile(r"(?P<path>[^:@]+):?(?P<name>@[a-z0-9]+:[0-9a-f]{64,128})")
+_AT_DIGEST = r"(?P<path>[^:@]+):?(?P<name>@[a-z0-9]+:[0-9a-f]{64,128})"
 """A path with a digest in place of a name."""
-_AT_ALGORITHM = re.compile(r"@((?:sha256|sha384|sha512):[^:/]*)$")
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_AT_ALGORITHM = r"@((?:sha256|sha384|sha512):[^:/]*)$"
+_DRIVE = r"[A-Za-z]:[\\/]"
 _NAME_LENGTH = 255
 
 
@@ -212,11 +212,11 @@ def _no_transport(transport: str, text: str) -> Usage:
 
 
 def _split_path(text: str) -> tuple[str, str]:
-    if found := _AT_DIGEST.fullmatch(text):
+    if found := re.fullmatch(_AT_DIGEST, text):
         return found["path"], found["name"]
-    if found := _AT_ALGORITHM.search(text):
+    if found := re.search(_AT_ALGORITHM, text):
         Digest.parse(found[1])  # raises Invalid: it has the wrong length, or other letters
-    start = 2 if _DRIVE.match(text) else 0
+    start = 2 if re.match(_DRIVE, text) else 0
     path, _, name = text[start:].partition(":")
     return text[:start] + path, name
 
@@ -233,7 +233,7 @@ TITLE = "org.opencontainers.image.title"
 RECIPE = "appc.io/aci/recipe"
 """On a layer of a manifest: how the image that it was made from is made of it again, bit for bit."""
 
-_ATTACHMENT_TAG = re.compile(r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?")
+_ATTACHMENT_TAG = r"(sha256|sha384|sha512)-[0-9a-f]{64,128}(\..+)?"
 
 
 def name_at_source(location: Location, name: str, root: Descriptor) -> str:
@@ -256,4 +256,4 @@ def is_full(name: str) -> bool:
 
 def is_of_attachment(tag: str) -> bool:
     """Whether a tag belongs to an image's referrer (cosign, the referrers fallback), which is moved with the image."""
-    return bool(_ATTACHMENT_TAG.fullmatch(tag))
+    return bool(re.fullmatch(_ATTACHMENT_TAG, tag))

@@ -35,7 +35,7 @@ _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
 _TIMES = ("created", "history/*/created")
 _ANNOTATIONS = ("annotations", "manifests/*/annotations")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
-_SCHEMED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*")
+_SCHEMED = r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*"
 _SYSTEMS = frozenset(
     (
         "aix",
@@ -96,7 +96,7 @@ def url_for_go(text: str) -> str:
 
 def url(text: str) -> str:
     """Why the part of a URL after the scheme is malformed."""
-    if _SCHEMED.fullmatch(text) is None or is_url(text) or is_uri(text):
+    if re.fullmatch(_SCHEMED, text) is None or is_url(text) or is_uri(text):
         return ""
     return f'invalid URL "{text[:100]}": the host, the port or an escape is malformed'
 

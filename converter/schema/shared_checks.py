@@ -64,23 +64,23 @@ def values_at(kind: type[T], document: Any, *paths: str) -> Iterator[tuple[str, 
 
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
-_TIME = re.compile(
+_TIME = (
     rf"{_DATE}[Tt]([01][0-9]|2[0-3]):({_MINUTE}):({_MINUTE}|60)(?:\.[0-9]+)?"
     rf"(?:[Zz]|([+-])([01][0-9]|2[0-3]):({_MINUTE}))"
 )
 _GO_HOUR, _GO_OFFSET = "(?:[01]?[0-9]|2[0-3])", rf"[+-](?:[01][0-9]|2[0-4]):(?:{_MINUTE}|60)"
-_GO_TIME = re.compile(rf"{_DATE}T{_GO_HOUR}:{_MINUTE}:{_MINUTE}(?:[.,][0-9]+)?(?:Z|{_GO_OFFSET})")
+_GO_TIME = rf"{_DATE}T{_GO_HOUR}:{_MINUTE}:{_MINUTE}(?:[.,][0-9]+)?(?:Z|{_GO_OFFSET})"
 """What Go accepts as an RFC 3339 time: also an hour of one digit, a comma, and an offset of 24:60; but no small
 letters and no leap second.
 """
-_EITHER = re.compile(rf"{_DATE}[Tt]{_GO_HOUR}:{_MINUTE}:(?:{_MINUTE}|60)(?:[.,][0-9]+)?(?:[Zz]|{_GO_OFFSET})")
+_EITHER = rf"{_DATE}[Tt]{_GO_HOUR}:{_MINUTE}:(?:{_MINUTE}|60)(?:[.,][0-9]+)?(?:[Zz]|{_GO_OFFSET})"
 """What the schemas accept."""
 _MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
 
 
 def bad_time(text: str) -> str:
     """Why a text is not an RFC 3339 time; empty if it is."""
-    match = _TIME.fullmatch(text)
+    match = re.fullmatch(_TIME, text)
     if match is None:
         return f'invalid time "{text[:60]}": expected RFC 3339, as in 2015-10-31T22:22:56Z'
     hour, minute, second, sign, off_hour, off_minute = match.groups()[3:]
@@ -93,7 +93,7 @@ def bad_time(text: str) -> str:
 
 def bad_go_time(text: str) -> str:
     """Why Go does not accept a text as a time; empty if it does."""
-    match = _GO_TIME.fullmatch(text)
+    match = re.fullmatch(_GO_TIME, text)
     if match:
         return _bad_day(text, match)
     return (
@@ -121,7 +121,7 @@ def not_go_time(text: str) -> str:
 
 def impossible_time(text: str) -> str:
     """Why a well-formed time cannot occur on a clock; empty if it can."""
-    return no_time(text) if _EITHER.fullmatch(text) else ""
+    return no_time(text) if re.fullmatch(_EITHER, text) else ""
 
 
 def _bad_day(text: str, match: re.Match[str]) -> str:
@@ -241,15 +241,15 @@ _USER = rf"([A-Za-z0-9._~!$&'()*+,;=:@-]|{_ESCAPED})*"
 # In a host, only non-ASCII bytes are escaped, and the % before a zone.
 _LETTER = r"([A-Za-z0-9._~!$&'()*+,;=<>\"\[\]-]|[^\x00-\x7f]|%25|%[89A-Fa-f][0-9A-Fa-f])"
 _HOST = rf"((?!\[)({_LETTER}*|({_LETTER}|:)*:[0-9]*)|\[({_LETTER}|:)*\](:[0-9]*)?)"
-_AUTHORITY = re.compile(rf"({_USER}@)?{_HOST}")
+_AUTHORITY = rf"({_USER}@)?{_HOST}"
 _NAME = rf"(?:[A-Za-z0-9._~!$&'()*+,;=-]|{_ESCAPED})"
 _MARK = f"(?:{_NAME}|[:@])"
 _HOST_AND_PORT = rf"(?:(?:{_NAME}|:)*+@)?(?:{_NAME}*+|\[(?:{_NAME}|:)++\])(?::[0-9]*)?"
-_URI = re.compile(
+_URI = (
     rf"[A-Za-z][A-Za-z0-9+.-]*:(?://{_HOST_AND_PORT}(?:/(?:{_MARK}|/)*+)?|(?!//)(?:{_MARK}|/)*+)"
     rf"(?:\?(?:{_MARK}|[/?])*+)?(?:#(?:{_MARK}|[/?])*+)?"
 )
-_ESCAPES = re.compile(rf"([^%]|{_ESCAPED})*")
+_ESCAPES = rf"([^%]|{_ESCAPED})*"
 
 
 def is_web_url(text: str) -> bool:
@@ -266,14 +266,14 @@ def is_url(text: str) -> bool:
     path, _, _ = rest.partition("?")
     if path.startswith("//") and not path.startswith("///"):
         authority, _, path = path[2:].partition("/")
-        if _AUTHORITY.fullmatch(authority) is None:
+        if re.fullmatch(_AUTHORITY, authority) is None:
             return False
     elif not path.startswith("/"):
         # An opaque part instead of a path, which is accepted as it is.
         path = ""
-    return bool(_ESCAPES.fullmatch(path) and _ESCAPES.fullmatch(fragment))
+    return bool(re.fullmatch(_ESCAPES, path) and re.fullmatch(_ESCAPES, fragment))
 
 
 def is_uri(text: str) -> bool:
     """Whether a text is written as a URI of RFC 3986 (appendix A); what stands in brackets may be any address."""
-    return _URI.fullmatch(text) is not None
+    return re.fullmatch(_URI, text) is not None

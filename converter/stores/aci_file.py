@@ -34,7 +34,7 @@ from converter.stores.oci_layout import OciLayout, OciSink
 from converter.stores.options import Kind, StoreOptions, is_stream
 from converter.streams.blocks import COPY_BLOCK, digest_and_size, file_blocks, on_error
 
-_STORED = re.compile(r"sha512-[0-9a-f]{64}")
+_STORED = r"sha512-[0-9a-f]{64}"
 
 
 def open_source(location: Location, _options: StoreOptions) -> AciFile:
@@ -278,7 +278,7 @@ def acis_below(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in files
-        if file.suffix == ".aci" or (_STORED.fullmatch(file.name) and "imageManifest" not in file.parts)
+        if file.suffix == ".aci" or (re.fullmatch(_STORED, file.name) and "imageManifest" not in file.parts)
     )
 
 

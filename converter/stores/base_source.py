@@ -16,7 +16,7 @@ from converter.model.reference import ImageName
 from converter.ports import Source
 from converter.stores.disk import printable_path
 
-POSITION = re.compile(r"@([0-9]{1,9})")
+POSITION = r"@([0-9]{1,9})"
 """What is meant instead of a name, counted from 0."""
 
 _SHOWN = 50
@@ -146,7 +146,7 @@ class ImageNames:
         ``@N`` counts from 0, and ``@ALGORITHM:HEX`` is a digest. An empty name means the only image. Raises NotFound,
         listing the images there are.
         """
-        if position := POSITION.fullmatch(name):
+        if position := re.fullmatch(POSITION, name):
             if int(position[1]) >= len(self.positions):
                 raise NotFound(f"no image {name} in {self.where}: it holds {len(self.positions)}, from @0 on")
             return self.positions[int(position[1])]

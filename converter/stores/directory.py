@@ -31,8 +31,8 @@ from converter.stores.options import Inputs, StoreOptions
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
-_VERSION = re.compile(rb"Directory Transport Version: 1\.[0-9]+\n?")
-_IMAGE_FILE = re.compile(
+_VERSION = rb"Directory Transport Version: 1\.[0-9]+\n?"
+_IMAGE_FILE = (
     r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|(manifest|attachments)\.json|version"
 )
 
@@ -56,7 +56,7 @@ def is_image(path: Path) -> bool:
     """Whether the directory's ``version`` file marks it as a ``dir:`` image."""
     if regular_size(path / VERSION) is None:
         return False
-    return bool(_VERSION.fullmatch(DirectoryMedium(path).read_document(VERSION)))
+    return bool(re.fullmatch(_VERSION, DirectoryMedium(path).read_document(VERSION)))
 
 
 class DirectoryImage(SingleSource):
@@ -113,7 +113,7 @@ class DirectorySink(TargetSink[SwappedDirectory]):
     """Writes a directory with one image or index. Any number of threads may ``put``."""
 
     def __init__(self, path: Path, inputs: Inputs) -> None:
-        super().__init__(SwappedDirectory(path, is_image, _IMAGE_FILE, inputs))
+        super().__init__(SwappedDirectory(path, is_image, re.compile(_IMAGE_FILE), inputs))
         self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
         self._signed: dict[tuple[Digest, Digest], None] = {}

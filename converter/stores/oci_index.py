@@ -25,8 +25,8 @@ from converter.stores.media import Medium
 INDEX, LAYOUT = "index.json", "oci-layout"
 LAYOUT_CONTENT = b'{"imageLayoutVersion":"1.0.0"}'
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]*[A-Za-z0-9])?")
-_ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z]+)?")
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]*[A-Za-z0-9])?"
+_ATTACHED = r"(sha256|sha512)-([0-9a-f]{64,128})(\.[a-z]+)?"
 _OF_COSIGN = "dev.cosignproject.cosign/"
 _SAVED = {f"{_OF_COSIGN}sigs": "sig", f"{_OF_COSIGN}atts": "att"}
 """The annotation ``kind`` of what ``cosign save`` puts beside an image, and how the tag of such a thing ends."""
@@ -120,7 +120,7 @@ def shares_its_tag(entry: Descriptor) -> bool:
 
 
 def _match_attachment(name: str) -> re.Match[str] | None:
-    return _ATTACHED.fullmatch(_tag_of(name) or name)
+    return re.fullmatch(_ATTACHED, _tag_of(name) or name)
 
 
 def name_annotations(name: str) -> dict[str, str]:
@@ -129,7 +129,7 @@ def name_annotations(name: str) -> dict[str, str]:
     """
     if not name:
         return {}
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         form = "letters and digits, with ._:@/+- between (:NAME after the path gives another)"
         raise Invalid(f'invalid name "{name}" in a layout: expected {form}')
     full = full_name(name)
@@ -246,7 +246,7 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
         shared = _shared_names(value, names)
         if value["digest"] == row["digest"]:
             same.append((number, value))
-        elif shared and (attached := _ATTACHED.fullmatch(names.get(REF_NAME, ""))):
+        elif shared and (attached := re.fullmatch(_ATTACHED, names.get(REF_NAME, ""))):
             # Any number of referrers have the tag of the fallback. Of cosign's, the new one takes the place of the old,
             # which without its tag would refer to nothing, and look like an image.
             if attached[3]:

@@ -33,7 +33,7 @@ Kind = Literal["", "aci", "docker-archive", "oci-archive", "signature"]
 FileId = tuple[int, int]
 """The device and the inode of a file: the same through every path, link and mount."""
 
-_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_DESCRIPTOR = r"/(?:dev|proc/self)/fd/([0-9]+)"
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -130,7 +130,7 @@ def open_file_number(path: Path) -> int | None:
     """The number of this process's open file that a path stands for; None if it is another path."""
     if str(path) in STDOUT:
         return 1
-    found = _DESCRIPTOR.fullmatch(str(path))
+    found = re.fullmatch(_DESCRIPTOR, str(path))
     return int(found[1]) if found else None
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 RETRYABLE = frozenset((408, 425, 429, 500, 502, 503, 504))
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
-_SECONDS = re.compile(r"[ \t]*[0-9]+[ \t]*")
+_SECONDS = r"[ \t]*[0-9]+[ \t]*"
 LONGEST_ASKED = 300.0
 """A host that asks for more seconds than this is not waited for."""
 
@@ -81,7 +81,7 @@ def asked_wait(value: str | None, date: str | None = None) -> float | None:
 
     A point in time is relative to the response's ``date``, which is by the same clock.
     """
-    if value and _SECONDS.fullmatch(value):
+    if value and re.fullmatch(_SECONDS, value):
         return float(value)
     moment = _parse_date(value or "")
     if moment is None:

@@ -132,7 +132,7 @@ class SavedCheck:
         missing = None
         found = self._chains(name)
         # A position is that of a row, if there are any.
-        if layout is not None and not (rows is not None and POSITION.fullmatch(name)):
+        if layout is not None and not (rows is not None and re.fullmatch(POSITION, name)):
             try:
                 LayoutCheck(layout, self._findings, self._walk).run(name)
                 found = True
@@ -254,7 +254,7 @@ def _claimed(name: str) -> Digest | None:
 
 
 def _is_named(row: SavedImage, number: int, name: str) -> bool:
-    if position := POSITION.fullmatch(name):
+    if position := re.fullmatch(POSITION, name):
         return int(position[1]) == number
     full = full_reference(name)
     return any(name == tag or (full and full_reference(tag) == full) for tag in row.tags)

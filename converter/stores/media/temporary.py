@@ -25,7 +25,7 @@ from converter.stores.disk import (
 )
 from converter.streams.blocks import on_error
 
-NAME = re.compile(r"\.transship-[0-9a-f]{16}")
+NAME = r"\.transship-[0-9a-f]{16}"
 """The names of temporaries. An unlocked one was left by a killed writer."""
 
 _MADE: dict[Path, int] = {}
@@ -125,7 +125,7 @@ class Staging:
         if not self.path.is_dir():
             raise Invalid(f"{self.shown} is not a directory: expected {self.expected}")
         with disk_errors(self.path, "read"):
-            return [name for name in names_in(self.path) if not NAME.fullmatch(name)]
+            return [name for name in names_in(self.path) if not re.fullmatch(NAME, name)]
 
     def stage(self) -> Temporary:
         """Make the hidden directory, and remove those that dead writers left there. Raises StorageFailed, OSError."""
@@ -178,7 +178,7 @@ def remove_abandoned(directory: Path) -> None:
     """Remove the temporaries of dead writers, as far as permitted; raises nothing."""
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            if NAME.fullmatch(entry.name):
+            if re.fullmatch(NAME, entry.name):
                 with suppress(OSError):
                     _remove_if_abandoned(Path(entry.path))
 

@@ -23,7 +23,7 @@ from converter.stores.registry.sink import RegistrySink
 from converter.stores.registry.urls import refuse_link_local
 from converter.streams.blocks import Block, peek
 
-_HOST_ALONE = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?")
+_HOST_ALONE = r"(localhost|[0-9]+(\.[0-9]+){3})(:[0-9]+)?"
 """What is a host of a registry, though in form an image of Docker Hub with its tag."""
 _SHOWN = 20
 
@@ -55,7 +55,7 @@ def open_sink(location: Location, options: StoreOptions) -> Sink:
 
 
 def _image_name(location: Location) -> ImageName:
-    if _HOST_ALONE.fullmatch(location.path):
+    if re.fullmatch(_HOST_ALONE, location.path):
         raise Usage(f"{location} names no repository: {location}/REPO[:TAG], or {location}/ for all there are")
     return ImageName.parse(location.path)
 

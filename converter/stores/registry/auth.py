@@ -24,7 +24,7 @@ Ask = Callable[[Request, str | None], bytes]
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 """A token in the grammar of HTTP (RFC 9110, section 5.6.2)."""
-_PART = re.compile(rf'({_WORD})(?:\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_WORD})))?')
+_PART = rf'({_WORD})(?:\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|({_WORD})))?'
 """The name of a scheme, or a parameter of the scheme before it (RFC 9110, section 11.2)."""
 
 
@@ -41,7 +41,7 @@ def parse_challenges(values: Iterable[str]) -> tuple[Challenge, ...]:
     found: list[Challenge] = []
     for value in values:
         parameters: dict[str, str] = {}
-        for part in _PART.finditer(value):
+        for part in re.finditer(_PART, value):
             name, quoted, word = part.groups()
             if quoted is None and word is None:
                 parameters = {}

@@ -23,7 +23,7 @@ HUB_KEY = "https://index.docker.io/v1/"
 
 _HUB = (DEFAULT_HOST, "index.docker.io", "registry-1.docker.io", HUB_KEY)
 
-_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HELPER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HELPER_SECONDS = 60
 
 
@@ -150,7 +150,7 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
 
     Raises Denied if it cannot be run. Its output is not shown, because it may be a secret.
     """
-    if not isinstance(name, str) or not _HELPER_NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_HELPER_NAME, name):
         raise Invalid(f'invalid credential helper "{name}": expected NAME for the program docker-credential-NAME')
     import shutil
     import subprocess

@@ -23,7 +23,7 @@ from converter.stores.registry.wire import Request
 from converter.streams.workers import run_each
 
 PAGE = 1000
-_LINK = re.compile(r"<([^<>]*)>([^<]*)")
+_LINK = r"<([^<>]*)>([^<]*)"
 _REL = re.compile(r"\brel\s*=", re.IGNORECASE)
 _NEXT = re.compile(_REL.pattern + r'\s*"?next\b', re.IGNORECASE)
 
@@ -76,7 +76,7 @@ def next_link(header: str) -> str | None:
     """The URL of the next page in a ``Link`` header: of the link with ``rel=next``, or without ``rel``; None without
     either.
     """
-    found = _LINK.findall(header)
+    found = re.findall(_LINK, header)
     return next((url for url, parameters in found if _NEXT.search(parameters) or not _REL.search(parameters)), None)
 
 

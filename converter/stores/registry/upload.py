@@ -37,7 +37,7 @@ _WHOLE_REFUSED = frozenset((405, 411, _TOO_LARGE, 415, 501))
 """The statuses by which a registry says that it does not accept a whole blob."""
 
 
-_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
+_RANGE = r"(?:bytes=)?0-([0-9]{1,19})"
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -283,7 +283,7 @@ def least_part(headers: Mapping[str, str]) -> int:
 
 def offset_of(headers: Mapping[str, str]) -> int | None:
     """How many bytes of an upload the registry has, according to its Range; None if not stated."""
-    match = _RANGE.fullmatch(headers.get("Range") or "")
+    match = re.fullmatch(_RANGE, headers.get("Range") or "")
     if match is None:
         return None
     # The range ends with the last byte, but registries state 0-0 for nothing at all.

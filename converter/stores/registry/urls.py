@@ -13,7 +13,7 @@ from converter.errors import Invalid, Unsupported
 Origin = tuple[str, str, int]
 """Scheme, host and port, which credentials are bound to (RFC 6454)."""
 
-_API = re.compile(r"/v2/(?:(?P<repository>.+)/)?(?P<kind>_catalog|tags|manifests|blobs|referrers)(?:/(?P<name>.*))?")
+_API = r"/v2/(?:(?P<repository>.+)/)?(?P<kind>_catalog|tags|manifests|blobs|referrers)(?:/(?P<name>.*))?"
 """The path of a request of the distribution-spec."""
 
 _PORTS = {"http": 80, "https": 443}
@@ -40,7 +40,7 @@ def purpose(method: str, url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     verb = {"GET": "get", "HEAD": "look for", "DELETE": "delete"}.get(method, "write")
-    found = _API.fullmatch(parts.path)
+    found = re.fullmatch(_API, parts.path)
     if found is None:
         return f"{verb} {display_url(url)}"
     repository, kind, name = found["repository"], found["kind"], found["name"]

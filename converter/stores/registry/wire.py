@@ -30,9 +30,9 @@ from converter.stores.retry import Interrupted
 from converter.streams.blocks import ClosedOnExit
 from converter.version import __version__
 
-_INCOMPLETE = re.compile(r"IncompleteRead\(([0-9]+) bytes read.*\)")
+_INCOMPLETE = r"IncompleteRead\(([0-9]+) bytes read.*\)"
 """How Python and urllib3 say that an answer ended too early."""
-_TOO_MANY = re.compile(r"more than \d+ (bytes of )?headers")
+_TOO_MANY = r"more than \d+ (bytes of )?headers"
 
 UPLOAD_FACTOR = 10
 """The factor by which the timeout is longer for the response to an upload: before answering, a registry may reread a
@@ -183,7 +183,7 @@ def connection_error(error: Exception, url: str, *, reached: bool = True) -> Unr
     """
     causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
     # http.client and ``connections`` say only in words that there are too many.
-    if any(isinstance(cause, http.client.LineTooLong) or _TOO_MANY.search(str(cause)) for cause in causes):
+    if any(isinstance(cause, http.client.LineTooLong) or re.search(_TOO_MANY, str(cause)) for cause in causes):
         return LimitExceeded(f"{display_url(url)}: a header is too long, or there are too many (limit: headers)")
     host = urlsplit(display_url(url)).netloc
     if isinstance(error, http_errors.SSLError) and "WRONG_VERSION_NUMBER" in str(error):
@@ -232,6 +232,6 @@ def innermost_reason(error: BaseException) -> str:
     while nested := inner.__cause__ or next((arg for arg in inner.args if isinstance(arg, BaseException)), None):
         inner = nested
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    if incomplete := _INCOMPLETE.fullmatch(text):
+    if incomplete := re.fullmatch(_INCOMPLETE, text):
         return f"after {incomplete[1]} bytes"
     return " ".join(str(text).rpartition(": ")[2].rpartition("] ")[2].split())[:200].lower()
