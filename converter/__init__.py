@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from converter.trust.makers import CosignKey, GpgFile, GpgUser
     from converter.validate import Verdict, validate_document, validate_image
     from converter.verification.judgement import Judgement
-    from converter.verification.verifying import verify
+    from converter.verification.verify_image import verify
     from converter.verification.wanted import Wanted
 
 __all__ = [
@@ -144,7 +144,7 @@ _HOMES = {
     "converter.trust.makers": ("CosignKey", "GpgFile", "GpgUser"),
     "converter.validate": ("Verdict", "validate_document", "validate_image"),
     "converter.verification.judgement": ("Judgement",),
-    "converter.verification.verifying": ("verify",),
+    "converter.verification.verify_image": ("verify",),
     "converter.verification.wanted": ("Wanted",),
 }
 """The modules that define the public names; names not listed are in ``converter.errors``."""

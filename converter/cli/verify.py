@@ -148,7 +148,7 @@ def command(
     wanted = Wanted(**given, read=read_option_file, require=frozenset(require))
     if profile is not None:
         return verify_profile(reference, profile, wanted, scope(), aci_paths)
-    from converter.verification.verifying import verify
+    from converter.verification.verify_image import verify
 
     with ExitStack() as files:
         if "attestation" in require:

@@ -189,7 +189,7 @@ def require_signed(source: Source, location: Location, root: Descriptor, wanted:
     """
     if wanted is not None:
         from converter.verification.unverified import StoredImage
-        from converter.verification.verifying import judge_with_records
+        from converter.verification.verify_image import judge_with_records
 
         with within(str(location)):
             stored = StoredImage(source, recognised(location, source), root)

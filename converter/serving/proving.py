@@ -15,7 +15,7 @@ from converter.ports import Source
 from converter.serving.image_store import ImageStore, ServedImage
 from converter.verification.proof import IDENTICAL
 from converter.verification.unverified import StoredImage
-from converter.verification.verifying import judge_with_records
+from converter.verification.verify_image import judge_with_records
 from converter.verification.wanted import Wanted
 
 

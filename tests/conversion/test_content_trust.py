@@ -13,7 +13,7 @@ from converter.model.reference import Location
 from converter.stores import open_source
 from converter.trust import stored_signatures
 from converter.trust.signature import CONTENT_TRUST
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
 from tests.trust.making import public_pem

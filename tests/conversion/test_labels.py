@@ -22,7 +22,7 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_source
 from converter.transform import relabel_layer
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from tests.builders import CONFIG, LAYERS, gzipped, sha256
 from tests.builders.disk import stored
 from tests.builders.memory import MemoryStore

@@ -24,7 +24,7 @@ from converter.stores import StoreOptions, open_source
 from converter.trust import cosign
 from converter.trust.makers import GpgFile, Maker
 from converter.trust.stored_signatures import CosignImages, is_among, layers_of, tag_of
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
 from tests.stores.registry.fake import FakeRegistry

@@ -17,7 +17,7 @@ from converter.stores import open_source
 from converter.trust import stored_signatures
 from converter.trust.makers import CosignKey, GpgFile
 from converter.trust.signature import Signature
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, directory, layout
 from tests.trust.making import ecdsa, openpgp, public_pem

@@ -11,7 +11,7 @@ import pytest
 
 import converter
 from converter.trust.makers import CosignKey
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.interop.images import Layout
 from tests.interop.notary import ROLES, notary_server, root_certificate

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from converter.errors import ConverterError
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.changing import changed, without
 from tests.interop.signers import Gpg, keyring

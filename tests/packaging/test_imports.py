@@ -167,6 +167,6 @@ def test_to_inspect_an_image_nothing_is_imported_that_it_does_not_have(tmp_path:
 
 
 def test_to_verify_without_a_policy_nothing_is_imported_for_policies() -> None:
-    listing = "import sys, converter.verification.verifying; print(*sys.modules)"
+    listing = "import sys, converter.verification.verify_image; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-P", "-c", listing], capture_output=True, text=True, check=True)
     assert sorted({"converter.schema", "converter.trust.policy"}.intersection(done.stdout.split())) == []

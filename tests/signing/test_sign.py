@@ -16,7 +16,7 @@ from converter.signing import Signing, sign
 from converter.stores.media.temporary import remove_leftovers
 from converter.trust.makers import GpgFile, Maker
 from converter.verification.judgement import Judgement
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders import DOCKER
 from tests.builders.disk import NAME, aci, directory, layout

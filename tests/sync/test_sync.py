@@ -16,7 +16,7 @@ from converter.model.content import Compression
 from converter.signing import Signing
 from converter.stores import disk
 from converter.trust.makers import GpgFile, Maker
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders import add_image, many, tar
 from tests.builders.acis import aci_tar, manifest

@@ -16,7 +16,7 @@ from converter.model import media_types as types
 from converter.signing import Signing, sign
 from converter.trust.makers import GpgFile
 from converter.verification.judgement import Judgement
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders import CONFIG, DOCKER, OCI, Dialect, add_image, add_index, gzipped, sha256
 from tests.builders.acis import aci_tar, manifest

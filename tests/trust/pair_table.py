@@ -14,7 +14,7 @@ from typing import Any
 import converter
 from converter.stores.options import StoreOptions
 from converter.verification.judgement import Judgement
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.stores.registry.fake import FakeRegistry
 from tests.trust import origins

@@ -13,7 +13,7 @@ import converter
 from converter.model.content import Known
 from converter.model.image import Image
 from converter.verification.proof import Proof
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.acis import aci_tar, manifest
 from tests.strategies.tar import File

@@ -10,7 +10,7 @@ import pytest
 import converter
 from converter.signing import Signing, sign
 from converter.trust.makers import GpgFile
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.trust import origins
 from tests.trust.making import ecdsa, openpgp, public_pem

@@ -16,7 +16,7 @@ from converter.model.document import dump_json
 from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.trust import origins
 from tests.trust.making import ecdsa

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.verification.make_records import RECORDS
 

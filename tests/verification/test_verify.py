@@ -20,7 +20,7 @@ from converter.model.reference import Location
 from converter.signing import Signing, sign
 from converter.stores import open_sink, open_source
 from converter.trust.makers import GpgFile
-from converter.verification.verifying import verify
+from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, aci, directory, layout
 from tests.trust.making import NOW, ecdsa, openpgp, public_pem
