@@ -1,27 +1,21 @@
 """``judge`` says whether an image is signed as required, and ``Judgement`` has what it found and why.
 
-It looks at the image's own signatures; ``trace`` follows the records of what an image was converted from.
+It looks at the image's own signatures; ``verify_image`` follows the records of what an image was converted from.
 The order matters: bytes are checked against their digests, signatures are verified over bytes, and only what is signed
 is parsed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from converter import formats
 from converter.errors import Untrusted
-from converter.model import media_types as types
 from converter.model.appc import identifier_and_version
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
-from converter.model.image import Image, Item
-from converter.model.platform import Platform, choose_platform
 from converter.model.reference import is_name
-from converter.ports import Fetch
-from converter.transform import one_platform
 from converter.trust import content_trust, signature as kinds
 from converter.trust.signature import SignatureVerdict, Trusted
 from converter.trust.verify_signatures import verify_signatures
@@ -148,42 +142,6 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
             unmet=tuple(unmet),
             signed=signed,
         )
-
-
-def judge_either(
-    stored: StoredImage, wanted: Wanted, platform: str, judge_one: Callable[[StoredImage, Wanted], Judgement] = judge
-) -> Judgement:
-    """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image).
-
-    Raises NotFound if no image suits, and what ``of_platform`` raises.
-    """
-    judgement = judge_one(stored, wanted)
-    if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
-        return judgement
-    _, root = image_for(stored.source.fetch, judgement.root, platform)
-    stored = replace(stored, root=replace(root, annotations=stored.root.annotations))
-    return judgement.or_image(judge_one(stored, wanted.without_signers(judgement.signed)))
-
-
-def image_for(fetch: Fetch, index: Descriptor, platform: str) -> tuple[Image, Descriptor]:
-    """The image of an index for a platform, and its root; raises what ``of_platform`` raises."""
-    item = of_platform(fetch, index, platform)
-    if not isinstance(item, Image) or item.original is None:
-        raise Untrusted(f"the index lists no image for {platform}, but {item}")
-    return item, item.original.manifest.descriptor
-
-
-def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
-    """The image for a platform; raises Untrusted if it is for another one than the index lists it under."""
-    read, wanted = formats.item_reader(fetch), Platform.parse(platform)
-    item = one_platform(read(root), wanted, read)
-    if (
-        isinstance(item, Image)
-        and root.media_type not in types.SINGLE_FILE_TYPES
-        and choose_platform(wanted, (item.platform,)) is None
-    ):
-        raise Untrusted(f"the image is for {item.platform}, not for {wanted}")
-    return item
 
 
 def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[list[SignatureVerdict], frozenset[str]]:

@@ -7,6 +7,7 @@ which both succeed counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import field, replace
 from functools import cached_property
@@ -19,28 +20,30 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
 from converter.model.limits import enforce_limits
+from converter.model.platform import Platform, choose_platform
 from converter.model.reference import FULL_NAME, NAMES, Location, Reference
-from converter.ports import Finder, Source
+from converter.ports import Fetch, Finder, Source
 from converter.stores import StoreOptions, open_source, recognised
 from converter.streams.workers import Workers
 from converter.system import cores
-from converter.transform import whole_item
+from converter.transform import one_platform, whole_item
 from converter.trust.identity import name_of
 from converter.trust.origin_record import find_records, read_record
 from converter.trust.signature import SignatureVerdict
-from converter.verification.judgement import (
-    Judgement,
-    TracedConversion,
-    has_good,
-    image_for,
-    judge,
-    judge_either,
-    of_platform,
-)
+from converter.verification.judgement import Judgement, TracedConversion, has_good, judge
 from converter.verification.proof import IDENTICAL, Proof, prove, prove_signed
 from converter.verification.rebuilt_source import Converted, OriginalSource
 from converter.verification.unverified import StoredImage, names_in_store
 from converter.verification.wanted import ORIGIN, SIGNATURE, Wanted
+
+MAX_DEPTH = 8
+"""The most successive conversions."""
+
+RECORDS_MOST = 32
+"""The most records tried for one image, including those of earlier conversions; each costs as much as reading it."""
+
+Steps = tuple[TracedConversion, ...]
+"""The way back to what was signed, the last conversion first."""
 
 
 def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = None) -> Judgement:
@@ -88,28 +91,50 @@ def _judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
         return judgement
     # Those who signed this image need not also have signed what it was converted from.
     before = wanted if judgement.ok else wanted.without_signers(judgement.signed)
-    found = trace(stored, before)
-    if found.steps:
-        return replace(judgement, unmet=(), steps=found.steps, content=found.steps[0].proof)
+    with Workers(cores()) as workers:
+        steps, problems = _Tracing(workers).trace(stored, before, wanted.platform)
+    if steps:
+        return replace(judgement, unmet=(), steps=steps, content=steps[0].proof)
     missing = ("no valid origin record (--require origin)",) if asked_for else ()
     # An image with a record was not signed itself: only why the record does not count is news.
-    own = judgement.unmet if judgement.verdicts or not found.problems else ()
-    return replace(judgement, unmet=(*found.problems, *own, *missing))
+    own = judgement.unmet if judgement.verdicts or not problems else ()
+    return replace(judgement, unmet=(*problems, *own, *missing))
 
 
-MAX_DEPTH = 8
-"""The most successive conversions."""
+def judge_either(
+    stored: StoredImage, wanted: Wanted, platform: str, judge_one: Callable[[StoredImage, Wanted], Judgement] = judge
+) -> Judgement:
+    """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image).
 
-RECORDS_MOST = 32
-"""The most records tried for one image, including those of earlier conversions; each costs as much as reading it."""
+    Raises NotFound if no image suits, and what ``of_platform`` raises.
+    """
+    judgement = judge_one(stored, wanted)
+    if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
+        return judgement
+    _, root = image_for(stored.source.fetch, judgement.root, platform)
+    stored = replace(stored, root=replace(root, annotations=stored.root.annotations))
+    return judgement.or_image(judge_one(stored, wanted.without_signers(judgement.signed)))
 
 
-@frozen
-class Trace:
-    """The steps back to what was signed, the last conversion first; if none, the problems, one for each record."""
+def image_for(fetch: Fetch, index: Descriptor, platform: str) -> tuple[Image, Descriptor]:
+    """The image of an index for a platform, and its root; raises what ``of_platform`` raises."""
+    item = of_platform(fetch, index, platform)
+    if not isinstance(item, Image) or item.original is None:
+        raise Untrusted(f"the index lists no image for {platform}, but {item}")
+    return item, item.original.manifest.descriptor
 
-    steps: tuple[TracedConversion, ...] = ()
-    problems: tuple[str, ...] = ()
+
+def of_platform(fetch: Fetch, root: Descriptor, platform: str) -> Item:
+    """The image for a platform; raises Untrusted if it is for another one than the index lists it under."""
+    read, wanted = formats.item_reader(fetch), Platform.parse(platform)
+    item = one_platform(read(root), wanted, read)
+    if (
+        isinstance(item, Image)
+        and root.media_type not in types.SINGLE_FILE_TYPES
+        and choose_platform(wanted, (item.platform,)) is None
+    ):
+        raise Untrusted(f"the image is for {item.platform}, not for {wanted}")
+    return item
 
 
 def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Proof:
@@ -133,16 +158,6 @@ def prove_signed_at(source: Source, root: Descriptor, platform: str = "") -> Pro
     return replace(prove_signed(root, item), platform=platform)
 
 
-def trace(stored: StoredImage, wanted: Wanted) -> Trace:
-    """Follow the origin records of an image to originals that are signed as ``wanted``.
-
-    Of an index, only the image for ``wanted.platform`` is proven, if one is given. Raises what reading the image itself
-    raises.
-    """
-    with Workers(cores()) as workers:
-        return _Tracing(workers).trace(stored, wanted, wanted.platform)
-
-
 @frozen(kw_only=False)
 class _Tracing:
     """One search: the records ``tried`` in it are bounded, whatever images they are of."""
@@ -150,12 +165,17 @@ class _Tracing:
     workers: Workers
     tried: list[Digest] = field(default_factory=list)
 
-    def trace(self, stored: StoredImage, wanted: Wanted, platform: str, depth: int = 0) -> Trace:
-        """The root is annotated with the names that its store gives it."""
+    def trace(self, stored: StoredImage, wanted: Wanted, platform: str, depth: int = 0) -> tuple[Steps, list[str]]:
+        """Follow the origin records of an image to originals that are signed as ``wanted``.
+
+        Returns the steps and, if there are none, the problems, one for each record. The root is annotated with the
+        names that its store gives it. Of an index, only the image for ``platform`` is proven, if one is given. Raises
+        what reading the image itself raises.
+        """
         records = find_records(stored.source.attachments(stored.root.digest), stored.source.fetch)
-        if not records or depth == MAX_DEPTH:
-            return Trace()
-        problems = []
+        problems: list[str] = []
+        if depth == MAX_DEPTH:
+            return (), problems
         for descriptor in records:
             if len(self.tried) == RECORDS_MOST:
                 problems.append(f"more than {RECORDS_MOST} origin records on the way back")
@@ -163,14 +183,12 @@ class _Tracing:
             self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    return Trace(steps=self._steps(descriptor, stored, wanted, platform, depth))
+                    return self._steps(descriptor, stored, wanted, platform, depth), []
             except ConverterError as error:
                 problems.append(str(error))
-        return Trace(problems=tuple(problems))
+        return (), problems
 
-    def _steps(
-        self, descriptor: Descriptor, stored: StoredImage, wanted: Wanted, platform: str, depth: int
-    ) -> tuple[TracedConversion, ...]:
+    def _steps(self, descriptor: Descriptor, stored: StoredImage, wanted: Wanted, platform: str, depth: int) -> Steps:
         """The steps by way of one record; raises Untrusted if it leads to nothing that is signed as wanted."""
         fetch, root = stored.source.fetch, stored.root
         record = read_record(descriptor, fetch, root)
@@ -186,16 +204,15 @@ class _Tracing:
             signed = replace(record.root, annotations=names or _own_names(here.item))
             before = StoredImage(original, stored.location, signed)
             judgement = judge_either(before, wanted, record.settings.platform)
-            further: tuple[TracedConversion, ...] = ()
+            further: Steps = ()
             if judgement.ok:
                 signed = judgement.root
                 _check_name(replace(before, root=signed), wanted)
             else:
                 behind = wanted.without_signers(judgement.signed)
-                found = self.trace(before, behind, record.settings.platform, depth + 1)
-                if not found.steps:
-                    raise Untrusted("; ".join((*found.problems, *judgement.unmet)))
-                further = found.steps
+                further, problems = self.trace(before, behind, record.settings.platform, depth + 1)
+                if not further:
+                    raise Untrusted("; ".join((*problems, *judgement.unmet)))
             dependencies = _Dependencies(original, stored.location, wanted)
             proven = prove(original, signed, finder=dependencies.find)
             if changes := record.settings.changes:
