@@ -170,7 +170,7 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
     path = Path(target.path)
     if (target.transport and target.attached != "beside") or not path.is_file():
         raise NotFound(f"{target} is not an ACI in a file: name that file, as its signature is written beside it")
-    overwriting = Overwriting(allowed=store.overwrite, mirrored="signature", inputs=Inputs((*store.inputs.paths, path)))
+    overwriting = Overwriting(allowed=store.overwrite, kind="signature", inputs=Inputs((*store.inputs.paths, path)))
     place = signature_path(path)
     overwriting.require(place)
     with TemporaryDirectory(prefix="transship-") as folder:

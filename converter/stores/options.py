@@ -83,10 +83,10 @@ class Inputs:
 
 @frozen
 class Overwriting:
-    """Whether a file that exists may be replaced: always if ``allowed``, else only one that holds a ``mirrored``."""
+    """Whether a file that exists may be replaced: always if ``allowed``, else only one of that ``kind``, if any."""
 
     allowed: bool = False
-    mirrored: Kind = ""
+    kind: Kind = ""
     inputs: Inputs = field(default_factory=Inputs)
 
     def require(self, path: Path) -> bool:
@@ -103,7 +103,7 @@ class Overwriting:
                 raise Invalid(f"{printable_path(path)} is a directory: give the name of a file")
             if stat.S_ISBLK(there.st_mode):
                 raise Invalid(f"{printable_path(path)} is a block device: write to standard output (-) to fill one")
-            if not self.allowed and not (stat.S_ISREG(there.st_mode) and self._is_mirrored(path)):
+            if not self.allowed and not (stat.S_ISREG(there.st_mode) and self._is_of_kind(path)):
                 raise _exists(path, there)
             return True
 
@@ -114,12 +114,10 @@ class Overwriting:
             with disk_errors(path, "write"):
                 self.inputs.refuse(path, os.fstat(number))
 
-    def _is_mirrored(self, path: Path) -> bool:
-        if not self.mirrored:
-            return False
+    def _is_of_kind(self, path: Path) -> bool:
         from converter.stores.recognise import is_of_kind
 
-        return is_of_kind(path, self.mirrored)
+        return self.kind != "" and is_of_kind(path, self.kind)
 
 
 NOTHING = Overwriting()
@@ -269,4 +267,4 @@ class StoreOptions:
 
     def overwriting(self, kind: Kind = "") -> Overwriting:
         """What a file that is to hold ``kind`` may replace."""
-        return Overwriting(allowed=self.overwrite, mirrored=kind if self.mirror else "", inputs=self.inputs)
+        return Overwriting(allowed=self.overwrite, kind=kind if self.mirror else "", inputs=self.inputs)

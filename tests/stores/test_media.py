@@ -334,8 +334,8 @@ def test_directories_of_an_image_that_forbid_it_are_removed(writer: str, read_on
     "overwriting, left",
     [
         pytest.param(Overwriting(allowed=True), b"ours", id="replaced with --overwrite"),
-        pytest.param(Overwriting(mirrored="signature"), b"ours", id="replaced if it is of the kind that is mirrored"),
-        pytest.param(Overwriting(mirrored="aci"), THEIRS, id="kept if it is of another kind"),
+        pytest.param(Overwriting(kind="signature"), b"ours", id="replaced if it is of the kind that may be"),
+        pytest.param(Overwriting(kind="aci"), THEIRS, id="kept if it is of another kind"),
         pytest.param(Overwriting(), THEIRS, id="kept without --overwrite"),
     ],
 )
