@@ -37,7 +37,7 @@ class Checked(Verdict):
             place = Location.parse(self.target)
         except ConverterError:
             return self.target
-        return place.path if place.kind.access == "path" else self.target
+        return place.path if place.kind.on_disk else self.target
 
 
 def _text(checked: Sequence[Checked]) -> None:

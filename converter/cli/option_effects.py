@@ -36,8 +36,8 @@ class Place:
 
 _REGISTRY = transports_where(lambda kind: kind.access == "registry")
 _NETWORK = transports_where(lambda kind: kind.over_network)
-_REMOTE = transports_where(lambda kind: kind.access != "path")
-_REMOTE_WRITTEN = transports_where(lambda kind: kind.access != "path" and kind.is_written)
+_REMOTE = transports_where(lambda kind: not kind.on_disk)
+_REMOTE_WRITTEN = transports_where(lambda kind: not kind.on_disk and kind.is_written)
 _FROM_ACI = (*transports_where(lambda kind: kind.has_acis), BARE_PATH)
 _TO_ACI = transports_where(lambda kind: kind.has_acis and kind.is_written)
 _BLOB_FILES = transports_where(lambda kind: kind.has_blob_files)

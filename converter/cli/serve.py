@@ -199,7 +199,7 @@ def _entries(sources: tuple[str, ...], configs: tuple[Path, ...], options: Optio
     from converter.serving.catalogue import PLACE
 
     def check(location: Location) -> None:
-        if location.kind.access == "path" and location.path not in STDIN and not Path(location.path).exists():
+        if location.kind.on_disk and location.path not in STDIN and not Path(location.path).exists():
             raise NotFound(f"{location.path}: no such file or directory")
 
     for source in sources:

@@ -222,9 +222,7 @@ def _execution(
     sink: Sink, targets: Sequence[PlannedTarget], options: Options, shared: Shared, report: Report
 ) -> Execution:
     hosts = options.store.hosts
-    distant = not shared.many and any(
-        not one.selected.local or one.destination.kind.access == "registry" for one in targets
-    )
+    distant = not shared.many and any(not one.selected.local or one.destination.kind.over_network for one in targets)
     return Threads(
         sink,
         shared.workers,

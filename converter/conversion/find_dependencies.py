@@ -115,7 +115,7 @@ class Library:
         return self._finders[paths](dependency)
 
     def _open(self, location: Location) -> Known:
-        if location.kind.access == "path":
+        if location.kind.on_disk:
             self._options.inputs.add(location.path)
         source = self.files.enter_context(open_source(location, self._options))
         self._opened.append((location, source))

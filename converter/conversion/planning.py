@@ -59,7 +59,7 @@ def check_outside(source: Location, destinations: Sequence[Location]) -> None:
     if not source.kind.is_tree or not Path(source.path).is_dir():
         return
     for destination in destinations:
-        if destination.kind.access == "path" and is_inside(destination.path, source.path):
+        if destination.kind.on_disk and is_inside(destination.path, source.path):
             raise Usage(f"{destination} is in {source}, and would be part of itself: choose a place outside")
 
 
@@ -76,7 +76,7 @@ def _places(destination: Location) -> Iterator[Path]:
 
 def misleading_ending(destination: Location) -> str:
     """What is written to a path that ends like a compressed archive, and is none; empty for any other path."""
-    if destination.kind.access != "path" or destination.kind.has_acis:
+    if not destination.kind.on_disk or destination.kind.has_acis:
         return ""
     compressed = (suffix for name, codec in CODECS.items() if name != "none" for suffix in codec.suffixes)
     ending = next(filter(destination.path.endswith, compressed), "")

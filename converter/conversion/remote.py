@@ -275,4 +275,4 @@ def _absolute_input(path: str | PathLike[str]) -> str:
 
 
 def _absolute(place: Location) -> Location:
-    return replace(place, path=str(Path(place.path).absolute())) if place.kind.access == "path" else place
+    return replace(place, path=str(Path(place.path).absolute())) if place.kind.on_disk else place

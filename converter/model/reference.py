@@ -144,7 +144,7 @@ class Location:
             file = f"docker-archive:{rest or 'PATH'} for a file"
             raise Usage(f'"{text}" lacks its slashes: docker://HOST/REPO[:TAG], or {file}')
         path, name = _split_path(rest) if kind.holds == "several" else (rest, "")
-        if not path and kind.access == "path":
+        if not path and kind.on_disk:
             raise Usage(f'"{text}" has no path: expected {transport}:PATH')
         return cls(transport=transport, path=path, name=name)
 

@@ -53,6 +53,11 @@ class Transport:
         return self.formats == ("aci",) or self.access == "discovery"
 
     @property
+    def on_disk(self) -> bool:
+        """Whether a path of this machine leads there, or a standard stream in its place."""
+        return self.access == "path"
+
+    @property
     def over_network(self) -> bool:
         """Whether it is another machine, reached with what that needs: credentials, certificates, retries."""
         return self.access in ("registry", "discovery")

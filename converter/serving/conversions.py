@@ -374,7 +374,7 @@ def _accepts(job: Job) -> frozenset[str]:
 
 def _state(job: Job) -> tuple[tuple[int, ...], ...]:
     """What changes when the files of a source do; empty for one that is not on this machine."""
-    if job.source.kind.access != "path":
+    if not job.source.kind.on_disk:
         return ()
     found = []
     inside = (Path(job.source.path, name) for name in ("index.json", "manifest.json"))

@@ -71,7 +71,7 @@ def open_source(location: Location, options: StoreOptions | None = None) -> Sour
     try:
         source: Source = _module(SOURCES, location, "read").open_source(location, options)
     except (NotFound, Invalid) as error:
-        if location.kind.access == "path":
+        if location.kind.on_disk:
             error.fact += unexpanded(location.path, "the folder")
             # Of an ACI, the content is only read later; for a bare path, it has decided already.
             if location.transport and not location.kind.is_tree and location.path not in STDIN:
@@ -98,7 +98,7 @@ def recognised(location: Location, source: Source) -> Location:
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
     module = _module(SINKS, location, "written")
-    if location.kind.access == "path" and location.path.startswith("//"):
+    if location.kind.on_disk and location.path.startswith("//"):
         shorter, rooted = (replace(location, path=f"{start}{location.path.lstrip('/')}") for start in ("", "/"))
         raise Usage(f"{location} begins like a URL: say {shorter}, or {rooted} for a path from the root")
     sink: Sink = module.open_sink(location, options or StoreOptions())
@@ -123,7 +123,7 @@ def files_written(location: Location) -> Mapping[Path, Kind]:
 
 def files_read(location: Location) -> Iterator[str | PathLike[str]]:
     """The files and directories that reading a location reads, as far as they are known before it is opened."""
-    if location.kind.access != "path":
+    if not location.kind.on_disk:
         return
     yield Rootfs(location.path) if location.kind.is_tree else location.path
     if location.kind.attached == "beside" or not location.transport:  # it may be an ACI

@@ -99,6 +99,7 @@ def test_the_help_names_every_transport(text: str) -> None:
         pytest.param("is_bundle", "bundle", id="a tree that says how it is started"),
         pytest.param("is_written", "docker docker-archive docker-daemon dir oci oci-archive aci", id="written"),
         pytest.param("has_acis", "aci appc", id="ACIs"),
+        pytest.param("on_disk", "docker-archive dir oci oci-archive aci rootfs bundle", id="a path of this machine"),
         pytest.param("over_network", "docker appc", id="over the network"),
         pytest.param(
             "lists_images", "docker docker-archive docker-daemon dir oci oci-archive aci", id="several images at once"

@@ -27,7 +27,7 @@ from converter.conversion.remote import Assignment, RemoteAnswer, perform_assign
 from converter.errors import ConverterError, Unreachable, Unsupported, Usage, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.limits import enforce_limits
-from converter.model.reference import ImageName, Location
+from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.streams.blocks import on_error
 from converter.streams.workers import Turns, Workers
@@ -223,7 +223,7 @@ def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
 
 
 def _registry_host(place: Location) -> str:
-    return ImageName.parse(place.path).host if place.kind.access == "registry" else ""
+    return name.host if (name := place.image_name) else ""
 
 
 def run_assignment(

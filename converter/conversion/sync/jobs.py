@@ -193,7 +193,7 @@ def _images_below(entry: SyncEntry) -> list[str]:
 
     place, to = entry.source, entry.to
     found = images_below(place)
-    if found and to.kind.access == "path" and place.transport in ("", to.transport) and is_inside(to.path, place.path):
+    if found and to.kind.on_disk and place.transport in ("", to.transport) and is_inside(to.path, place.path):
         raise Usage(f"{to} is inside {place}, where the next run would find it as a source: choose another folder")
     return found
 
