@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.errors import Invalid, unless_invalid
 from converter.model import media_types as types
-from converter.model.document import as_known, decode_base64url, go_names, json_pointer, load_object, type_name
+from converter.model.document import as_known, decode_base64url, go_names, load_object, type_name
 from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
@@ -144,11 +144,11 @@ def step_times(document: Any) -> Iterator[tuple[str, str]]:
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of a schema1 history, newest first; none if any cannot be read."""
     found = []
-    for index, (_, text) in enumerate(find_members(document, "history/*/v1Compatibility")):
+    for where, text in find_members(document, "history/*/v1Compatibility"):
         step = unless_invalid(_parse_step, str(text))
         if step is None:
             return []
-        found.append((json_pointer("history", index, "v1Compatibility"), step))
+        found.append((where, step))
     return found
 
 

@@ -20,6 +20,7 @@ MANIFEST = {
     "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + "b" * 64, "size": 2},
     "layers": [LAYER],
 }
+STEP = {"v1Compatibility": json.dumps({"id": "a" * 64, "created": "yesterday"})}
 
 
 def found(document: Any, kind: str, **more: Any) -> list[tuple[str, str, str]]:
@@ -156,6 +157,19 @@ def test_findings_name_members_as_the_document_spells_them() -> None:
         ("warning", "json/key-case", "/Labels/0/Name"),
         ("error", "aci/label-name", "/Labels/0/Name"),
     ]
+
+
+@pytest.mark.parametrize(
+    "history, path",
+    [
+        pytest.param([STEP], "/history/0/v1Compatibility", id="the only step"),
+        pytest.param([{}, STEP], "/history/1/v1Compatibility", id="one behind a step without its text"),
+    ],
+)
+def test_findings_name_the_step_they_are_about(history: list[dict[str, str]], path: str) -> None:
+    findings = found({"fsLayers": [], "history": history}, "docker-schema1")
+
+    assert [where for _, rule, where in findings if rule == "docker/v1-created"] == [path]
 
 
 @pytest.mark.parametrize(
