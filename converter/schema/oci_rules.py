@@ -36,8 +36,8 @@ _TIMES = ("created", "history/*/created")
 _ANNOTATIONS = ("annotations", "manifests/*/annotations")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
 _SCHEMED = r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*"
-_SYSTEMS = frozenset(
-    (
+_PLATFORM_NAMES = {
+    "os": (
         "aix",
         "android",
         "darwin",
@@ -53,10 +53,8 @@ _SYSTEMS = frozenset(
         "solaris",
         "wasip1",
         "windows",
-    )
-)
-_ARCHITECTURES = frozenset(
-    (
+    ),
+    "architecture": (
         "386",
         "amd64",
         "arm",
@@ -71,8 +69,8 @@ _ARCHITECTURES = frozenset(
         "riscv64",
         "s390x",
         "wasm",
-    )
-)
+    ),
+}
 
 
 def data_matches(document: Any) -> Iterator[Hit]:
@@ -133,11 +131,10 @@ def artifact_type(document: Any) -> Iterator[Hit]:
 def platform(document: Any) -> Iterator[Hit]:
     """Operating systems and processors that do not have Go's names."""
     for where, item in values_at(dict, document, "", "manifests/*/platform"):
-        names = [item.get("os"), item.get("architecture")]
-        if "unknown" in names:
+        if "unknown" in (item.get("os"), item.get("architecture")):
             # Attestations are listed this way.
             continue
-        for name, allowed in zip(("os", "architecture"), (_SYSTEMS, _ARCHITECTURES), strict=True):
+        for name, allowed in _PLATFORM_NAMES.items():
             value = item.get(name)
             if isinstance(value, str) and value not in allowed:
                 yield (
