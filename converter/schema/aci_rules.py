@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.model.appc import ARCHITECTURES
+from converter.model.document import lenient_member
 from converter.schema import isolator_rules, pod_rules
 from converter.schema.finding import Hit, Rule
-from converter.schema.isolator_rules import APPS, name_of
+from converter.schema.isolator_rules import APPS
 from converter.schema.shared_checks import (
     find_faults,
     go_time_form,
@@ -68,7 +69,9 @@ def port_count(number: int) -> str:
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
     for where, labels in values_at(list, document, *LABELS):
-        values = {name_of(label): label.get("value", "") for label in labels if isinstance(label, dict)}
+        values = {
+            lenient_member(label, "name", str): label.get("value", "") for label in labels if isinstance(label, dict)
+        }
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
             continue
@@ -91,7 +94,7 @@ def notes(document: Any, *names: str) -> Iterator[tuple[str, str]]:
     """The values of the annotations of these names."""
     for where, note in values_at(dict, document, *(f"{path}/*" for path in NOTES)):
         value = note.get("value", "")
-        if name_of(note) in names and isinstance(value, str):
+        if lenient_member(note, "name", str) in names and isinstance(value, str):
             yield f"{where}/value" if "value" in note else where, value
 
 

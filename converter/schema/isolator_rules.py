@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from converter.model.document import lenient_member
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import find_faults, repeated_members, values_at, wrong_form
 
@@ -50,12 +51,6 @@ _PLAIN_NUMBER = r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?"
 _NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
 
 
-def name_of(item: dict[str, Any]) -> str:
-    """The name of an isolator, a label or an annotation; empty if it is none."""
-    name = item.get("name")
-    return name if isinstance(name, str) else ""
-
-
 def isolator_known(document: Any) -> Iterator[Hit]:
     """Isolators of an app that the specification does not define."""
     for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS)):
@@ -67,14 +62,14 @@ def isolator_known(document: Any) -> Iterator[Hit]:
 def isolator_value(document: Any) -> Iterator[Hit]:
     """Isolators without a value, including unknown ones."""
     for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
-        if "value" not in isolator and name_of(isolator) not in ISOLATORS:
+        if "value" not in isolator and lenient_member(isolator, "name", str) not in ISOLATORS:
             yield where, '"value" is missing'
 
 
 def quantities(document: Any) -> Iterator[tuple[str, str]]:
     """The requests and limits of resource isolators; other isolators may have members of these names, too."""
     for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
-        if name_of(isolator).startswith("resource/"):
+        if lenient_member(isolator, "name", str).startswith("resource/"):
             for part, text in values_at(str, isolator, "value/request", "value/limit"):
                 yield where + part, text
 
@@ -82,7 +77,7 @@ def quantities(document: Any) -> Iterator[tuple[str, str]]:
 def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
     """Apps with two isolators of which one retains what the other removes."""
     for where, isolators in values_at(list, document, *(f"{app}/isolators" for app in APPS)):
-        names = {name_of(item) for item in isolators if isinstance(item, dict)}
+        names = {lenient_member(item, "name", str) for item in isolators}
         if {one, other} <= names:
             yield where, f"{one} and {other} exclude each other"
 
