@@ -13,7 +13,15 @@ from typing import Any
 
 from converter.errors import Invalid, unless_invalid
 from converter.model import media_types as types
-from converter.model.document import as_known, decode_base64url, go_names, load_object, type_name
+from converter.model.document import (
+    as_known,
+    decode_base64url,
+    go_names,
+    lenient_member,
+    load_object,
+    member_or_empty,
+    text_list,
+)
 from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
@@ -36,16 +44,15 @@ from converter.schema.shared_checks import (
     wrong_form,
 )
 
-_ID = re.compile(r"[0-9a-f]{64}")
-_MEMBERS: dict[str, tuple[type, str]] = {
-    "id": (str, "a string"),
-    "parent": (str, "a string"),
-    "comment": (str, "a string"),
-    "created": (str, "a string"),
-    "author": (str, "a string"),
-    "throwaway": (bool, "true or false"),
-    "container_config": (dict, "an object"),
+_TYPES: dict[str, type] = {
+    "parent": str,
+    "comment": str,
+    "author": str,
+    "throwaway": bool,
+    "container_config": dict,
 }
+_MEMBERS = ("id", "created", *_TYPES)
+"""The members that every step may have; rules of their own look at the first two."""
 _known = go_names(_MEMBERS)
 
 
@@ -65,7 +72,7 @@ def step_members(document: Any) -> Iterator[Hit]:
         except Invalid as error:
             yield where, str(error)
             continue
-        if not isinstance(step.get("id"), str) or not _ID.fullmatch(step["id"]):
+        if not re.fullmatch("[0-9a-f]{64}", lenient_member(step, "id", str)):
             yield where, f'invalid id "{str(step.get("id"))[:80]}": expected 64 lower-case hex digits'
         yield from ((where, fact) for fact in _wrong_types(step))
         if where == "/history/0/v1Compatibility":  # the newest, which the Engine makes a configuration of
@@ -118,15 +125,12 @@ def signature_headers(document: Any) -> Iterator[Hit]:
 
 
 def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
-    for name, (kind, noun) in _MEMBERS.items():
-        value = step.get(name)
-        if name not in {"id", "created"} and value is not None and not isinstance(value, kind):
-            yield f"{name}: expected {noun}, found {type_name(value)}"
-    run = step.get("container_config")
-    command = run.get("Cmd") if isinstance(run, dict) else None
-    if command is not None and not (
-        isinstance(command, list) and all(word is None or isinstance(word, str) for word in command)
-    ):
+    for name, kind in _TYPES.items():
+        try:
+            member_or_empty(step, name, kind)
+        except Invalid as error:
+            yield str(error)
+    if unless_invalid(text_list, lenient_member(step, "container_config", dict), "Cmd") is None:
         yield "container_config.Cmd: expected an array of strings"
 
 
