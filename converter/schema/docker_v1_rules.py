@@ -1,0 +1,193 @@
+"""Rules of the history and the signatures of Docker's schema 1, which no schema states (manifest-v2-1.md).
+
+The steps of the history are JSON within JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from converter.errors import Invalid, unless_invalid
+from converter.model.document import (
+    as_known,
+    decode_base64url,
+    go_names,
+    lenient_member,
+    load_object,
+    member_or_empty,
+    text_list,
+)
+from converter.schema.compiled import engine_refuses
+from converter.schema.finding import Hit, Rule
+from converter.schema.shared_checks import find_faults, find_members, no_time, values_at
+
+_TYPES: dict[str, type] = {
+    "parent": str,
+    "comment": str,
+    "author": str,
+    "throwaway": bool,
+    "container_config": dict,
+}
+_MEMBERS = ("id", "created", *_TYPES)
+"""The members that every step may have; rules of their own look at the first two."""
+_known = go_names(_MEMBERS)
+
+
+def history_length(document: Any) -> Iterator[Hit]:
+    """A history whose steps do not match the layers in number."""
+    for _, layers in values_at(list, document, "fsLayers"):
+        for where, history in values_at(list, document, "history"):
+            if len(history) != len(layers):
+                yield where, f"{len(history)} steps of history for {len(layers)} layers: expected one for each"
+
+
+def step_members(document: Any) -> Iterator[Hit]:
+    """Steps of history that are not a JSON object with an ID, or whose members have wrong types."""
+    for where, text in values_at(str, document, "history/*/v1Compatibility"):
+        try:
+            step = _parse_step(text)
+        except Invalid as error:
+            yield where, str(error)
+            continue
+        if not re.fullmatch("[0-9a-f]{64}", lenient_member(step, "id", str)):
+            yield where, f'invalid id "{str(step.get("id"))[:80]}": expected 64 lower-case hex digits'
+        yield from ((where, fact) for fact in _wrong_types(step))
+        if where == "/history/0/v1Compatibility":  # the newest, which the Engine makes a configuration of
+            refused = engine_refuses({key: value for key, value in step.items() if key not in (*_MEMBERS, "Size")})
+            yield from ((where, f"{path[1:].replace('/', '.')}: {fact}") for path, fact in refused)
+
+
+def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
+    for name, kind in _TYPES.items():
+        try:
+            member_or_empty(step, name, kind)
+        except Invalid as error:
+            yield str(error)
+    if unless_invalid(text_list, lenient_member(step, "container_config", dict), "Cmd") is None:
+        yield "container_config.Cmd: expected an array of strings"
+
+
+def step_spelling(document: Any) -> Iterator[Hit]:
+    """Members of steps that Go takes for others."""
+    for where, text in values_at(str, document, "history/*/v1Compatibility"):
+        for key in unless_invalid(load_object, text.encode("utf-8", "replace")) or ():
+            name = _known(key)
+            if name != key:
+                yield where, f'key "{key[:60]}" is spelled in the wrong case: expected "{name}"'
+
+
+def step_parents(document: Any) -> Iterator[Hit]:
+    """Steps whose parent is not the next step, or, for the last, not empty."""
+    steps = _steps(document)
+    for index, (where, step) in enumerate(steps):
+        parent = step.get("parent") or ""
+        below = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
+        if parent != below and step.get("id") != below:
+            yield where, f'parent is "{str(parent)[:80]}": expected "{str(below)[:80]}", the id of the next step'
+
+
+def step_repeated(document: Any) -> Iterator[Hit]:
+    """IDs that are repeated, but not in a row."""
+    seen: set[str] = set()
+    last = ""
+    for where, step in _steps(document):
+        name = str(step.get("id"))
+        if name in seen and name != last:
+            yield where, f'id "{name[:80]}" is used again'
+        seen.add(name)
+        last = name
+
+
+def step_times(document: Any) -> Iterator[tuple[str, str]]:
+    """The times of steps."""
+    times = ((where, step.get("created")) for where, step in _steps(document))
+    return ((where, str(time)) for where, time in times if time is not None)
+
+
+def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The steps of a schema1 history, newest first; none if any cannot be read."""
+    found = []
+    for where, text in find_members(document, "history/*/v1Compatibility"):
+        step = unless_invalid(_parse_step, str(text))
+        if step is None:
+            return []
+        found.append((where, step))
+    return found
+
+
+def _parse_step(text: str) -> dict[str, Any]:
+    """One step, with its members under the names that Go takes them for; raises Invalid."""
+    return as_known(load_object(text.encode("utf-8", "replace")), _MEMBERS)
+
+
+def signature_headers(document: Any) -> Iterator[Hit]:
+    """Protected headers that do not say how the signed text is assembled."""
+    for where, text in values_at(str, document, "signatures/*/protected"):
+        try:
+            header = json.loads(decode_base64url(text))
+        except (Invalid, ValueError, RecursionError):
+            yield where, "the protected header is not JSON in base64url"
+            continue
+        length, tail = (header.get("formatLength"), header.get("formatTail")) if isinstance(header, dict) else (None, 0)
+        if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
+            yield where, "the protected header has no formatLength and formatTail"
+
+
+_SPEC = "distribution manifest-v2-1.md, "
+
+RULES = (
+    Rule(
+        name="docker/history-length",
+        title="A schema1 manifest has as many steps of history as layers.",
+        spec=_SPEC + "Manifest Field Descriptions: history",
+        kinds=("docker-schema1",),
+        check=history_length,
+    ),
+    Rule(
+        name="docker/v1-configuration",
+        title="Each step of a schema1 history is a JSON object whose id is 64 hex digits, and its members have types.",
+        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=step_members,
+    ),
+    Rule(
+        name="docker/v1-key-case",
+        title="The members of a step are spelt as they are known.",
+        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=step_spelling,
+        compat="warning",
+        note="Go reads them without regard to case.",
+    ),
+    Rule(
+        name="docker/v1-parent",
+        title="The parent of each step is the next one in the list, and the last has none.",
+        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=step_parents,
+    ),
+    Rule(
+        name="docker/v1-repeated-id",
+        title="The same id stands twice only in a row.",
+        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=step_repeated,
+    ),
+    Rule(
+        name="docker/v1-created",
+        title="The time of a step is an RFC 3339 time.",
+        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
+        kinds=("docker-schema1",),
+        check=lambda document: find_faults(step_times(document), no_time),
+    ),
+    Rule(
+        name="docker/signature-protected",
+        title="The protected header of a signature is JSON with formatLength and formatTail.",
+        spec=_SPEC + "Signed Manifests: protected",
+        kinds=("docker-schema1",),
+        check=signature_headers,
+    ),
+)
