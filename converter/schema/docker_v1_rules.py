@@ -109,13 +109,10 @@ def step_times(document: Any) -> Iterator[tuple[str, str]]:
 
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
     """The steps of a schema1 history, newest first; none if any cannot be read."""
-    found = []
-    for where, text in find_members(document, "history/*/v1Compatibility"):
-        step = unless_invalid(_parse_step, str(text))
-        if step is None:
-            return []
-        found.append((where, step))
-    return found
+    try:
+        return [(where, _parse_step(str(text))) for where, text in find_members(document, "history/*/v1Compatibility")]
+    except Invalid:
+        return []
 
 
 def _parse_step(text: str) -> dict[str, Any]:
