@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from os import PathLike
@@ -29,6 +30,7 @@ from converter.model.reference import STDIN, STDOUT, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions
+from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs, Rootfs
 
 LEAVES_AT_ONCE = 6
@@ -99,7 +101,7 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
         made = done.tree.leaves()
         # Only documents need the facts, and those for the layer above can be long.
         every = (
-            made[one] if isinstance(done.tree.node, Write) else _without_facts(made[one])
+            made[one] if isinstance(done.tree.node, Write) else replace(made[one], facts=LayerFacts())
             for one in leaves_below(done.tree.node)
         )
         return RemoteAnswer(made=tuple(every))
@@ -112,11 +114,7 @@ def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
             result, _ = Threads(sink, shared.workers, shared.memory, report, jobs=1).make(leaf, ())
-    return RemoteAnswer(made=(_without_facts(result),), repository=written_place(job)[1])
-
-
-def _without_facts(made: Made) -> Made:
-    return replace(made, facts=LayerFacts())
+    return RemoteAnswer(made=(replace(result, facts=LayerFacts()),), repository=written_place(job)[1])
 
 
 def can_take(job: Job) -> bool:
@@ -250,6 +248,13 @@ def portable_job(job: Job) -> Job:
             target_store=_public(target),
         ),
     )
+
+
+def equipped_job(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
+    """A portable job, with what this machine has in place of what ``_public`` leaves out."""
+    ends = (job.options.store, job.options.writing)
+    store, target = (replace(end, environment=environment, hosts=hosts, delegated=True) for end in ends)
+    return replace(job, options=replace(job.options, store=store, target_store=target))
 
 
 def _public(store: StoreOptions) -> StoreOptions:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, replace
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -23,7 +23,7 @@ from distributed import Client, Future, KilledWorker, get_worker
 
 from converter.cache import VerifiedCache
 from converter.conversion.job import Job, Shared
-from converter.conversion.remote import Assignment, RemoteAnswer, perform_assignment
+from converter.conversion.remote import Assignment, RemoteAnswer, equipped_job, perform_assignment
 from converter.errors import ConverterError, Unreachable, Unsupported, Usage, from_system
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
 from converter.model.limits import enforce_limits
@@ -257,12 +257,9 @@ def do_assignment(
     assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
 ) -> RemoteAnswer | ConverterError:
     """Do an assignment with this machine's environment. A ConverterError is returned, or what an OSError becomes."""
-    access = partial(replace, environment=environment, hosts=hosts, delegated=True)
-    options = assignment.job.options  # which arrive without any
-    options = replace(options, store=access(options.store), target_store=access(options.writing))
-    assignment = replace(assignment, job=replace(assignment.job, options=options))
+    assignment = replace(assignment, job=equipped_job(assignment.job, environment, hosts))
     with (
-        enforce_limits(options.store.limits),
+        enforce_limits(assignment.job.options.store.limits),
         Shared(VerifiedCache(), workers, many=True) as shared,
         _throttled(send) as report,
     ):
