@@ -189,28 +189,30 @@ class Threads(Execution):
         content = leaf.derived(inputs)
         key = result_key(content)
         if key is None:
-            return self._make_anew(leaf, content), False
+            return self._make_anew(leaf, content, repeatable=False), False
         with self._memory.turn(*key):
             known = known_result(self._memory, replace(leaf, content=content))
             if known is not None and (self._sink.has(known.descriptor) or self._put_kept(known.descriptor)):
                 return known, True
-            made = self._make_anew(leaf, content)
+            made = self._make_anew(leaf, content, repeatable=True)
             self._memory.learn_result(*key, made)
             return made, False
 
-    def _make_anew(self, leaf: Make, content: Derived) -> Made:
+    def _make_anew(self, leaf: Make, content: Derived, *, repeatable: bool) -> Made:
+        """Make a layer; a blob that a later run would make again is also kept for it, if blobs are kept."""
         # Packing and unpacking code is imported only when needed: most conversions only copy.
         from converter.execute.making import make_layer
 
+        folder = self._memory.blobs if repeatable else None
+        expected: Descriptor | None = None
+        if leaf.diff_id is not None and leaf.diff_id.algorithm == "sha256" and content.compression.codec == "none":
+            # Of a layer made uncompressed, the digest is known, and checked on the way.
+            expected = Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
+
         def put(blocks: Blocks) -> Descriptor:
-            expected = None
-            if leaf.diff_id is not None and leaf.diff_id.algorithm == "sha256" and content.compression.codec == "none":
-                # Of a layer made uncompressed, the digest is known, and checked on the way.
-                expected = Descriptor(media_type=leaf.media_type, digest=leaf.diff_id, size=-1)
-            cached = self._memory.blobs
-            if cached is None or result_key(content) is None:
+            if folder is None:
                 return self._sink.put(self._until_stopped(blocks), leaf.media_type, expected)
-            with cached.keeping(self._until_stopped(blocks)) as (passing, keep):
+            with folder.keeping(self._until_stopped(blocks)) as (passing, keep):
                 made = self._sink.put(passing, leaf.media_type, expected)
                 keep(made.digest)
             return made
