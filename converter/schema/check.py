@@ -20,7 +20,7 @@ from converter.model.document import (
 from converter.schema import json_rules
 from converter.schema.compiled import schema_rules, schema_violations
 from converter.schema.finding import STRICTNESS_LEVELS, Finding, Rule, Strictness, Tolerated, is_tolerated
-from converter.schema.go_json import Folded, fold_members
+from converter.schema.go_json import Folded, fold_members, plain_json
 from converter.schema.kinds import FAMILIES, actual_kind, check_kind, kind_member, schema_file
 from converter.schema.shared_checks import follow_pointer
 
@@ -100,7 +100,7 @@ def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Fin
 
 
 def _schema(folded: Folded, odd: bool, kind: str, strictness: Strictness) -> Iterator[Finding]:
-    value = json_rules.plain_json(folded.value) if odd else folded.value
+    value = plain_json(folded.value) if odd else folded.value
     for finding in schema_violations(value, kind, strictness):
         path = folded.original(finding.path)
         written = follow_pointer(folded.value, finding.path) if odd else None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from converter.model.document import json_pointer, type_name
 from converter.schema.definition_rules import NAMED
 from converter.schema.finding import Finding, Hit, Rule, Severity, Strictness, Tolerated, is_tolerated
-from converter.schema.go_json import fold_members
-from converter.schema.json_rules import SPEC, plain_json
+from converter.schema.go_json import fold_members, plain_json
+from converter.schema.json_rules import SPEC
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, schema_file, shared_bundle, whole_schema
 from converter.schema.shared_checks import follow_pointer, values_in
 

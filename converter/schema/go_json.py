@@ -1,4 +1,4 @@
-"""Reads a document as Go's encoding/json does: member names case-insensitively, null as if absent.
+"""Reads a document as Go's encoding/json does: member names case-insensitively, null as if absent, 1.0 as no integer.
 
 The reference implementations of Docker's and App Container's documents decode this way, so they may accept a document
 that no JSON Schema does.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import field, replace
 from functools import cache
+from math import isfinite
 from typing import Any
 
-from converter.model.document import go_names, json_pointer
+from converter.model.document import WrittenAsFloat, go_names, json_pointer
 from converter.model.frozen import frozen
 from converter.schema.kinds import Subschema, schema_file, schema_files_of, whole_schema
 from converter.schema.shared_checks import values_in
@@ -45,6 +46,20 @@ def fold_members(value: Any, kind: str) -> Folded:
         return Folded(value)
     folded = Folded()
     return replace(folded, value=_fold_members(value, [whole_schema(kind)], "", folded))
+
+
+def plain_json(value: Any) -> Any:
+    """The value in JSON types, with no number that was written as a float appearing as an integer.
+
+    JSON Schema accepts 1.0 as an integer; Go, which reads these documents, refuses it.
+    """
+    if isinstance(value, dict):
+        return {key: plain_json(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain_json(item) for item in value]
+    if isinstance(value, WrittenAsFloat):
+        return 0.5 if value.is_integer() or not isfinite(value) else float(value)
+    return int(value) if type(value) is not int and isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded) -> Any:

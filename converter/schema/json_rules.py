@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
-from converter.model.document import WrittenAsFloat
 from converter.schema.finding import Rule
 from converter.schema.kinds import KINDS
 
@@ -49,17 +47,3 @@ RULES = (
     _rule("too-many-findings", "The rest of the findings is left out.", compat="error"),
 )
 BY_NAME = {rule.name: rule for rule in RULES}
-
-
-def plain_json(value: Any) -> Any:
-    """The value in JSON types, with no number that was written as a float appearing as an integer.
-
-    JSON Schema accepts 1.0 as an integer; Go, which reads these documents, refuses it.
-    """
-    if isinstance(value, dict):
-        return {key: plain_json(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [plain_json(item) for item in value]
-    if isinstance(value, WrittenAsFloat):
-        return 0.5 if value.is_integer() or not isfinite(value) else float(value)
-    return int(value) if type(value) is not int and isinstance(value, int) and not isinstance(value, bool) else value
