@@ -217,8 +217,7 @@ def page(judgement: Judgement) -> str:
     from converter.pages import render
     from converter.verification.proof import PROOF_LEVELS
 
-    verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
     accepted = "Verified" if judgement.is_signed else "Accepted without a signature"
     outcome = accepted if judgement.ok else "Not verified"
-    good = sum(one.ok for one in verdicts)
+    good = sum(one.ok for one in judgement.all_verdicts)
     return render("proof.html.j2", judgement=judgement, outcome=outcome, levels=PROOF_LEVELS, good=good)

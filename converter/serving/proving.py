@@ -52,7 +52,6 @@ def with_proof(store: ImageStore, image: ServedImage, job: Job, root: Descriptor
         judgement = judge_with_records(StoredImage(ServedSource(store, image), job.source, image.root), wanted)
     except ConverterError:
         return image
-    verdicts = [*judgement.verdicts, *(one for step in judgement.steps for one in step.verdicts)]
-    signers = dict.fromkeys(one.signer for one in verdicts if one.ok and one.signer)
+    signers = dict.fromkeys(one.signer for one in judgement.all_verdicts if one.ok and one.signer)
     level = IDENTICAL if judgement.ok and image.root.digest == root.digest else judgement.level
     return replace(image, signers=tuple(signers), level=level)

@@ -75,6 +75,11 @@ class Judgement:
         return max((one.level for one in proofs), default="") if self.ok else ""
 
     @property
+    def all_verdicts(self) -> tuple[SignatureVerdict, ...]:
+        """Those on the image itself, and on what it was converted from."""
+        return (*self.verdicts, *(one for step in self.steps for one in step.verdicts))
+
+    @property
     def ok(self) -> bool:
         """Whether everything wanted holds."""
         return not self.unmet

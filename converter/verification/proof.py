@@ -299,9 +299,9 @@ def _whole_image(
     facts = LayerFacts()
     same = read_derived(content, lambda blocks: equal_streams(read_ahead(blocks), original.tar(there.digest)), facts)
     uncovered = () if same else _compare_acis(original, content, there)
-    level = _weakest_level(original, content) if content.rewrite is not None else IDENTICAL
-    if content.rewrite is None and original.carries(original.record.root.digest):
-        level = CARRIED
+    level = CARRIED if original.carries(original.record.root.digest) else IDENTICAL
+    if content.rewrite is not None:
+        level = _weakest_level(original, content)
     made = Made(descriptor=there.bare(), facts=facts)
     row = LayerProof(target=there.digest, source=_source_digest(content), level=level)
     return made, row, uncovered

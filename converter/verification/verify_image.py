@@ -73,8 +73,7 @@ def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     judgement = judge_either(stored, wanted, wanted.platform, _judge_with_records)
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
-    verdicts = [*judgement.verdicts, *(verdict for step in judgement.steps for verdict in step.verdicts)]
-    names = names_in_store(stored) if any(one.ok and one.identity for one in verdicts) else ()
+    names = names_in_store(stored) if any(one.ok and one.identity for one in judgement.all_verdicts) else ()
     if len(names) < 2:
         return judgement
     fact = f"the image has several names: ask for it by one of {', '.join(names)}"
