@@ -287,7 +287,7 @@ def worker_threads(threads: int) -> Workers:
 def program_version() -> str:
     """The version and a hash of the files, since two checkouts of the same version may differ."""
     folder = Path(__file__).parents[2]  # the package
-    files = sorted(path for path in folder.rglob("*.py"))
+    files = sorted(folder.rglob("*.py"))
     parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
     return f"{__version__} ({sha256(bytes(32).join(parts)).hexdigest()[:12]})"
 
