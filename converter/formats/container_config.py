@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from converter.errors import unless_invalid
 from converter.model.descriptor import Digest, platform_from_json, platform_to_json
@@ -26,30 +26,17 @@ from converter.model.frozen import frozen
 from converter.model.image import History, Image, RunConfig
 from converter.model.platform import Platform
 
-T = TypeVar("T")
-
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
 _STEP = ("created", "author", "created_by", "comment", "empty_layer")
 _TOP = ("created", "author", *_PLATFORM, "config", "rootfs", "history")
-_RUN = (
-    "User",
-    "ExposedPorts",
-    "Env",
-    "Entrypoint",
-    "Cmd",
-    "Healthcheck",
-    "Volumes",
-    "WorkingDir",
-    "OnBuild",
-    "Labels",
-    "StopSignal",
-    "Shell",
-)
 
 
 @frozen(kw_only=False)
 class UnknownMembers:
-    """Members of a configuration that no specification names, in document form."""
+    """Members of a configuration that no specification names, or that are of a type that none gives them.
+
+    They are in document form.
+    """
 
     members: Mapping[str, Any]
 
@@ -93,12 +80,14 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     document = _as_known(document)
     run = member_or_empty(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
-    rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
+    config = _run_config(run)
+    read = _run_json(config)
+    rest_of_run = {key: value for key, value in run.items() if key not in read or (value and read[key] is None)}
     if rest_of_run:
         rest["config"] = rest_of_run
     return ContainerConfig(
         platform=platform_from_json(document),
-        config=_run_config(run),
+        config=config,
         history=tuple(_history(step) for step in member_or_empty(document, "history", list)),
         created=member_or_empty(document, "created", str),
         author=member_or_empty(document, "author", str),
@@ -139,7 +128,7 @@ def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
     found = as_known(document, _TOP)
     run, history = found.get("config"), found.get("history")
     if isinstance(run, dict):
-        found["config"] = as_known(run, _RUN)
+        found["config"] = as_known(run, _run_json(RunConfig()))
     if isinstance(history, list):
         found["history"] = [as_known(step, _STEP) if isinstance(step, dict) else step for step in history]
     return found
