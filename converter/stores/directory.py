@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from converter.errors import Invalid, NotFound, Unsupported
+from converter.errors import Invalid, NotFound, Unsupported, unless_invalid
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
@@ -74,7 +74,8 @@ class DirectoryImage(SingleSource):
             if self._medium.size(MANIFEST) is None:
                 raise NotFound(f"no such file: {self.where} is not a dir: image")
             data = self._medium.read_document(MANIFEST)
-            media_type = lenient_member(load_object(data), "mediaType", str)  # if empty, the content must tell
+            # If empty, the content must tell: whoever reads that says what is wrong with it.
+            media_type = lenient_member(unless_invalid(load_object, data), "mediaType", str)
         self._root = Descriptor.of(data, media_type)
         self._named = {self._root.digest: MANIFEST}
         """The files that are not named by their digest."""
