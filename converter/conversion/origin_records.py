@@ -211,7 +211,7 @@ class _RecordBuilder:
         fd = spool.spool_blocks(metered(pack_small(make_delta(tar, files, read)), packed))
         self._files.callback(os.close, fd)
         descriptor = Descriptor(media_type=origin_record.EVIDENCE, digest=packed.digest(), size=packed.size)
-        return Known(descriptor, partial(file_blocks, fd, 0, packed.size)), passed.size
+        return Known(descriptor, partial(file_blocks, fd, 0, packed.size, named=spool.TEMPORARY)), passed.size
 
     def _add(self, content: Known, title: str) -> Digest:
         digest = content.descriptor.digest

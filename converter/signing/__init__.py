@@ -22,6 +22,7 @@ from converter.stores import StoreOptions, open_sink, open_source, recognised, s
 from converter.stores.aci_file import signature_path
 from converter.stores.media.file_target import write_new
 from converter.stores.options import Inputs, Overwriting
+from converter.streams import spool
 from converter.trust import openpgp, signature as kinds, stored_signatures
 from converter.trust.identity import Claim, name_of
 from converter.trust.makers import CosignKey, Maker
@@ -175,7 +176,7 @@ def _sign_aci(known: Known, target: Location, maker: Maker, store: StoreOptions)
     overwriting.require(place)
     with TemporaryDirectory(prefix="transship-") as folder:
         copy = Path(folder, "image")
-        with copy.open("wb") as file:
+        with spool.disk_errors("write"), copy.open("wb") as file:
             # Copied while its digest is checked, so that the bytes signed are those that were read.
             file.writelines(known.blocks())
         data = maker.detached(str(copy))

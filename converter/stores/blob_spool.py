@@ -38,7 +38,7 @@ class BlobSpool(ClosedOnExit):
     def blocks(self, known: Known) -> Iterator[Block]:
         """The bytes of a blob, fetched from its source only once."""
         with self._blobs.use(known.descriptor.digest, lambda: self._fetched(known)) as spooled:
-            yield from file_blocks(spooled.fileno(), 0, _size(spooled))
+            yield from file_blocks(spooled.fileno(), 0, _size(spooled), named=spool.TEMPORARY)
 
     def _fetched(self, known: Known) -> BinaryIO:
         spooled = os.fdopen(spool.spool_blocks(known.blocks()), "rb", buffering=0)

@@ -20,12 +20,12 @@ from converter.model.image import Dependency
 from converter.model.platform import host_platform
 from converter.model.reference import Location, with_namespaces
 from converter.stores.aci_file import AciFile, signature_path
-from converter.stores.disk import disk_errors
 from converter.stores.hosts import Hosts
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client
 from converter.stores.registry.download import download_blob
 from converter.stores.registry.urls import display_url, refuse_link_local
+from converter.streams import spool
 from converter.streams.blocks import closing, file_blocks, on_error, read_whole
 from converter.streams.tar.aci import manifest_in
 
@@ -85,7 +85,7 @@ def _download(client: Client, url: str, path: Path) -> None:
         raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
     with (
-        disk_errors("a temporary file", "write"),
+        spool.disk_errors("write"),
         path.open("wb") as file,
         closing(download_blob(client, url, -1)) as blocks,
     ):

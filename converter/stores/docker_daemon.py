@@ -88,7 +88,6 @@ class EngineTar(TarTarget):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(Path("-"))
-        self.shown = "a temporary file"
         self._engine = engine
 
     def begin(self) -> None:
@@ -100,7 +99,7 @@ class EngineTar(TarTarget):
 
     def _copy_out(self) -> None:
         """Load it. Raises the Engine's error; it has then loaded nothing."""
-        self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK))
+        self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK, spool.TEMPORARY))
 
 
 @frozen(kw_only=False)

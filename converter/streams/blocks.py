@@ -239,18 +239,18 @@ def trailing_zeros(a: Blocks, b: Blocks) -> int | None:
     return count
 
 
-def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK) -> Iterator[Block]:
+def file_blocks(fd: int, offset: int, size: int, block: int = BLOCK, named: str = "the file") -> Iterator[Block]:
     """``size`` bytes of an open file from ``offset``. The file's position is neither used nor moved.
 
     So any number of threads may read one file at once. Whoever opened the file closes it. Raises Invalid if the file is
-    shorter, StorageFailed if it cannot be read.
+    shorter, StorageFailed, with what the file is ``named``, if it cannot be read.
     """
     end = offset + size
     while offset < end:
         try:
             data = os.pread(fd, min(block, end - offset), offset)
         except OSError as error:
-            raise StorageFailed(f"cannot read the file at byte {offset}: {system_words(error)}") from error
+            raise StorageFailed(f"cannot read {named} at byte {offset}: {system_words(error)}") from error
         if not data:
             raise Invalid(f"unexpected end of file at byte {offset}: {end - offset} bytes are missing")
         offset += len(data)

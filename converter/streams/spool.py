@@ -17,6 +17,18 @@ from converter.streams.read_ahead import read_ahead
 IN_MEMORY = 1 * MIB
 """Bytes that a spool keeps in memory, unless its user says otherwise."""
 
+TEMPORARY = "a temporary file (TMPDIR sets where they are)"
+"""What messages call one."""
+
+
+@contextmanager
+def disk_errors(action: str) -> Iterator[None]:
+    """Turn an OSError on a temporary file into StorageFailed; ``action`` completes "cannot … a temporary file"."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(f"cannot {action} {TEMPORARY}: {system_words(error)}") from error
+
 
 class Spool(ClosedOnExit):
     """Append-only bytes that can be read from any offset; ``size`` is how many there are.
@@ -48,13 +60,13 @@ class Spool(ClosedOnExit):
         """At most ``size`` bytes from ``offset``; fewer only at the end."""
         if self._fd < 0:
             return bytes(self._memory[offset : offset + size])
-        with _disk_errors("read"):
+        with disk_errors("read"):
             return os.pread(self._fd, size, offset)
 
     def blocks(self, offset: int, size: int) -> Iterator[Block]:
         """``size`` bytes from ``offset``, all of which are there."""
         if self._fd >= 0:
-            yield from file_blocks(self._fd, offset, size)
+            yield from file_blocks(self._fd, offset, size, named=TEMPORARY)
         else:
             yield self.read(offset, size)
 
@@ -63,7 +75,7 @@ class Spool(ClosedOnExit):
         self.size = 0
         self._memory.clear()
         if self._fd >= 0:
-            with _disk_errors("write"):
+            with disk_errors("write"):
                 os.ftruncate(self._fd, 0)
                 os.lseek(self._fd, 0, os.SEEK_SET)
 
@@ -75,6 +87,7 @@ class Spool(ClosedOnExit):
             self._fd = -1
 
 
+@disk_errors("write")
 def unnamed_file() -> int:
     """An empty file without a name, gone when closed."""
     import tempfile
@@ -84,13 +97,13 @@ def unnamed_file() -> int:
     roomy = Path("/var/tmp")  # noqa: S108 - the file has no name there
     if directory == Path("/tmp") and os.access(roomy, os.W_OK):  # noqa: S108 - compared, not used
         directory = roomy
-    with _disk_errors("write"), tempfile.TemporaryFile(buffering=0, dir=directory) as file:
+    with tempfile.TemporaryFile(buffering=0, dir=directory) as file:
         return os.dup(file.fileno())
 
 
+@disk_errors("write")
 def _append(fd: int, data: Block | bytearray) -> None:
-    with _disk_errors("write"):
-        write_all(fd, data)
+    write_all(fd, data)
 
 
 def spool_blocks(blocks: Blocks) -> int:
@@ -100,15 +113,6 @@ def spool_blocks(blocks: Blocks) -> int:
         for block in source:
             _append(fd, block)
     return fd
-
-
-@contextmanager
-def _disk_errors(action: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        fact = f"cannot {action} a temporary file: {system_words(error)} (TMPDIR sets where they are)"
-        raise StorageFailed(fact) from error
 
 
 class SpooledStream(ClosedOnExit):

@@ -18,6 +18,7 @@ from converter.model.reference import ImageName, Location
 from converter.ports import Source
 from converter.stores import signature_files
 from converter.stores.base_source import full_reference
+from converter.streams import spool
 from converter.trust import stored_signatures
 from converter.trust.identity import may_be_full, name_of
 from converter.trust.signature import Signature, Subject
@@ -102,9 +103,9 @@ def _spooled(known: Known, path: Path) -> Callable[[], str]:
     """
 
     @cache
-    def spool() -> str:
-        with path.open("wb") as file:
+    def copied() -> str:
+        with spool.disk_errors("write"), path.open("wb") as file:
             file.writelines(known.blocks())
         return str(path)
 
-    return spool
+    return copied

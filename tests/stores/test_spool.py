@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import os
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from errno import ENOSPC
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +14,12 @@ from converter.errors import DigestMismatch, StorageFailed
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.stores.blob_spool import BlobSpool, SharedSource
+from converter.stores.media.file_target import OutFile
 from converter.streams import spool as disk
+from converter.streams.blocks import Block
+from converter.streams.spool import Spool
 from tests.builders.memory import MemorySource, MemoryStore
+from tests.failing_disk import failing
 
 
 def counted(data: bytes, asked: list[bytes], claimed: bytes | None = None) -> Known:
@@ -45,10 +52,34 @@ def test_what_is_wrong_is_fetched_again() -> None:
         assert b"".join(spool.blocks(good)) == b"good"
 
 
-def test_a_disk_that_is_full_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disk, "unnamed_file", lambda: os.open("/dev/full", os.O_RDWR))
-    with BlobSpool() as spool, pytest.raises(StorageFailed, match="no space left on device"):
-        list(spool.blocks(counted(b"data", [])))
+def put_aside(spooled: Spool) -> Iterator[Block]:
+    spooled.append(b"data")
+    return spooled.blocks(0, 4)
+
+
+def piped() -> OutFile:
+    file = OutFile(Path("-"))
+    file.begin()
+    return file
+
+
+@pytest.mark.parametrize(
+    "begun, then",
+    [
+        pytest.param(list, lambda _: disk.unnamed_file(), id="a file is made"),
+        pytest.param(lambda: Spool(0), lambda spooled: spooled.append(b"data"), id="bytes are put aside"),
+        pytest.param(lambda: put_aside(Spool(0)), list, id="they are read"),
+        pytest.param(BlobSpool, lambda spool: list(spool.blocks(counted(b"data", []))), id="a blob is fetched"),
+        pytest.param(piped, lambda file: file.write(b"data"), id="an archive is made for standard output"),
+    ],
+)
+def test_a_disk_that_fails_temporary_files_is_told_with_what_chooses_another(
+    begun: Callable[[], Any], then: Callable[[Any], object]
+) -> None:
+    found = begun()
+    with failing(ENOSPC, 0, lasting=True), pytest.raises(StorageFailed) as error:
+        then(found)
+    assert "a temporary file (TMPDIR sets where they are)" in str(error.value)
 
 
 def test_a_source_for_several_targets_is_read_once_from_when_it_is_held() -> None:

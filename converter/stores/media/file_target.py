@@ -63,14 +63,19 @@ class OutFile:
         return self._temporary is None
 
     @property
+    def written(self) -> str:
+        """What messages call the file that is written to before it appears."""
+        return spool.TEMPORARY if self.piped else self.shown
+
+    @property
     def end(self) -> int:
         """How many bytes have been written. Raises StorageFailed."""
-        with disk_errors(self.shown, "write"):
+        with disk_errors(self.written, "write"):
             return os.lseek(self.fd, 0, os.SEEK_CUR)
 
     def write(self, block: Block) -> None:
         """Append a block."""
-        with disk_errors(self.shown, "write"):
+        with disk_errors(self.written, "write"):
             write_behind(self.fd, block)
 
     def cut(self, end: int) -> None:
@@ -121,7 +126,7 @@ class OutFile:
         number = open_file_number(self._path)
         out = os.open(self._path, os.O_WRONLY | os.O_NOCTTY) if number is None else os.dup(number)
         try:
-            for block in file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK):
+            for block in file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK, spool.TEMPORARY):
                 write_all(out, block)
         finally:
             os.close(out)
@@ -132,7 +137,7 @@ def write_new(path: Path, blocks: Blocks, overwriting: Overwriting = NOTHING) ->
     file = OutFile(path, overwriting)
     file.begin()
     with on_error(file.abort):
-        with disk_errors(file.shown, "write"), open(file.fd, "wb", closefd=False) as out:
+        with disk_errors(file.written, "write"), open(file.fd, "wb", closefd=False) as out:
             out.writelines(blocks)
         file.appear()
 
@@ -165,7 +170,7 @@ class TarTarget(OutFile):
                 self.cut(start)
                 return made
             self.write(padding_bytes(made.size))
-            with disk_errors(self.shown, "write"):
+            with disk_errors(self.written, "write"):
                 os.pwrite(self.fd, _header(blob_name(made.digest), made.size, self._epoch), header)
         self._blobs[made.digest] = made.size
         return made
