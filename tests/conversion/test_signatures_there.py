@@ -12,7 +12,7 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import sync
-from converter.errors import DigestMismatch, Invalid, LimitExceeded
+from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, LimitExceeded, Unreachable
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor
@@ -27,7 +27,7 @@ from converter.trust.stored_signatures import CosignImages, is_among, layers_of,
 from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
-from tests.stores.registry.fake import FakeRegistry
+from tests.stores.registry.fake import FakeRegistry, Refuse, first
 from tests.sync.entries import OPTIONS, PLAIN, entry
 from tests.trust import origins
 from tests.trust.making import ecdsa, openpgp, public_pem
@@ -225,6 +225,27 @@ def test_signatures_that_are_damaged_are_not_replaced_in_silence(tmp_path: Path)
 
     with pytest.raises(DigestMismatch):
         convert(source, [there], OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "status, error",
+    [
+        pytest.param(401, Denied, id="that nobody may see who has not logged in"),
+        pytest.param(403, Denied, id="that this user may not see"),
+        pytest.param(451, Unreachable, id="that nobody may see"),
+    ],
+)
+def test_what_a_registry_does_not_show_is_not_replaced_by_what_comes_along_or_is_made(
+    status: int, error: type[ConverterError], registry: FakeRegistry, tmp_path: Path
+) -> None:
+    source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"docker://{registry.host}/there/app:1"
+    signature(source, 1)
+    registry.fault = first(1000, Refuse(status=status), method="GET", path=r"/manifests/.*\.sig$")
+    signing = Signing(makers=[ecdsa(2)], identity=NAME)
+    for options in (OPTIONS, replace(OPTIONS, attachments=False, signing=signing)):
+        with pytest.raises(error, match=r"\.sig"):
+            convert(source, [there], options)
+    assert not registry["there/app"].tags
 
 
 def test_a_key_signs_beside_what_comes_along_and_what_is_there(source: str, there: str) -> None:
