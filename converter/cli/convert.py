@@ -28,7 +28,12 @@ from converter.cli.shared_options import (
     write_file,
     write_reports,
 )
-from converter.cli.sign import content_trust_option, signing_from_options, trust_options, wanted_from_options
+from converter.cli.signature_options import (
+    content_trust_option,
+    signing_from_options,
+    trust_options,
+    wanted_from_options,
+)
 from converter.cli.text import on_terminal, show, show_json, warn
 from converter.errors import ConverterError, Usage
 from converter.model.limits import parse_size

@@ -37,7 +37,7 @@ from converter.cli.shared_options import (
     store_options,
     write_reports,
 )
-from converter.cli.sign import content_trust_option
+from converter.cli.signature_options import content_trust_option
 from converter.cli.text import BOLD, show, show_json, show_row
 from converter.errors import ConverterError, Unsupported, Usage
 from converter.events import Report, Warned

@@ -160,7 +160,7 @@ def store_with(found: Profiled, document: dict[str, Any], key: str) -> None:
 
 def envelope(document: dict[str, Any], key: str) -> bytes:
     """A signed envelope of a statement; raises Unsupported for a key that cannot sign one."""
-    from converter.cli.sign import maker_of
+    from converter.cli.signature_options import maker_of
     from converter.trust import cosign
     from converter.trust.makers import CosignKey
 

@@ -27,7 +27,7 @@ from converter.cli.shared_options import (
     store_options,
     warner,
 )
-from converter.cli.sign import policy_option, read_option_file, wanted_from_options
+from converter.cli.signature_options import policy_option, read_option_file, wanted_from_options
 from converter.cli.text import show, show_error
 from converter.errors import NotFound, Usage, within
 from converter.model.limits import parse_size

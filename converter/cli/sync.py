@@ -28,7 +28,13 @@ from converter.cli.shared_options import (
     store_options,
     write_reports,
 )
-from converter.cli.sign import read_option_file, signing_from_options, signing_with, trust_options, wanted_from_options
+from converter.cli.signature_options import (
+    read_option_file,
+    signing_from_options,
+    signing_with,
+    trust_options,
+    wanted_from_options,
+)
 from converter.cli.text import GREEN, RED, short_digest, show, show_json, warn
 from converter.errors import Unsupported, Usage, count, within
 from converter.model.limits import size

@@ -25,7 +25,7 @@ from converter.cli.shared_options import (
     store_options,
     write_reports,
 )
-from converter.cli.sign import content_trust_option, read_files_below, read_option_file, read_policy
+from converter.cli.signature_options import content_trust_option, read_files_below, read_option_file, read_policy
 from converter.cli.text import GREEN, RED, YELLOW, show_as_asked, show_error
 from converter.errors import Usage
 from converter.model.reference import Location
