@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform, overload
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -25,7 +25,7 @@ def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def frozen(cls: type[T] | None = None, /, *, kw_only: bool = True) -> type[T] | Callable[[type[T]], type[T]]:
-    """Make a class what ``dataclass(frozen=True, slots=True, kw_only=True)`` would.
+    """Make a class what ``dataclass(frozen=True, kw_only=True)`` would.
 
     Neither ``init=False`` nor ``__post_init__`` is supported: derived values are properties. An instance takes a
     microsecond longer to make, so objects that exist once per file of an image are better named tuples.
@@ -39,34 +39,24 @@ def _made(cls: type[T], kw_only: bool) -> type[T]:
     for name, method in _METHODS.items():
         if name not in vars(cls):
             setattr(cls, name, method)
-    made = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
-    setattr(made, _SHAPE, _shape(fields(made)))  # type: ignore[arg-type]  # a dataclass, which no type says
+    made = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
+    setattr(made, _SHAPE, _Shape(fields(made)))  # type: ignore[arg-type]  # a dataclass, which no type says
     return made
 
 
-class _Shape(NamedTuple):
+class _Shape:
     """What the methods need to know of a class: its fields and their defaults."""
 
-    names: frozenset[str]
-    defaults: Mapping[str, Any]
-    factories: Mapping[str, Callable[[], Any]]
-    shown: tuple[str, ...]
-    compared: Callable[[Any], Any]
-    hashed: Callable[[Any], Any]
+    def __init__(self, all_fields: Iterable[Field[Any]]) -> None:
+        self.names = frozenset(one.name for one in all_fields)
+        self.defaults = {one.name: one.default for one in all_fields if one.default is not MISSING}
+        self.factories = {one.name: one.default_factory for one in all_fields if one.default_factory is not MISSING}
+        self.shown = tuple(one.name for one in all_fields if one.repr)
+        self.compared = _values_of(one.name for one in all_fields if one.compare)
+        self.hashed = _values_of(one.name for one in all_fields if (one.compare if one.hash is None else one.hash))
 
 
 _SHAPE = "__shape__"
-
-
-def _shape(all_fields: Iterable[Field[Any]]) -> _Shape:
-    return _Shape(
-        names=frozenset(one.name for one in all_fields),
-        defaults={one.name: one.default for one in all_fields if one.default is not MISSING},
-        factories={one.name: one.default_factory for one in all_fields if one.default_factory is not MISSING},
-        shown=tuple(one.name for one in all_fields if one.repr),
-        compared=_values_of(one.name for one in all_fields if one.compare),
-        hashed=_values_of(one.name for one in all_fields if (one.compare if one.hash is None else one.hash)),
-    )
 
 
 def _values_of(names: Iterable[str]) -> Callable[[Any], Any]:

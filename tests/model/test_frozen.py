@@ -59,7 +59,6 @@ def test_it_is_a_dataclass_to_whoever_asks() -> None:
     assert [one.name for one in fields(Point)] == ["x", "y", "name"]
     assert asdict(Point(1, 2)) == {"x": 1, "y": 2, "name": "?"}
     assert replace(Point(1, 2), y=3) == Point(1, 3)
-    assert not hasattr(Point(1, 2), "__dict__")
 
 
 def test_values_are_given_in_order_or_by_name() -> None:
