@@ -187,7 +187,7 @@ def _zstd(blocks: Blocks, level: int, workers: Workers) -> Iterator[Block]:
         return frame
 
     with closing(_filled(blocks, size, buffers)) as source:
-        yield from workers.ordered(packed, source, spare=0)
+        yield from workers.ordered(packed, source, spare=1 if level <= ZSTD_NEAR else 0)
 
 
 def _filled(blocks: Blocks, size: int, buffers: Spares[bytearray]) -> Iterator[tuple[bytearray, int]]:
