@@ -12,7 +12,7 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import sync
-from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, LimitExceeded, Unreachable
+from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, LimitExceeded, Unreachable, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor
@@ -198,21 +198,55 @@ def test_a_second_run_writes_nothing(
     assert not [one for one in registry.requests if one.method not in ("GET", "HEAD")]
 
 
-def test_an_index_with_the_tag_of_signatures_is_none_of_them_and_is_carried_whole(tmp_path: Path) -> None:
-    source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"{layout(tmp_path / 'there')}:{NAME}"
-    signature(source, 1)
-    signature(there, 2)
-    listed = under_tag(source, cosign.PAYLOAD)
+def index_instead(place: Path) -> None:
+    """Let the tag of signatures of the image in a layout lead to an index."""
+    signature(f"oci:{place}:{NAME}", 1)
+    listed = under_tag(f"oci:{place}:{NAME}", cosign.PAYLOAD)
     assert listed is not None
     document = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [listed.descriptor.to_json()]}
-    retag(tmp_path / "source", tag_of(root_of(source).digest, cosign.PAYLOAD), dump_json(document))
+    retag(place, tag_of(root_of(f"oci:{place}:{NAME}").digest, cosign.PAYLOAD), dump_json(document))
+
+
+def test_an_index_with_the_tag_of_signatures_is_none_of_them_and_is_carried_whole(tmp_path: Path) -> None:
+    source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"{layout(tmp_path / 'there')}:{NAME}"
+    index_instead(tmp_path / "source")
+    index = under_tag(source, cosign.PAYLOAD)
+    assert index is not None
 
     assert run(source, there) == "written"
 
     found = under_tag(there, cosign.PAYLOAD)
     assert found is not None
-    assert found.read() == dump_json(document)
+    assert found.read() == index.read()
     assert run(source, there) == "there"
+    assert converted(source, there) == "written"
+
+
+@pytest.mark.parametrize(
+    "index, added",
+    [
+        pytest.param("there", "source", id="signatures that come along replace no index"),
+        pytest.param("source", "there", id="an index that comes along replaces no signatures"),
+        pytest.param("there", "", id="nor do signatures that are made"),
+    ],
+)
+def test_an_index_and_signatures_do_not_replace_each_other(index: str, added: str, tmp_path: Path) -> None:
+    source, there = (f"{layout(tmp_path / name)}:{NAME}" for name in ("source", "there"))
+    index_instead(tmp_path / index)
+    options = OPTIONS
+    if added:
+        signature(f"oci:{tmp_path / added}:{NAME}", 2)
+    else:
+        options = replace(options, signing=Signing(makers=[ecdsa(2)], identity=NAME))
+    before = under_tag(there, cosign.PAYLOAD)
+    assert before is not None
+
+    with pytest.raises(Unsupported, match=r"\.sig: signatures and an index cannot have the same tag"):
+        convert(source, [there], options)
+
+    after = under_tag(there, cosign.PAYLOAD)
+    assert after is not None
+    assert after.read() == before.read()
 
 
 def test_signatures_that_are_damaged_are_not_replaced_in_silence(tmp_path: Path) -> None:
