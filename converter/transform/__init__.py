@@ -37,7 +37,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     """What ``encode_item`` turns into the plan of a selected item.
 
     ``name`` is the one that it has outside its source, if any; ``find`` finds what its layers depend on; ``pack``
-    is ``as_stored`` or ``as_in``, and is left out if the target is one whole. Raises NotFound, Invalid.
+    is from ``as_stored``, or ``as_in`` a target, and is left out if the target is one whole. Raises NotFound, Invalid.
     """
 
     def changed(image: Image) -> Image:
@@ -84,15 +84,11 @@ def as_stored(target: Writer, settings: Settings, *, mixed: bool, local: bool, u
     return each_image(state)
 
 
-def as_in(target: Item) -> Edit:
-    """The edit that compresses every layer that is not the same blob in ``target`` as it is there.
+def as_in(item: Item, target: Item) -> Item:
+    """The item with every layer that is not the same blob in ``target`` compressed as it is there.
 
-    It raises Untrusted if the items do not have the same number of images and layers.
+    Raises Untrusted if the two do not have the same number of images and layers.
     """
-    return lambda item: _as_in(item, target)
-
-
-def _as_in(item: Item, target: Item) -> Item:
     if isinstance(item, Image) and isinstance(target, Image):
         if len(item.layers) != len(target.layers):
             raise Untrusted(f"image has {len(target.layers)} layers: expected {len(item.layers)}")
@@ -104,7 +100,7 @@ def _as_in(item: Item, target: Item) -> Item:
         entries = []
         for one, other in zip(item.entries, target.entries, strict=True):
             if one.item is not None and other.item is not None:
-                one = replace(one, item=_as_in(one.item, other.item))
+                one = replace(one, item=as_in(one.item, other.item))
             entries.append(one)
         return replace(item, entries=tuple(entries))
     if type(item) is not type(target):

@@ -138,7 +138,7 @@ def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     # The proof compares uncompressed bytes: what is one whole is not compressed, and layers are as in the target.
     settings = replace(record.settings, compress=NONE if form.single_file_name else KEEP)
     item = each_image(original.with_layers)(item)
-    item = transform(item, form, settings, name=record.name, find=finder, pack=as_in(target))
+    item = transform(item, form, settings, name=record.name, find=finder, pack=lambda one: as_in(one, target))
     mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))
     accepts = frozenset(known.descriptor.media_type for known in layers_of(target))
     return encode_item(item, form, accepts, settings, mixed=mixed)
