@@ -70,13 +70,9 @@ class OneRootSink(TargetSink[T]):
         raise Unsupported(f"a root file system cannot have an attachment of type {attachment.descriptor.media_type}")
 
     def _commit(self) -> None:
+        """Raise Invalid if no image was written; a subclass makes visible the one that was."""
         if self._made is None:
             raise Invalid("no image was written to the root file system")
-        self._show()
-
-    @abstractmethod
-    def _show(self) -> None:
-        """Make it visible, now that it is whole."""
 
 
 class FlatSink(OneRootSink[OutFile]):
@@ -90,7 +86,8 @@ class FlatSink(OneRootSink[OutFile]):
             self._target.cut(0)
         return write_blob(blocks, expected, self._target.write).bare()
 
-    def _show(self) -> None:
+    def _commit(self) -> None:
+        super()._commit()
         self._target.appear()
 
 
@@ -174,9 +171,6 @@ class RootfsSink(OneRootSink[StagedDirectory]):
 
     def _commit(self) -> None:
         super()._commit()
-        self._report()
-
-    def _show(self) -> None:
         place, tree = self._target, self._tree
         with disk_errors(place.shown, "write"):
             if place.inside:
@@ -189,18 +183,19 @@ class RootfsSink(OneRootSink[StagedDirectory]):
                 if self._last:
                     (place.staged / self._last).rename(place.path / self._last)
                     sync_file_system(place.staged)
-                return
-            root = place.staged / self._below
-            tree.finish(root)
-            # A user other than root cannot move a read-only directory to another parent either.
-            movable = bool(self._below) or tree.setter.privileged or root.parent == place.path.parent
-            if movable:
-                tree.finish_root()
-            sync_file_system(place.staged)
-            if not place.renamed():
-                raise Invalid(f"{place.shown} is not empty any more: something else has written to it")
-            if not movable:
-                tree.finish_root()
+            else:
+                root = place.staged / self._below
+                tree.finish(root)
+                # A user other than root cannot move a read-only directory to another parent either.
+                movable = bool(self._below) or tree.setter.privileged or root.parent == place.path.parent
+                if movable:
+                    tree.finish_root()
+                sync_file_system(place.staged)
+                if not place.renamed():
+                    raise Invalid(f"{place.shown} is not empty any more: something else has written to it")
+                if not movable:
+                    tree.finish_root()
+        self._report()
 
     def _report(self) -> None:
         """Report what differs from the image."""
@@ -243,10 +238,10 @@ class BundleSink(RootfsSink):
             self._tell("memory and processors are not limited: this takes root")
         return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
-    def _show(self) -> None:
-        if regular_size(self._target.staged / CONFIG) is None:
+    def _commit(self) -> None:
+        if self._made is not None and regular_size(self._target.staged / CONFIG) is None:
             raise Invalid("no configuration was written to the bundle")
-        super()._show()
+        super()._commit()
 
 
 def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
