@@ -70,7 +70,7 @@ def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
-    judgement = judge_either(stored, wanted, wanted.platform, _judge_with_records)
+    judgement = judge_either(stored, wanted, wanted.platform, _judge_one)
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
     names = names_in_store(stored) if any(one.ok and one.identity for one in judgement.all_verdicts) else ()
@@ -80,12 +80,14 @@ def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     return replace(judgement, steps=(), content=None, unmet=(fact,))
 
 
-def _judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
+def _judge_one(stored: StoredImage, wanted: Wanted) -> Judgement:
+    """The same for one root, an index or an image, without a look at the other."""
     judgement = judge(stored, wanted)
     asked_for = ORIGIN in wanted.require
-    decided = judgement.ok or SIGNATURE in wanted.require
     if asked_for:
         decided = SIGNATURE in wanted.require and not has_good(SIGNATURE, judgement.verdicts)
+    else:
+        decided = judgement.ok or SIGNATURE in wanted.require
     if decided or any(one.broken for one in judgement.verdicts):
         return judgement
     # Those who signed this image need not also have signed what it was converted from.
