@@ -69,14 +69,13 @@ class DirectoryImage(SingleSource):
         if self._medium.size(VERSION) is not None and not is_image(path):
             expected = VERSION_CONTENT.decode().strip()
             problems.report(Invalid(f"unknown version (expected {expected!r})"), VERSION, "dir/version")
-        data, media_type = b"", ""
+        data = b""
         with problems.at(MANIFEST):
             if self._medium.size(MANIFEST) is None:
                 raise NotFound(f"no such file: {self.where} is not a dir: image")
             data = self._medium.read_document(MANIFEST)
-            # If empty, the content must tell: whoever reads that says what is wrong with it.
-            media_type = lenient_member(unless_invalid(load_object, data), "mediaType", str)
-        self._root = Descriptor.of(data, media_type)
+        # Without a media type, the content must tell: whoever reads that says what is wrong with it.
+        self._root = Descriptor.of(data, lenient_member(unless_invalid(load_object, data), "mediaType", str))
         self._named = {self._root.digest: MANIFEST}
         """The files that are not named by their digest."""
 
