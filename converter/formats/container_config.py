@@ -102,8 +102,13 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None, *
     ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
     """
     if original is None:
-        blank = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
-        found = {**blank, **unknown_members(image)}
+        found = {
+            "architecture": "",
+            "os": "",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": []},
+            **unknown_members(image),
+        }
     else:
         found = _as_known(load_object(original))
     document = _as_oci(found) if become_oci else found
