@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from converter.errors import ConverterError, Invalid
+from converter.errors import ConverterError, Invalid, StorageFailed
 from converter.model.frozen import frozen
 from converter.trust import content_trust, cosign, libtrust, notation, openpgp, signature as kinds
 from converter.trust.identity import AS_ASKED, AS_SIGNED, ATOMIC, Claim, IdentityRule
@@ -23,9 +23,11 @@ def verify_signatures(
 
 
 def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[SignatureVerdict, ...]:
-    """The verdicts of one signature."""
+    """The verdicts of one signature. Raises StorageFailed, which says nothing about it."""
     try:
         verdicts = SIGNATURE_KINDS[signature.kind].verify(signature, found, trusted)
+    except StorageFailed:
+        raise
     except ConverterError as error:
         broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
         unchecked = isinstance(error, Unchecked)

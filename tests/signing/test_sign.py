@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import itertools
-from collections.abc import Callable
-from contextlib import suppress
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 import converter
-from converter.errors import ConverterError, NotFound, Unsupported, Usage
+from converter.errors import ConverterError, NotFound, StorageFailed, Unsupported, Usage
 from converter.signing import Signing, sign
 from converter.stores.media.temporary import remove_leftovers
 from converter.trust.makers import GpgFile, Maker
@@ -125,6 +126,31 @@ def test_a_disk_that_fails_leaves_no_part_of_a_signature(
         assert not list(tmp_path.rglob(".*")), moment
         if not disk.failed:
             break
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let every file that is written be full at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(lambda reference: sign(reference, signing(GPG)), id="signing one says so"),
+        pytest.param(lambda reference: verify(reference, WANTED), id="verifying one calls no signature bad"),
+    ],
+)
+def test_a_full_disk_for_the_copy_of_an_aci(act: Callable[[str], object], tmp_path: Path) -> None:
+    reference = aci(tmp_path / "app.aci")
+    sign(reference, signing(GPG))
+    with no_room(), pytest.raises(StorageFailed, match="cannot write a temporary file"):
+        act(reference)
 
 
 @pytest.mark.parametrize(
