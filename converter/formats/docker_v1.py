@@ -133,7 +133,8 @@ def losses(_item: Item, _accepts: frozenset[str] = frozenset(), _settings: Setti
 def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     """The rows of a valid manifest, base first; of those with one ID in a row, the oldest stays.
 
-    That there are as many layers as rows of history, and that IDs and parents form a chain, are rules of validation.
+    That there are as many layers as rows of history, and that IDs and parents form a chain, are rules of validation,
+    which comes first.
     """
     layers, history = document["fsLayers"], document["history"]
     current_limits().require("layers", len(layers), "layers")

@@ -68,8 +68,8 @@ def encode_item(item: Item, target: Writer, accepts: frozenset[str], settings: S
 def as_stored(target: Writer, settings: Settings, *, mixed: bool, local: bool, unpacked: bool) -> Edit:
     """The edit that states how layers are compressed: not at all by choice, if their store ``unpacked`` them.
 
-    Falsely labelled layers are relabelled if they are ``local`` and their manifest is rewritten; a manifest that is
-    copied stays unchanged.
+    Falsely labelled layers are relabelled if they are ``local``, and the format or the compression changes; an image
+    that keeps both keeps its labels.
     """
     unpacked = unpacked and settings.compress is None
 
