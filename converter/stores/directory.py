@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from converter.errors import Invalid, NotFound, Unsupported, unless_invalid
+from converter.errors import Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
@@ -69,13 +69,13 @@ class DirectoryImage(SingleSource):
         if self._medium.size(VERSION) is not None and not is_image(path):
             expected = VERSION_CONTENT.decode().strip()
             problems.report(Invalid(f"unknown version (expected {expected!r})"), VERSION, "dir/version")
-        data = b""
+        data, media_type = b"", ""
         with problems.at(MANIFEST):
             if self._medium.size(MANIFEST) is None:
                 raise NotFound(f"no such file: {self.where} is not a dir: image")
             data = self._medium.read_document(MANIFEST)
-        # Without a media type, the content must tell: whoever reads that says what is wrong with it.
-        self._root = Descriptor.of(data, lenient_member(unless_invalid(load_object, data), "mediaType", str))
+            media_type = lenient_member(load_object(data), "mediaType", str)  # if empty, the content must tell
+        self._root = Descriptor.of(data, media_type)
         self._named = {self._root.digest: MANIFEST}
         """The files that are not named by their digest."""
 

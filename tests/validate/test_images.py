@@ -437,20 +437,6 @@ def test_what_an_archive_cannot_be_opened_for_is_invalid(
     assert rules(validate_image(f"docker-archive:{tmp_path}")) == found
 
 
-@pytest.mark.parametrize(
-    "manifest, found",
-    [
-        pytest.param(b"[]", ["schema/oci-manifest/type"], id="an array"),
-        pytest.param(b"", ["json/syntax"], id="nothing"),
-        pytest.param(b'{"schemaVersion": 2,', ["json/syntax"], id="the beginning of a document"),
-    ],
-)
-def test_what_is_no_manifest_of_a_directory_is_told_once(manifest: bytes, found: list[str], tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(manifest)
-
-    assert rules(validate_image(f"dir:{tmp_path}")) == found
-
-
 def test_an_index_that_was_saved_by_its_id_has_the_position_after_the_rows(tmp_path: Path) -> None:
     archive = unpacked("docker-image/valid-newest.tar", tmp_path)
     image = json.loads((archive / "index.json").read_bytes())["manifests"][0]
