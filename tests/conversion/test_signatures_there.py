@@ -277,7 +277,7 @@ def test_what_a_registry_does_not_show_is_not_replaced_by_what_comes_along_or_is
     registry.fault = first(1000, Refuse(status=status), method="GET", path=r"/manifests/.*\.sig$")
     signing = Signing(makers=[ecdsa(2)], identity=NAME)
     for options in (OPTIONS, replace(OPTIONS, attachments=False, signing=signing)):
-        with pytest.raises(error, match=r"\.sig"):
+        with pytest.raises(error, match=r"\.sig, which is read before it is replaced"):
             convert(source, [there], options)
     assert not registry["there/app"].tags
 

@@ -103,7 +103,8 @@ class RegistrySink(Sink):
         Raises Denied, or Rejected, if the registry refuses to show what has the tag, which would be replaced unseen.
         """
         repository = self._client.hosts.repository(self._name.host, self._name.repository)
-        found = find_manifest(self._manifests, tag, NotFound) if repository.may_have(tag) else None
+        with within(f"the tag {tag}, which is read before it is replaced"):
+            found = find_manifest(self._manifests, tag, NotFound) if repository.may_have(tag) else None
         return () if found is None else (found[1],)
 
     def attach(self, attachment: Attachment) -> None:
