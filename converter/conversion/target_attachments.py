@@ -111,9 +111,9 @@ def is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch)
 
 
 def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
-    """The signatures, or attestations, in an image of cosign's, or the index with its tag; None for any other one."""
+    """The signatures, or attestations, in an image of cosign's; None for any other attachment."""
     tags = [stored_signatures.tag_of(one.attachment.subject, each) for each in (cosign.PAYLOAD, cosign.ENVELOPE)]
-    if one.attachment.tag not in tags or not isinstance(one.node, Write):
+    if one.attachment.tag not in tags or not isinstance(one.node, Write) or one.node.media_type in types.INDEXES:
         return None
     # All that a manifest names is known before it is written.
     return stored_signatures.layers_of(forecast(one.node).data())

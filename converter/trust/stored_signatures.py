@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from converter.errors import Invalid, NotFound, Unsupported, unless_invalid, within
+from converter.errors import Invalid, NotFound, unless_invalid, within
 from converter.model import media_types as types
 from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
@@ -275,17 +275,12 @@ class CosignImages:
         return self._layers[tag]
 
     def add(self, tag: str, layers: Iterable[Descriptor], blobs: Iterable[Known]) -> Artifact | None:
-        """The image with these layers, too, which are among ``blobs``; None if it has all of them.
-
-        Raises Invalid, and Unsupported for layers and an index, as one of which would be lost.
-        """
+        """The image with these layers, too, which are among ``blobs``; None if it has all of them. Raises Invalid."""
         there = self.layers(tag)
         fresh = [one for one in layers if not is_among(one, there)]
         if not fresh:
             return None
         self._layers[tag] = (*(one for one in there if not is_among(one, fresh)), *fresh)
-        if there and types.OCI_INDEX in (one.media_type for one in self._layers[tag]):
-            raise Unsupported("signatures and an index cannot have the same tag: delete the index first", tag)
         digests = {one.digest for one in fresh}
         return _cosign_image(self._layers[tag], [one for one in blobs if one.descriptor.digest in digests])
 
@@ -349,11 +344,8 @@ def content_trust_artifact(files: Mapping[str, bytes], subject: Descriptor) -> A
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
-    """The layers of an artifact; for an index, which has none, the index itself. Raises Invalid."""
-    document = load_object(manifest)
-    if "manifests" in document and "layers" not in document:
-        return (Descriptor.of(manifest, types.OCI_INDEX),)
-    return descriptors(document, "layers")
+    """The layers of an artifact; raises Invalid."""
+    return descriptors(load_object(manifest), "layers")
 
 
 def _make_artifact(

@@ -12,7 +12,7 @@ import pytest
 import converter
 from converter.conversion import Options, convert
 from converter.conversion.sync import sync
-from converter.errors import ConverterError, Denied, DigestMismatch, Invalid, LimitExceeded, Unreachable, Unsupported
+from converter.errors import DigestMismatch, Invalid, LimitExceeded
 from converter.model import media_types as types
 from converter.model.content import Compression, Known, known_bytes
 from converter.model.descriptor import Descriptor
@@ -27,7 +27,7 @@ from converter.trust.stored_signatures import CosignImages, is_among, layers_of,
 from converter.verification.verify_image import verify
 from converter.verification.wanted import Wanted
 from tests.builders.disk import NAME, layout
-from tests.stores.registry.fake import FakeRegistry, Refuse, first
+from tests.stores.registry.fake import FakeRegistry
 from tests.sync.entries import OPTIONS, PLAIN, entry
 from tests.trust import origins
 from tests.trust.making import ecdsa, openpgp, public_pem
@@ -198,55 +198,21 @@ def test_a_second_run_writes_nothing(
     assert not [one for one in registry.requests if one.method not in ("GET", "HEAD")]
 
 
-def index_instead(place: Path) -> None:
-    """Let the tag of signatures of the image in a layout lead to an index."""
-    signature(f"oci:{place}:{NAME}", 1)
-    listed = under_tag(f"oci:{place}:{NAME}", cosign.PAYLOAD)
-    assert listed is not None
-    document = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [listed.descriptor.to_json()]}
-    retag(place, tag_of(root_of(f"oci:{place}:{NAME}").digest, cosign.PAYLOAD), dump_json(document))
-
-
 def test_an_index_with_the_tag_of_signatures_is_none_of_them_and_is_carried_whole(tmp_path: Path) -> None:
     source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"{layout(tmp_path / 'there')}:{NAME}"
-    index_instead(tmp_path / "source")
-    index = under_tag(source, cosign.PAYLOAD)
-    assert index is not None
+    signature(source, 1)
+    signature(there, 2)
+    listed = under_tag(source, cosign.PAYLOAD)
+    assert listed is not None
+    document = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": [listed.descriptor.to_json()]}
+    retag(tmp_path / "source", tag_of(root_of(source).digest, cosign.PAYLOAD), dump_json(document))
 
     assert run(source, there) == "written"
 
     found = under_tag(there, cosign.PAYLOAD)
     assert found is not None
-    assert found.read() == index.read()
+    assert found.read() == dump_json(document)
     assert run(source, there) == "there"
-    assert converted(source, there) == "written"
-
-
-@pytest.mark.parametrize(
-    "index, added",
-    [
-        pytest.param("there", "source", id="signatures that come along replace no index"),
-        pytest.param("source", "there", id="an index that comes along replaces no signatures"),
-        pytest.param("there", "", id="nor do signatures that are made"),
-    ],
-)
-def test_an_index_and_signatures_do_not_replace_each_other(index: str, added: str, tmp_path: Path) -> None:
-    source, there = (f"{layout(tmp_path / name)}:{NAME}" for name in ("source", "there"))
-    index_instead(tmp_path / index)
-    options = OPTIONS
-    if added:
-        signature(f"oci:{tmp_path / added}:{NAME}", 2)
-    else:
-        options = replace(options, signing=Signing(makers=[ecdsa(2)], identity=NAME))
-    before = under_tag(there, cosign.PAYLOAD)
-    assert before is not None
-
-    with pytest.raises(Unsupported, match=r"\.sig: signatures and an index cannot have the same tag"):
-        convert(source, [there], options)
-
-    after = under_tag(there, cosign.PAYLOAD)
-    assert after is not None
-    assert after.read() == before.read()
 
 
 def test_signatures_that_are_damaged_are_not_replaced_in_silence(tmp_path: Path) -> None:
@@ -259,27 +225,6 @@ def test_signatures_that_are_damaged_are_not_replaced_in_silence(tmp_path: Path)
 
     with pytest.raises(DigestMismatch):
         convert(source, [there], OPTIONS)
-
-
-@pytest.mark.parametrize(
-    "status, error",
-    [
-        pytest.param(401, Denied, id="that nobody may see who has not logged in"),
-        pytest.param(403, Denied, id="that this user may not see"),
-        pytest.param(451, Unreachable, id="that nobody may see"),
-    ],
-)
-def test_what_a_registry_does_not_show_is_not_replaced_by_what_comes_along_or_is_made(
-    status: int, error: type[ConverterError], registry: FakeRegistry, tmp_path: Path
-) -> None:
-    source, there = f"{layout(tmp_path / 'source')}:{NAME}", f"docker://{registry.host}/there/app:1"
-    signature(source, 1)
-    registry.fault = first(1000, Refuse(status=status), method="GET", path=r"/manifests/.*\.sig$")
-    signing = Signing(makers=[ecdsa(2)], identity=NAME)
-    for options in (OPTIONS, replace(OPTIONS, attachments=False, signing=signing)):
-        with pytest.raises(error, match=r"\.sig, which is read before it is replaced"):
-            convert(source, [there], options)
-    assert not registry["there/app"].tags
 
 
 def test_a_key_signs_beside_what_comes_along_and_what_is_there(source: str, there: str) -> None:

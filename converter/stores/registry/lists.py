@@ -101,8 +101,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
     tags = list(filter(repository.may_have, [*fallback, *by_tag]))
 
     def find(tag: str) -> tuple[Descriptor, bytes] | None:
-        # File stores answer 403 for missing objects, and whoever reads the image may read these.
-        return find_manifest(manifests, tag, NotFound, Denied, Rejected)
+        return find_attached(manifests, tag)
 
     answers = run_each(find, tags, len(tags), client.hosts.stop_on_interrupt)
     answered = dict(zip(tags, answers, strict=True))
@@ -119,7 +118,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
 def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]) -> None:
     """List manifests in the index of their subject's referrers; existing entries stay unchanged."""
     tag = fallback_tag(subject)
-    found = find_manifest(manifests, tag, NotFound)
+    found = _find_manifest(manifests, tag, NotFound)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
     if found is not None and found[0].digest != subject:
         index = load_object(found[1])
@@ -166,7 +165,13 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> tuple[Descriptor, bytes] | None:
+def find_attached(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
+    """The document with an attachment's tag; None without one, or if the registry refuses to show what has it."""
+    # File stores answer 403 for missing objects, and whoever reads the image may read these.
+    return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
+
+
+def _find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> tuple[Descriptor, bytes] | None:
     """The document with a tag; None for errors that are ``absent``."""
     try:
         with within(tag):

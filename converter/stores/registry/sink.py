@@ -25,7 +25,7 @@ from converter.ports import Sink
 from converter.stores.options import StoreOptions
 from converter.stores.registry.client import Client, Rejected
 from converter.stores.registry.download import has_blob
-from converter.stores.registry.lists import add_to_fallback, fallback_tag, find_manifest, referrer
+from converter.stores.registry.lists import add_to_fallback, fallback_tag, find_attached, referrer
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests, reference_in
 from converter.stores.registry.upload import Session, cancel_upload, session_of, upload_blob
 from converter.stores.registry.wire import Request
@@ -98,13 +98,9 @@ class RegistrySink(Sink):
         self._tags[reference.tag or "latest"] = root
 
     def tagged(self, tag: str) -> Iterable[bytes]:
-        """One request, or none if the tags of the repository have been listed.
-
-        Raises Denied, or Rejected, if the registry refuses to show what has the tag, which would be replaced unseen.
-        """
+        """One request, or none if the tags of the repository have been listed."""
         repository = self._client.hosts.repository(self._name.host, self._name.repository)
-        with within(f"the tag {tag}, which is read before it is replaced"):
-            found = find_manifest(self._manifests, tag, NotFound) if repository.may_have(tag) else None
+        found = find_attached(self._manifests, tag) if repository.may_have(tag) else None
         return () if found is None else (found[1],)
 
     def attach(self, attachment: Attachment) -> None:
