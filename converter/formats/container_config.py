@@ -33,10 +33,7 @@ _TOP = ("created", "author", *_PLATFORM, "config", "rootfs", "history")
 
 @frozen(kw_only=False)
 class UnknownMembers:
-    """Members of a configuration that no specification names, or that are of a type that none gives them.
-
-    They are in document form.
-    """
+    """Members of a configuration that no specification names, in document form."""
 
     members: Mapping[str, Any]
 
@@ -80,14 +77,12 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     document = _as_known(document)
     run = member_or_empty(document, "config", dict)
     rest = {key: value for key, value in document.items() if key not in _TOP}
-    config = _run_config(run)
-    read = _run_json(config)
-    rest_of_run = {key: value for key, value in run.items() if key not in read or (value and read[key] is None)}
+    rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
     if rest_of_run:
         rest["config"] = rest_of_run
     return ContainerConfig(
         platform=platform_from_json(document),
-        config=config,
+        config=_run_config(run),
         history=tuple(_history(step) for step in member_or_empty(document, "history", list)),
         created=member_or_empty(document, "created", str),
         author=member_or_empty(document, "author", str),
@@ -133,7 +128,7 @@ def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
     found = as_known(document, _TOP)
     run, history = found.get("config"), found.get("history")
     if isinstance(run, dict):
-        found["config"] = as_known(run, _run_json(RunConfig()))
+        found["config"] = as_known(run, _RUN)
     if isinstance(history, list):
         found["history"] = [as_known(step, _STEP) if isinstance(step, dict) else step for step in history]
     return found
@@ -209,6 +204,10 @@ def _run_json(config: RunConfig) -> dict[str, Any]:
         "StopSignal": config.stop_signal or None,
         "Shell": None if config.shell is None else list(config.shell),
     }
+
+
+_RUN = tuple(_run_json(RunConfig()))
+"""The names of all members of ``config`` that are named here."""
 
 
 def set_member(document: dict[str, Any], key: str, value: Any) -> None:

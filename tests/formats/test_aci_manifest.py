@@ -179,11 +179,6 @@ def test_the_name_is_what_the_image_calls_itself(more: dict[str, Any], name: str
             {"config": keys.CONFIG},
             id="members without a name here",
         ),
-        pytest.param(
-            image(foreign=unnamed(config={"Healthcheck": 5})),
-            {"config": keys.CONFIG},
-            id="a number for a health check is kept as what it is",
-        ),
         pytest.param(image(foreign=unnamed(config={"Memory": 5, "Tty": False})), {}, id="limits are isolators"),
     ],
 )

@@ -73,24 +73,6 @@ def test_a_configuration_is_read_as_go_reads_it(
     assert written_again(found, oci if dialect is OCI else docker) == original(found)
 
 
-@pytest.mark.parametrize(
-    "given, kept",
-    [
-        pytest.param({"Healthcheck": 5}, {"Healthcheck": 5}, id="a number for a health check is kept"),
-        pytest.param({"Shell": ["/bin/sh", 5]}, {"Shell": ["/bin/sh", 5]}, id="so is a shell with a number"),
-        pytest.param({"onbuild": "RUN make"}, {"OnBuild": "RUN make"}, id="so is a string for triggers"),
-        pytest.param({"Shell": "/bin/sh"}, {}, id="a shell that is read is not kept beside that"),
-        pytest.param({"Healthcheck": {}, "Shell": None, "OnBuild": []}, {}, id="nor is what says nothing"),
-    ],
-)
-def test_what_cannot_be_read_of_docker_s_own_is_kept_as_unknown(
-    given: Mapping[str, Any], kept: Mapping[str, Any]
-) -> None:
-    store = MemoryStore()
-    add_image(store, OCI, config={**LINUX, "config": given})
-    assert container_config.unknown_members(image(store)).get("config", {}) == kept
-
-
 @pytest.mark.parametrize("dialect, own", DIALECTS)
 def test_nulls_are_empty_features_and_steps(dialect: Dialect, own: Format) -> None:
     store = MemoryStore()
