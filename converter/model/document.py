@@ -23,9 +23,9 @@ T = TypeVar("T")
 INT64 = range(-(2**63), 2**63)
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_STRING = r'(?s)"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
 """A string; if unterminated, it extends to the end of the text, so that matching takes linear time."""
-_BRACKET = re.compile(r"[\[\]{}]")
+_BRACKET = r"[\[\]{}]"
 
 
 @frozen(kw_only=False)
@@ -285,7 +285,7 @@ def _deeper_than(text: str, most: int) -> bool:
     if text.count("[") + text.count("{") <= most:
         return False
     depth = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+    for bracket in re.findall(_BRACKET, re.sub(_STRING, "", text)):
         depth += 1 if bracket in "[{" else -1
         if depth > most:
             return True
@@ -296,7 +296,7 @@ def _more_values_than(text: str, most: int) -> bool:
     """Whether there are more: a parser needs a hundred bytes for each value, and ``[{},{},…`` only three."""
     if text.count(",") <= most // 2 and text.count("[") + text.count("{") <= most // 2:
         return False
-    bare = _STRING.sub("", text)
+    bare = re.sub(_STRING, "", text)
     return bare.count(",") + bare.count("[") + bare.count("{") > most
 
 

@@ -28,7 +28,7 @@ _ARCHITECTURES = {
     "i686": ("386", ""),
 }
 _SYSTEMS = {"macos": "darwin"}
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_PART = r"[A-Za-z0-9_.-]+"
 
 
 @frozen
@@ -45,7 +45,7 @@ class Platform:
     def parse(cls, text: str) -> Self:
         """Read a platform that a user has typed; raises Usage unless it is ``OS/ARCH[/VARIANT]``."""
         parts = text.split("/")
-        if not 2 <= len(parts) <= 3 or not all(_PART.fullmatch(part) for part in parts):
+        if not 2 <= len(parts) <= 3 or not all(re.fullmatch(_PART, part) for part in parts):
             several = "; for several, repeat the option" if "," in text else ""
             raise Usage(f'invalid platform "{text}": expected OS/ARCH[/VARIANT], as in linux/arm64{several}')
         return cls(os=parts[0], architecture=parts[1], variant=parts[2] if len(parts) == 3 else "")

@@ -103,7 +103,7 @@ class Overwriting:
                 raise Invalid(f"{printable_path(path)} is a directory: give the name of a file")
             if stat.S_ISBLK(there.st_mode):
                 raise Invalid(f"{printable_path(path)} is a block device: write to standard output (-) to fill one")
-            if not self.allowed and not (stat.S_ISREG(there.st_mode) and self._is_of_kind(path)):
+            if not self.allowed and not (self.kind and stat.S_ISREG(there.st_mode) and self._is_of_kind(path)):
                 raise _exists(path, there)
             return True
 
@@ -117,7 +117,7 @@ class Overwriting:
     def _is_of_kind(self, path: Path) -> bool:
         from converter.stores.recognise import is_of_kind
 
-        return self.kind != "" and is_of_kind(path, self.kind)
+        return is_of_kind(path, self.kind)
 
 
 NOTHING = Overwriting()
