@@ -141,7 +141,7 @@ def deflater(level: int) -> Callable[[Block], bytes]:
         def by_isal(block: Block) -> bytes:
             packer, view = isal_packer(level), memoryview(block)
             head = packer.compress(view[:ISAL_HEAD]) + packer.flush(Z_SYNC_FLUSH)
-            return head + packer.compress(view[ISAL_HEAD:]) + packer.flush(Z_SYNC_FLUSH)
+            return b"".join((head, packer.compress(view[ISAL_HEAD:]), packer.flush(Z_SYNC_FLUSH)))
 
         return by_isal
     from zlib_ng import zlib_ng
