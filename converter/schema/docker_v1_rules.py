@@ -22,7 +22,7 @@ from converter.model.document import (
 )
 from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import find_faults, find_members, no_time, values_at
+from converter.schema.shared_checks import Check, find_faults, find_members, no_time, values_at
 
 _TYPES: dict[str, type] = {
     "parent": str,
@@ -133,58 +133,52 @@ def signature_headers(document: Any) -> Iterator[Hit]:
             yield where, "the protected header has no formatLength and formatTail"
 
 
-_SPEC = "distribution manifest-v2-1.md, "
+def _rule(name: str, title: str, section: str, check: Check, **more: Any) -> Rule:
+    spec = f"distribution manifest-v2-1.md, {section}"
+    return Rule(name=name, title=title, spec=spec, kinds=("docker-schema1",), check=check, **more)
+
+
+_HISTORY = "Manifest Field Descriptions: history"
+_STEP = f"{_HISTORY}, v1Compatibility"
 
 RULES = (
-    Rule(
-        name="docker/history-length",
-        title="A schema1 manifest has as many steps of history as layers.",
-        spec=_SPEC + "Manifest Field Descriptions: history",
-        kinds=("docker-schema1",),
-        check=history_length,
+    _rule(
+        "docker/history-length",
+        "A schema1 manifest has as many steps of history as layers.",
+        _HISTORY,
+        history_length,
     ),
-    Rule(
-        name="docker/v1-configuration",
-        title="Each step of a schema1 history is a JSON object whose id is 64 hex digits, and its members have types.",
-        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
-        kinds=("docker-schema1",),
-        check=step_members,
+    _rule(
+        "docker/v1-configuration",
+        "Each step of a schema1 history is a JSON object whose id is 64 hex digits, and its members have types.",
+        _STEP,
+        step_members,
     ),
-    Rule(
-        name="docker/v1-key-case",
-        title="The members of a step are spelt as they are known.",
-        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
-        kinds=("docker-schema1",),
-        check=step_spelling,
+    _rule(
+        "docker/v1-key-case",
+        "The members of a step are spelt as they are known.",
+        _STEP,
+        step_spelling,
         compat="warning",
         note="Go reads them without regard to case.",
     ),
-    Rule(
-        name="docker/v1-parent",
-        title="The parent of each step is the next one in the list, and the last has none.",
-        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
-        kinds=("docker-schema1",),
-        check=step_parents,
+    _rule(
+        "docker/v1-parent",
+        "The parent of each step is the next one in the list, and the last has none.",
+        _STEP,
+        step_parents,
     ),
-    Rule(
-        name="docker/v1-repeated-id",
-        title="The same id stands twice only in a row.",
-        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
-        kinds=("docker-schema1",),
-        check=step_repeated,
+    _rule("docker/v1-repeated-id", "The same id stands twice only in a row.", _STEP, step_repeated),
+    _rule(
+        "docker/v1-created",
+        "The time of a step is an RFC 3339 time.",
+        _STEP,
+        lambda document: find_faults(step_times(document), no_time),
     ),
-    Rule(
-        name="docker/v1-created",
-        title="The time of a step is an RFC 3339 time.",
-        spec=_SPEC + "Manifest Field Descriptions: history, v1Compatibility",
-        kinds=("docker-schema1",),
-        check=lambda document: find_faults(step_times(document), no_time),
-    ),
-    Rule(
-        name="docker/signature-protected",
-        title="The protected header of a signature is JSON with formatLength and formatTail.",
-        spec=_SPEC + "Signed Manifests: protected",
-        kinds=("docker-schema1",),
-        check=signature_headers,
+    _rule(
+        "docker/signature-protected",
+        "The protected header of a signature is JSON with formatLength and formatTail.",
+        "Signed Manifests: protected",
+        signature_headers,
     ),
 )
