@@ -239,8 +239,7 @@ class BundleSink(RootfsSink):
         return dump_json(rootless_config(config, os.geteuid(), os.getegid()))
 
     def _commit(self) -> None:
-        # That no image was written at all, is for the others to say.
-        if self._made is not None and regular_size(self._target.staged / CONFIG) is None:
+        if regular_size(self._target.staged / CONFIG) is None:
             raise Invalid("no configuration was written to the bundle")
         super()._commit()
 
