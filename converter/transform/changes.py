@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from converter.errors import Usage
@@ -16,6 +16,8 @@ from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 
 SHELL = ("/bin/sh", "-c")
+_MAY_BE_EMPTY = ("CMD", "ENTRYPOINT")
+_INSTRUCTIONS = (*_MAY_BE_EMPTY, "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::([-+])([^}]*))?\})")
 _NAME = re.compile(r"[^\s=\"']+")
@@ -27,7 +29,7 @@ def apply_changes(image: Image, instructions: Iterable[str]) -> Image:
     config, commanded = image.config, False
     for text in instructions:
         name, rest = _split_instruction(text)
-        config = _INSTRUCTIONS[name](config, rest)
+        config = _changed(config, name, rest)
         if name == "CMD":
             commanded = True
         elif name == "ENTRYPOINT" and not commanded:
@@ -46,78 +48,50 @@ def check_instructions(instructions: Iterable[str]) -> tuple[str, ...]:
 def is_no_list(instruction: str) -> bool:
     """Whether a command begins as a list, but is none in JSON: as in Docker, it becomes a line for the shell."""
     name, rest = _split_instruction(instruction)
-    return name in {"CMD", "ENTRYPOINT"} and rest.startswith("[") and _parse_json_list(rest) is None
+    return name in _MAY_BE_EMPTY and rest.startswith("[") and _parse_json_list(rest) is None
 
 
 def _split_instruction(text: str) -> tuple[str, str]:
-    name, _, rest = text.strip().partition(" ")
-    rest = rest.strip()
-    if name.upper() not in _INSTRUCTIONS:
-        raise Usage(f'unknown instruction "{name}" in --change (one of: {", ".join(_INSTRUCTIONS)})')
-    if not rest and name.upper() not in {"CMD", "ENTRYPOINT"}:
-        raise Usage(f'--change "{text}": {name.upper()} needs a value')
-    return name.upper(), rest
+    word, _, rest = text.strip().partition(" ")
+    name, rest = word.upper(), rest.strip()
+    if name not in _INSTRUCTIONS:
+        raise Usage(f'unknown instruction "{word}" in --change (one of: {", ".join(_INSTRUCTIONS)})')
+    if not rest and name not in _MAY_BE_EMPTY:
+        raise Usage(f'--change "{text}": {name} needs a value')
+    return name, rest
 
 
-def _cmd(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, cmd=_parse_command(config, rest))
-
-
-def _entrypoint(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, entrypoint=_parse_command(config, rest))
-
-
-def _env(config: RunConfig, rest: str) -> RunConfig:
+def _changed(config: RunConfig, name: str, rest: str) -> RunConfig:
+    """The configuration after one instruction."""
     env = config.variables
-    found = dict(_parse_pairs(rest, env))
-    return replace(config, env=tuple(f"{name}={value}" for name, value in (env | found).items()))
-
-
-def _label(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, labels={**config.labels, **dict(_parse_pairs(rest, config.variables))})
-
-
-def _expose(config: RunConfig, rest: str) -> RunConfig:
-    ports = dict.fromkeys(config.exposed_ports)
-    for word in _words(rest, config.variables):
-        ports.update(dict.fromkeys(_parse_ports(word)))
-    return replace(config, exposed_ports=tuple(sorted(ports)))
-
-
-def _on_build(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, on_build=(*(config.on_build or ()), rest))
-
-
-def _stop_signal(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, stop_signal=_one("STOPSIGNAL", rest, config))
-
-
-def _user(config: RunConfig, rest: str) -> RunConfig:
-    return replace(config, user=_one("USER", rest, config))
-
-
-def _volume(config: RunConfig, rest: str) -> RunConfig:
-    words = _parse_json_list(rest) or tuple(_words(rest, config.variables))
-    return replace(config, volumes=tuple(sorted({*config.volumes, *words})))
-
-
-def _working_dir(config: RunConfig, rest: str) -> RunConfig:
-    path = _one("WORKDIR", rest, config)
-    return replace(config, working_dir=posixpath.normpath(posixpath.join(config.working_dir or "/", path)))
-
-
-_INSTRUCTIONS: Mapping[str, Callable[[RunConfig, str], RunConfig]] = {
-    "CMD": _cmd,
-    "ENTRYPOINT": _entrypoint,
-    "ENV": _env,
-    "EXPOSE": _expose,
-    "LABEL": _label,
-    "ONBUILD": _on_build,
-    "STOPSIGNAL": _stop_signal,
-    "USER": _user,
-    "VOLUME": _volume,
-    "WORKDIR": _working_dir,
-}
+    match name:
+        case "CMD":
+            return replace(config, cmd=_parse_command(config, rest))
+        case "ENTRYPOINT":
+            return replace(config, entrypoint=_parse_command(config, rest))
+        case "ENV":
+            variables = env | dict(_parse_pairs(rest, env))
+            return replace(config, env=tuple(f"{key}={value}" for key, value in variables.items()))
+        case "EXPOSE":
+            ports = set(config.exposed_ports)
+            for word in _words(rest, env):
+                ports.update(_parse_ports(word))
+            return replace(config, exposed_ports=tuple(sorted(ports)))
+        case "LABEL":
+            labels = dict(_parse_pairs(rest, env))
+            return replace(config, labels={**config.labels, **labels})
+        case "ONBUILD":
+            return replace(config, on_build=(*(config.on_build or ()), rest))
+        case "STOPSIGNAL":
+            return replace(config, stop_signal=_one(name, rest, env))
+        case "USER":
+            return replace(config, user=_one(name, rest, env))
+        case "VOLUME":
+            volumes = _parse_json_list(rest) or tuple(_words(rest, env))
+            return replace(config, volumes=tuple(sorted({*config.volumes, *volumes})))
+        case _:  # WORKDIR
+            path = posixpath.join(config.working_dir or "/", _one(name, rest, env))
+            return replace(config, working_dir=posixpath.normpath(path))
 
 
 def _parse_command(config: RunConfig, rest: str) -> tuple[str, ...] | None:
@@ -129,13 +103,13 @@ def _parse_command(config: RunConfig, rest: str) -> tuple[str, ...] | None:
 
 def _parse_json_list(text: str) -> tuple[str, ...] | None:
     """A list of strings; None if the text is something else, as a build reads it."""
+    if not text.startswith("["):
+        return None
     try:
-        found = json.loads(text) if text.startswith("[") else None
+        found = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        return None
-    return tuple(found)
+    return tuple(found) if all(isinstance(one, str) for one in found) else None
 
 
 def _parse_pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -151,8 +125,8 @@ def _parse_pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]
         yield key, value
 
 
-def _one(name: str, rest: str, config: RunConfig) -> str:
-    words = list(_words(rest, config.variables))
+def _one(name: str, rest: str, env: Mapping[str, str]) -> str:
+    words = list(_words(rest, env))
     if len(words) != 1:
         raise Usage(f"--change: {name} takes one value, not {len(words)}: {rest}")
     return words[0]
@@ -160,34 +134,33 @@ def _one(name: str, rest: str, config: RunConfig) -> str:
 
 def _words(text: str, env: Mapping[str, str], *, split: bool = True) -> Iterator[str]:
     """The words of a line, without quotes and backslashes, with variables expanded except between single quotes."""
-    word: list[str] = []
-    begun, quote, position = False, "", 0
+    word: str | None = None
+    quote, position = "", 0
     while position < len(text):
-        character = text[position]
+        read = character = text[position]
         position += 1
-        if quote != "'" and character == "\\" and position < len(text):
-            following = text[position]
-            kept = quote == '"' and following not in '"\\$'
-            word.append(character + following if kept else following)
-            position, begun = position + 1, True
-        elif character == quote:
-            quote = ""
+        if character == quote:
+            read = quote = ""
         elif not quote and character in "\"'":
-            quote, begun = character, True
-        elif quote != "'" and character == "$" and (found := _VARIABLE.match(text, position - 1)):
-            word.append(_expanded(found, env))
-            position, begun = found.end(), True
+            read, quote = "", character
+        elif quote != "'" and character == "\\" and position < len(text):
+            read = text[position]
+            position += 1
+            if quote and read not in '"\\$':
+                read = character + read
+        elif quote != "'" and (found := _VARIABLE.match(text, position - 1)):
+            read = _expanded(found, env)
+            position = found.end()
         elif not quote and split and character.isspace():
-            if begun:
-                yield "".join(word)
-            word, begun = [], False
-        else:
-            word.append(character)
-            begun = True
+            if word is not None:
+                yield word
+            word = None
+            continue
+        word = (word or "") + read
     if quote:
         raise Usage(f"--change: no closing {quote} in {text}")
-    if begun:
-        yield "".join(word)
+    if word is not None:
+        yield word
 
 
 def _expanded(found: re.Match[str], env: Mapping[str, str]) -> str:
@@ -206,4 +179,6 @@ def _parse_ports(word: str) -> Iterator[str]:
     first, last = int(match[1]), int(match[2] or match[1])
     if not 0 < first <= last <= 65535:
         raise Usage(f'--change: invalid range of ports "{word}"')
-    yield from (f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1))
+    protocol = (match[3] or "tcp").lower()
+    for port in range(first, last + 1):
+        yield f"{port}/{protocol}"
