@@ -13,7 +13,7 @@ from converter.errors import count
 from converter.formats import own_name
 from converter.model.content import Content, Known
 from converter.model.descriptor import Descriptor
-from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig
+from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, is_from, stored_config
 from converter.model.limits import size
 from converter.model.reference import REF_NAME, Location, name_at_source
 from converter.opened_reference import OpenedReference
@@ -116,13 +116,13 @@ def image_id_of(opened: OpenedReference) -> str:
         from converter.formats.aci.archive import image_id
 
         return image_id(opened.source.fetch(opened.root))
-    config = item.original.config if isinstance(item, Image) and item.original is not None else None
+    config = stored_config(item)
     return "" if config is None else str(config.descriptor.digest)
 
 
 def is_aci(item: Item) -> TypeGuard[Image]:
     """Whether it was read from an ACI."""
-    return isinstance(item, Image) and item.original is not None and item.original.format == "aci"
+    return isinstance(item, Image) and is_from(item, "aci")
 
 
 def _annotations(item: Item) -> Mapping[str, str]:

@@ -45,7 +45,7 @@ from converter.formats import document_in
 from converter.model.content import Known
 from converter.model.describe import describe
 from converter.model.frozen import frozen
-from converter.model.image import Attachment, Image, Index, images_of, subject_digests
+from converter.model.image import Attachment, Image, Index, images_of, stored_config, subject_digests
 from converter.model.media_types import ACI, INDEXES, MANIFESTS
 from converter.model.platform import host_platform
 from converter.opened_reference import OpenedReference, reading
@@ -155,10 +155,10 @@ def _raw(opened: OpenedReference) -> bytes:
 
 
 def _config_of(opened: OpenedReference) -> bytes:
-    item = opened.item
-    if not isinstance(item, Image) or item.original is None or item.original.config is None:
+    config = stored_config(opened.item)
+    if config is None:
         raise Unsupported("no configuration of its own: --raw prints the document that it has")
-    return item.original.config.read()
+    return config.read()
 
 
 def _values(opened: OpenedReference, document: dict[str, Any]) -> dict[str, Any]:

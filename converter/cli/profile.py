@@ -232,7 +232,7 @@ class Profiled:
             return run_config(self.image.config)
         from converter.formats.container_config import from_json
 
-        return run_config(from_json(self._tree.members).config)
+        return run_config(from_json(self._tree.members).image.config)
 
     def stated(self, counted: Scope) -> tuple[Contents, Mapping[str, Any], Iterator[tuple[str, Digest]]]:
         """What the statement about it says."""

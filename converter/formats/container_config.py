@@ -7,8 +7,8 @@ concerned are changed. Members that no specification names stay in the document.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, field
 from typing import Any
 
 from converter.errors import unless_invalid
@@ -23,12 +23,31 @@ from converter.model.document import (
     text_list,
 )
 from converter.model.frozen import frozen
-from converter.model.image import History, Image, RunConfig
-from converter.model.platform import Platform
+from converter.model.image import History, Image, RunConfig, is_from, stored_config
 
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
 _STEP = ("created", "author", "created_by", "comment", "empty_layer")
 _TOP = ("created", "author", *_PLATFORM, "config", "rootfs", "history")
+_RUN = {
+    "User": "user",
+    "ExposedPorts": "exposed_ports",
+    "Env": "env",
+    "Entrypoint": "entrypoint",
+    "Cmd": "cmd",
+    "Healthcheck": "healthcheck",
+    "Volumes": "volumes",
+    "WorkingDir": "working_dir",
+    "OnBuild": "on_build",
+    "Labels": "labels",
+    "StopSignal": "stop_signal",
+    "Shell": "shell",
+}
+"""The members of ``config`` that are named here, in the order in which they are added, and the fields for them."""
+_NOTHING_STATED = RunConfig()
+
+
+_NEW = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+"""What every configuration has, even a new one."""
 
 
 @frozen(kw_only=False)
@@ -61,13 +80,12 @@ def unknown_members(image: Image) -> Mapping[str, Any]:
 
 @frozen
 class ContainerConfig:
-    """What a configuration document says, base first; ``rest`` holds the members not named here, in document form."""
+    """What a configuration document says: an image without its layers, and their diff_ids, base first.
 
-    platform: Platform
-    config: RunConfig
-    history: tuple[History, ...]
-    created: str
-    author: str
+    ``rest`` holds the members not named here, in document form.
+    """
+
+    image: Image
     diff_ids: tuple[Digest, ...]
     rest: Mapping[str, Any] = field(default_factory=dict)
 
@@ -80,47 +98,33 @@ def from_json(document: Mapping[str, Any]) -> ContainerConfig:
     rest_of_run = {key: value for key, value in run.items() if key not in _RUN}
     if rest_of_run:
         rest["config"] = rest_of_run
-    return ContainerConfig(
+    image = Image(
         platform=platform_from_json(document),
         config=_run_config(run),
-        history=tuple(_history(step) for step in member_or_empty(document, "history", list)),
+        history=tuple(map(_history, member_or_empty(document, "history", list))),
         created=member_or_empty(document, "created", str),
         author=member_or_empty(document, "author", str),
-        diff_ids=tuple(Digest.parse(text) for text in text_list(member_or_empty(document, "rootfs", dict), "diff_ids")),
-        rest=rest,
     )
+    rootfs = member_or_empty(document, "rootfs", dict)
+    return ContainerConfig(image=image, diff_ids=tuple(map(Digest.parse, text_list(rootfs, "diff_ids"))), rest=rest)
 
 
-def encode(image: Image, diff_ids: tuple[Digest, ...], original: bytes | None, *, become_oci: bool = False) -> bytes:
-    """The document of an image whose layers have these diff_ids; ``become_oci`` of one that was Docker's.
+def encode(image: Image, diff_ids: tuple[Digest, ...], format_name: str) -> bytes:
+    """The document of an image whose layers have these diff_ids, as Docker or OCI spells it.
 
-    ``original`` is the document the image was read from, if any; it is returned as it is if nothing differs.
+    It is the document that the image was read from, if any and if nothing differs.
     """
-    if original is None:
-        found = {
-            "architecture": "",
-            "os": "",
-            "config": {},
-            "rootfs": {"type": "layers", "diff_ids": []},
-            **unknown_members(image),
-        }
-    else:
-        found = _as_known(load_object(original))
-    document = _as_oci(found) if become_oci else found
-    before = from_json(document)
-    wanted = replace(
-        before,
-        platform=image.platform,
-        config=image.config,
-        history=image.history,
-        created=image.created,
-        author=image.author,
-        diff_ids=diff_ids,
-    )
-    if original is not None and wanted == before and document == found:
-        return original
-    _patch(document, before, wanted)
-    return _as_pulled(document) if original is None and image.kept(Schema1) is not None else dump_json(document)
+    stored = stored_config(image)
+    found = {**_NEW, **unknown_members(image)} if stored is None else _as_known(load_object(stored.read()))
+    document = dict(found)
+    if format_name == "oci" and not is_from(image, "oci"):
+        _become_oci(document)
+    _patch(document, from_json(document), image, diff_ids)
+    if stored is not None and document == found:
+        return stored.read()
+    if stored is None and image.kept(Schema1) is not None:
+        return _as_pulled(document)
+    return dump_json(document)
 
 
 def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,16 +138,17 @@ def _as_known(document: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _as_oci(document: dict[str, Any]) -> dict[str, Any]:
+def _become_oci(document: dict[str, Any]) -> None:
     """Docker's document as OCI spells it: commands are lists, and what the Engine does not look at is there."""
-    document = document | {key: "" for key in ("architecture", "os") if key not in document}
-    run, rootfs = member_or_empty(document, "config", dict), member_or_empty(document, "rootfs", dict)
+    for key in ("architecture", "os"):
+        document.setdefault(key, "")
+    run = member_or_empty(document, "config", dict)
     lists = {key: [run[key]] for key in ("Entrypoint", "Cmd", "Shell") if isinstance(run.get(key), str)}
     if lists:
         document["config"] = {**run, **lists}
+    rootfs = member_or_empty(document, "rootfs", dict)
     if rootfs.get("type") != "layers+base":  # of Windows alone, where the layers of the base are elsewhere
         document["rootfs"] = {**rootfs, "type": "layers"}
-    return document
 
 
 def _as_pulled(document: Mapping[str, Any]) -> bytes:
@@ -159,16 +164,17 @@ def _as_pulled(document: Mapping[str, Any]) -> bytes:
     return re.sub("[<>&\u2028\u2029]", lambda mark: f"\\u{ord(mark[0]):04x}", text).encode()
 
 
-def _patch(document: dict[str, Any], before: ContainerConfig, after: ContainerConfig) -> None:
+def _patch(document: dict[str, Any], before: ContainerConfig, image: Image, diff_ids: Iterable[Digest]) -> None:
     """Write into the document what differs from its previous state."""
-    if before.platform != after.platform:
+    if before.image.platform != image.platform:
         for key in _PLATFORM:
             document.pop(key, None)
-        document |= platform_to_json(after.platform)
-    run = dict(document.get("config") or {})
-    had, has = _top_json(before, run), _top_json(after, dict(run))
-    _set_changed(has["config"], _run_json(before.config), _run_json(after.config))
-    _set_changed(document, had, has)
+        document |= platform_to_json(image.platform)
+    run = document.get("config") or {}
+    new_run = dict(run)
+    _set_changed(new_run, _run_json(before.image.config), _run_json(image.config))
+    had = _top_json(before.image, before.diff_ids, run)
+    _set_changed(document, had, _top_json(image, diff_ids, new_run))
 
 
 def _set_changed(document: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
@@ -177,37 +183,31 @@ def _set_changed(document: dict[str, Any], before: Mapping[str, Any], after: Map
             set_member(document, key, value)
 
 
-def _top_json(read: ContainerConfig, run: Mapping[str, Any]) -> dict[str, Any]:
+def _top_json(image: Image, diff_ids: Iterable[Digest], run: Mapping[str, Any]) -> dict[str, Any]:
     """All members named here, but for those of the platform; None for those that the document leaves out."""
     return {
-        "created": read.created or None,
-        "author": read.author or None,
+        "created": image.created or None,
+        "author": image.author or None,
         "config": run,
-        "rootfs": {"type": "layers", "diff_ids": list(map(str, read.diff_ids))},
-        "history": list(map(history_json, read.history)) or None,
+        "rootfs": {"type": "layers", "diff_ids": list(map(str, diff_ids))},
+        "history": list(map(history_json, image.history)) or None,
     }
 
 
 def _run_json(config: RunConfig) -> dict[str, Any]:
-    """All members named here; None for those that the document leaves out."""
-    return {
-        "User": config.user or None,
-        "ExposedPorts": {port: {} for port in config.exposed_ports} or None,
-        "Env": list(config.env) or None,
-        "Entrypoint": None if config.entrypoint is None else list(config.entrypoint),
-        "Cmd": None if config.cmd is None else list(config.cmd),
-        "Healthcheck": None if config.healthcheck is None else dict(config.healthcheck),
-        "Volumes": {volume: {} for volume in config.volumes} or None,
-        "WorkingDir": config.working_dir or None,
-        "OnBuild": None if config.on_build is None else list(config.on_build),
-        "Labels": dict(config.labels) or None,
-        "StopSignal": config.stop_signal or None,
-        "Shell": None if config.shell is None else list(config.shell),
-    }
-
-
-_RUN = tuple(_run_json(RunConfig()))
-"""The names of all members of ``config`` that are named here."""
+    """All members named here; None for those that the document leaves out, as the image does not state them."""
+    members: dict[str, Any] = {}
+    for key, name in _RUN.items():
+        value = getattr(config, name)
+        if value == getattr(_NOTHING_STATED, name):
+            members[key] = None
+        elif key in ("ExposedPorts", "Volumes"):
+            members[key] = {each: {} for each in value}
+        elif isinstance(value, tuple):
+            members[key] = list(value)
+        else:
+            members[key] = value
+    return members
 
 
 def set_member(document: dict[str, Any], key: str, value: Any) -> None:

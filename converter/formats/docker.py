@@ -9,7 +9,7 @@ from converter.errors import Unsupported
 from converter.formats import index, manifest
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, losses_elsewhere
+from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, is_from, losses_elsewhere
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
 from converter.ports import Encode, Fetch
@@ -39,24 +39,23 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
     ``listed`` plans the items of a list.
     """
     if isinstance(item, Artifact):
-        if item.original.format == name:
+        if is_from(item, name):
             return manifest.plan_artifact(item)
         raise Unsupported(f"a Docker manifest cannot hold {item}: add --to oci")
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts, settings.compress)
-    if item.original is None or item.original.format != name:
+    if not is_from(item, name):
         item = replace(item, entries=tuple(one for one in _flat(item) if not isinstance(one.item, Artifact)))
     return index.encode(item, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI can express and Docker cannot, and the losses noted by the image's own format, once per field."""
-    original = item.original
-    if original is not None and original.format == name:
+    if is_from(item, name):
         return
     if not isinstance(item, Artifact) and item.annotations:
         yield Loss(field="annotations", reason="a Docker manifest has no annotations")
-    yield from manifest.losses_of_oci(original, "a Docker manifest")
+    yield from manifest.losses_of_oci(item.original, "a Docker manifest")
     if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
         yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
     if isinstance(item, Image):

@@ -36,8 +36,8 @@ EMPTY_LAYER = Digest("sha256", "a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d0
 
 EMPTY_LAYER_BYTES = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
 
-_OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size")
-"""Members of a step that describe its place in the chain and are not part of the image's configuration."""
+_OF_THE_CHAIN = ("id", "parent", "parent_id", "layer_id", "throwaway", "Size", "rootfs", "history")
+"""Members of a step that are not part of the image's configuration: its place in the chain, and what the chain says."""
 
 
 @frozen
@@ -68,32 +68,23 @@ def decode(root: Known, fetch: Fetch) -> Image:
     signed_payload(root.read())
     steps = read_steps(document)
     base = {key: value for key, value in steps[-1].compatibility.items() if key not in _OF_THE_CHAIN}
-    base.pop("rootfs", None)
-    base.pop("history", None)
     with within("history[0]"):
-        read = container_config.from_json(base)
-    return Image(
-        platform=replace(
-            read.platform,
-            os=read.platform.os or "linux",
-            architecture=read.platform.architecture or member_or_empty(document, "architecture", str) or "amd64",
-        ),
-        config=read.config,
+        read = container_config.from_json(base).image
+    architecture = read.platform.architecture or member_or_empty(document, "architecture", str) or "amd64"
+    tag = container_config.Schema1(
+        name=member_or_empty(document, "name", str), tag=member_or_empty(document, "tag", str), id=steps[-1].id
+    )
+    return replace(
+        read,
+        platform=replace(read.platform, os=read.platform.os or "linux", architecture=architecture),
         # Schema 1 states no sizes, and every blob of its time was gzip; only the bytes say what a blob really is.
         layers=tuple(
             Layer(content=fetch(Descriptor(media_type=types.DOCKER_LAYER_GZIP, digest=step.digest, size=-1)))
             for step in steps
             if not step.throwaway
         ),
-        history=tuple(_history(step) for step in steps),
-        created=read.created,
-        author=read.author,
-        foreign={
-            "docker": container_config.UnknownMembers(base),
-            name: container_config.Schema1(
-                name=member_or_empty(document, "name", str), tag=member_or_empty(document, "tag", str), id=steps[-1].id
-            ),
-        },
+        history=tuple(map(_history, steps)),
+        foreign={"docker": container_config.UnknownMembers(base), name: tag},
         original=Original(format=name, manifest=root),
     )
 

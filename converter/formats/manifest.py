@@ -7,7 +7,7 @@ that were read (image-spec 1.1.1, manifest.md; distribution, image manifest vers
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import Invalid, Unsupported, within
@@ -18,7 +18,7 @@ from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Lay
 from converter.model.descriptor import Descriptor, Digest, descriptors, subject_of
 from converter.model.document import dump_json, load_object
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Image, Loss, Original
+from converter.model.image import Artifact, Image, Loss, Original, is_from, stored_config
 from converter.model.limits import current_limits
 from converter.model.reference import RECIPE
 from converter.plan import Copy, Leaf, Made, Make, Node, Verbatim, Write
@@ -85,19 +85,15 @@ def decode(root: Known, fetch: Fetch, dialect: Dialect) -> Image | Artifact:
         read = container_config.from_json(read_document(stored, dialect.config))
     if len(read.diff_ids) != len(layers):
         raise Invalid(f"{len(read.diff_ids)} diff_ids for {len(layers)} layers")
-    steps = sum(not step.empty_layer for step in read.history)
-    if read.history and steps != len(layers):
+    steps = sum(not step.empty_layer for step in read.image.history)
+    if read.image.history and steps != len(layers):
         raise Invalid(f"{steps} steps of history made a layer, but there are {len(layers)} layers")
-    return Image(
-        platform=read.platform,
-        config=read.config,
+    return replace(
+        read.image,
         layers=tuple(
             Layer(content=fetch(layer), diff_id=diff_id, annotations=dict(layer.annotations))
             for layer, diff_id in zip(layers, read.diff_ids, strict=True)
         ),
-        history=read.history,
-        created=read.created,
-        author=read.author,
         annotations=document.get("annotations") or {},
         foreign={"docker": container_config.UnknownMembers(read.rest)} if read.rest else {},
         original=Original(format=dialect.name, manifest=root, config=stored),
@@ -287,37 +283,29 @@ class _Config:
 
     image: Image
     layers: tuple[Layer, ...]
-    original: bytes | None = field(repr=False)
-    become_oci: bool
+    format_name: str
 
     def __call__(self, made: tuple[Made, ...], /) -> bytes:
         rows = iter(made)
-        found = [next(rows).diff_id if made and not layer.absent else None for layer in self.layers]
-        diff_ids = tuple(
-            layer.diff_id if layer.diff_id is not None else _require_diff_id(new)
-            for layer, new in zip(self.layers, found, strict=True)
-        )
-        return container_config.encode(self.image, diff_ids, self.original, become_oci=self.become_oci)
+        diff_ids = []
+        for layer in self.layers:
+            new = next(rows).diff_id if made and not layer.absent else None
+            diff_id = layer.diff_id or new
+            if diff_id is None:
+                raise Unsupported("a foreign layer has no diff_id: add --download-foreign to compute it")
+            diff_ids.append(diff_id)
+        return container_config.encode(self.image, tuple(diff_ids), self.format_name)
 
 
 def _config_node(image: Image, layers: tuple[Layer, ...], present: tuple[Leaf, ...], dialect: Dialect) -> Write:
-    original = image.original.config if image.original is not None else None
-    data = original.read() if original is not None else None
-    media_type, become_oci = dialect.config, dialect.name == "oci"
-    if original is not None and image.original is not None and image.original.format == dialect.name:
-        media_type, become_oci = original.descriptor.media_type, False
+    stored = stored_config(image)
+    kept = stored is not None and is_from(image, dialect.name)
     return Write(
-        media_type=media_type,
+        media_type=stored.descriptor.media_type if stored is not None and kept else dialect.config,
         inputs=present if any(layer.diff_id is None for layer in layers) else (),
-        render=_Config(image, layers, data, become_oci),
-        algorithm=original.descriptor.digest.algorithm if original is not None else "sha256",
+        render=_Config(image, layers, dialect.name),
+        algorithm=stored.descriptor.digest.algorithm if stored is not None else "sha256",
     )
-
-
-def _require_diff_id(diff_id: Digest | None) -> Digest:
-    if diff_id is None:
-        raise Unsupported("a foreign layer has no diff_id: add --download-foreign to compute it")
-    return diff_id
 
 
 def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Descriptor:

@@ -194,6 +194,16 @@ class Index:
 Item = Image | Index | Artifact
 
 
+def is_from(item: Item, format_name: str) -> bool:
+    """Whether an item was read from that format."""
+    return item.original is not None and item.original.format == format_name
+
+
+def stored_config(item: Item) -> Known | None:
+    """The configuration that an image was read from; None if there is none."""
+    return item.original.config if item.original is not None else None
+
+
 @frozen
 class Dependency:
     """An image whose files lie below another's: an empty ``image_id``, or ``size`` None (else bytes), matches any."""

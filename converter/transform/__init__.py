@@ -16,7 +16,7 @@ from converter.formats.manifest import codec_of, layer_type
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.image import REFERENCE, History, Image, Index, IndexEntry, Item, Loss, each_image
+from converter.model.image import REFERENCE, History, Image, Index, IndexEntry, Item, Loss, each_image, is_from
 from converter.model.limits import current_limits
 from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform
 from converter.model.settings import Settings
@@ -43,9 +43,8 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
     def changed(image: Image) -> Image:
         if name:
             image = replace(image, notes=replace(image.notes, name=name))
-        own = image.original is not None and image.original.format == target.name
         # In its own format, an image may keep its dependencies, unless they become one layer with it.
-        if settings.squash or not own:
+        if settings.squash or not is_from(image, target.name):
             image = formats.resolve_dependencies(image, find)
         if settings.changes:
             from converter.transform.changes import apply_changes

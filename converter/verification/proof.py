@@ -19,7 +19,7 @@ from converter.model.content import KEEP, NONE, Derived, Known, Layer, LayerFact
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, each_image, images_of
+from converter.model.image import Image, Index, Item, each_image, images_of, stored_config
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
 from converter.ports import Finder
 from converter.streams.blocks import closing, digest_and_size, drain, equal_streams
@@ -326,7 +326,7 @@ def _compare_documents(evaluated: Evaluated, converted: Converted) -> tuple[str,
     if not isinstance(target, Image):
         same_content.require_same("index", document, load_object(data))
         return ()
-    config = target.original.config if target.original is not None else None
+    config = stored_config(target)
     made = evaluated.inputs[0]
     if config is not None and config.descriptor.digest != made.done.descriptor.digest:
         same_content.require_same("config", load_object(config.read()), load_object(made.data()))
@@ -344,9 +344,10 @@ def _image_level(item: Item, target: Item, root: Descriptor, rows: list[LayerPro
 
 
 def _same_config(a: Image, b: Image) -> bool:
-    if a.original is None or b.original is None or a.original.config is None or b.original.config is None:
+    one, other = stored_config(a), stored_config(b)
+    if one is None or other is None:
         return False
-    return a.original.config.descriptor.digest == b.original.config.descriptor.digest
+    return one.descriptor.digest == other.descriptor.digest
 
 
 def _source_digest(content: Derived) -> Digest | None:

@@ -11,7 +11,9 @@ import pytest
 
 from converter import formats
 from converter.formats import container_config, docker, oci
-from converter.model.image import History, Image, RunConfig
+from converter.model import media_types as types
+from converter.model.content import known_bytes
+from converter.model.image import History, Image, Original, RunConfig
 from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS
 from converter.plan import Write
@@ -82,6 +84,14 @@ def test_nulls_are_empty_features_and_steps(dialect: Dialect, own: Format) -> No
     assert written_again(found, own) == original(found)
 
 
+def from_docker(image: Image, config: bytes) -> Image:
+    """The image as if it had been read from Docker's format, with this configuration."""
+    manifest = known_bytes(b"{}", types.DOCKER_MANIFEST)
+    return replace(
+        image, original=Original(format="docker", manifest=manifest, config=known_bytes(config, types.DOCKER_CONFIG))
+    )
+
+
 @pytest.mark.parametrize(
     "given, becomes",
     [
@@ -109,25 +119,23 @@ def test_what_docker_takes_in_a_configuration_becomes_what_oci_has(
 ) -> None:
     document = {**LINUX, "rootfs": {"type": "layers", "diff_ids": []}, **given}
     data = json.dumps(document, indent=1).encode()
-    read = container_config.from_json(document)
-    found = Image(platform=read.platform, config=read.config, layers=())
-    assert container_config.encode(found, (), data) == data
-    written = container_config.encode(found, (), data, become_oci=True)
+    found = from_docker(container_config.from_json(document).image, data)
+    assert container_config.encode(found, (), "docker") == data
+    written = container_config.encode(found, (), "oci")
     assert json.loads(written) == {**document, **becomes}
     assert (written == data) == (not becomes)
 
 
 def test_what_is_changed_on_the_way_to_oci_keeps_the_order_of_its_members() -> None:
     document = {"config": {}, "rootfs": {"diff_ids": [], "type": "layers"}, **dict(reversed(LINUX.items()))}
-    given = container_config.from_json(document)
-    found = Image(platform=given.platform, config=replace(given.config, user="a"), layers=())
-    written = container_config.encode(found, (), json.dumps(document).encode(), become_oci=True)
+    given = from_docker(container_config.from_json(document).image, json.dumps(document).encode())
+    found = replace(given, config=replace(given.config, user="a"))
+    written = container_config.encode(found, (), "oci")
     assert list(json.loads(written)) == list(document)
 
 
 def test_an_oci_configuration_says_where_it_runs_if_only_that_nobody_said_so() -> None:
     data = b'{"rootfs":{"type":"layers","diff_ids":[]}}'
-    written = container_config.encode(
-        Image(platform=Platform(os="", architecture=""), layers=()), (), data, become_oci=True
-    )
+    found = from_docker(Image(platform=Platform(os="", architecture="")), data)
+    written = container_config.encode(found, (), "oci")
     assert json.loads(written) == {"architecture": "", "os": "", **json.loads(data)}

@@ -10,7 +10,7 @@ from converter.cli.pages.files import encoded
 from converter.errors import ConverterError
 from converter.model.content import Known, source_blobs
 from converter.model.descriptor import Descriptor
-from converter.model.image import REFERENCE, Attachment, Image, Index, Item
+from converter.model.image import REFERENCE, Attachment, Image, Index, Item, stored_config
 from converter.model.limits import size
 from converter.pages import data, render, short
 from converter.usage import files_below
@@ -104,7 +104,7 @@ def _below(opened: OpenedReference, item: Item, attached: Sequence[Attachment]) 
     if isinstance(item, Index):
         return [_entry(opened, entry.descriptor, entry.item, attached) for entry in item.entries]
     if isinstance(item, Image):
-        config = item.original.config if item.original else None
+        config = stored_config(item)
         first = [_node("configuration", config.descriptor)] if config else []
         return first + [_layer(number, source_blobs(layer.content)) for number, layer in enumerate(item.layers)]
     return [_node("blob", blob.descriptor, [blob.descriptor.annotations.get(PREDICATE, "")]) for blob in item.blobs]

@@ -115,7 +115,7 @@ def as_text_map(value: Any) -> dict[str, str]:
 
 def as_history(value: Any) -> tuple[History, ...]:
     """The steps of a build, as in a configuration."""
-    return container_config.from_json({"history": value}).history
+    return container_config.from_json({"history": value}).image.history
 
 
 def as_rest(value: Any) -> Mapping[str, Any]:

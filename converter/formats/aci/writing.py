@@ -20,7 +20,7 @@ from converter.formats.aci.reading import VERSION, Manifest, comparable_image, c
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
 from converter.model.document import as_known, dump_json
-from converter.model.image import History, Image, Loss, RunConfig
+from converter.model.image import History, Image, Loss, RunConfig, stored_config
 from converter.model.platform import Platform
 from converter.model.reference import FULL_NAME, REF_NAME, TITLE, ImageName
 
@@ -97,10 +97,17 @@ def _provenance(draft: Draft, image: Image) -> None:
     draft.keep(keys.ORIGINAL_NAME, reference)
     draft.keep(keys.REGISTRY, parsed.host if parsed else "")
     draft.keep(keys.REPOSITORY, parsed.repository if parsed else name or UNNAMED)
-    original, schema1 = image.original, image.kept(container_config.Schema1)
-    config = original.config.descriptor.digest if original is not None and original.config is not None else None
-    draft.keep(keys.IMAGE_ID, str(config) if config else schema1.id if schema1 else "")
-    draft.keep(keys.MANIFEST_HASH, str(original.manifest.descriptor.digest) if original else "")
+    draft.keep(keys.IMAGE_ID, _image_id(image))
+    if image.original is not None:
+        draft.keep(keys.MANIFEST_HASH, str(image.original.manifest.descriptor.digest))
+
+
+def _image_id(image: Image) -> str:
+    config = stored_config(image)
+    if config is not None:
+        return str(config.descriptor.digest)
+    schema1 = image.kept(container_config.Schema1)
+    return schema1.id if schema1 else ""
 
 
 def _of_layout(image: Image, name: str) -> tuple[str, str]:
