@@ -7,7 +7,7 @@ Nodes are values: equal nodes become the same bytes, on any machine, and each is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
 from typing import ClassVar
 
@@ -175,10 +175,14 @@ class Evaluated:
             yield from reversed(chain)
 
 
+def _described(node: Write, data: bytes) -> Made:
+    return Made(descriptor=node.described(data))
+
+
 def evaluate(
     root: Node,
     leaf: Callable[[Leaf, tuple[Made, ...]], Made | None],
-    document: Callable[[Write, bytes], Made] = lambda node, data: Made(descriptor=node.described(data)),
+    document: Callable[[Write, bytes], Made] = _described,
 ) -> Evaluated:
     """The tree of ``root`` with its holes filled from the leaves up, each node once.
 
@@ -186,36 +190,33 @@ def evaluate(
     not known either. ``document`` is called with every document that is, after all that it names.
     """
     found: dict[Node, Evaluated] = {}
-    done: list[Evaluated] = []
     for node in _from_below(root):
-        place = len(done) - len(node.inputs)
-        inputs, done[place:] = tuple(done[place:]), []
-        if node not in found:
-            made = tuple(one.made for one in inputs if one.made is not None)
+        inputs = tuple(found[one] for one in node.inputs)
+        made = tuple(one.made for one in inputs if one.made is not None)
+        if len(made) < len(inputs):
             result = None
-            if len(made) == len(inputs):
-                result = document(node, node.render(made)) if isinstance(node, Write) else leaf(node, made)
-            found[node] = Evaluated(node=node, made=result, inputs=inputs)
-        done.append(found[node])
-    return done[0]
+        elif isinstance(node, Write):
+            result = document(node, node.render(made))
+        else:
+            result = leaf(node, made)
+        found[node] = Evaluated(node=node, made=result, inputs=inputs)
+    return found[root]
 
 
 def leaves_below(*roots: Node) -> list[Leaf]:
     """The copies and makes below the nodes, each once, in the order they are named; a make after its own inputs."""
-    return list(dict.fromkeys(node for node in _from_below(*roots) if not isinstance(node, Write)))
+    return [node for node in _from_below(*roots) if not isinstance(node, Write)]
 
 
-def _from_below(*roots: Node) -> Iterator[Node]:
-    """Every node below the roots, after its inputs, as often as it is named."""
-    waiting = [(root, False) for root in reversed(roots)]
+def _from_below(*roots: Node) -> Iterable[Node]:
+    """Every node below the roots, once, after its inputs."""
+    found: list[Node] = []
+    waiting = list(roots)
     # No recursion: layered ACIs are a chain of makes as long as the image has layers.
     while waiting:
-        node, named = waiting.pop()
-        if named or not node.inputs:
-            yield node
-        else:
-            waiting.append((node, True))
-            waiting += [(one, False) for one in reversed(node.inputs)]
+        found.append(waiting.pop())
+        waiting += found[-1].inputs
+    return dict.fromkeys(reversed(found))
 
 
 def known_in_advance(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
