@@ -24,7 +24,9 @@ class ConverterError(Exception):
         self.trail: tuple[str, ...] = trail
 
     def __str__(self) -> str:
-        parts = self.trail if len(self.trail) <= 16 else (*self.trail[:4], "…", *self.trail[-4:])
+        parts = self.trail
+        if len(parts) > 16:
+            parts = (*parts[:4], "…", *parts[-4:])
         where = " > ".join(parts)
         return printable(f"{where}: {self.fact}" if where else self.fact)
 
@@ -113,11 +115,8 @@ def within(part: str) -> Iterator[None]:
     try:
         yield
     except ConverterError as error:
-        if (
-            part
-            and error.trail[:1] != (part,)
-            and (error.trail or not error.fact.startswith((f"{part}: ", f"{part} ")))
-        ):
+        there = error.trail[0] == part if error.trail else error.fact.startswith((f"{part}: ", f"{part} "))
+        if part and not there:
             error.trail = (part, *error.trail)
         raise
 
@@ -136,7 +135,7 @@ def within_part(part: str) -> Iterator[None]:
 
 def count(number: int, noun: str) -> str:
     """``1 layer``, ``3,000 layers``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
 def printable(text: str) -> str:
@@ -144,14 +143,13 @@ def printable(text: str) -> str:
 
     Bytes of file names that are not UTF-8 (PEP 383) become ``\xNN``.
     """
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escape(character) for character in text)
+    return text if text.isprintable() else "".join(map(_escape, text))
 
 
 def _escape(character: str) -> str:
+    if character.isprintable():
+        return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
-    named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return named.get(character) or character.encode("unicode_escape", "surrogatepass").decode()
+    return character.encode("unicode_escape", "surrogatepass").decode()
