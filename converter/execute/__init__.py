@@ -64,17 +64,20 @@ class Execution(ABC):
 
     def announce(self, roots: Sequence[Node]) -> None:
         """Report how much there is to do, before ``run`` does: the work of several targets is then known at once."""
-        more = [leaf for leaf in leaves_below(*roots) if leaf not in self._announced]
-        self._announced.update(more)
+        more = set(leaves_below(*roots)) - self._announced
+        self._announced |= more
         if more:
-            self._report(Planned(sum(map(input_size, more)), len(more)))
+            size = sum(map(input_size, more))
+            self._report(Planned(size, len(more)))
 
     def run(self, roots: Sequence[Node], made: Mapping[Leaf, Made] | None = None) -> list[Evaluated]:
         """Make every root and all that it names, but for leaves that are already ``made``."""
         finished = self.make_leaves(roots) if made is None else dict(made)
 
         def finish(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
-            return finished[leaf] if leaf in finished else finished.setdefault(leaf, self._reported(leaf, inputs))
+            if leaf not in finished:
+                finished[leaf] = self._reported(leaf, inputs)
+            return finished[leaf]
 
         return [evaluate(root, finish, self._put_document) for root in roots]
 
@@ -255,11 +258,15 @@ def result_key(content: Content | Derive) -> tuple[Digest, str] | None:
 
     Of several sources the first is the source, and the others belong to the how.
     """
-    if not isinstance(content, Derived) or (origin := _described(content)) is None:
+    if not isinstance(content, Derived):
+        return None
+    origin = _described(content)
+    if origin is None:
         return None
     source = next(source_blobs(content))
-    rewritten = "" if origin == _described(source) else f" of transship {edition(REWRITES)}"
-    return source.descriptor.digest, f"{origin}{rewritten} {how_packed(content)}"
+    if origin != _described(source):
+        origin += f" of transship {edition(REWRITES)}"
+    return source.descriptor.digest, f"{origin} {how_packed(content)}"
 
 
 def how_packed(content: Content | Derive) -> str:
@@ -287,7 +294,8 @@ def _described(content: Content) -> str | None:
         return None
     inputs = []
     for layer in content.inputs:
-        if (found := _described(layer.content)) is None:
+        found = _described(layer.content)
+        if found is None:
             return None
         inputs.append(f"{found} {layer.diff_id or 'any'}")
     return f"{content.rewrite.identity}({', '.join(inputs)})"
@@ -296,9 +304,10 @@ def _described(content: Content) -> str | None:
 def known_result(memory: VerifiedCache, leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
     """What a leaf becomes, if the plan says so, or this run or an earlier one made it already."""
     if isinstance(leaf, Copy):
-        return known_in_advance(replace(leaf, diff_id=leaf.diff_id or memory.get(leaf.content.descriptor.digest)))
-    how = result_key(leaf.content)
-    made = memory.result(*how) if how else None
+        diff_id = leaf.diff_id or memory.get(leaf.content.descriptor.digest)
+        return known_in_advance(replace(leaf, diff_id=diff_id))
+    key = result_key(leaf.content)
+    made = None if key is None else memory.result(*key)
     if made is None or leaf.diff_id not in (None, made.diff_id):
         return None
     return replace(made, descriptor=made.descriptor.retyped(leaf.media_type))
@@ -306,18 +315,16 @@ def known_result(memory: VerifiedCache, leaf: Leaf, _made: tuple[Made, ...] = ()
 
 def remember_leaf(memory: VerifiedCache, leaf: Leaf, made: Made) -> None:
     """Remember what a leaf became, which ``known_result`` then finds."""
-    if isinstance(leaf, Copy):
-        if made.diff_id is not None:
-            memory.learn(leaf.content.descriptor.digest, made.diff_id)
-        return
-    if how := result_key(leaf.content):
-        memory.learn_result(*how, made)
+    if isinstance(leaf, Make):
+        key = result_key(leaf.content)
+        if key is not None:
+            memory.learn_result(*key, made)
+    elif made.diff_id is not None:
+        memory.learn(leaf.content.descriptor.digest, made.diff_id)
 
 
 def input_size(leaf: Leaf) -> int:
     """The bytes of blobs to read for a leaf, as far as known before its own inputs are made."""
-    return (
-        sum(one.descriptor.size for one in source_blobs(leaf.content))
-        if isinstance(leaf.content, Known | Derived)
-        else 0
-    )
+    if not isinstance(leaf.content, Known | Derived):
+        return 0
+    return sum(one.descriptor.size for one in source_blobs(leaf.content))

@@ -23,12 +23,12 @@ Put = Callable[[Blocks], Descriptor]
 def diff_id_of(blocks: Blocks, leaf: Copy) -> Digest:
     """The digest of a blob's uncompressed bytes; raises DigestMismatch if it is not the leaf's diff_id."""
     codec, tar = decompress_any(blocks)
-    if codec == "none" and leaf.content.descriptor.digest.algorithm == leaf.algorithm:
-        found = leaf.content.descriptor.digest
-        drain(_examine(tar, leaf))
-    else:
+    found, meter = leaf.content.descriptor.digest, None
+    if codec != "none" or found.algorithm != leaf.algorithm:
         meter = Meter(leaf.algorithm)
-        drain(_examine(metered(read_ahead(tar), meter), leaf))
+        tar = metered(read_ahead(tar), meter)
+    drain(tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), set()))
+    if meter is not None:
         found = meter.digest()
     require_diff_id(leaf, found)
     return found
@@ -52,15 +52,12 @@ def make_layer(
     def compressed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
         blocks = opens[0]()
-        passing = blocks if known else read_ahead(blocks if same else metered(blocks, meter))
-        return put(compress(passing, content.compression, workers)), meter
+        if not known:
+            blocks = read_ahead(blocks if same else metered(blocks, meter))
+        return put(compress(blocks, content.compression, workers)), meter
 
     descriptor, meter = read_layers((Layer(content=content, diff_id=leaf.diff_id),), compressed, facts, opened)
     if facts.warning:
         report(Warned(facts.warning))
-    diff_id = leaf.diff_id if known else descriptor.digest if same else meter.digest()
-    return Made(descriptor=descriptor, diff_id=diff_id, facts=facts)
-
-
-def _examine(tar: Blocks, leaf: Copy) -> Blocks:
-    return tar if leaf.examine is None else leaf.examine([lambda: tar], LayerFacts(), set())
+    found = descriptor.digest if same else meter.digest()
+    return Made(descriptor=descriptor, diff_id=leaf.diff_id if known else found, facts=facts)
