@@ -45,10 +45,11 @@ def ls() -> None:
         counts = cache.counts()
     kept = BlobFolder(folder / FOLDER).kept()
     if flags().json:
-        show_json({"folder": str(folder), **counts, "blobs": [_row(one) for one in kept]})
+        show_json({"folder": folder, **counts, "blobs": list(map(_row, kept))})
         return
     what = {"diff_ids": "diff_id", "made": "converted layer", "holders": "registry blob", "sound": "sound document"}
-    counted = (*(count(counts[table], name) for table, name in what.items()), count(len(kept), "blob"))
+    counted = [count(counts[table], name) for table, name in what.items()]
+    counted.append(count(len(kept), "blob"))
     show(f"{folder}: {', '.join(counted)}")
     for one in kept:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
@@ -67,7 +68,8 @@ def prune(keep: int | None) -> None:
     total = sum(one.size for one in removed)
     digests = "all digests and " if keep is None else ""
     text = f"removed {digests}{count(len(removed), 'blob')}, {size(total)}"
-    show_as_asked({"folder": str(folder), "removed": [_row(one) for one in removed], "bytes": total}, [(text, "")])
+    document = {"folder": folder, "removed": list(map(_row, removed)), "bytes": total}
+    show_as_asked(document, [(text, "")])
 
 
 def _folder() -> Path:
@@ -78,4 +80,4 @@ def _folder() -> Path:
 
 
 def _row(one: CachedBlob) -> dict[str, Any]:
-    return {"digest": str(one.digest), "size": one.size, "used": round(one.used)}
+    return {"digest": one.digest, "size": one.size, "used": round(one.used)}

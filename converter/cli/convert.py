@@ -22,7 +22,6 @@ from converter.cli.shared_options import (
     no_cache_option,
     overwrite_option,
     report_option,
-    reports,
     store_from_options,
     store_options,
     write_file,
@@ -143,14 +142,14 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     check_outputs(digestfile, beside=written)
     _warn_of_lists(options.changes)
     with progress(quiet=flags().quiet, first=f"reading {source}") as report, _advising():
-        watch = Stopwatch(report) if flags().json or reports() else None
-        result = convert(source, destinations, options, watch or report)
-    steps = watch.steps(result.seconds) if watch and not options.dry_run else ()
+        watch = Stopwatch(report)
+        result = convert(source, destinations, options, watch)
+    steps = () if options.dry_run else watch.steps(result.seconds)
     told = document(result, steps)
     write_reports(told, "results", result, steps, dry_run=options.dry_run)
     if digestfile is not None:
-        newline = "\n" * digest_to_stdout
-        write_file(digestfile, (f"{result.digest}{newline}".encode(),))
+        ending = "\n" if digest_to_stdout else ""
+        write_file(digestfile, (f"{result.digest}{ending}".encode(),))
     # If an image or its digest goes to standard output, the rest goes to standard error.
     out = sys.stderr if to_stdout or digest_to_stdout else sys.stdout
     if flags().json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from converter.model.reference import STDIN, STDOUT, Location
 
 if TYPE_CHECKING:
     from converter.conversion import LayerResult, Result, TargetResult
+    from converter.model.descriptor import Descriptor
 
 _WORDS = {"retarred": "rewritten", None: "not known yet"}
 """What became of a layer, as it is called in JSON → for people, where they would have to look it up."""
@@ -53,9 +55,9 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
         "destination": target.destination,
         "name": target.name,
         "format": target.format,
-        "digest": target.digest and str(target.digest),
-        "source_digest": target.source_digest and str(target.source_digest),
-        "changed_by": list(target.changed_by),
+        "digest": target.digest,
+        "source_digest": target.source_digest,
+        "changed_by": target.changed_by,
         "media_type": target.media_type,
         "image_id": target.image_id,
         "preserved": target.preserved,
@@ -69,23 +71,29 @@ def _target(target: TargetResult, seconds: float) -> dict[str, Any]:
 
 def _layer(layer: LayerResult) -> dict[str, Any]:
     return {
-        "source": layer.source and str(layer.source),
-        "target": layer.target and str(layer.target),
-        "diff_id": layer.diff_id and str(layer.diff_id),
+        "source": layer.source,
+        "target": layer.target,
+        "diff_id": layer.diff_id,
         "relation": layer.relation,
         "reason": layer.reason,
-        "sources": [{"digest": str(one.digest), "size": one.size if one.size >= 0 else None} for one in layer.sources],
+        "sources": list(map(_blob, layer.sources)),
         "size": layer.size,
     }
+
+
+def _blob(blob: Descriptor) -> dict[str, Any]:
+    known = blob.size >= 0
+    return {"digest": blob.digest, "size": blob.size if known else None}
 
 
 def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
     """The same as text: one paragraph per target."""
     for target in result.targets:
         # The reference by which the image can be read again.
-        named = not target.name or target.destination.endswith(f":{target.name}")
-        place = target.destination if named else f"{target.destination}:{target.name}"
-        yield f"{'would write' if dry_run else 'wrote'} {place}"
+        place = target.destination
+        if target.name and not place.endswith(f":{target.name}"):
+            place += f":{target.name}"
+        yield f"would write {place}" if dry_run else f"wrote {place}"
         for label, value in _facts(target, dry_run=dry_run):
             yield f"  {label:<6} {value}"
         if target.changed_by:
@@ -104,8 +112,7 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "source", str(target.source_digest)
     if target.image_id:
         yield "ID", target.image_id
-    words = ((_WORDS.get(layer.relation, layer.relation), layer.reason) for layer in target.layers)
-    kinds = Counter(f"{word}{reason and f' ({reason})'}" for word, reason in words)
+    kinds = Counter(map(_kind, target.layers))
     yield "layers", ", ".join(f"{number} {kind}" for kind, number in kinds.items()) or "none"
     if target.signatures:
         yield "signed", ", ".join(dict.fromkeys(one["kind"] for one in target.signatures))
@@ -116,6 +123,12 @@ def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:
         yield "also", f"{beside}: keep it beside {beside.name.removesuffix('.origin')}"
     if target.size and not (dry_run and target.digest is None):
         yield "size", size(target.size)
+
+
+def _kind(layer: LayerResult) -> str:
+    """What became of a layer, and why."""
+    word = _WORDS.get(layer.relation, layer.relation)
+    return f"{word} ({layer.reason})" if layer.reason else word
 
 
 def format_words(name: str, media_type: str) -> str:
@@ -136,7 +149,8 @@ def _needed(target: TargetResult) -> Iterator[str]:
 def origin_beside(reference: str, media_type: str) -> Path | None:
     """The file beside an ACI that keeps what was signed, whether or not it is there; None if there is no place."""
     place = Location.parse(reference)
-    if media_type != types.ACI or (place.transport and place.attached != "beside") or place.path in (*STDIN, *STDOUT):
+    elsewhere = place.transport and place.attached != "beside"
+    if media_type != types.ACI or elsewhere or place.path in (*STDIN, *STDOUT):
         return None
     from converter.stores.aci_file import origin_path
 
@@ -170,7 +184,7 @@ class Stopwatch:
         self._clock = clock
         self._start = clock()
         self._running: dict[str, float] = {}
-        self._planned: float | None = None
+        self._planned = math.inf
         self._blobs: list[Step] = []
 
     def __call__(self, event: Event) -> None:
@@ -187,9 +201,11 @@ class Stopwatch:
     def steps(self, seconds: float) -> list[Step]:
         """The steps of a conversion that took so long: what came before the blobs, these, and what came after."""
         blobs = sorted(self._blobs, key=lambda step: (step.began, step.ended))
-        begin = min([seconds if self._planned is None else self._planned, *(step.began for step in blobs)])
+        begin = min(seconds, self._planned, *(step.began for step in blobs))
         end = max([begin, *(step.ended for step in blobs)])
-        return [Step("read and plan", 0, begin), *blobs, Step("write documents, commit", end, max(end, seconds))]
+        first = Step("read and plan", 0, begin)
+        last = Step("write documents, commit", end, max(end, seconds))
+        return [first, *blobs, last]
 
 
 def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
@@ -197,13 +213,15 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
     from converter.pages import render
     from converter.verification.proof import CONFIG, IDENTICAL, PROOF_LEVELS, REBUILT
 
-    formats = " and ".join(dict.fromkeys(FORMAT_NAMES.get(target.format, target.format) for target in result.targets))
-    fields = count(len({loss.field for loss in result.losses}), "field")
-    lost = f"{fields} lost or kept elsewhere" if result.losses else "nothing lost"
+    done = "Would be converted" if dry_run else "Converted"
+    names = [FORMAT_NAMES.get(target.format, target.format) for target in result.targets]
+    formats = " and ".join(dict.fromkeys(names))
+    fields = {loss.field for loss in result.losses}
+    lost = f"{count(len(fields), 'field')} lost or kept elsewhere" if fields else "nothing lost"
     longest_steps = sorted(steps, key=lambda one: one.began - one.ended)[:STEPS]
     return render(
         "conversion.html.j2",
-        title=f"{'Would be converted' if dry_run else 'Converted'} to {formats}, {lost}",
+        title=f"{done} to {formats}, {lost}",
         result=result,
         dry_run=dry_run,
         targets=[(target, *_sizes(target)) for target in result.targets],
@@ -219,4 +237,5 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
 def _sizes(target: TargetResult) -> tuple[int, int]:
     """The bytes of the layers that a target was made of, as far as known, and of the largest layer on either side."""
     before = [sum(max(0, one.size) for one in layer.sources) for layer in target.layers]
-    return sum(before), max([*before, *(layer.size or 0 for layer in target.layers)], default=0)
+    after = [layer.size or 0 for layer in target.layers]
+    return sum(before), max(before + after, default=0)

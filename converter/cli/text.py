@@ -32,7 +32,10 @@ _NOT_PRINTABLE = r"[^\n -~]"
 
 
 def json_text(value: Any) -> str:
-    """One JSON document for people and programs: indented, UTF-8, with every unprintable character escaped."""
+    """One JSON document for people and programs: indented, UTF-8, with every unprintable character escaped.
+
+    What JSON has no type for, such as a digest or a path, becomes its text.
+    """
     # Imported here, since --help does not need it.
     import json
 
@@ -40,8 +43,9 @@ def json_text(value: Any) -> str:
         character = match.group()
         return character if character.isprintable() else json.dumps(character)[1:-1]
 
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str)
     # The newlines between members are the document's own; those within a string are escaped by json.
-    return re.sub(_NOT_PRINTABLE, escaped, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    return re.sub(_NOT_PRINTABLE, escaped, text)
 
 
 def show(text: str, *, to: TextIO | None = None, colour: str = "", fold: bool = False) -> None:
