@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, field
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from converter.errors import ConverterError, count, printable
 from converter.model.frozen import frozen
 from converter.model.json_positions import Position
 from converter.model.reference import Location
-from converter.schema import Finding
+from converter.schema import Finding, Rule
 from converter.validate import Verdict
 from converter.validate.rules import all_rules
 from converter.version import __version__
@@ -46,27 +47,29 @@ def _text(checked: Sequence[Checked]) -> None:
     for one in checked:
         if quiet and one.valid:
             continue
-        verdict = "valid" if one.valid else "invalid"
-        show_parts((f"{one.target}: {one.kind}: ", BOLD), (verdict, GREEN if one.valid else RED))
+        verdict = ("valid", GREEN) if one.valid else ("invalid", RED)
+        show_parts((f"{one.target}: {one.kind}: ", BOLD), verdict)
         # In a document of one line, line numbers are useless.
         lines = any(place.line > 1 for place in one.places.values())
         for finding in one.findings:
             place = one.places.get(finding.path)
             line = f" (line {place.line})" if place and lines else ""
+            colour = RED if finding.severity == "error" else YELLOW
             show_parts(
-                (f"  {finding.severity}: ", RED if finding.severity == "error" else YELLOW),
+                (f"  {finding.severity}: ", colour),
                 (f"{finding.path or '/'}{line}: ", BOLD),
                 (f"{finding.message}  ", ""),
                 (f"[{finding.rule}; {finding.spec}]", FAINT),
                 fold=True,
             )
     if len(checked) > 1 and not quiet:
-        invalid = sum(not one.valid for one in checked)
+        invalid = _invalid(checked)
         show(f"{count(len(checked), 'target')}, {invalid} invalid", colour=RED if invalid else GREEN)
 
 
-def _json(checked: Sequence[Checked]) -> None:
-    show_json(json_of(checked))
+def _invalid(checked: Iterable[Checked]) -> int:
+    """The number of invalid targets."""
+    return sum(not one.valid for one in checked)
 
 
 def json_of(checked: Sequence[Checked]) -> list[dict[str, Any]]:
@@ -84,8 +87,8 @@ def json_of(checked: Sequence[Checked]) -> list[dict[str, Any]]:
 
 def _junit(checked: Sequence[Checked]) -> None:
     """JUnit as Jenkins and GitLab read it, with one failure per case: one suite, one test case per target."""
-    failures = sum(not one.valid for one in checked)
-    totals = {"name": "transship validate", "tests": str(len(checked)), "failures": str(failures), "errors": "0"}
+    tests, failures = str(len(checked)), str(_invalid(checked))
+    totals = {"name": "transship validate", "tests": tests, "failures": failures, "errors": "0"}
     suites = ET.Element("testsuites", totals)
     suite = ET.SubElement(suites, "testsuite", totals | {"skipped": "0", "time": "0"})
     for one in checked:
@@ -116,50 +119,37 @@ def _github(checked: Sequence[Checked]) -> None:
 def _sarif(checked: Sequence[Checked]) -> None:
     """SARIF 2.1.0, one run; a JSON pointer is a logical location, next to the line and column of a document."""
     used = {finding.rule for one in checked for finding in one.findings}
-    described = [
-        {
-            "id": rule.name,
-            "shortDescription": {"text": rule.title},
-            "fullDescription": {"text": f"{rule.title} {rule.note}".strip()},
-            "help": {"text": rule.spec},
-        }
-        for rule in all_rules()
-        if rule.name in used
-    ]
-    show_json(
-        {
-            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [
-                {
-                    "tool": {"driver": {"name": "transship", "version": __version__, "rules": described}},
-                    "results": [_result(one, finding) for one in checked for finding in one.findings],
-                }
-            ],
-        }
-    )
+    rules = [_described(rule) for rule in all_rules() if rule.name in used]
+    tool = {"driver": {"name": "transship", "version": __version__, "rules": rules}}
+    results = [_result(one, finding) for one in checked for finding in one.findings]
+    run = {"tool": tool, "results": results}
+    show_json({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
+
+
+def _described(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.name,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": f"{rule.title} {rule.note}".strip()},
+        "help": {"text": rule.spec},
+    }
 
 
 def _result(one: Checked, finding: Finding) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": quote(one.file, safe="/:@._-")}}
     if place := one.places.get(finding.path):
         physical["region"] = {"startLine": place.line, "startColumn": place.column}
+    logical = {"fullyQualifiedName": finding.path, "kind": "member"}
     return {
         "ruleId": finding.rule,
         "level": finding.severity,
         "message": {"text": f"{finding.path or '/'}: {finding.message}"},
-        "locations": [
-            {
-                "physicalLocation": physical,
-                "logicalLocations": [{"fullyQualifiedName": finding.path, "kind": "member"}],
-            }
-        ],
+        "locations": [{"physicalLocation": physical, "logicalLocations": [logical]}],
     }
 
 
 def _xml_lines(findings: Sequence[Finding]) -> str:
-    lines = (f"{one.path or '/'}: {one.message} [{one.rule}; {one.spec}]" for one in findings)
-    return "\n".join(map(printable, lines))
+    return "\n".join(printable(f"{one.path or '/'}: {one.message} [{one.rule}; {one.spec}]") for one in findings)
 
 
 def _message(text: str) -> str:
@@ -172,7 +162,7 @@ def _property(text: str) -> str:
 
 WRITERS: Mapping[str, Callable[[Sequence[Checked]], None]] = {
     "text": _text,
-    "json": _json,
+    "json": lambda checked: show_json(json_of(checked)),
     "junit": _junit,
     "github": _github,
     "sarif": _sarif,
@@ -184,44 +174,43 @@ def page(checked: Sequence[Checked]) -> str:
     """The report of ``validate``."""
     from converter.pages import render
 
-    every = [finding for one in checked for finding in one.findings]
+    severities = Counter(finding.severity for one in checked for finding in one.findings)
     return render(
         "findings.html.j2",
         title=title(checked),
         targets=[(one, grouped(one)) for one in checked],
-        invalid=sum(not one.valid for one in checked),
-        errors=sum(finding.severity == "error" for finding in every),
-        warnings=sum(finding.severity == "warning" for finding in every),
+        invalid=_invalid(checked),
+        errors=severities["error"],
+        warnings=severities["warning"],
     )
 
 
 def title(checked: Sequence[Checked]) -> str:
     """The verdict, in a sentence."""
-    invalid = sum(not one.valid for one in checked)
+    invalid = _invalid(checked)
     if len(checked) == 1:
         return f"{'Invalid' if invalid else 'Valid'}: {checked[0].target}"
-    return (
-        f"{invalid} of {count(len(checked), 'target')} invalid" if invalid else f"All {len(checked)} targets are valid"
-    )
+    if invalid:
+        return f"{invalid} of {count(len(checked), 'target')} invalid"
+    return f"All {len(checked)} targets are valid"
 
 
 def grouped(one: Checked) -> list[dict[str, Any]]:
     """The findings of a target by rule, errors first, then those with most findings."""
     titles = {rule.name: rule.title for rule in all_rules()}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, list[Finding]] = {}
     for finding in one.findings[:MOST_SHOWN]:
-        group = found.setdefault(
-            finding.rule,
+        found.setdefault(finding.rule, []).append(finding)
+    groups: list[dict[str, Any]] = []
+    for rule, findings in found.items():
+        wrong = any(finding.severity == "error" for finding in findings)
+        groups.append(
             {
-                "rule": finding.rule,
-                "title": titles.get(finding.rule, ""),
-                "spec": finding.spec,
-                "severity": finding.severity,
-                "rows": [],
-            },
+                "rule": rule,
+                "title": titles.get(rule, ""),
+                "spec": findings[0].spec,
+                "severity": "error" if wrong else "warning",
+                "rows": [(finding, one.places.get(finding.path)) for finding in findings],
+            }
         )
-        place = one.places.get(finding.path)
-        group["rows"].append((finding, place))
-        if finding.severity == "error":
-            group["severity"] = "error"
-    return sorted(found.values(), key=lambda group: (group["severity"] != "error", -len(group["rows"])))
+    return sorted(groups, key=lambda group: (group["severity"] != "error", -len(group["rows"])))
