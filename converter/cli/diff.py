@@ -6,7 +6,6 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from converter.model.limits import size
 if TYPE_CHECKING:
     from converter.compare_images import Difference
     from converter.events import Report
+    from converter.model.image import Image
     from converter.opened_reference import OpenedReference
     from converter.streams.tar.listing import Records
     from converter.usage import TreeNode
@@ -85,13 +85,13 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             reading(second, options, aci_paths) as b,
         ):
             # Printed once all are known.
-            rows = (json.dumps(one.to_json()) for one in differences(a, b, platform, report, ignore))
-            places = [found.add(row.encode()) for row in rows]
+            each = differences(a, b, platform, report, ignore)
+            places = [found.add(json.dumps(one.to_json()).encode()) for one in each]
             trees = _trees(a, b, platform, report) if wants_page() else {}
         if reports():
-            each = list(map(difference, found))
-            document = {"equal": not each, "differences": [one.to_json() for one in each]}
-            write_reports(document, "pages.difference", (first, second), each, trees)
+            all_found = list(map(difference, found))
+            document = {"equal": not all_found, "differences": [one.to_json() for one in all_found]}
+            write_reports(document, "pages.difference", (first, second), all_found, trees)
         show_result(found, places, first, second, ignore)
         return DIFFERENT if places else EQUAL
 
@@ -99,20 +99,16 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> dict[str, list[TreeNode]]:
     """The flattened trees of both images with their sizes; of two indexes, those of each platform that both have."""
     from converter.compare_references import counterparts, watched
-    from converter.streams.uncompressed import uncompressed_layer
+    from converter.streams.uncompressed import read_layers
     from converter.usage import usage
 
-    images = {
-        name: [of_a, of_b]
-        for name, (of_a, of_b) in counterparts(a, b, platform).items()
-        if of_a is not None and of_b is not None
-    }
-    opened = watched(report, *itertools.chain(*images.values()))
+    pairs: dict[str, list[Image]] = {}
+    for name, (of_a, of_b) in counterparts(a, b, platform).items():
+        if of_a is not None and of_b is not None:
+            pairs[name] = [of_a, of_b]
+    opened = watched(report, *itertools.chain(*pairs.values()))
     return {
-        name: [
-            usage([partial(uncompressed_layer, layer, opened=opened) for layer in image.layers]).root for image in two
-        ]
-        for name, two in images.items()
+        name: [read_layers(image.layers, usage, opened=opened).root for image in two] for name, two in pairs.items()
     }
 
 
@@ -121,24 +117,27 @@ def show_result(found: Records, places: Sequence[int], first: str, second: str, 
     if flags().json and places:
         print('{\n  "equal": false,\n  "differences": [')
         for number, row in enumerate(found, 1):
-            print(indent(json_text(json.loads(row)), "    ") + ("," if number < len(places) else ""))
+            comma = "," if number < len(places) else ""
+            print(indent(json_text(json.loads(row)), "    ") + comma)
         print("  ]\n}")
     elif flags().json:
         show_json({"equal": True, "differences": []})
-    elif not flags().quiet:
-        if places:
-            show(f"- {first}", colour=RED)
-            show(f"+ {second}", colour=GREEN)
-            show_differences(found, places)
-        else:
-            but = f" ({', '.join(dict.fromkeys(ignore))} ignored)" if ignore else ""
-            show(f"equal: the same files and configuration{but}", colour=BOLD)
+    elif flags().quiet:
+        return
+    elif places:
+        show(f"- {first}", colour=RED)
+        show(f"+ {second}", colour=GREEN)
+        show_differences(found, places)
+    else:
+        but = f" ({', '.join(dict.fromkeys(ignore))} ignored)" if ignore else ""
+        show(f"equal: the same files and configuration{but}", colour=BOLD)
 
 
 def _split(path: str) -> tuple[str, str]:
     """The directory of a path, with a slash at its end, and the name in it; no directory for what is no file."""
+    is_file = path.startswith("/") or ":/" in path
     folder, slash, name = path.rpartition("/")
-    return (folder + slash, name) if path.startswith("/") or ":/" in path else ("", path)
+    return (folder + slash, name) if is_file else ("", path)
 
 
 def show_differences(found: Records, places: Iterable[int]) -> None:
@@ -148,16 +147,14 @@ def show_differences(found: Records, places: Iterable[int]) -> None:
     """
     folders: dict[str, list[int]] = {}
     for place in places:
-        folders.setdefault(_split(difference(found[place]).path)[0], []).append(place)
+        folder, _ = _split(difference(found[place]).path)
+        folders.setdefault(folder, []).append(place)
+    others = folders.pop("", [])
+    _show_settings(_by_path(found, others))
     counts: Counter[str] = Counter()
-    others = grown = 0
+    grown = 0
     for folder, there in sorted(folders.items()):
-        within = (difference(found[place]) for place in there)
-        paths = [list(rows) for _, rows in itertools.groupby(within, lambda one: one.path)]
-        if not folder:
-            others += sum(map(len, paths))
-            _show_settings(paths)
-            continue
+        paths = _by_path(found, there)
         here = Counter(map(kind_of, paths))
         counts += here
         del here[TIME_ONLY]
@@ -167,9 +164,18 @@ def show_differences(found: Records, places: Iterable[int]) -> None:
             shown = f"  {_counted(here)}{_in_brackets(more)}" if here.total() > 1 else ""
             show_parts((folder, BOLD), (shown, FAINT), fold=True)
             _show_paths(paths)
-    parts = filter(None, (_counted(counts), count(others, "setting") if others else ""))
-    hint = " (--ignore mtime leaves it out)" if counts.keys() == {TIME_ONLY} and not others else ""
+    parts = [_counted(counts)] if counts else []
+    if others:
+        parts.append(count(len(others), "setting"))
+    only_times = counts.keys() == {TIME_ONLY} and not others
+    hint = " (--ignore mtime leaves it out)" if only_times else ""
     show(", ".join(parts) + _in_brackets(grown) + hint, colour=BOLD)
+
+
+def _by_path(found: Records, places: Iterable[int]) -> list[list[Difference]]:
+    """The differences at these places, those of each path together."""
+    each = (difference(found[place]) for place in places)
+    return [list(rows) for _, rows in itertools.groupby(each, lambda one: one.path)]
 
 
 def _show_paths(paths: Iterable[list[Difference]]) -> None:
@@ -181,8 +187,9 @@ def _show_paths(paths: Iterable[list[Difference]]) -> None:
             changes.sort(key=lambda one: one.what == "mtime")
             show(f"  ~ {name}: {'; '.join(map(changed, changes))}", colour=colour, fold=True)
         elif sign:
-            parts = filter(None, (changes[0].a or changes[0].b, _signed(changes[0].growth)))
-            show(f"  {sign} {name} ({', '.join(parts)})", colour=colour, fold=True)
+            alone = changes[0]
+            grown = f", {_signed(alone.growth)}" if alone.growth else ""
+            show(f"  {sign} {name} ({alone.a or alone.b}{grown})", colour=colour, fold=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -191,8 +198,8 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _signed(grown: int) -> str:
-    """By how many bytes files grew or shrank; nothing if they did neither."""
-    return f"{'+' if grown > 0 else MINUS}{size(abs(grown))}" if grown else ""
+    """By how many bytes files grew or shrank."""
+    return f"{'+' if grown > 0 else MINUS}{size(abs(grown))}"
 
 
 def _in_brackets(grown: int) -> str:
@@ -204,17 +211,22 @@ def _show_settings(places: Iterable[Sequence[Difference]]) -> None:
     for rows in places:
         show(rows[0].path, colour=BOLD)
         for name, a, b in settings(rows):
-            sign, colour = ("-", RED) if b is None else ("+", GREEN) if a is None else ("~", YELLOW)
-            both = f"{shown_value(a)} → {shown_value(b)}" if sign == "~" else shown_value(b if a is None else a)
-            show(f"  {sign} {name.removeprefix(rows[0].path + ' ')}: {both}", colour=colour, fold=True)
+            name = name.removeprefix(f"{rows[0].path} ")
+            if b is None:
+                show(f"  - {name}: {shown_value(a)}", colour=RED, fold=True)
+            elif a is None:
+                show(f"  + {name}: {shown_value(b)}", colour=GREEN, fold=True)
+            else:
+                show(f"  ~ {name}: {shown_value(a)} → {shown_value(b)}", colour=YELLOW, fold=True)
 
 
 def settings(found: Iterable[Difference]) -> list[tuple[str, Any, Any]]:
     """What differs in the configuration, with A's and B's values; of one with members, such as `env`, each member."""
     rows: list[tuple[str, Any, Any]] = []
     for one in found:
-        where = [] if one.path == "config" else [one.path]
-        name = " ".join(where if one.what == "entry" else [*where, one.what])
+        name = one.what if one.path == "config" else f"{one.path} {one.what}"
+        if one.what == "entry":
+            name = one.path
         if isinstance(one.a, dict) and isinstance(one.b, dict):
             a, b = one.a, one.b
             members = (key for key in {**a, **b} if a.get(key) != b.get(key))

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -249,7 +248,7 @@ def read_contents(opened: OpenedReference, report: Report) -> LayerChanges | Non
     Warns if they cannot be read.
     """
     from converter.compare_references import watched
-    from converter.streams.uncompressed import uncompressed_layer
+    from converter.streams.uncompressed import read_layers
     from converter.usage import usage
 
     image = _image_in(opened)
@@ -258,8 +257,7 @@ def read_contents(opened: OpenedReference, report: Report) -> LayerChanges | Non
     share_heap()
     try:
         image = opened.whole(image)
-        watch = watched(report, image)
-        used = usage([partial(uncompressed_layer, layer, opened=watch) for layer in image.layers])
+        used = read_layers(image.layers, usage, opened=watched(report, image))
     except ConverterError as error:
         report(Warned(f"files could not be read: {error}"))
         return LayerChanges(image=image, usage=None, error=str(error))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,12 +110,12 @@ def files_of(
     from converter.cli.profile import image_of
     from converter.opened_reference import reading
     from converter.stores.blob_spool import BlobSpool
-    from converter.streams.uncompressed import uncompressed_layer
+    from converter.streams.uncompressed import read_layers
 
     with reading(reference, store_from_options(), aci_paths) as opened, BlobSpool() as spool, within(reference):
         image = image_of(opened, platform)
         blocks = spool.blocks if content and opened.location.kind.over_network else Known.blocks
-        yield Files([partial(uncompressed_layer, layer, opened=blocks) for layer in image.layers])
+        yield read_layers(image.layers, Files, opened=blocks)
 
 
 KINDS = {b"0": "-", b"1": "-", b"2": "l", b"3": "c", b"4": "b", b"5": "d", b"6": "p"}
