@@ -45,7 +45,7 @@ class Response:
     @property
     def media_type(self) -> str:
         """The type in the Content-Type header, without parameters; empty if there is none."""
-        return (self.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
     @property
     def location(self) -> str:

@@ -76,7 +76,7 @@ def first_byte(status: int, headers: Mapping[str, str], asked: int) -> int:
     """
     if status != 206:
         return 0
-    match = re.fullmatch(_CONTENT_RANGE, headers.get("Content-Range") or "")
+    match = re.fullmatch(_CONTENT_RANGE, headers.get("Content-Range", ""))
     return int(match[1]) if match else asked
 
 
@@ -102,6 +102,6 @@ def blob_size(client: Client, digest: Digest) -> int | None:
                 headers = response.headers
         except (NotFound, Denied, Rejected, Interrupted):
             return None
-    part = re.fullmatch(_CONTENT_RANGE, headers.get("Content-Range") or "")
-    length = part[2] if part else headers.get("Content-Length") or ""
+    part = re.fullmatch(_CONTENT_RANGE, headers.get("Content-Range", ""))
+    length = part[2] if part else headers.get("Content-Length", "")
     return int(length) if LENGTH.fullmatch(length) else -1

@@ -65,7 +65,7 @@ def list_pages(client: Client, url: str, accept: str = "application/json") -> It
         seen.add(url)
         page = client.call(Request("GET", url, {"Accept": accept}))
         yield page
-        link = next_link(page.headers.get("Link") or "")
+        link = next_link(page.headers.get("Link", ""))
         if link is None:
             return
         url = f"{url.partition('?')[0]}?{link.partition('?')[2]}"

@@ -277,13 +277,13 @@ class _Job:
 
 def least_part(headers: Mapping[str, str]) -> int:
     """The smallest part in bytes that the registry accepts; 0 if not stated."""
-    stated = headers.get("OCI-Chunk-Min-Length") or ""
+    stated = headers.get("OCI-Chunk-Min-Length", "")
     return int(stated) if LENGTH.fullmatch(stated) else 0
 
 
 def offset_of(headers: Mapping[str, str]) -> int | None:
     """How many bytes of an upload the registry has, according to its Range; None if not stated."""
-    match = re.fullmatch(_RANGE, headers.get("Range") or "")
+    match = re.fullmatch(_RANGE, headers.get("Range", ""))
     if match is None:
         return None
     # The range ends with the last byte, but registries state 0-0 for nothing at all.

@@ -96,7 +96,7 @@ class Wire(ClosedOnExit):
             if authorization and origin_of(url) == home:
                 headers["Authorization"] = authorization
             response = self._send(replace(request, url=url, headers=headers))
-            location = response.headers.get("Location")
+            location = response.get_redirect_location()
             if not location or not _may_follow(request, response.status):
                 response.url = url
                 return response
@@ -170,8 +170,9 @@ def _proxy_variable(name: str, environment: Mapping[str, str]) -> str:
 
 
 def _may_follow(request: Request, status: int) -> bool:
+    """Whether a request may be made again where a redirect leads."""
     if request.method in ("GET", "HEAD"):
-        return status in (301, 302, 303, 307, 308)
+        return True
     # Only these two repeat the method and the body (RFC 9110, 15.4).
     return status in (307, 308) and not request.streams
 
