@@ -43,8 +43,8 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
 
     def listed() -> tuple[str, ...]:
         with Client.of(replace(below, repository=""), options) as client:
-            found = [name for name in lists.list_repositories(client) if name.startswith(prefix)]
-        return tuple(f"{below.host}/{name}" for name in found)
+            names = lists.list_repositories(client)
+            return tuple(f"{below.host}/{name}" for name in names if name.startswith(prefix))
 
     return NameListing(f"docker://{location.path}", f"docker://{location.path}NAME", listed)
 
@@ -81,7 +81,7 @@ class RegistrySource(Source):
     def names(self) -> tuple[str, ...]:
         """Every tag of the repository. Later reads in the same run assume that there are no others."""
         found = tuple(lists.list_tags(self._client))
-        self._client.hosts.repository(self._name.host, self._name.repository).list(found)
+        self._client.remembered.list(found)
         return found
 
     def resolve(self, name: str) -> Descriptor:
@@ -92,7 +92,7 @@ class RegistrySource(Source):
         reference = reference_in(name) if name else self._name
         tag = reference.digest or reference.tag or "latest"
         try:
-            return self._manifests.get(tag)[0]
+            return self._manifests.get(tag).descriptor
         except Missing as error:
             if isinstance(tag, Digest):
                 raise NotFound("manifest unknown: the registry has none with this digest") from error
@@ -109,7 +109,7 @@ class RegistrySource(Source):
         if document is None and descriptor.media_type in MANIFEST_TYPES:
             document = self._manifests.get(descriptor.digest)
         if document is not None:
-            return Known(descriptor.sized(len(document[1])), blocks_of(document[1]))
+            return Known(descriptor.sized(document.descriptor.size), document.raw)
         if descriptor.urls and not has_blob(self._client, descriptor):
             if not self._client.options.download_foreign:
                 return foreign_layer(descriptor, self._name.name)

@@ -81,6 +81,8 @@ class Client(ClosedOnExit):
         self._push = push
         self.options = options
         self.hosts = options.hosts or Hosts(report=options.report)
+        self.remembered = self.hosts.repository(host, repository)
+        """What the run knows about the repository."""
         self._at = self.hosts.host(host)
         self._wire = self.hosts.shared((Wire, options.for_hosts()), partial(Wire, options, self.hosts))
         self._api_host = DOCKER_HUB if host == DEFAULT_HOST else host

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from converter.errors import ConverterError, Denied, Invalid, NotFound, within
 from converter.model import media_types as types
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor, Digest, descriptors, subject_of
 from converter.model.document import dump_json, lenient_member, load_object, member_or_empty, text_list
 from converter.model.image import Attachment
@@ -76,8 +78,10 @@ def next_link(header: str) -> str | None:
     """The URL of the next page in a ``Link`` header: of the link with ``rel=next``, or without ``rel``; None without
     either.
     """
-    found = re.findall(_LINK, header)
-    return next((url for url, parameters in found if _NEXT.search(parameters) or not _REL.search(parameters)), None)
+    for url, parameters in re.findall(_LINK, header):
+        if _NEXT.search(parameters) or not _REL.search(parameters):
+            return str(url)
+    return None
 
 
 def fallback_tag(subject: Digest) -> str:
@@ -90,29 +94,35 @@ def fallback_tag(subject: Digest) -> str:
 
 def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterator[Attachment]:
     """Everything that refers to the subject: referrers first, then what cosign tagged."""
-    by_tag = [f"{subject.dashed}.{kind}" for kind in COSIGN]
-    repository = client.hosts.repository(client.host, client.repository)
+    repository = client.remembered
     found = _from_api(client, subject) if repository.knows_referrers else None
     if found is None:
         repository.knows_referrers = False
-    # Some registries without the API answer with an empty list.
-    fallback = [] if found else [fallback_tag(subject)]
+    fallback = fallback_tag(subject)
+    tags = [f"{subject.dashed}.{kind}" for kind in COSIGN]
+    if not found:
+        # Some registries without the API answer with an empty list.
+        tags.insert(0, fallback)
     # Concurrently: most images have none of these, and each answer takes a round trip.
-    tags = list(filter(repository.may_have, [*fallback, *by_tag]))
-
-    def find(tag: str) -> tuple[Descriptor, bytes] | None:
-        return find_attached(manifests, tag)
-
-    answers = run_each(find, tags, len(tags), client.hosts.stop_on_interrupt)
-    answered = dict(zip(tags, answers, strict=True))
+    possible = list(filter(repository.may_have, tags))
+    answers = run_each(partial(find_attached, manifests), possible, len(possible), client.hosts.stop_on_interrupt)
     yield from found or ()
-    for tag in fallback:
-        if (index := answered.get(tag)) is not None and index[0].digest != subject:
-            for one in descriptors(load_object(index[1]), "manifests"):
-                yield Attachment(subject=subject, descriptor=one, tag="" if _names_one(manifests, one) else tag)
-    for tag in by_tag:
-        if (document := answered.get(tag)) is not None:
-            yield Attachment(subject=subject, descriptor=document[0], tag=tag)
+    for tag, document in zip(possible, answers, strict=True):
+        if document is None:
+            continue
+        if tag == fallback:
+            yield from _from_fallback(manifests, subject, document)
+        else:
+            yield Attachment(subject=subject, descriptor=document.descriptor, tag=tag)
+
+
+def _from_fallback(manifests: Manifests, subject: Digest, index: Known) -> Iterator[Attachment]:
+    """What an index of referrers lists, without its tag if it states the subject itself."""
+    if index.descriptor.digest == subject:
+        return
+    for one in descriptors(load_object(index.read()), "manifests"):
+        tag = "" if _names_one(manifests, one) else fallback_tag(subject)
+        yield Attachment(subject=subject, descriptor=one, tag=tag)
 
 
 def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]) -> None:
@@ -120,19 +130,21 @@ def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]
     tag = fallback_tag(subject)
     found = _find_manifest(manifests, tag, NotFound)
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
-    if found is not None and found[0].digest != subject:
-        index = load_object(found[1])
+    if found is not None and found.descriptor.digest != subject:
+        index = load_object(found.read())
     listed = member_or_empty(index, "manifests", list)
-    known = {lenient_member(entry, "digest", str) for entry in listed}
-    added = {str(one.digest): one.to_json() for one in new if str(one.digest) not in known}
+    added = {str(one.digest): one.to_json() for one in new}
+    for entry in listed:
+        added.pop(lenient_member(entry, "digest", str), None)
     if added:
-        manifests.put(tag, types.OCI_INDEX, dump_json(index | {"manifests": [*listed, *added.values()]}))
+        index["manifests"] = [*listed, *added.values()]
+        manifests.put(tag, types.OCI_INDEX, dump_json(index))
 
 
 def _names_one(manifests: Manifests, descriptor: Descriptor) -> bool:
     """Whether a manifest in a fallback index names its subject itself, so that it needs no tag anywhere else."""
     try:
-        return subject_of(load_object(manifests.get(descriptor.digest)[1])) is not None
+        return subject_of(load_object(manifests.get(descriptor.digest).read())) is not None
     except (Invalid, NotFound):
         # Copying it will report why it cannot be read.
         return False
@@ -165,13 +177,13 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def find_attached(manifests: Manifests, tag: str) -> tuple[Descriptor, bytes] | None:
+def find_attached(manifests: Manifests, tag: str) -> Known | None:
     """The document with an attachment's tag; None without one, or if the registry refuses to show what has it."""
     # File stores answer 403 for missing objects, and whoever reads the image may read these.
     return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
 
 
-def _find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> tuple[Descriptor, bytes] | None:
+def _find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> Known | None:
     """The document with a tag; None for errors that are ``absent``."""
     try:
         with within(tag):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
+from converter.model.content import Known, blocks_of
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.document import load_object, signed_payload
 from converter.model.reference import ImageName
@@ -30,10 +31,10 @@ class Manifests:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.known: dict[Digest, tuple[Descriptor, bytes]] = {}
+        self.known: dict[Digest, Known] = {}
 
-    def get(self, reference: str | Digest) -> tuple[Descriptor, bytes]:
-        """A document by its tag or digest, and its descriptor.
+    def get(self, reference: str | Digest) -> Known:
+        """A document by its tag or digest.
 
         The digest is that of the bytes, even for schema 1, which registries name by the digest of its payload. Raises
         NotFound, and DigestMismatch if the bytes are not those requested or those that the registry states.
@@ -55,8 +56,8 @@ class Manifests:
                 digest = reference
         _check_stated(answer, answer.body, media_type)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
-        self.known[digest] = (descriptor, answer.body)
-        return descriptor, answer.body
+        self.known[digest] = Known(descriptor, blocks_of(answer.body))
+        return self.known[digest]
 
     def _require_json(self, answer: Response) -> None:
         """Raise Invalid for what is no document at all, such as the page of a proxy that asks for a login."""
@@ -83,7 +84,7 @@ class Manifests:
         answer = self._client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
         _check_stated(answer, data, media_type)
         if isinstance(reference, str):
-            self._client.hosts.repository(self._client.host, self._client.repository).add(reference)
+            self._client.remembered.add(reference)
         return answer
 
 

@@ -16,7 +16,7 @@ from converter.errors import (
     Unsupported,
     within,
 )
-from converter.model.content import Blocks
+from converter.model.content import Blocks, Known, blocks_of
 from converter.model.descriptor import Descriptor, Digest, subject_of
 from converter.model.document import load_object
 from converter.model.image import Attachment
@@ -99,9 +99,10 @@ class RegistrySink(Sink):
 
     def tagged(self, tag: str) -> Iterable[bytes]:
         """One request, or none if the tags of the repository have been listed."""
-        repository = self._client.hosts.repository(self._name.host, self._name.repository)
-        found = find_attached(self._manifests, tag) if repository.may_have(tag) else None
-        return () if found is None else (found[1],)
+        if not self._client.remembered.may_have(tag):
+            return ()
+        found = find_attached(self._manifests, tag)
+        return () if found is None else (found.read(),)
 
     def attach(self, attachment: Attachment) -> None:
         """Tag the attachment when the sink commits; a referrer is listed by the registry, or else by us.
@@ -143,9 +144,12 @@ class RegistrySink(Sink):
         data = read_whole(blocks, "of a document")
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
-        descriptor = Descriptor.of(data, media_type) if expected is None else expected.bare().retyped(media_type)
+        if expected is None:
+            descriptor = Descriptor.of(data, media_type)
+        else:
+            descriptor = expected.bare().retyped(media_type).sized(len(data))
         answer = self._manifests.put(descriptor.digest, media_type, data)
-        self._manifests.known[descriptor.digest] = (descriptor, data)
+        self._manifests.known[descriptor.digest] = Known(descriptor, blocks_of(data))
         document = load_object(data)
         self._put_here.add(descriptor.digest)
         subject = subject_of(document)
@@ -169,18 +173,18 @@ class RegistrySink(Sink):
 
     def _list(self, attachment: Attachment) -> None:
         """Ensure that a referrer is listed, even one that an earlier run put there but could not list."""
-        descriptor, data = self._manifests.get(attachment.descriptor.digest)
-        if subject_of(load_object(data)) is None:
+        found = self._manifests.get(attachment.descriptor.digest)
+        if subject_of(load_object(found.read())) is None:
             self._unlisted.setdefault(attachment.subject, []).append(attachment.descriptor)
-        elif descriptor.digest not in self._put_here:
-            self._put_document((data,), descriptor.media_type, descriptor)
+        elif found.descriptor.digest not in self._put_here:
+            self._put_document(found.blocks(), found.descriptor.media_type, found.descriptor)
 
     def _tag(self, tag: str, root: Descriptor) -> None:
         if root.media_type not in MANIFEST_TYPES:
             raise Unsupported(f'a registry tags only manifests and indexes: unsupported media type "{root.media_type}"')
-        descriptor, data = self._manifests.get(root.digest)
+        found = self._manifests.get(root.digest)
         try:
-            self._manifests.put(tag, descriptor.media_type, data)
+            self._manifests.put(tag, found.descriptor.media_type, found.read())
         except (Denied, Rejected):
             # Registries with immutable tags refuse to set them even to the same digest (ECR, Harbor, ACR).
             if not self._is_tagged(tag, root.digest):
@@ -188,6 +192,6 @@ class RegistrySink(Sink):
 
     def _is_tagged(self, tag: str, digest: Digest) -> bool:
         try:
-            return self._manifests.get(tag)[0].digest == digest
+            return self._manifests.get(tag).descriptor.digest == digest
         except ConverterError:
             return False
