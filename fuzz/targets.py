@@ -23,12 +23,13 @@ from converter.model.reference import TITLE, ImageName, Location
 from converter.schema import KINDS, check_document
 from converter.signing import Signing
 from converter.stores import discovery
-from converter.stores.registry.auth import basic_header, parse_challenges, read_token
+from converter.stores.registry.auth import parse_challenges, read_token
 from converter.stores.registry.credentials import found_in, parse_helper_answer
 from converter.stores.registry.download import first_byte
 from converter.stores.registry.lists import next_link
 from converter.stores.registry.upload import least_part, offset_of
 from converter.stores.registry.urls import resolve_url
+from converter.stores.registry.wire import basic_header
 from converter.stores.retry import asked_wait
 from converter.streams.blocks import closing
 from converter.streams.decompress import decompress_any
@@ -195,7 +196,7 @@ def credentials(data: bytes) -> None:
         parse_helper_answer(data)
     found = found_in(load_object(data), ("h/a/b", "h/a", "h"), helper_path="/nonexistent")
     if found is not None:
-        basic_header(found)
+        basic_header(found.username, found.password)
 
 
 def page(data: bytes) -> None:

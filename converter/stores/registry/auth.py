@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import threading
 import time
@@ -14,7 +13,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.stores.registry.credentials import Credentials
 from converter.stores.registry.urls import display_url, redirect_target
-from converter.stores.registry.wire import Request
+from converter.stores.registry.wire import Request, basic_header
 
 SHORTEST_LIFE = 60.0
 """Seconds that a token is valid if its issuer does not say (token.md, "expires_in")."""
@@ -97,7 +96,7 @@ class Authorizer:
                 return None
             credentials = self.credentials()
             if self._challenge.scheme == "basic":
-                return None if credentials is None else basic_header(credentials)
+                return _basic(credentials)
             current = self._current(scopes)
             if current is not None:
                 return current
@@ -147,8 +146,7 @@ class Authorizer:
             asked += [("scope", scope) for scope in requested]
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
-            authorization = None if credentials is None else basic_header(credentials)
-            answer = self._ask(Request("GET", _with_query(realm, asked)), authorization)
+            answer = self._ask(Request("GET", _with_query(realm, asked)), _basic(credentials))
         return read_token(answer, start, realm)
 
 
@@ -168,10 +166,8 @@ def best_challenge(offered: Iterable[Challenge]) -> Challenge:
     raise Denied(f"cannot log in: the registry offers {names}, and only Bearer with a realm and Basic are supported")
 
 
-def basic_header(credentials: Credentials) -> str:
-    """The Authorization header for a username and a password (RFC 7617)."""
-    pair = f"{credentials.username}:{credentials.password}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+def _basic(credentials: Credentials | None) -> str | None:
+    return basic_header(credentials.username, credentials.password) if credentials is not None else None
 
 
 def _with_query(url: str, parameters: list[tuple[str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import re
 import threading
@@ -16,7 +17,6 @@ from urllib3 import (
     Timeout,
     disable_warnings,
     exceptions as http_errors,
-    make_headers,
 )
 
 from converter.errors import LimitExceeded, Unreachable, Unsupported
@@ -147,21 +147,28 @@ class Wire(ClosedOnExit):
             # The user asked for this; otherwise every request would print a warning to standard error.
             disable_warnings(http_errors.InsecureRequestWarning)
         most = max(self._options.jobs + 4, 2 * self._hosts.most)
-        proxy, exceptions = (_proxy_variable(name, self._options.environment) for name in (scheme, "no"))
-        if proxy and not bypasses_proxy(host, exceptions):
+        proxy = _proxy_variable(scheme, self._options.environment)
+        if proxy and not bypasses_proxy(host, _proxy_variable("no", self._options.environment)):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
                 raise Unsupported(
                     f'unsupported proxy "{who.scheme[:20]}://…": expected http:// or https:// ({scheme.upper()}_PROXY)'
                 )
-            pair = f"{unquote(who.username or '')}:{unquote(who.password or '')}" if who.username else None
-            headers = make_headers(proxy_basic_auth=pair)
+            headers = {}
+            if who.username:
+                headers["Proxy-Authorization"] = basic_header(unquote(who.username), unquote(who.password or ""))
             manager: PoolManager = ProxyManager(proxy, proxy_headers=headers, maxsize=most, ssl_context=context)
         else:
             manager = PoolManager(maxsize=most, ssl_context=context)
         manager.pool_classes_by_scheme = bounded_pools(current_limits().headers, self._hosts.connected)
         return manager
+
+
+def basic_header(username: str, password: str) -> str:
+    """The value of an Authorization header for a username and a password (RFC 7617)."""
+    pair = f"{username}:{password}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _proxy_variable(name: str, environment: Mapping[str, str]) -> str:

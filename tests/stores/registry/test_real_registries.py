@@ -16,6 +16,7 @@ from converter.model.reference import Location
 from converter.stores import StoreOptions, open_source
 from converter.stores.registry.auth import Challenge, best_challenge
 from converter.stores.registry.urls import redirect_target
+from converter.stores.registry.wire import basic_header
 from tests.patience import patiently
 from tests.stores.registry.fake import Cut, FakeRegistry, Fault, Refuse, Request, Stall, first
 from tests.stores.registry.pushing import PLAIN, data, in_pieces, pull, push, seed, sink_of, source_of
@@ -267,6 +268,25 @@ def test_a_proxy_for_plain_http_is_told_of() -> None:
         pytest.raises(ConverterError, match=r"through the proxy 127\.0\.0\.1:9: .*[(]HTTP_PROXY, "),
     ):
         source.resolve("")
+
+
+@pytest.mark.parametrize(
+    "login, username",
+    [
+        pytest.param("me:p%40ss", "me", id="in ASCII"),
+        pytest.param("Zo%C3%AB:p%40ss", "Zoë", id="with a letter of Latin-1"),
+        pytest.param("%C5%81ucja:p%40ss", "Łucja", id="with a letter outside Latin-1"),
+    ],
+)
+def test_a_proxy_with_a_login_gets_it_in_utf_8(registry: FakeRegistry, login: str, username: str) -> None:
+    options = replace(PLAIN, environment={"http_proxy": f"http://{login}@{registry.host}"}, retries=0)
+    with (
+        open_source(Location.parse("docker://registry.invalid/app:1"), options) as source,
+        pytest.raises(NotFound),
+    ):
+        source.resolve("")
+    sent = {one.headers["proxy-authorization"] for one in registry.seen("GET")}
+    assert sent == {basic_header(username, "p@ss")}
 
 
 def test_a_registry_without_tls_is_told_of(registry: FakeRegistry) -> None:
