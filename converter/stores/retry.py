@@ -30,8 +30,9 @@ unlucky for long.
 class Interrupted(Unreachable):
     """The exchange broke off, or the host asks to retry later: the same request may succeed then.
 
-    ``wait`` is the number of seconds that the host asks for, None if it does not; ``busy`` means that it is overloaded
-    (429), which is no fault of the request; ``brief`` says it in a word or two; ``silent``: it did not answer.
+    ``wait`` is the number of seconds that the host asks for, None if it does not; ``busy`` means that it asks so, or is
+    overloaded (429), which is no fault of the request; ``brief`` says it in a word or two; ``silent``: it did not
+    answer.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Interrupted(Unreachable):
         self.brief = brief or fact
         self.silent = silent
         self.wait = wait
-        self.busy = busy
+        self.busy = busy or wait is not None
 
 
 def retrying(host: Host, retries: int, once: Callable[[], T]) -> T:
@@ -60,15 +61,18 @@ def wait_to_retry(host: Host, retries: int, error: Interrupted, failures: int) -
 
     There are ``retries``, and more while a host that many share is busy. If it asks to wait, all who ask it do.
     """
-    busy = error.busy or error.wait is not None
-    most = max(retries, MOST_POSTPONED) if busy and host.hosts.most else retries
+    most = retries
+    if error.busy and host.hosts.most:
+        most = max(retries, MOST_POSTPONED)
     if failures > most or (error.wait or 0) > LONGEST_ASKED:
         raise error
-    # Jitter, so that threads that were cut off together do not return together.
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
-    seconds = longest * random.uniform(0.5, 1) if error.wait is None else error.wait  # noqa: S311 - a pause, no secret
+    seconds = error.wait
+    if seconds is None:
+        # Jitter, so that threads that were cut off together do not return together.
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
+        seconds = longest * random.uniform(0.5, 1)  # noqa: S311 - a pause, no secret
     host.report_retry(f"{error.brief}, retrying in {seconds:.0f} s ({failures} of {most})", seconds)
-    if not busy:
+    if not error.busy:
         host.hosts.sleep(seconds)
         return
     host.back_off(seconds)
