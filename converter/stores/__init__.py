@@ -28,7 +28,7 @@ __all__ = [
     "unexpanded",
 ]
 
-_BOTH_WAYS = {
+SINKS: Mapping[str, str] = {
     "aci": "aci_file",
     "bundle": "rootfs",
     "dir": "directory",
@@ -39,11 +39,10 @@ _BOTH_WAYS = {
     "oci-archive": "oci_layout",
     "rootfs": "rootfs",
 }
-SOURCES: Mapping[str, str] = {"": "recognise", "appc": "discovery", **_BOTH_WAYS}
-"""Transport → the module below this one that reads it. A bare path has no transport: its content decides."""
-
-SINKS: Mapping[str, str] = _BOTH_WAYS
 """Transport → the module below this one that writes it."""
+
+SOURCES: Mapping[str, str] = {"": "recognise", "appc": "discovery", **SINKS}
+"""Transport → the module below this one that reads it. A bare path has no transport: its content decides."""
 
 
 def names(reference: Reference, store: StoreOptions | None = None) -> tuple[str, ...]:
@@ -64,26 +63,32 @@ def names(reference: Reference, store: StoreOptions | None = None) -> tuple[str,
 def open_source(location: Location, options: StoreOptions | None = None) -> Source:
     """Open the location for reading; leaving the source as a context manager closes it.
 
-    Raises NotFound if nothing is there, Invalid if it is not what the transport says, StorageFailed for a disk error,
-    Usage for a transport that cannot be read.
+    Raises NotFound if nothing is there, Invalid if it is not what the transport says, StorageFailed for a disk error.
     """
-    options = options or StoreOptions()
+    module = import_module(f"{__name__}.{SOURCES[location.transport]}")
     try:
-        source: Source = _module(SOURCES, location, "read").open_source(location, options)
+        source: Source = module.open_source(location, options or StoreOptions())
     except (NotFound, Invalid) as error:
         if location.kind.on_disk:
-            error.fact += unexpanded(location.path, "the folder")
-            # Of an ACI, the content is only read later; for a bare path, it has decided already.
-            if location.transport and not location.kind.is_tree and location.path not in STDIN:
-                from converter.stores.recognise import first_in, transport_at
-
-                meant = transport_at(location.path)
-                if meant not in ("", location.transport):
-                    error.fact += f" (try {meant}:{location.path})"
-                elif not meant and (first := first_in(location.path)):
-                    error.fact += f" (images are in it, such as {first}: `transship sync` takes all)"
+            error.fact += unexpanded(location.path, "the folder") + _other_ways_to_read(location)
         raise
     return source
+
+
+def _other_ways_to_read(location: Location) -> str:
+    """What may have been meant by a place on disk that could not be read."""
+    # For a bare path, the content has decided already.
+    if not location.transport or location.kind.is_tree or location.path in STDIN:
+        return ""
+    from converter.stores.recognise import first_in, transport_at
+
+    meant = transport_at(location.path)
+    if meant == location.transport:
+        return ""  # of an ACI, the content is only read later
+    if meant:
+        return f" (try {meant}:{location.path})"
+    first = first_in(location.path)
+    return f" (images are in it, such as {first}: `transship sync` takes all)" if first else ""
 
 
 def recognised(location: Location, source: Source) -> Location:
@@ -97,7 +102,7 @@ def recognised(location: Location, source: Source) -> Location:
 
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
-    module = _module(SINKS, location, "written")
+    module = _writer(location)
     if location.kind.on_disk and location.path.startswith("//"):
         shorter, rooted = (replace(location, path=f"{start}{location.path.lstrip('/')}") for start in ("", "/"))
         raise Usage(f"{location} begins like a URL: say {shorter}, or {rooted} for a path from the root")
@@ -107,7 +112,7 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
 
 def require_writable(location: Location) -> None:
     """Raise Usage for a place whose transport cannot be written, or that has none."""
-    _module(SINKS, location, "written")
+    _writer(location)
 
 
 def files_written(location: Location) -> Mapping[Path, Kind]:
@@ -116,7 +121,7 @@ def files_written(location: Location) -> Mapping[Path, Kind]:
     None for a registry, an Engine, and a directory, of which files are added to or replaced with the whole. Raises
     Usage.
     """
-    module = _module(SINKS, location, "written")
+    module = _writer(location)
     found: Mapping[Path, Kind] = module.written_files(location) if hasattr(module, "written_files") else {}
     return found
 
@@ -159,15 +164,14 @@ def _likely_destination(location: Location) -> str:
         return f"aci:{location.path}"
     if ".tar" in location.path:
         return f"docker-archive:{location.path} or oci-archive:{location.path}"
-    registry = f"docker://{location.path} (a registry), " if is_name(location.path) else ""
-    return f"{registry}oci:{location.path} (a folder) or oci-archive:{location.path} (a file)"
+    places = f"oci:{location.path} (a folder) or oci-archive:{location.path} (a file)"
+    return f"docker://{location.path} (a registry), {places}" if is_name(location.path) else places
 
 
-def _module(table: Mapping[str, str], location: Location, what: str) -> ModuleType:
-    name = table.get(location.transport)
-    if name is None and not location.transport:
+def _writer(location: Location) -> ModuleType:
+    """The module that writes to a location; raises Usage if there is none."""
+    if not location.transport:
         raise Usage(f'destination "{location.path}" has no transport: say {_likely_destination(location)}')
-    if name is None:
-        offered = ", ".join(transport for transport in sorted(table) if transport)
-        raise Usage(f"{location} cannot be {what} (transports that can: {offered})")
-    return import_module(f"converter.stores.{name}")
+    if location.transport not in SINKS:
+        raise Usage(f"{location} cannot be written (transports that can: {', '.join(sorted(SINKS))})")
+    return import_module(f"{__name__}.{SINKS[location.transport]}")
