@@ -5,7 +5,6 @@ Docker Engine API v1.43: /images/json, /images/{name}/get, /images/load. Podman'
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import ssl
@@ -22,7 +21,7 @@ from urllib3.exceptions import HTTPError
 from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, Usage, within
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
-from converter.model.document import lenient_member, load_json
+from converter.model.document import lenient_member, load_json, read_json
 from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.model.reference import ImageName, Location
@@ -127,9 +126,9 @@ class Engine(ClosedOnExit):
         headers = {"Content-Type": "application/x-tar"}
         with self._answer("POST", "/images/load?quiet=1", archive, headers) as response:
             for line in response.read(MIB).splitlines():
-                failure = _member(line, "error")
-                if failure:
-                    raise Invalid(f"the Docker Engine cannot load the image: {failure[:300]}")
+                step = read_json(line).value
+                if isinstance(step, dict) and step.get("error"):
+                    raise Invalid(f"the Docker Engine cannot load the image: {str(step['error'])[:300]}")
 
     def close(self) -> None:
         self.pool.close()
@@ -178,11 +177,9 @@ def engine_of(options: StoreOptions) -> Engine:
             raise Unsupported("unsupported address of a Docker Engine: expected unix://PATH or tcp://HOST:PORT")
         if not (parts.scheme == "https" or environment.get("DOCKER_TLS_VERIFY")):
             return Engine(host, HTTPConnectionPool(parts.hostname, parts.port or 2375, timeout=timeout))
-        folder = Path(environment.get("DOCKER_CERT_PATH") or Path(environment.get("HOME", "/"), ".docker"))
-        context = _context(folder)
-        return Engine(
-            host, HTTPSConnectionPool(parts.hostname, parts.port or 2376, timeout=timeout, ssl_context=context)
-        )
+        context = _context(Path(environment.get("DOCKER_CERT_PATH") or options.home / ".docker"))
+        pool = HTTPSConnectionPool(parts.hostname, parts.port or 2376, timeout=timeout, ssl_context=context)
+        return Engine(host, pool)
 
 
 def _context(folder: Path) -> ssl.SSLContext:
@@ -219,19 +216,13 @@ class _UnixPool(HTTPConnectionPool):
 
 def _refusal(status: int, body: bytes) -> NotFound | Denied | Unreachable:
     # An Engine that wants TLS answers plain HTTP in plain text.
-    text = (_member(body, "message") or body.decode(errors="replace").strip())[:300]
+    message = lenient_member(read_json(body).value, "message", str) or body.decode(errors="replace").strip()
+    text = message[:300]
     fact = f"the Docker Engine answers {status}: {text}"
+    if status == 404 and "no such image" in text.lower():
+        return NotFound(f"{text[:1].lower()}{text[1:]} (`docker image ls` lists them)")
     if status == 404:
-        missing = "no such image" in text.lower()
-        return NotFound(f"{text[:1].lower()}{text[1:]} (`docker image ls` lists them)" if missing else fact)
+        return NotFound(fact)
     if status in (401, 403):
         return Denied(fact)
     return Unreachable(fact)
-
-
-def _member(text: bytes, name: str) -> str:
-    try:
-        found = json.loads(text).get(name)
-    except (ValueError, AttributeError, RecursionError):
-        return ""
-    return str(found) if found else ""
