@@ -62,7 +62,8 @@ def find_credentials(host: str, repository: str, options: StoreOptions) -> Crede
         with within(str(path)):
             found = found_in(document, with_namespaces(f"{host}/{repository}"), options.environment.get("PATH"))
         if found is not None:
-            return replace(found, source=f"{found.source} ({path})" if found.source else str(path))
+            source = f"{found.source} ({path})" if found.source else str(path)
+            return replace(found, source=source)
     return None
 
 
@@ -75,12 +76,12 @@ def auth_files(options: StoreOptions) -> tuple[Path, ...]:
     if named:
         return (Path(named),)
     runtime = environment.get("XDG_RUNTIME_DIR")
-    config = environment.get("XDG_CONFIG_HOME")
-    docker = environment.get("DOCKER_CONFIG")
+    config = environment.get("XDG_CONFIG_HOME") or options.home / ".config"
+    docker = environment.get("DOCKER_CONFIG") or options.home / ".docker"
     return (
         Path(runtime, "containers/auth.json") if runtime else Path(f"/run/containers/{os.getuid()}/auth.json"),
-        (Path(config) if config else options.home / ".config") / "containers/auth.json",
-        (Path(docker) if docker else options.home / ".docker") / "config.json",
+        Path(config, "containers/auth.json"),
+        Path(docker, "config.json"),
     )
 
 
