@@ -137,6 +137,10 @@ class Evaluated:
         assert not isinstance(self.node, Write), "a document is no layer"
         return self.node
 
+    def has_digest(self, digest: Digest) -> bool:
+        """Whether the node is known to become what has this digest."""
+        return self.made is not None and self.made.descriptor.digest == digest
+
     def data(self) -> bytes:
         """The bytes of a document whose inputs are known."""
         assert isinstance(self.node, Write)

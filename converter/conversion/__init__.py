@@ -39,7 +39,7 @@ from converter.execute import Execution, Threads, known_result
 from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
-from converter.plan import Evaluated, evaluate, forecast
+from converter.plan import Evaluated, evaluate
 from converter.ports import Sink
 from converter.stores import require_new
 from converter.stores.hosts import Hosts
@@ -214,7 +214,7 @@ def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -
     A target that is written whole is written in any case, and loses what others have attached to the image.
     """
     done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
-    may_be_there = shared.many and job.destination.kind.adds_blobs and forecast(target.plan).made is None
+    may_be_there = shared.many and job.destination.kind.adds_blobs and target.forecast.made is None
     return replace(done, state="there") if may_be_there and _is_there(done, job, shared) else done
 
 
@@ -271,9 +271,9 @@ def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Optio
     Raises LossRefused if the caller forbids losses and the target has no place for some of them.
     """
     selected = target.selected
-    if forecast(target.plan).made is not None or tree.done.descriptor.digest != selected.root.digest:
+    if target.forecast.made is not None or not tree.has_digest(selected.root.digest):
         return target
-    carried = carry_attachments(selected, tree.node, tree.documents(), target.destination)
+    carried = carry_attachments(selected, tree, target.destination)
     others = tuple(loss for loss in target.losses if loss not in target.carried.losses)
     planned = replace(target, carried=carried, losses=(*others, *carried.losses), origin=False)
     refuse_losses(planned, options)

@@ -22,7 +22,7 @@ from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Artifact, Attachment, Loss, Original
 from converter.model.reference import Location
-from converter.plan import Copy, Evaluated, Made, Node, forecast
+from converter.plan import Copy, Evaluated, Node, forecast
 from converter.ports import Fetch, Sink, Source
 from converter.stores import recognised
 from converter.transform import whole_item
@@ -133,7 +133,7 @@ def are_listed_in(attached: Sequence[PlannedAttachment], other: ReferrerListing)
 
 
 def split_by_subject(
-    attached: Sequence[PlannedAttachment], subjects: Iterable[Digest], elsewhere: str
+    attached: Sequence[PlannedAttachment], subjects: Iterable[Digest], *, recorded: bool
 ) -> tuple[tuple[PlannedAttachment, ...], tuple[Loss, ...]]:
     """The attachments whose subjects the target has, and a loss for those whose subjects it lacks."""
     present = set(subjects)
@@ -147,7 +147,7 @@ def split_by_subject(
         return tuple(kept), ()
     what = "attachment (a signature or the like) is" if left == 1 else "attachments (signatures or the like) are"
     reason = f"{left} {what} about the original image, which has another digest"
-    return tuple(kept), (Loss(field="attachments", reason=reason, kept=elsewhere),)
+    return tuple(kept), (Loss(field="attachments", reason=reason, kept=KEPT if recorded else ""),)
 
 
 def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
@@ -162,8 +162,7 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
         return plan_artifact(Artifact(original=original, blobs=tuple(map(source.fetch, blobs))))
     if media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
         node = formats.encode_mixed(whole_item(source.fetch, attachment.descriptor), frozenset())
-        made = forecast(node).made
-        if made is None or made.descriptor.digest != attachment.descriptor.digest:
+        if not forecast(node).has_digest(attachment.descriptor.digest):
             raise Unsupported("it has an image that would have to be converted, as one of schema 1")
         return node
     return Copy(content=known, media_type=media_type, label="attachment")
@@ -213,17 +212,17 @@ def without_signatures(attached: Sequence[PlannedAttachment]) -> tuple[PlannedAt
 
 def carry_attachments(
     selected: SelectedImage,
-    node: Node,
-    there: Iterable[Made],
+    tree: Evaluated,
     destination: Location,
     *,
-    elsewhere: str = "",
+    recorded: bool = False,
     profiles: Sequence[PlannedAttachment] = (),
 ) -> Carried:
-    """Carry the attachments of the images ``there`` at the destination; the others are losses, kept ``elsewhere``.
+    """Carry the attachments of the images that ``tree`` is known to have; the others are losses, kept in the origin
+    record if the image is ``recorded``.
 
-    Signed profiles go along to what ``node`` makes of their images, unless a configuration was changed on request, as
-    do those in ``profiles``.
+    Signed profiles go along to what becomes of their images, unless a configuration was changed on request, as do those
+    in ``profiles``.
     """
     if not selected.attached and not profiles:
         return Carried()
@@ -231,17 +230,17 @@ def carry_attachments(
     from converter.trust import stored_signatures
 
     attached, fetch = selected.attached, fetch_among((*selected.attached, *profiles))
-    subjects = {made.descriptor.digest: made.descriptor for made in there}
+    subjects = {made.descriptor.digest: made.descriptor for made in tree.documents()}
     stated: Statements = {}
     if destination.attached and not selected.settings.changes:
         changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
-        stated, whole = find_statements(changed, selected.item, selected.root, node, fetch)
+        stated, whole = find_statements(changed, selected.item, selected.root, tree.node, fetch)
         attached = tuple(
             one
             for one in attached
             if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
         )
-    covered, lost = split_by_subject(attached, subjects, elsewhere)
+    covered, lost = split_by_subject(attached, subjects, recorded=recorded)
     kept, placeless = adapted(covered, destination, subjects, fetch)
     signatures = (
         each.to_json()
@@ -347,11 +346,10 @@ def may_need_record(selected: SelectedImage, mode: str) -> bool:
     return mode == ALWAYS or (mode != NEVER and _is_signed(selected))
 
 
-def record_losses(destination: Location) -> Iterator[Loss]:
-    """The loss when a record is due but has no place."""
-    if not destination.attached:
-        where = f"{place_of(destination)} has no place for an origin record"
-        yield Loss(field="origin", reason=f"{where}: nobody can tell from the image that it was signed")
+def record_loss(destination: Location) -> Loss:
+    """The loss when a record is due where it has no place."""
+    where = f"{place_of(destination)} has no place for an origin record"
+    return Loss(field="origin", reason=f"{where}: nobody can tell from the image that it was signed")
 
 
 def _is_signed(selected: SelectedImage) -> bool:

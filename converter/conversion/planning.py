@@ -14,7 +14,7 @@ from converter.conversion.attachments import (
     carry_attachments,
     find_attachments,
     may_need_record,
-    record_losses,
+    record_loss,
 )
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
@@ -28,7 +28,7 @@ from converter.model.media_types import CODECS
 from converter.model.reference import REF_NAME, STDOUT, Location, is_full
 from converter.model.settings import Settings
 from converter.model.transport import TRANSPORTS
-from converter.plan import Make, Node, forecast
+from converter.plan import Evaluated, Make, Node, forecast
 from converter.ports import Sink, Writer
 from converter.stores import files_written
 from converter.stores.disk import is_inside
@@ -162,18 +162,40 @@ def name_for(destination: Location, source_name: str, full: str, root: Descripto
 class PlannedTarget:
     """One image to be written to one destination, under ``name``: what becomes of it there, and what is lost.
 
-    ``remark`` is what a person should know of it.
+    ``forecast`` is its plan, as far as that determines what it becomes; ``remark`` is what a person should know of it.
     """
 
     destination: Location
     name: str
     selected: SelectedImage
     format: Writer
-    plan: Node
+    forecast: Evaluated
     losses: tuple[Loss, ...]
     carried: Carried
     origin: bool = False
     remark: str = ""
+
+    @property
+    def plan(self) -> Node:
+        """What will be written."""
+        return self.forecast.node
+
+    def reasons(self) -> tuple[str, ...]:
+        """What makes the digest another one: at most all of platform, format, squash, compression, change; empty if the
+        image is written anew for none of these.
+        """
+        settings, original = self.selected.settings, self.selected.item.original
+        leaves = [one.leaf for one in self.forecast.layers()]
+        made = [one.content for one in leaves if isinstance(one, Make) and isinstance(one.content, Derived)]
+        squashed = settings.squash or any(len(one.inputs) > 1 for one in made)
+        found = {
+            "platform": original is not None and original.manifest.descriptor.digest != self.selected.root.digest,
+            "format": original is not None and original.format != self.format.name,
+            "squash": squashed,
+            "compression": not squashed and any(one.rewrite is None for one in made),
+            "change": bool(settings.changes),
+        }
+        return tuple(name for name, holds in found.items() if holds)
 
 
 def plan_target(
@@ -199,27 +221,33 @@ def plan_target(
         root = encode_item(item, target, sink.accepts, selected.settings, mixed=mixed)
         if options.attachments:
             selected = _with_dependencies(selected, item, library)
-        future = forecast(root)
-        changed = future.made is None or future.made.descriptor.digest != selected.root.digest
+        tree = forecast(root)
+        changed = not tree.has_digest(selected.root.digest)
         due = options.keeps_origin and changed and may_need_record(selected, options.origin)
-        recorded = due and bool(destination.attached)
+        unrecorded = (record_loss(destination),) if due and not destination.attached else ()
+        recorded = due and not unrecorded
         back = _restore_aci(root, selected, options, library) if recorded else None
-        profiles = selected.attached if back is not None else ()
-        if back is not None:
-            (root, selected), recorded = back, False
-        kept = KEPT if recorded else ""
-        carried = carry_attachments(
-            selected, root, forecast(root).documents(), destination, elsewhere=kept, profiles=profiles
-        )
-        more = (*carried.losses, *(record_losses(destination) if due else ()), *selected.unread)
-        lost = tuple(target.losses(item, sink.accepts, selected.settings)) if back is None else ()
+        if back is None:
+            carried = carry_attachments(selected, tree, destination, recorded=recorded)
+            lost = tuple(target.losses(item, sink.accepts, selected.settings))
+        else:
+            profiles = selected.attached
+            node, selected = back
+            tree, recorded, lost = forecast(node), False, ()
+            carried = carry_attachments(selected, tree, destination, profiles=profiles)
         planned = PlannedTarget(
             destination=destination,
             name=name_for(destination, selected.name, selected.called, selected.root, selected.item),
             selected=selected,
             format=target,
-            plan=root,
-            losses=(*lost, *more, *not_loaded_by_docker(destination, item)),
+            forecast=tree,
+            losses=(
+                *lost,
+                *carried.losses,
+                *unrecorded,
+                *selected.unread,
+                *not_loaded_by_docker(destination, item),
+            ),
             carried=carried,
             origin=recorded,
             remark=f"written as OCI: Docker manifests cannot hold {codec} layers" if codec else "",
@@ -259,14 +287,10 @@ def refuse_losses(target: PlannedTarget, options: Options) -> None:
     if options.strict and lost:
         hint = "; --squash or --layered keeps the layers" if "layers" in lost else ""
         raise LossRefused(f"the target cannot hold {', '.join(lost)}: nothing was written (--strict{hint})")
-    if options.preserve_digests:
-        made, selected = forecast(target.plan).made, target.selected
-        if made is None or made.descriptor.digest != selected.root.digest:
-            why = (
-                ", ".join(reasons(selected.root, selected.item, target.format.name, target.plan, options))
-                or "documents"
-            )
-            raise LossRefused(f"the digest would change, by {why}: {_keeping(selected, options)} (--preserve-digests)")
+    if options.preserve_digests and not target.forecast.has_digest(target.selected.root.digest):
+        why = ", ".join(target.reasons()) or "documents"
+        keeping = _keeping(target.selected, options)
+        raise LossRefused(f"the digest would change, by {why}: {keeping} (--preserve-digests)")
 
 
 def _keeping(selected: SelectedImage, options: Options) -> str:
@@ -284,21 +308,3 @@ def _keeping(selected: SelectedImage, options: Options) -> str:
     own = "" if original is None else original.format.removesuffix("-v1")
     keepers = (f"{name}:" for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.docker_unpacks)
     return f"{' or '.join(keepers) or 'nothing'} can keep it"
-
-
-def reasons(root: Descriptor, item: Item, target: str, node: Node, settings: Settings) -> tuple[str, ...]:
-    """What makes the digest of ``item``, taken from ``root``, another one in the format ``target``: at most all of
-    platform, format, squash, compression, change; empty if it is written anew for none of these.
-    """
-    original = item.original
-    leaves = [one.leaf for one in forecast(node).layers()]
-    made = [one.content for one in leaves if isinstance(one, Make) and isinstance(one.content, Derived)]
-    squashed = settings.squash or any(len(one.inputs) > 1 for one in made)
-    found = {
-        "platform": original is not None and original.manifest.descriptor.digest != root.digest,
-        "format": original is not None and original.format != target,
-        "squash": squashed,
-        "compression": not squashed and any(one.rewrite is None for one in made),
-        "change": bool(settings.changes),
-    }
-    return tuple(name for name, holds in found.items() if holds)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from converter.conversion.attachments import Shown
-from converter.conversion.planning import PlannedTarget, reasons, shown_format
+from converter.conversion.planning import PlannedTarget, shown_format
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor, Digest
@@ -71,13 +72,14 @@ class Done:
     signatures: Shown = ()
 
     @property
+    def preserved(self) -> bool:
+        """Whether the digest is known to be that of the source."""
+        return self.tree.has_digest(self.target.selected.root.digest)
+
+    @property
     def changed_by(self) -> tuple[str, ...]:
         """Why the digest is another than at the source; empty if it is the same."""
-        target, there = self.target, self.tree.made
-        root = target.selected.root
-        if there is not None and there.descriptor.digest == root.digest:
-            return ()
-        return reasons(root, target.selected.item, target.format.name, target.plan, target.selected.settings)
+        return () if self.preserved else self.target.reasons()
 
     @property
     def result(self) -> TargetResult:
@@ -89,7 +91,7 @@ class Done:
             digest=there.descriptor.digest if there else None,
             media_type=there.descriptor.media_type if there else self.tree.node.media_type,
             image_id=image_id(self.tree),
-            preserved=there is not None and there.descriptor.digest == target.selected.root.digest,
+            preserved=self.preserved,
             losses=target.losses,
             signatures=(*target.carried.signatures, *self.signatures),
             layers=tuple(map(layer_result, image_layers(self.tree))),
@@ -126,25 +128,33 @@ class Result:
 
 def image_id(root: Evaluated) -> str | None:
     """The ID by which a runtime knows the image; None for an index, or if not known yet."""
-    if root.node.media_type in types.SINGLE_FILE_TYPES:
-        return root.made.diff_id.dashed if root.made is not None and root.made.diff_id is not None else None
-    config = root.inputs[0].made if root.node.media_type in types.MANIFESTS and root.inputs else None
-    return None if config is None else str(config.descriptor.digest)
+    media_type, made = root.node.media_type, root.made
+    if media_type in types.SINGLE_FILE_TYPES:
+        return made.diff_id.dashed if made and made.diff_id else None
+    if media_type not in types.MANIFESTS or not root.inputs:
+        return None
+    config = root.inputs[0].made
+    return str(config.descriptor.digest) if config else None
 
 
 def layer_result(layer: Evaluated) -> LayerResult:
     """What became of a leaf of the plan."""
-    leaf, there, content = layer.leaf, layer.made, layer.leaf.content
-    sources = tuple(one.descriptor for one in source_blobs(content)) if isinstance(content, Known | Derived) else ()
-    return LayerResult(
+    leaf, content = layer.leaf, layer.leaf.content
+    sources: tuple[Descriptor, ...] = ()
+    if isinstance(content, Known | Derived):
+        sources = tuple(one.descriptor for one in source_blobs(content))
+    row = LayerResult(
         source=sources[0].digest if len(sources) == 1 else None,
-        target=there.descriptor.digest if there else None,
-        diff_id=there.diff_id if there else leaf.diff_id,
+        target=None,
+        diff_id=leaf.diff_id,
         relation=_relation(leaf),
         sources=sources,
-        size=there.descriptor.size if there else None,
         reason=content.reason if isinstance(content, Derived) else "",
     )
+    if layer.made is None:
+        return row
+    made = layer.made.descriptor
+    return replace(row, target=made.digest, size=made.size, diff_id=layer.made.diff_id)
 
 
 def image_layers(root: Evaluated) -> Iterator[Evaluated]:
