@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -21,7 +21,7 @@ from converter.conversion.attachments import (
     may_need_record,
 )
 from converter.conversion.find_dependencies import Library
-from converter.conversion.job import Job, Options, Shared, files_read, protect_inputs, with_hosts
+from converter.conversion.job import Job, Options, Shared, for_run
 from converter.conversion.planning import (
     PlannedTarget,
     check_capacity,
@@ -40,16 +40,16 @@ from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.plan import Evaluated, evaluate
-from converter.ports import Sink
-from converter.stores import require_new
+from converter.ports import Sink, Source
+from converter.stores import files_read, require_new
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
 from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert"]
 
-Planned = Sequence[tuple[Sink, Sequence[PlannedTarget]]]
-"""Every destination, and what is to be written there."""
+Planned = Sequence[tuple[Execution, Sequence[PlannedTarget]]]
+"""For every destination, who writes there, and what."""
 
 NETWORK_COPIES = 4
 """Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
@@ -71,8 +71,8 @@ def convert(
     location, places = Location.parse(source), tuple(map(Location.parse, destinations))
     check_distinct(places)
     check_outside(location, places)
-    options = with_hosts(options or Options(), hosts := Hosts(report=report))
-    options = protect_inputs(options, Inputs(files_read(options, location)))
+    hosts = Hosts(report=report)
+    options = for_run(options or Options(), hosts, Inputs(files_read(location)))
     job = Job(source=location, destinations=places, options=options)
     with (
         enforce_limits(options.store.limits),
@@ -110,15 +110,17 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
             # Layers are read for the plan already: an ACI is one file made from all of them, and so are its origin
             # record, and the check whether the image was an ACI before.
             source.hold()
-        planned: list[tuple[Sink, list[PlannedTarget]]] = []
+        planned: list[tuple[Execution, list[PlannedTarget]]] = []
         for destination in job.destinations:
             sink = shared.sink(job, destination, report)
             with within_part(str(job.source)):
                 targets = [plan_target(destination, sink, one, options, library) for one in images]
-            remarks = () if shared.many else (misleading_ending(destination), *(target.remark for target in targets))
-            for remark in dict.fromkeys(filter(None, remarks)):
-                report(Warned(f"{destination}: {remark}"))
-            planned.append((sink, targets))
+            if not shared.many:
+                remarks = (misleading_ending(destination), *(target.remark for target in targets))
+                for remark in dict.fromkeys(filter(None, remarks)):
+                    report(Warned(f"{destination}: {remark}"))
+            distant = not source.local or destination.kind.over_network
+            planned.append((_execution(sink, options, shared, report, distant=distant), targets))
         if len(job.destinations) > 1:
             source.hold()
         if options.dry_run or shared.many:
@@ -133,7 +135,9 @@ def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """The forecast for a target: what will be done, and the result as far as it is known in advance."""
     tree = evaluate(target.plan, partial(known_result, shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
-    return replace(done, state="there") if shared.many and _is_there(done, job, shared) else done
+    if shared.many and _is_there(done, job, shared):
+        return replace(done, state="there")
+    return done
 
 
 def _is_there(done: Done, job: Job, shared: Shared) -> bool:
@@ -141,27 +145,29 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
 
     An image with attachments that changes never counts as there: which of them it keeps is only known once it is made.
     """
-    target, signing, selected = done.target, job.options.signing, done.target.selected
     if done.tree.made is None or not job.destination.kind.keeps_roots:
         return False
-    root = done.tree.made.descriptor
-    if selected.attached and root.digest != selected.root.digest:
+    if done.target.selected.attached and not done.preserved:
         return False
-    try:
-        with shared.there(job) as there:
-            if there.resolve(target.name).digest != root.digest:
-                return False
-            if not are_listed_in(target.carried.attached, there):
-                return False
-            if signing is not None and not has_requested_signatures(there, job.destination, root, signing):
-                return False
-    except (NotFound, Denied, Invalid):
-        # Nothing is there yet; without permission to read, writing may still be allowed.
-        return False
-    if where := job.destination.image_name:
-        for layer in done.tree.layers():
-            shared.memory.learn_place(where.host, layer.done.descriptor.digest, where.repository)
-    return True
+    # Nothing may be there yet; without permission to read, writing may still be allowed.
+    with suppress(NotFound, Denied, Invalid), shared.there(job) as there:
+        if there.resolve(done.target.name).digest != done.tree.made.descriptor.digest:
+            return False
+        if not are_listed_in(done.target.carried.attached, there):
+            return False
+        if not _has_signatures(there, done, job):
+            return False
+        if where := job.destination.image_name:
+            for layer in done.tree.layers():
+                shared.memory.learn_place(where.host, layer.done.descriptor.digest, where.repository)
+        return True
+    return False
+
+
+def _has_signatures(there: Source, done: Done, job: Job) -> bool:
+    """Whether the image at the destination already has every signature that is asked for."""
+    signing = job.options.signing
+    return signing is None or has_requested_signatures(there, job.destination, done.tree.done.descriptor, signing)
 
 
 def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
@@ -170,42 +176,34 @@ def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -
     if shared.remote is not None:
         from converter.conversion import remote
 
-        ((sink, (target,)),) = planned
+        ((execution, (target,)),) = planned
         if remote.can_take_leaves(job, target.plan):
-            made = remote.RemoteMaker(job, sink, shared, report).make_leaves([target.plan])
+            made = remote.RemoteMaker(job, execution.sink, shared, report).make_leaves([target.plan])
         elif remote.can_take(job):
             return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
-    done: list[Done] = []
-    executions = [_execution(sink, targets, job.options, shared, report) for sink, targets in planned]
     if made is None:
-        for execution, (_, targets) in zip(executions, planned, strict=True):
+        for execution, targets in planned:
             execution.announce([target.plan for target in targets])
+    done: list[Done] = []
     with shared.turn(job), ExitStack() as turns, ExitStack() as stack:
         writers: dict[Location | str, AttachmentWriter] = {}
-        for destination, execution, (sink, targets) in zip(job.destinations, executions, planned, strict=True):
-            stack.enter_context(sink)
+        for destination, (execution, targets) in zip(job.destinations, planned, strict=True):
+            stack.enter_context(execution.sink)
             with within_part(str(job.source)):
                 trees = execution.run([target.plan for target in targets], made)
             written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
-            for one in written:
-                turns.enter_context(_turn_to_attach(one, job, shared))
             repository = destination.image_name
+            if shared.many and repository:
+                # Images of one digest, which differ in their tags, share what is attached to them: of many jobs, one
+                # adds to that at a time, until its sink has committed, and the next one finds it there.
+                for one in written:
+                    turns.enter_context(shared.memory.turn(repository.name, one.tree.done.descriptor.digest))
             place = repository.name if repository else replace(destination, name="")
             # Images in one place may share what is attached to them: one sink tags it, with all that was added.
-            writer = writers.setdefault(place, AttachmentWriter(sink, job.options.signing))
-            done += _complete(sink, written, execution, job, shared, writer=writer)
+            writer = writers.setdefault(place, AttachmentWriter(execution.sink, job.options.signing))
+            done += _complete(written, execution, job, shared, writer=writer)
         # Here every sink commits, the last one first; after an error in this block, none does.
     return done
-
-
-def _turn_to_attach(done: Done, job: Job, shared: Shared) -> AbstractContextManager[None]:
-    """The turn of one of many jobs to add to what is attached to an image in a registry, until its sink has committed:
-    images of one digest, which differ in their tags, share that, and the next one has to find it there.
-    """
-    place = job.destination.image_name if shared.many else None
-    if place is None:
-        return nullcontext()
-    return shared.memory.turn(place.name, done.tree.done.descriptor.digest)
 
 
 def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -> Done:
@@ -214,31 +212,34 @@ def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -
     A target that is written whole is written in any case, and loses what others have attached to the image.
     """
     done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
-    may_be_there = shared.many and job.destination.kind.adds_blobs and target.forecast.made is None
-    return replace(done, state="there") if may_be_there and _is_there(done, job, shared) else done
+    was_unknown = target.forecast.made is None
+    if shared.many and was_unknown and job.destination.kind.adds_blobs and _is_there(done, job, shared):
+        return replace(done, state="there")
+    return done
 
 
-def _execution(
-    sink: Sink, targets: Sequence[PlannedTarget], options: Options, shared: Shared, report: Report
-) -> Execution:
+def _execution(sink: Sink, options: Options, shared: Shared, report: Report, *, distant: bool) -> Execution:
+    copies = options.threads
+    if distant and not shared.many:
+        copies = options.jobs or NETWORK_COPIES
     hosts = options.store.hosts
-    distant = not shared.many and any(not one.selected.local or one.destination.kind.over_network for one in targets)
     return Threads(
         sink,
         shared.workers,
         shared.memory,
         report,
         jobs=options.threads,
-        copies=options.jobs or NETWORK_COPIES if distant else options.threads,
+        copies=copies,
         link=options.link,
         halt=hosts.stop if hosts else lambda: None,
     )
 
 
 def _complete(
-    sink: Sink, written: Sequence[Done], execution: Execution, job: Job, shared: Shared, *, writer: AttachmentWriter
+    written: Sequence[Done], execution: Execution, job: Job, shared: Shared, *, writer: AttachmentWriter
 ) -> Iterator[Done]:
     """Finishes what was written: with attachments, names, records, signatures."""
+    sink = execution.sink
     with within(TRAIL):
         attached = writer.merged([one for done in written for one in done.target.carried.attached])
         carried = execution.run([one.node for one in attached]) if attached else []
@@ -248,7 +249,7 @@ def _complete(
         sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
     for done in written:
         if done.target.origin:
-            _write_record(sink, done, execution, shared.workers)
+            _write_record(done, execution, shared.workers)
         stated = writer.restate_profiles(done)
         to_sign = done.state == "written" and not _is_signed(done, job, shared)
         signed = writer.add_signatures(done) if to_sign else ()
@@ -257,11 +258,10 @@ def _complete(
 
 def _is_signed(done: Done, job: Job, shared: Shared) -> bool:
     """Whether the target of one of many jobs, which is written again, has every signature asked for and keeps them."""
-    signing, root = job.options.signing, done.tree.done.descriptor
-    if signing is None or not shared.many or not job.destination.kind.adds_blobs:
+    if not shared.many or not job.destination.kind.adds_blobs or job.options.signing is None:
         return False
     with suppress(NotFound, Denied, Invalid), shared.there(job) as there:
-        return has_requested_signatures(there, job.destination, root, signing)
+        return _has_signatures(there, done, job)
     return False
 
 
@@ -280,14 +280,14 @@ def _with_all_attachments(target: PlannedTarget, tree: Evaluated, options: Optio
     return planned
 
 
-def _write_record(sink: Sink, done: Done, execution: Execution, workers: Workers) -> None:
+def _write_record(done: Done, execution: Execution, workers: Workers) -> None:
     """Write the origin record of the image just written, before the sink commits."""
     from converter.conversion.origin_records import make_record
 
     with ExitStack() as files:
         made = make_record(done.target.selected, done.tree, files, workers)
         execution.run([made.node])
-        sink.attach(made.attachment)
+        execution.sink.attach(made.attachment)
 
 
 def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:

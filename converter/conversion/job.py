@@ -12,11 +12,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, fields, replace
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from converter import stores
 from converter.cache import VerifiedCache
 from converter.errors import AlreadyExists
 from converter.events import Report
@@ -115,14 +113,17 @@ class Job:
         return self.destination.name or self.destination.path.rpartition("/")[2]
 
 
-def with_hosts(options: Options, hosts: Hosts) -> Options:
-    """The same options, with both ends sharing what is known of hosts."""
-    target = options.target_store
-    return replace(
-        options,
-        store=replace(options.store, hosts=hosts),
-        target_store=None if target is None else replace(target, hosts=hosts),
-    )
+def for_run(options: Options, hosts: Hosts, inputs: Inputs) -> Options:
+    """The same options, with both ends sharing what is known of hosts, and the ``inputs`` that are never replaced: what
+    the options themselves name is added to them.
+    """
+    ends = (options.store, options.writing)
+    for end in ends:
+        inputs.add(*end.inputs.paths)
+        if end.authfile is not None:
+            inputs.add(end.authfile)
+    store, target = (replace(end, hosts=hosts, inputs=inputs) for end in ends)
+    return replace(options, store=store, target_store=target)
 
 
 def source_store(options: Options) -> StoreOptions:
@@ -136,25 +137,11 @@ def target_store(options: Options, source: Location, destination: Location) -> S
         options.writing,
         epoch=options.epoch or 0,
         overwrite=options.overwrite or options.writing.overwrite,
-        inputs=options.store.inputs,
     )
     ours, theirs = destination.image_name, source.image_name
     if ours is None or theirs is None or ours.host != theirs.host:
         return store
     return replace(store, mount_from=(*store.mount_from, theirs.repository))
-
-
-def protect_inputs(options: Options, inputs: Inputs) -> Options:
-    """The same options, under which none of ``inputs`` is ever replaced."""
-    return replace(options, store=replace(options.store, inputs=inputs))
-
-
-def files_read(options: Options, source: Location) -> Iterator[str | PathLike[str]]:
-    """The files and directories that a conversion reads, as far as they are known before the source is opened."""
-    for store in (options.store, options.writing):
-        yield from store.inputs.paths
-        yield from () if store.authfile is None else (store.authfile,)
-    yield from stores.files_read(source)
 
 
 MOST_OPEN = 8

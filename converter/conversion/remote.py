@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from converter.conversion import run_job
-from converter.conversion.job import Job, Shared, files_read, protect_inputs, target_store
+from converter.conversion.job import Job, Shared, target_store
 from converter.conversion.planning import PlannedTarget
 from converter.errors import Unsupported, within
 from converter.events import Report, silent
@@ -29,7 +29,7 @@ from converter.model.frozen import frozen
 from converter.model.reference import STDIN, STDOUT, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below
 from converter.ports import Fetch, Sink
-from converter.stores import StoreOptions
+from converter.stores import StoreOptions, files_read
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs, Rootfs
 
@@ -157,7 +157,7 @@ class RemoteMaker(Execution):
             if made is None or not memory.seen(self._place, made.descriptor.digest):
                 made, skipped = self._send(asked, made), False
             there = memory.seen(self._place, made.descriptor.digest)
-            if self._repository not in there and not self._sink.has(made.descriptor):
+            if self._repository not in there and not self.sink.has(made.descriptor):
                 made, skipped = self._send(asked, made, apart=True), False
         require_diff_id(leaf, made.diff_id)
         return made, skipped
@@ -230,10 +230,11 @@ def portable_job(job: Job) -> Job:
     handed out, or after it.
     """
     options, source = job.options, _absolute(job.source)
+    ends = [_public(end) for end in (options.store, target_store(options, job.source, job.destination))]
     # Of all that the run reads, another machine need know only what it reads itself.
-    options = protect_inputs(options, Inputs())
-    options = protect_inputs(options, Inputs(_absolute_input(path) for path in files_read(options, source)))
-    target = target_store(options, job.source, job.destination)
+    inputs = Inputs(map(_absolute_input, files_read(source)))
+    inputs.add(*(end.authfile for end in ends if end.authfile is not None))
+    store, target = (replace(end, inputs=inputs) for end in ends)
     return Job(
         source=source,
         destinations=(_absolute(job.destination),),
@@ -244,8 +245,8 @@ def portable_job(job: Job) -> Job:
             wanted=None,
             signing=None,
             aci_paths=tuple(path.absolute() for path in options.aci_paths),
-            store=_public(options.store),
-            target_store=_public(target),
+            store=store,
+            target_store=target,
         ),
     )
 

@@ -45,7 +45,7 @@ class Execution(ABC):
         """``memory`` is what is already known about blobs; ``jobs`` leaves are made at once, or ``copies`` if that is
         more: what only waits for a network needs no processor.
         """
-        self._sink = sink
+        self.sink = sink
         self._memory = memory
         self._report = report
         self._jobs = jobs
@@ -88,9 +88,9 @@ class Execution(ABC):
         """
         self.announce(roots)
         todo = [leaf for leaf in leaves_below(*roots) if not leaf.inputs]
-        if not self._sink.ordered:
+        if not self.sink.ordered:
             todo.sort(key=input_size, reverse=True)
-        threads = 1 if self._sink.ordered else max(self._jobs, self._copies)
+        threads = 1 if self.sink.ordered else max(self._jobs, self._copies)
         self._crowded = min(threads, len(todo)) > self._jobs
         made = run_each(self._reported, todo, threads, self._stop)
         return dict(zip(todo, made, strict=True))
@@ -108,8 +108,8 @@ class Execution(ABC):
             require_written(data, node.media_type)
         descriptor = node.described(data)
         with self._memory.turn(descriptor.digest):
-            if not self._sink.has(descriptor):
-                descriptor = self._sink.put((data,), node.media_type, descriptor)
+            if not self.sink.has(descriptor):
+                descriptor = self.sink.put((data,), node.media_type, descriptor)
         return Made(descriptor=descriptor)
 
 
@@ -159,13 +159,13 @@ class Threads(Execution):
             diff_id = None
         require_diff_id(leaf, diff_id)
         unknown = diff_id is None and (leaf.find_diff_id or leaf.diff_id is not None or leaf.examine is not None)
-        there = self._sink.has(expected)
+        there = self.sink.has(expected)
         file = leaf.content.file if self._link else None
         if unknown:
             diff_id = self._copy_and_look(leaf, expected, put=not there and file is None)
         if not there and (file is not None or not unknown):
             blocks = RereadableBlocks(partial(self._read, leaf), file)
-            self._sink.put(blocks, leaf.media_type, expected)
+            self.sink.put(blocks, leaf.media_type, expected)
         return Made(descriptor=expected.bare(), diff_id=diff_id), there
 
     def _read(self, leaf: Copy) -> Iterator[Block]:
@@ -180,7 +180,7 @@ class Threads(Execution):
         look = partial(diff_id_of, leaf=leaf)
 
         def write(blocks: Blocks) -> Digest:
-            return self._sink.put(blocks, leaf.media_type, expected).digest
+            return self.sink.put(blocks, leaf.media_type, expected).digest
 
         blocks = self._watched(leaf.content, leaf.label)
         readers = (look, write) if put else (look,)
@@ -195,7 +195,7 @@ class Threads(Execution):
             return self._make_anew(leaf, content, repeatable=False), False
         with self._memory.turn(*key):
             known = known_result(self._memory, replace(leaf, content=content))
-            if known is not None and (self._sink.has(known.descriptor) or self._put_kept(known.descriptor)):
+            if known is not None and (self.sink.has(known.descriptor) or self._put_kept(known.descriptor)):
                 return known, True
             made = self._make_anew(leaf, content, repeatable=True)
             self._memory.learn_result(*key, made)
@@ -214,9 +214,9 @@ class Threads(Execution):
 
         def put(blocks: Blocks) -> Descriptor:
             if folder is None:
-                return self._sink.put(self._until_stopped(blocks), leaf.media_type, expected)
+                return self.sink.put(self._until_stopped(blocks), leaf.media_type, expected)
             with folder.keeping(self._until_stopped(blocks)) as (passing, keep):
-                made = self._sink.put(passing, leaf.media_type, expected)
+                made = self.sink.put(passing, leaf.media_type, expected)
                 keep(made.digest)
             return made
 
@@ -229,7 +229,7 @@ class Threads(Execution):
         kept = cached.find(descriptor) if cached is not None else None
         if kept is None:
             return False
-        self._sink.put(RereadableBlocks(kept.blocks), descriptor.media_type, descriptor)
+        self.sink.put(RereadableBlocks(kept.blocks), descriptor.media_type, descriptor)
         return True
 
     def _watched(self, known: Known, label: str) -> Iterator[Block]:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from converter.cache import Cache, VerifiedCache
 from converter.conversion import Options, run_job
 from converter.conversion.attachments import require_signed
-from converter.conversion.job import Job, Shared, source_store, with_hosts
+from converter.conversion.job import Job, Shared, for_run, source_store
 from converter.conversion.result import Done
 from converter.conversion.selection import platforms_of
 from converter.errors import CalledOff, ConverterError, LossRefused, NotFound, Unsupported, Usage, from_system, within
@@ -34,6 +34,7 @@ from converter.serving.responses import Refused, refusal
 from converter.serving.singleflight import Singleflight
 from converter.stores import open_source
 from converter.stores.hosts import Hosts
+from converter.stores.options import Inputs
 from converter.streams.workers import Workers
 from converter.version import __version__
 
@@ -229,7 +230,7 @@ class Conversions:
         return found
 
     def _resolve(self, job: Job, seen: tuple[tuple[int, ...], ...], before: Resolved | None) -> Resolved:
-        options = with_hosts(job.options, self._hosts)
+        options = for_run(job.options, self._hosts, Inputs())
         at = time.monotonic()
         try:
             with (
@@ -294,7 +295,7 @@ class Conversions:
         return None if done.tree.made is None else done.tree.made.descriptor
 
     def _run(self, job: Job, sink: ImageStoreSink) -> list[Done]:
-        options = replace(with_hosts(job.options, self._hosts), cache=None, all_images=False, overwrite=True)
+        options = replace(for_run(job.options, self._hosts, Inputs()), cache=None, all_images=False, overwrite=True)
         job = replace(job, options=options)
         cache = self._options.cache
         with (

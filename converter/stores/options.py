@@ -50,16 +50,17 @@ class Inputs:
     """
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]] = ()) -> None:
-        self._paths = dict.fromkeys(os.fspath(path) for path in paths)
+        self._paths: dict[str, None] = {}
+        self.add(*paths)
         self._files: dict[str, frozenset[FileId]] = {}
 
     def __reduce__(self) -> tuple[type[Inputs], tuple[tuple[str, ...]]]:
         """Pickled without cached results, which are this machine's."""
         return Inputs, (self.paths,)
 
-    def add(self, path: str | os.PathLike[str]) -> None:
-        """Add one that is read only now."""
-        self._paths[os.fspath(path)] = None
+    def add(self, *paths: str | os.PathLike[str]) -> None:
+        """Add some that are known only now."""
+        self._paths.update((os.fspath(path), None) for path in paths)
 
     @property
     def paths(self) -> tuple[str, ...]:

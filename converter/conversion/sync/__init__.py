@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from converter.cache import Cache, VerifiedCache
 from converter.conversion import run_job
-from converter.conversion.job import Job, Shared, files_read, protect_inputs, with_hosts
+from converter.conversion.job import Job, Shared, for_run
 from converter.conversion.remote import Remote
 from converter.conversion.result import Done, State, image_layers, size_of
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
@@ -25,6 +25,7 @@ from converter.execute import input_size
 from converter.model.frozen import frozen
 from converter.model.image import Loss
 from converter.model.reference import Location
+from converter.stores import files_read
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
 from converter.streams.workers import Workers, run_each
@@ -197,8 +198,11 @@ def sync(
         Workers(max((entry.options.threads for entry in entries), default=1)) as workers,
         Shared(memory, workers, many=True, remote=remote) as shared,
     ):
-        entries = [replace(entry, options=with_hosts(entry.options, hosts)) for entry in entries]
-        todo = _protect_inputs(list(plan_jobs(entries, report)))
+        inputs = Inputs()
+        entries = [replace(entry, options=for_run(entry.options, hosts, inputs)) for entry in entries]
+        todo = list(plan_jobs(entries, report))
+        for job in todo:
+            inputs.add(*files_read(job.source))
         found: dict[int, Outcome] = {}
         try:
             report(Planned(0, len(todo)))
@@ -212,12 +216,6 @@ def sync(
             )
             ended(summary)
         return summary
-
-
-def _protect_inputs(todo: list[Job | Unlisted]) -> list[Job | Unlisted]:
-    """The same jobs, none of which replaces a file that another reads."""
-    inputs = Inputs(path for job in todo if isinstance(job, Job) for path in files_read(job.options, job.source))
-    return [replace(job, options=protect_inputs(job.options, inputs)) if isinstance(job, Job) else job for job in todo]
 
 
 def _run(
