@@ -246,7 +246,7 @@ def _complete(
     for done in written:
         sink.name(done.target.name, done.tree.done.descriptor)
     for one, there in zip(attached, carried, strict=True):
-        sink.attach(replace(one.attachment, descriptor=there.done.descriptor))
+        sink.attach(replace(one, descriptor=there.done.descriptor))
     for done in written:
         if done.target.origin:
             _write_record(done, execution, shared.workers)
@@ -287,7 +287,7 @@ def _write_record(done: Done, execution: Execution, workers: Workers) -> None:
     with ExitStack() as files:
         made = make_record(done.target.selected, done.tree, files, workers)
         execution.run([made.node])
-        execution.sink.attach(made.attachment)
+        execution.sink.attach(made)
 
 
 def _signed_beside(done: Done, job: Job, shared: Shared) -> Done:

@@ -59,11 +59,10 @@ TRAIL = "attachments"
 """The error trail for what concerns an image's attachments, not the image itself."""
 
 
-@frozen(kw_only=False)
-class PlannedAttachment:
+@frozen
+class PlannedAttachment(Attachment):
     """An attachment of the source, and the plan of its copy."""
 
-    attachment: Attachment
     node: Node
 
     def contents(self) -> Iterator[Known]:
@@ -108,16 +107,19 @@ def find_attachments(
         fresh = []
         for subject in waiting:
             for attachment in source.attachments(subject):
-                key = (attachment.subject, attachment.descriptor.digest)
+                descriptor, digest = attachment.descriptor, attachment.descriptor.digest
+                key = (attachment.subject, digest)
                 if key in found:
                     continue
                 try:
-                    found[key] = PlannedAttachment(attachment=attachment, node=_plan_attachment(source, attachment))
+                    node = _plan_attachment(source, descriptor)
                 except (Invalid, NotFound, Unsupported) as error:
-                    digest = attachment.descriptor.digest
                     losses[digest] = Loss(field=f"attachments/{digest}", reason=f"it cannot be read: {error}")
-                else:
-                    fresh.append(attachment.descriptor.digest)
+                    continue
+                found[key] = PlannedAttachment(
+                    subject=attachment.subject, descriptor=descriptor, tag=attachment.tag, node=node
+                )
+                fresh.append(digest)
         waiting = fresh
     return tuple(found.values()), tuple(losses.values())
 
@@ -128,8 +130,8 @@ def are_listed_in(attached: Sequence[PlannedAttachment], other: ReferrerListing)
         return True
     from converter.conversion.target_attachments import is_listed
 
-    listed = {subject: tuple(other.attachments(subject)) for subject in {one.attachment.subject for one in attached}}
-    return all(is_listed(one, listed[one.attachment.subject], other.fetch) for one in attached)
+    listed = {subject: tuple(other.attachments(subject)) for subject in {one.subject for one in attached}}
+    return all(is_listed(one, listed[one.subject], other.fetch) for one in attached)
 
 
 def split_by_subject(
@@ -139,9 +141,9 @@ def split_by_subject(
     present = set(subjects)
     kept: list[PlannedAttachment] = []
     for one in attached:
-        if one.attachment.subject in present:
+        if one.subject in present:
             kept.append(one)
-            present.add(one.attachment.descriptor.digest)
+            present.add(one.descriptor.digest)
     left = len(attached) - len(kept)
     if not left:
         return tuple(kept), ()
@@ -150,8 +152,8 @@ def split_by_subject(
     return tuple(kept), (Loss(field="attachments", reason=reason, kept=KEPT if recorded else ""),)
 
 
-def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
-    known, media_type = source.fetch(attachment.descriptor), attachment.descriptor.media_type
+def _plan_attachment(source: ReferrerListing, descriptor: Descriptor) -> Node:
+    known, media_type = source.fetch(descriptor), descriptor.media_type
     if media_type == types.DOCKER_MANIFEST:
         # What cosign stores under COSIGN_DOCKER_MEDIA_TYPES: its layer types occur in no Docker image.
         from converter.trust.stored_signatures import layers_of
@@ -161,8 +163,8 @@ def _plan_attachment(source: ReferrerListing, attachment: Attachment) -> Node:
         original = Original(format="docker", manifest=known)
         return plan_artifact(Artifact(original=original, blobs=tuple(map(source.fetch, blobs))))
     if media_type in types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}:
-        node = formats.encode_mixed(whole_item(source.fetch, attachment.descriptor), frozenset())
-        if not forecast(node).has_digest(attachment.descriptor.digest):
+        node = formats.encode_mixed(whole_item(source.fetch, descriptor), frozenset())
+        if not forecast(node).has_digest(descriptor.digest):
             raise Unsupported("it has an image that would have to be converted, as one of schema 1")
         return node
     return Copy(content=known, media_type=media_type, label="attachment")
@@ -202,9 +204,9 @@ def without_signatures(attached: Sequence[PlannedAttachment]) -> tuple[PlannedAt
     fetch = fetch_among(attached)
     kept, gone = [], set()
     for one in attached:
-        signatures = stored_signatures.signatures_of_attachment(one.attachment, fetch)
-        if one.attachment.subject in gone or any(each.kind != kinds.ATTESTATION for each in signatures):
-            gone.add(one.attachment.descriptor.digest)
+        signatures = stored_signatures.signatures_of_attachment(one, fetch)
+        if one.subject in gone or any(each.kind != kinds.ATTESTATION for each in signatures):
+            gone.add(one.descriptor.digest)
         else:
             kept.append(one)
     return tuple(kept)
@@ -233,20 +235,14 @@ def carry_attachments(
     subjects = {made.descriptor.digest: made.descriptor for made in tree.documents()}
     stated: Statements = {}
     if destination.attached and not selected.settings.changes:
-        changed = [one for one in (*attached, *profiles) if one.attachment.subject not in subjects]
+        changed = [one for one in (*attached, *profiles) if one.subject not in subjects]
         stated, whole = find_statements(changed, selected.item, selected.root, tree.node, fetch)
-        attached = tuple(
-            one
-            for one in attached
-            if one.attachment.subject in subjects or one.attachment.descriptor.digest not in whole
-        )
+        attached = tuple(one for one in attached if one.subject in subjects or one.descriptor.digest not in whole)
     covered, lost = split_by_subject(attached, subjects, recorded=recorded)
     kept, placeless = adapted(covered, destination, subjects, fetch)
-    signatures = (
-        each.to_json()
-        for one in (covered if kept else ())
-        for each in stored_signatures.signatures_of_attachment(one.attachment, fetch)
-    )
+    signatures: list[dict[str, Any]] = []
+    for one in covered if kept else ():
+        signatures += (each.to_json() for each in stored_signatures.signatures_of_attachment(one, fetch))
     return Carried(attached=kept, losses=(*lost, *placeless), signatures=tuple(signatures), stated=stated)
 
 
@@ -359,12 +355,12 @@ def _is_signed(selected: SelectedImage) -> bool:
         return False
     from converter.trust import origin_record, stored_signatures
 
-    attached, fetch = [one.attachment for one in selected.attached], fetch_among(selected.attached)
-    return (
-        any(stored_signatures.signatures_of_attachment(one, fetch) for one in attached)
-        or bool(origin_record.find_records(attached, fetch))
-        or (
-            has_schema1
-            and any(stored_signatures.embedded_signatures(selected.fetch(selected.root).read(), selected.root))
-        )
-    )
+    attached, fetch = selected.attached, fetch_among(selected.attached)
+    if any(stored_signatures.signatures_of_attachment(one, fetch) for one in attached):
+        return True
+    if origin_record.find_records(attached, fetch):
+        return True
+    if not has_schema1:
+        return False
+    manifest = selected.fetch(selected.root).read()
+    return any(stored_signatures.embedded_signatures(manifest, selected.root))

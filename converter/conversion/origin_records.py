@@ -56,10 +56,8 @@ def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, worke
     data = origin_record.manifest(config.descriptor, parts, after.done.descriptor)
     contents = (config, *(content for content, _ in builder.parts.values()))
     return PlannedAttachment(
-        attachment=Attachment(
-            subject=after.done.descriptor.digest,
-            descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin_record.ARTIFACT),
-        ),
+        subject=after.done.descriptor.digest,
+        descriptor=Descriptor.of(data, types.OCI_MANIFEST, artifact_type=origin_record.ARTIFACT),
         node=Write(
             media_type=types.OCI_MANIFEST,
             inputs=tuple(Copy(content=one, media_type=one.descriptor.media_type, label="origin") for one in contents),
@@ -107,7 +105,7 @@ class _RecordBuilder:
             for content in one.contents():
                 if not content.absent:
                     self._add(content, "attachment")
-            yield one.attachment
+            yield one
 
     def layers(self) -> Iterator[LayerOrigin]:
         """The layers of the target, and the layers that any of them was merged from."""
@@ -223,7 +221,7 @@ class _RecordBuilder:
 
 def _records_of(before: SelectedImage) -> tuple[Descriptor, ...]:
     """The origin records of an image that was converted before."""
-    return origin_record.find_records((one.attachment for one in before.attached), fetch_among(before.attached))
+    return origin_record.find_records(before.attached, fetch_among(before.attached))
 
 
 def known_layers(content: Derived) -> list[Layer]:

@@ -36,27 +36,29 @@ def adapted(
     if form == "manifests":
         return tuple(_as_manifests(attached, subjects, fetch)), ()
     held, where = _HELD.get(form, (frozenset(), f"in {place_of(destination)}:"))
-    kept = [one for one in attached if _media_type(one) in held]
+    kept = [one for one in attached if one.descriptor.media_type in held]
     left = len(attached) - len(kept)
-    what = "attachment has" if left == 1 else "attachments have"
-    losses = (Loss(field="attachments", reason=f"{left} {what} no place {where}"),) if left else ()
     if form == "directory":
-        return tuple(each for one in kept for each in (*_as_files(one, fetch),) or (_retagged(one),)), losses
-    return tuple(kept), losses
+        kept = [each for one in kept for each in _as_files(one, fetch)]
+    if not left:
+        return tuple(kept), ()
+    what = "attachment has" if left == 1 else "attachments have"
+    return tuple(kept), (Loss(field="attachments", reason=f"{left} {what} no place {where}"),)
 
 
 def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachment]:
-    """The signatures of an attachment as files ``signature-N``; empty if it holds anything else."""
-    if _media_type(one) == types.DIR_SIGNATURE:
-        yield one
-    elif _media_type(one) in types.MANIFESTS:
-        layers = stored_signatures.layers_of(fetch(one.attachment.descriptor).read())
-        if all(layer.media_type in (cosign.PAYLOAD, types.DIR_SIGNATURE) for layer in layers):
-            for layer in layers:
-                data = fetch(layer).read()
-                if layer.media_type == cosign.PAYLOAD:
-                    data = CosignPayload(data, layer.annotations).to_file()
-                yield _file_attachment(one.attachment.subject, data)
+    """The signatures of an attachment as files ``signature-N``; the attachment itself if it holds anything else."""
+    layers: Sequence[Descriptor] = ()
+    if one.descriptor.media_type in types.MANIFESTS:
+        layers = stored_signatures.layers_of(fetch(one.descriptor).read())
+    if not layers or any(layer.media_type not in (cosign.PAYLOAD, types.DIR_SIGNATURE) for layer in layers):
+        yield replace(one, tag=one.bare_tag)
+        return
+    for layer in layers:
+        data = fetch(layer).read()
+        if layer.media_type == cosign.PAYLOAD:
+            data = CosignPayload(data, layer.annotations).to_file()
+        yield _file_attachment(one.subject, data)
 
 
 def _as_manifests(
@@ -66,12 +68,12 @@ def _as_manifests(
     files: dict[Digest, list[Storable]] = {}
     known = dict(subjects)
     for one in attached:
-        known[one.attachment.descriptor.digest] = one.attachment.descriptor  # it may be signed itself
-        if _media_type(one) in _FILES:
-            data = fetch(one.attachment.descriptor).read()
-            files.setdefault(one.attachment.subject, []).append(stored_signatures.parse_file(data))
+        known[one.descriptor.digest] = one.descriptor  # it may be signed itself
+        if one.descriptor.media_type in _FILES:
+            data = fetch(one.descriptor).read()
+            files.setdefault(one.subject, []).append(stored_signatures.parse_file(data))
         else:
-            yield _retagged(one)
+            yield replace(one, tag=one.bare_tag)
     for subject, signatures in files.items():
         for made, tag in stored_signatures.to_artifacts(signatures, known[subject], CosignImages()):
             yield manifest_attachment(made, subject, tag)
@@ -84,26 +86,25 @@ def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImage
         if carried is None:
             yield one
             continue
-        subject, tag = one.attachment.subject, one.attachment.tag
         try:
-            made = images.add(tag, carried, [each.content for each in one.node.inputs if isinstance(each, Copy)])
+            made = images.add(one.tag, carried, [each.content for each in one.node.inputs if isinstance(each, Copy)])
         except (LimitExceeded, DigestMismatch):
             raise
         except Invalid:  # what has the tag there is no image of cosign's, and holds nothing to keep
             yield one
             continue
-        if all(stored_signatures.is_among(layer, carried) for layer in images.layers(tag)):
+        if all(stored_signatures.is_among(layer, carried) for layer in images.layers(one.tag)):
             yield one
         elif made is not None:
-            yield manifest_attachment(made, subject, tag)
+            yield manifest_attachment(made, one.subject, one.tag)
 
 
 def is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch) -> bool:
     """Whether an attachment is among those ``there``; of an image of cosign's, each layer."""
-    if one.attachment.descriptor.digest in (each.descriptor.digest for each in there):
+    if one.descriptor.digest in (each.descriptor.digest for each in there):
         return True
     carried = _cosign_layers(one)
-    same = [each.descriptor for each in there if each.bare_tag == one.attachment.tag]
+    same = [each.descriptor for each in there if each.bare_tag == one.tag]
     if carried is None or not same:
         return False
     layers = stored_signatures.cosign_layers(fetch(each).read() for each in same)
@@ -112,8 +113,8 @@ def is_listed(one: PlannedAttachment, there: Sequence[Attachment], fetch: Fetch)
 
 def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
     """The signatures, or attestations, in an image of cosign's; None for any other attachment."""
-    tags = [stored_signatures.tag_of(one.attachment.subject, each) for each in (cosign.PAYLOAD, cosign.ENVELOPE)]
-    if one.attachment.tag not in tags or not isinstance(one.node, Write) or one.node.media_type in types.INDEXES:
+    tags = [stored_signatures.tag_of(one.subject, each) for each in (cosign.PAYLOAD, cosign.ENVELOPE)]
+    if one.tag not in tags or not isinstance(one.node, Write) or one.node.media_type in types.INDEXES:
         return None
     # All that a manifest names is known before it is written.
     return stored_signatures.layers_of(forecast(one.node).data())
@@ -121,26 +122,13 @@ def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
 
 def _file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:
     content = known_bytes(data, types.DIR_SIGNATURE)
-    return PlannedAttachment(
-        attachment=Attachment(subject=subject, descriptor=content.descriptor),
-        node=Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment"),
-    )
+    node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
+    return PlannedAttachment(subject=subject, descriptor=content.descriptor, node=node)
 
 
 def manifest_attachment(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
     descriptor = made.original.manifest.descriptor
-    return PlannedAttachment(
-        attachment=Attachment(subject=subject, descriptor=descriptor, tag=tag), node=plan_artifact(made)
-    )
-
-
-def _media_type(one: PlannedAttachment) -> str:
-    return one.attachment.descriptor.media_type
-
-
-def _retagged(one: PlannedAttachment) -> PlannedAttachment:
-    """The attachment with only its bare tag."""
-    return replace(one, attachment=replace(one.attachment, tag=one.attachment.bare_tag))
+    return PlannedAttachment(subject=subject, descriptor=descriptor, tag=tag, node=plan_artifact(made))
 
 
 ROOT = -1
@@ -158,13 +146,13 @@ def find_statements(
     statements: dict[int, dict[bytes, None]] = {}
     whole = set()
     for one in attached:
-        place = places.get(one.attachment.subject)
+        place = places.get(one.subject)
         if place is not None:
-            envelopes, others = _envelopes(one.attachment.descriptor, fetch)
+            envelopes, others = _envelopes(one.descriptor, fetch)
             if envelopes:
                 statements.setdefault(place, {}).update(dict.fromkeys(envelopes))
             if envelopes and not others:
-                whole.add(one.attachment.descriptor.digest)
+                whole.add(one.descriptor.digest)
     return statements, frozenset(whole)
 
 
