@@ -61,12 +61,18 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
     """Validate what the markers name, after the fixtures are set up and before the test runs."""
-    for name, check in (("valid_image", _check_image), ("valid_document", _check_document)):
+    checks: dict[str, Callable[..., Any]] = {"valid_image": _check_image, "valid_document": _check_document}
+    for name, check in checks.items():
         for marker in item.iter_markers(name):
             if not marker.args:
                 pytest.fail(f"the marker {name} needs an argument: what to validate", pytrace=False)
             for target in marker.args:
-                _without_trace(check, _filled_in(target, item), marker.kwargs)
+                value = _filled_in(target, item)
+                try:
+                    check(value, **marker.kwargs)
+                except AssertionError as error:
+                    # Without a traceback: no line of the test failed, and those of this file help nobody.
+                    raise pytest.fail.Exception(str(error), pytrace=False) from None
     return (yield)
 
 
@@ -169,14 +175,6 @@ def _require_known(names: Collection[str]) -> Collection[str]:
         for name in set(names) - {rule.name for rule in all_rules()}:
             raise Usage(f'unknown rule "{name}" in ignore: `transship validate --list-rules` prints all')
     return names
-
-
-def _without_trace(check: Callable[..., Any], target: Any, options: Mapping[str, Any]) -> None:
-    """Run a check and fail without a traceback: no line of the test failed, and those of this file help nobody."""
-    try:
-        check(target, **options)
-    except AssertionError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _filled_in(target: Any, item: pytest.Item) -> Any:
