@@ -219,8 +219,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(import_module(module), name or "command")
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(import_module(module), name or "command")
         return command
 
     def resolve_command(

@@ -69,9 +69,8 @@ def _flag(*names: str, text: str) -> Decorator[Any]:
 
 
 def _raise(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    found = context.ensure_object(Flags)
-    if value and parameter.name:
-        setattr(found, parameter.name, True)
+    if value:
+        setattr(context.ensure_object(Flags), str(parameter.name), True)
 
 
 def _show_all(context: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -237,12 +237,12 @@ overwrite_option = click.option(
 """Gives a command the option to replace files."""
 
 
-def _cache(_context: click.Context, _parameter: click.Parameter, without: bool) -> Path | None:
-    return None if without else cache_folder()
-
-
 no_cache_option = click.option(
-    "--no-cache", "cache", is_flag=True, callback=_cache, help="Neither use nor update the cache."
+    "--no-cache",
+    "cache",
+    is_flag=True,
+    callback=lambda _context, _option, without: None if without else cache_folder(),
+    help="Neither use nor update the cache.",
 )
 """Gives a command the option to ignore what earlier runs have cached, as the folder ``cache``, None for none."""
 
@@ -266,8 +266,7 @@ report_options = combine_options(
 
 def reports() -> tuple[Path, ...]:
     """The files that reports are asked for in."""
-    found: tuple[Path, ...] = hidden_values(_REPORT).get("report", ())
-    return found
+    return tuple(hidden_values(_REPORT).get("report", ()))
 
 
 def wants_page() -> bool:
