@@ -13,9 +13,20 @@ from converter.errors import count
 from converter.formats import own_name
 from converter.model.content import Content, Known
 from converter.model.descriptor import Descriptor
-from converter.model.image import REFERENCE, Artifact, Attachment, Image, Index, Item, RunConfig, is_from, stored_config
+from converter.model.image import (
+    REFERENCE,
+    Artifact,
+    Attachment,
+    History,
+    Image,
+    Index,
+    Item,
+    RunConfig,
+    is_from,
+    stored_config,
+)
 from converter.model.limits import size
-from converter.model.reference import REF_NAME, Location, name_at_source
+from converter.model.reference import REF_NAME, name_at_source
 from converter.opened_reference import OpenedReference
 from converter.stores import recognised
 
@@ -38,12 +49,8 @@ LONGEST_VALUE = 200
 
 def signature_rows(signatures: Sequence[Signature]) -> Rows:
     """The kinds and places of signatures, and the content that they state; nothing of it is verified."""
-    if not signatures:
-        return
-    from converter.profile.statement import stated_digest
-
-    contents = ((stated_digest(one), one.covers) for one in signatures)
-    yield from _column("content", (f"{digest} is stated of {covers}" for digest, covers in contents if digest))
+    stating = (one for one in map(signature_json, signatures) if "content" in one)
+    yield from _column("content", (f"{one['content']} is stated of {one['covers']}" for one in stating))
     yield from _column("signatures", (f"{one.kind} of {one.covers}  {one.location}" for one in signatures))
 
 
@@ -51,8 +58,11 @@ def signature_json(signature: Signature) -> dict[str, Any]:
     """A signature, and the digest of the content if it states one."""
     from converter.profile.statement import stated_digest
 
+    found = signature.to_json()
     digest = stated_digest(signature)
-    return signature.to_json() | ({"content": str(digest)} if digest else {})
+    if digest:
+        found["content"] = str(digest)
+    return found
 
 
 def rows(opened: OpenedReference, attached: Iterable[Attachment], contents: LayerChanges | None = None) -> Rows:
@@ -101,7 +111,7 @@ def name_of(opened: OpenedReference) -> str:
     """The name of an image, at its source or in its manifest; empty if it has none."""
     if is_aci(opened.item):
         return ":".join(filter(None, own_name(opened.item)))
-    location = Location.parse(opened.reference)
+    location = opened.location
     return (
         name_at_source(location, location.name, opened.root)
         or location.name
@@ -138,8 +148,7 @@ def _annotations(item: Item) -> Mapping[str, str]:
 
 def _image(image: Image, contents: LayerChanges | None) -> Rows:
     yield "platform", str(image.platform)
-    about = ("OS version", image.platform.os_version), ("created", image.created), ("author", image.author)
-    yield from _present(*about)
+    yield from _present(("OS version", image.platform.os_version), ("created", image.created), ("author", image.author))
     yield from _config(image.config)
     if is_aci(image):
         yield from _column("depends on", image.notes.depends_on)
@@ -147,11 +156,7 @@ def _image(image: Image, contents: LayerChanges | None) -> Rows:
         yield "size", size(image.original.manifest.descriptor.size)
     else:
         yield from layer_rows(image, contents)
-    steps = (
-        step_text(step.created, instruction(step.created_by) or step.comment, empty=step.empty_layer)
-        for step in image.history
-    )
-    yield from _column("history", steps)
+    yield from _column("history", map(step_text, image.history))
 
 
 def _config(config: RunConfig) -> Rows:
@@ -193,13 +198,16 @@ def _content(content: Content, made_by: str = "") -> str:
         return f"from {' and '.join(_content(layer.content) for layer in content.inputs)}"
     descriptor = content.descriptor
     length = size(descriptor.size) if descriptor.size >= 0 else "unknown"
-    start, digest = f"{length:>10}  {_short(descriptor.media_type):<8}  ", short_digest(descriptor.digest)
+    start = f"{length:>10}  {_short(descriptor.media_type):<8}  "
+    digest = short_digest(descriptor.digest)
     urls = f"  at {', '.join(descriptor.urls)}" if descriptor.urls else ""
     left = columns_left(LABELS + len(start) + 2 + len(digest))
     if left is None:
         middle = f"{_cut(made_by)}  " if made_by else ""
     else:
-        middle = f"{made_by if len(made_by) <= left else f'{made_by[: max(left - 1, 0)]}…':<{left}}  "
+        fits = len(made_by) <= left
+        shown = made_by if fits else f"{made_by[: max(left - 1, 0)]}…"
+        middle = f"{shown:<{left}}  "
     return f"{start}{middle}{digest}{urls}"
 
 
@@ -212,10 +220,11 @@ def index_rows(index: Index) -> Rows:
     wide = max(map(len, names), default=0)
     for entry, platform in zip(index.entries, names, strict=True):
         descriptor = entry.descriptor
-        speaks_of = descriptor.annotations.get(REFERENCE)
-        more = f"  of {speaks_of}" if speaks_of else ""
+        more = ""
         if descriptor.platform and descriptor.platform.os_version:
-            more = f"  OS version {descriptor.platform.os_version}{more}"
+            more = f"  OS version {descriptor.platform.os_version}"
+        if descriptor.annotations.get(REFERENCE):
+            more += f"  of {descriptor.annotations[REFERENCE]}"
         yield "", f"{platform:<{wide}}{more}  {descriptor.digest}"
 
 
@@ -230,11 +239,12 @@ def _attachment(attachment: Attachment) -> str:
     return f"{what}  {attachment.descriptor.digest}"
 
 
-def step_text(created: str, text: str, *, empty: bool) -> str:
+def step_text(step: History) -> str:
     """A step of the history, with the time to the second."""
     # Nobody needs the fraction of a second; without it, all times in UTC have the same length.
-    when = re.sub(r"\.\d+", "", created)
-    return f"{when:<20}  {' '.join(text.split()) or 'no command'}{' (no layer)' if empty else ''}"
+    when = re.sub(r"\.\d+", "", step.created)
+    text = " ".join(_made_by(step).split()) or "no command"
+    return f"{when:<20}  {text}{' (no layer)' if step.empty_layer else ''}"
 
 
 def _pairs(members: Mapping[str, str]) -> Iterator[str]:
@@ -275,7 +285,11 @@ def instructions(image: Image) -> list[str]:
     steps = [step for step in image.history if not step.empty_layer]
     if len(steps) != len(image.layers):
         return [""] * len(image.layers)
-    return [instruction(step.created_by) or step.comment for step in steps]
+    return list(map(_made_by, steps))
+
+
+def _made_by(step: History) -> str:
+    return instruction(step.created_by) or step.comment
 
 
 def instruction(created_by: str) -> str:

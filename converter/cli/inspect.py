@@ -105,7 +105,8 @@ def command(
     """
     check_outputs()
     forms = {"--json": flags().json, "--raw": raw, "--config": config, "--format": template is not None}
-    if len(asked := [name for name, given in forms.items() if given]) > 1:
+    asked = [name for name, given in forms.items() if given]
+    if len(asked) > 1:
         raise Usage(f"{asked[0]} and {asked[1]} print different things: choose one")
     if (raw or config) and reports():
         raise Usage(f"{asked[0]} prints a document alone: leave out --report")
@@ -118,14 +119,17 @@ def command(
             screen.close()
             sys.stdout.buffer.write(data)
             return
-        about = subject_digests(whole.root, opened.item)
-        attached = [one for subject in about for one in opened.source.attachments(subject)]
+        attached: list[Attachment] = []
+        for subject in subject_digests(whole.root, opened.item):
+            attached += opened.source.attachments(subject)
         signatures = signatures_of(opened, attached, content_trust)
         found = read_contents(opened, report) if contents or reports() else None
         screen.close()
         document = describe(opened.item, attached)
-        document |= {"signatures": list(map(signature_json, signatures))} if signatures else {}
-        document |= {"contents": found.to_json()} if found else {}
+        if signatures:
+            document["signatures"] = list(map(signature_json, signatures))
+        if found:
+            document["contents"] = found.to_json()
         write_reports(document, "pages.image", opened, attached, signatures, found)
         if template is not None:
             show(fill_template(template, _values(opened, document)))
@@ -230,7 +234,8 @@ class LayerChanges:
             if isinstance(layer.content, Known):
                 blob = layer.content.descriptor
                 row |= {"digest": str(blob.digest), "media_type": blob.media_type}
-                row |= {"size": blob.size} if blob.size >= 0 else {}
+                if blob.size >= 0:
+                    row["size"] = blob.size
             if self.usage is not None:
                 row["use"] = asdict(self.usage.layers[number])
             rows.append(row)
@@ -266,15 +271,12 @@ def read_contents(opened: OpenedReference, report: Report) -> LayerChanges | Non
 
 def _image_in(opened: OpenedReference) -> Image | None:
     """The image; of an index the one that this machine would run, or else the first."""
-    if isinstance(opened.item, Image):
-        return opened.item
-    if isinstance(opened.item, Index):
-        from converter.cli.profile import image_of
-
-        with suppress(ConverterError):
-            return image_of(opened, None)
-        with suppress(ConverterError):
-            return next(images_of(read_whole_index(opened.item, opened.read)), None)
+    with suppress(ConverterError):
+        item = _chosen(opened, None, config=True).item
+        if isinstance(item, Image):
+            return item
+    with suppress(ConverterError):
+        return next(images_of(read_whole_index(opened.item, opened.read)), None)
     return None
 
 

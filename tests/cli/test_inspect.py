@@ -10,7 +10,7 @@ from converter.cli.main import main
 from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.image import Image, Index, IndexEntry
+from converter.model.image import History, Image, Index, IndexEntry
 from converter.model.platform import Platform
 from converter.schema import check_document
 from tests.builders import add_image
@@ -80,7 +80,7 @@ def test_what_docker_loads_has_the_format_that_convert_says(
 
 
 @pytest.mark.parametrize(
-    "created, text, shown",
+    "created, made_by, shown",
     [
         pytest.param("2024-05-06T07:08:09Z", "RUN x", "2024-05-06T07:08:09Z  RUN x", id="a second"),
         pytest.param("2024-05-06T07:08:09.123456789Z", "RUN x", "2024-05-06T07:08:09Z  RUN x", id="less than a second"),
@@ -88,8 +88,8 @@ def test_what_docker_loads_has_the_format_that_convert_says(
         pytest.param("", "", f"{'':20}  no command", id="nothing"),
     ],
 )
-def test_a_step_of_the_history(created: str, text: str, shown: str) -> None:
-    assert step_text(created, text, empty=False) == shown
+def test_a_step_of_the_history(created: str, made_by: str, shown: str) -> None:
+    assert step_text(History(created=created, created_by=made_by)) == shown
 
 
 def test_the_text_of_an_index(index: Descriptor, capsys: pytest.CaptureFixture[str]) -> None:
