@@ -163,7 +163,7 @@ def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
 
 def objects_in(app: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
     """A list of objects; empty where it is absent or null."""
-    return app.get(key) or ()
+    return app.get(key) or []
 
 
 def free_name(name: str, taken: set[str]) -> str:

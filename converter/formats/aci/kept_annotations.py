@@ -28,7 +28,6 @@ CMD = DOCKER + "cmd"
 USER = DOCKER + "user"
 ENV = DOCKER + "env"
 EXPOSED_PORTS = DOCKER + "exposedports"
-VOLUMES = DOCKER + "volumes"
 WORKING_DIR = DOCKER + "workingdir"
 HEALTHCHECK = DOCKER + "healthcheck"
 STOP_SIGNAL = DOCKER + "stopsignal"
@@ -70,32 +69,17 @@ OF_APPC = frozenset((AUTHORS, AUTHOR, CREATED_ON, COMMENT, *WELL_KNOWN))
 T = TypeVar("T")
 
 
-class KeptAnnotations:
-    """The annotations of a manifest. A malformed one is ignored."""
+def is_converted(annotations: Mapping[str, str]) -> bool:
+    """Whether the image was once a Docker or OCI image."""
+    return IMAGE_ID in annotations or REPOSITORY in annotations
 
-    def __init__(self, annotations: Mapping[str, str]) -> None:
-        self._annotations = annotations
 
-    @property
-    def converted(self) -> bool:
-        """Whether the image was once a Docker or OCI image."""
-        return IMAGE_ID in self._annotations or REPOSITORY in self._annotations
-
-    def text(self, key: str) -> str:
-        """The text kept there; empty if there is none."""
-        return self._annotations.get(key, "")
-
-    def get(self, key: str, read: Callable[[Any], T]) -> T | None:
-        """The JSON value kept there; None if there is none."""
-        text = self._annotations.get(key)
-        return None if text is None else unless_invalid(lambda data: read(load_json(data)), text.encode())
-
-    def while_it_says(
-        self, key: str, read: Callable[[Any], T], say: Callable[[T], object], present: object
-    ) -> T | None:
-        """The value kept there, if ``say`` still turns it into what the manifest has: ``present``."""
-        value = self.get(key, read)
-        return value if value is not None and say(value) == present else None
+def kept(annotations: Mapping[str, str], key: str, read: Callable[[Any], T]) -> T | None:
+    """The JSON value that is kept there; None if there is none, or a malformed one."""
+    text = annotations.get(key)
+    if text is None:
+        return None
+    return unless_invalid(lambda data: read(load_json(data)), text.encode())
 
 
 def as_texts(value: Any) -> tuple[str, ...]:

@@ -5,13 +5,12 @@ The manifest's text is left unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from converter.errors import Invalid, unless_invalid, within
 from converter.formats.aci import app as words, kept_annotations as keys
-from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.container_config import UnknownMembers, unknown_members
 from converter.formats.documents import require_valid
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
@@ -33,14 +32,15 @@ ORDER = ("acKind", "acVersion", "name", "labels", "app", "dependencies", "pathWh
 class Manifest:
     """The content of a manifest; ``document`` is all of it, members under their own names, ``text`` its exact bytes.
 
-    It is what an image that was an ACI keeps in ``foreign``, without a whitelist that its layers obey already.
+    ``app`` is empty if there is none. A manifest is what an image that was an ACI keeps in ``foreign``, without a
+    whitelist that its layers obey already.
     """
 
     text: str
     document: Mapping[str, Any]
     name: str
     labels: Mapping[str, str]
-    app: Mapping[str, Any] | None
+    app: Mapping[str, Any]
     annotations: Mapping[str, str]
     dependencies: tuple[Dependency, ...]
     path_whitelist: tuple[str, ...]
@@ -73,18 +73,19 @@ def parse_manifest(data: bytes) -> Manifest:
         document=document,
         name=read["name"],
         labels=pairs_to_mapping(read, "labels"),
-        app=read.get("app"),
+        app=read.get("app") or {},
         annotations=pairs_to_mapping(read, "annotations"),
-        dependencies=tuple(
-            Dependency(
-                name=row["imageName"],
-                image_id=row.get("imageID") or "",
-                labels=pairs_to_mapping(row, "labels"),
-                size=row.get("size"),
-            )
-            for row in read.get("dependencies") or ()
-        ),
+        dependencies=tuple(map(_dependency, words.objects_in(read, "dependencies"))),
         path_whitelist=tuple(read.get("pathWhitelist") or ()),
+    )
+
+
+def _dependency(row: Mapping[str, Any]) -> Dependency:
+    return Dependency(
+        name=row["imageName"],
+        image_id=row.get("imageID") or "",
+        labels=pairs_to_mapping(row, "labels"),
+        size=row.get("size"),
     )
 
 
@@ -129,7 +130,7 @@ def render_manifest(document: Mapping[str, Any]) -> bytes:
 
 def pairs_to_mapping(document: Mapping[str, Any], key: str) -> dict[str, str]:
     """A list of name and value pairs as a mapping."""
-    return {row.get("name") or "": row.get("value") or "" for row in document.get(key) or ()}
+    return {row.get("name") or "": row.get("value") or "" for row in words.objects_in(document, key)}
 
 
 def mapping_to_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -146,25 +147,26 @@ MANIFEST_MOST = 1 * MIB
 
 def to_image(manifest: Manifest, owners: Owners | None = None, layers: int = 1) -> Image:
     """The image without its layers and its original, with a history fitted to the number of layers."""
-    kept = KeptAnnotations(manifest.annotations)
-    platform, basis = _read_platform(manifest, kept)
-    config = _read_config(manifest, kept, owners or {})
+    owners = owners or {}
     annotations = manifest.annotations
+    platform, basis = _read_platform(manifest)
+    config = _read_config(manifest, owners)
+    notes = Notes(
+        name=reference_to(manifest),
+        platform=basis,
+        depends_on=tuple(map(str, manifest.dependencies)),
+        confinement=words.confinement_of(manifest.app),
+        losses=tuple(_losses(manifest, config, basis)),
+    )
     return Image(
         platform=platform,
         config=config,
-        history=fit_history(kept.get(keys.HISTORY, keys.as_history) or (), layers),
-        created=annotations.get(keys.CREATED_ON) or kept.text(keys.CREATED),
-        author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR) or "",
-        annotations=_read_annotations(manifest, kept) | _owners(owners or {}),
-        foreign=_read_foreign(manifest, kept),
-        notes=Notes(
-            name=reference_to(manifest),
-            platform=basis,
-            depends_on=tuple(map(str, manifest.dependencies)),
-            confinement=words.confinement_of(manifest.app or {}),
-            losses=tuple(_losses(manifest, kept, config, basis)),
-        ),
+        history=fit_history(keys.kept(annotations, keys.HISTORY, keys.as_history) or (), layers),
+        created=annotations.get(keys.CREATED_ON) or annotations.get(keys.CREATED, ""),
+        author=annotations.get(keys.AUTHORS) or annotations.get(keys.AUTHOR, ""),
+        annotations=_read_annotations(manifest, owners),
+        foreign=_read_foreign(manifest),
+        notes=notes,
     )
 
 
@@ -184,104 +186,117 @@ def fit_history(history: Sequence[History], layers: int) -> tuple[History, ...]:
 
 def paths_of_owners(manifest: Manifest) -> frozenset[str]:
     """The files whose owner or group the app runs as."""
-    app = manifest.app or {}
-    return frozenset(who for who in (app.get("user", ""), app.get("group", "")) if who.startswith("/"))
+    named = manifest.app.get("user", ""), manifest.app.get("group", "")
+    return frozenset(who for who in named if who.startswith("/"))
 
 
-def _read_platform(manifest: Manifest, kept: KeptAnnotations) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
-    labels = {key: manifest.labels[key] for key in ("arch", "os") if key in manifest.labels}
-    original = kept.while_it_says(keys.PLATFORM, keys.as_platform, platform_labels, labels)
-    return platform_of(labels) if original is None else (original, "")
+def _read_platform(manifest: Manifest) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
+    labels = {key: value for key, value in manifest.labels.items() if key in ("arch", "os")}
+    original = keys.kept(manifest.annotations, keys.PLATFORM, keys.as_platform)
+    if original is not None and platform_labels(original) == labels:
+        return original, ""
+    return platform_of(labels)
 
 
-def _read_config(manifest: Manifest, kept: KeptAnnotations, owners: Owners) -> RunConfig:
-    app = manifest.app
-    if app is None:
-        return RunConfig(labels=_other_labels(manifest))
-    entrypoint, cmd = _read_command(app, kept)
-
-    def texts(key: str, say: Callable[[tuple[str, ...]], object], member: str) -> tuple[str, ...] | None:
-        return kept.while_it_says(key, keys.as_texts, say, list(words.objects_in(app, member)))
-
-    directory, original = app.get("workingDirectory") or "", kept.text(keys.WORKING_DIR)
+def _read_config(manifest: Manifest, owners: Owners) -> RunConfig:
+    labels = {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
+    app, annotations = manifest.app, manifest.annotations
+    if not app:
+        return RunConfig(labels=labels)
+    entrypoint, cmd = _read_command(manifest)
+    exposed = keys.kept(annotations, keys.EXPOSED_PORTS, keys.as_texts)
+    if not exposed or words.ports(exposed)[0] != words.objects_in(app, "ports"):
+        exposed = words.exposed_of(app)
+    env = keys.kept(annotations, keys.ENV, keys.as_texts)
+    if not env or words.environment(env)[0] != words.objects_in(app, "environment"):
+        env = words.env_of(app)
+    directory = app.get("workingDirectory") or ""
+    working_dir = annotations.get(keys.WORKING_DIR, "")
+    if words.working_directory(working_dir) != directory:
+        working_dir = directory
     return RunConfig(
-        user=_read_user(app, kept, owners),
-        exposed_ports=texts(keys.EXPOSED_PORTS, lambda found: words.ports(found)[0], "ports") or words.exposed_of(app),
-        env=texts(keys.ENV, lambda found: words.environment(found)[0], "environment") or words.env_of(app),
+        user=_read_user(manifest, owners),
+        exposed_ports=exposed,
+        env=env,
         entrypoint=entrypoint,
         cmd=cmd,
-        volumes=texts(keys.VOLUMES, words.mount_points, "mountPoints")
-        or tuple(dict.fromkeys(point["path"] for point in words.objects_in(app, "mountPoints"))),
-        working_dir=original if words.working_directory(original) == directory else directory,
-        labels=_other_labels(manifest) | dict(app.get("userLabels") or {}),
-        stop_signal=kept.text(keys.STOP_SIGNAL),
-        healthcheck=kept.get(keys.HEALTHCHECK, keys.as_object),
-        shell=kept.get(keys.SHELL, keys.as_texts),
-        on_build=kept.get(keys.ON_BUILD, keys.as_texts),
+        volumes=tuple(dict.fromkeys(point["path"] for point in words.objects_in(app, "mountPoints"))),
+        working_dir=working_dir,
+        labels=labels | (app.get("userLabels") or {}),
+        stop_signal=annotations.get(keys.STOP_SIGNAL, ""),
+        healthcheck=keys.kept(annotations, keys.HEALTHCHECK, keys.as_object),
+        shell=keys.kept(annotations, keys.SHELL, keys.as_texts),
+        on_build=keys.kept(annotations, keys.ON_BUILD, keys.as_texts),
     )
 
 
-def _read_command(
-    app: Mapping[str, Any], kept: KeptAnnotations
-) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    execute = tuple(app.get("exec") or ())
-    entrypoint, cmd = kept.get(keys.ENTRYPOINT, keys.as_texts), kept.get(keys.CMD, keys.as_texts)
+def _read_command(manifest: Manifest) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    execute = tuple(manifest.app.get("exec") or ())
+    entrypoint = keys.kept(manifest.annotations, keys.ENTRYPOINT, keys.as_texts)
+    cmd = keys.kept(manifest.annotations, keys.CMD, keys.as_texts)
     if (entrypoint or ()) + (cmd or ()) == execute:
         return entrypoint, cmd
     return execute, None
 
 
-def _read_user(app: Mapping[str, Any], kept: KeptAnnotations, owners: Owners) -> str:
-    user, group = app["user"], app["group"]
-    original = kept.text(keys.USER)
-    if original and words.user_and_group(original) in ((user, group), (user, "")):
-        return original
-    if kept.converted and not original and (user, group) == ("0", "0"):
+def _read_user(manifest: Manifest, owners: Owners) -> str:
+    user, group = manifest.app["user"], manifest.app["group"]
+    original = manifest.annotations.get(keys.USER, "")
+    if original:
+        if words.user_and_group(original) in ((user, group), (user, "")):
+            return original
+    elif (user, group) == ("0", "0") and keys.is_converted(manifest.annotations):
         return ""
     # In appc, a path as the user means the file's owner, and as the group, the file's group.
-    return f"{owners[user][0] if user in owners else user}:{owners[group][1] if group in owners else group}"
+    if user in owners:
+        user = owners[user][0]
+    if group in owners:
+        group = owners[group][1]
+    return f"{user}:{group}"
 
 
-def _other_labels(manifest: Manifest) -> dict[str, str]:
-    return {key: value for key, value in manifest.labels.items() if key not in ("version", "os", "arch")}
-
-
-def _read_annotations(manifest: Manifest, kept: KeptAnnotations) -> dict[str, str]:
+def _read_annotations(manifest: Manifest, owners: Owners) -> dict[str, str]:
     """Annotations under their own names, except those with OCI names; the manifest itself comes last."""
-    own = {
-        key: value
-        for key, value in manifest.annotations.items()
-        if not key.startswith(keys.KEPT) and key not in keys.OF_APPC
-    } | (kept.get(keys.ANNOTATIONS, keys.as_text_map) or {})
-    found = {name: manifest.annotations[key] for key, name in keys.WELL_KNOWN.items() if key in manifest.annotations}
-    if not kept.converted:
-        found |= {name: manifest.annotations[key] for key, name in keys.DATED.items() if key in manifest.annotations}
-        found |= dict((manifest.app or {}).get("userAnnotations") or {})
-    found |= own
+    annotations = manifest.annotations
+    converted = keys.is_converted(annotations)
+    renamed = keys.WELL_KNOWN if converted else keys.WELL_KNOWN | keys.DATED
+    found = {name: annotations[key] for key, name in renamed.items() if key in annotations}
+    if not converted:
+        found |= manifest.app.get("userAnnotations") or {}
+    for key, value in annotations.items():
+        if not key.startswith(keys.KEPT) and key not in keys.OF_APPC:
+            found[key] = value
+    found |= keys.kept(annotations, keys.ANNOTATIONS, keys.as_text_map) or {}
     if len(manifest.text) <= MANIFEST_MOST:
         found[keys.MANIFEST] = manifest.text
+    if owners:
+        found[keys.OWNERS] = dump_json(dict(sorted(owners.items()))).decode()
     return found
-
-
-def _owners(owners: Owners) -> dict[str, str]:
-    return {keys.OWNERS: dump_json({path: list(owners[path]) for path in sorted(owners)}).decode()} if owners else {}
 
 
 def reference_to(manifest: Manifest) -> str:
     """The Docker reference for an ACI: the one that it was made from, if it still has that name."""
-    original = KeptAnnotations(manifest.annotations).text(keys.ORIGINAL_NAME)
-    same = bool(original) and identifier_and_version(original) == (manifest.name, manifest.version)
-    return original if same else reference_of(manifest.name, manifest.version)
+    own = manifest.name, manifest.version
+    original = manifest.annotations.get(keys.ORIGINAL_NAME)
+    return original if original and identifier_and_version(original) == own else reference_of(*own)
 
 
-def _read_foreign(manifest: Manifest, kept: KeptAnnotations) -> dict[str, Facts]:
-    docker = dict(kept.get(keys.CONFIG, keys.as_rest) or {})
-    if comment := kept.text(keys.COMMENT):
+def _read_foreign(manifest: Manifest) -> dict[str, Facts]:
+    docker = dict(_kept_members(manifest))
+    if comment := manifest.annotations.get(keys.COMMENT):
         docker["comment"] = comment
-    return {"aci": manifest, "docker": UnknownMembers(docker)} if docker else {"aci": manifest}
+    found: dict[str, Facts] = {"aci": manifest}
+    if docker:
+        found["docker"] = UnknownMembers(docker)
+    return found
 
 
-def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, basis: str) -> Iterator[Loss]:
+def _kept_members(manifest: Manifest) -> Mapping[str, Any]:
+    """Members of a Docker configuration that no specification names."""
+    return keys.kept(manifest.annotations, keys.CONFIG, keys.as_rest) or {}
+
+
+def _losses(manifest: Manifest, config: RunConfig, basis: str) -> Iterator[Loss]:
     """What no other format holds, one row per field, with the place where an OCI image keeps it."""
     kept = keys.MANIFEST if len(manifest.text) <= MANIFEST_MOST else ""
 
@@ -290,21 +305,25 @@ def _losses(manifest: Manifest, kept_here: KeptAnnotations, config: RunConfig, b
 
     if basis == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
-    app = manifest.app or {}
-    known, _ = words.isolators((kept_here.get(keys.CONFIG, keys.as_rest) or {}).get("config") or {})
-    for field, values in (
-        ("app.supplementaryGIDs", () if words.lacks_group(config.user) else words.supplementary_groups(app)),
-        ("app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]),
-        ("app.isolators", [row["name"] for row in words.objects_in(app, "isolators") if row not in known]),
-        ("app.ports.socketActivated", [p["name"] for p in words.objects_in(app, "ports") if p.get("socketActivated")]),
-        ("app.mountPoints.readOnly", [p["name"] for p in words.objects_in(app, "mountPoints") if p.get("readOnly")]),
-    ):
+    for field, values in _lost_values(manifest, config):
         if values:
             yield row(field, words.no_equivalent(values))
     if config.user.startswith("/") or ":/" in config.user:
         yield row("app.user", f"the file whose owner is meant is not in the image ({config.user})")
     if not kept:
         yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
+
+
+def _lost_values(manifest: Manifest, config: RunConfig) -> Iterator[tuple[str, Sequence[object]]]:
+    """The fields of an app that no other format has, with what people know their values by."""
+    app = manifest.app
+    if not words.lacks_group(config.user):
+        yield "app.supplementaryGIDs", words.supplementary_groups(app)
+    yield "app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]
+    limits, _ = words.isolators(_kept_members(manifest).get("config") or {})
+    yield "app.isolators", [row["name"] for row in words.objects_in(app, "isolators") if row not in limits]
+    for key, flag in (("ports", "socketActivated"), ("mountPoints", "readOnly")):
+        yield f"app.{key}.{flag}", [row["name"] for row in words.objects_in(app, key) if row.get(flag)]
 
 
 def baseline_of(image: Image) -> Image | None:
@@ -332,20 +351,22 @@ def comparable_image(image: Image) -> Image:
 
 
 def is_unchanged(before: Image, image: Image) -> bool:
-    """Whether an image, made comparable, still equals ``before``; layers are not compared."""
-    return replace(
-        image,
+    """Whether an image still equals ``before``, which is comparable; layers are not compared."""
+    like_before = replace(
+        comparable_image(image),
         layers=before.layers,
         original=before.original,
         foreign=before.foreign,
         notes=before.notes,
-    ) == before and unknown_members(image) == unknown_members(before)
+    )
+    return like_before == before and unknown_members(image) == unknown_members(before)
 
 
 def _owners_kept(annotations: Mapping[str, str]) -> Owners:
-    found = KeptAnnotations(annotations).get(keys.OWNERS, keys.as_object) or {}
-    return {
-        path: (pair[0], pair[1])
-        for path, pair in found.items()
-        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(number, int) for number in pair)
-    }
+    """The owners that ``_read_annotations`` has kept; malformed ones are ignored."""
+    owners = {}
+    for path, pair in (keys.kept(annotations, keys.OWNERS, keys.as_object) or {}).items():
+        match pair:
+            case [int(uid), int(gid)]:
+                owners[path] = uid, gid
+    return owners

@@ -15,7 +15,6 @@ from typing import Any
 from converter.errors import unless_invalid
 from converter.formats import container_config
 from converter.formats.aci import app as words, kept_annotations as keys
-from converter.formats.aci.kept_annotations import KeptAnnotations
 from converter.formats.aci.reading import VERSION, Manifest, comparable_image, complete_app, mapping_to_pairs
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
@@ -161,14 +160,14 @@ def _write_command(draft: Draft, command: tuple[tuple[str, ...] | None, tuple[st
 
 def _write_user(draft: Draft, stated: str) -> None:
     user, group = words.user_and_group(stated)
-    if words.lacks_group(KeptAnnotations(draft.annotations).text(keys.USER)):
+    if words.lacks_group(draft.annotations.get(keys.USER, "")):
         draft.member("supplementaryGIDs", None)  # those of another user
     draft.app |= {"user": user, "group": group or user}
     if not group:
         draft.groupless = user  # the code that packs the layers looks its groups up in them
         draft.keep(keys.USER, stated)
     else:
-        converted = draft.fresh or KeptAnnotations(draft.annotations).converted
+        converted = draft.fresh or keys.is_converted(draft.annotations)
         there = "" if converted and (user, group) == ("0", "0") else f"{user}:{group}"
         draft.keep(keys.USER, "" if there == stated else stated)
 
@@ -285,7 +284,7 @@ def _write_annotations(draft: Draft, before: Mapping[str, str], after: Mapping[s
     for name, oci in keys.WELL_KNOWN.items():
         if oci in changed:
             draft.keep(name, after[oci] if _URL.fullmatch(after[oci]) else "")
-    kept = KeptAnnotations(draft.annotations).get(keys.ANNOTATIONS, keys.as_text_map) or {}
+    kept = keys.kept(draft.annotations, keys.ANNOTATIONS, keys.as_text_map) or {}
     odd = {name: value for name, value in after.items() if not _fits(name) and (name in changed or name in kept)}
     reason = f"appc has no annotations of such names: {', '.join(map(repr, odd))}"
     draft.keep(keys.ANNOTATIONS, odd or None, "annotations", reason if changed & {*odd} else "")
