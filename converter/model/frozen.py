@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -17,14 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@overload
-def frozen(cls: type[T], /) -> type[T]: ...
-@overload
-def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
-
-
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-def frozen(cls: type[T] | None = None, /, *, kw_only: bool = True) -> type[T] | Callable[[type[T]], type[T]]:
+def frozen(cls: Any = None, /, *, kw_only: bool = True) -> Any:
     """Make a class what ``dataclass(frozen=True, kw_only=True)`` would.
 
     Neither ``init=False`` nor ``__post_init__`` is supported: derived values are properties. An instance takes a
@@ -104,14 +98,6 @@ def _refuse(self: Any, name: str, *_value: object) -> NoReturn:
     raise FrozenInstanceError(f"cannot change {name!r}: {type(self).__qualname__} is frozen")
 
 
-def _reduced(self: Any) -> tuple[Any, ...]:
-    return _again, (type(self), {one.name: getattr(self, one.name) for one in fields(self)})
-
-
-def _again(cls: Callable[..., T], values: Mapping[str, Any]) -> T:
-    return cls(**values)
-
-
 class _Signature:
     """The signature of a class, for ``inspect`` and ``help``, computed on demand."""
 
@@ -131,6 +117,5 @@ _METHODS: Mapping[str, object] = {
     "__repr__": _repr,
     "__setattr__": _refuse,
     "__delattr__": _refuse,
-    "__reduce__": _reduced,
     "__signature__": _Signature(),
 }
