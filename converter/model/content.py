@@ -7,16 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
-from converter.errors import (
-    ConverterError,
-    DigestMismatch,
-    NotFound,
-    Usage,
-)
-from converter.model.descriptor import (
-    Descriptor,
-    Digest,
-)
+from converter.errors import ConverterError, DigestMismatch, NotFound, Usage
+from converter.model.descriptor import Descriptor, Digest, new_hasher
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.media_types import CODECS
@@ -152,7 +144,7 @@ def foreign_layer(descriptor: Descriptor, where: str) -> Known:
 
 def verified_blocks(blocks: Blocks, digest: Digest, size: int | None = None) -> Iterator[bytes | memoryview]:
     """Pass blocks through; raises DigestMismatch as soon as there are too many bytes, or at the end."""
-    hasher = digest.hasher()
+    hasher = new_hasher(digest.algorithm)
     passed = 0
     for block in blocks:
         passed += len(block)

@@ -60,13 +60,7 @@ class Digest:
     @classmethod
     def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
         """The digest of bytes in memory; raises Unsupported if it cannot be computed."""
-        hasher = new_hasher(algorithm)
-        hasher.update(data)
-        return cls(algorithm, hasher.hexdigest())
-
-    def hasher(self) -> Hasher:
-        """A fresh hash of this algorithm; raises Unsupported if it cannot be computed."""
-        return new_hasher(self.algorithm)
+        return cls(algorithm, new_hasher(algorithm, data).hexdigest())
 
     @property
     def dashed(self) -> str:
@@ -80,11 +74,11 @@ class Digest:
         return f"{self.algorithm}:{self.encoded}"
 
 
-def new_hasher(algorithm: str) -> Hasher:
-    """A fresh hash; raises Unsupported for an algorithm that the image specifications do not register."""
+def new_hasher(algorithm: str, data: bytes = b"") -> Hasher:
+    """A hash that has seen ``data``; raises Unsupported for an algorithm that image specifications do not register."""
     if algorithm not in HEX_LENGTHS:
         raise Unsupported(f'unsupported digest algorithm "{algorithm}" (one of: {", ".join(HEX_LENGTHS)})')
-    return hashlib.new(algorithm)
+    return hashlib.new(algorithm, data)
 
 
 _KNOWN = frozenset(

@@ -8,7 +8,7 @@ import pytest
 
 from converter.errors import DigestMismatch, Invalid, Unsupported
 from converter.model.content import Known, known_bytes, verified_blocks
-from converter.model.descriptor import Descriptor, Digest
+from converter.model.descriptor import Descriptor, Digest, new_hasher
 
 HEX = "ab" * 32
 ROW: dict[str, Any] = {"mediaType": "a/b", "digest": f"sha256:{HEX}", "size": 3}
@@ -70,7 +70,7 @@ def test_what_is_no_descriptor_is_refused(value: Any, message: str) -> None:
 
 def test_an_algorithm_that_nobody_registered_cannot_be_computed() -> None:
     with pytest.raises(Unsupported, match='unsupported digest algorithm "md5"'):
-        Digest("md5", "00").hasher()
+        new_hasher("md5")
 
 
 @pytest.mark.parametrize(
