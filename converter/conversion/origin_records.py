@@ -245,7 +245,7 @@ def restore_aci(
     content = plan.content
     if not isinstance(content, Derived):
         return None
-    from converter.formats.aci.archive import ExamineAci, RebuildAci, image_id, read_manifest
+    from converter.formats.aci.archive import RebuildAci, examine_aci, image_id, read_manifest
     from converter.formats.aci.reading import parse_manifest
     from converter.verification.proof import prove
     from converter.verification.rebuilt_source import Converted, OriginalSource
@@ -271,6 +271,6 @@ def restore_aci(
             else:
                 prove(original, found.root, finder=finder)  # it raises if the image is something else
             attached, _ = find_attachments(original, [aci.descriptor.digest])
-            node = Copy(content=aci, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
+            node = Copy(content=aci, media_type=types.ACI, examine=examine_aci, algorithm="sha512", label="image")
             return node, replace(before, attached=attached)
     return None

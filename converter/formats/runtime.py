@@ -62,21 +62,18 @@ CONFIGURED = (
 """What of a configuration a bundle has, and a root file system alone has not."""
 
 
-@frozen
-class FlattenAndNoteAccounts:
+def flatten_and_note_accounts(inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Iterator[Block]:
     """The rewrite of all layers into one tree; learns the accounts in it."""
-
-    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Iterator[Block]:
-        accounts = Accounts()
-        yield from accounts.watched(squash(inputs, replaced=replaced))
-        note_accounts(accounts, facts)
+    accounts = Accounts()
+    yield from accounts.watched(squash(inputs, replaced=replaced))
+    note_accounts(accounts, facts)
 
 
 def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
     """Plan a root file system, and a ``config.json`` if the target accepts one; raises Unsupported."""
     image = single_image(item, single_file_name)
     configured = types.RUNTIME_CONFIG in accepts
-    rewrite = FlattenAndNoteAccounts() if configured else Flatten()
+    rewrite = flatten_and_note_accounts if configured else Flatten()
     content = Derived(inputs=image.layers, rewrite=rewrite, compression=NONE)
     rootfs = Make(content=content, media_type=types.ROOTFS, label="rootfs")
     if not configured:
@@ -122,7 +119,7 @@ def losses(item: Item, accepts: frozenset[str] = frozenset(), _settings: Setting
 def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     """The ``config.json`` of an image, with the namespaces of an ordinary container (runtime-spec, config.md).
 
-    ``facts`` are those of FlattenAndNoteAccounts. Raises Unsupported if the image's user is not among the accounts.
+    ``facts`` are those of ``flatten_and_note_accounts``. Raises Unsupported if the user is not among the accounts.
     """
     config, confined = image.config, image.notes.confinement
     user = process_user(config.user, facts.passwd, facts.group)

@@ -14,7 +14,7 @@ import converter
 from converter.errors import LossRefused, Unsupported, Usage
 from converter.formats import runtime
 from converter.formats.accounts import GROUP, PASSWD, Accounts, process_user
-from converter.formats.runtime import FlattenAndNoteAccounts, runtime_config
+from converter.formats.runtime import flatten_and_note_accounts, runtime_config
 from converter.model import media_types as types
 from converter.model.content import Derived, Layer, LayerFacts, known_bytes
 from converter.model.image import Artifact, Image, Index, Loss, Original, RunConfig
@@ -124,7 +124,7 @@ def test_the_layers_are_one_tree_that_knows_its_accounts() -> None:
     lower = archive([File("etc/passwd", data=b"old"), File("etc/group", data=b"groups"), File("gone")])
     upper = archive([File("etc/passwd", data=b"new"), File(".wh.gone")])
     facts = LayerFacts()
-    flat = b"".join(FlattenAndNoteAccounts()((lambda: (lower,), lambda: (upper,)), facts, set()))
+    flat = b"".join(flatten_and_note_accounts((lambda: (lower,), lambda: (upper,)), facts, set()))
     assert facts == LayerFacts(passwd="new", group="groups")
     assert b"gone" not in flat
     # Without a configuration nobody asks for accounts, and the tree is the same.

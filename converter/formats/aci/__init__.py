@@ -14,13 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from converter.errors import Unsupported
-from converter.formats.aci.archive import ExamineAci, PackAci, PackLayer, RebuildAci, read_manifest, read_owners
+from converter.formats.aci.archive import PackAci, PackLayer, RebuildAci, examine_aci, read_manifest, read_owners
 from converter.formats.aci.dependencies import own_layer, resolve_dependencies
 from converter.formats.aci.reading import (
     VERSION,
     Manifest,
     baseline_of,
-    comparable_image,
     is_unchanged,
     parse_manifest,
     paths_of_owners,
@@ -81,7 +80,7 @@ def encode(item: Item, _accepts: frozenset[str], settings: Settings = DEFAULTS) 
     compression, epoch = _compression(asked), settings.epoch or 0
     if settings.layered and len(image.layers) > 1:
         return _layer_chain(image, make_manifest(image, base), compression, epoch)
-    if base is not None and is_unchanged(base, comparable_image(image)):
+    if base is not None and is_unchanged(base, image):
         node = _original_aci(image, base, asked)
         if node is not None:
             return node
@@ -94,7 +93,7 @@ def losses(item: Item, _accepts: frozenset[str] = frozenset(), settings: Setting
     """What ``encode`` keeps elsewhere or drops, once per field; nothing for an unchanged ACI."""
     image = single_image(item, single_file_name)
     base = baseline_of(image)
-    if base is not None and is_unchanged(base, comparable_image(image)) and len(image.layers) == 1:
+    if base is not None and is_unchanged(base, image) and len(image.layers) == 1:
         return
     yield from make_manifest(image, base).losses
     if len(image.layers) > 1 and not settings.layered:
@@ -113,7 +112,7 @@ def _original_aci(image: Image, base: Image, asked: Compression | None) -> Node 
         if layer != own_layer(root):
             return None
         if asked is None:
-            return Copy(content=root, media_type=types.ACI, examine=ExamineAci(), algorithm="sha512", label="image")
+            return Copy(content=root, media_type=types.ACI, examine=examine_aci, algorithm="sha512", label="image")
         return _make((Layer(content=root),), _compression(asked))
     recipe, manifest = layer.annotations.get(RECIPE) if layer is not None else None, base.kept(Manifest)
     if recipe is None or manifest is None or manifest.dependencies or manifest.path_whitelist:

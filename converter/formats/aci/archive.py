@@ -109,12 +109,9 @@ class UnpackAci:
         return unpack_aci(blocks, learn)
 
 
-@frozen(kw_only=False)
-class ExamineAci:
-    """Reads an ACI's tar to its end; raises Invalid if it violates the rules. The output is discarded."""
-
-    def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
-        return unpack_aci(inputs[0](), lambda _recipe: None, reserved=True)
+def examine_aci(inputs: Sequence[Open], _facts: LayerFacts, _replaced: Replaced, /) -> Blocks:
+    """A rewrite that reads an ACI to its end; raises Invalid if it violates the rules. Its output is discarded."""
+    return unpack_aci(inputs[0](), lambda _recipe: None, reserved=True)
 
 
 @frozen
