@@ -8,7 +8,7 @@ from importlib import import_module
 
 from converter.errors import Unsupported
 from converter.model import media_types as types
-from converter.model.content import Blocks, Known
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.image import Artifact, Image, Item, Original
@@ -101,13 +101,6 @@ def document_in(whole: Known) -> bytes:
     from converter.formats.aci.archive import read_manifest
 
     return read_manifest(whole)
-
-
-def rebuild_whole(layer: Blocks, recipe: str, document: bytes) -> Blocks:
-    """The uncompressed bytes of the whole image that became the layer with this tar (``LayerFacts.recipe``)."""
-    from converter.streams.tar.aci import rebuild_aci
-
-    return rebuild_aci(layer, recipe, document)
 
 
 def own_name(item: Item) -> tuple[str, str]:
