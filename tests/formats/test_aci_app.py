@@ -157,8 +157,8 @@ def test_volumes(volumes: list[str], points: list[tuple[str, str]]) -> None:
     ],
 )
 def test_limits_of_old_become_isolators(run: dict[str, Any], isolators: dict[str, Any], used: set[str]) -> None:
-    rows, names = app.isolators(run)
-    assert ({row["name"]: row["value"] for row in rows}, names) == (isolators, used)
+    found = app.isolators(run)
+    assert ({row["name"]: row["value"] for row in found.values()}, {*found}) == (isolators, used)
 
 
 @given(st.lists(st.from_regex(r"[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp))?", fullmatch=True)))

@@ -147,18 +147,15 @@ def working_directory(path: str) -> str:
     return path if path.startswith("/") or not path else f"/{path}"
 
 
-def isolators(run: Mapping[str, Any]) -> tuple[list[Member], set[str]]:
-    """The limits of an early Docker configuration as isolators, and the names of the members they represent."""
-    found: list[Member] = []
-    used = set()
-    shares, memory = run.get("CpuShares"), run.get("Memory")
-    if _whole_number(shares) in range(2, 262145):
-        found.append({"name": "os/linux/cpu-shares", "value": shares})
-        used.add("CpuShares")
-    if _whole_number(memory) > 0:
-        found.append({"name": "resource/memory", "value": {"limit": str(memory)}})
-        used.add("Memory")
-    return found, used
+def isolators(run: Mapping[str, Any]) -> dict[str, Member]:
+    """The limits of an early Docker configuration as isolators, by the member that each represents."""
+    found: dict[str, Member] = {}
+    shares, memory = _whole_number(run, "CpuShares"), _whole_number(run, "Memory")
+    if shares in range(2, 262145):
+        found["CpuShares"] = {"name": "os/linux/cpu-shares", "value": shares}
+    if memory > 0:
+        found["Memory"] = {"name": "resource/memory", "value": {"limit": str(memory)}}
+    return found
 
 
 def objects_in(app: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
@@ -176,8 +173,9 @@ def free_name(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _whole_number(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+def _whole_number(run: Mapping[str, Any], key: str) -> int:
+    value = run.get(key)
+    return value if isinstance(value, int) and value is not True else 0
 
 
 def confinement_of(app: Mapping[str, Any]) -> Confinement:

@@ -320,7 +320,7 @@ def _lost_values(manifest: Manifest, config: RunConfig) -> Iterator[tuple[str, S
     if not words.lacks_group(config.user):
         yield "app.supplementaryGIDs", words.supplementary_groups(app)
     yield "app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]
-    limits, _ = words.isolators(_kept_members(manifest).get("config") or {})
+    limits = words.isolators(_kept_members(manifest).get("config") or {}).values()
     yield "app.isolators", [row["name"] for row in words.objects_in(app, "isolators") if row not in limits]
     for key, flag in (("ports", "socketActivated"), ("mountPoints", "readOnly")):
         yield f"app.{key}.{flag}", [row["name"] for row in words.objects_in(app, key) if row.get(flag)]

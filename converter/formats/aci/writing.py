@@ -243,11 +243,11 @@ def _write_unknown(draft: Draft, docker: Mapping[str, Any]) -> None:
     if isinstance(comment, str):
         draft.keep(keys.COMMENT, comment)
     run = rest.get("config") or {}
-    isolators, used = words.isolators(run)
+    isolators = words.isolators(run)
     if isolators and draft.fresh:
-        draft.member("isolators", isolators)
+        draft.member("isolators", list(isolators.values()))
     unknown = [key for key, value in rest.items() if value and key != "config"]
-    unknown += [key for key, value in run.items() if value and key not in used]
+    unknown += [key for key, value in run.items() if value and key not in isolators]
     reason = f"an ACI has no {', '.join(sorted(unknown))}" if unknown else ""
     draft.keep(keys.CONFIG, rest or None, "config", reason)
 
