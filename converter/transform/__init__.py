@@ -7,6 +7,7 @@ it encodes them; a proof compresses them ``as_in`` the target, which shows it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -108,15 +109,16 @@ def as_in(item: Item, target: Item) -> Item:
 
 
 def _compress_as(layer: Layer, target: Layer) -> Layer:
-    there = target.content
+    content, there = layer.content, target.content
     assert isinstance(there, Known)
-    if isinstance(layer.content, Known):
-        if layer.content.absent:
-            return layer
-        if layer.content.descriptor.digest == there.descriptor.digest:
-            return layer if codec_of(layer.content) == codec_of(there) else relabel_layer(layer)
-        return replace(layer, content=Derived(inputs=(layer,), compression=Compression(codec_of(there))))
-    return replace(layer, content=replace(layer.content, compression=Compression(codec_of(there))))
+    packed = Compression(codec_of(there))
+    if isinstance(content, Derived):
+        return replace(layer, content=replace(content, compression=packed))
+    if content.absent:
+        return layer
+    if content.descriptor.digest != there.descriptor.digest:
+        return replace(layer, content=Derived(inputs=(layer,), compression=packed))
+    return layer if codec_of(content) == packed.codec else relabel_layer(layer)
 
 
 def relabel_layers(image: Image) -> Image:
@@ -156,10 +158,14 @@ def squash_layers(image: Image) -> Image:
     from converter.streams.squash import Flatten
 
     content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
-    created_by = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)
-    step = History(created=image.created, created_by=created_by, comment=f"squashed from {len(image.layers)} layers")
-    empty = tuple(step for step in image.history if step.empty_layer)
-    return replace(image, layers=(Layer(content=content),), history=(step, *empty) if image.history else ())
+    image = replace(image, layers=(Layer(content=content),))
+    if not image.history:
+        return image
+    empty = [step for step in image.history if step.empty_layer]
+    programs = (step.created_by for step in image.history if not step.empty_layer)
+    created_by, comment = "; ".join(filter(None, programs)), f"squashed from {len(content.inputs)} layers"
+    step = History(created=image.created, created_by=created_by, comment=comment)
+    return replace(image, history=(step, *empty))
 
 
 def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
@@ -172,7 +178,9 @@ def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
         return read_whole_index(item, read)
     asked = [Platform.parse(text) for text in platforms]
     if isinstance(item, Index):
-        return one_platform(item, asked[0], read) if len(asked) == 1 else some_platforms(item, asked, read)
+        if len(asked) == 1:
+            return one_platform(item, asked[0], read)
+        return some_platforms(item, asked, read)
     if not asked or not isinstance(item, Image):
         return item
     if item.notes.platform:
@@ -204,11 +212,13 @@ def read_whole_index(item: Item, read: Read, depth: int = 0) -> Item:
     if not isinstance(item, Index):
         return item
     current_limits().require("index_depth", depth, "indexes within each other")
-    read = _limited(read) if depth == 0 else read
+    if depth == 0:
+        read = _limited(read)
     entries = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
-            entries.append(replace(entry, item=read_whole_index(_read_entry(entry, read), read, depth + 1)))
+            below = read_whole_index(_read_entry(entry, read), read, depth + 1)
+            entries.append(replace(entry, item=below))
     return replace(item, entries=tuple(entries))
 
 
@@ -229,30 +239,29 @@ def some_platforms(item: Index, platforms: Sequence[Platform], read: Read) -> It
     offers = [_platform_of_entry(entry, read) for entry in entries]
     chosen = {_best_offer(platform, offers) for platform in platforms}
     named = {str(entries[number].descriptor.digest) for number in chosen}
-    kept = [
-        entry
-        for number, entry in enumerate(entries)
-        if number in chosen or entry.descriptor.annotations.get(REFERENCE) in named
-    ]
+    kept = []
+    for number, entry in enumerate(entries):
+        about = entry.descriptor.annotations.get(REFERENCE)
+        if number in chosen or about in named:
+            kept.append(entry)
     return read_whole_index(replace(item, entries=tuple(kept)), read)
 
 
 def _best_offer(platform: Platform, offers: Sequence[Platform | None]) -> int:
     found = choose_platform(platform, offers)
     if found is None:
-        there = ", ".join(sorted({str(offer) for offer in offers if offer is not None and offer.known})) or "none"
+        known = {str(offer) for offer in offers if offer is not None and offer.known}
+        there = ", ".join(sorted(known)) or "none"
         raise NotFound(f"no image for {platform} in the index (available: {there}); choose with --platform, or all")
     return found
 
 
 def _limited(read: Read) -> Read:
     """The same function up to the limit: nested indexes of a few rows each can name more images than there are."""
-    count = 0
+    numbers = itertools.count(1)
 
     def counting(descriptor: Descriptor) -> Item:
-        nonlocal count
-        count += 1
-        current_limits().require("images", count, "images and indexes")
+        current_limits().require("images", next(numbers), "images and indexes")
         return read(descriptor)
 
     return counting
@@ -280,9 +289,8 @@ def flatten_index(item: Index, read: Read) -> list[IndexEntry]:
                     add(child, depth + 1)
                 else:
                     flat.append(entry)
-                    current_limits().require(
-                        "json_values", len(flat) * _LEAST_VALUES, "values in indexes within each other"
-                    )
+                    values = len(flat) * _LEAST_VALUES
+                    current_limits().require("json_values", values, "values in indexes within each other")
 
     add(item, 0)
     return flat
