@@ -32,19 +32,19 @@ class CachedBlob:
     path: Path
 
 
+@frozen(kw_only=False)
 class BlobFolder:
     """A folder of blobs, at most ``most`` bytes in all after ``trim``. Safe for concurrent threads and processes.
 
     A damaged or missing file is not an error; the blob counts as absent.
     """
 
-    def __init__(self, folder: Path, most: int = 0) -> None:
-        self._folder = folder
-        self._most = most
+    folder: Path
+    most: int = 0
 
     def find(self, descriptor: Descriptor) -> Known | None:
         """The blob, if present and intact: it is verified first, so that damage here never fails a conversion."""
-        path = self._folder / descriptor.digest.algorithm / descriptor.digest.encoded
+        path = self.folder / descriptor.digest.algorithm / descriptor.digest.encoded
         try:
             known = Known(descriptor.sized(path.stat().st_size), partial(read_regular, path))
             drain(known.blocks())
@@ -64,8 +64,8 @@ class BlobFolder:
         """
         part: Temporary | None = None
         with suppress(ConverterError, OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            part = temporary_file(self._folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = temporary_file(self.folder)
 
         def passing() -> Iterator[Block]:
             nonlocal part
@@ -82,7 +82,7 @@ class BlobFolder:
         def keep(digest: Digest) -> None:
             if part is not None:
                 with suppress(OSError):
-                    place = self._folder / digest.algorithm
+                    place = self.folder / digest.algorithm
                     place.mkdir(exist_ok=True)
                     part.path.rename(place / digest.encoded)
 
@@ -96,7 +96,7 @@ class BlobFolder:
         """The blobs in the folder, least recently used first."""
         found = []
         with suppress(OSError):
-            for path in self._folder.glob("sha*/*"):
+            for path in self.folder.glob("sha*/*"):
                 with suppress(OSError, ConverterError):
                     status = path.stat()
                     digest = Digest.parse(f"{path.parent.name}:{path.name}")
@@ -105,9 +105,9 @@ class BlobFolder:
 
     def trim(self) -> list[CachedBlob]:
         """Remove blobs beyond ``most`` bytes and temporary files of killed processes; returns the removed blobs."""
-        remove_abandoned(self._folder)
+        remove_abandoned(self.folder)
         kept = self.kept()
-        over = sum(one.size for one in kept) - self._most
+        over = sum(one.size for one in kept) - self.most
         removed = []
         for one in kept:
             if over <= 0:

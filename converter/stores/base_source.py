@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from converter.errors import NotFound, unless_invalid
@@ -13,7 +13,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Attachment, Loss
 from converter.model.reference import ImageName
-from converter.ports import Source
+from converter.ports import Fetch, Source
 from converter.stores.disk import printable_path
 
 POSITION = r"@([0-9]{1,9})"
@@ -38,31 +38,33 @@ class SingleSource(Source):
         return ("@0",)
 
     def resolve(self, name: str) -> Descriptor:
-        return ImageNames(where=self.where, offers=(ListedImage(root=self.root),), positions=(self.root,)).resolve(name)
+        root = self.root
+        return ImageNames(where=self.where, offers=(ListedImage(root),), positions=(root,)).resolve(name)
 
 
+@frozen(kw_only=False)
 class NameListing(Source):
-    """The names of an Engine's images, or of a registry's repositories: each of them is a reference of its own."""
+    """The names of an Engine's images, or of a registry's repositories: each of them is a reference of its own.
+
+    ``where`` and ``form`` are for messages: this place, and the form of a reference to one image in it.
+    """
 
     local = False
-
-    def __init__(self, where: str, form: str, listed: Callable[[], tuple[str, ...]]) -> None:
-        """``where`` and ``form`` are for messages: this place, and the form of a reference to one image in it."""
-        self._where = where
-        self._form = form
-        self._listed = listed
+    where: str
+    form: str
+    listed: Callable[[], tuple[str, ...]]
 
     def names(self) -> tuple[str, ...]:
-        return self._listed()
+        return self.listed()
 
     def resolve(self, name: str) -> Descriptor:
         """Raise NotFound, always."""
         del name
-        raise NotFound(f"{self._where} holds many images: choose one, as {self._form} (`transship tags` lists them)")
+        raise NotFound(f"{self.where} holds many images: choose one, as {self.form} (`transship tags` lists them)")
 
     def fetch(self, descriptor: Descriptor) -> Known:
         """Raise NotFound, always."""
-        raise NotFound(f"blob unknown: {descriptor.digest} in {self._where}, which only lists images ({self._form})")
+        raise NotFound(f"blob unknown: {descriptor.digest} in {self.where}, which only lists images ({self.form})")
 
 
 class WrappedSource(Source):
@@ -108,6 +110,7 @@ class ListedImage:
     tags: tuple[str, ...] = ()
 
 
+@frozen
 class ImageNames:
     """The images in one place. ``positions`` are those meant by ``@0``, ``@1`` …, among them all that are offered;
     ``where`` is for people; ``fetch`` finds what is there by digest without being listed, such as an image of an index.
@@ -115,18 +118,10 @@ class ImageNames:
     There may be thousands, and each may be asked for, so they are looked up.
     """
 
-    def __init__(
-        self,
-        *,
-        where: str,
-        offers: Iterable[ListedImage],
-        positions: Iterable[Descriptor],
-        fetch: Callable[[Descriptor], Known] | None = None,
-    ) -> None:
-        self.where = where
-        self._fetch = fetch
-        self.offers = tuple(offers)
-        self.positions = tuple(positions)
+    where: str
+    offers: Sequence[ListedImage]
+    positions: Sequence[Descriptor]
+    fetch: Fetch | None = None
 
     def names(self) -> tuple[str, ...]:
         """A name for each image; ``@N`` for one without a name of its own."""
@@ -146,10 +141,12 @@ class ImageNames:
         ``@N`` counts from 0, and ``@ALGORITHM:HEX`` is a digest. An empty name means the only image. Raises NotFound,
         listing the images there are.
         """
-        if position := re.fullmatch(POSITION, name):
-            if int(position[1]) >= len(self.positions):
-                raise NotFound(f"no image {name} in {self.where}: it holds {len(self.positions)}, from @0 on")
-            return self.positions[int(position[1])]
+        position = re.fullmatch(POSITION, name)
+        if position is not None:
+            number, count = int(position[1]), len(self.positions)
+            if number >= count:
+                raise NotFound(f"no image {name} in {self.where}: it holds {count}, from @0 on")
+            return self.positions[number]
         if name.startswith("@"):
             return self._by_digest(Digest.parse(name[1:]))
         matching = self._matching(name)
@@ -159,8 +156,8 @@ class ImageNames:
             raise NotFound(f"{self.where} holds no image")
         if not matching:
             raise NotFound(f'no image named "{name}" in {self.where} (available: {self._listing()})')
-        named = f'{len(matching)} images named "{name}"' if name else f"{len(matching)} images"
-        raise NotFound(f"{self.where} holds {named}: choose one of {self._listing()}")
+        named = f' named "{name}"' if name else ""
+        raise NotFound(f"{self.where} holds {len(matching)} images{named}: choose one of {self._listing()}")
 
     def names_of(self, root: Descriptor) -> tuple[str, ...]:
         """Every name that an image is listed under."""
@@ -170,9 +167,9 @@ class ImageNames:
         for root in self.positions:
             if root.digest == digest:
                 return root
-        if self._fetch is None:
+        if self.fetch is None:
             raise NotFound(f"manifest unknown: {digest} in {self.where} (available: {self._listing()})")
-        return self._fetch(Descriptor(media_type="", digest=digest, size=-1)).descriptor
+        return self.fetch(Descriptor(media_type="", digest=digest, size=-1)).descriptor
 
     def _matching(self, name: str) -> dict[Digest, Descriptor]:
         """The distinct roots that match by the first rule with any match."""
@@ -201,15 +198,16 @@ class ImageNames:
 
     @cached_property
     def _names(self) -> dict[Digest, tuple[str, ...]]:
-        names: dict[Digest, list[str]] = {}
+        names: dict[Digest, tuple[str, ...]] = {}
         for offer in self.offers:
-            names.setdefault(offer.root.digest, []).extend(offer.names)
-        return {digest: tuple(each) for digest, each in names.items()}
+            names[offer.root.digest] = (*names.get(offer.root.digest, ()), *offer.names)
+        return names
 
     def _listing(self) -> str:
-        names = [printable_path(name) for name in self.names()]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        return ", ".join(names[:_SHOWN]) + more
+        names = self.names()
+        shown = ", ".join(map(printable_path, names[:_SHOWN]))
+        more = len(names) - _SHOWN
+        return f"{shown} and {more} more" if more > 0 else shown
 
 
 def full_reference(name: str) -> str:

@@ -6,7 +6,7 @@ Docker 25 it is an OCI layout as well (moby, image/tarexport; image/spec/v1.2.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import field, replace
 from functools import cache, cached_property, partial
@@ -132,7 +132,7 @@ class DockerArchive(Source):
         offers, positions = self._chained() if self.chains else self._saved(self.rows or ())
         return ImageNames(where=self.medium.where, offers=offers, positions=positions, fetch=self._fetch_listed)
 
-    def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Iterable[Descriptor]]:
+    def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Sequence[Descriptor]]:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         images = () if self.layout is None else self.layout.images
         index = read_listed((image.root for image in images), self.fetch)
@@ -161,7 +161,7 @@ class DockerArchive(Source):
             self._stand_ins[config.digest] = cache(partial(tables.assemble_manifest, self._blobs, row, config))
         return manifest or config
 
-    def _chained(self) -> tuple[list[ListedImage], Iterable[Descriptor]]:
+    def _chained(self) -> tuple[list[ListedImage], Sequence[Descriptor]]:
         """The images from before Docker 1.10."""
         offers = []
         for top, names in self.chains:
