@@ -16,18 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from converter.errors import Invalid, NotFound, Unsupported, within
+from converter.errors import NotFound, Unsupported, within
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.image import Attachment
 from converter.model.limits import current_limits
 from converter.model.reference import STDIN, Location
-from converter.ports import Sink
 from converter.stores import require_new
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import disk_errors, regular_size, walk_directory
-from converter.stores.media import DirectoryMedium, write_blob
+from converter.stores.media import DirectoryMedium, OneImageSink, write_blob
 from converter.stores.media.file_target import OutFile, TarTarget
 from converter.stores.media.tar_medium import TarMedium, display_name, open_bytes
 from converter.stores.oci_layout import OciLayout, OciSink
@@ -144,7 +143,7 @@ class AciFile(SingleSource):
             return self._files.enter_context(OciLayout(TarMedium(path)))
 
 
-class AciSink(Sink):
+class AciSink(OneImageSink):
     """Writes an image to its file, its signature next to it, and the images it depends on next to both.
 
     A dependency is named after the image and the start of its own digest: ``app.aci`` needs ``app-0123456789ab.aci``.
@@ -153,6 +152,7 @@ class AciSink(Sink):
     """
 
     accepts = frozenset((types.ACI, types.PGP_SIGNATURE))
+    place = "ACI"
 
     def __init__(self, location: Location, options: StoreOptions) -> None:
         self._location = location
@@ -160,7 +160,6 @@ class AciSink(Sink):
         self._options = options
         self._parts: dict[Digest, tuple[OutFile, Descriptor]] = {}
         """The blobs taken, each with its file, which is not yet renamed."""
-        self._root: Descriptor | None = None
         self._signature: Digest | None = None
         self._attached: list[Attachment] = []
 
@@ -185,36 +184,25 @@ class AciSink(Sink):
             file.abort()
         return made
 
-    def name(self, name: str, root: Descriptor) -> None:
-        """Make ``root`` the image; its only name is that of the file. Raises Unsupported for a second image."""
-        del name
-        if self._root is not None and self._root.digest != root.digest:
-            raise Unsupported("cannot write two images to one ACI")
-        self._root = root
-
     def attach(self, attachment: Attachment) -> None:
         """Add a detached signature or a manifest next to the image; raises Unsupported for anything else."""
-        if attachment.descriptor.media_type in types.MANIFESTS:
+        media_type = attachment.descriptor.media_type
+        if media_type in types.MANIFESTS:
             self._attached.append(attachment)
-            return
-        if attachment.descriptor.media_type != types.PGP_SIGNATURE:
-            raise Unsupported(f"an ACI cannot have an attachment of type {attachment.descriptor.media_type}")
-        self._signature = attachment.descriptor.digest
+        elif media_type == types.PGP_SIGNATURE:
+            self._signature = attachment.descriptor.digest
+        else:
+            raise Unsupported(f"an ACI cannot have an attachment of type {media_type}")
 
     def _commit(self) -> None:
-        if self._root is None or self._root.digest not in self._parts:
-            raise Invalid("no image was written to the ACI")
-        root, _ = self._parts[self._root.digest]
-        needed = {
-            digest: file
-            for digest, (file, part) in self._parts.items()
-            if part.media_type == types.ACI and digest != self._root.digest
-        }
+        image = self._root_among(self._parts)
+        root, _ = self._parts[image]
+        needed = {digest: file for digest, (file, part) in self._parts.items() if part.media_type == types.ACI}
+        needed.pop(image, None)
         if root.piped:
             if needed:
-                raise Unsupported(
-                    f"cannot write an image with {len(needed)} dependencies to {root.shown}: expected a file"
-                )
+                what = f"an image with {len(needed)} dependencies"
+                raise Unsupported(f"cannot write {what} to {root.shown}: expected a file")
             if self._attached:
                 raise Unsupported(f"cannot write an attachment to {root.shown}: expected a file")
             root.appear()
@@ -224,21 +212,25 @@ class AciSink(Sink):
             below = below_path(self._path, digest)
             if not _has_content(below, digest):
                 file.appear(below.name)
-        beside = {signature_path(self._path): self._signature, origin_path(self._path): self._attached}
-        if self._signature is not None:
-            self._parts[self._signature][0].appear(signature_path(self._path).name)
+        signature, origin, stale = signature_path(self._path), origin_path(self._path), []
+        if self._signature is None:
+            stale.append(signature)
+        else:
+            self._parts[self._signature][0].appear(signature.name)
         if self._attached:
-            self._write_layout()
-        for path, written in beside.items():
-            if not written and regular_size(path) is not None and not _has_content(self._path, self._root.digest):
+            self._write_layout(origin)
+        else:
+            stale.append(origin)
+        for path in stale:
+            if regular_size(path) is not None and not _has_content(self._path, image):
                 # It refers to the replaced image: next to the new one, it would make that look tampered with.
                 with disk_errors(path, "remove"):
                     path.unlink()
         root.appear()
 
-    def _write_layout(self) -> None:
+    def _write_layout(self, path: Path) -> None:
         """Write the manifests that refer to the image, with all that they name, to a layout in a tar."""
-        target = TarTarget(origin_path(self._path), self._options.overwriting("oci-archive"))
+        target = TarTarget(path, self._options.overwriting("oci-archive"))
         with OciSink(target, ordered=True) as layout:
             for _, (part, made) in sorted(self._parts.items()):  # threads put them in any order
                 if made.media_type not in self.accepts:

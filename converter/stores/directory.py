@@ -8,8 +8,9 @@ others ignore.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -24,12 +25,13 @@ from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
 from converter.stores.disk import regular_size
-from converter.stores.media import DirectoryMedium, TargetSink
+from converter.stores.media import DirectoryMedium, OneImageSink, TargetSink
 from converter.stores.media.directory_target import SwappedDirectory
 from converter.stores.oci_layout import LayoutReferrers, fetch_blob
 from converter.stores.options import Inputs, StoreOptions
 
 MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
+_DOCUMENTS = types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
 _VERSION = rb"Directory Transport Version: 1\.[0-9]+\n?"
 _IMAGE_FILE = (
@@ -47,9 +49,10 @@ def open_sink(location: Location, options: StoreOptions) -> DirectorySink:
     return DirectorySink(Path(location.path), options.inputs)
 
 
-def signature_start(subject: Digest, root: Digest) -> str:
-    """What is before ``signature-N`` in the names of a subject's signatures: nothing for the root itself."""
-    return "" if subject == root else f"{subject.encoded}."
+def signature_names(subject: Digest, root: Digest) -> Iterator[str]:
+    """The names for a subject's signatures, by number: just ``signature-N`` for the root itself."""
+    start = "" if subject == root else f"{subject.encoded}."
+    return (f"{start}signature-{number}" for number in itertools.count(1))
 
 
 def is_image(path: Path) -> bool:
@@ -90,14 +93,13 @@ class DirectoryImage(SingleSource):
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
         """The signatures of the root, or of an image in it, by number, then the listed attachments."""
-        start = signature_start(subject, self._root.digest)
-        number = 1
-        while self._medium.size(name := f"{start}signature-{number}") is not None:
+        for name in signature_names(subject, self._root.digest):
+            if self._medium.size(name) is None:
+                break
             data = self._medium.read_document(name)
             descriptor = Descriptor.of(data, types.DIR_SIGNATURE)
             self._named[descriptor.digest] = name
             yield Attachment(subject=subject, descriptor=descriptor)
-            number += 1
         yield from self._listed.to(subject)
 
     @cached_property
@@ -109,15 +111,16 @@ class DirectoryImage(SingleSource):
         return LayoutReferrers(entries, self.fetch)
 
 
-class DirectorySink(TargetSink[SwappedDirectory]):
+class DirectorySink(TargetSink[SwappedDirectory], OneImageSink):
     """Writes a directory with one image or index. Any number of threads may ``put``."""
+
+    place = "directory"
 
     def __init__(self, path: Path, inputs: Inputs) -> None:
         super().__init__(SwappedDirectory(path, is_image, re.compile(_IMAGE_FILE), inputs))
-        self._root: Descriptor | None = None
         self._names: dict[Digest, str] = {}
-        self._signed: dict[tuple[Digest, Digest], None] = {}
-        """The images that are signed, each with a signature."""
+        self._signed: dict[Digest, dict[Digest, None]] = {}
+        """The images that are signed, each with its signatures in their order."""
         self._signatures: dict[Digest, bytes] = {}
         self._listed: list[Descriptor] = []
 
@@ -131,38 +134,27 @@ class DirectorySink(TargetSink[SwappedDirectory]):
             signature = Descriptor.of(data, media_type, expected.digest.algorithm if expected else "sha256")
             self._signatures[signature.digest] = data
             return signature
-        document = media_type in types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
-        suffix = ".manifest.json" if document else ""
+        suffix = ".manifest.json" if media_type in _DOCUMENTS else ""
         made = self._target.take(blocks, expected, lambda digest: f"{digest.encoded}{suffix}")
         self._names[made.digest] = f"{made.digest.encoded}{suffix}"
         return made.retyped(media_type)
-
-    def name(self, name: str, root: Descriptor) -> None:
-        """Make ``root`` the image; its name is not stored. Raises Unsupported for a second image."""
-        del name
-        if self._root is not None and self._root.digest != root.digest:
-            raise Unsupported("cannot write two images to one directory")
-        self._root = root
 
     def attach(self, attachment: Attachment) -> None:
         """Number a signature, or list a manifest; raises Unsupported for anything else."""
         media_type = attachment.descriptor.media_type
         if media_type == types.DIR_SIGNATURE:
-            self._signed[attachment.subject, attachment.descriptor.digest] = None
+            self._signed.setdefault(attachment.subject, {})[attachment.descriptor.digest] = None
         elif media_type in types.MANIFESTS | types.INDEXES:
             self._listed.append(oci_index.attachment_entry(attachment))
         else:
             raise Unsupported(f"a directory cannot have an attachment of type {media_type}")
 
     def _commit(self) -> None:
-        if self._root is None or self._root.digest not in self._names:
-            raise Invalid("no image was written to the directory")
+        root = self._root_among(self._names)
         documents = {VERSION: VERSION_CONTENT}
-        numbers: dict[Digest, int] = {}
-        for subject, signature in self._signed:
-            numbers[subject] = numbers.get(subject, 0) + 1
-            start = signature_start(subject, self._root.digest)
-            documents[f"{start}signature-{numbers[subject]}"] = self._signatures[signature]
+        for subject, signatures in self._signed.items():
+            for name, signature in zip(signature_names(subject, root), signatures):
+                documents[name] = self._signatures[signature]
         if self._listed:
             documents[ATTACHMENTS], _ = oci_index.render_index(None, self._listed)
-        self._target.commit(self._names[self._root.digest], documents, MANIFEST)
+        self._target.commit(self._names[root], documents, MANIFEST)

@@ -14,7 +14,7 @@ from converter.model.descriptor import Digest
 from converter.model.limits import MIB
 from converter.model.reference import ImageName
 from converter.stores.aci_file import signature_path
-from converter.stores.directory import signature_start
+from converter.stores.directory import signature_names
 from converter.stores.disk import disk_errors, read_regular, regular_size
 from converter.stores.media.file_target import write_new
 from converter.stores.media.temporary import lock_directory
@@ -25,7 +25,7 @@ SIGNATURE = 4 * MIB
 
 def add_to_directory(folder: Path, data: bytes, root: Digest, subject: Digest) -> Path:
     """Add a signature to a ``dir:`` image, under the first free number."""
-    return _add_numbered(folder, signature_start(subject, root), data)
+    return _add_numbered(folder, signature_names(subject, root), data)
 
 
 def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes) -> Path:
@@ -33,7 +33,7 @@ def add_to_lookaside(folder: Path, name: ImageName, subject: Digest, data: bytes
     place = lookaside_path(folder, name, subject)
     with disk_errors(place, "make"):
         place.mkdir(parents=True, exist_ok=True)
-    return _add_numbered(place, "", data)
+    return _add_numbered(place, signature_names(subject, subject), data)
 
 
 def read_beside(path: Path) -> bytes:
@@ -48,11 +48,13 @@ def read_beside(path: Path) -> bytes:
 
 def read_lookaside(folder: Path, name: ImageName, subject: Digest) -> Iterator[tuple[Path, bytes]]:
     """The signatures of an image in a lookaside, in the order of their numbers; oversized ones are skipped."""
-    number = 1
-    while (size := regular_size(path := lookaside_path(folder, name, subject) / f"signature-{number}")) is not None:
+    place = lookaside_path(folder, name, subject)
+    for path in map(place.joinpath, signature_names(subject, subject)):
+        size = regular_size(path)
+        if size is None:
+            return
         if size <= SIGNATURE:
             yield path, b"".join(read_regular(path))
-        number += 1
 
 
 def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
@@ -60,10 +62,8 @@ def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
     return folder / f"{name.repository}@{subject.algorithm}={subject.encoded}"
 
 
-def _add_numbered(folder: Path, start: str, data: bytes) -> Path:
-    number = 1
+def _add_numbered(folder: Path, names: Iterator[str], data: bytes) -> Path:
     with lock_directory(folder):
-        while os.path.lexists(path := folder / f"{start}signature-{number}"):
-            number += 1
+        path = next(path for path in map(folder.joinpath, names) if not os.path.lexists(path))
         write_new(path, (data,))
     return path

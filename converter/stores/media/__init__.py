@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
-from converter.errors import DigestMismatch, Invalid, NotFound
+from converter.errors import DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.limits import current_limits
@@ -178,6 +178,27 @@ def write_blob(blocks: Blocks, expected: Descriptor | None, write: Callable[[Blo
     if expected.size not in (-1, size):
         raise DigestMismatch(f"size mismatch for {expected.digest}: expected {expected.size} bytes, read {size}")
     return expected.sized(size)
+
+
+class OneImageSink(Sink):
+    """A sink of one image, whose only name is that of the place."""
+
+    place: ClassVar[str]
+    """What messages call it."""
+    _root: Descriptor | None = None
+
+    def name(self, name: str, root: Descriptor) -> None:
+        """Make ``root`` the image; its name is not stored. Raises Unsupported for a second image."""
+        del name
+        if self._root is not None and self._root.digest != root.digest:
+            raise Unsupported(f"cannot write two images to one {self.place}")
+        self._root = root
+
+    def _root_among(self, written: Collection[Digest]) -> Digest:
+        """The image, if it has been written; raises Invalid otherwise."""
+        if self._root is None or self._root.digest not in written:
+            raise Invalid(f"no image was written to the {self.place}")
+        return self._root.digest
 
 
 T = TypeVar("T", bound=Target)
