@@ -5,15 +5,16 @@ Those of isolators and those of pods alone have modules of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from converter.model.appc import ARCHITECTURES
 from converter.model.document import lenient_member
 from converter.schema import isolator_rules, pod_rules
 from converter.schema.finding import Hit, Rule
-from converter.schema.isolator_rules import APPS
+from converter.schema.isolator_rules import in_apps
 from converter.schema.shared_checks import (
+    Check,
     find_faults,
     go_time_form,
     is_web_url,
@@ -33,7 +34,7 @@ IDENTIFIERS = (
     "dependencies/*/imageName",
     "apps/*/image/name",
     *(f"{path}/*/name" for path in (*LABELS, *NOTES)),
-    *(f"{path}/isolators/*/name" for path in APPS),
+    *in_apps("isolators/*/name"),
     "isolators/*/name",
 )
 NAMES = (
@@ -43,9 +44,9 @@ NAMES = (
     "volumes/*/name",
     "ports/*/name",
     "ports/*/podPort/name",
-    *(f"{app}/{part}/*/name" for app in APPS for part in ("mountPoints", "ports")),
+    *in_apps("mountPoints/*/name", "ports/*/name"),
 )
-PORTS = (*(f"{app}/ports/*" for app in APPS), "ports/*/podPort")
+PORTS = (*in_apps("ports/*"), "ports/*/podPort")
 _PART = r"(0|[1-9][0-9]*)"
 _WORD = r"(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
@@ -69,17 +70,17 @@ def port_count(number: int) -> str:
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
     for where, labels in values_at(list, document, *LABELS):
-        values = {
-            lenient_member(label, "name", str): label.get("value", "") for label in labels if isinstance(label, dict)
-        }
+        values: dict[str, Any] = {}
+        for _, label in values_at(dict, labels, "*"):
+            values[lenient_member(label, "name", str)] = label.get("value", "")
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
             continue
-        if system not in ARCHITECTURES:
+        known = ARCHITECTURES.get(system)
+        if known is None:
             yield where, f'unknown os "{system[:60]}" (one of: {", ".join(ARCHITECTURES)})'
-        elif isinstance(arch, str) and arch not in ARCHITECTURES[system]:
-            known = ", ".join(ARCHITECTURES[system])
-            yield where, f'unknown arch "{arch[:60]}" for {system} (one of: {known})'
+        elif isinstance(arch, str) and arch not in known:
+            yield where, f'unknown arch "{arch[:60]}" for {system} (one of: {", ".join(known)})'
 
 
 def port_range(document: Any) -> Iterator[Hit]:
@@ -90,12 +91,16 @@ def port_range(document: Any) -> Iterator[Hit]:
             yield where, f"the range of ports ends at {first + count - 1}: the highest port is 65535"
 
 
-def notes(document: Any, *names: str) -> Iterator[tuple[str, str]]:
-    """The values of the annotations of these names."""
-    for where, note in values_at(dict, document, *(f"{path}/*" for path in NOTES)):
-        value = note.get("value", "")
-        if lenient_member(note, "name", str) in names and isinstance(value, str):
-            yield f"{where}/value" if "value" in note else where, value
+def of_notes(why: Callable[[str], str], *names: str) -> Check:
+    """The check of a rule on the values of the annotations of these names; ``why`` is as in ``find_faults``."""
+
+    def values(document: Any) -> Iterator[tuple[str, str]]:
+        for where, note in values_at(dict, document, *(f"{path}/*" for path in NOTES)):
+            value = note.get("value", "")
+            if lenient_member(note, "name", str) in names and isinstance(value, str):
+                yield f"{where}/value" if "value" in note else where, value
+
+    return lambda document: find_faults(values(document), why)
 
 
 _SPEC = "appc spec 0.8.11, "
@@ -151,14 +156,14 @@ RULES = (
         title="The annotation created is an RFC 3339 time.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
-        check=lambda document: find_faults(notes(document, "created"), no_time),
+        check=of_notes(no_time, "created"),
     ),
     Rule(
         name="aci/annotation-created-for-go",
         title="The annotation created has T and Z in capitals, and no leap second.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
-        check=lambda document: find_faults(notes(document, "created"), not_go_time),
+        check=of_notes(not_go_time, "created"),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is Go's reader of times, does not.",
     ),
@@ -167,7 +172,7 @@ RULES = (
         title="The annotation created is written as RFC 3339 says, to the letter.",
         spec=_SPEC + "types.md, Timestamps Type",
         kinds=_BOTH,
-        check=lambda document: find_faults(notes(document, "created"), go_time_form),
+        check=of_notes(go_time_form, "created"),
         compat="warning",
         note="The reference, which is Go's reader of times, takes one digit, a comma, and an offset of 24:60.",
     ),
@@ -176,7 +181,7 @@ RULES = (
         title="The annotations homepage and documentation are http or https URLs.",
         spec=_MANIFEST + "annotations: homepage, documentation",
         kinds=_BOTH,
-        check=lambda document: find_faults(notes(document, "homepage", "documentation"), url),
+        check=of_notes(url, "homepage", "documentation"),
     ),
     Rule(
         name="aci/version-zero",
@@ -238,14 +243,14 @@ RULES = (
         title="An app has one handler of each event.",
         spec=_MANIFEST + "app, eventHandlers",
         kinds=_BOTH,
-        check=lambda document: repeated_members(document, "event handler", *(f"{app}/eventHandlers" for app in APPS)),
+        check=lambda document: repeated_members(document, "event handler", *in_apps("eventHandlers")),
     ),
     Rule(
         name="aci/environment-repeated",
         title="A variable is set once.",
         spec=_MANIFEST + "app, environment",
         kinds=_BOTH,
-        check=lambda document: repeated_members(document, "variable", *(f"{app}/environment" for app in APPS)),
+        check=lambda document: repeated_members(document, "variable", *in_apps("environment")),
     ),
     Rule(
         name="aci/environment-letters",
@@ -256,7 +261,7 @@ RULES = (
             wrong_form(
                 r"(?a)[A-Za-z_]\w*[.-][\w.-]*", 'invalid name of a variable "{:.100}": expected letters, digits and _'
             ),
-            *(f"{app}/environment/*/name" for app in APPS),
+            *in_apps("environment/*/name"),
         ),
         compat="warning",
         note="The reference takes dots and minuses as well.",
@@ -266,7 +271,7 @@ RULES = (
         title="Numbers of groups are not negative.",
         spec=_MANIFEST + "app, supplementaryGIDs",
         kinds=_BOTH,
-        check=of_numbers(group, *(f"{app}/supplementaryGIDs/*" for app in APPS)),
+        check=of_numbers(group, *in_apps("supplementaryGIDs/*")),
         compat="warning",
         note="The reference takes any integer.",
     ),
@@ -301,9 +306,7 @@ RULES = (
         title="A mount has a path.",
         spec=_MANIFEST + "app, mountPoints",
         kinds=_BOTH,
-        check=of_texts(
-            wrong_form("", "the path is empty"), *(f"{app}/mountPoints/*/path" for app in APPS), "apps/*/mounts/*/path"
-        ),
+        check=of_texts(wrong_form("", "the path is empty"), *in_apps("mountPoints/*/path"), "apps/*/mounts/*/path"),
         compat="warning",
         note="The reference asks for it on its command line alone.",
     ),

@@ -89,14 +89,12 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strict
     if strictness == "strict" and RECOMMENDED.get(location) == keyword:
         severity = "warning"
     path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
-    forgiven = is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
-    return (Tolerated if forgiven else Finding)(
-        path,
-        rule,
-        violation_text(error, location),
-        _spec(kind, error.evaluation_path),
-        severity,
+    sort = (
+        Tolerated
+        if is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
+        else Finding
     )
+    return sort(path, rule, violation_text(error, location), _spec(kind, error.evaluation_path), severity)
 
 
 def _first(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
@@ -193,9 +191,7 @@ def violation_text(error: jsonschema_rs.ValidationError, location: str = "") -> 
         case "not":
             return f"expected one line, found a line break in {_short(value)}"
         case "minItems":
-            return (
-                f"the array is empty: at least {error.kind.value} {'is' if error.kind.value == 1 else 'are'} required"
-            )
+            return "the array is empty: at least 1 is required"
         case "minLength":
             return "the string is empty"
         case "propertyNames":

@@ -6,7 +6,6 @@ Those of the history and the signatures of schema 1 have a module of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any
 
 from converter.model import media_types as types
@@ -33,14 +32,17 @@ from converter.schema.shared_checks import (
 
 def of_times(why: Callable[[str], str]) -> Check:
     """The check of a rule on the times of steps and of a configuration; ``why`` is as in ``find_faults``."""
-    return lambda document: find_faults(
-        chain(docker_v1_rules.step_times(document), values_at(str, document, *_TIMES)), why
-    )
+
+    def times(document: Any) -> Iterator[tuple[str, str]]:
+        yield from docker_v1_rules.step_times(document)
+        yield from values_at(str, document, *_TIMES)
+
+    return lambda document: find_faults(times(document), why)
 
 
 def health_durations(document: Any) -> Iterator[Hit]:
     """Durations of a health check of less than a millisecond, in nanoseconds, and negative counts."""
-    for where, number in values_at(int, document, *(f"config/Healthcheck/{name}" for name in _DURATIONS)):
+    for where, number in values_at(int, document, *_DURATIONS):
         if number != 0 and number < _MILLISECOND:
             yield where, f"{number} nanoseconds: expected 0, or at least {_MILLISECOND}"
     for where, number in values_at(int, document, "config/Healthcheck/Retries"):
@@ -56,7 +58,7 @@ def health_test(document: Any) -> Iterator[Hit]:
 
 
 _TIMES = ("created", "history/*/created")
-_DURATIONS = ("Interval", "Timeout", "StartPeriod", "StartInterval")
+_DURATIONS = tuple(f"config/Healthcheck/{name}" for name in ("Interval", "Timeout", "StartPeriod", "StartInterval"))
 _MILLISECOND = 1_000_000
 _V2 = "distribution manifest-v2-2.md, "
 _SPEC = "moby image/spec v1.2, "

@@ -54,10 +54,12 @@ def step_members(document: Any) -> Iterator[Hit]:
             continue
         if not re.fullmatch("[0-9a-f]{64}", lenient_member(step, "id", str)):
             yield where, f'invalid id "{str(step.get("id"))[:80]}": expected 64 lower-case hex digits'
-        yield from ((where, fact) for fact in _wrong_types(step))
+        for fact in _wrong_types(step):
+            yield where, fact
         if where == "/history/0/v1Compatibility":  # the newest, which the Engine makes a configuration of
-            refused = engine_refuses({key: value for key, value in step.items() if key not in (*_MEMBERS, "Size")})
-            yield from ((where, f"{path[1:].replace('/', '.')}: {fact}") for path, fact in refused)
+            others = {key: value for key, value in step.items() if key not in (*_MEMBERS, "Size")}
+            for path, fact in engine_refuses(others):
+                yield where, f"{path[1:].replace('/', '.')}: {fact}"
 
 
 def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
@@ -82,10 +84,10 @@ def step_spelling(document: Any) -> Iterator[Hit]:
 def step_parents(document: Any) -> Iterator[Hit]:
     """Steps whose parent is not the next step, or, for the last, not empty."""
     steps = _steps(document)
-    for index, (where, step) in enumerate(steps):
+    ids = [step.get("id") for _, step in steps]
+    for (where, step), own, below in zip(steps, ids, [*ids[1:], ""]):
         parent = step.get("parent") or ""
-        below = steps[index + 1][1].get("id") if index + 1 < len(steps) else ""
-        if parent != below and step.get("id") != below:
+        if below not in (parent, own):
             yield where, f'parent is "{str(parent)[:80]}": expected "{str(below)[:80]}", the id of the next step'
 
 
@@ -103,8 +105,10 @@ def step_repeated(document: Any) -> Iterator[Hit]:
 
 def step_times(document: Any) -> Iterator[tuple[str, str]]:
     """The times of steps."""
-    times = ((where, step.get("created")) for where, step in _steps(document))
-    return ((where, str(time)) for where, time in times if time is not None)
+    for where, step in _steps(document):
+        time = step.get("created")
+        if time is not None:
+            yield where, str(time)
 
 
 def _steps(document: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -128,7 +132,8 @@ def signature_headers(document: Any) -> Iterator[Hit]:
         except (Invalid, ValueError, RecursionError):
             yield where, "the protected header is not JSON in base64url"
             continue
-        length, tail = (header.get("formatLength"), header.get("formatTail")) if isinstance(header, dict) else (None, 0)
+        members = header if isinstance(header, dict) else {}
+        length, tail = members.get("formatLength"), members.get("formatTail")
         if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
             yield where, "the protected header has no formatLength and formatTail"
 

@@ -5,15 +5,18 @@ The reference's types/isolator*.go decides where the text leaves it open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from converter.model.document import lenient_member
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import find_faults, repeated_members, values_at, wrong_form
+from converter.schema.shared_checks import Check, find_faults, repeated_members, values_at, wrong_form
 
-APPS = ("app", "apps/*/app")
-"""Where an image's manifest has its app, and a pod's manifest its apps."""
+
+def in_apps(*paths: str) -> tuple[str, ...]:
+    """Paths within an app, from where an image's manifest has its app, and a pod's manifest its apps."""
+    return tuple(f"{app}/{path}" for app in ("app", "apps/*/app") for path in paths)
+
 
 ISOLATORS = frozenset(
     (
@@ -46,6 +49,8 @@ ONCE = frozenset(
     )
 )
 ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
+_ALL = (*in_apps("isolators/*"), "isolators/*")
+"""The paths of the isolators of apps, and of those of a whole pod."""
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
 _PLAIN_NUMBER = r"[0-9]+(\.[0-9]+)?(m|[KMGTPE]i?)?"
 _NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
@@ -53,7 +58,7 @@ _NO_NUMBER = r"[+-]?\.?([numkKMGTPE]|[KMGT]i|[eE][+-]?[0-9]+)|[+-]?\.|[+-]"
 
 def isolator_known(document: Any) -> Iterator[Hit]:
     """Isolators of an app that the specification does not define."""
-    for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS)):
+    for where, isolator in values_at(dict, document, *in_apps("isolators/*")):
         name = isolator.get("name", "")
         if isinstance(name, str) and name not in ISOLATORS:
             yield f"{where}/name" if "name" in isolator else where, f'unknown isolator "{name[:100]}"'
@@ -61,14 +66,21 @@ def isolator_known(document: Any) -> Iterator[Hit]:
 
 def isolator_value(document: Any) -> Iterator[Hit]:
     """Isolators without a value, including unknown ones."""
-    for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+    for where, isolator in values_at(dict, document, *_ALL):
         if "value" not in isolator and lenient_member(isolator, "name", str) not in ISOLATORS:
             yield where, '"value" is missing'
 
 
-def quantities(document: Any) -> Iterator[tuple[str, str]]:
-    """The requests and limits of resource isolators; other isolators may have members of these names, too."""
-    for where, isolator in values_at(dict, document, *(f"{app}/isolators/*" for app in APPS), "isolators/*"):
+def of_quantities(why: Callable[[str], str]) -> Check:
+    """The check of a rule on the requests and limits of resource isolators; ``why`` is as in ``find_faults``.
+
+    Other isolators may have members of these names, too.
+    """
+    return lambda document: find_faults(_quantities(document), why)
+
+
+def _quantities(document: Any) -> Iterator[tuple[str, str]]:
+    for where, isolator in values_at(dict, document, *_ALL):
         if lenient_member(isolator, "name", str).startswith("resource/"):
             for part, text in values_at(str, isolator, "value/request", "value/limit"):
                 yield where + part, text
@@ -76,7 +88,7 @@ def quantities(document: Any) -> Iterator[tuple[str, str]]:
 
 def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
     """Apps with two isolators of which one retains what the other removes."""
-    for where, isolators in values_at(list, document, *(f"{app}/isolators" for app in APPS)):
+    for where, isolators in values_at(list, document, *in_apps("isolators")):
         names = {lenient_member(item, "name", str) for item in isolators}
         if {one, other} <= names:
             yield where, f"{one} and {other} exclude each other"
@@ -110,7 +122,7 @@ RULES = (
         title="An isolator that holds for the whole app is there once.",
         spec=_SPEC + "ace.md, Isolators",
         kinds=_BOTH,
-        check=lambda document: repeated_members(document, "isolator", *(f"{app}/isolators" for app in APPS), only=ONCE),
+        check=lambda document: repeated_members(document, "isolator", *in_apps("isolators"), only=ONCE),
     ),
     Rule(
         name="aci/pod-isolator-repeated",
@@ -144,9 +156,7 @@ RULES = (
         title="A quantity has k for thousands, not K.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(
-            quantities(document), wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')
-        ),
+        check=of_quantities(wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')),
         strict=None,
         note="The text lists K; the reference knows k and Ki alone.",
     ),
@@ -155,9 +165,7 @@ RULES = (
         title="A quantity has digits before its suffix.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(
-            quantities(document), wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')
-        ),
+        check=of_quantities(wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')),
         compat="warning",
         strict=None,
         note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
@@ -167,8 +175,7 @@ RULES = (
         title="A quantity is digits and one of the suffixes that the text lists.",
         spec=_SPEC + "ace.md, Resource Isolators",
         kinds=_BOTH,
-        check=lambda document: find_faults(
-            quantities(document),
+        check=of_quantities(
             wrong_form(
                 rf"(?!{_PLAIN_NUMBER}\Z) *({_NUMBER}|{_NO_NUMBER}) *",
                 'invalid quantity "{:.60}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m',

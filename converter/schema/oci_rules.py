@@ -89,7 +89,9 @@ def data_matches(document: Any) -> Iterator[Hit]:
 
 def url_for_go(text: str) -> str:
     """Why Go does not read a URL that RFC 3986 allows; like the functions below, empty if nothing is wrong."""
-    return f'URL "{text[:100]}" cannot be read by Go: the host has escapes' if is_uri(text) and not is_url(text) else ""
+    if is_url(text) or not is_uri(text):
+        return ""
+    return f'URL "{text[:100]}" cannot be read by Go: the host has escapes'
 
 
 def url(text: str) -> str:
@@ -101,20 +103,22 @@ def url(text: str) -> str:
 
 def url_blank(text: str) -> str:
     """Why a URL has blanks."""
-    blank = re.search(r"\s", text) and is_url(text)
-    return f'URL "{text[:100]}" has a space: it is written %20' if blank else ""
+    if re.search(r"\s", text) is None or not is_url(text):
+        return ""
+    return f'URL "{text[:100]}" has a space: it is written %20'
 
 
 def url_characters(text: str) -> str:
     """Why RFC 3986 does not accept a URL that Go accepts, for other reasons than blanks."""
-    if is_url(text) and not is_uri(text) and re.search(r"[\\\s]", text) is None:
-        return f'URL "{text[:100]}" has characters that RFC 3986 requires to be escaped'
-    return ""
+    if not is_url(text) or is_uri(text) or re.search(r"[\\\s]", text):
+        return ""
+    return f'URL "{text[:100]}" has characters that RFC 3986 requires to be escaped'
 
 
 def layer_type(document: Any) -> Iterator[Hit]:
     """Layers of an image whose media type the specification does not define."""
-    if next((media for _, media in values_at(str, document, "config/mediaType")), "") != types.OCI_CONFIG:
+    config = lenient_member(document, "config", dict)
+    if config.get("mediaType") != types.OCI_CONFIG:
         return
     for where, media in values_at(str, document, "layers/*/mediaType"):
         if media not in types.OCI_LAYERS:
@@ -137,21 +141,20 @@ def platform(document: Any) -> Iterator[Hit]:
         for name, allowed in _PLATFORM_NAMES.items():
             value = item.get(name)
             if isinstance(value, str) and value not in allowed:
-                yield (
-                    f"{where}/{name}",
-                    f'unknown {name} "{value[:60]}": expected a name that Go knows, such as linux or amd64',
-                )
+                fact = f'unknown {name} "{value[:60]}": expected a name that Go knows, such as linux or amd64'
+                yield f"{where}/{name}", fact
 
 
 def docker_members(document: Any) -> Iterator[Hit]:
     """Members that only Docker has in a configuration, of types that the Engine refuses."""
     named = schema_file("oci-config.json")["properties"]
-    for _, members in values_at(dict, document, ""):
-        others = {key: value for key, value in members.items() if key not in named}
-        run = lenient_member(members, "config", dict).items()
-        others["config"] = {key: value for key, value in run if key not in named["config"]["properties"]}
-        if others != {"config": {}}:  # seldom, and Docker's schema takes milliseconds
-            yield from engine_refuses(others)
+    if not isinstance(document, dict):
+        return
+    others = {key: value for key, value in document.items() if key not in named}
+    run = lenient_member(document, "config", dict)
+    others["config"] = {key: value for key, value in run.items() if key not in named["config"]["properties"]}
+    if others != {"config": {}}:  # seldom, and Docker's schema takes milliseconds
+        yield from engine_refuses(others)
 
 
 _OCI = "image-spec 1.1.1, "

@@ -58,9 +58,11 @@ def _follow_part(places: Iterable[tuple[str, Any]], part: str) -> Iterator[tuple
 
 def values_at(kind: type[T], document: Any, *paths: str) -> Iterator[tuple[str, T]]:
     """The values of a type (``str``, ``int``, ``list``, ``dict``) at the paths."""
-    found = (member for path in paths for member in find_members(document, path))
-    # To Python, but not to JSON, a boolean is an integer.
-    return ((where, value) for where, value in found if isinstance(value, kind) and not isinstance(value, bool))
+    for path in paths:
+        for where, value in find_members(document, path):
+            # To Python, but not to JSON, a boolean is an integer.
+            if isinstance(value, kind) and not isinstance(value, bool):
+                yield where, value
 
 
 _DATE, _MINUTE = r"([0-9]{4})-(0[1-9]|1[0-2])-([0-9]{2})", "[0-5][0-9]"
@@ -83,10 +85,11 @@ def bad_time(text: str) -> str:
     match = re.fullmatch(_TIME, text)
     if match is None:
         return f'invalid time "{text[:60]}": expected RFC 3339, as in 2015-10-31T22:22:56Z'
-    hour, minute, second, sign, off_hour, off_minute = match.groups()[3:]
+    hour, minute, second, sign, off_hour, off_minute = match.groups(default="0")[3:]
     if second == "60":
-        offset = int(f"{sign}1") * (int(off_hour) * 60 + int(off_minute)) if sign else 0
-        if (int(hour) * 60 + int(minute) - offset) % (24 * 60) != 24 * 60 - 1:
+        offset = 60 * int(sign + off_hour) + int(sign + off_minute)
+        minute_in_utc = 60 * int(hour) + int(minute) - offset
+        if minute_in_utc % (24 * 60) != 24 * 60 - 1:
             return f'invalid time "{text}": second 60 occurs only at the end of a day in UTC'
     return _bad_day(text, match)
 
@@ -96,10 +99,8 @@ def bad_go_time(text: str) -> str:
     match = re.fullmatch(_GO_TIME, text)
     if match:
         return _bad_day(text, match)
-    return (
-        bad_time(text)
-        or f'time "{text[:60]}" cannot be read by Go: expected T and Z in capitals, and a second up to 59'
-    )
+    fact = f'time "{text[:60]}" cannot be read by Go: expected T and Z in capitals, and a second up to 59'
+    return bad_time(text) or fact
 
 
 def no_time(text: str) -> str:
@@ -128,13 +129,16 @@ def _bad_day(text: str, match: re.Match[str]) -> str:
     from calendar import monthrange
 
     year, month, day = map(int, match.groups()[:3])
-    return "" if 1 <= day <= monthrange(year, month)[1] else f'invalid time "{text}": the month has no such day'
+    _, last = monthrange(year, month)
+    return "" if 1 <= day <= last else f'invalid time "{text}": the month has no such day'
 
 
 def bad_digest(text: str) -> str:
     """Why the encoded part of a well-formed digest is wrong for its algorithm; empty if it is not."""
     match = GRAMMAR.fullmatch(text)
-    algorithm, encoded = match.groups() if match else ("", "")
+    if match is None:
+        return ""
+    algorithm, encoded = match.groups()
     length = HEX_LENGTHS.get(algorithm)
     if length is None or re.fullmatch(f"[0-9a-f]{{{length}}}", encoded):
         return ""
@@ -190,7 +194,10 @@ def _is_step(step: Any) -> bool:
 
 def find_faults(found: Iterable[tuple[str, T]], why: Callable[[T], str]) -> Iterator[Hit]:
     """Those of the values, each with its pointer, that ``why`` finds something wrong with."""
-    return ((where, fact) for where, value in found if (fact := why(value)))
+    for where, value in found:
+        fact = why(value)
+        if fact:
+            yield where, fact
 
 
 def of_texts(why: Callable[[str], str], *paths: str) -> Check:
@@ -212,9 +219,8 @@ def bad_ports(document: Any) -> Iterator[Hit]:
     """Exposed ports that are not PORT or PORT/PROTOCOL."""
     for where, ports in values_at(dict, document, "config/ExposedPorts"):
         for port in ports:
-            number, slash, protocol = port.partition("/")
-            first, dash, last = number.partition("-")
-            if not _port(first) or (dash and not _port(last)) or (slash and protocol not in {"tcp", "udp", "sctp"}):
+            match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?(?:/(?:tcp|udp|sctp))?", port)
+            if match is None or not all(0 < int(number[:6]) < 65536 for number in match.groups(default="1")):
                 yield where, f'invalid port "{port}": expected PORT, PORT/tcp or PORT/udp'
 
 
@@ -230,10 +236,6 @@ def only_types(*media_types: str) -> Callable[[str], str]:
     return lambda text: (
         "" if text in media_types or "/" not in text else f'unsupported media type "{text[:100]}" ({expected})'
     )
-
-
-def _port(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65536
 
 
 _ESCAPED = r"%[0-9A-Fa-f]{2}"
