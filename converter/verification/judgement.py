@@ -71,8 +71,12 @@ class Judgement:
     @property
     def level(self) -> str:
         """The level of the weakest link, P1 to P5; empty if nothing is proven."""
-        proofs = [*(step.proof for step in self.steps), *([self.content] if self.content else [])]
-        return max((one.level for one in proofs), default="") if self.ok else ""
+        if not self.ok:
+            return ""
+        levels = [step.proof.level for step in self.steps]
+        if self.content is not None:
+            levels.append(self.content.level)
+        return max(levels, default="")
 
     @property
     def all_verdicts(self) -> tuple[SignatureVerdict, ...]:
@@ -89,11 +93,6 @@ class Judgement:
         """Whether a signature counts; if everything wanted holds without one, a policy accepts any image."""
         return bool(self.steps) or any(one.ok for one in self.verdicts)
 
-    def or_image(self, image: Judgement) -> Judgement:
-        """The judgement of an image of this index, which counts in its place."""
-        unmet = () if image.ok else tuple(dict.fromkeys((*self.unmet, *image.unmet)))
-        return replace(image, verdicts=(*self.verdicts, *image.verdicts), unmet=unmet)
-
     def require(self) -> None:
         """Raises Untrusted if something wanted does not hold."""
         if self.unmet:
@@ -101,6 +100,7 @@ class Judgement:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of ``verify --json``."""
+        content = self.content or Proof(level="")
         return {
             "reference": self.reference,
             "digest": str(self.root.digest),
@@ -110,9 +110,9 @@ class Judgement:
             "signatures": [one.to_json() for one in self.verdicts],
             "unmet": list(self.unmet),
             "level": self.level,
-            "layers": [row.to_json() for row in self.content.layers] if self.content else [],
-            "platform": self.content.platform if self.content else "",
-            "uncovered": list(self.content.uncovered) if self.content else [],
+            "layers": [row.to_json() for row in content.layers],
+            "platform": content.platform,
+            "uncovered": list(content.uncovered),
             "origin": [step.to_json() for step in self.steps],
         }
 
@@ -153,11 +153,9 @@ def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[
     """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
         return [], frozenset()
-    signatures = [
-        *image.signatures,
-        *content_trust.stored_targets(wanted.content_trust, str(image.subject.descriptor.digest)),
-    ]
-    verdicts = [_about_file(one, image, wanted) for one in verify_signatures(signatures, image.subject, trusted)]
+    targets = content_trust.stored_targets(wanted.content_trust, str(image.subject.descriptor.digest))
+    found = verify_signatures([*image.signatures, *targets], image.subject, trusted)
+    verdicts = [_about_file(one, image, wanted) for one in found]
     # An attestation approves the image only if the caller requires attestations.
     count = ATTESTATION in wanted.require
     good = {one.key for one in verdicts if one.ok and (count or one.signature.kind != kinds.ATTESTATION)}
@@ -205,10 +203,7 @@ def _is_called(wanted: str, name: str, version: str) -> bool:
 
     The name may be that of a registry's image: its ACI's has ``_`` for the colon of a port.
     """
-    name_and_version = wanted.partition(":")[::2]
-    pairs = (
-        (name_and_version, identifier_and_version(wanted))
-        if is_name(wanted) and "@" not in wanted
-        else (name_and_version,)
-    )
-    return any(one == name and (not version or not other or other == version) for one, other in pairs)
+    readings = [wanted.partition(":")[::2]]
+    if is_name(wanted) and "@" not in wanted:
+        readings.append(identifier_and_version(wanted))
+    return any(one == name and (not version or not other or other == version) for one, other in readings)

@@ -49,13 +49,15 @@ def judge_policy(
         elif requirement.unmet:
             unmet.append(f"nothing can meet {where}: {requirement.unmet}")
         elif requirement.kind != ACCEPT:
-            more = (kinds.ATTESTATION,) if ATTESTATION in wanted.require and requirement.kind == SIGSTORE else ()
-            found = _checked(requirement, image, trusted, where, more)
+            found = _checked(requirement, image, wanted, trusted, where)
             verdicts += found
-            if not any(one.ok for one in found):
-                others = sorted({one.kind for one in image.signatures}) if not found else ()
-                but = f"; {', '.join(others)} does not count for it" if others else ""
-                unmet.append(f"no signature meets {where} ({applied}{but})")
+            if any(one.ok for one in found):
+                continue
+            but = ""
+            if image.signatures and not found:
+                others = ", ".join(sorted({one.kind for one in image.signatures}))
+                but = f"; {others} does not count for it"
+            unmet.append(f"no signature meets {where} ({applied}{but})")
     return verdicts, unmet
 
 
@@ -88,15 +90,18 @@ def _applying(
 
 
 def _checked(
-    requirement: Requirement, image: Unverified, trusted: Trusted, where: str, more: tuple[str, ...]
-) -> tuple[SignatureVerdict, ...]:
-    known = (*(_LOGGED if requirement.logs else _MEETING[requirement.kind]), *more)
-    signatures = [one for one in image.signatures if one.kind in known]
-    name = image.subject.name
-    subject = replace(image.subject, name=name.tagged() if name else None)
-    return tuple(
-        map(_require_one_signature, verify_signatures(signatures, subject, _trusted_by(requirement, trusted, where)))
-    )
+    requirement: Requirement, image: Unverified, wanted: Wanted, trusted: Trusted, where: str
+) -> list[SignatureVerdict]:
+    """The verdicts on the signatures that can meet a requirement."""
+    meeting = list(_LOGGED if requirement.logs else _MEETING[requirement.kind])
+    if requirement.kind == SIGSTORE and ATTESTATION in wanted.require:
+        meeting.append(kinds.ATTESTATION)
+    signatures = [one for one in image.signatures if one.kind in meeting]
+    subject = image.subject
+    if subject.name is not None:
+        subject = replace(subject, name=subject.name.tagged())
+    verdicts = verify_signatures(signatures, subject, _trusted_by(requirement, trusted, where))
+    return [_require_one_signature(one) for one in verdicts]
 
 
 def _require_one_signature(verdict: SignatureVerdict) -> SignatureVerdict:

@@ -200,13 +200,15 @@ def _compared(actual: ActualContent, found: Found, ignored: tuple[str, ...] = ()
         stated, config = replace(stated, config=as_process(stated.config)), as_process(actual.config)
     contents = actual.contents(counted)
     rows = compare_profile(stated, contents, config)
-    first = tuple(islice(rows, MOST_KEPT))
     deployed = kind.is_tree and {*IGNORED_BY_DEFAULT} <= {*stated.scope.ignored}
-    by_engine = tuple(one for one in first if deployed and _is_by_engine(one))
-    kept = tuple(one for one in first if one not in by_engine)
+    kept: list[Difference] = []
+    by_engine: list[Difference] = []
+    for one in islice(rows, MOST_KEPT):
+        expected = deployed and _is_by_engine(one)
+        (by_engine if expected else kept).append(one)
     total = len(kept) + sum(1 for _ in rows)
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
-    return ProfileResult(found, kept, total, counted.ignored, mounts, by_engine)
+    return ProfileResult(found, tuple(kept), total, counted.ignored, mounts, tuple(by_engine))
 
 
 def _is_by_engine(one: Difference) -> bool:

@@ -79,12 +79,12 @@ def prove(original: OriginalSource, signed: Descriptor, *, finder: Finder) -> Pr
     verified. Raises Untrusted with what differs, and what reading raises.
     """
     item = _selected(original, signed)
-    was = original.record.root.media_type
-    platform = str(item.platform) if isinstance(item, Image) and was in types.INDEXES else ""
     node = _plan_of(original, item, finder)
     found = _layered(original, item, node) if isinstance(node, Write) else _whole_images(original, node)
-    uncovered = (*found.uncovered, *_unsigned_settings(original, item, node))
-    return replace(found, platform=platform, uncovered=uncovered)
+    found = replace(found, uncovered=(*found.uncovered, *_unsigned_settings(original, item, node)))
+    if isinstance(item, Image) and original.record.root.media_type in types.INDEXES:
+        return replace(found, platform=str(item.platform))
+    return found
 
 
 def _layered(original: OriginalSource, item: Item, node: Write) -> Proof:
@@ -250,8 +250,8 @@ def _check_label(known: Known) -> None:
 
 def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:
     """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
-    meter = read_derived(content, digest_and_size, facts)
-    if (found := meter.digest()) != diff_id:
+    found = read_derived(content, digest_and_size, facts).digest()
+    if found != diff_id:
         raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
     return _weakest_level(original, content)
 
@@ -268,8 +268,9 @@ def _whole_images(original: OriginalSource, node: Node) -> Proof:
     if isinstance(node, Copy):
         raise Untrusted(f"ACI is {root.digest}: expected {node.content.descriptor.digest}, which was signed")
     chain = leaves_below(node)
-    targets = dict.fromkeys(row.target for row in original.record.layers if row.target is not None)
-    places = [root.digest] if len(chain) == 1 else [*targets]
+    places = [root.digest]
+    if len(chain) > 1:
+        places = list(dict.fromkeys(row.target for row in original.record.layers if row.target is not None))
     if len(places) != len(chain) or places[-1] != root.digest:
         raise Untrusted(f"record covers {len(places)} ACIs: expected {len(chain)}, of which this is the last")
     there = dict(zip(chain, places, strict=True))
@@ -299,9 +300,10 @@ def _whole_image(
     facts = LayerFacts()
     same = read_derived(content, lambda blocks: equal_streams(read_ahead(blocks), original.tar(there.digest)), facts)
     uncovered = () if same else _compare_acis(original, content, there)
-    level = CARRIED if original.carries(original.record.root.digest) else IDENTICAL
     if content.rewrite is not None:
         level = _weakest_level(original, content)
+    else:
+        level = CARRIED if original.carries(original.record.root.digest) else IDENTICAL
     made = Made(descriptor=there.bare(), facts=facts)
     row = LayerProof(target=there.digest, source=_source_digest(content), level=level)
     return made, row, uncovered
@@ -336,18 +338,17 @@ def _compare_documents(evaluated: Evaluated, converted: Converted) -> tuple[str,
 
 def _image_level(item: Item, target: Item, root: Descriptor, rows: list[LayerProof]) -> str:
     """The level of an image: its metadata's or its weakest layer's, whichever is weaker."""
-    signed, there = list(images_of(item)), list(images_of(target))
-    if any(image.original is not None and image.original.manifest.descriptor.digest == root.digest for image in signed):
-        return IDENTICAL
-    same = len(signed) == len(there) and all(map(_same_config, signed, there))
+    for image in images_of(item):
+        if image.original is not None and image.original.manifest.descriptor.digest == root.digest:
+            return IDENTICAL
+    configs = [_config_digest(image) for image in images_of(item)]
+    same = None not in configs and configs == [_config_digest(image) for image in images_of(target)]
     return max([CONFIG if same else RECOMPUTED, *(row.level for row in rows)])
 
 
-def _same_config(a: Image, b: Image) -> bool:
-    one, other = stored_config(a), stored_config(b)
-    if one is None or other is None:
-        return False
-    return one.descriptor.digest == other.descriptor.digest
+def _config_digest(image: Image) -> Digest | None:
+    config = stored_config(image)
+    return None if config is None else config.descriptor.digest
 
 
 def _source_digest(content: Derived) -> Digest | None:

@@ -155,7 +155,8 @@ class OriginalSource(Source):
             file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
             spooled = self._files.enter_context(SpooledStream(metered(file, meter), descriptor.size))
             spooled.finished()
-            if (found := meter.digest()) != digest:
+            found = meter.digest()
+            if found != digest:
                 raise DigestMismatch(
                     f"digest mismatch of the ACI made again from the image: expected {digest}, computed {found}"
                 )

@@ -55,23 +55,30 @@ def open_unverified(stored: StoredImage, wanted: Wanted) -> Iterator[Unverified]
     source, location = stored.source, stored.location
     known = formats.with_media_type(source.fetch(stored.root))
     root = replace(stored.root, media_type=known.descriptor.media_type)
-    is_file = root.media_type in types.SINGLE_FILE_TYPES
-    manifest = b"" if is_file else known.read()
-    own_name, own_version = formats.own_name(formats.decode(known, source.fetch)) if is_file else ("", "")
-    name = None if is_file else name_of(location, root, wanted.identity)
-    found = stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)
-    more = (one for folder in wanted.lookasides for one in _lookaside_signatures(folder, location, root, name))
+    manifest, own_name, own_version = b"", "", ""
+    name: ImageName | None = None
+    file: Callable[[], str] | None = None
     with TemporaryDirectory(prefix="transship-") as folder, ExitStack() as files:
+        if root.media_type in types.SINGLE_FILE_TYPES:
+            own_name, own_version = formats.own_name(formats.decode(known, source.fetch))
+            file = _spooled(known, Path(folder, "image"))
+        else:
+            manifest = known.read()
+            name = name_of(location, root, wanted.identity)
+        attached = source.attachments(root.digest)
+        signatures = list(stored_signatures.find_signatures(attached, source.fetch, manifest, root))
+        for lookaside in wanted.lookasides:
+            signatures += _lookaside_signatures(lookaside, location, root, name)
         yield Unverified(
             location=location,
             subject=Subject(
                 manifest=manifest,
                 descriptor=root,
                 name=name,
-                file=_spooled(known, Path(folder, "image")) if is_file else None,
+                file=file,
                 content=partial(note_on_content, StoredContent(stored, files, wanted.find)),
             ),
-            signatures=(*found, *more),
+            signatures=tuple(signatures),
             own_name=own_name,
             own_version=own_version,
         )

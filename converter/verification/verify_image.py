@@ -56,7 +56,8 @@ def verify(reference: Reference, wanted: Wanted, store: StoreOptions | None = No
     with enforce_limits(options.limits), open_source(location, options) as source, within(str(reference)):
         stored = StoredImage(source, recognised(location, source), source.resolve(location.name))
         judgement = judge_with_records(stored, wanted)
-        if not any(one.ok and not one.by_content for one in judgement.verdicts) or not judgement.ok or judgement.steps:
+        by_its_bytes = any(one.ok and not one.by_content for one in judgement.verdicts)
+        if judgement.steps or not judgement.ok or not by_its_bytes:
             return judgement
         try:
             return replace(judgement, content=prove_signed_at(source, judgement.root, wanted.platform))
@@ -70,10 +71,12 @@ def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     If the image itself is signed, its content is not read. If ``wanted.platform`` selects an image of an index, either
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
-    judgement = judge_either(stored, wanted, wanted.platform, _judge_one)
+    judgement = judge_either(stored, wanted, _judge_one)
     if not judgement.ok or wanted.identity or wanted.map_identity:
         return judgement
-    names = names_in_store(stored) if any(one.ok and one.identity for one in judgement.all_verdicts) else ()
+    if not any(one.ok and one.identity for one in judgement.all_verdicts):
+        return judgement
+    names = names_in_store(stored)
     if len(names) < 2:
         return judgement
     fact = f"the image has several names: ask for it by one of {', '.join(names)}"
@@ -93,7 +96,7 @@ def _judge_one(stored: StoredImage, wanted: Wanted) -> Judgement:
     # Those who signed this image need not also have signed what it was converted from.
     before = wanted if judgement.ok else wanted.without_signers(judgement.signed)
     with Workers(cores()) as workers:
-        steps, problems = _Tracing(workers).trace(stored, before, wanted.platform)
+        steps, problems = _Tracing(workers).trace(stored, before)
     if steps:
         return replace(judgement, unmet=(), steps=steps, content=steps[0].proof)
     missing = ("no valid origin record (--require origin)",) if asked_for else ()
@@ -103,18 +106,22 @@ def _judge_one(stored: StoredImage, wanted: Wanted) -> Judgement:
 
 
 def judge_either(
-    stored: StoredImage, wanted: Wanted, platform: str, judge_one: Callable[[StoredImage, Wanted], Judgement] = judge
+    stored: StoredImage, wanted: Wanted, judge_one: Callable[[StoredImage, Wanted], Judgement] = judge
 ) -> Judgement:
-    """The judgement of an index or, if that is not ok, of its image for ``platform`` (empty: of no image).
+    """The judgement of an index or, if that is not ok, of its image for ``wanted.platform`` (empty: of no image).
 
     Raises NotFound if no image suits, and what ``of_platform`` raises.
     """
-    judgement = judge_one(stored, wanted)
-    if judgement.ok or not platform or judgement.root.media_type not in types.INDEXES:
-        return judgement
-    _, root = image_for(stored.source.fetch, judgement.root, platform)
+    index = judge_one(stored, wanted)
+    if index.ok or not wanted.platform or index.root.media_type not in types.INDEXES:
+        return index
+    _, root = image_for(stored.source.fetch, index.root, wanted.platform)
     stored = replace(stored, root=replace(root, annotations=stored.root.annotations))
-    return judgement.or_image(judge_one(stored, wanted.without_signers(judgement.signed)))
+    image = judge_one(stored, wanted.without_signers(index.signed))
+    image = replace(image, verdicts=(*index.verdicts, *image.verdicts))
+    if image.ok:
+        return image
+    return replace(image, unmet=tuple(dict.fromkeys((*index.unmet, *image.unmet))))
 
 
 def image_for(fetch: Fetch, index: Descriptor, platform: str) -> tuple[Image, Descriptor]:
@@ -166,12 +173,12 @@ class _Tracing:
     workers: Workers
     tried: list[Digest] = field(default_factory=list)
 
-    def trace(self, stored: StoredImage, wanted: Wanted, platform: str, depth: int = 0) -> tuple[Steps, list[str]]:
+    def trace(self, stored: StoredImage, wanted: Wanted, depth: int = 0) -> tuple[Steps, list[str]]:
         """Follow the origin records of an image to originals that are signed as ``wanted``.
 
         Returns the steps and, if there are none, the problems, one for each record. The root is annotated with the
-        names that its store gives it. Of an index, only the image for ``platform`` is proven, if one is given. Raises
-        what reading the image itself raises.
+        names that its store gives it. Of an index, only the image for ``wanted.platform`` is proven, if one is given.
+        Raises what reading the image itself raises.
         """
         records = find_records(stored.source.attachments(stored.root.digest), stored.source.fetch)
         problems: list[str] = []
@@ -184,34 +191,35 @@ class _Tracing:
             self.tried.append(descriptor.digest)
             try:
                 with within(f"origin record {str(descriptor.digest)[:19]}"):
-                    return self._steps(descriptor, stored, wanted, platform, depth), []
+                    return self._steps(descriptor, stored, wanted, depth), []
             except ConverterError as error:
                 problems.append(str(error))
         return (), problems
 
-    def _steps(self, descriptor: Descriptor, stored: StoredImage, wanted: Wanted, platform: str, depth: int) -> Steps:
+    def _steps(self, descriptor: Descriptor, stored: StoredImage, wanted: Wanted, depth: int) -> Steps:
         """The steps by way of one record; raises Untrusted if it leads to nothing that is signed as wanted."""
         fetch, root = stored.source.fetch, stored.root
         record = read_record(descriptor, fetch, root)
-        if platform and root.media_type in types.INDEXES:
-            image, alone = image_for(fetch, root, platform)
+        if wanted.platform and root.media_type in types.INDEXES:
+            image, alone = image_for(fetch, root, wanted.platform)
             record = record.of_one(str(image.platform))
             here = Converted(root=alone, item=image, fetch=fetch)
         else:
             here = Converted(root=root, item=whole_item(fetch, root), fetch=fetch)
+        wanted = replace(wanted, platform=record.settings.platform)
         names = {key: text for key, text in root.annotations.items() if key in NAMES}
         with ExitStack() as files:
             original = OriginalSource(record, here, files=files, workers=self.workers)
             signed = replace(record.root, annotations=names or _own_names(here.item))
             before = StoredImage(original, stored.location, signed)
-            judgement = judge_either(before, wanted, record.settings.platform)
+            judgement = judge_either(before, wanted)
             further: Steps = ()
             if judgement.ok:
                 signed = judgement.root
                 _check_name(replace(before, root=signed), wanted)
             else:
                 behind = wanted.without_signers(judgement.signed)
-                further, problems = self.trace(before, behind, record.settings.platform, depth + 1)
+                further, problems = self.trace(before, behind, depth + 1)
                 if not further:
                     raise Untrusted("; ".join((*problems, *judgement.unmet)))
             dependencies = _Dependencies(original, stored.location, wanted)
@@ -232,9 +240,10 @@ def _check_name(signed: StoredImage, wanted: Wanted) -> None:
         return
     item = formats.item_reader(signed.source.fetch)(root)
     named = name_of(Location(transport="", path=""), replace(root, annotations=_own_names(item)))
-    if named is not None and (
-        named.name != expected.name or (named.tag and expected.tag and named.tag != expected.tag)
-    ):
+    if named is None:
+        return
+    other_tag = named.tag and expected.tag and named.tag != expected.tag
+    if named.name != expected.name or other_tag:
         raise Untrusted(f'signature is for the name "{named}": expected "{expected}" (--identity)')
 
 

@@ -64,13 +64,14 @@ class Wanted:
         """The parsed keys and rules; ``name`` is an ACI's, for rkt's stores. Raises Invalid for a malformed key."""
         from converter.trust.openpgp_keys import Keyring, keyrings_for
 
+        keys = [load_key(data, source) for source, data in self.keys]
+        keyrings = [Keyring.load(data, source) for source, data in self.keyrings]
+        stored = keyrings_for(name, self.trust_stores)
+        keyrings += [Keyring(one.certificates, self._store_source) for one in stored]
         return Trusted(
             at=self.at or datetime.now(UTC),
-            keys=[load_key(data, source) for source, data in self.keys],
-            keyrings=[
-                *(Keyring.load(data, source) for source, data in self.keyrings),
-                *(Keyring(one.certificates, self._store_source) for one in keyrings_for(name, self.trust_stores)),
-            ],
+            keys=keys,
+            keyrings=keyrings,
             roots=[Roots.load(data, self.certificate_identity, source) for source, data in self.chains],
             logs=[load_key(data, source) for source, data in self.rekor_keys],
             rule=IdentityRule(kind=ANY) if self.map_identity else IdentityRule(),
