@@ -8,7 +8,6 @@ from converter.schema.finding import (
     Severity,
     Strictness,
     blocking_findings,
-    findings_in_image,
 )
 from converter.schema.kinds import FAMILIES, KINDS, bundled_schema, guess_kind, schema_of
 
@@ -24,7 +23,6 @@ __all__ = [
     "bundled_schema",
     "check_document",
     "document_rules",
-    "findings_in_image",
     "guess_kind",
     "is_valid",
     "schema_of",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from itertools import chain, islice
+from itertools import chain
 
 from converter.errors import Usage, printable
 from converter.model.document import (
@@ -39,11 +39,15 @@ def check_document(data: bytes, kind: str, strictness: Strictness = "compat") ->
     check_kind(kind)
     if strictness not in STRICTNESS_LEVELS:
         raise Usage(f'unknown profile "{strictness}" (one of: {", ".join(STRICTNESS_LEVELS)})')
-    found = list(islice(_unique(_findings(read_json(data), data, kind, strictness)), MOST_FINDINGS + 1))
-    if len(found) > MOST_FINDINGS:
-        rest = f"more than {MOST_FINDINGS} findings: the rest is left out"
-        found[MOST_FINDINGS] = Finding("", "json/too-many-findings", rest, json_rules.SPEC)
-    return tuple(found)
+    found: dict[tuple[str, str, str], Finding] = {}
+    for one in _findings(read_json(data), data, kind, strictness):
+        message = printable(one.message)
+        found.setdefault((one.path, one.rule, message), replace(one, message=message))
+        if len(found) > MOST_FINDINGS:
+            found.popitem()
+            rest = f"more than {MOST_FINDINGS} findings: the rest is left out"
+            return (*found.values(), Finding("", "json/too-many-findings", rest, json_rules.SPEC))
+    return tuple(found.values())
 
 
 @cache
@@ -103,7 +107,7 @@ def _schema(folded: Folded, odd: bool, kind: str, strictness: Strictness) -> Ite
     value = plain_json(folded.value) if odd else folded.value
     for finding in schema_violations(value, kind, strictness):
         path = folded.original(finding.path)
-        written = follow_pointer(folded.value, finding.path) if odd else None
+        written = follow_pointer(folded.value, finding.path)
         if isinstance(written, WrittenAsFloat) and written.is_integer():
             fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
             yield from _text_finding("json/integer-form", path, fact, strictness)
@@ -134,20 +138,9 @@ def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> It
 @cache
 def _rules_of(kind: str) -> tuple[Rule, ...]:
     rules = _rules(FAMILIES[kind]) if FAMILIES[kind] in _WITH_RULES else ()
-    return tuple(rule for rule in rules if kind in rule.kinds and rule.check is not None)
+    return tuple(rule for rule in rules if kind in rule.kinds)
 
 
 def _rules(family: str) -> tuple[Rule, ...]:
     rules: tuple[Rule, ...] = import_module(f"converter.schema.{family}_rules").RULES
     return rules
-
-
-def _unique(findings: Iterable[Finding]) -> Iterator[Finding]:
-    seen: set[tuple[str, str, str]] = set()
-    for finding in findings:
-        if not finding.message.isprintable():
-            finding = replace(finding, message=printable(finding.message))
-        key = finding.path, finding.rule, finding.message
-        if key not in seen:
-            seen.add(key)
-            yield finding

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from converter.model import media_types as types
@@ -74,17 +73,6 @@ def blocking_findings(findings: Iterable[Finding], kind: str) -> tuple[Finding, 
         for finding in findings
         if finding.rule in unseen or (finding.severity == "error" and not isinstance(finding, Tolerated))
     )
-
-
-def findings_in_image(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings about a document as part of an image, under ``compat``: a null in a configuration is a warning.
-
-    A configuration passes from Docker to OCI byte for byte, and whatever runs or unpacks the image reads the null. The
-    official schema refuses it in a document alone.
-    """
-    for one in findings:
-        null = isinstance(one, Tolerated) and one.rule == "schema/oci-config/type"
-        yield replace(one, severity="warning") if null else one
 
 
 def is_tolerated(rule: str, path: str, value: Any) -> bool:

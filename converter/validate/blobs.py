@@ -62,7 +62,6 @@ class Passing:
     most: int
     size: int = 0
     tail: bytes = b""
-    failed: bool = False
 
     @property
     def cut(self) -> bool:
@@ -108,16 +107,14 @@ class BlobReader:
 
     def document(self, raw: Open, claim: DescriptorClaim) -> bytes | None:
         """Read a small blob; None if it cannot be read."""
-        kept: list[Block] = []
-        with self.reading(raw, claim.path, claim, most=current_limits().document) as passing:
-            kept.extend(passing)
-        if passing.failed:
-            return None
-        if passing.size > current_limits().document:
-            fact = f"more than {current_limits().document} bytes in a document (limit: document)"
-            self.findings.add("image/limit", claim.path, fact)
-            return None
-        return b"".join(kept)
+        most = current_limits().document
+        with self.reading(raw, claim.path, claim, most) as passing:
+            data = b"".join(passing)
+            if passing.size <= most:
+                return data
+        if passing.size > most:
+            self.findings.add("image/limit", claim.path, f"more than {most} bytes in a document (limit: document)")
+        return None
 
     def opaque(self, raw: Open, place: str, claim: DescriptorClaim) -> None:
         """Read a blob whose content is not checked."""
@@ -180,11 +177,11 @@ class BlobReader:
                 yield passing
                 drain(passing)
             except StreamFailed as failed:
-                passing.failed = True
                 self.findings.report(failed.error, place if claim is None else claim.path)
+                return
             finally:
                 self._report(Finished(place, passing.size))
-        if claim is not None and not passing.failed:
+        if claim is not None:
             self._compare(passing, claim)
 
     def _meter(self, claim: DescriptorClaim | None) -> Meter | None:

@@ -30,13 +30,8 @@ _DEVICES = frozenset({fields.CHAR, fields.BLOCK})
 _plain = re.compile(rb"(?:[0-7]{7}[\0 ]){3}(?:[0-7]{11}[\0 ]){2}").match
 """Whether the numbers of a header, from the mode on, have the usual form, and so need no closer look."""
 _TEXTS = frozenset({b"path", b"linkpath", b"uname", b"gname"})
-_NUMBERS: tuple[Callable[[Entry], object], ...] = (
-    lambda entry: entry.mode,
-    lambda entry: entry.uid,
-    lambda entry: entry.gid,
-    lambda entry: entry.mtime_ns,
-    lambda entry: entry.device,
-)
+_NUMBERS = ("mode", "uid", "gid", "mtime_ns", "device")
+"""Properties of an entry that are parsed when they are asked for, which raises Invalid."""
 
 
 def scan_tar(
@@ -65,7 +60,7 @@ def scan_tar(
 def _header(entry: Entry, findings: Findings, path: str) -> None:
     for number in _NUMBERS:
         try:  # not ``findings.at``: a layer may have millions of entries
-            number(entry)
+            getattr(entry, number)
         except Invalid as error:
             findings.report(error, path, "tar/field")
     if entry.extra is not None:

@@ -26,7 +26,7 @@ from converter.validate.blobs import BlobReader, DescriptorClaim, StreamFailed, 
 from converter.validate.entries import scan_tar
 from converter.validate.findings import Findings, path_of_entry
 from converter.validate.image_walk import ImageWalk
-from converter.validate.layouts import LayoutCheck, SavedCheck
+from converter.validate.layouts import SavedCheck, check_layout
 
 ARCHIVE = "archive"
 """The path of the tar in findings; that of the manifest in it is ``manifest``."""
@@ -91,7 +91,7 @@ def _examined(source: Source, location: Location, blobs: BlobReader) -> str:
     match source:
         case OciLayout():
             walk = ImageWalk(source.fetch, blobs)
-            LayoutCheck(source, blobs.findings, walk).run(location.name)
+            check_layout(source, walk, location.name)
             return _image_kind(walk)
         case DockerArchive():
             try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from converter.errors import ConverterError, LimitExceeded
 from converter.model.document import read_json
 from converter.model.problems import ABOUT_THE_IMAGE, UNREADABLE, Problems
-from converter.schema import Finding, Strictness, check_document, findings_in_image
+from converter.schema import Finding, Strictness, check_document
+from converter.schema.finding import Tolerated
 from converter.validate.rules import BY_NAME
 
 MOST_OF_A_RULE = 100
@@ -47,14 +47,20 @@ class Findings(Problems):
 
     def load(self, data: bytes, kind: str, place: str) -> Any:
         """The value of a document, as far as it is JSON; adds the findings about it, as a part of an image."""
-        found: Iterable[Finding] = check_document(data, kind, self.strictness)
-        if self.strictness == "compat":
-            found = findings_in_image(found)
-        for one in found:
+        for one in check_document(data, kind, self.strictness):
             if one.rule not in _COUNTED:
                 path = path_of_member(place, one.path)
-                self._keep(Finding(_escaped(path), one.rule, _escaped(one.message), one.spec, one.severity))
+                severity = "warning" if self._is_harmless_null(one) else one.severity
+                self._keep(Finding(_escaped(path), one.rule, _escaped(one.message), one.spec, severity))
         return read_json(data).value
+
+    def _is_harmless_null(self, finding: Finding) -> bool:
+        """Whether it is a null in a configuration, which is an error under ``compat`` only in a document alone.
+
+        A configuration passes from Docker to OCI byte for byte, and whatever runs or unpacks the image reads the null.
+        """
+        null = isinstance(finding, Tolerated) and finding.rule == "schema/oci-config/type"
+        return null and self.strictness == "compat"
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""

@@ -42,7 +42,7 @@ class ImageWalk:
     def __init__(self, fetch: Fetch, blobs: BlobReader, *, saved: bool = False) -> None:
         self._fetch = fetch
         self._blobs = blobs
-        self._findings = blobs.findings
+        self.findings = blobs.findings
         self._saved = saved
         self._layers: dict[tuple[Digest, str], SeenLayer] = {}
         self.seen: dict[Digest, Seen] = {}
@@ -55,7 +55,7 @@ class ImageWalk:
         limit = current_limits().index_depth
         if depth > limit:
             fact = f"indexes are {depth} deep: at most {limit} are allowed (limit: index_depth)"
-            self._findings.add("image/limit", claim.path, fact)
+            self.findings.add("image/limit", claim.path, fact)
             return
         known = self._known(claim, "docker/archive-sparse" if self._saved and depth else "image/blob-missing")
         if known is None:
@@ -73,7 +73,7 @@ class ImageWalk:
         kind = types.KINDS.get(descriptor.media_type) or guess_kind(data)
         is_index = kind in {"oci-index", "docker-manifest-list"}
         here = path_below(place, "index" if is_index else "manifest")
-        document = self._findings.load_object(data, kind or "oci-manifest", here)
+        document = self.findings.load_object(data, kind or "oci-manifest", here)
         self.seen[descriptor.digest] = Seen(descriptor, document)
         self._check_media_type(descriptor, document, here)
         if is_index:
@@ -85,14 +85,14 @@ class ImageWalk:
 
     def claim(self, value: Any, path: str) -> DescriptorClaim | None:
         """What the descriptor at a path claims; None if it cannot be followed."""
-        with self._findings.at(path, "image/descriptor"):
+        with self.findings.at(path, "image/descriptor"):
             return DescriptorClaim(Descriptor.from_json(value), path)
         return None
 
     def _known(self, claim: DescriptorClaim, rule: str = "image/blob-missing") -> Known | None:
         """The blob, unread; None if it is missing, or a foreign layer that is not to be fetched."""
         self.read.add(claim.descriptor.digest)
-        with self._findings.at(claim.path, missing=rule):
+        with self.findings.at(claim.path, missing=rule):
             known = self._fetch(claim.descriptor)
             return None if known.absent else known
         return None
@@ -103,11 +103,11 @@ class ImageWalk:
         first = self.seen[descriptor.digest].descriptor
         if descriptor.size != first.size:
             fact = f"size is {descriptor.size}: another descriptor of the same blob says {first.size}"
-            self._findings.add("image/blob-size", claim.of("size"), fact)
+            self.findings.add("image/blob-size", claim.of("size"), fact)
         if descriptor.media_type != first.media_type:
             other = f'another descriptor of the same blob says "{first.media_type}"'
             fact = f'mediaType is "{descriptor.media_type}": {other}'
-            self._findings.add("image/media-type", claim.of("mediaType"), fact)
+            self.findings.add("image/media-type", claim.of("mediaType"), fact)
 
     def _check_media_type(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
         stated = document.get("mediaType")
@@ -115,7 +115,7 @@ class ImageWalk:
             fact = f'mediaType is "{stated[:100]}": the descriptor says "{descriptor.media_type}"'
             alike = any({stated, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
             rule = "image/media-type-dialect" if alike else "image/media-type"
-            self._findings.add(rule, path_of_member(place, "/mediaType"), fact)
+            self.findings.add(rule, path_of_member(place, "/mediaType"), fact)
 
     def _index(self, document: Mapping[str, Any], here: str, place: str, depth: int) -> None:
         rows = lenient_member(document, "manifests", list)
@@ -128,7 +128,7 @@ class ImageWalk:
             subject = lenient_member(row, "annotations", dict).get(REFERENCE)
             if subject is not None and subject not in digests:
                 fact = f"the attestation is about {str(subject)[:100]}, which the index does not list"
-                self._findings.add("image/attestation", f"{path}/annotations/{REFERENCE}", fact)
+                self.findings.add("image/attestation", f"{path}/annotations/{REFERENCE}", fact)
 
     def _schema1(self, document: Mapping[str, Any], here: str, place: str) -> None:
         self._blobs.image()
@@ -170,26 +170,26 @@ class ImageWalk:
         diff_ids = diff_ids_of(config)
         if len(diff_ids) != len(layers):
             fact = f"{len(diff_ids)} diff_ids for {len(layers)} layers"
-            self._findings.add("image/diff-id-count", path_of_member(here, "/rootfs/diff_ids"), fact)
+            self.findings.add("image/diff-id-count", path_of_member(here, "/rootfs/diff_ids"), fact)
         else:
             for number, (stated, layer) in enumerate(zip(diff_ids, layers, strict=True)):
                 computed = None if layer is None else layer.diff_id
                 if computed is not None and str(computed) != stated:
                     fact = f"diff_id mismatch: expected {str(stated)[:150]}, computed {computed}"
-                    self._findings.add("image/diff-id", path_of_member(here, f"/rootfs/diff_ids/{number}"), fact)
+                    self.findings.add("image/diff-id", path_of_member(here, f"/rootfs/diff_ids/{number}"), fact)
         history = config.get("history")
         if isinstance(history, list) and history:
             made = sum(not (isinstance(step, dict) and step.get("empty_layer") is True) for step in history)
             if made != len(layers):
                 fact = f"{made} steps of history made a layer, but there are {len(layers)} layers"
-                self._findings.add("image/history-length", path_of_member(here, "/history"), fact)
+                self.findings.add("image/history-length", path_of_member(here, "/history"), fact)
         report_dangling(layers)
 
     def _config(self, claim: DescriptorClaim, place: str, dialect: str) -> Mapping[str, Any]:
         known = self._known(claim)
         data = None if known is None else self._blobs.document(known.raw, claim)
         kind = "docker-config" if self._saved else f"{dialect}-config"
-        return {} if data is None else self._findings.load_object(data, kind, path_below(place, "config"))
+        return {} if data is None else self.findings.load_object(data, kind, path_below(place, "config"))
 
     def _opaque(self, claim: DescriptorClaim | None, place: str) -> None:
         if claim is not None and claim.descriptor.digest not in self.read:
@@ -212,7 +212,7 @@ class ImageWalk:
         if layer.codec is not None and layer.codec != types.LAYER_TYPES[media_type][1]:
             how = "not compressed" if layer.codec == "none" else f"compressed with {layer.codec}"
             fact = f'the layer is {how}: mediaType is "{media_type}"'
-            self._findings.add("image/layer-compression", claim.of("mediaType"), fact)
+            self.findings.add("image/layer-compression", claim.of("mediaType"), fact)
         return layer
 
     def _subject(self, document: Mapping[str, Any], here: str) -> None:
@@ -230,11 +230,11 @@ class ImageWalk:
         there = known.descriptor.size
         if there not in (-1, descriptor.size):
             fact = f"size is {descriptor.size}: the subject has {there} bytes"
-            self._findings.add("image/subject", claim.of("size"), fact)
+            self.findings.add("image/subject", claim.of("size"), fact)
         seen = self.seen.get(descriptor.digest)
         if seen is not None and seen.descriptor.media_type != descriptor.media_type:
             fact = f'mediaType is "{descriptor.media_type}": the subject is of type "{seen.descriptor.media_type}"'
-            self._findings.add("image/subject", claim.of("mediaType"), fact)
+            self.findings.add("image/subject", claim.of("mediaType"), fact)
 
     def _platform(self, listed: Platform | None, config: Mapping[str, Any], place: str) -> None:
         if listed is None or not listed.known:
@@ -247,7 +247,7 @@ class ImageWalk:
         variants = bool(listed.variant) and bool(config.get("variant")) and theirs.variant != own.variant
         if not same or variants:
             fact = f"the configuration is for {own}: the index says {theirs}"
-            self._findings.add("image/platform", path_below(place, "config"), fact)
+            self.findings.add("image/platform", path_below(place, "config"), fact)
 
 
 def diff_ids_of(config: Any) -> list[Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 
 from converter.errors import NotFound, unless_invalid
@@ -30,84 +29,81 @@ _NAME = re.compile(f"{_PART}(?:/{_PART})*")
 _BLOBS = "blobs/"
 
 
-@dataclass(slots=True)
-class LayoutCheck:
-    """A layout that was opened; ``walk`` reads what its descriptors name."""
+def check_layout(layout: OciLayout, walk: ImageWalk, name: str) -> None:
+    """Check everything or, with a name, that image and its attachments; ``walk`` reads what descriptors name.
 
-    layout: OciLayout
-    findings: Findings
-    walk: ImageWalk
+    Raises NotFound for the name.
+    """
+    _check_names(layout, walk.findings)
+    named = _digests_named(name, layout, walk.findings) if name else None
+    for number, entry in layout.rows.items():
+        if named is None or entry.digest in named:
+            claim = DescriptorClaim(entry, path_of_member(INDEX, f"/manifests/{number}"))
+            walk.item(claim, f"manifests/{number}")
+    _check_attached(layout, walk)
+    if not name:
+        _check_unnamed(layout, walk)
 
-    def run(self, name: str = "") -> None:
-        """Check everything or, with a name, that image and its attachments. Raises NotFound for the name."""
-        self._names()
-        named = self._digests_named(name) if name else None
-        for number, entry in self.layout.rows.items():
-            if named is None or entry.digest in named:
-                claim = DescriptorClaim(entry, path_of_member(INDEX, f"/manifests/{number}"))
-                self.walk.item(claim, f"manifests/{number}")
-        self._attached()
-        if not name:
-            self._unnamed()
 
-    def _names(self) -> None:
-        seen: dict[tuple[str, str, str], int] = {}
-        for number, entry in self.layout.rows.items():
-            short = entry.annotations.get(REF_NAME, "")
-            if not short:
-                continue
-            path = path_of_member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
-            if not _NAME.fullmatch(short):
-                fact = (
-                    f'invalid name "{short[:100]}": expected letters and digits, with one of -._:@+/ or -- in between'
-                )
-                self.findings.add("oci/layout-name-syntax", path, fact)
-            key = short, entry.annotations.get(FULL_NAME, ""), str(entry.platform)
-            if seen.setdefault(key, number) != number:
-                fact = f'entry {seen[key]} has the name "{short[:100]}", too'
-                self.findings.add("oci/layout-name", path, fact)
+def _check_names(layout: OciLayout, findings: Findings) -> None:
+    seen: dict[tuple[str, str, str], int] = {}
+    for number, entry in layout.rows.items():
+        short = entry.annotations.get(REF_NAME, "")
+        if not short:
+            continue
+        path = path_of_member(INDEX, f"/manifests/{number}/annotations/{REF_NAME}")
+        if not _NAME.fullmatch(short):
+            fact = f'invalid name "{short[:100]}": expected letters and digits, with one of -._:@+/ or -- in between'
+            findings.add("oci/layout-name-syntax", path, fact)
+        key = short, entry.annotations.get(FULL_NAME, ""), str(entry.platform)
+        if seen.setdefault(key, number) != number:
+            fact = f'entry {seen[key]} has the name "{short[:100]}", too'
+            findings.add("oci/layout-name", path, fact)
 
-    def _digests_named(self, name: str) -> frozenset[Digest]:
-        """The digests of the image of that name and of its referrers."""
-        try:
-            root = self.layout.resolve(name).digest
-        except NotFound:
-            if self.findings.has_error():
-                # The name may be in what cannot be read.
-                return frozenset()
-            raise
-        about = [one.descriptor.digest for one in self.layout.attachments(root)]
-        about += [entry.digest for entry in self.layout.rows.values() if attached_to(entry) == root]
-        return frozenset((root, *about))
 
-    def _attached(self) -> None:
-        """Compare the subject that an attachment's name states with the one in its document."""
-        for number, entry in self.layout.rows.items():
-            named, seen = attached_to(entry), self.walk.seen.get(entry.digest)
-            if named is None or seen is None:
-                continue
-            subject = unless_invalid(subject_of, seen.document)
-            if subject not in (None, named):
-                path = f"manifests/{number}/manifest#/subject/digest"
-                fact = f"subject is {subject}: the attachment's name says {named}"
-                self.findings.add("image/referrer", path, fact)
+def _digests_named(name: str, layout: OciLayout, findings: Findings) -> frozenset[Digest]:
+    """The digests of the image of that name and of its referrers."""
+    try:
+        root = layout.resolve(name).digest
+    except NotFound:
+        if findings.has_error():
+            # The name may be in what cannot be read.
+            return frozenset()
+        raise
+    about = [one.descriptor.digest for one in layout.attachments(root)]
+    about += [entry.digest for entry in layout.rows.values() if attached_to(entry) == root]
+    return frozenset((root, *about))
 
-    def _unnamed(self) -> None:
-        """Check blobs that no descriptor names against their file names."""
-        for name in self.layout.medium.names():
-            if not name.startswith(_BLOBS):
-                continue
-            algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
-            digest = unless_invalid(Digest.parse, f"{algorithm}:{encoded}")
-            if digest is None:
-                fact = f'invalid name "{name[len(_BLOBS) :][:150]}": expected ALGORITHM/ENCODED, as in a digest'
-                self.findings.add("oci/blob-name", name, fact)
-            elif digest not in self.walk.read and digest.algorithm in HEX_LENGTHS:
-                with self.findings.at(name):
-                    found = digest_and_size(self.layout.medium.open(name), digest.algorithm).digest()
-                    if found != digest:
-                        fact = f"digest mismatch: expected {digest}, computed {found}"
-                        self.findings.add("oci/blob-content", name, fact)
+
+def _check_attached(layout: OciLayout, walk: ImageWalk) -> None:
+    """Compare the subject that an attachment's name states with the one in its document."""
+    for number, entry in layout.rows.items():
+        named, seen = attached_to(entry), walk.seen.get(entry.digest)
+        if named is None or seen is None:
+            continue
+        subject = unless_invalid(subject_of, seen.document)
+        if subject not in (None, named):
+            path = f"manifests/{number}/manifest#/subject/digest"
+            fact = f"subject is {subject}: the attachment's name says {named}"
+            walk.findings.add("image/referrer", path, fact)
+
+
+def _check_unnamed(layout: OciLayout, walk: ImageWalk) -> None:
+    """Check blobs that no descriptor names against their file names."""
+    for name in layout.medium.names():
+        if not name.startswith(_BLOBS):
+            continue
+        algorithm, _, encoded = name[len(_BLOBS) :].partition("/")
+        digest = unless_invalid(Digest.parse, f"{algorithm}:{encoded}")
+        if digest is None:
+            fact = f'invalid name "{name[len(_BLOBS) :][:150]}": expected ALGORITHM/ENCODED, as in a digest'
+            walk.findings.add("oci/blob-name", name, fact)
+        elif digest not in walk.read and digest.algorithm in HEX_LENGTHS:
+            with walk.findings.at(name):
+                found = digest_and_size(layout.medium.open(name), digest.algorithm).digest()
+                if found != digest:
+                    fact = f"digest mismatch: expected {digest}, computed {found}"
+                    walk.findings.add("oci/blob-content", name, fact)
 
 
 _MANIFEST, _NAMES = tables.MANIFEST, tables.REPOSITORIES
@@ -126,15 +122,15 @@ class SavedCheck:
         self._layers: dict[str, SeenLayer] = {}
         self._walk = ImageWalk(archive.fetch, blobs, saved=True)
 
-    def run(self, name: str = "") -> None:
-        """Check everything, or the image of a name. Raises NotFound for the name."""
+    def run(self, name: str) -> None:
+        """Check everything, or, if it is not empty, the image of a name. Raises NotFound for the name."""
         rows, layout = self._archive.rows, self._archive.layout
         missing = None
         found = self._chains(name)
         # A position is that of a row, if there are any.
         if layout is not None and not (rows is not None and re.fullmatch(POSITION, name)):
             try:
-                LayoutCheck(layout, self._findings, self._walk).run(name)
+                check_layout(layout, self._walk, name)
                 found = True
             except NotFound as error:
                 missing = error
