@@ -21,7 +21,7 @@ from converter.streams.blocks import closing
 from converter.transform import one_platform, read_whole_index, select_platforms
 
 IGNORED = {"mtime": "mtime", "owner": "owner", "mode": "mode", "xattr": "xattrs"}
-"""What ``ignore`` takes → the property of a file."""
+"""What ``ignore`` takes → the property of a file; no setting is called so."""
 
 
 def diff(
@@ -56,23 +56,20 @@ def differences(
     Raises Usage for what cannot be ignored, and what comparing raises.
     """
     ignored = set()
-    for one in [ignore] if isinstance(ignore, str) else ignore:
-        if one not in IGNORED:
-            raise Usage(f'cannot ignore "{one}" (one of: {", ".join(IGNORED)})')
-        ignored.add(IGNORED[one])
-    for found in _differences(a, b, platform, report):
-        if found.what not in ignored or found.path in ("config", "platform"):
-            yield found
-
-
-def _differences(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> Iterator[Difference]:
+    for word in [ignore] if isinstance(ignore, str) else ignore:
+        if word not in IGNORED:
+            raise Usage(f'cannot ignore "{word}" (one of: {", ".join(IGNORED)})')
+        ignored.add(IGNORED[word])
     names = a.reference, b.reference
     for name, (of_a, of_b) in counterparts(a, b, platform).items():
-        if of_a is None or of_b is None:
-            yield Difference(path=name, what="entry", a=of_a and "image", b=of_b and "image")
-            continue
-        for one in compare_images(of_a, of_b, watched(report, of_a, of_b), names):
-            yield replace(one, path=f"{name}:{one.path}") if name else one
+        if of_a is None:
+            yield Difference(path=name, what="entry", a=None, b="image")
+        elif of_b is None:
+            yield Difference(path=name, what="entry", a="image", b=None)
+        else:
+            for one in compare_images(of_a, of_b, watched(report, of_a, of_b), names):
+                if one.what not in ignored:
+                    yield replace(one, path=f"{name}:{one.path}") if name else one
 
 
 def counterparts(
