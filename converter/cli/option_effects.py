@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import click
 
 from converter.cli.flags import parameter_name
 from converter.errors import ConverterError, Usage
@@ -17,21 +19,22 @@ from converter.model.frozen import frozen
 from converter.model.reference import Location
 from converter.model.transport import reference_start, transports_where
 
-if TYPE_CHECKING:
-    import click
-
 BARE_PATH = ""
 """A path without a transport, as a source."""
 
 
 @frozen(kw_only=False)
 class Place:
-    """The transports of the source, or of a destination, where an option has an effect; ``both``: it takes both."""
+    """The transports of the source, or of a destination, where an option has an effect; ``both``: it takes both.
+
+    ``instead`` is the same option for the other end, if it has one.
+    """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     why: str
     both: bool = False
+    instead: str = ""
 
 
 _REGISTRY = transports_where(lambda kind: kind.access == "registry")
@@ -53,12 +56,16 @@ PLACES: Mapping[str, Place] = {
     "--tls-verify": _WEB,
     "--retries": _WEB,
     "--timeout": Place(_REMOTE, _REMOTE_WRITTEN, "it is for a registry or an Engine"),
-    "--src-creds": Place(_NETWORK, (), "the source is no registry"),
-    "--src-cert-dir": Place(_NETWORK, (), "the source is no registry"),
-    "--src-tls-verify": Place(_NETWORK, (), "the source is no registry"),
-    "--dest-creds": Place((), _REGISTRY, "no destination is a registry"),
-    "--dest-cert-dir": Place((), _REGISTRY, "no destination is a registry"),
-    "--dest-tls-verify": Place((), _REGISTRY, "no destination is a registry"),
+    "--src-creds": Place(_NETWORK, (), "the source is no registry", instead="; for a destination: --dest-creds"),
+    "--src-cert-dir": Place(_NETWORK, (), "the source is no registry", instead="; for a destination: --dest-cert-dir"),
+    "--src-tls-verify": Place(
+        _NETWORK, (), "the source is no registry", instead="; for a destination: --dest-tls-verify"
+    ),
+    "--dest-creds": Place((), _REGISTRY, "no destination is a registry", instead="; for a source: --src-creds"),
+    "--dest-cert-dir": Place((), _REGISTRY, "no destination is a registry", instead="; for a source: --src-cert-dir"),
+    "--dest-tls-verify": Place(
+        (), _REGISTRY, "no destination is a registry", instead="; for a source: --src-tls-verify"
+    ),
     "--devices": Place((), _TREE, "only rootfs: and bundle: have device nodes"),
     "--layered": Place((), _TO_ACI, "only aci: can be one file a layer"),
     "--rkt-dev-links": Place((), _TO_ACI, "only an ACI has them"),
@@ -136,21 +143,12 @@ def check_options(context: click.Context) -> None:
 def check_places(context: click.Context, sources: Iterable[str], targets: Collection[str]) -> None:
     """Raise Usage for the first option that would have no effect at any of these transports."""
     given = _stated_options(context)
-    for one in PLACES:
-        if one not in given:
-            continue
-        place = PLACES[one]
+    for one, place in PLACES.items():
         there = bool({*sources} & {*place.source}), bool({*targets} & {*place.target})
-        if not (all(there) if place.both else any(there)):
+        has_effect = all(there) if place.both else any(there)
+        if one in given and not has_effect:
             where = _where(place, has_target=bool(targets))
-            raise Usage(f"{one} has no effect here: {place.why}{where}{_other_end(one)}")
-
-
-def _other_end(one: str) -> str:
-    """The same option for the other end, if it has one."""
-    if one.startswith("--src-"):
-        return f"; for a destination: --dest-{one.removeprefix('--src-')}"
-    return f"; for a source: --src-{one.removeprefix('--dest-')}" if one.startswith("--dest-") else ""
+            raise Usage(f"{one} has no effect here: {place.why}{where}{place.instead}")
 
 
 def _where(place: Place, *, has_target: bool) -> str:
