@@ -33,7 +33,7 @@ from converter.cli.signature_options import (
     trust_options,
     wanted_from_options,
 )
-from converter.cli.text import on_terminal, show, show_json, warn
+from converter.cli.text import on_terminal, show_as_asked, warn
 from converter.errors import ConverterError, Usage
 from converter.model.limits import parse_size
 from converter.model.reference import STDIN, STDOUT, Location
@@ -152,13 +152,8 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
         write_file(digestfile, (f"{result.digest}{ending}".encode(),))
     # If an image or its digest goes to standard output, the rest goes to standard error.
     out = sys.stderr if to_stdout or digest_to_stdout else sys.stdout
-    if flags().json:
-        show_json(told, to=out)
-    elif not flags().quiet:
-        for line in lines(result, dry_run=options.dry_run):
-            show(line, to=out)
-        if options.changes:
-            show(f"changed by {'; '.join(options.changes)}", to=out)
+    shown = lines(result, options.changes, dry_run=options.dry_run)
+    show_as_asked(told, ((line, "") for line in shown), to=out)
     if not flags().quiet:
         for text in losses(result):
             warn(text)

@@ -86,8 +86,8 @@ def _blob(blob: Descriptor) -> dict[str, Any]:
     return {"digest": blob.digest, "size": blob.size if known else None}
 
 
-def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
-    """The same as text: one paragraph per target."""
+def lines(result: Result, changes: Sequence[str] = (), *, dry_run: bool) -> Iterator[str]:
+    """The same as text: one paragraph per target, and the ``changes`` that were asked for."""
     for target in result.targets:
         # The reference by which the image can be read again.
         place = target.destination
@@ -100,6 +100,8 @@ def lines(result: Result, *, dry_run: bool) -> Iterator[str]:
             yield f"  changed by {', '.join(target.changed_by)}"
     if not dry_run:
         yield f"took {result.seconds:.1f} s"
+    if changes:
+        yield f"changed by {'; '.join(changes)}"
 
 
 def _facts(target: TargetResult, *, dry_run: bool) -> Iterator[tuple[str, str]]:

@@ -168,13 +168,13 @@ def show_json(value: Any, *, to: TextIO | None = None) -> None:
     print(json_text(value), file=sys.stdout if to is None else to)
 
 
-def show_as_asked(document: Any, lines: Iterable[Part]) -> None:
+def show_as_asked(document: Any, lines: Iterable[Part], *, to: TextIO | None = None) -> None:
     """Write a result: the document with ``--json``, nothing with ``--quiet``, or else lines of text."""
     if flags().json:
-        show_json(document)
+        show_json(document, to=to)
     elif not flags().quiet:
         for text, colour in lines:
-            show(text, colour=colour)
+            show(text, to=to, colour=colour)
 
 
 def show_error(text: str, *, colour: str = "") -> None:
