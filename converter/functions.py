@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, get_args, get_origin, 
 
 from converter import conversion
 from converter.conversion.attachments import ALWAYS, MODES
-from converter.conversion.job import Options
-from converter.conversion.result import Result
 from converter.errors import Usage
 from converter.events import Report
 from converter.keyword_names import in_python, naming_keywords, reporting_keywords
@@ -71,7 +69,7 @@ class Keywords(TypedDict, total=False):
 @naming_keywords()
 def convert(
     source: Reference, *destinations: Reference, report: Report | None = None, **keywords: Unpack[Keywords]
-) -> Result:
+) -> conversion.Result:
     """Convert the image at ``source`` to every destination, reading it once.
 
     References are ``TRANSPORT:LOCATION``, as on the command line, or a path to read, whose format its content decides.
@@ -167,7 +165,7 @@ def serve(
     return Server(entries, settings, options, report=reporting_keywords(report))
 
 
-def options_from(keywords: Keywords) -> Options:
+def options_from(keywords: Keywords) -> conversion.Options:
     """The Options for the keywords.
 
     Raises TypeError for an unknown keyword or a value of the wrong type, Usage for a meaningless value.
@@ -181,7 +179,7 @@ def options_from(keywords: Keywords) -> Options:
     values["aci_paths"] = tuple(map(Path, _several(values.get("aci_paths", ()))))
     if values.get("cache") is not None:
         values["cache"] = Path(values["cache"])
-    return Options(**values)
+    return conversion.Options(**values)
 
 
 def _check_types(values: Mapping[str, Any]) -> None:

@@ -16,8 +16,7 @@ from converter.model.frozen import frozen
 from converter.model.json_positions import Position
 from converter.model.reference import Location
 from converter.schema import Finding, Rule
-from converter.validate import Verdict
-from converter.validate.rules import all_rules
+from converter.validate import Verdict, all_rules
 from converter.version import __version__
 
 MOST_SHOWN = 2000

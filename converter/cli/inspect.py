@@ -133,13 +133,12 @@ def command(
         write_reports(document, "pages.image", opened, attached, signatures, found)
         if template is not None:
             show(fill_template(template, _values(opened, document)))
-            return
-        if flags().json:
+        elif flags().json:
             show_json(document)
-            return
-        show(reference, colour=BOLD)
-        for label, value in (*shortened(rows(opened, attached, found)), *signature_rows(signatures)):
-            show_row(f"  {label:<{LABELS - 2}}", value)
+        else:
+            show(reference, colour=BOLD)
+            for label, value in (*shortened(rows(opened, attached, found)), *signature_rows(signatures)):
+                show_row(f"  {label:<{LABELS - 2}}", value)
 
 
 def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> OpenedReference:

@@ -28,7 +28,7 @@ from converter.cli.flags import (
 from converter.cli.text import json_text, show_error, warn
 from converter.errors import Usage
 from converter.events import Event, Report, Warned
-from converter.model.content import COMPRESSION_LEVELS, COMPRESSIONS, Compression
+from converter.model.content import COMPRESSION_LEVELS, COMPRESSIONS, Blocks, Compression
 from converter.model.limits import Limits, enforce_limits
 from converter.model.platform import Platform
 from converter.model.reference import Location
@@ -36,9 +36,7 @@ from converter.model.transport import IMAGES
 from converter.system import cores
 
 if TYPE_CHECKING:
-    from converter.stores import StoreOptions
-    from converter.stores.options import Inputs, Overwriting
-    from converter.streams.blocks import Blocks
+    from converter.stores.options import Inputs, Overwriting, StoreOptions
 
 _STORE, _REPORT = "store", "report"
 """Groups of options that are not passed to their commands, as are ``src`` and ``dest``."""

@@ -103,9 +103,9 @@ def unknown_command(arguments: Sequence[str], commands: Sequence[str]) -> Usage:
         return Usage(f'unknown command "{name}": {LOGIN}')
     if name == "help":
         return Usage(f'unknown command "help": did you mean `{shlex.join(["transship", *arguments[1:], "--help"])}`?')
-    if name in COMMANDS_OF_OTHERS:
-        return Usage(f'unknown command "{name}": did you mean `{_line(COMMANDS_OF_OTHERS[name], arguments[1:])}`?')
-    if close := get_close_matches(name, commands, n=1, cutoff=0.6):
+    known = COMMANDS_OF_OTHERS.get(name)
+    close = [known] if known else get_close_matches(name, commands, n=1, cutoff=0.6)
+    if close:
         return Usage(f'unknown command "{name}": did you mean `{_line(close[0], arguments[1:])}`?')
     if any(mark in name for mark in ":/.") or os.path.exists(name):  # noqa: PTH110 - Path raises for long names
         several = sum(not one.startswith("-") for one in arguments) > 1

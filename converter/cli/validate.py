@@ -120,11 +120,10 @@ def _reference(target: str, kind: str | None) -> str:
     path = Path(target)
     if kind is None or not path.exists():
         return target
-    directory = path.is_dir()
     transports = {
         "aci-image": "aci",
         "docker-image": "docker-archive",
-        "oci-image": "oci" if directory else "oci-archive",
+        "oci-image": "oci" if path.is_dir() else "oci-archive",
     }
     return f"{transports[kind]}:{target}"
 
