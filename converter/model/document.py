@@ -97,20 +97,19 @@ def read_json(data: bytes) -> Reading:
     limits = current_limits()
     if len(data) > limits.document:
         fact = f"document of {len(data)} bytes: at most {limits.document} are allowed (limit: document)"
-        return Reading(None, (Problem("json/size", "", fact),), complete=False)
+        return _given_up([], "json/size", fact)
     problems: list[Problem] = []
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        fact = f"invalid UTF-8 at byte {error.start}"
-        problems.append(Problem("json/utf-8", "", fact))
+        problems.append(Problem("json/utf-8", "", f"invalid UTF-8 at byte {error.start}"))
         text = data.decode("utf-8", "replace")
     if _deeper_than(text, limits.json_depth):
         fact = f"document nested more than {limits.json_depth} levels deep (limit: json_depth)"
-        return Reading(None, (*problems, Problem("json/depth", "", fact)), complete=False)
+        return _given_up(problems, "json/depth", fact)
     if _more_values_than(text, limits.json_values):
         fact = f"document of more than {limits.json_values} values (limit: json_values)"
-        return Reading(None, (*problems, Problem("json/size", "", fact)), complete=False)
+        return _given_up(problems, "json/size", fact)
     return _parse(text, problems)
 
 
@@ -126,17 +125,7 @@ def shown_value(value: Any) -> str:
 
 def type_name(value: Any) -> str:
     """The JSON name of a value's type, with its article, for messages."""
-    if value is None:
-        return "null"
-    names = {
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a string",
-        list: "an array",
-        dict: "an object",
-    }
-    return next(name for kind, name in names.items() if isinstance(value, kind))
+    return next(name for kind, name in _TYPE_NAMES.items() if isinstance(value, kind))
 
 
 def expect_type(value: Any, kind: type[T], *trail: str) -> T:
@@ -178,6 +167,15 @@ def json_pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
+_TYPE_NAMES: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
 _EXPECTED: dict[type, str] = {
     str: "a string",
     int: "a whole number",
@@ -186,6 +184,11 @@ _EXPECTED: dict[type, str] = {
     bool: "true or false",
 }
 _LIMITS = frozenset(("json/size", "json/depth"))
+
+
+def _given_up(problems: list[Problem], rule: str, fact: str) -> Reading:
+    """A document that could not be parsed to its end, for one more reason."""
+    return Reading(None, (*problems, Problem(rule, "", fact)), complete=False)
 
 
 def _parse(text: str, problems: list[Problem]) -> Reading:
@@ -200,15 +203,12 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         start = _SPACE.match(text)
         value, end = decoder.raw_decode(text, start.end() if start else 0)
     except json.JSONDecodeError as error:
-        fact = (
-            f"invalid JSON: {error.msg[:1].lower()}{error.msg[1:]} at line {error.lineno}"
-            if text.strip()
-            else "the document is empty"
-        )
-        return Reading(None, (*problems, Problem("json/syntax", "", fact)), complete=False)
+        if not text.strip():
+            return _given_up(problems, "json/syntax", "the document is empty")
+        what = error.msg[:1].lower() + error.msg[1:]
+        return _given_up(problems, "json/syntax", f"invalid JSON: {what} at line {error.lineno}")
     except _NoNumber as error:
-        fact = f"invalid JSON: {error} is not a number"
-        return Reading(None, (*problems, Problem("json/number", "", fact)), complete=False)
+        return _given_up(problems, "json/number", f"invalid JSON: {error} is not a number")
     rest = text[end:].strip(" \t\n\r")
     if rest:
         line = text.count("\n", 0, end) + 1
@@ -268,15 +268,14 @@ def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]
     while waiting:
         path, member = waiting.pop()
         if isinstance(member, dict):
-            for key in repeated.get(id(member), (member, []))[1]:
-                fact = f'duplicate key "{key}"'
-                yield Problem("json/duplicate-key", path, fact)
+            _, keys = repeated.get(id(member), (member, []))
+            for key in keys:
+                yield Problem("json/duplicate-key", path, f'duplicate key "{key}"')
             waiting.extend((path + json_pointer(key), item) for key, item in reversed(member.items()))
         elif isinstance(member, list):
             waiting.extend((f"{path}/{index}", item) for index, item in reversed(list(enumerate(member))))
         elif isinstance(member, _TooLarge):
-            fact = f"the number {member.text[:24]} does not fit into 64 bits"
-            yield Problem("json/number-range", path, fact)
+            yield Problem("json/number-range", path, f"the number {member.text[:24]} does not fit into 64 bits")
         elif isinstance(member, float) and not isfinite(member):
             yield Problem("json/number-range", path, "a number does not fit into 64 bits")
 
