@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Self
 
 from converter.errors import Usage
@@ -66,13 +67,7 @@ class Platform:
             variant = ""
         if architecture == "arm" and not variant:
             variant = "v7"
-        return Platform(
-            os=os,
-            architecture=architecture,
-            variant=variant,
-            os_version=self.os_version,
-            os_features=self.os_features,
-        )
+        return replace(self, os=os, architecture=architecture, variant=variant)
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
@@ -98,12 +93,9 @@ def choose_platform(platform: Platform, offered: Iterable[Platform | None]) -> i
     Of equals the first wins, as in the Engine and containerd: by convention the gzip one, which every reader supports,
     is listed before a zstd one (containers/image prefers the latter, but lists gzip first in the indexes it writes).
     """
-    best: tuple[int, int] | None = None
-    for index, offer in enumerate(offered):
-        rank = None if offer is None else _rank(platform, offer)
-        if rank is not None and (best is None or rank > best[0]):
-            best = rank, index
-    return None if best is None else best[1]
+    ranks = [None if offer is None else _rank(platform, offer) for offer in offered]
+    best = max((rank for rank in ranks if rank is not None), default=None)
+    return None if best is None else ranks.index(best)
 
 
 def _rank(platform: Platform, offer: Platform) -> int | None:
