@@ -80,18 +80,17 @@ def _init(self: Any, /, *placed: Any, **named: Any) -> None:
 def _equal(self: Any, other: Any) -> object:
     if type(other) is not type(self):
         return NotImplemented
-    shape: _Shape = self.__shape__
-    return shape.compared(self) == shape.compared(other)
+    compared = self.__shape__.compared
+    return compared(self) == compared(other)
 
 
 def _hash(self: Any) -> int:
-    shape: _Shape = self.__shape__
-    return hash(shape.hashed(self))
+    return hash(self.__shape__.hashed(self))
 
 
 def _repr(self: Any) -> str:
-    shape: _Shape = self.__shape__
-    return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shape.shown)})"
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__shape__.shown)
+    return f"{type(self).__qualname__}({shown})"
 
 
 def _refuse(self: Any, name: str, *_value: object) -> NoReturn:
