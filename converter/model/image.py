@@ -88,7 +88,6 @@ class Facts(Protocol):
 
     def to_json(self) -> Mapping[str, Any]:
         """The members of ``inspect --json``."""
-        ...
 
 
 CAPABILITIES = (
@@ -262,22 +261,18 @@ def images_of(item: Item) -> Iterator[Image]:
                 yield from images_of(entry.item)
 
 
-def each_image(edit: Callable[[Image], Image]) -> Callable[[Item], Item]:
-    """The edit, applied to an image or to every image of an index that has been read."""
-
-    def apply(item: Item) -> Item:
-        if isinstance(item, Image):
-            return edit(item)
-        if isinstance(item, Index):
-            return replace(
-                item,
-                entries=tuple(
-                    entry if entry.item is None else replace(entry, item=apply(entry.item)) for entry in item.entries
-                ),
-            )
-        return item
-
-    return apply
+def edit_images(edit: Callable[[Image], Image], item: Item) -> Item:
+    """The item with the edit applied to it if it is an image, or to every image of an index that has been read."""
+    if isinstance(item, Image):
+        return edit(item)
+    if isinstance(item, Index):
+        entries = []
+        for entry in item.entries:
+            if entry.item is not None:
+                entry = replace(entry, item=edit_images(edit, entry.item))
+            entries.append(entry)
+        return replace(item, entries=tuple(entries))
+    return item
 
 
 def subject_digests(root: Descriptor, item: Item) -> Iterator[Digest]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from converter import formats
 from converter.errors import NotFound, Untrusted, within
@@ -17,7 +18,7 @@ from converter.formats.manifest import codec_of, layer_type
 from converter.model import media_types as types
 from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.image import REFERENCE, History, Image, Index, IndexEntry, Item, Loss, each_image, is_from
+from converter.model.image import REFERENCE, History, Image, Index, IndexEntry, Item, Loss, edit_images, is_from
 from converter.model.limits import current_limits
 from converter.model.platform import ALL_PLATFORMS, Platform, choose_platform
 from converter.model.settings import Settings
@@ -53,7 +54,7 @@ def transform(item: Item, target: Writer, settings: Settings, *, name: str, find
             image = apply_changes(image, settings.changes)
         return squash_layers(image) if settings.squash else image
 
-    item = each_image(changed)(item)
+    item = edit_images(changed, item)
     return item if target.single_file_name else pack(item)
 
 
@@ -81,7 +82,7 @@ def as_stored(target: Writer, settings: Settings, *, mixed: bool, local: bool, u
             image = relabel_layers(image)
         return replace(image, notes=replace(image.notes, unpacked=unpacked))
 
-    return each_image(state)
+    return partial(edit_images, state)
 
 
 def as_in(item: Item, target: Item) -> Item:

@@ -19,7 +19,7 @@ from converter.model.content import KEEP, NONE, Derived, Known, Layer, LayerFact
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, each_image, images_of, stored_config
+from converter.model.image import Image, Index, Item, edit_images, images_of, stored_config
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
 from converter.ports import Finder
 from converter.streams.blocks import closing, digest_and_size, drain, equal_streams
@@ -137,7 +137,7 @@ def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     form = formats.reader_of(original.converted.root.media_type)
     # The proof compares uncompressed bytes: what is one whole is not compressed, and layers are as in the target.
     settings = replace(record.settings, compress=NONE if form.single_file_name else KEEP)
-    item = each_image(original.with_layers)(item)
+    item = edit_images(original.with_layers, item)
     item = transform(item, form, settings, name=record.name, find=finder, pack=lambda one: as_in(one, target))
     mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))
     accepts = frozenset(known.descriptor.media_type for known in layers_of(target))
