@@ -8,7 +8,6 @@ from typing import Any, Self
 from converter.model.content import Compression
 from converter.model.document import required_member, text_list
 from converter.model.frozen import frozen
-from converter.model.platform import only_platform
 
 
 @frozen
@@ -55,11 +54,6 @@ class Settings:
             epoch=required_member(record, "epoch", int),
             changes=text_list(record, "changes"),
         )
-
-    @property
-    def platform(self) -> str:
-        """The platform of the one image taken from an index; empty if not exactly one was."""
-        return only_platform(self.platforms)
 
 
 DEFAULTS = Settings()

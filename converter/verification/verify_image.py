@@ -20,7 +20,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Image, Item
 from converter.model.limits import enforce_limits
-from converter.model.platform import Platform, choose_platform
+from converter.model.platform import Platform, choose_platform, only_platform
 from converter.model.reference import FULL_NAME, NAMES, Location, Reference
 from converter.ports import Fetch, Finder, Source
 from converter.stores import StoreOptions, open_source, recognised
@@ -206,7 +206,7 @@ class _Tracing:
             here = Converted(root=alone, item=image, fetch=fetch)
         else:
             here = Converted(root=root, item=whole_item(fetch, root), fetch=fetch)
-        wanted = replace(wanted, platform=record.settings.platform)
+        wanted = replace(wanted, platform=only_platform(record.settings.platforms))
         names = {key: text for key, text in root.annotations.items() if key in NAMES}
         with ExitStack() as files:
             original = OriginalSource(record, here, files=files, workers=self.workers)
