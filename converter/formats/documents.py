@@ -17,9 +17,11 @@ from converter.model.document import load_object
 class SoundDocuments(Protocol):
     """The documents already found to be sound, in earlier runs or in this one."""
 
-    def is_valid_document(self, digest: Digest, kind: str) -> bool: ...
+    def is_valid_document(self, digest: Digest, kind: str) -> bool:
+        """Whether a document was found to be valid as one of its kind."""
 
-    def learn_valid(self, digest: Digest, kind: str) -> None: ...
+    def learn_valid(self, digest: Digest, kind: str) -> None:
+        """Remember that it is."""
 
 
 _REMEMBERED: ContextVar[SoundDocuments | None] = ContextVar("sound documents", default=None)

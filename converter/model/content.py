@@ -171,7 +171,8 @@ class Repeatable(Protocol):
     """
 
     @property
-    def identity(self) -> str: ...
+    def identity(self) -> str:
+        """What it does, in a form that no other rewrite has."""
 
 
 class Rewrite(Protocol):
@@ -182,7 +183,8 @@ class Rewrite(Protocol):
     raised. The same call then leaves them out.
     """
 
-    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks: ...
+    def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
+        """The rewritten stream."""
 
 
 @frozen

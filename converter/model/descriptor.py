@@ -33,9 +33,11 @@ HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 class Hasher(Protocol):
     """A running hash, as in hashlib."""
 
-    def update(self, data: bytes | memoryview, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Add bytes to what is hashed."""
 
-    def hexdigest(self) -> str: ...
+    def hexdigest(self) -> str:
+        """The hash of all bytes so far."""
 
 
 @frozen(kw_only=False)

@@ -55,7 +55,8 @@ class Reporting:
     rule: str
     missing: str
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if not isinstance(error, ABOUT_THE_IMAGE):
