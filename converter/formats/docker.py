@@ -9,7 +9,7 @@ from converter.errors import Unsupported
 from converter.formats import index, manifest
 from converter.model import media_types as types
 from converter.model.content import Known
-from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, is_from, losses_elsewhere
+from converter.model.image import Artifact, Image, Index, IndexEntry, Item, Loss, images_of, is_from, losses_elsewhere
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Node
 from converter.ports import Encode, Fetch
@@ -20,6 +20,7 @@ single_file_name = ""
 DIALECT = manifest.Dialect(
     name=name,
     manifest=types.DOCKER_MANIFEST,
+    index=types.DOCKER_LIST,
     config=types.DOCKER_CONFIG,
     layers=types.by_meaning(types.DOCKER_LAYERS),
     bare=True,
@@ -28,9 +29,7 @@ DIALECT = manifest.Dialect(
 
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or a list without the manifests it names."""
-    if root.descriptor.media_type == types.DOCKER_LIST:
-        return index.decode(root, name)
-    return manifest.decode(root, fetch, DIALECT)
+    return index.decode(root, fetch, DIALECT)
 
 
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:
@@ -46,7 +45,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
         return manifest.encode(item, DIALECT, accepts, settings.compress)
     if not is_from(item, name):
         item = replace(item, entries=tuple(one for one in _flat(item) if not isinstance(one.item, Artifact)))
-    return index.encode(item, types.DOCKER_LIST, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
+    return index.encode(item, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
@@ -56,9 +55,9 @@ def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settin
     if not isinstance(item, Artifact) and item.annotations:
         yield Loss(field="annotations", reason="a Docker manifest has no annotations")
     yield from manifest.losses_of_oci(item.original, "a Docker manifest")
-    if isinstance(item, Image) and any(layer.annotations for layer in item.layers):
-        yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
     if isinstance(item, Image):
+        if any(layer.annotations for layer in item.layers):
+            yield Loss(field="layers.annotations", reason="a layer of a Docker manifest has no annotations")
         yield from losses_elsewhere(item, name)
     if isinstance(item, Index):
         yield from _index_losses(item)
@@ -70,8 +69,8 @@ def _index_losses(item: Index) -> Iterator[Loss]:
     if any(entry.descriptor.annotations for entry in _flat(item) if isinstance(entry.item, Image)):
         yield Loss(field="manifests.annotations", reason="an entry of a Docker list has no annotations")
     seen: set[str] = set()
-    for entry in _flat(item):
-        for loss in losses(entry.item) if isinstance(entry.item, Image) else ():
+    for image in images_of(item):
+        for loss in losses(image):
             if loss.field not in seen:
                 seen.add(loss.field)
                 yield Loss(field=f"manifests.{loss.field}", reason=loss.reason)

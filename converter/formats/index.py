@@ -6,8 +6,9 @@ was left out is left out of the document too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from converter.errors import Unsupported, within
 from converter.formats.documents import read_document
@@ -16,6 +17,7 @@ from converter.formats.manifest import (
     Dialect,
     algorithm_of,
     bare_descriptor,
+    decode as decode_manifest,
     row_json,
     set_annotations,
     written_by,
@@ -27,19 +29,22 @@ from converter.model.document import dump_json
 from converter.model.frozen import frozen
 from converter.model.image import REFERENCE, Index, IndexEntry, Item, Original
 from converter.plan import Copy, Leaf, Made, Make, Node, Write
+from converter.ports import Encode, Fetch
 
 
-def decode(root: Known, format_name: str) -> Index:
-    """Read the entries of an index, but not what they name."""
+def decode(root: Known, fetch: Fetch, dialect: Dialect) -> Item:
+    """Read a manifest with its configuration, or the entries of an index, but not what they name."""
+    if root.descriptor.media_type != dialect.index:
+        return decode_manifest(root, fetch, dialect)
     document = read_document(root)
     return Index(
         entries=tuple(IndexEntry(descriptor=each) for each in descriptors(document, "manifests")),
         annotations=document.get("annotations") or {},
-        original=Original(format=format_name, manifest=root),
+        original=Original(format=dialect.name, manifest=root),
     )
 
 
-def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callable[[Item], Node]) -> Node:
+def encode(item: Index, dialect: Dialect, encode_entry: Encode) -> Node:
     """Plan an index and everything it lists, in its order."""
     nodes: list[Node] = []
     named: dict[Leaf, Leaf] = {}
@@ -49,15 +54,16 @@ def encode(item: Index, media_type: str, dialect: Dialect, encode_entry: Callabl
             if entry.item is None:
                 raise Unsupported(f"{entry.descriptor.digest} was not read: an index is written with all its images")
             nodes.append(_named(encode_entry(entry.item), names[number], named))
-    of_zstd = tuple(
-        isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs) for node in nodes
-    )
     return Write(
-        media_type=media_type,
+        media_type=dialect.index,
         inputs=tuple(nodes),
-        render=_Index(item, of_zstd, media_type, dialect),
+        render=_Index(item, tuple(map(_has_zstd, nodes)), dialect),
         algorithm=algorithm_of(item.original, dialect.name),
     )
+
+
+def _has_zstd(node: Node) -> bool:
+    return isinstance(node, Write) and any(child.media_type.endswith("zstd") for child in node.inputs)
 
 
 def _names(entries: Sequence[IndexEntry]) -> list[str]:
@@ -88,22 +94,19 @@ class _Index:
 
     item: Index
     of_zstd: tuple[bool, ...]
-    media_type: str
     dialect: Dialect
 
     def __call__(self, made: tuple[Made, ...], /) -> bytes:
-        entries = self.item.entries
-        renamed = {
-            str(entry.descriptor.digest): str(new.descriptor.digest) for entry, new in zip(entries, made, strict=True)
-        }
-        rows = [
-            _updated_row(entry.descriptor, new.descriptor, renamed, self.dialect, of_zstd=of_zstd)
-            for entry, of_zstd, new in zip(entries, self.of_zstd, made, strict=True)
-        ]
+        entries = [entry.descriptor for entry in self.item.entries]
+        renamed = {str(entry.digest): str(new.descriptor.digest) for entry, new in zip(entries, made, strict=True)}
         before = written_by(self.item.original, self.dialect.name)
-        old = {str(row["digest"]): row for row in (before or {}).get("manifests") or ()}
-        document = dict(before) if before else {"schemaVersion": 2, "mediaType": self.media_type}
-        document["manifests"] = [row_json(row, old.get(str(row.digest))) for row in rows]
+        document = dict(before) or {"schemaVersion": 2, "mediaType": self.dialect.index}
+        old = {str(row["digest"]): row for row in before.get("manifests") or ()}
+        rows: list[Any] = []
+        for entry, of_zstd, new in zip(entries, self.of_zstd, made, strict=True):
+            row = _updated_row(entry, new.descriptor, renamed, self.dialect, of_zstd=of_zstd)
+            rows.append(row_json(row, old.get(str(row.digest))))
+        document["manifests"] = rows
         set_annotations(document, {} if self.dialect.bare and not before else self.item.annotations)
         if document == before and self.item.original is not None:
             return self.item.original.manifest.read()

@@ -6,7 +6,7 @@ that were read (image-spec 1.1.1, manifest.md; distribution, image manifest vers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +56,7 @@ class Dialect:
 
     name: str
     manifest: str
+    index: str
     config: str
     layers: Mapping[tuple[str, str], str]
     bare: bool
@@ -105,21 +106,20 @@ def encode(image: Image, dialect: Dialect, accepts: frozenset[str], asked: Compr
 
     Raises Unsupported if the target cannot hold that.
     """
-    before = (written_by(image.original, dialect.name) or {}).get("layers") or []
+    before = written_by(image.original, dialect.name).get("layers") or []
     listed = frozenset(row["digest"] for row in before)
     dialect = replace(dialect, kept=frozenset(row["mediaType"] for row in before))
-    layers = tuple(
-        choose_compression(
-            layer, asked, unpacked=image.notes.unpacked, taken=_is_taken(layer, listed, dialect, accepts)
-        )
-        for layer in image.layers
-    )
-    nodes = tuple(_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers))
+    layers = []
+    for layer in image.layers:
+        # A manifest that is rewritten may keep what it lists.
+        taken = str(layer.digest) in listed or _is_accepted(_media_type(layer, dialect), dialect, accepts)
+        layers.append(choose_compression(layer, asked, unpacked=image.notes.unpacked, taken=taken))
+    nodes = [_layer_node(layer, dialect, accepts, number) for number, layer in enumerate(layers)]
     present = tuple(node for node in nodes if node is not None)
     return Write(
         media_type=dialect.manifest,
         inputs=(_config_node(image, layers, present, dialect), *present),
-        render=_Manifest(image, layers, dialect),
+        render=_Manifest(image, tuple(layers), dialect),
         algorithm=algorithm_of(image.original, dialect.name),
     )
 
@@ -147,14 +147,16 @@ def layer_type(media_type: str, codec: str) -> str | None:
     return next((label for label, says in types.LAYER_TYPES.items() if says == stated), None)
 
 
-def written_by(original: Original | None, dialect: str) -> dict[str, Any] | None:
-    """The manifest an item was read from, if it was of that dialect."""
-    return load_object(original.manifest.read()) if original is not None and original.format == dialect else None
+def written_by(original: Original | None, dialect: str) -> dict[str, Any]:
+    """The manifest an item was read from, if it was of that dialect; empty otherwise."""
+    if original is None or original.format != dialect:
+        return {}
+    return load_object(original.manifest.read())
 
 
 def losses_of_oci(original: Original | None, taker: str) -> Iterator[Loss]:
     """What an OCI manifest that was read has, and ``taker``, the name of another format's in a sentence, has not."""
-    document = written_by(original, "oci") or {}
+    document = written_by(original, "oci")
     for name in ("subject", "artifactType"):
         if document.get(name):
             yield Loss(field=name, reason=f"{taker} has no {name}")
@@ -194,13 +196,6 @@ def choose_compression(layer: Layer, asked: Compression | None, *, unpacked: boo
 def codec_of(known: Known) -> str:
     """The codec that a layer's media type states; ``none`` for a type that states none, known or not."""
     return types.LAYER_TYPES.get(known.descriptor.media_type, (types.LAYER, "none"))[1]
-
-
-def _is_taken(layer: Layer, listed: frozenset[str], dialect: Dialect, accepts: frozenset[str]) -> bool:
-    """Whether the target takes a stored layer; a manifest that is rewritten may keep what it ``listed``, by digest."""
-    if isinstance(layer.content, Derived) or str(layer.content.descriptor.digest) in listed:
-        return True
-    return _is_accepted(_media_type(layer, dialect), dialect, accepts)
 
 
 def _is_accepted(media_type: str | None, dialect: Dialect, accepts: frozenset[str]) -> bool:
@@ -265,11 +260,11 @@ class _Manifest:
         layers = [_layer_descriptor(layer, None if layer.absent else next(rows), self.dialect) for layer in self.layers]
         image, dialect = self.image, self.dialect
         before = written_by(image.original, dialect.name)
-        document: dict[str, Any] = dict(before) if before else {"schemaVersion": 2, "mediaType": dialect.manifest}
+        document: dict[str, Any] = dict(before) or {"schemaVersion": 2, "mediaType": dialect.manifest}
         document["config"] = row_json(made[0].descriptor, document.get("config"))
         old = document.get("layers") or []
         listed = [row_json(layer, old[number] if number < len(old) else None) for number, layer in enumerate(layers)]
-        if listed != old or before is None:  # an image from scratch may have a null, which stays
+        if listed != old or not before:  # an image from scratch may have a null, which stays
             document["layers"] = listed
         set_annotations(document, {} if dialect.bare else image.annotations)
         if document == before and image.original is not None:
@@ -297,13 +292,13 @@ class _Config:
         return container_config.encode(self.image, tuple(diff_ids), self.format_name)
 
 
-def _config_node(image: Image, layers: tuple[Layer, ...], present: tuple[Leaf, ...], dialect: Dialect) -> Write:
+def _config_node(image: Image, layers: Sequence[Layer], present: tuple[Leaf, ...], dialect: Dialect) -> Write:
     stored = stored_config(image)
     kept = stored is not None and is_from(image, dialect.name)
     return Write(
         media_type=stored.descriptor.media_type if stored is not None and kept else dialect.config,
         inputs=present if any(layer.diff_id is None for layer in layers) else (),
-        render=_Config(image, layers, dialect.name),
+        render=_Config(image, tuple(layers), dialect.name),
         algorithm=stored.descriptor.digest.algorithm if stored is not None else "sha256",
     )
 

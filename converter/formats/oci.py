@@ -18,6 +18,7 @@ single_file_name = ""
 DIALECT = manifest.Dialect(
     name=name,
     manifest=types.OCI_MANIFEST,
+    index=types.OCI_INDEX,
     config=types.OCI_CONFIG,
     layers=types.by_meaning(types.OCI_LAYERS),
     bare=False,
@@ -26,9 +27,7 @@ DIALECT = manifest.Dialect(
 
 def decode(root: Known, fetch: Fetch) -> Item:
     """Read a manifest with its configuration, or an index without the documents it names."""
-    if root.descriptor.media_type == types.OCI_INDEX:
-        return index.decode(root, name)
-    return manifest.decode(root, fetch, DIALECT)
+    return index.decode(root, fetch, DIALECT)
 
 
 def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, listed: Encode | None = None) -> Node:
@@ -37,13 +36,13 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS, l
         return manifest.plan_artifact(item)
     if isinstance(item, Image):
         return manifest.encode(item, DIALECT, accepts, settings.compress)
-    return index.encode(item, types.OCI_INDEX, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
+    return index.encode(item, DIALECT, listed or (lambda child: encode(child, accepts, settings)))
 
 
 def losses(item: Item, _accepts: frozenset[str] = frozenset(), _settings: Settings = DEFAULTS) -> Iterator[Loss]:
     """What OCI has no place for: the CPU features of a Docker list, and the losses noted by the image's own format."""
     if isinstance(item, Index):
-        rows = (manifest.written_by(item.original, "docker") or {}).get("manifests") or ()
+        rows = manifest.written_by(item.original, "docker").get("manifests") or ()
         if any("features" in (row.get("platform") or {}) for row in rows):
             yield Loss(field="platform.features", reason="an OCI index has no CPU features")
     if isinstance(item, Image):
