@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from posixpath import join, normpath
 from typing import Any
 
 from converter.errors import Unsupported
 from converter.model.content import LayerFacts
 from converter.model.limits import MIB
-from converter.streams.blocks import Block, Blocks, closing, join_blocks
+from converter.streams.blocks import Block, Blocks, closing
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import END, FILE, LINK, SYMLINK, clean_name, parent_name
+from converter.streams.tar.fields import FILE, LINK, SYMLINK, clean_name, parent_name
 from converter.streams.tar.scan import scan_entries
 
 PASSWD, GROUP = b"etc/passwd", b"etc/group"
@@ -38,11 +37,7 @@ class Accounts:
         self._links: dict[bytes, bytes] = {}
 
     def watched(self, blocks: Blocks) -> Iterator[Block]:
-        """Pass on the entries of a tar; the accounts are complete once the iteration has reached its end."""
-        return join_blocks(chain(self.watched_entries(blocks), (END,)))
-
-    def watched_entries(self, blocks: Blocks) -> Iterator[Block]:
-        """The same, without the end-of-archive blocks."""
+        """Pass on the entries of a tar, without its end; the accounts are complete once the iteration has ended."""
         with closing(blocks) as source:
             for entry in scan_entries(source):
                 yield from self.watch(entry)
@@ -58,9 +53,7 @@ class Accounts:
     def text(self, path: bytes) -> str:
         """An account file as text; empty if there is none."""
         for _ in range(MOST_LINKS):
-            if path not in self._links:
-                break
-            path = self._links[path]
+            path = self._links.get(path, path)
         return self._texts.get(path, b"").decode("utf-8", "surrogateescape")
 
     def _read_account(self, entry: Entry, name: bytes) -> Blocks:
@@ -85,7 +78,7 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
     """
     who, which, *_ = f"{text}:".split(":")
     account = _find_row(passwd, who, 4) if who else None
-    members = {"uid": 0, "gid": 0}
+    members: dict[str, Any] = {"uid": 0, "gid": 0}
     if account is not None:
         members = {"uid": _parse_id(account[2]), "gid": _parse_id(account[3])}
     elif who:
@@ -93,8 +86,11 @@ def process_user(text: str, passwd: str, group: str) -> dict[str, Any]:
     if which:
         row = _find_row(group, which, 3)
         members["gid"] = _require_id(which, "group", "/etc/group") if row is None else _parse_id(row[2])
-    more = [] if which or account is None or _is_number(who) else _memberships(group, account[0])
-    return {**members, "additionalGids": more} if more else members
+    elif account is not None and not _is_number(who):
+        more = _memberships(group, account[0])
+        if more:
+            members["additionalGids"] = more
+    return members
 
 
 def has_account(user: str, passwd: str) -> bool:

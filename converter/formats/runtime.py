@@ -17,8 +17,9 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Item, Loss, RunConfig, losses_elsewhere, single_image
 from converter.model.settings import DEFAULTS, Settings
 from converter.plan import Made, Make, Node, Write
-from converter.streams.blocks import Block
+from converter.streams.blocks import Block, join_blocks
 from converter.streams.squash import Flatten, squash
+from converter.streams.tar.fields import END
 
 name = "runtime"
 single_file_name = "a root file system"
@@ -35,8 +36,19 @@ MOUNTS = (
 )
 """Where, what and with which options an ordinary container has file systems beside its root."""
 
-MASKED = ("acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats", "sched_debug", "scsi")
-READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+)
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 RUNTIME_ANNOTATIONS = (
     "run.oci.",
@@ -65,8 +77,9 @@ CONFIGURED = (
 def flatten_and_note_accounts(inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Iterator[Block]:
     """The rewrite of all layers into one tree; learns the accounts in it."""
     accounts = Accounts()
-    yield from accounts.watched(squash(inputs, replaced=replaced))
+    yield from join_blocks(accounts.watched(squash(inputs, replaced=replaced)))
     note_accounts(accounts, facts)
+    yield END
 
 
 def encode(item: Item, accepts: frozenset[str], _settings: Settings = DEFAULTS) -> Node:
@@ -123,28 +136,34 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     """
     config, confined = image.config, image.notes.confinement
     user = process_user(config.user, facts.passwd, facts.group)
-    groups = {"additionalGids": list(confined.groups)} if confined.groups else {}
-    limits = {kind: dict(limit) for kind, limit in (("memory", confined.memory), ("cpu", confined.cpu)) if limit}
+    if confined.groups:
+        user["additionalGids"] = list(confined.groups)
+    resources: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
+    if confined.memory:
+        resources["memory"] = dict(confined.memory)
+    if confined.cpu:
+        resources["cpu"] = dict(confined.cpu)
+    process = {
+        "terminal": False,
+        "user": user,
+        "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
+        "env": list(_variables(config)),
+        "cwd": "/" + config.working_dir.lstrip("/"),
+        "capabilities": {kind: list(confined.capabilities) for kind in ("bounding", "effective", "permitted")},
+        "noNewPrivileges": True,
+    }
     return {
         "ociVersion": "1.0.2",
-        "process": {
-            "terminal": False,
-            "user": user | groups,
-            "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
-            "env": list(_variables(config)),
-            "cwd": "/" + config.working_dir.lstrip("/"),
-            "capabilities": {kind: list(confined.capabilities) for kind in ("bounding", "effective", "permitted")},
-            "noNewPrivileges": True,
-        },
+        "process": process,
         "root": {"path": "rootfs"},
         "hostname": "container",
         "mounts": [*(_mount(*row) for row in MOUNTS), *_volumes(config, confined.read_only)],
         "annotations": dict(_config_annotations(image)),
         "linux": {
-            "resources": {"devices": [{"allow": False, "access": "rwm"}], **limits},
+            "resources": resources,
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
-            "maskedPaths": [*(f"/proc/{part}" for part in MASKED), "/sys/firmware"],
-            "readonlyPaths": [f"/proc/{part}" for part in READ_ONLY],
+            "maskedPaths": list(MASKED),
+            "readonlyPaths": list(READ_ONLY),
         },
     }
 

@@ -21,8 +21,7 @@ _VALUE = r"([0-9]{1,15})([KMG]?)(?:i?B)?"
 
 
 def _bound(default: int, what: str) -> int:
-    bound: int = field(default=default, metadata={"what": what})
-    return bound
+    return field(default=default, metadata={"what": what})
 
 
 def parse_size(text: str, what: str = "size") -> int:

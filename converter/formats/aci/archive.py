@@ -61,12 +61,9 @@ def read_owners(root: Known, paths: Collection[str]) -> dict[str, tuple[int, int
     The whole archive is read.
     """
     names = {clean_name(PREFIX + path.encode()): path for path in paths}
-    found = {}
     with closing(tar_of(root.blocks())) as blocks:
-        for entry in scan_entries(blocks):
-            if entry.name in names:
-                found[names[entry.name]] = (entry.uid, entry.gid)
-    return found
+        entries = scan_entries(blocks)
+        return {names[entry.name]: (entry.uid, entry.gid) for entry in entries if entry.name in names}
 
 
 def read_links(root: Known) -> tuple[frozenset[bytes], Mapping[bytes, bytes]]:
@@ -104,7 +101,8 @@ class UnpackAci:
             blocks = check_image_id(blocks, self.image_id)
 
         def learn(recipe: str) -> None:
-            facts.recipe = recipe if self.recipe else facts.recipe
+            if self.recipe:
+                facts.recipe = recipe
 
         return unpack_aci(blocks, learn)
 
@@ -161,7 +159,7 @@ class PackAci:
 
     def _grouped(self, squashed: Blocks, facts: LayerFacts) -> Iterator[Block]:
         accounts = Accounts(PREFIX)
-        yield from accounts.watched_entries(squashed)
+        yield from accounts.watched(squashed)
         note_accounts(accounts, facts)
         document = with_groups(self.document, self.groupless, facts)
         yield file_entry(MANIFEST, render_manifest(document), self.epoch)
@@ -261,12 +259,8 @@ def _paths_over(below: str, effective: EffectiveEntries[None]) -> list[bytes]:
 
 def _whitelist(paths: Iterable[bytes]) -> list[str]:
     """The paths as a manifest has them; raises Unsupported for one that is not UTF-8, which JSON cannot hold."""
-    found = []
-    for path in paths:
-        try:
-            found.append(f"/{path.decode()}")
-        except UnicodeDecodeError:
-            raise Unsupported(
-                f"a pathWhitelist cannot hold {quoted_name(path)}, which is not UTF-8: leave out --layered"
-            ) from None
-    return found
+    try:
+        return [f"/{path.decode()}" for path in paths]
+    except UnicodeDecodeError as error:
+        name = quoted_name(error.object)
+        raise Unsupported(f"a pathWhitelist cannot hold {name}, which is not UTF-8: leave out --layered") from None
