@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 from converter.errors import Invalid, within
 from converter.model.content import LayerFacts, Open, Replaced
 from converter.model.frozen import frozen
-from converter.streams.blocks import Block, Blocks, join_blocks
+from converter.streams.blocks import Block, Blocks, ClosedOnExit, join_blocks
 from converter.streams.spool import Spool
 from converter.streams.tar.changesets import NO_LAYER, EffectiveEntries, HiddenPaths, require_skippable
 from converter.streams.tar.entry import Entry
@@ -40,7 +40,6 @@ from converter.streams.uncompressed import Superseded
 def squash(
     layers: Sequence[Open],
     *,
-    prefix: bytes = b"",
     keep: Collection[bytes] | None = None,
     root: bytes = b"",
     after: Blocks = (),
@@ -49,8 +48,8 @@ def squash(
 ) -> Iterator[Block]:
     """The tar of the file tree that ``layers``, base first, make; each is opened once, the top one first.
 
-    ``prefix`` (it ends in ``/``) goes before every name. If ``keep`` is given, only these paths stay, with the
-    directories above them. ``root`` is the header blocks of an entry for the root, written if no layer has one.
+    If ``keep`` is given, only these paths stay, with the directories above them. With ``root``, the tree is that of an
+    ACI: PREFIX goes before every name, and these header blocks are an entry for the root, written if no layer has one.
     ``after`` are whole entries. Headers are otherwise verbatim, except for global PAX records, which become the
     entries' own, and hard links, whose target always precedes them and may be another name of the same file.
     With ``dangling`` a hard link to nothing is kept: its target is in an image below.
@@ -63,12 +62,12 @@ def squash(
     """
     run = _Squash(
         layers,
-        prefix=prefix,
         keep=_kept_paths(keep),
+        root=root,
         replaced=set() if replaced is None else replaced,
         dangling=dangling,
     )
-    return join_blocks(run.output(root, after))
+    return join_blocks(run.output(after))
 
 
 def find_superseded(layers: Sequence[Open]) -> Replaced:
@@ -108,32 +107,31 @@ class _Squash:
         self,
         layers: Sequence[Open],
         *,
-        prefix: bytes,
         keep: tuple[frozenset[bytes], frozenset[bytes]] | None,
+        root: bytes,
         replaced: Replaced,
         dangling: bool,
     ) -> None:
         self._layers = layers
-        self._prefix = prefix
         self._keep = keep
+        self._root = root
         self._replaced = replaced
         self._budget = Budget()
         self._hidden = HiddenPaths()
         self._links = Links(self._written, self._budget, dangling=dangling)
-        self._rooted = False
+        self._rooted = not root
+        """Whether no entry for the root has to be added."""
 
-    def output(self, root: bytes, after: Blocks) -> Iterator[Block]:
-        try:
+    def output(self, after: Blocks) -> Iterator[Block]:
+        with self._links:
             for layer in reversed(range(len(self._layers))):
                 with within(f"layer[{layer}]"):
                     yield from self._layer(layer)
             yield from self._links.finish()
-            if root and not self._rooted:
-                yield root
+            if not self._rooted:
+                yield self._root
             yield from after
             yield END
-        finally:
-            self._links.close()
 
     def _layer(self, layer: int) -> Iterator[Block]:
         hidden, links = self._hidden, self._links
@@ -165,7 +163,10 @@ class _Squash:
                     continue
                 claimed = links.claim(path, layer, lowest) if counts and path in links.needed else []
                 if kind == LINK:
-                    yield from self._link(entry, layer, stays, effective, claimed)
+                    target = require_contained(clean_name(entry.linkname))
+                    link = Link(path, _own_blocks(entry), target)
+                    here = effective.is_file(target) and target != path
+                    yield from links.link(link, layer, stays=stays, here=here, claimed=claimed)
                 elif not stays:
                     yield from links.hidden(path, layer, _own_blocks(entry), entry.body, claimed)
                 else:
@@ -177,17 +178,8 @@ class _Squash:
             hidden.descend(layer, effective)
         links.descend()
 
-    def _link(
-        self, entry: Entry, layer: int, stays: bool, effective: EffectiveEntries[int], claimed: Sequence[Link]
-    ) -> Iterator[Block]:
-        target = require_contained(clean_name(entry.linkname))
-        here = effective.is_file(target) and target != entry.name
-        return self._links.link(
-            Link(entry.name, _own_blocks(entry), target), layer, stays=stays, here=here, claimed=claimed
-        )
-
     def _written(self, own: bytes) -> bytes:
-        return add_prefix(own, self._prefix) if self._prefix else own
+        return add_prefix(own) if self._root else own
 
     def _superseded(
         self,
@@ -201,7 +193,7 @@ class _Squash:
         self._replaced.update((layer, other) for other in replaced)
         self._replaced |= _find_superseded_in(layer, effective, rest)
         self._replaced |= find_superseded(self._layers[:layer])
-        return Superseded(path)
+        return Superseded(f"layer: {quoted_name(path)} is replaced by a later entry of the same layer")
 
 
 def _own_blocks(entry: Entry) -> bytes:
@@ -245,7 +237,7 @@ class LinkedFile:
     """Links that are to stay."""
 
 
-class Links:
+class Links(ClosedOnExit):
     """The links of all layers.
 
     ``write`` turns header blocks into output (it adds a prefix), ``budget`` counts the waiting links, and ``dangling``

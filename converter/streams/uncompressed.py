@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TypeVar
 
 from converter.errors import Invalid
@@ -12,7 +11,6 @@ from converter.model.content import Derived, Known, Layer, LayerFacts, Open, Rep
 from converter.streams.blocks import Block, Blocks, closing
 from converter.streams.decompress import decompress_any
 from converter.streams.read_ahead import read_ahead
-from converter.streams.tar.fields import quoted_name
 
 T = TypeVar("T")
 
@@ -27,42 +25,42 @@ class Superseded(Invalid):
     is called again.
     """
 
-    def __init__(self, name: bytes) -> None:
-        super().__init__(f"layer: {quoted_name(name)} is replaced by a later entry of the same layer")
 
-
-def uncompressed_layer(layer: Layer, facts: LayerFacts | None = None, opened: Watch = Known.blocks) -> Iterator[Block]:
+def uncompressed_layer(layer: Layer, opened: Watch = Known.blocks) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id if that is known.
 
     Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
     reached its end. Raises DigestMismatch, Invalid, LimitExceeded, Superseded.
     """
-    return _opener(layer, facts, opened)()
+    return _opener(layer, None, opened)()
 
 
 def _opener(layer: Layer, facts: LayerFacts | None, opened: Watch) -> Callable[[], Iterator[Block]]:
     """Opens the tar of a layer. What one reading finds to be replaced is left out by the next one."""
     content = layer.content
     inputs = [_opener(one, facts, opened) for one in content.inputs] if isinstance(content, Derived) else []
-    return partial(_tar, layer, inputs, facts, opened, set())
+    replaced: Replaced = set()
 
+    def tar() -> Iterator[Block]:
+        blocks: Blocks
+        checked = None
+        if isinstance(content, Known):
+            codec, blocks = decompress_any(read_ahead(opened(content)))
+            if codec == "none":
+                checked = content.descriptor.digest
+            else:
+                blocks = read_ahead(blocks)
+        elif content.rewrite is None:
+            blocks = inputs[0]()
+            checked = content.inputs[0].diff_id
+        else:
+            blocks = content.rewrite(inputs, facts or LayerFacts(), replaced)
+        if layer.diff_id is not None and layer.diff_id != checked:
+            blocks = verified_blocks(blocks, layer.diff_id)
+        with closing(blocks) as source:
+            yield from source
 
-def _tar(
-    layer: Layer, inputs: Sequence[Open], facts: LayerFacts | None, opened: Watch, replaced: Replaced
-) -> Iterator[Block]:
-    content = layer.content
-    if isinstance(content, Derived):
-        blocks = inputs[0]() if content.rewrite is None else content.rewrite(inputs, facts or LayerFacts(), replaced)
-        checked_already = content.rewrite is None and content.inputs[0].diff_id == layer.diff_id
-    else:
-        codec, blocks = decompress_any(read_ahead(opened(content)))
-        checked_already = codec == "none" and content.descriptor.digest == layer.diff_id
-        if codec != "none":
-            blocks = read_ahead(blocks)
-    if layer.diff_id is not None and not checked_already:
-        blocks = verified_blocks(blocks, layer.diff_id)
-    with closing(blocks) as source_blocks:
-        yield from source_blocks
+    return tar
 
 
 def read_layers(

@@ -177,7 +177,7 @@ def test_they_read_what_is_flattened(program: str, real: Path, tmp_path: Path) -
     ]
     layers: list[Open] = [lambda: [base], lambda: [*changes, END]]
     out = tmp_path / "flat.tar"
-    out.write_bytes(b"".join(squash(layers, prefix=b"rootfs/")))
+    out.write_bytes(b"".join(squash(layers, root=make_header(name=b"rootfs", type=DIR))))
     target = tmp_path / "target"
     target.mkdir()
     run(program, "-x", "-p", "-f", out, "-C", target, env={"LC_ALL": "C.UTF-8"})

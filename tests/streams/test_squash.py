@@ -228,9 +228,12 @@ def options(layers: Sequence[bytes], **given: Any) -> list[tuple[bytes, bytes, b
     return [(entry.written, entry.type, b"".join(entry.payload)) for entry in scan_entries([out])]
 
 
+ROOT = make_header(name=b"rootfs/", type=DIR)
+
+
 def test_a_prefix_goes_before_names_and_targets_of_hard_links() -> None:
     layers = [folder(b"./") + file(b"./f", b"1") + link(b"l", b"./f") + symlink(b"s", b"/f")]
-    out = b"".join(squash([opener(layer) for layer in layers], prefix=b"rootfs/"))
+    out = b"".join(squash([opener(layer) for layer in layers], root=ROOT))
     assert [(entry.written, entry.linkname) for entry in scan_entries([out])] == [
         (b"./rootfs/", b""),
         (b"./rootfs/f", b""),
@@ -240,9 +243,8 @@ def test_a_prefix_goes_before_names_and_targets_of_hard_links() -> None:
 
 
 def test_the_root_gets_an_entry_where_no_layer_has_one() -> None:
-    root = make_header(name=b"rootfs/", type=DIR)
-    assert [name for name, _, _ in options([BASE], prefix=b"rootfs/", root=root)][-1] == b"rootfs/"
-    names = [name for name, _, _ in options([folder(b"./"), BASE], prefix=b"rootfs/", root=root)]
+    assert [name for name, _, _ in options([BASE], root=ROOT)][-1] == b"rootfs/"
+    names = [name for name, _, _ in options([folder(b"./"), BASE], root=ROOT)]
     assert names.count(b"rootfs/") == 0
     assert names.count(b"./rootfs/") == 1
 

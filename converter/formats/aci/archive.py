@@ -150,7 +150,7 @@ class PackAci:
     epoch: int = 0
 
     def __call__(self, inputs: Sequence[Open], facts: LayerFacts, replaced: Replaced, /) -> Blocks:
-        squashed = squash(inputs, prefix=PREFIX, root=root_entry(self.epoch), replaced=replaced)
+        squashed = squash(inputs, root=root_entry(self.epoch), replaced=replaced)
         return self._grouped(squashed, facts) if self.groupless else join_blocks(self._led(squashed))
 
     def _led(self, squashed: Blocks) -> Iterator[Block]:
@@ -224,7 +224,7 @@ class PackLayer:
             there.clear()  # a large layer has many names; hold them only once
             yield file_entry(MANIFEST, render_manifest({**grouped, "pathWhitelist": whitelist}), self.epoch)
 
-        return squash([layer], prefix=PREFIX, root=roots[0], after=last(), replaced=replaced, dangling=True)
+        return squash([layer], root=roots[0], after=last(), replaced=replaced, dangling=True)
 
 
 def _root_header(entry: Entry) -> bytes:

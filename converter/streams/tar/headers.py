@@ -32,6 +32,8 @@ from converter.streams.tar.scan import RECORDS
 
 Change = Callable[[bytes], bytes]
 
+_PREFIX_SUM = sum(PREFIX)
+
 
 @dataclass(slots=True)
 class HeaderRecord:
@@ -51,9 +53,11 @@ class HeaderRecord:
 
     def store(self, data: bytes) -> None:
         """Replace the payload, and the size in the header; does nothing if the payload is the same."""
-        if data != self.data:
-            self.data, self.fill = data, padding_bytes(len(data))
-            self.head = with_checksum(self.head[:124] + rewrite_number(self.head[124:136], len(data)) + self.head[136:])
+        if data == self.data:
+            return
+        self.data, self.fill = data, padding_bytes(len(data))
+        size = rewrite_number(self.head[124:136], len(data))
+        self.head = _with_field(self.head, 124, size)
 
     def change(self, change: Change, flag: bytes, keys: Sequence[bytes]) -> tuple[bytes, bytes] | None:
         """Apply ``change`` to the name in a GNU record with this ``flag``, or in PAX's under the first of ``keys``.
@@ -65,21 +69,24 @@ class HeaderRecord:
             new = change(old)
             self.store(new + self.data[len(old) :])
             return old, new
-        found = pax.record_pairs(self.data) if self.flag in b"xX" else []
+        if self.flag not in b"xX":
+            return None
+        pairs = pax.record_pairs(self.data)
         for key in keys:
-            names = [value for name, value in found if name == key and value]
+            names = [value for name, value in pairs if name == key and value]
             if names:
-                changed = [(name, change(value) if name == key and value else value) for name, value in found]
-                self.store(pax.join_records(changed))
+                changed = {(key, name): (key, change(name)) for name in names}
+                self.store(pax.join_records(changed.get(pair, pair) for pair in pairs))
                 return names[-1], change(names[-1])
         return None
 
 
 def _record(raw: bytes, start: int = 0) -> HeaderRecord:
     data = start + SIZE
-    size = parse_number(raw[start:data][124:136], "size")
+    head = raw[start:data]
+    size = parse_number(head[124:136], "size")
     end = data + size
-    return HeaderRecord(raw[start:data], raw[data:end], raw[end : end + padding_size(size)])
+    return HeaderRecord(head, raw[data:end], raw[end : end + padding_size(size)])
 
 
 class Headers:
@@ -87,16 +94,17 @@ class Headers:
 
     def __init__(self, raw: bytes) -> None:
         self.records: list[HeaderRecord] = []
-        position = 0
-        while raw[position + 156 : position + 157] in RECORDS:
-            self.records.append(_record(raw, position))
-            position += len(self.records[-1].raw)
-        self.head = raw[position : position + SIZE]
-        self._extension = raw[position + SIZE :]
+        start = 0
+        while raw[start + 156 : start + 157] in RECORDS:
+            record = _record(raw, start)
+            self.records.append(record)
+            start += len(record.raw)
+        self.head = raw[start : start + SIZE]
+        self._extension = raw[start + SIZE :]
 
     @property
     def raw(self) -> bytes:
-        return b"".join([*(record.raw for record in self.records), self.head, self._extension])
+        return b"".join(record.raw for record in self.records) + self.head + self._extension
 
     def _extended(self) -> HeaderRecord | None:
         return next((record for record in self.records if record.flag in b"xX"), None)
@@ -108,10 +116,8 @@ class Headers:
             self.records.append(_record(pax.extended_header(parse_text(self.head[:100]), records)))
             return
         kept = [(key, value) for key, value in pax.record_pairs(record.data) if records.get(key, value) == value]
-        had = {key for key, _ in kept}
-        record.store(
-            pax.join_records([*kept, *sorted((key, value) for key, value in records.items() if key not in had)])
-        )
+        missing = sorted(records.keys() - dict(kept).keys())
+        record.store(pax.join_records(kept + [(key, records[key]) for key in missing]))
 
     def change_name(self, change: Change) -> None:
         """Apply ``change`` to the entry's name wherever it occurs."""
@@ -152,15 +158,16 @@ class Headers:
         field = parse_text(self.head[:100])
         has_prefix = joined_name(self.head) != field
         posix = self.head[257:263] == USTAR_MAGIC
-        if new == field or (len(new) <= 100 and not has_prefix):
+        fits = len(new) <= 100
+        if new == field or (fits and not has_prefix):
             return b"", new
-        if (has_prefix or (posix and field)) and new.endswith(b"/" + field):
-            prefix = new[: -len(field) - 1]
-            if 0 < len(prefix) <= 155:
+        if has_prefix or (posix and field):
+            prefix = new.removesuffix(b"/" + field)
+            if prefix != new and 0 < len(prefix) <= 155:
                 return prefix, field
         if posix:
             return pax.split_name(new)
-        return (b"", new) if len(new) <= 100 else None
+        return (b"", new) if fits else None
 
     def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
         """Update the name in the main header to match the record that overrides it, if it is a copy of it."""
@@ -181,9 +188,8 @@ class Headers:
         self._write(0, name, 100)
 
     def _write(self, start: int, value: bytes, width: int) -> None:
-        head = self.head
-        if parse_text(head[start : start + width]) != value:
-            self.head = with_checksum(head[:start] + value.ljust(width, b"\0") + head[start + width :])
+        if parse_text(self.head[start : start + width]) != value:
+            self.head = _with_field(self.head, start, value.ljust(width, b"\0"))
 
     def _add_record(self, flag: bytes, key: bytes, value: bytes) -> None:
         """Add a record for a name that no field can hold: GNU's in a GNU header, otherwise PAX's."""
@@ -191,6 +197,11 @@ class Headers:
             self.records.append(_record(long_name(flag, value)))
         else:
             self.extend({key: value})
+
+
+def _with_field(head: bytes, start: int, field: bytes) -> bytes:
+    """``head`` with another field at ``start``, and the checksum that it has then."""
+    return with_checksum(head[:start] + field + head[start + len(field) :])
 
 
 def _width(field: bytes, old: bytes) -> int:
@@ -212,22 +223,19 @@ def relink_entry(raw: bytes, target: bytes) -> bytes:
     return headers.raw
 
 
-def add_prefix(raw: bytes, prefix: bytes = PREFIX) -> bytes:
-    """The header blocks with ``prefix``, which ends in ``/``, put before the name and a hard link's target.
+def add_prefix(raw: bytes) -> bytes:
+    """The header blocks with PREFIX put before the name and a hard link's target.
 
     A leading ``./`` stays in front, a leading ``/`` is dropped; the root itself becomes the prefix.
     """
-    if len(raw) == SIZE or _is_named_by_last_block(raw):
-        head = raw[-SIZE:]
-        room = 100 - len(prefix)
-        if _is_plain(head) and not head[room:100].strip(b"\0"):
-            total = b"%06o" % (int(head[148:154], 8) + sum(prefix))  # below 2**18, as every sum of 512 bytes is
-            start = head[:2]
-            if start == b"./":
-                return b"".join((raw[:-SIZE], b"./", prefix, head[2:room], head[100:148], total, head[154:]))
-            if start[0] not in b"\0/" and start != b".\0":
-                return b"".join((raw[:-SIZE], prefix, head[:room], head[100:148], total, head[154:]))
-    return _change_names(raw, lambda name: _with_prefix(prefix, name))
+    head = _head_to_shift(raw)
+    room = 100 - len(PREFIX)
+    if head and not head[room:100].strip(b"\0"):
+        dot = 2 if head[:2] == b"./" else 0
+        if dot or (head[0] not in b"\0/" and head[:2] != b".\0"):
+            name = b"".join((head[:dot], PREFIX, head[dot:room]))
+            return _with_shifted_name(raw, name, _PREFIX_SUM)  # below 2**18, as every sum of 512 bytes is
+    return _change_names(raw, _with_prefix)
 
 
 def strip_prefix(raw: bytes) -> bytes:
@@ -235,20 +243,28 @@ def strip_prefix(raw: bytes) -> bytes:
 
     The prefix itself becomes ``./``. Raises Invalid if a name or a hard link's target is not below it.
     """
-    if len(raw) == SIZE or _is_named_by_last_block(raw):
-        head = raw[-SIZE:]
-        dot = 2 if head[:2] == b"./" else 0
-        begin = dot + len(PREFIX)
-        if _is_plain(head) and head[dot:begin] == PREFIX and head[begin] not in b"\0/":
-            total = b"%06o" % (int(head[148:154], 8) - sum(PREFIX))
-            fill = bytes(len(PREFIX))
-            return b"".join((raw[:-SIZE], head[:dot], head[begin:100], fill, head[100:148], total, head[154:]))
+    head = _head_to_shift(raw)
+    dot = 2 if head[:2] == b"./" else 0
+    begin = dot + len(PREFIX)
+    if head[dot:begin] == PREFIX and head[begin] not in b"\0/":
+        name = b"".join((head[:dot], head[begin:100], bytes(len(PREFIX))))
+        return _with_shifted_name(raw, name, -_PREFIX_SUM)
     return _change_names(raw, _without_prefix)
 
 
-def _is_plain(head: bytes) -> bool:
-    """Whether the name field alone names the file, and the checksum can be updated by changing six digits."""
-    return head[345] == 0 and head[156] != 0x31 and head[154:156] == b"\0 " and head[148:154].isdigit()
+def _head_to_shift(raw: bytes) -> bytes:
+    """The main header, if its name field alone names the file, and six digits are its checksum; otherwise nothing."""
+    head = raw[-SIZE:]
+    if head[345] or head[156] == 0x31 or head[154:156] != b"\0 " or not head[148:154].isdigit():
+        return b""
+    return head if len(raw) == SIZE or _is_named_by_last_block(raw) else b""
+
+
+def _with_shifted_name(raw: bytes, name: bytes, added: int) -> bytes:
+    """The header blocks with another name field, whose bytes have a sum that is greater by ``added``."""
+    head = raw[-SIZE:]
+    total = b"%06o" % (int(head[148:154], 8) + added)
+    return b"".join((raw[:-SIZE], name, head[100:148], total, head[154:]))
 
 
 def _is_named_by_last_block(raw: bytes) -> bool:
@@ -266,10 +282,10 @@ def merge_globals(own: bytes, records: Mapping[bytes, bytes]) -> bytes:
     return headers.raw
 
 
-def _with_prefix(prefix: bytes, name: bytes) -> bytes:
+def _with_prefix(name: bytes) -> bytes:
     if name.startswith(b"./"):
-        return b"./" + prefix + name[2:]
-    return prefix if name == b"." else prefix + name.lstrip(b"/")
+        return b"./" + PREFIX + name[2:]
+    return PREFIX if name == b"." else PREFIX + name.lstrip(b"/")
 
 
 def _without_prefix(name: bytes) -> bytes:
