@@ -19,12 +19,10 @@ from converter.stores.media.temporary import Temporary, temporary_file
 from converter.stores.options import NOTHING, Overwriting, is_stream, open_file_number
 from converter.streams import spool
 from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, on_error, write_all
-from converter.streams.tar.fields import DIR, FILE, SIZE, format_octal, header_block, long_name, padding_bytes
+from converter.streams.tar.fields import DIR, FILE, SIZE, header_block, long_name, padding_bytes
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links, or no more of them."""
-
-_OCTAL_SIZE = 8**11
 
 
 class OutFile:
@@ -189,10 +187,9 @@ class TarTarget(OutFile):
 
 
 def _header(name: str, size: int, epoch: int, kind: bytes = FILE) -> bytes:
-    """A ustar header without owner; sizes of 8 GiB or more are in base 256, as in GNU tar and Go."""
-    field = format_octal(size, 12) if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
+    """A ustar header without owner."""
     mode = 0o755 if kind == DIR else 0o644
-    return header_block(name.encode()[:100], size=field, kind=kind, mode=mode, mtime=format_octal(epoch, 12))
+    return header_block(name.encode(), size=size, kind=kind, mode=mode, mtime=epoch)
 
 
 def _long_name(name: str) -> bytes:

@@ -5,6 +5,7 @@ Names are bytes, normalised for comparison, and escaped for display (image-spec 
 
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -122,7 +123,7 @@ def parse_number(field: bytes, what: str) -> int:
         bits = 8 * len(field) - 1
         value = int.from_bytes(field, "big") & ((1 << bits) - 1)
         return value - (1 << bits) if value >> (bits - 1) else value
-    digits = parse_text(field.strip(b" \0")).rstrip(b" ")
+    digits = _digits(field)
     if not digits:
         return 0
     try:
@@ -133,6 +134,11 @@ def parse_number(field: bytes, what: str) -> int:
     raise Invalid(f'header field "{what}": invalid number {quoted_name(field)}: expected octal digits or base-256')
 
 
+def _digits(field: bytes) -> bytes:
+    """What is in a number's field, without spaces and NULs around it."""
+    return parse_text(field.strip(b" \0")).rstrip(b" ")
+
+
 def format_octal(value: int, width: int) -> bytes:
     """``value`` as octal digits in ``width`` bytes including a final NUL; raises ValueError if it does not fit."""
     digits = b"%0*o" % (width - 1, value)
@@ -141,44 +147,65 @@ def format_octal(value: int, width: int) -> bytes:
     return digits + b"\0"
 
 
+_OCTAL_SIZE = 8**11
+_HEADER = struct.Struct("100s 8s 8s 8s 12s 12s 8s 1s 100s 8s 32s 32s 16s 167s")
+"""Texts that are too long are cut, and NULs follow short ones."""
+
+
 def header_block(
     name: bytes,
     *,
-    size: bytes,
+    size: int,
     kind: bytes = FILE,
     mode: int = 0o644,
-    uid: bytes = b"",
-    gid: bytes = b"",
-    mtime: bytes = b"",
+    uid: int = 0,
+    gid: int = 0,
+    mtime: int = 0,
     linkname: bytes = b"",
     magic: bytes = b"ustar\x0000",
-    rest: bytes = b"",
+    uname: bytes = b"",
+    gname: bytes = b"",
+    device: bytes = b"",
+    prefix: bytes = b"",
 ) -> bytes:
-    """A header block of these fields, sealed; ``rest`` follows the magic. Empty numbers are 0."""
-    zero = format_octal(0, 8)
-    numbers = (format_octal(mode, 8), uid or zero, gid or zero, size, mtime or format_octal(0, 12), b" " * 8)
-    head = b"".join((name.ljust(100, b"\0"), *numbers, kind, linkname.ljust(100, b"\0"), magic, rest))
-    return with_checksum(head.ljust(SIZE, b"\0"))
+    """A header block of these fields, sealed; of texts, only what fits.
+
+    Sizes of 8 GiB or more are in base 256, as in GNU tar and Go. Raises ValueError for other numbers that do not fit.
+    """
+    size_field = format_octal(size, 12) if size < _OCTAL_SIZE else b"\x80" + size.to_bytes(11, "big")
+    head = _HEADER.pack(
+        name,
+        format_octal(mode, 8),
+        format_octal(uid, 8),
+        format_octal(gid, 8),
+        size_field,
+        format_octal(mtime, 12),
+        b" " * 8,
+        kind,
+        linkname,
+        magic,
+        uname,
+        gname,
+        device,
+        prefix,
+    )
+    return with_checksum(head)
 
 
 def long_name(flag: bytes, name: bytes) -> bytes:
     """GNU tar's record of a long name: ``L`` for that of the entry that follows, ``K`` for what it links to."""
     size = len(name) + 1
-    head = header_block(b"././@LongLink", size=format_octal(size, 12), kind=flag, magic=GNU_MAGIC)
+    head = header_block(b"././@LongLink", size=size, kind=flag, magic=GNU_MAGIC)
     return head + name.ljust(size + padding_size(size), b"\0")
 
 
-def adler_of_checksum(field: bytes) -> int:
-    """The low 16 bits that ``zlib.adler32(header)`` has if the checksum ``field`` in it is right.
+def verify_checksum(head: bytes, offset: int) -> int:
+    """Raise Invalid unless the checksum of ``head`` is right, summed as unsigned or (old Sun, v7) signed bytes.
 
-    These bits are 1 + the sum of the bytes mod 65521, and adler32 is the one byte sum that runs in C: checking a header
-    this way costs a fifth of ``sum(header)``. A stored sum that is wrong by exactly 65521 passes.
+    Returns the low 16 bits that ``zlib.adler32`` has of each header with this field, if that is the sum of unsigned
+    bytes: 1 + the sum mod 65521. It is the one byte sum that runs in C: checking a header this way costs a fifth of
+    ``sum(header)``. A stored sum that is wrong by exactly 65521 passes.
     """
-    return (1 + parse_number(field, "checksum") - 8 * 0x20 + sum(field)) % 65521
-
-
-def verify_checksum(head: bytes, offset: int) -> None:
-    """Raise Invalid unless the checksum of ``head`` is right, summed as unsigned or (old Sun, v7) signed bytes."""
     field = head[148:156]
     try:
         stored = parse_number(field, "checksum")
@@ -186,17 +213,18 @@ def verify_checksum(head: bytes, offset: int) -> None:
         raise Invalid(
             f"header at byte {offset}: invalid checksum {quoted_name(field)}: expected octal digits"
         ) from None
-    unsigned = sum(head) - sum(field) + 8 * 0x20
-    if stored == unsigned:
-        return
-    signed = unsigned - 256 * sum(byte > 0x7F for byte in head[:148] + head[156:])
-    if stored != signed:
-        raise Invalid(f"header at byte {offset}: checksum mismatch: expected {stored}, computed {unsigned}")
+    beyond = sum(field) - 8 * 0x20  # the checksum itself counts as spaces
+    unsigned = sum(head) - beyond
+    if stored != unsigned:
+        signed = unsigned - 256 * sum(byte > 0x7F for byte in head[:148] + head[156:])
+        if stored != signed:
+            raise Invalid(f"header at byte {offset}: checksum mismatch: expected {stored}, computed {unsigned}")
+    return (1 + stored + beyond) % 65521
 
 
 def rewrite_number(field: bytes, value: int) -> bytes:
     """``field`` with ``value`` in the place and width of its octal digits, or in all of it if it does not fit."""
-    digits = parse_text(field.strip(b" \0")).rstrip(b" ")
+    digits = _digits(field)
     new = b"%0*o" % (len(digits), value)
     if digits.isdigit() and len(new) == len(digits):
         start = field.index(digits)
@@ -206,12 +234,13 @@ def rewrite_number(field: bytes, value: int) -> bytes:
 
 def with_checksum(head: bytes) -> bytes:
     """``head`` with the right checksum, written as the old one was, or as six octal digits, NUL, space."""
-    field = head[148:156]
-    total = (zlib.adler32(head[:148] + b"        " + head[156:]) & 0xFFFF) - 1
+    start, field, end = head[:148], head[148:156], head[156:]
+    blank = b" " * 8
+    total = (zlib.adler32(start + blank + end) & 0xFFFF) - 1
     if not head.isascii():  # the sum may exceed 65521
-        total = sum(head) - sum(field) + 8 * 0x20
-    new = b"%06o\0 " % total if field == b"        " else rewrite_number(field, total)
-    return head[:148] + new + head[156:]
+        total = sum(start + blank + end)
+    new = b"%06o\0 " % total if field == blank else rewrite_number(field, total)
+    return start + new + end
 
 
 def joined_name(head: bytes) -> bytes:
@@ -225,10 +254,10 @@ def joined_name(head: bytes) -> bytes:
     if not prefix:
         return name
     magic = head[257:265]
+    joins = magic.startswith(USTAR_MAGIC)
     if magic == GNU_MAGIC:
         try:
             parse_number(head[345:357], "atime")
         except Invalid:
-            return prefix + b"/" + name if prefix.isascii() else name
-        return name
-    return prefix + b"/" + name if magic.startswith(USTAR_MAGIC) else name
+            joins = prefix.isascii()
+    return prefix + b"/" + name if joins else name

@@ -94,7 +94,8 @@ def check_records(records: Mapping[bytes, bytes], kind: bytes) -> None:
         raise Invalid("sparse file: the entry with its PAX records is not a regular file")
     sizes = {records[key] for key in (b"GNU.sparse.size", b"GNU.sparse.realsize") if records.get(key)}
     if len(sizes) > 1:
-        raise Invalid(f"sparse file: its PAX records state two sizes, {' and '.join(map(quoted_name, sorted(sizes)))}")
+        both = " and ".join(map(quoted_name, sorted(sizes)))
+        raise Invalid(f"sparse file: its PAX records state two sizes, {both}")
 
 
 def format_record(key: bytes, value: bytes) -> bytes:
@@ -129,30 +130,23 @@ def nanoseconds(value: bytes, key: bytes) -> int:
     exact = int(whole or b"0") * 10**9 + int(fraction[:9].ljust(9, b"0"))
     if not value.startswith(b"-"):
         return exact
-    return -exact - (fraction[9:].strip(b"0") != b"")
+    more_precise = bool(fraction[9:].strip(b"0"))
+    return -exact - more_precise
 
 
 def seconds(nanoseconds: int) -> bytes:
     """``nanoseconds`` since 1970 as a PAX time: the shortest decimal that is exact."""
-    sign, whole = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
-    fraction = f"{whole % 1_000_000_000:09d}".rstrip("0")
-    return f"{sign}{whole // 1_000_000_000}{'.' if fraction else ''}{fraction}".encode()
+    whole, fraction = divmod(abs(nanoseconds), 1_000_000_000)
+    sign = "-" if nanoseconds < 0 else ""
+    return f"{sign}{whole}.{fraction:09d}".rstrip("0").rstrip(".").encode()
 
 
-def _number(records: dict[bytes, bytes], key: bytes, value: int, width: int) -> bytes:
-    """The field of a number; 0 if it does not fit, and is in a record instead."""
-    try:
-        return format_octal(value, width)
-    except ValueError:
-        records[key] = b"%d" % value
-        return format_octal(0, width)
-
-
-def _text(records: dict[bytes, bytes], key: bytes, value: bytes, width: int) -> bytes:
-    """The field of a text; its beginning if the whole does not fit, and is in a record instead."""
-    if len(value) > width:
-        records[key] = value
-    return value[:width].ljust(width, b"\0")
+def _number(records: dict[bytes, bytes], key: bytes, value: int, width: int) -> int:
+    """What the field of a number holds: 0 if it does not fit, and is in a record instead."""
+    if 0 <= value < 8 ** (width - 1):
+        return value
+    records[key] = b"%d" % value
+    return 0
 
 
 def make_header(
@@ -177,36 +171,42 @@ def make_header(
     """
     if type == DIR and not name.endswith(b"/"):
         name += b"/"
-    extended: dict[bytes, bytes] = {}
+    texts = ((b"uname", uname, 32), (b"gname", gname, 32), (b"linkpath", linkname, 100))
+    extended = {key: text for key, text, width in texts if len(text) > width}
     where = split_name(name)
     if where is None:
         extended[b"path"] = name
-        where = b"", name[:100]
+        where = b"", name
     whole, fraction = divmod(mtime_ns, 1_000_000_000)
     mtime = _number(extended, b"mtime", whole, 12)
     if fraction or b"mtime" in extended:
         extended[b"mtime"] = seconds(mtime_ns)
-    owner = _text(extended, b"uname", uname, 32) + _text(extended, b"gname", gname, 32)
+    major, minor = device
+    prefix, last = where
     head = header_block(
-        where[1],
+        last,
         size=_number(extended, b"size", size, 12),
         kind=type,
         mode=mode,
         uid=_number(extended, b"uid", uid, 8),
         gid=_number(extended, b"gid", gid, 8),
         mtime=mtime,
-        linkname=_text(extended, b"linkpath", linkname, 100),
-        rest=owner + format_octal(device[0], 8) + format_octal(device[1], 8) + where[0],
+        linkname=linkname,
+        uname=uname,
+        gname=gname,
+        device=format_octal(major, 8) + format_octal(minor, 8),
+        prefix=prefix,
     )
-    found = extended | dict(records or {})
-    return (extended_header(name, found) if found else b"") + head
+    extended.update(records or {})
+    return extended_header(name, extended) + head if extended else head
 
 
 def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
     """The PAX header for the entry ``name``, which it precedes, with ``records`` sorted by key."""
     data = join_records(sorted(records.items()))
     title = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]
-    return make_header(name=title[:100], size=len(data), type=b"x") + data + padding_bytes(len(data))
+    head = make_header(name=title[:100], size=len(data), type=b"x")
+    return head + data + padding_bytes(len(data))
 
 
 def split_name(name: bytes) -> tuple[bytes, bytes] | None:

@@ -25,7 +25,6 @@ from converter.streams.tar.fields import (
     SYMLINK,
     ZERO,
     Budget,
-    adler_of_checksum,
     check_name_length,
     clean_name,
     joined_name,
@@ -59,7 +58,8 @@ class ExtendedHeaders:
         """Take the record whose header is ``head``; raises Invalid if it is malformed or a second one of its kind."""
         what = RECORDS[flag]
         offset = self._cursor.offset - SIZE
-        name, most = ("path", self._limits.path) if flag in b"LK" else ("pax_record", self._limits.pax_record)
+        gnu = flag in b"LK"
+        name, most = ("path", self._limits.path) if gnu else ("pax_record", self._limits.pax_record)
         if not 0 <= size <= most:
             raise LimitExceeded(f"{what} at byte {offset} has {size} bytes: at most {most} are allowed (limit: {name})")
         body = self._cursor.take(size + padding_size(size), what)
@@ -79,18 +79,20 @@ class ExtendedHeaders:
         kind = b"x" if flag == b"X" else flag
         if kind in self._names:
             raise Invalid(f"{what} at byte {offset} is the second one of the same entry")
-        self._names[kind] = parse_text(data) if flag in b"LK" else b""
-        if flag in b"LK" and not self._names[kind]:
-            raise Invalid(f"{what} at byte {offset} is empty")
         self._own_raw += raw
-        if kind == b"x":
+        self._names[kind] = b""
+        if not gnu:
             self._local = pax.parse_records(data, self._limits)
+            return
+        self._names[kind] = parse_text(data)
+        if not self._names[kind]:
+            raise Invalid(f"{what} at byte {offset} is empty")
 
     def _read_global(self, records: dict[bytes, bytes]) -> None:
         for key in records:
             if key in _NEVER_GLOBAL or key.startswith(b"GNU.sparse."):
                 raise Invalid(f"global PAX header: {quoted_name(key)} may only be set for a single file")
-        self._global = {key: value for key, value in {**self._global, **records}.items() if value}
+        self._global = _override(self._global, records)
         size = sum(len(key) + len(value) for key, value in self._global.items())
         # As they apply to every entry, a few bytes of archive could have gigabytes of records.
         self._limits.require("pax_global", size, "bytes of global PAX records in force")
@@ -100,18 +102,19 @@ class ExtendedHeaders:
         merged = self._global
         if self._local:
             pax.check_records(self._local, head[156:157])
-            merged = {key: value for key, value in {**merged, **self._local}.items() if value}
-        path = merged.get(b"GNU.sparse.name", merged.get(b"path"))
+            merged = _override(merged, self._local)
         if b"size" in merged:
             size = pax.integer(merged, b"size")
+        extension = self._extension(head) if head[156] == 0x53 else b""
+        written = self._one(b"L", merged.get(b"GNU.sparse.name", merged.get(b"path")))
         extra = Extra(
             globals=self._globals_raw,
             records=self._own_raw,
-            extension=self._extension(head) if head[156] == 0x53 else b"",
+            extension=extension,
             pax=merged,
             inherited=bool(self._global),
-            name=(written := self._one("L", self._names.get(b"L"), path) or None),
-            linkname=self._one("K", self._names.get(b"K"), merged.get(b"linkpath")),
+            name=written,
+            linkname=self._one(b"K", merged.get(b"linkpath")),
         )
         self._globals_raw = self._own_raw = b""
         if self._names:
@@ -119,15 +122,17 @@ class ExtendedHeaders:
         self.active = bool(self._global)
         return written or name, size, extra
 
-    @staticmethod
-    def _one(flag: str, gnu: bytes | None, path: bytes | None) -> bytes | None:
+    def _one(self, flag: bytes, path: bytes | None) -> bytes | None:
         """Readers differ in which of two names wins, so an entry that has both must say the same twice."""
-        if gnu is not None and path is not None and gnu != path:
+        gnu = self._names.get(flag)
+        if gnu is None:
+            return path
+        if path not in {None, gnu}:
             raise Invalid(
-                f"an entry has two names: {quoted_name(gnu)} in its GNU {flag} record, "
+                f"an entry has two names: {quoted_name(gnu)} in its GNU {flag.decode()} record, "
                 f"{quoted_name(path)} in its PAX records"
             )
-        return path if gnu is None else gnu
+        return gnu
 
     def _extension(self, head: bytes) -> bytes:
         """The further blocks of an old GNU sparse map."""
@@ -146,6 +151,11 @@ class ExtendedHeaders:
             what = " and ".join(RECORDS[kind] for kind in self._names)
             raise Invalid(f"unexpected end of archive: no entry follows its {what}")
         return self._globals_raw
+
+
+def _override(below: dict[bytes, bytes], above: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Records of which those ``above`` count first, where an empty one means that there is none."""
+    return {key: value for key, value in {**below, **above}.items() if value}
 
 
 _VENDOR_FILES = {b"S": FILE, b"D": DIR}
@@ -205,8 +215,7 @@ class Scanner:
                         cursor.current = None
                         self._end = extended.finish() + (head or cursor.tail)
                         return
-                    verify_checksum(head, cursor.offset - SIZE)
-                    sums[field] = adler_of_checksum(field)
+                    sums[field] = verify_checksum(head, cursor.offset - SIZE)
 
                 try:  # ValueError: digits above 7
                     digits = head[124:135]
