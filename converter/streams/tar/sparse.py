@@ -45,9 +45,12 @@ def data_regions(entry: Entry, most: int | None = None) -> Iterator[tuple[int, B
 
     Reads the entry's payload. Raises as ``expand_sparse`` does, but only Invalid without ``most``.
     """
-    size, data = real_size(entry), BlockReader(entry.payload)
-    regions = _check_regions(entry, _read_map(entry, data), size, data)
-    holes = size - sum(length for _, length in regions)
+    size = real_size(entry)
+    data = BlockReader(entry.payload)
+    regions = _read_map(entry, data)
+    there = entry.size - data.offset
+    _check_regions(entry, regions, size, there)
+    holes = size - there
     if most is not None and holes > most:
         raise LimitExceeded(
             f"sparse file {quoted_name(entry.name)} has {holes} bytes of holes: at most {most} are allowed "
@@ -62,22 +65,25 @@ def data_regions(entry: Entry, most: int | None = None) -> Iterator[tuple[int, B
 
 def _read_map(entry: Entry, data: BlockReader) -> list[Region]:
     if entry.head[156] == 0x53:
-        extension = entry.extra.extension if entry.extra else b""
-        blocks = [entry.head[386:482], *(extension[at : at + 504] for at in range(0, len(extension), SIZE))]
-        return [region for block in blocks for region in _parse_old_gnu_fields(block)]
+        return list(_old_gnu_map(entry))
     if b"GNU.sparse.map" in entry.pax:
-        return _regions(entry.pax[b"GNU.sparse.map"].split(b",") if entry.pax[b"GNU.sparse.map"] else [])
+        return _regions(entry.pax[b"GNU.sparse.map"].split(b","))
     return _regions(_read_map_numbers(data))
 
 
-def _parse_old_gnu_fields(block: bytes) -> Iterator[Region]:
-    for at in range(0, len(block) - 23, 24):
-        if not block[at]:
+def _old_gnu_map(entry: Entry) -> Iterator[Region]:
+    yield from _old_gnu_regions(entry.head[386:482])
+    extension = entry.extra.extension if entry.extra else b""
+    for at in range(0, len(extension), SIZE):
+        yield from _old_gnu_regions(extension[at : at + 504])
+
+
+def _old_gnu_regions(block: bytes) -> Iterator[Region]:
+    for at in range(0, len(block), 24):
+        offset, length = block[at : at + 12], block[at + 12 : at + 24]
+        if not offset[0]:
             return
-        yield (
-            parse_number(block[at : at + 12], "sparse offset"),
-            parse_number(block[at + 12 : at + 24], "sparse length"),
-        )
+        yield parse_number(offset, "sparse offset"), parse_number(length, "sparse length")
 
 
 def _read_map_numbers(data: BlockReader) -> list[bytes]:
@@ -86,22 +92,24 @@ def _read_map_numbers(data: BlockReader) -> list[bytes]:
     count = blocks[0].partition(b"\n")[0]
     if not count.isdigit() or len(count) > 20:
         raise Invalid(f"sparse map: invalid count {quoted_name(count)}: expected a decimal number")
-    missing = 2 * int(count) + 1 - blocks[0].count(b"\n")
+    lines = 2 * int(count) + 1
+    missing = lines - blocks[0].count(b"\n")
     while missing > 0:
         current_limits().require("pax_record", (len(blocks) + 1) * SIZE, "bytes of a sparse map")
         blocks.append(data.take(SIZE, "sparse map"))
         missing -= blocks[-1].count(b"\n")
-    return b"".join(blocks).split(b"\n")[1 : 2 * int(count) + 1]
+    return b"".join(blocks).split(b"\n")[1:lines]
 
 
 def _regions(numbers: list[bytes]) -> list[Region]:
     if len(numbers) % 2 or not all(digits.isdigit() and len(digits) < 20 for digits in numbers):
         raise Invalid("sparse map: expected pairs of decimal numbers")
-    values = [int(digits) for digits in numbers]
-    return list(zip(values[::2], values[1::2]))
+    values = map(int, numbers)
+    return list(zip(values, values))
 
 
-def _check_regions(entry: Entry, regions: list[Region], size: int, data: BlockReader) -> list[Region]:
+def _check_regions(entry: Entry, regions: list[Region], size: int, there: int) -> None:
+    """Raise Invalid unless these regions of a file of ``size`` bytes are what ``there`` bytes of data are for."""
     end = 0
     for offset, length in regions:
         if offset < end or length < 0 or offset + length > size:
@@ -110,10 +118,9 @@ def _check_regions(entry: Entry, regions: list[Region], size: int, data: BlockRe
                 f"is not between {end} and {size}"
             )
         end = offset + length
-    total, there = sum(length for _, length in regions), entry.size - data.offset
+    total = sum(length for _, length in regions)
     if total != there:
         raise Invalid(f"sparse file {quoted_name(entry.name)} has {there} bytes of data: its map says {total}")
-    return regions
 
 
 def file_content(entry: Entry, most: int) -> Blocks:
