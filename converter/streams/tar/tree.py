@@ -15,7 +15,17 @@ from converter.model.content import Open
 from converter.streams.blocks import on_error
 from converter.streams.tar.changesets import is_whiteout, require_skippable
 from converter.streams.tar.entry import Entry
-from converter.streams.tar.fields import DIR, FILE, FILES, LINK, Budget, clean_name, quoted_name, require_contained
+from converter.streams.tar.fields import (
+    DIR,
+    FILE,
+    FILES,
+    LINK,
+    Budget,
+    clean_name,
+    parent_name,
+    quoted_name,
+    require_contained,
+)
 from converter.streams.tar.listing import MOST_NAMES, Records, Row, TreeListing, encode_node
 from converter.streams.tar.scan import scan_entries
 from converter.streams.tar.sparse import file_content, real_size
@@ -123,7 +133,8 @@ class _Tree:
                 self._linked = True
                 self._put_file(path, inode)
             elif entry.type == DIR:
-                self._put_directory(path, self._record(entry))
+                place = self._record(entry)
+                self._directory(path, DIRECTORY).place = place
             else:
                 self._put_file(path, self._record(entry))
         for inode, target in late:
@@ -201,32 +212,24 @@ class _Tree:
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
         if not path:
             raise Invalid('entry "/" is not a directory')
-        self._put(self._parent(path), path, leaf)
+        self._put(self._directory(parent_name(path)), path, leaf)
 
-    def _put_directory(self, path: bytes, place: int) -> None:
-        parent = self._parent(path)
-        found = parent.children.get(path.rpartition(b"/")[2]) if path else parent
-        directory = found if isinstance(found, _Dir) else self._make_directory(parent, path, DIRECTORY)
-        directory.place = place
-
-    def _parent(self, path: bytes) -> _Dir:
-        """The directory of ``path``, made if absent."""
+    def _directory(self, path: bytes, size: int = UNDESCRIBED) -> _Dir:
+        """The directory at ``path``, made if absent; ``size`` is counted for it if lower layers do not have it."""
         directory = self._own
-        above = path.split(b"/")[:-1]
-        for number, part in enumerate(above, 1):
+        if not path:
+            return directory
+        parts = path.split(b"/")
+        for number, part in enumerate(parts, 1):
             child = directory.children.get(part)
             if not isinstance(child, _Dir):  # a symbolic link, perhaps: never followed
-                child = self._make_directory(directory, b"/".join(above[:number]), UNDESCRIBED)
+                child = _Dir()
+                place = b"/".join(parts[:number])
+                self._put(directory, place, child)
+                if not isinstance(_descend(self._lower, place), _Dir):
+                    self._budget.add(size if place == path else UNDESCRIBED)
             directory = child
         return directory
-
-    def _make_directory(self, parent: _Dir, path: bytes, size: int) -> _Dir:
-        """Make a directory; ``size`` is counted for one that lower layers do not have."""
-        made = _Dir()
-        self._put(parent, path, made)
-        if not isinstance(_descend(self._lower, path), _Dir):
-            self._budget.add(size)
-        return made
 
     def _put(self, parent: _Dir, path: bytes, found: _Dir | _Leaf) -> None:
         name = path.rpartition(b"/")[2]
