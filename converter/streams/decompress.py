@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +73,7 @@ def is_tar(head: bytes) -> bool:
     if len(head) < HEAD:
         return False
     block = head[:HEAD]
-    if not block.strip(b"\0"):
-        return True
-    if block[257:262] == b"ustar":
+    if block[257:262] == b"ustar" or not block.strip(b"\0"):
         return True
     digits = block[148:156].strip(b" \0")
     if not digits or digits.strip(b"01234567"):
@@ -138,8 +137,8 @@ def decompress_any(blocks: Blocks) -> tuple[str, Iterator[Block]]:
 def _decompressed(blocks: Blocks, codec: str, limits: Limits) -> Iterator[Block]:
     size = 0
     with closing(blocks) as source:
-        compressed = CompressedInput(codec, source)
-        for block in join_blocks(_UNPACKERS[codec](compressed, limits)):
+        compressed = CompressedInput(codec, source, limits.window)
+        for block in join_blocks(_UNPACKERS[codec](compressed)):
             size += len(block)
             limits.require("layer", size, "bytes or more when decompressed")
             if size > max(RATIO_FROM, limits.ratio * compressed.offset):
@@ -152,11 +151,7 @@ def _decompressed(blocks: Blocks, codec: str, limits: Limits) -> Iterator[Block]
             raise compressed.truncated()
 
 
-def _unchanged(compressed: CompressedInput, _limits: Limits) -> Iterator[memoryview]:
-    return compressed.rest()
-
-
-def _gunzip(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
+def _gunzip(compressed: CompressedInput) -> Iterator[bytes]:
     from isal import igzip
 
     # This reader walks the members in C, without the GIL, and fills a whole block before it returns. It has no types.
@@ -176,26 +171,23 @@ def _gunzip(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
         yield data
 
 
-def _bunzip2(compressed: CompressedInput, _limits: Limits) -> Iterator[bytes]:
+def _bunzip2(compressed: CompressedInput) -> Iterator[bytes]:
     import bz2
 
-    return _streams(compressed, bz2.BZ2Decompressor, OSError, 0)
+    return _streams(compressed, bz2.BZ2Decompressor, OSError)
 
 
-def _unxz(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
+def _unxz(compressed: CompressedInput) -> Iterator[bytes]:
     import lzma
 
-    def start() -> LZMADecompressor:
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.window)
-
-    return _streams(compressed, start, lzma.LZMAError, limits.window)
+    start = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=compressed.window)
+    return _streams(compressed, start, lzma.LZMAError)
 
 
 def _streams(
     compressed: CompressedInput,
     start: Callable[[], BZ2Decompressor | LZMADecompressor],
     failure: type[Exception],
-    window: int,
 ) -> Iterator[bytes]:
     """Decompress stream after stream, each with a fresh decompressor, until only zeros are left."""
     rest = bytes(compressed.some(SLICE_FIRST))
@@ -212,9 +204,8 @@ def _streams(
                 data = unpacker.decompress(rest, BLOCK)
             except failure as error:
                 if "limit exceeded" in str(error):
-                    raise LimitExceeded(
-                        f"the stream needs a dictionary of more than {window} bytes (limit: window)"
-                    ) from None
+                    fact = f"the stream needs a dictionary of more than {compressed.window} bytes (limit: window)"
+                    raise LimitExceeded(fact) from None
                 raise compressed.corrupt(error) from None
             rest = b""
             if data:
@@ -224,7 +215,7 @@ def _streams(
             rest = bytes(more).lstrip(b"\0")
 
 
-def _unzstd(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
+def _unzstd(compressed: CompressedInput) -> Iterator[bytes]:
     """Inflate all frames. Raises Invalid if they are cut or broken, LimitExceeded for a window that is too large.
 
     The library's streaming reader takes a truncated stream for a whole one, and its incremental one does not bound its
@@ -233,16 +224,15 @@ def _unzstd(compressed: CompressedInput, limits: Limits) -> Iterator[bytes]:
     """
     from zstandard import ZstdDecompressor, ZstdError
 
-    unpacker = ZstdDecompressor(max_window_size=limits.window).decompressobj(read_across_frames=True)
+    unpacker = ZstdDecompressor(max_window_size=compressed.window).decompressobj(read_across_frames=True)
     frames = _zstd_frames(compressed)
     while pieces := b"".join(islice(frames, BLOCKS_AT_ONCE)):
         try:
             data = unpacker.decompress(pieces)
         except ZstdError as error:
             if "too much memory" in str(error):
-                raise LimitExceeded(
-                    f"the zstd frame needs a window of more than {limits.window} bytes (limit: window)"
-                ) from None
+                fact = f"the zstd frame needs a window of more than {compressed.window} bytes (limit: window)"
+                raise LimitExceeded(fact) from None
             raise compressed.corrupt(error) from None
         if data:
             yield data
@@ -255,7 +245,9 @@ def _zstd_frames(compressed: CompressedInput) -> Iterator[bytes]:
         if magic == ZSTD_MAGIC:
             yield from _zstd_frame(compressed)
         elif magic in SKIPPABLE:
-            _skip_zstd_frame(compressed, int.from_bytes(compressed.exactly(4), "little"))
+            size = int.from_bytes(compressed.exactly(4), "little")
+            if sum(map(len, compressed.views(size))) < size:
+                raise compressed.truncated()
         else:
             raise compressed.corrupt(f"a frame starts with {magic.hex()}")
 
@@ -277,13 +269,8 @@ def _zstd_frame(compressed: CompressedInput) -> Iterator[bytes]:
         yield compressed.exactly(4)
 
 
-def _skip_zstd_frame(compressed: CompressedInput, size: int) -> None:
-    if sum(map(len, compressed.views(size))) < size:
-        raise compressed.truncated()
-
-
-_UNPACKERS: dict[str, Callable[[CompressedInput, Limits], Iterator[Block]]] = {
-    "none": _unchanged,
+_UNPACKERS: dict[str, Callable[[CompressedInput], Iterator[Block]]] = {
+    "none": BlockReader.rest,
     "gzip": _gunzip,
     "bzip2": _bunzip2,
     "xz": _unxz,
@@ -292,13 +279,12 @@ _UNPACKERS: dict[str, Callable[[CompressedInput, Limits], Iterator[Block]]] = {
 
 
 class CompressedInput(BlockReader):
-    """Hands out a compressed stream piece by piece."""
+    """Hands out a compressed stream piece by piece, to be unpacked with up to ``window`` bytes of what came before."""
 
-    __slots__ = ("_codec",)
-
-    def __init__(self, codec: str, blocks: Blocks) -> None:
+    def __init__(self, codec: str, blocks: Blocks, window: int) -> None:
         super().__init__(blocks)
         self._codec = codec
+        self.window = window
 
     def some(self, most: int) -> memoryview:
         """Between one and ``most`` bytes; empty at the end."""
