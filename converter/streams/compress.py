@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.model.content import Compression
 from converter.model.media_types import CODECS
@@ -71,11 +71,14 @@ def pack_small(blocks: Blocks) -> Iterator[Block]:
     from zstandard import ZstdCompressionParameters, ZstdCompressor
 
     parameters = ZstdCompressionParameters.from_level(SMALL_LEVEL, window_log=SMALL_WINDOW, write_checksum=True)
-    packer = ZstdCompressor(compression_params=parameters).compressobj()
+    return pack_with(ZstdCompressor(compression_params=parameters).compressobj(), blocks)
+
+
+def pack_with(packer: Any, blocks: Blocks) -> Iterator[Block]:
+    """What a compressor of any library makes of a stream."""
     with closing(blocks) as source:
         for block in source:
-            if packed := packer.compress(block):
-                yield packed
+            yield packer.compress(block)
     yield packer.flush()
 
 

@@ -32,7 +32,7 @@ from converter.streams.blocks import (
     skip_bytes,
     trailing_zeros,
 )
-from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer
+from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer, pack_with
 from converter.streams.decompress import HEAD, decompress, detect_codec
 from converter.streams.read_ahead import start_thread
 from converter.streams.workers import Workers
@@ -129,7 +129,7 @@ def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block
             made_by = deflater if packing.by == OWN else _former_deflater
             yield from gzip_member(source, made_by(packing.level), workers)
         elif packing.by == ZLIB:
-            yield from framed(source, lambda plain: _by_library(plain, packing), packing.header)
+            yield from framed(source, partial(pack_with, _packer(packing)), packing.header)
         elif packing.by == PIGZ:
             deflate = pigz_deflater(packing.level)
             yield from framed(source, lambda plain: workers.ordered(deflate, pigz_blocks(plain)), packing.header)
@@ -138,15 +138,16 @@ def repack(blocks: Blocks, packing: Packing, workers: Workers) -> Iterator[Block
         elif packing.by == PLAIN:
             yield from source
         else:
-            yield from _by_library(source, packing)
+            yield from pack_with(_packer(packing), source)
     if packing.zeros:
         yield bytes(packing.zeros)
 
 
 def _candidate_packings(codec: str, head: bytes) -> Iterator[Packing]:
     if codec == "bzip2":
-        levels = (level for level in _PACKER_LEVELS[BZIP2] if head[3:4] == b"%d" % level)
-        yield from (Packing(by=BZIP2, level=level) for level in levels)
+        for level in _PACKER_LEVELS[BZIP2]:
+            if head[3:4] == b"%d" % level:
+                yield Packing(by=BZIP2, level=level)
     elif codec == "xz":
         yield from _xz_candidates(head)
     else:
@@ -252,13 +253,6 @@ def _pending(packer: zlib._Compress) -> tuple[int, int]:
     bits = int.from_bytes(packer.copy().flush(zlib.Z_PARTIAL_FLUSH), "little")
     count = bits.bit_length() - _EMPTY.bit_length()
     return bits & ((1 << count) - 1), count
-
-
-def _by_library(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
-    packer = _packer(packing)
-    for block in blocks:
-        yield packer.compress(block)
-    yield packer.flush()
 
 
 def _by_program(blocks: Iterator[Block], packing: Packing) -> Iterator[Block]:
