@@ -135,25 +135,22 @@ class SpooledStream(ClosedOnExit):
             self._source.close()
         self._spool.close()
 
-    def finished(self) -> int:
-        """Read the stream to its end; returns the number of bytes. Raises what the stream raises."""
-        return self._read_on(sys.maxsize)
-
     def blocks(self) -> Iterator[Block]:
         """All bytes, in order."""
         place = 0
-        while (there := self._read_on(place + 1)) > place:
+        while (there := self.read_on(place + 1)) > place:
             yield from self._spool.blocks(place, there - place)
             place = there
 
     def piece(self, offset: int, size: int) -> Iterator[Block]:
         """The bytes of one range; raises Invalid if the stream ends before it does."""
         end = offset + size
-        if (there := self._read_on(end)) < end:
+        there = self.read_on(end)
+        if there < end:
             raise Invalid(f"piece ends at byte {end}, but there are {there} bytes")
         return self._spool.blocks(offset, size)
 
-    def _read_on(self, size: int) -> int:
+    def read_on(self, size: int = sys.maxsize) -> int:
         """Read until that many bytes are there, or the end; returns how many are. Raises what the stream raises."""
         with self._lock:
             while self._spool.size < size and self._error is None:

@@ -154,7 +154,7 @@ class OriginalSource(Source):
             meter = Meter(digest.algorithm)
             file = repack(self._whole_tar(row), Packing.parse(row.packing), self._workers)
             spooled = self._files.enter_context(SpooledStream(metered(file, meter), descriptor.size))
-            spooled.finished()
+            spooled.read_on()
             found = meter.digest()
             if found != digest:
                 raise DigestMismatch(

@@ -27,7 +27,7 @@ def test_all_of_them_and_some_of_them() -> None:
         assert b"".join(spooled.piece(1500, 1000)) == b"\1" * 500 + b"\2" * 500
         assert b"".join(spooled.blocks()) == b"".join(DATA)
         assert b"".join(spooled.blocks()) == b"".join(DATA)
-        assert spooled.finished() == 8000
+        assert spooled.read_on() == 8000
 
 
 def test_what_is_there_is_read_before_the_rest_comes() -> None:
@@ -53,7 +53,7 @@ def test_a_piece_that_is_not_there(offset: int, size: int) -> None:
 def test_an_error_is_raised_where_the_bytes_end() -> None:
     with closing(SpooledStream(breaking())) as spooled:
         assert b"".join(spooled.piece(0, 2000)) == DATA[0] + DATA[1]
-        for read in (lambda: list(spooled.blocks()), lambda: list(spooled.piece(0, 2001)), spooled.finished):
+        for read in (lambda: list(spooled.blocks()), lambda: list(spooled.piece(0, 2001)), spooled.read_on):
             with pytest.raises(DigestMismatch):
                 read()
 
@@ -62,8 +62,8 @@ def test_after_an_error_nothing_more_is_taken() -> None:
     with closing(SpooledStream(iter(DATA))) as spooled:
         assert b"".join(spooled.piece(0, 1000)) == DATA[0]
         with failing(ENOSPC, 0, lasting=False), pytest.raises(StorageFailed):
-            spooled.finished()
-        for read in (lambda: list(spooled.blocks()), spooled.finished):
+            spooled.read_on()
+        for read in (lambda: list(spooled.blocks()), spooled.read_on):
             with pytest.raises(StorageFailed):
                 read()
 
@@ -76,7 +76,7 @@ def test_threads_read_one_stream() -> None:
 
 def test_too_many_bytes_are_not_taken() -> None:
     with closing(SpooledStream(iter(DATA), most=2500)) as spooled:
-        assert 2500 < spooled.finished() <= 4000
+        assert 2500 < spooled.read_on() <= 4000
 
 
 def test_nobody_need_wait_for_the_end() -> None:
