@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import Condition, Lock, Thread
+from threading import TIMEOUT_MAX, Condition, Lock, Thread
 from typing import Any, Generic, Self, TypeVar
 
 from converter.errors import CalledOff
@@ -42,20 +42,17 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     After the first error no further task starts, ``stop`` is called so that running ones end early, and once all have
     ended, the error is raised.
     """
-    waiting, lock = enumerate(tasks), Lock()
+    numbers = iter(range(len(tasks)))  # shared: each call of ``next`` holds the interpreter's lock
     results: dict[int, R] = {}
     errors: list[BaseException] = []
     ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def run_tasks() -> None:
         try:
-            while not errors:
-                with lock:
-                    following = next(waiting, None)
-                if following is None:
+            for number in numbers:
+                if errors:
                     return
-                number, task = following
-                results[number] = work(task)
+                results[number] = work(tasks[number])
         except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
             ended.put(error)
         finally:
@@ -82,7 +79,7 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     except BaseException as error:
         errors.insert(0, error)
         stop(error)
-        _join(started, GRACE if isinstance(error, KeyboardInterrupt) else None)
+        _join(started, GRACE if isinstance(error, KeyboardInterrupt) else TIMEOUT_MAX)
         raise
     _join(started)
     if errors:
@@ -90,13 +87,13 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     return [results[number] for number in range(len(tasks))]
 
 
-def _join(started: Sequence[Thread], seconds: float | None = None) -> None:
+def _join(started: Sequence[Thread], seconds: float = TIMEOUT_MAX) -> None:
     """Wait for all threads to end, up to ``seconds`` in total."""
-    until = None if seconds is None else time.monotonic() + seconds
+    until = time.monotonic() + seconds
     for thread in started:
         if thread.ident is None:  # Control-C came before it was started
             continue
-        thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 class Turns:
@@ -239,8 +236,6 @@ class Workers:
 
 class _Task(Generic[T, R]):
     """One call to be made by some thread, and its outcome."""
-
-    __slots__ = ("_item", "_outcome", "_work", "cancelled")
 
     def __init__(self, work: Callable[[T], R], item: T) -> None:
         self._work = work
