@@ -263,7 +263,10 @@ def rebuild_aci(blocks: Blocks, recipe: str, manifest: bytes) -> Iterator[Block]
     same ACI.
     """
     read = Recipe.parse(recipe)
-    return join_blocks(_trimmed(_rebuild(blocks, read, manifest), read.missing))
+    rebuilt = _rebuild(blocks, read, manifest)
+    if read.missing:
+        rebuilt = _trimmed(rebuilt, read.missing)
+    return join_blocks(rebuilt)
 
 
 def _unpack(blocks: Blocks, note: Callable[[str], None], reserved: bool) -> Iterator[Block]:
@@ -350,26 +353,20 @@ def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]
 
 
 def _trimmed(blocks: Blocks, missing: int) -> Iterator[Block]:
-    """``blocks`` without the ``missing`` bytes at their end."""
+    """``blocks`` without the ``missing`` bytes at their end, which are some; the first ones may become empty."""
     rest = b""
     for block in blocks:
-        if not missing:
-            yield block
-            continue
-        both = rest + bytes(block)
-        if len(both) > missing:
-            yield both[:-missing]
-        rest = both[-missing:]
+        rest += bytes(block)
+        yield rest[:-missing]
+        rest = rest[-missing:]
 
 
 def _manifest_entry(recipe: Recipe, manifest: bytes) -> Entry:
     """The manifest's entry as the recipe has it; raises Invalid if it does not fit this manifest."""
-    found = list(scan_entries([recipe.manifest, manifest, padding_bytes(len(manifest))]))
-    if (
-        len(found) != 1
-        or (found[0].name, found[0].type, found[0].size) != (MANIFEST, FILE, len(manifest))
-        or found[0].raw != recipe.manifest
-        or len(recipe.fill) != padding_size(len(manifest))
-    ):
-        raise Invalid(f"recipe: header does not match a manifest of {len(manifest)} bytes")
-    return found[0]
+    size = len(manifest)
+    entries = list(scan_entries([recipe.manifest, manifest, padding_bytes(size)]))
+    found = [(entry.name, entry.type, entry.size, entry.raw) for entry in entries]
+    expected = [(MANIFEST, FILE, size, recipe.manifest)]
+    if found != expected or len(recipe.fill) != padding_size(size):
+        raise Invalid(f"recipe: header does not match a manifest of {size} bytes")
+    return entries[0]

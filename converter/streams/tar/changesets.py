@@ -92,8 +92,6 @@ MOST_SPENT = 50_000_000
 class EffectiveEntries(Generic[T]):
     """The entries of one layer, applied in order; names are clean. Of each entry, a value is kept."""
 
-    __slots__ = ("_budget", "_spent", "directories", "emptied", "entries", "gone")
-
     def __init__(self, budget: Budget) -> None:
         """``budget`` counts names of directories that no entry describes twice: ``HiddenPaths`` holds them too."""
         self._budget = budget
@@ -198,8 +196,6 @@ class HiddenPaths:
 
     A layer never hides its own entries: what it adds counts only after ``descend``.
     """
-
-    __slots__ = ("_blocked", "directories", "emptied", "entries", "gone")
 
     def __init__(self) -> None:
         self.gone: dict[bytes, int] = {}
