@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from urllib3 import BaseHTTPResponse, HTTPHeaderDict
 from urllib3.exceptions import HTTPError
 
 from converter.errors import ConverterError, Denied, LimitExceeded, NotFound, Unreachable
+from converter.model.document import lenient_member, read_json
 from converter.model.frozen import frozen
 from converter.model.limits import KIB
 from converter.model.reference import DEFAULT_HOST, ImageName
@@ -117,7 +117,8 @@ class Client(ClosedOnExit):
     def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
         with self.open(request) as response:
-            body, url = self._body(response, request.url), response.url or request.url
+            body = self._body(response, request.url)
+            url = response.url or request.url
             return Response(status=response.status, headers=response.headers, body=body, url=url)
 
     @contextmanager
@@ -127,7 +128,9 @@ class Client(ClosedOnExit):
             yield response
 
     def _respond(self, request: Request) -> BaseHTTPResponse:
-        scopes = self.scopes | {f"repository:{request.reads}:pull"} if request.reads else self.scopes
+        scopes = self.scopes
+        if request.reads:
+            scopes |= {f"repository:{request.reads}:pull"}
         home = bool(self.host) and origin_of(request.url) == origin_of(self._base())
         renewals = 0
         while True:
@@ -135,14 +138,16 @@ class Client(ClosedOnExit):
             response = self._wire.exchange(request, sent)
             if response.status in request.expect:
                 return response
-            with response:
-                text = self._refusal_text(response, request.url)
+            text = b""
+            # What is longer than a document says nothing: the status says what matters.
+            with response, suppress(LimitExceeded):
+                text = self._body(response, request.url)
             offered = self._offered(response, sent) if home and renewals < _RENEWALS else ()
-            if not (offered and self._auth.renew(offered, scopes, sent)):
-                if home and origin_of(response.url or request.url) == origin_of(request.url):
-                    with_token = sent is not None and sent.startswith("Bearer ")
-                    raise self._refusal(request, response, text, accepted=with_token)
-                raise refusal_error(request, response, text)
+            if not offered or not self._auth.renew(offered, scopes, sent):
+                if not home or origin_of(response.url or request.url) != origin_of(request.url):
+                    raise refusal_error(request, response, text)
+                with_token = sent is not None and sent.startswith("Bearer ")
+                raise self._refusal(request, response, text, accepted=with_token)
             if request.streams:
                 where = f"{request.method} {display_url(request.url)}"
                 raise Interrupted(f"the login expired during the upload ({response.status} for {where})")
@@ -162,13 +167,11 @@ class Client(ClosedOnExit):
                 with self._wire.exchange(Request("GET", url)) as answer:
                     self._body(answer, url)
                 # The scope it names is not ours: GitHub's is that of "user/image".
-                self._at_root = tuple(
-                    Challenge(one.scheme, {key: value for key, value in one.parameters.items() if key != "scope"})
-                    for one in _challenges_of(answer)
-                )
-        if response.status != 401 and not (self._at_root and self._auth.credentials()):
-            return ()
-        return self._at_root
+                offered = _challenges_of(answer)
+                self._at_root = tuple(Challenge(one.scheme, {**one.parameters, "scope": ""}) for one in offered)
+        if response.status == 401 or not self._at_root:
+            return self._at_root
+        return self._at_root if self._auth.credentials() else ()
 
     def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
         """The whole body; the connection is then free for others."""
@@ -176,13 +179,6 @@ class Client(ClosedOnExit):
             return read_whole(response.stream(64 * KIB, decode_content=False), f"from {display_url(url)}")
         except (HTTPError, OSError) as error:
             raise connection_error(error, url) from error
-
-    def _refusal_text(self, response: BaseHTTPResponse, url: str) -> bytes:
-        """What a refusal says; nothing if that is longer than a document: the status says what matters."""
-        try:
-            return self._body(response, url)
-        except LimitExceeded:
-            return b""
 
     def _ask(self, request: Request, authorization: str | None) -> bytes:
         def once() -> bytes:
@@ -206,19 +202,24 @@ class Client(ClosedOnExit):
             return error
         used = self._auth.used
         if used is None:
-            fact = f"{self.host} requires a login: {self._login_hint()}"
+            fact = f"requires a login: {self._login_hint()}"
         else:
-            source = f" from {used.source}" if used.source else ""
-            if (accepted and not used.registry_token) or response.status == 403:
-                who = f'"{used.username}"' if used.username else "the token"
-                what = f"push to {self.repository}" if self._push else f"pull from {self.repository}"
-                fact = f"{self.host} does not allow {who}{source} to {what if self.repository else 'list repositories'}"
-            else:
-                whose = f'the password of "{used.username}"' if used.username else "the token"
-                fact = f"{self.host} rejected {whose}{source}"
-                if used.username and not (used.password or used.identity_token):
-                    fact = f'{self.host} requires a password for "{used.username}"{source}: --creds USER:PASSWORD'
-        return Denied(f"{fact} ({_error_text(response.status, text)})")
+            known = response.status == 403 or (accepted and not used.registry_token)
+            fact = self._denied_to(used, known=known)
+        return Denied(f"{self.host} {fact} ({_error_text(response.status, text)})")
+
+    def _denied_to(self, used: credentials.Credentials, *, known: bool) -> str:
+        """What the registry did with credentials; ``known``: it has taken them, but not for this."""
+        who = f'"{used.username}"' if used.username else "the token"
+        source = f" from {used.source}" if used.source else ""
+        if known:
+            what = f"push to {self.repository}" if self._push else f"pull from {self.repository}"
+            return f"does not allow {who}{source} to {what if self.repository else 'list repositories'}"
+        if not used.username:
+            return f"rejected the token{source}"
+        if used.password or used.identity_token:
+            return f"rejected the password of {who}{source}"
+        return f"requires a password for {who}{source}: --creds USER:PASSWORD"
 
     def _login_hint(self) -> str:
         first, *others = files = credentials.auth_files(self.options)
@@ -280,15 +281,15 @@ def _error_text(status: int, body: bytes) -> str:
 
     ``MANIFEST_UNKNOWN`` is said as ``manifest unknown``; without a code, the status has a name.
     """
-    code = message = ""
-    # A web page, or another format: the status says enough.
-    with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        document = json.loads(body)
-        error = (document.get("errors") or [document])[0]
-        code = " ".join(str(error.get("code") or "")[:60].replace("_", " ").lower().split())
-        message = next((error[key][:200] for key in _MESSAGES if isinstance(error.get(key), str)), "")
+    # Of a web page, or another format, the status says enough.
+    document = read_json(body).value
+    error = next(iter(lenient_member(document, "errors", list)), document)
+    code = " ".join(lenient_member(error, "code", str)[:60].replace("_", " ").lower().split())
     if code in ("", str(status)):
         code = responses.get(status, "unexpected answer").lower()
     code = {"toomanyrequests": "too many requests"}.get(code, code)
-    message = " ".join(message.split())
-    return f"{code}: {message}" if message.lower().replace("_", " ") not in ("", code) else code
+    messages = filter(None, (lenient_member(error, key, str)[:200] for key in _MESSAGES))
+    message = " ".join(next(messages, "").split())
+    if message.lower().replace("_", " ") in ("", code):
+        return code
+    return f"{code}: {message}"
