@@ -134,12 +134,10 @@ class Hosts(ClosedOnExit):
     def shared(self, key: Hashable, make: Callable[[], S]) -> S:
         """The shared object for this key, made on first request; one not requested for long may be made again."""
         with self._lock:
-            if key not in self._shared:
-                self._shared[key] = make()
-            self._shared.move_to_end(key)
+            found: S = self._shared.pop(key, None) or make()
+            self._shared[key] = found
             if len(self._shared) > MOST_SHARED:
                 self._shared.popitem(last=False)[1].close()
-            found: S = self._shared[key]
             return found
 
     def stop(self) -> None:

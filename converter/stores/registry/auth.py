@@ -6,13 +6,13 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from converter.errors import Denied, Invalid
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.stores.registry.credentials import Credentials
-from converter.stores.registry.urls import display_url, redirect_target
+from converter.stores.registry.urls import display_url, redirect_target, with_query
 from converter.stores.registry.wire import Request, basic_header
 
 SHORTEST_LIFE = 60.0
@@ -146,7 +146,7 @@ class Authorizer:
             asked += [("scope", scope) for scope in requested]
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
-            answer = self._ask(Request("GET", _with_query(realm, asked)), _basic(credentials))
+            answer = self._ask(Request("GET", with_query(realm, asked)), _basic(credentials))
         return read_token(answer, start, realm)
 
 
@@ -168,12 +168,6 @@ def best_challenge(offered: Iterable[Challenge]) -> Challenge:
 
 def _basic(credentials: Credentials | None) -> str | None:
     return basic_header(credentials.username, credentials.password) if credentials is not None else None
-
-
-def _with_query(url: str, parameters: list[tuple[str, str]]) -> str:
-    parts = urlsplit(url)
-    query = "&".join(part for part in (parts.query, urlencode(parameters)) if part)
-    return urlunsplit(parts._replace(query=query, fragment=""))
 
 
 def read_token(answer: bytes, start: float, realm: str) -> Token:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from urllib.parse import quote
 
 from converter.errors import (
     ConverterError,
@@ -28,6 +27,7 @@ from converter.stores.registry.download import has_blob
 from converter.stores.registry.lists import add_to_fallback, fallback_tag, find_attached, referrer
 from converter.stores.registry.manifests import MANIFEST_TYPES, Manifests, reference_in
 from converter.stores.registry.upload import Session, cancel_upload, session_of, upload_blob
+from converter.stores.registry.urls import with_query
 from converter.stores.registry.wire import Request
 from converter.streams.blocks import read_whole
 
@@ -41,8 +41,7 @@ class RegistrySink(Sink):
     def __init__(self, name: ImageName, options: StoreOptions) -> None:
         """A blob that this run saw in this repository is not asked for."""
         self._name = name
-        self._mount_from = options.mount_from
-        self._holders = options.holders
+        self._options = options
         self._client = Client.of(name, options, push=True)
         self._manifests = Manifests(self._client)
         self._lock = threading.Lock()
@@ -68,7 +67,8 @@ class RegistrySink(Sink):
         """Whether the repository has it; a blob found in another repository is mounted, and then counts as present."""
         if descriptor.media_type in MANIFEST_TYPES:
             return self._manifests.has(descriptor.digest)
-        if self._holders and self._name.repository in self._holders.seen(self._name.host, descriptor.digest):
+        holders = self._options.holders
+        if holders is not None and self._name.repository in holders.seen(self._name.host, descriptor.digest):
             return True
         found = has_blob(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
@@ -79,9 +79,11 @@ class RegistrySink(Sink):
         """Upload a blob, or write a document under its digest. Raises what ``blocks`` raises, and Unreachable."""
         if media_type in MANIFEST_TYPES:
             return self._put_document(blocks, media_type, expected)
-        with self._lock:
-            session = self._sessions.pop(expected.digest, None) if expected is not None else None
-        sized = expected if expected is not None and expected.size >= 0 else None
+        session = sized = None
+        if expected is not None:
+            with self._lock:
+                session = self._sessions.pop(expected.digest, None)
+            sized = expected if expected.size >= 0 else None
         made = upload_blob(self._client, blocks, sized, session).retyped(media_type)
         self._remember(made.digest, sent=True)
         return made
@@ -95,7 +97,7 @@ class RegistrySink(Sink):
                     f"digest mismatch: expected {reference.digest} (from the target's name), computed {root.digest}"
                 )
             return
-        self._tags[reference.tag or "latest"] = root
+        self._tags[reference.tag] = root
 
     def tagged(self, tag: str) -> Iterable[bytes]:
         """One request, or none if the tags of the repository have been listed."""
@@ -115,16 +117,17 @@ class RegistrySink(Sink):
         self._attached.append(attachment)
 
     def _remember(self, digest: Digest, *, sent: bool) -> None:
-        if self._holders is not None:
-            self._holders.holds(self._name.host, digest, self._name.repository, sent=sent)
+        if self._options.holders is not None:
+            self._options.holders.holds(self._name.host, digest, self._name.repository, sent=sent)
 
     def _mount(self, digest: Digest) -> bool:
-        known = self._holders.holders(self._name.host, digest) if self._holders else ()
-        for other in dict.fromkeys((*known, *self._mount_from)):
+        holders = self._options.holders
+        known = holders.holders(self._name.host, digest) if holders is not None else ()
+        for other in dict.fromkeys((*known, *self._options.mount_from)):
             if other == self._name.repository:
                 continue
-            path = f"blobs/uploads/?mount={quote(str(digest), safe='')}&from={quote(other, safe='')}"
-            request = Request("POST", self._client.url(path), body=b"", expect=(201, 202), reads=other)
+            url = with_query(self._client.url("blobs/uploads/"), {"mount": str(digest), "from": other})
+            request = Request("POST", url, body=b"", expect=(201, 202), reads=other)
             try:
                 answer = self._client.call(request)
             except (Denied, NotFound, Unreachable):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from urllib.parse import quote
 
 from converter.errors import ConverterError, DigestMismatch, NotFound, Unreachable
 from converter.model.content import Blocks
@@ -19,6 +18,7 @@ from converter.model.frozen import frozen
 from converter.model.limits import MIB
 from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.download import LENGTH, has_blob
+from converter.stores.registry.urls import with_query
 from converter.stores.registry.wire import Body, Request
 from converter.stores.retry import Interrupted
 from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, Meter, metered, skip_bytes
@@ -68,15 +68,20 @@ def upload_blob(
             # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that
             # inflates them.
             client.hosts.stop_on_interrupt(error)
-            # A host that did not answer would be waited for again.
-            silent = isinstance(error, Interrupted) and error.silent
-            if not silent and (isinstance(error, (Rejected, Interrupted)) or not isinstance(error, Unreachable)):
+            if _answers_after(error):
                 job.abandon()
             # Otherwise the registry cannot be told; it removes incomplete uploads itself.
             raise
     if expected is not None:
         return expected.bare()
     return Descriptor(media_type="application/octet-stream", digest=digest, size=meter.size)
+
+
+def _answers_after(error: BaseException) -> bool:
+    """Whether the registry may answer once more after an error that ends an upload."""
+    if isinstance(error, Interrupted):
+        return not error.silent
+    return isinstance(error, Rejected) or not isinstance(error, Unreachable)
 
 
 def session_of(answer: Response) -> Session:
@@ -198,7 +203,8 @@ class _Job:
                 return self._put(session, expected.digest, self._replay.blocks(), expected.size)
             while not self._replay.at_end(session.offset):
                 session = self._session = self._patch(session)
-            return self._put(session, expected.digest if expected is not None else self._meter.digest(), (), 0)
+            digest = self._meter.digest() if expected is None else expected.digest
+            return self._put(session, digest, (), 0)
         except Rejected as error:
             too_large = error.status in (_WHOLE_REFUSED if self._chunk is None else (_TOO_LARGE,))
             smaller = next(self._smaller, None) if too_large else None
@@ -229,8 +235,7 @@ class _Job:
         return Session(answer.location, offset, max(least_part(answer.headers), session.least))
 
     def _put(self, session: Session, digest: Digest, blocks: Blocks, size: int) -> Digest:
-        joint = "&" if "?" in session.location else "?"
-        url = f"{session.location}{joint}digest={quote(str(digest), safe='')}"
+        url = with_query(session.location, {"digest": str(digest)})
         headers = {**_OCTETS, "Content-Length": str(size)}
         body = blocks if size else b"".join(blocks)
         answer = self._send(Request("PUT", url, headers, body, expect=(200, 201, 204)))
@@ -262,9 +267,9 @@ class _Job:
             answer = self._client.call(Request("GET", session.location, expect=(200, 202, 204)))
         except (NotFound, Rejected):
             self._session = None
-            return (
-                self._expected.digest if self._expected is not None and has_blob(self._client, self._expected) else None
-            )
+            if self._expected is not None and has_blob(self._client, self._expected):
+                return self._expected.digest
+            return None
         offset = offset_of(answer.headers)
         if offset is None or offset > self._replay.size:
             # The registry may have any part of the blob.

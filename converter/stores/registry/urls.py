@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urldefrag, urlencode, urljoin, urlsplit, urlunsplit
 
 from converter.errors import Invalid, Unsupported
 
@@ -33,6 +34,13 @@ def display_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"[:300]
+
+
+def with_query(url: str, parameters: Mapping[str, str] | list[tuple[str, str]]) -> str:
+    """A URL with more parameters in its query."""
+    start = urldefrag(url).url
+    joint = "&" if "?" in start else "?"
+    return f"{start}{joint}{urlencode(parameters)}"
 
 
 def purpose(method: str, url: str) -> str:
@@ -63,10 +71,11 @@ def redirect_target(url: str, location: str) -> str:
     target = resolve_url(url, location)
     scheme, host, _ = origin_of(target)
     from_scheme, from_host, _ = origin_of(url)
-    if from_scheme == "https" and scheme == "http" and host == from_host:
+    downgrade = from_scheme == "https" and scheme == "http"
+    if downgrade and host == from_host:
         here = urlsplit(url)
         return urlunsplit(urlsplit(target)._replace(scheme=here.scheme, netloc=here.netloc))
-    if from_scheme == "https" and scheme == "http":
+    if downgrade:
         raise Unsupported(f"refused to follow {display_url(url)} to {display_url(target)}, from https to http")
     if host != from_host:
         refuse_link_local(target)

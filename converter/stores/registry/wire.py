@@ -91,7 +91,8 @@ class Wire(ClosedOnExit):
         redirects or headers. Any status counts as success here.
         """
         home, url = origin_of(request.url), request.url
-        for _ in range(current_limits().redirects + 1):
+        most = current_limits().redirects
+        for _ in range(most + 1):
             headers = {"User-Agent": f"transship/{__version__}", "Accept-Encoding": "identity", **request.headers}
             if authorization and origin_of(url) == home:
                 headers["Authorization"] = authorization
@@ -102,7 +103,6 @@ class Wire(ClosedOnExit):
                 return response
             response.drain_conn()
             url = redirect_target(url, location)
-        most = current_limits().redirects
         raise LimitExceeded(f"more than {most} redirects, the last one to {display_url(url)} (limit: redirects)")
 
     def _send(self, request: Request) -> BaseHTTPResponse:
@@ -126,11 +126,10 @@ class Wire(ClosedOnExit):
         return response
 
     def _timeout(self, method: str) -> Timeout:
-        left = self._hosts.left()
-        if left is not None:
-            return Timeout(total=left)
-        seconds = self._options.timeout
-        return Timeout(connect=seconds, read=seconds * (UPLOAD_FACTOR if method in ("PUT", "PATCH") else 1))
+        connect = read = self._options.timeout
+        if method in ("PUT", "PATCH"):
+            read *= UPLOAD_FACTOR
+        return Timeout(total=self._hosts.left(), connect=connect, read=read)
 
     def _pool(self, url: str) -> PoolManager:
         origin = origin_of(url)
