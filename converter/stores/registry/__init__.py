@@ -90,7 +90,7 @@ class RegistrySource(Source):
         A schema 1 manifest has the digest of its bytes here, not that of its payload.
         """
         reference = reference_in(name) if name else self._name
-        tag = reference.digest or reference.tag or "latest"
+        tag = reference.digest or reference.tag
         try:
             return self._manifests.get(tag).descriptor
         except Missing as error:
@@ -150,5 +150,7 @@ class RegistrySource(Source):
             return "no such repository"
         except ConverterError:
             return "its tags cannot be listed"
+        if not found:
+            return "it has no tags"
         more = ", …" if len(found) > _SHOWN else ""
-        return f"available: {', '.join(found[:_SHOWN])}{more}" if found else "it has no tags"
+        return f"available: {', '.join(found[:_SHOWN])}{more}"

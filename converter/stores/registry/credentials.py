@@ -156,28 +156,26 @@ def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
     import shutil
     import subprocess
 
-    program = shutil.which(f"docker-credential-{name}", path=path)
+    helper = f"docker-credential-{name}"
+    failure = f"cannot get the credentials for {key}"
+    program = shutil.which(helper, path=path)
     if program is None:
-        raise Denied(f"cannot get the credentials for {key}: the program docker-credential-{name} is not on PATH")
+        raise Denied(f"{failure}: the program {helper} is not on PATH")
     try:
         done = subprocess.run(
             [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Denied(f"cannot get the credentials for {key}: docker-credential-{name} did not answer") from error
+        raise Denied(f"{failure}: {helper} did not answer") from error
     if done.returncode != 0:
         # The protocol's own words; some helpers write them to standard error.
         if b"credentials not found" in done.stdout + done.stderr:
             return None
-        raise Denied(
-            f"cannot get the credentials for {key}: docker-credential-{name} failed with exit status {done.returncode}"
-        )
+        raise Denied(f"{failure}: {helper} failed with exit status {done.returncode}")
     try:
-        return replace(parse_helper_answer(done.stdout), source=f"docker-credential-{name}")
+        return replace(parse_helper_answer(done.stdout), source=helper)
     except (Invalid, KeyError):
-        raise Denied(
-            f"cannot get the credentials for {key}: the answer of docker-credential-{name} has no Username and Secret"
-        ) from None
+        raise Denied(f"{failure}: the answer of {helper} has no Username and Secret") from None
 
 
 def parse_helper_answer(answer: bytes) -> Credentials:

@@ -89,14 +89,14 @@ class Manifests:
 
 
 def reference_in(name: str) -> ImageName:
-    """A tag, a digest or a whole reference as an ImageName; tag and digest get a placeholder repository. Raises
-    Invalid.
+    """A tag, a digest or a whole reference as an ImageName; tag and digest get a placeholder repository, and what has
+    neither gets the tag ``latest``. Raises Invalid.
     """
     start = name.removeprefix("@").partition(":")[0]
     if start in HEX_LENGTHS:
         return ImageName.parse(f"repository@{name.removeprefix('@')}")
     if "/" in name or ":" in name:
-        return ImageName.parse(name)
+        return ImageName.parse(name).tagged()
     return ImageName.parse(f"repository:{name}")
 
 
