@@ -6,6 +6,7 @@ Docker 25 it is an OCI layout as well (moby, image/tarexport; image/spec/v1.2.md
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import field, replace
@@ -91,10 +92,11 @@ class DockerArchive(Source):
         assemble = self._stand_ins.get(found.digest)
         root = found if assemble is None else assemble()
         names = [each for each in self._images.names_of(found) if full_reference(each)]
-        same = [each for each in names if full_reference(each) == full_reference(name)]
-        if names:
-            return replace(root, annotations=oci_index.docker_annotations((same or names)[0]))
-        return root
+        if not names:
+            return root
+        asked = full_reference(name)
+        best = max(names, key=lambda each: full_reference(each) == asked)
+        return replace(root, annotations=oci_index.docker_annotations(best))
 
     def _fetch_listed(self, asked: Descriptor) -> Known:
         """What has that digest: a root that is only assembled on demand, or a blob."""
@@ -135,31 +137,50 @@ class DockerArchive(Source):
     def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Sequence[Descriptor]]:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         images = () if self.layout is None else self.layout.images
-        index = read_listed((image.root for image in images), self.fetch)
-        stand_ins = [self._stand_in(row, index) for row in rows]
-        members = {stand_in.digest for stand_in in stand_ins}
-        offers = []
-        named_elsewhere: set[tuple[Digest, str]] = set()
-        for root, manifests in index.groups:
-            offer = _group_offer(root, manifests, rows, stand_ins)
-            offers.append(offer)
-            named_elsewhere |= {(one, name) for one in manifests for name in (*offer.names, "")}
-        for row, stand_in in zip(rows, stand_ins, strict=True):
-            tags = tuple(tag for tag in row.tags if (stand_in.digest, tag) not in named_elsewhere)
-            if tags or (stand_in.digest, "") not in named_elsewhere:
+        below = [tuple(_manifests(image.root, self.fetch, set())) for image in images]
+        by_config: dict[Digest | None, list[Candidate]] = {}
+        for one in itertools.chain.from_iterable(below):
+            by_config.setdefault(one.config, []).append(one)
+        saved = [(row, self._stand_in(row, by_config)) for row in rows]
+        members = {stand_in.digest for _, stand_in in saved}
+        offers, singles = [], []
+        grouped: dict[Digest, set[str]] = {}
+        for image, manifests in zip(images, below, strict=True):
+            if image.root.media_type not in types.INDEXES:
+                if image.root.digest not in members:
+                    singles.append(image)
+            # The Engine saves indexes that lack images, which are none themselves. BuildKit's cache lacks none.
+            elif all(one.config is not None for one in manifests):
+                digests = {one.manifest.digest for one in manifests}
+                offer = _group_offer(image, digests, saved)
+                offers.append(offer)
+                for digest in digests:
+                    grouped.setdefault(digest, {""}).update(offer.names)
+        for row, stand_in in saved:
+            elsewhere = grouped.get(stand_in.digest)
+            tags = tuple(tag for tag in row.tags if elsewhere is None or tag not in elsewhere)
+            if tags or elsewhere is None:
                 offers.append(ListedImage(root=stand_in, names=tags))
-        offers += [oci_index.listed_image(entry) for entry in index.singles if entry.digest not in members]
+        offers += singles
+        if self.layout is not None and not rows:
+            return offers, self.layout.entries
         # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
-        return offers, (*stand_ins, *others) if rows or self.layout is None else self.layout.entries
+        return offers, (*(stand_in for _, stand_in in saved), *others)
 
-    def _stand_in(self, row: SavedImage, index: Listed) -> Descriptor:
-        """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made."""
+    def _stand_in(self, row: SavedImage, by_config: dict[Digest | None, list[Candidate]]) -> Descriptor:
+        """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made.
+
+        Of several manifests with that config, it is the one with a name of the row's, else the one with its layers.
+        """
         config = tables.config_of(self._blobs, row)
-        manifest = index.manifest_of(config.digest, row)
-        if manifest is None:
-            self._stand_ins[config.digest] = cache(partial(tables.assemble_manifest, self._blobs, row, config))
-        return manifest or config
+        names = frozenset(map(full_reference, row.tags))
+        layers = tuple(map(claimed_digest, row.layers))
+        if config.digest in by_config:
+            found = by_config[config.digest]
+            return max(found, key=lambda one: (not names.isdisjoint(one.names), one.layers == layers)).manifest
+        self._stand_ins[config.digest] = cache(partial(tables.assemble_manifest, self._blobs, row, config))
+        return config
 
     def _chained(self) -> tuple[list[ListedImage], Sequence[Descriptor]]:
         """The images from before Docker 1.10."""
@@ -171,20 +192,14 @@ class DockerArchive(Source):
         return offers, [offer.root for offer in offers]
 
 
-def _group_offer(
-    root: Descriptor, manifests: frozenset[Digest], rows: tuple[SavedImage, ...], stand_ins: list[Descriptor]
-) -> ListedImage:
+def _group_offer(own: ListedImage, manifests: set[Digest], saved: list[tuple[SavedImage, Descriptor]]) -> ListedImage:
     """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
-    own = oci_index.listed_image(root)
     full = {full_reference(name) for name in (*own.names, *own.aliases)}
-    tags = [
-        tag
-        for row, stand_in in zip(rows, stand_ins, strict=True)
-        if stand_in.digest in manifests
-        for tag in row.tags
-        if full_reference(tag) in full or not own.names
-    ]
-    return replace(own, names=tuple(dict.fromkeys(tags)) or own.names)
+    tags: dict[str, None] = {}
+    for row, stand_in in saved:
+        if stand_in.digest in manifests:
+            tags |= dict.fromkeys(tag for tag in row.tags if not own.names or full_reference(tag) in full)
+    return replace(own, names=tuple(tags) or own.names)
 
 
 @frozen(kw_only=False)
@@ -197,48 +212,11 @@ class Candidate:
     names: frozenset[str] = frozenset()
 
 
-@frozen(kw_only=False)
-class Listed:
-    """Indexes whose images are all present, with the manifests below them; single manifests; all by their configs."""
-
-    groups: list[tuple[Descriptor, frozenset[Digest]]] = field(default_factory=list)
-    singles: list[Descriptor] = field(default_factory=list)
-    by_config: dict[Digest, list[Candidate]] = field(default_factory=dict)
-
-    def manifest_of(self, config: Digest, saved: SavedImage) -> Descriptor | None:
-        """The manifest with that config; if several, the one with a name of the row's, else the one with its layers."""
-        names = frozenset(map(full_reference, saved.tags))
-        layers = tuple(claimed_digest(name) for name in saved.layers)
-
-        def suits(candidate: Candidate) -> tuple[bool, bool]:
-            return bool(names & candidate.names), candidate.layers == layers
-
-        return max(found, key=suits).manifest if (found := self.by_config.get(config)) else None
-
-
-def read_listed(entries: Iterable[Descriptor], fetch: Fetch) -> Listed:
-    """Read every manifest that is present. Raises Invalid for one that is broken or does not match its digest.
-
-    An index that lacks images (the Engine saves such) is not an image itself, but the images present keep their
-    manifests. One that names none, as BuildKit's cache does, lacks none.
-    """
-    found = Listed()
-    for entry in entries:
-        below = list(_manifests(entry, fetch, set()))
-        for candidate in below:
-            if candidate.config is not None:
-                found.by_config.setdefault(candidate.config, []).append(candidate)
-        if entry.media_type not in types.INDEXES:
-            found.singles.append(entry)
-        elif all(candidate.config is not None for candidate in below):
-            found.groups.append((entry, frozenset(candidate.manifest.digest for candidate in below)))
-    return found
-
-
 def _manifests(entry: Descriptor, fetch: Fetch, seen: set[Digest], depth: int = 0) -> Iterator[Candidate]:
     """Every image manifest at or below an entry, except attestations and documents of other types.
 
-    Each of them is read once, however often indexes name it; ``seen`` holds those read already.
+    Each of them is read once, however often indexes name it; ``seen`` holds those read already. Raises Invalid for one
+    that is broken or does not match its digest.
     """
     current_limits().require("index_depth", depth, "indexes within each other")
     attestation = entry.platform is not None and not entry.platform.known

@@ -14,7 +14,7 @@ from converter.errors import Invalid, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest, descriptors
-from converter.model.document import dump_json, load_object
+from converter.model.document import dump_json, lenient_member, load_object
 from converter.model.frozen import frozen
 from converter.model.limits import current_limits
 from converter.model.platform import Platform, choose_platform
@@ -57,13 +57,13 @@ class DockerArchiveSink(OciSink):
     def put(self, blocks: Blocks, media_type: str, expected: Descriptor | None = None) -> Descriptor:
         if media_type in DOCUMENTS:
             data = read_whole(blocks, "of a document")
-            made = self._target.take((data,), expected)
+            made = super().put((data,), media_type, expected)
             self._read[made.digest] = data
         else:
             head, blocks = peek(blocks, HEAD)
-            made = self._target.take(blocks, expected)
+            made = super().put(blocks, media_type, expected)
             self._codecs[made.digest] = detect_codec(head) or ""
-        return made.retyped(media_type)
+        return made
 
     def name(self, name: str, root: Descriptor) -> None:
         """Name an image as ``docker load`` will; raises Invalid or Unsupported if the name is not REPO[:TAG]."""
@@ -105,11 +105,13 @@ class DockerArchiveSink(OciSink):
         if data is None or depth > current_limits().index_depth:
             return
         document = load_object(data)
+        attestation = root.platform is not None and not root.platform.known
         if root.media_type in types.INDEXES:
-            for child in document.get("manifests") or ():
-                yield from self._rows(Descriptor.from_json(child), depth + 1)
-        elif root.media_type in types.MANIFESTS and (root.platform is None or root.platform.known):
-            config, layers = document.get("config") or {}, document.get("layers") or []
+            for child in descriptors(document, "manifests"):
+                yield from self._rows(child, depth + 1)
+        elif root.media_type in types.MANIFESTS and not attestation:
+            config = lenient_member(document, "config", dict)
+            layers = lenient_member(document, "layers", list)
             if config.get("mediaType") in types.CONFIGS and all(layer.get("mediaType") in LAYERS for layer in layers):
                 config_digest = Descriptor.from_json(config).digest
                 yield root.digest, ManifestRow(config_digest, descriptors(document, "layers"), root.platform)
