@@ -24,8 +24,6 @@ from converter.stores.disk import disk_errors, names_in
 from converter.stores.hosts import Connection
 from converter.stores.options import StoreOptions
 
-REFUSED = 400
-"""The status from which on a request is refused (RFC 9110, 15.5)."""
 LEAST = 1024
 """Fewer bytes than this within twice the timeout count as no progress."""
 
@@ -94,28 +92,18 @@ def bounded_pools(most: int, connected: Callable[[Connection], None]) -> dict[st
 
     class Plain(HTTPConnection):
         response_class = Response
-        _sends = _refused = False
+        refused = False
+        """Set if a body was refused: unless the other side has read it, it hangs up, and perhaps a moment later."""
 
         def connect(self) -> None:
             super().connect()
             connected(self)
-            self._refused = False
-
-        def request(self, method: str, url: str, body: Any = None, *arguments: Any, **more: Any) -> None:
-            self._sends = bool(body)
-            super().request(method, url, body, *arguments, **more)
-
-        def getresponse(self) -> Any:
-            response = super().getresponse()
-            self._refused = self._sends and response.status >= REFUSED
-            return response
+            self.refused = False
 
         @property
         def is_connected(self) -> bool:
-            """False, so that no other request follows, where a body was refused: unless the other side has read it, it
-            hangs up, and perhaps a moment later.
-            """
-            return super().is_connected and not self._refused
+            """False, so that no other request follows, where a body was refused."""
+            return super().is_connected and not self.refused
 
         def break_off(self) -> None:
             sock: object = self.sock

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import field, replace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from urllib3 import (
@@ -33,6 +34,9 @@ from converter.version import __version__
 _INCOMPLETE = r"IncompleteRead\(([0-9]+) bytes read.*\)"
 """How Python and urllib3 say that an answer ended too early."""
 _TOO_MANY = r"more than \d+ (bytes of )?headers"
+
+REFUSED = 400
+"""The status from which on a request is refused (RFC 9110, 15.5)."""
 
 UPLOAD_FACTOR = 10
 """The factor by which the timeout is longer for the response to an upload: before answering, a registry may reread a
@@ -123,6 +127,9 @@ class Wire(ClosedOnExit):
         except (http_errors.HTTPError, OSError) as error:
             raise connection_error(error, url, reached=origin_of(url) in self._reached) from error
         self._reached.add(origin_of(url))
+        if request.body and response.status >= REFUSED:
+            connection: Any = response.connection
+            connection.refused = True
         return response
 
     def _timeout(self, method: str) -> Timeout:
@@ -134,10 +141,9 @@ class Wire(ClosedOnExit):
     def _pool(self, url: str) -> PoolManager:
         origin = origin_of(url)
         with self._lock:
-            pool = self._pools.get(origin)
-            if pool is None:
-                pool = self._pools[origin] = self._new_pool(origin)
-            return pool
+            if origin not in self._pools:
+                self._pools[origin] = self._new_pool(origin)
+            return self._pools[origin]
 
     def _new_pool(self, origin: Origin) -> PoolManager:
         scheme, host, port = origin
