@@ -63,7 +63,7 @@ def upload_blob(
     with Replay(blocks if expected else metered(blocks, meter), keep=client.options.chunk is not None) as replay:
         job = _Job(client, replay, expected, open_session, meter)
         try:
-            digest = job.run()
+            job.run()
         except BaseException as error:
             # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that
             # inflates them.
@@ -74,7 +74,7 @@ def upload_blob(
             raise
     if expected is not None:
         return expected.bare()
-    return Descriptor(media_type="application/octet-stream", digest=digest, size=meter.size)
+    return Descriptor(media_type="application/octet-stream", digest=meter.digest(), size=meter.size)
 
 
 def _answers_after(error: BaseException) -> bool:
@@ -174,7 +174,7 @@ class _Job:
         # A part size chosen by the caller stays.
         self._smaller = iter(SMALL_PARTS if self._chunk is None else ())
 
-    def run(self) -> Digest:
+    def run(self) -> None:
         failures = best = 0
         while True:
             try:
@@ -182,9 +182,8 @@ class _Job:
             except Interrupted as error:
                 failures += 1
                 self._client.wait_to_retry(error, failures)
-            done = self._ask_progress()
-            if done is not None:
-                return done
+            if self._is_complete():
+                return None
             if self._session is not None and self._session.offset > best:
                 failures, best = 0, self._session.offset
 
@@ -193,7 +192,7 @@ class _Job:
             cancel_upload(self._client, self._session)
             self._session = None
 
-    def _proceed(self) -> Digest:
+    def _proceed(self) -> None:
         if self._session is None:
             begin = Request("POST", self._client.url("blobs/uploads/"), body=b"", expect=(202,))
             self._session = session_of(self._client.call(begin))
@@ -234,7 +233,7 @@ class _Job:
         offset = session.offset + size if size else self._replay.size
         return Session(answer.location, offset, max(least_part(answer.headers), session.least))
 
-    def _put(self, session: Session, digest: Digest, blocks: Blocks, size: int) -> Digest:
+    def _put(self, session: Session, digest: Digest, blocks: Blocks, size: int) -> None:
         url = with_query(session.location, {"digest": str(digest)})
         headers = {**_OCTETS, "Content-Length": str(size)}
         body = blocks if size else b"".join(blocks)
@@ -243,7 +242,6 @@ class _Job:
         if stated and stated.startswith(f"{digest.algorithm}:") and stated != str(digest):
             raise DigestMismatch(f"digest mismatch: expected {digest}, stored by the registry as {stated[:140]}")
         self._session = None
-        return digest
 
     def _send(self, request: Request) -> Response:
         try:
@@ -258,18 +256,16 @@ class _Job:
                 raise Interrupted(error.fact) from error
             raise
 
-    def _ask_progress(self) -> Digest | None:
-        """Ask how far the upload has come after a break; returns the digest if it proves complete."""
+    def _is_complete(self) -> bool:
+        """Ask how far the upload has come after a break: it may prove complete."""
         session = self._session
         if session is None:
-            return None
+            return False
         try:
             answer = self._client.call(Request("GET", session.location, expect=(200, 202, 204)))
         except (NotFound, Rejected):
             self._session = None
-            if self._expected is not None and has_blob(self._client, self._expected):
-                return self._expected.digest
-            return None
+            return self._expected is not None and has_blob(self._client, self._expected)
         offset = offset_of(answer.headers)
         if offset is None or offset > self._replay.size:
             # The registry may have any part of the blob.
@@ -277,7 +273,7 @@ class _Job:
         else:
             location = answer.location if "Location" in answer.headers else session.location
             self._session = Session(location, offset, session.least)
-        return None
+        return False
 
 
 def least_part(headers: Mapping[str, str]) -> int:
