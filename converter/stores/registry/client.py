@@ -203,23 +203,14 @@ class Client(ClosedOnExit):
         used = self._auth.used
         if used is None:
             fact = f"requires a login: {self._login_hint()}"
-        else:
-            known = response.status == 403 or (accepted and not used.registry_token)
-            fact = self._denied_to(used, known=known)
-        return Denied(f"{self.host} {fact} ({_error_text(response.status, text)})")
-
-    def _denied_to(self, used: credentials.Credentials, *, known: bool) -> str:
-        """What the registry did with credentials; ``known``: it has taken them, but not for this."""
-        who = f'"{used.username}"' if used.username else "the token"
-        source = f" from {used.source}" if used.source else ""
-        if known:
+        elif response.status == 403 or (accepted and not used.registry_token):
             what = f"push to {self.repository}" if self._push else f"pull from {self.repository}"
-            return f"does not allow {who}{source} to {what if self.repository else 'list repositories'}"
-        if not used.username:
-            return f"rejected the token{source}"
-        if used.password or used.identity_token:
-            return f"rejected the password of {who}{source}"
-        return f"requires a password for {who}{source}: --creds USER:PASSWORD"
+            fact = f"does not allow {used} to {what if self.repository else 'list repositories'}"
+        elif used.username and not (used.password or used.identity_token):
+            fact = f"requires a password for {used}: --creds USER:PASSWORD"
+        else:
+            fact = f"rejected the password of {used}" if used.username else f"rejected {used}"
+        return Denied(f"{self.host} {fact} ({_error_text(response.status, text)})")
 
     def _login_hint(self) -> str:
         first, *others = files = credentials.auth_files(self.options)

@@ -42,6 +42,10 @@ class Credentials:
     source: str = field(default="", compare=False)
     """The file or the helper that had them, for messages; empty if the caller gave them."""
 
+    def __str__(self) -> str:
+        who = f'"{self.username}"' if self.username else "the token"
+        return f"{who} from {self.source}" if self.source else who
+
 
 def find_credentials(host: str, repository: str, options: StoreOptions) -> Credentials | None:
     """The credentials for ``host/repository``; None means anonymous.
