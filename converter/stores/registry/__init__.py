@@ -43,7 +43,7 @@ def _all_of(location: Location, options: StoreOptions) -> NameListing:
 
     def listed() -> tuple[str, ...]:
         with Client.of(replace(below, repository=""), options) as client:
-            names = lists.list_repositories(client)
+            names = lists.list_names(client, "_catalog", "repositories")
             return tuple(f"{below.host}/{name}" for name in names if name.startswith(prefix))
 
     return NameListing(f"docker://{location.path}", f"docker://{location.path}NAME", listed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -38,19 +39,17 @@ def list_tags(client: Client) -> Iterator[str]:
     """
     # A tag has no colon: Artifactory lists digests as well.
     try:
-        yield from (tag for tag in _listed_names(client, "tags/list", "tags") if ":" not in tag)
+        yield from (tag for tag in list_names(client, "tags/list", "tags") if ":" not in tag)
     except Missing as error:
         raise NotFound(f'no repository "{client.repository}" in {client.host}') from error
 
 
-def list_repositories(client: Client) -> Iterator[str]:
-    """Every repository of the registry of a client without one. Raises NotFound or Denied if the registry, as Docker
-    Hub's, lists none.
+def list_names(client: Client, path: str, member: str) -> Iterator[str]:
+    """Every name in a list of the registry, which has them in a member of each page.
+
+    For a client without a repository, ``_catalog`` lists the ``repositories``. Raises NotFound or Denied if the
+    registry, as Docker Hub's, lists none.
     """
-    return _listed_names(client, "_catalog", "repositories")
-
-
-def _listed_names(client: Client, path: str, member: str) -> Iterator[str]:
     for page in list_pages(client, client.url(f"{path}?n={PAGE}")):
         with within(display_url(page.url)):
             names = text_list(load_object(page.body), member)
@@ -117,18 +116,22 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
 
 
 def _from_fallback(manifests: Manifests, subject: Digest, index: Known) -> Iterator[Attachment]:
-    """What an index of referrers lists, without its tag if it states the subject itself."""
+    """What an index of referrers lists; without a tag what names its subject itself, so that it needs none anywhere."""
     if index.descriptor.digest == subject:
         return
     for one in descriptors(load_object(index.read()), "manifests"):
-        tag = "" if _names_one(manifests, one) else fallback_tag(subject)
+        tag = fallback_tag(subject)
+        # Copying what cannot be read will report why.
+        with suppress(Invalid, NotFound):
+            if subject_of(load_object(manifests.get(one.digest).read())) is not None:
+                tag = ""
         yield Attachment(subject=subject, descriptor=one, tag=tag)
 
 
 def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]) -> None:
     """List manifests in the index of their subject's referrers; existing entries stay unchanged."""
     tag = fallback_tag(subject)
-    found = _find_manifest(manifests, tag, NotFound)
+    found = find_attached(manifests, tag, (NotFound,))
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": types.OCI_INDEX, "manifests": []}
     if found is not None and found.descriptor.digest != subject:
         index = load_object(found.read())
@@ -139,15 +142,6 @@ def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]
     if added:
         index["manifests"] = [*listed, *added.values()]
         manifests.put(tag, types.OCI_INDEX, dump_json(index))
-
-
-def _names_one(manifests: Manifests, descriptor: Descriptor) -> bool:
-    """Whether a manifest in a fallback index names its subject itself, so that it needs no tag anywhere else."""
-    try:
-        return subject_of(load_object(manifests.get(descriptor.digest).read())) is not None
-    except (Invalid, NotFound):
-        # Copying it will report why it cannot be read.
-        return False
 
 
 def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
@@ -177,14 +171,13 @@ def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
     return found
 
 
-def find_attached(manifests: Manifests, tag: str) -> Known | None:
-    """The document with an attachment's tag; None without one, or if the registry refuses to show what has it."""
-    # File stores answer 403 for missing objects, and whoever reads the image may read these.
-    return _find_manifest(manifests, tag, NotFound, Denied, Rejected)
+def find_attached(
+    manifests: Manifests, tag: str, absent: tuple[type[ConverterError], ...] = (NotFound, Denied, Rejected)
+) -> Known | None:
+    """The document with an attachment's tag; None without one, which an ``absent`` error says.
 
-
-def _find_manifest(manifests: Manifests, tag: str, *absent: type[ConverterError]) -> Known | None:
-    """The document with a tag; None for errors that are ``absent``."""
+    File stores answer 403 for missing objects, and whoever reads the image may read these.
+    """
     try:
         with within(tag):
             return manifests.get(tag)
