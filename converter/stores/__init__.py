@@ -102,7 +102,7 @@ def recognised(location: Location, source: Source) -> Location:
 
 def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
-    module = _writer(location)
+    module = require_writable(location)
     if location.kind.on_disk and location.path.startswith("//"):
         shorter, rooted = (replace(location, path=f"{start}{location.path.lstrip('/')}") for start in ("", "/"))
         raise Usage(f"{location} begins like a URL: say {shorter}, or {rooted} for a path from the root")
@@ -110,9 +110,13 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     return sink
 
 
-def require_writable(location: Location) -> None:
-    """Raise Usage for a place whose transport cannot be written, or that has none."""
-    _writer(location)
+def require_writable(location: Location) -> ModuleType:
+    """The module that writes to a location; raises Usage for a transport that cannot be written, or if it has none."""
+    if not location.transport:
+        raise Usage(f'destination "{location.path}" has no transport: say {_likely_destination(location)}')
+    if location.transport not in SINKS:
+        raise Usage(f"{location} cannot be written (transports that can: {', '.join(sorted(SINKS))})")
+    return import_module(f"{__name__}.{SINKS[location.transport]}")
 
 
 def files_written(location: Location) -> Mapping[Path, Kind]:
@@ -121,7 +125,7 @@ def files_written(location: Location) -> Mapping[Path, Kind]:
     None for a registry, an Engine, and a directory, of which files are added to or replaced with the whole. Raises
     Usage.
     """
-    module = _writer(location)
+    module = require_writable(location)
     found: Mapping[Path, Kind] = module.written_files(location) if hasattr(module, "written_files") else {}
     return found
 
@@ -166,12 +170,3 @@ def _likely_destination(location: Location) -> str:
         return f"docker-archive:{location.path} or oci-archive:{location.path}"
     places = f"oci:{location.path} (a folder) or oci-archive:{location.path} (a file)"
     return f"docker://{location.path} (a registry), {places}" if is_name(location.path) else places
-
-
-def _writer(location: Location) -> ModuleType:
-    """The module that writes to a location; raises Usage if there is none."""
-    if not location.transport:
-        raise Usage(f'destination "{location.path}" has no transport: say {_likely_destination(location)}')
-    if location.transport not in SINKS:
-        raise Usage(f"{location} cannot be written (transports that can: {', '.join(sorted(SINKS))})")
-    return import_module(f"{__name__}.{SINKS[location.transport]}")

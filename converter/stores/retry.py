@@ -61,9 +61,7 @@ def wait_to_retry(host: Host, retries: int, error: Interrupted, failures: int) -
 
     There are ``retries``, and more while a host that many share is busy. If it asks to wait, all who ask it do.
     """
-    most = retries
-    if error.busy and host.hosts.most:
-        most = max(retries, MOST_POSTPONED)
+    most = max(retries, MOST_POSTPONED) if error.busy and host.hosts.most else retries
     if failures > most or (error.wait or 0) > LONGEST_ASKED:
         raise error
     seconds = error.wait

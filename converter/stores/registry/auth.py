@@ -96,7 +96,9 @@ class Authorizer:
                 return None
             credentials = self.credentials()
             if self._challenge.scheme == "basic":
-                return _basic(credentials)
+                if credentials is None:
+                    return None
+                return basic_header(credentials.username, credentials.password)
             current = self._current(scopes)
             if current is not None:
                 return current
@@ -143,10 +145,12 @@ class Authorizer:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             answer = self._ask(Request("POST", realm, headers, urlencode(form).encode()), None)
         else:
-            asked += [("scope", scope) for scope in requested]
+            authorization = None
             if credentials is not None:
                 asked.insert(0, ("account", credentials.username))
-            answer = self._ask(Request("GET", with_query(realm, asked)), _basic(credentials))
+                authorization = basic_header(credentials.username, credentials.password)
+            asked += [("scope", scope) for scope in requested]
+            answer = self._ask(Request("GET", with_query(realm, asked)), authorization)
         return read_token(answer, start, realm)
 
 
@@ -164,10 +168,6 @@ def best_challenge(offered: Iterable[Challenge]) -> Challenge:
             return by_scheme[scheme]
     names = ", ".join(sorted(by_scheme)) or "nothing"
     raise Denied(f"cannot log in: the registry offers {names}, and only Bearer with a realm and Basic are supported")
-
-
-def _basic(credentials: Credentials | None) -> str | None:
-    return basic_header(credentials.username, credentials.password) if credentials is not None else None
 
 
 def read_token(answer: bytes, start: float, realm: str) -> Token:

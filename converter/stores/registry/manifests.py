@@ -43,28 +43,26 @@ class Manifests:
             return self.known[reference]
         url = self._client.url(f"manifests/{reference}")
         answer = self._client.call(Request("GET", url, _ACCEPT))
-        self._require_json(answer)
+        if not answer.body.lstrip().startswith((b"{", b"[")):
+            # Such as the page of a proxy that asks for a login.
+            found = answer.media_type or "data without a Content-Type"
+            if not answer.body:
+                found = "an empty answer"
+            raise Invalid(f"{self._client.host} does not answer as a registry: expected a manifest, found {found}")
         # Some registries state none, or that of any JSON.
         stated = answer.media_type
         media_type = stated if stated in MANIFEST_TYPES else types.identify(load_object(answer.body))
         digest = Digest.of(answer.body)
         if isinstance(reference, Digest):
-            found = _computed_digest(answer.body, media_type, reference.algorithm)
-            if found != reference:
-                raise DigestMismatch(f"digest mismatch: expected {reference}, computed {found}")
+            computed = _computed_digest(answer.body, media_type, reference.algorithm)
+            if computed != reference:
+                raise DigestMismatch(f"digest mismatch: expected {reference}, computed {computed}")
             if media_type not in SCHEMA1:
                 digest = reference
         _check_stated(answer, answer.body, media_type)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=len(answer.body))
         self.known[digest] = Known(descriptor, blocks_of(answer.body))
         return self.known[digest]
-
-    def _require_json(self, answer: Response) -> None:
-        """Raise Invalid for what is no document at all, such as the page of a proxy that asks for a login."""
-        if answer.body.lstrip().startswith((b"{", b"[")):
-            return
-        found = "an empty answer" if not answer.body else answer.media_type or "data without a Content-Type"
-        raise Invalid(f"{self._client.host} does not answer as a registry: expected a manifest, found {found}")
 
     def has(self, digest: Digest) -> bool:
         """Whether the repository has a document; False if access is refused: writing it will then tell."""
