@@ -100,9 +100,14 @@ class ImageName:
             return self.name
         return self.repository.removeprefix("library/")
 
+    @property
+    def bare(self) -> bool:
+        """Whether the name has neither tag nor digest."""
+        return not (self.tag or self.digest)
+
     def tagged(self) -> ImageName:
-        """The same name, with the tag ``latest`` if it has neither tag nor digest."""
-        if self.tag or self.digest:
+        """The same name, with the tag ``latest`` if it is bare."""
+        if not self.bare:
             return self
         return ImageName(host=self.host, repository=self.repository, tag="latest")
 

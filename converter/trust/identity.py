@@ -45,12 +45,10 @@ class IdentityRule:
 
     def matches(self, signed: str, image: ImageName | None) -> bool:
         """Whether a signature of the name ``signed`` is one for the image ``image`` (None: its name is unknown)."""
-        try:
-            return self._matches(ImageName.parse_signed(signed), image)
-        except Invalid:
-            return False
+        return bool(unless_invalid(self._matches, signed, image))
 
-    def _matches(self, name: ImageName, image: ImageName | None) -> bool:
+    def _matches(self, signed: str, image: ImageName | None) -> bool:
+        name = ImageName.parse_signed(signed)
         if self.kind == ANY:
             return True
         if self.kind in (EXACT_REFERENCE, EXACT_REPOSITORY):
@@ -61,12 +59,13 @@ class IdentityRule:
             return name.name == image.name
         if self.kind in (EXACT_REFERENCE, MATCH_EXACT):
             return _same_name(name, image)
-        if self.kind == AS_SIGNED and not (name.tag or name.digest):
+        if name.bare and (self.kind == AS_SIGNED or (self.kind == AS_ASKED and image.bare)):
             return name.name == image.name
         if self.kind in (AS_SIGNED, AS_ASKED):
-            bare = not (image.tag or image.digest or name.tag or name.digest)
-            return name.name == image.name if bare else _same_or_by_digest(name, image.tagged())
-        return _same_or_by_digest(name, self._remapped(image) if self.kind == REMAP else image)
+            image = image.tagged()
+        elif self.kind == REMAP:
+            image = self._remapped(image)
+        return _same_or_by_digest(name, image)
 
     def _remapped(self, name: ImageName) -> ImageName:
         """The name with its prefix, if whole path components, replaced; raises Invalid if that is not a full name."""
@@ -80,14 +79,14 @@ class IdentityRule:
 
 
 def _same_name(signed: ImageName, image: ImageName) -> bool:
-    return bool(signed.tag or signed.digest) and str(signed) == str(image)
+    return not signed.bare and str(signed) == str(image)
 
 
 def _same_or_by_digest(signed: ImageName, image: ImageName) -> bool:
     """Compare names; an image asked for by its digest may have been signed under any tag of its repository."""
-    if not (signed.tag or signed.digest):
-        return False
-    return signed.name == image.name if image.digest and not image.tag else _same_name(signed, image)
+    if image.digest and not image.tag:
+        return not signed.bare and signed.name == image.name
+    return _same_name(signed, image)
 
 
 def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:
@@ -103,7 +102,8 @@ def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageNa
     if (asked := _full(location.name, root)) is not None:
         return asked
     # containerd reads the first, skopeo and podman the second.
-    full, short = (_full(root.annotations.get(key, ""), root) for key in (FULL_NAME, REF_NAME))
+    full = _full(root.annotations.get(FULL_NAME, ""), root)
+    short = _full(root.annotations.get(REF_NAME, ""), root)
     if full is not None and short is not None and full != short:
         raise Untrusted(f"the image has two names, {full} and {short}: ask for one of them")
     return full or short

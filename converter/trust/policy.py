@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import jsonschema_rs
 
 from converter.errors import Invalid, within
 from converter.model.document import decode_base64, dump_json, load_object
@@ -20,9 +22,6 @@ from converter.schema.compiled import make_validator, violation_text
 from converter.schema.kinds import schema_file
 from converter.schema.shared_checks import follow_pointer
 from converter.trust.identity import EXACT_REFERENCE, EXACT_REPOSITORY, MATCH_DIGEST_OR_EXACT, IdentityRule
-
-if TYPE_CHECKING:
-    import jsonschema_rs
 
 PATHS = ("dir", "oci", "oci-archive")
 """The transports whose scopes are paths."""
@@ -50,12 +49,11 @@ class Policy:
         _check_structure(document)
         policy = cls(default=document["default"], transports=document.get("transports", {}))
         with within("default"):
-            list(_parse_requirements(policy.default, lambda _: b""))
-        for name, scopes in policy.transports.items():
-            with within(name):
-                for scope, rows in scopes.items():
-                    with within(scope or "all"):
-                        list(_parse_requirements(rows, lambda _: b""))
+            policy.requirements("", None, lambda _: b"")
+        for transport, scopes in policy.transports.items():
+            for scope in scopes:
+                with within(transport), within(scope or "all"):
+                    policy.requirements(transport, scope, lambda _: b"")
         return policy
 
     def scope(self, transport: str, scopes: Iterator[str]) -> str | None:
@@ -64,7 +62,7 @@ class Policy:
         return next((scope for scope in (*scopes, "") if scope in own), None)
 
     def requirements(self, transport: str, scope: str | None, read: Read) -> tuple[Requirement, ...]:
-        """Those of a scope that ``scope`` returned. Reads the files that they name."""
+        """Those of a scope that ``scope`` returned. Reads the files that they name; raises Invalid."""
         rows = self.default if scope is None else self.transports[transport][scope]
         return tuple(_parse_requirements(rows, read))
 
@@ -156,7 +154,7 @@ def _identity_rule(row: dict[str, Any]) -> IdentityRule:
     kind = row["type"]
     if kind == EXACT_REFERENCE:
         exact = ImageName.parse_signed(row["dockerReference"])
-        if not (exact.tag or exact.digest):
+        if exact.bare:
             raise Invalid(f'dockerReference "{exact}" has neither a tag nor a digest')
         return IdentityRule(kind=kind, reference=str(exact))
     if kind == EXACT_REPOSITORY:
@@ -171,8 +169,6 @@ def _validator() -> jsonschema_rs.Validator:
 
 def _check_structure(document: dict[str, Any]) -> None:
     """Raises Invalid for a violation of the schema."""
-    import jsonschema_rs
-
     try:
         # Written and read again, because the validator takes no floats of a class of one's own. It looks for one
         # violation: all of them take some kilobytes each.
