@@ -243,7 +243,7 @@ def entries_of_rekor(data: bytes) -> None:
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
     promise = base64.b64encode(LOG.sign_bytes(canonical)).decode()
     told = {rekor.ENTRY: json.dumps({"SignedEntryTimestamp": promise, "Payload": payload})}
-    rekor.time_logged(told, rekor.Logged(LOG.public.der, b"raw", b"data"), TRUSTED)
+    rekor.time_logged(told, rekor.Logged(b"raw", b"data"), LOG.public.der, TRUSTED)
 
 
 def origins(data: bytes) -> None:

@@ -237,7 +237,7 @@ def open_profile(signature: Signature, trusted: Trusted | None) -> Found:
         signed = cosign.signed_payload(signature, trusted)
     if signed.kind != cosign.STATEMENT:
         raise Invalid(f'unsupported payload type "{signed.kind[:80]}": expected {cosign.STATEMENT}')
-    return Found(profile=read(_parse_json(signed.data)), signers=((signed.key.source, signed.signer),))
+    return Found(profile=read(_parse_json(signed.data)), signers=((signed.key.source, signed.key.signer),))
 
 
 def _parse_json(data: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ of ``--at``. Other timestamps in a bundle are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ from converter.model.document import (
 from converter.model.frozen import frozen
 from converter.trust import rekor
 from converter.trust.identity import COSIGN, Claim
-from converter.trust.keys import Key, load_der, load_pem, signature_matches, subject_name
+from converter.trust.keys import Key, load_der, load_pem, signature_matches
 from converter.trust.libraries import serialization, x509
 from converter.trust.signature import (
     PROFILE,
@@ -62,27 +62,23 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     raw = decode_base64(signature.annotations.get(SIGNATURE, ""), f"the annotation {SIGNATURE}")
     if not raw:
         raise Untrusted(f"the payload has no signature: the annotation {SIGNATURE} is missing")
-    key, signer = find_maker(signature, raw, signature.data, trusted)
+    key = _annotated_maker(signature.annotations, rekor.Logged(raw, signature.data), trusted)
     claim = Claim.parse(signature.data, COSIGN)
     trusted.check_digest(found, claim.digest)
-    note = join_notes(
-        trusted.check_name(found, claim.identity), rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)
-    )
+    note = trusted.check_name(found, claim.identity)
     return SignatureVerdict(
-        signature=signature, ok=True, signer=signer, key=key.source, identity=claim.identity, reason=note
+        signature=signature,
+        ok=True,
+        signer=key.signer,
+        key=key.source,
+        identity=claim.identity,
+        reason=join_notes(note, rekor.note_without_log(rekor.ENTRY in signature.annotations, trusted)),
     )
 
 
-def find_maker(
-    signature: Signature, raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
-) -> tuple[Key, str]:
-    """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the annotations hold."""
-    return maker_of(
-        rekor.Logged(b"", raw, data, envelope),
-        trusted,
-        partial(_certificates, signature.annotations),
-        partial(rekor.time_logged, signature.annotations),
-    )
+def _annotated_maker(annotations: Mapping[str, str], what: rekor.Logged, trusted: Trusted) -> Key:
+    """The trusted key that made a signature, as in ``_maker``, with what the annotations hold."""
+    return _maker(what, trusted, partial(_certificates, annotations), partial(rekor.time_logged, annotations))
 
 
 def _certificates(annotations: Mapping[str, str]) -> list[x509.Certificate]:
@@ -94,47 +90,45 @@ def _certificates(annotations: Mapping[str, str]) -> list[x509.Certificate]:
     return [*leaf, *load_pem(chain.encode())] if leaf and chain else [*leaf]
 
 
-def maker_of(
+def _maker(
     what: rekor.Logged,
     trusted: Trusted,
     certificates: Callable[[], list[x509.Certificate]],
-    time_logged: Callable[[rekor.Logged, Trusted], datetime],
-) -> tuple[Key, str]:
-    """The trusted key that made a signature, given by itself or by its certificate, and its name.
+    time_logged: Callable[[rekor.Logged, bytes, Trusted], datetime],
+) -> Key:
+    """The trusted key that made a signature, given by itself or by its certificate.
 
     If logs are trusted, one must have logged the signature: a certificate has to be valid at that time. Raises
     Untrusted.
     """
-    key = next((one for one in trusted.keys if signature_matches(one, what.raw, what.data)), None)
-    if key is not None:
-        if trusted.logs:
-            time_logged(replace(what, maker=key.der), trusted)
-        return key, key.fingerprint
+    for key in trusted.keys:
+        if signature_matches(key, what.raw, what.data):
+            if trusted.logs:
+                time_logged(what, key.der, trusted)
+            return key
     found = certificates()
     if not found:
         if not trusted.keys:
             raise Unchecked("signature by a key that was not given (--key)")
         names = " or ".join(key.source or key.fingerprint for key in trusted.keys)
         raise Untrusted(f"signature was not made by {names}")
-    leaf, *sent = found
     if trusted.logs:
-        trusted = replace(
-            trusted, at=time_logged(replace(what, maker=leaf.public_bytes(serialization.Encoding.DER)), trusted)
-        )
-    key = trusted.certified(leaf, require_at_most(sent, "certificates", "certificates"))
+        logged_at = time_logged(what, found[0].public_bytes(serialization.Encoding.DER), trusted)
+        trusted = replace(trusted, at=logged_at)
+    require_at_most(found[1:], "certificates", "certificates")
+    key = trusted.certified(found)
     if not signature_matches(key, what.raw, what.data):
-        raise Untrusted(f'signature was not made by the key of "{subject_name(leaf)}"')
-    return key, subject_name(leaf)
+        raise Untrusted(f'signature was not made by the key of "{key.signer}"')
+    return key
 
 
 @frozen(kw_only=False)
 class Payload:
-    """Bytes whose signature is verified: their type, the trusted key that signed them, and the signer's name."""
+    """Bytes whose signature is verified: their type, and the trusted key that signed them."""
 
     kind: str
     data: bytes
     key: Key
-    signer: str
 
 
 def pae(kind: str, payload: bytes) -> bytes:
@@ -158,11 +152,12 @@ def signed_payload(signature: Signature, trusted: Trusted) -> Payload:
     problem: Untrusted | None = None
     for raw in signatures:
         try:
-            key, signer = find_maker(signature, raw, pae(kind, payload), trusted, payload)
+            what = rekor.Logged(raw, pae(kind, payload), payload)
+            key = _annotated_maker(signature.annotations, what, trusted)
         except Untrusted as error:
             problem = error
             continue
-        return Payload(kind, payload, key, signer)
+        return Payload(kind, payload, key)
     raise problem or Untrusted("the envelope has no signature")
 
 
@@ -185,26 +180,26 @@ def judge_statement(
         raise Invalid(f'statement of type "{statement["_type"][:80]}": expected {" or ".join(_STATEMENTS)}')
     predicate = required_member(statement, "predicateType", str)
     subjects = require_at_most(object_list(statement, "subject"), "signatures", "subjects of a statement")
-    name = next((name for name, digests in map(_subject, subjects) if _matches_image(digests, found)), None)
-    by_content = name is None and predicate == PROFILE and found.content is not None
-    if name is None and not by_content:
+    name = _subject_name(subjects, found)
+    compare = found.content if name is None and predicate == PROFILE else None
+    if name is None and compare is None:
         raise Untrusted(f"the statement is about other images than {found.descriptor.digest}")
     if predicate == PROFILE:
         # It names its subjects by what they are: content, manifest.
         name = ""
     note = trusted.check_name(found, name) if name else trusted.check_nameless()
-    if by_content and found.content is not None:
-        note = join_notes(found.content(statement), note)
+    if compare is not None:
+        note = join_notes(compare(statement), note)
     if predicate != SIGN:
         note = join_notes(f"states {predicate}", note)
     return SignatureVerdict(
         signature=signature,
         ok=True,
-        signer=payload.signer,
+        signer=payload.key.signer,
         key=payload.key.source,
         identity=name or "",
         reason=join_notes(note, note_on_log),
-        by_content=by_content,
+        by_content=compare is not None,
     )
 
 
@@ -213,16 +208,19 @@ def predicate_of(payload: bytes) -> str:
     return lenient_member(unless_invalid(load_object, payload), "predicateType", str)
 
 
-def _subject(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return member_or_empty(row, "name", str), required_member(row, "digest", dict)
+def _subject_name(rows: Iterable[dict[str, Any]], found: Subject) -> str | None:
+    """The name of the first subject that is the image; None if none is."""
+    for row in rows:
+        name = member_or_empty(row, "name", str)
+        if _matches_image(required_member(row, "digest", dict), found):
+            return name
+    return None
 
 
 def _matches_image(digests: dict[str, Any], found: Subject) -> bool:
     """Whether the subject has a digest of a known algorithm, and all of those match the image."""
-    known: Iterator[Digest] = (
-        Digest.parse(f"{algorithm}:{text}") for algorithm, text in digests.items() if algorithm in HEX_LENGTHS
-    )
-    results = [Digest.of(found.manifest, digest.algorithm) == digest for digest in known]
+    known = [name for name in digests if name in HEX_LENGTHS]
+    results = [Digest.of(found.manifest, name) == Digest.parse(f"{name}:{digests[name]}") for name in known]
     return bool(results) and all(results)
 
 
@@ -237,13 +235,13 @@ def verify_bundle(signature: Signature, found: Subject, trusted: Trusted) -> Sig
         kind, payload, signatures = open_envelope(required_member(bundle, "dsseEnvelope", dict))
         if len(signatures) != 1:
             raise Invalid(f"bundle with {len(signatures)} signatures: expected one")
-        key, signer = _maker(bundle, signatures[0], pae(kind, payload), trusted, payload)
-        return judge_statement(signature, Payload(kind, payload, key, signer), found, trusted, note)
+        key = _bundled_maker(bundle, rekor.Logged(signatures[0], pae(kind, payload), payload), trusted)
+        return judge_statement(signature, Payload(kind, payload, key), found, trusted, note)
     message = required_member(bundle, "messageSignature", dict)
     raw = decode_base64(required_member(message, "signature", str), "the signature")
-    key, signer = _maker(bundle, raw, found.manifest, trusted)
+    key = _bundled_maker(bundle, rekor.Logged(raw, found.manifest), trusted)
     reason = join_notes(trusted.check_nameless(), note)
-    return SignatureVerdict(signature=signature, ok=True, signer=signer, key=key.source, reason=reason)
+    return SignatureVerdict(signature=signature, ok=True, signer=key.signer, key=key.source, reason=reason)
 
 
 def bundle_predicate(data: bytes) -> str:
@@ -257,15 +255,9 @@ def bundle_predicate(data: bytes) -> str:
         return ""
 
 
-def _maker(
-    bundle: dict[str, Any], raw: bytes, data: bytes, trusted: Trusted, envelope: bytes | None = None
-) -> tuple[Key, str]:
-    """The trusted key that signed ``data``, and its name, as in ``maker_of``, with what the bundle holds."""
-
-    def time_logged(what: rekor.Logged, trusted: Trusted) -> datetime:
-        return rekor.time_logged_in_bundle(required_member(bundle, "verificationMaterial", dict), what, trusted)
-
-    return maker_of(rekor.Logged(b"", raw, data, envelope), trusted, partial(_certificates_in, bundle), time_logged)
+def _bundled_maker(bundle: dict[str, Any], what: rekor.Logged, trusted: Trusted) -> Key:
+    """The trusted key that made a signature, as in ``_maker``, with what the bundle holds."""
+    return _maker(what, trusted, partial(_certificates_in, bundle), partial(rekor.time_logged_in_bundle, bundle))
 
 
 def _certificates_in(bundle: dict[str, Any]) -> list[x509.Certificate]:

@@ -21,7 +21,6 @@ from converter.trust.libraries import ec, ed25519, exceptions, hashes, padding, 
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-    from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
     T = TypeVar("T", bound=x509.ExtensionType)
 
@@ -31,10 +30,20 @@ RSA_BITS = 2048
 
 @frozen(kw_only=False)
 class Key:
-    """A public key and its source as the caller names it (``--key cosign.pub``)."""
+    """A public key and its source as the caller names it (``--key cosign.pub``).
+
+    ``owner`` is the signer's name for display: that in the certificate that vouches for the key, or its ID in libtrust.
+    None: the fingerprint.
+    """
 
     public: PublicKeyTypes
     source: str = ""
+    owner: str | None = None
+
+    @property
+    def signer(self) -> str:
+        """Who signs with it, for display."""
+        return self.fingerprint if self.owner is None else self.owner
 
     @property
     def der(self) -> bytes:
@@ -69,7 +78,7 @@ def load_key(data: bytes, source: str = "") -> Key:
         where = f" in {source}" if source else ""
         if b"PRIVATE KEY-----" in data:
             raise Invalid(f"a private key{where}: expected the public one that belongs to it") from None
-        kinds = f"ECDSA ({', '.join(_CURVES)}), RSA or Ed25519"
+        kinds = f"ECDSA ({', '.join(CURVE_HASHES)}), RSA or Ed25519"
         fact = f"no public key{where}: expected {kinds}, or a certificate, in PEM"
         raise Invalid(f"{fact} (OpenPGP keys: --keyring)") from None
     return Key(require_strong(public), source)
@@ -93,8 +102,8 @@ def require_strong(public: PublicKeyTypes) -> PublicKeyTypes:
         if public.key_size < RSA_BITS:
             raise Invalid(f"RSA key of {public.key_size} bits: at least {RSA_BITS} are required")
     elif isinstance(public, ec.EllipticCurvePublicKey):
-        if public.curve.name not in _CURVES:
-            raise Invalid(f"unsupported curve {public.curve.name} (one of: {', '.join(_CURVES)})")
+        if public.curve.name not in CURVE_HASHES:
+            raise Invalid(f"unsupported curve {public.curve.name} (one of: {', '.join(CURVE_HASHES)})")
     elif not isinstance(public, ed25519.Ed25519PublicKey):
         raise Invalid("unsupported kind of key: expected ECDSA, RSA or Ed25519")
     return public
@@ -105,10 +114,10 @@ def signature_matches(key: Key, signature: bytes, data: bytes) -> bool:
 
     The hash is SHA-256 or, for a larger curve, also the hash of that curve's size.
     """
-    algorithms: list[HashAlgorithm] = [hashes.SHA256()]
-    if isinstance(key.public, ec.EllipticCurvePublicKey) and key.public.curve.name != "secp256r1":
-        algorithms.append(_hash_algorithm(_CURVES[key.public.curve.name][0]))
-    return any(_matches_key(key.public, signature, data, algorithm) for algorithm in algorithms)
+    sizes = {"256"}
+    if isinstance(key.public, ec.EllipticCurvePublicKey):
+        sizes.add(CURVE_HASHES[key.public.curve.name])
+    return any(_matches_key(key.public, signature, data, size) for size in sizes)
 
 
 def jws_matches(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool:
@@ -118,34 +127,26 @@ def jws_matches(key: Key, algorithm: str, signature: bytes, data: bytes) -> bool
     """
     from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-    family, size = algorithm[:2], algorithm[2:]
-    public = key.public
-    if size in ("256", "384", "512"):
-        if family == "ES" and isinstance(public, ec.EllipticCurvePublicKey) and _CURVES[public.curve.name][0] == size:
-            width = _CURVES[public.curve.name][1]
-            if len(signature) != 2 * width:
-                return False
-            r, s = int.from_bytes(signature[:width]), int.from_bytes(signature[width:])
-            return _matches_key(public, encode_dss_signature(r, s), data, _hash_algorithm(size))
-        if family in ("RS", "PS") and isinstance(public, rsa.RSAPublicKey):
-            return _matches_key(public, signature, data, _hash_algorithm(size), pss=family == "PS")
+    public, size = key.public, algorithm[2:]
+    if isinstance(public, ec.EllipticCurvePublicKey) and algorithm == f"ES{CURVE_HASHES[public.curve.name]}":
+        width = (public.key_size + 7) // 8
+        if len(signature) != 2 * width:
+            return False
+        r, s = int.from_bytes(signature[:width]), int.from_bytes(signature[width:])
+        return _matches_key(public, encode_dss_signature(r, s), data, size)
+    if isinstance(public, rsa.RSAPublicKey) and algorithm in _OF_RSA:
+        return _matches_key(public, signature, data, size, pss=algorithm.startswith("PS"))
     raise Invalid(f'algorithm "{algorithm[:20]}" does not go with the key')
 
 
-_CURVES = {"secp256r1": ("256", 32), "secp384r1": ("384", 48), "secp521r1": ("512", 66)}
-"""For each curve, the size of its hash in bits and of its numbers in bytes."""
+_OF_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+CURVE_HASHES = {"secp256r1": "256", "secp384r1": "384", "secp521r1": "512"}
+"""For each curve, the size in bits of the hash that goes with it."""
 
 
-def _hash_algorithm(size: str) -> HashAlgorithm:
-
-    kinds: dict[str, type[HashAlgorithm]] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
-    return kinds[size]()
-
-
-def _matches_key(
-    public: PublicKeyTypes, signature: bytes, data: bytes, algorithm: HashAlgorithm, *, pss: bool = False
-) -> bool:
-
+def _matches_key(public: PublicKeyTypes, signature: bytes, data: bytes, size: str, *, pss: bool = False) -> bool:
+    """Whether the key signed the bytes, with the SHA-2 of ``size`` bits."""
+    algorithm = getattr(hashes, f"SHA{size}")()
     try:
         if isinstance(public, ec.EllipticCurvePublicKey):
             public.verify(signature, data, ec.ECDSA(algorithm))
@@ -197,10 +198,7 @@ class Roots:
         """
         _check_leaf(leaf)
         self._check_signer(leaf)
-        path = self._path(leaf, [*self.intermediates, *sent])
-        if path is None:
-            raise Untrusted(f'certificate of "{subject_name(leaf)}" is not signed by a trusted root')
-        for place, one in enumerate(path):
+        for place, one in enumerate(self._path(leaf, [*self.intermediates, *sent])):
             _check_time(one, at)
             if place:
                 _check_issuer(one, below=place - 1)
@@ -211,9 +209,8 @@ class Roots:
         who = subject_name(leaf)
         if self.identity and self.identity not in _signer_names(leaf):
             raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
-        if self.hostname and not any(
-            _matches_host(name, self.hostname) for name in _alternative_names(leaf, x509.DNSName)
-        ):
+        hosts = _alternative_names(leaf, x509.DNSName)
+        if self.hostname and not any(_matches_host(name, self.hostname) for name in hosts):
             raise Untrusted(f'certificate of "{who}": expected one of the host "{self.hostname}"')
         if self.issuer and not _names_issuer(leaf, self.issuer):
             raise Untrusted(f'certificate of "{who}" names another identity provider: expected "{self.issuer}"')
@@ -221,19 +218,16 @@ class Roots:
             # Anybody with an e-mail address can get such a certificate.
             raise Untrusted(f'certificate of "{who}" is from Fulcio: say whose it must be (--certificate-identity)')
 
-    def _path(self, leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate] | None:
-        if leaf in self.roots:
-            return [leaf]
+    def _path(self, leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+        """The certificates from the signer's to a root, each signed by the next; raises Untrusted if there are none."""
         path = [leaf]
-        while len(path) < current_limits().certificates:
-            root = next((one for one in self.roots if is_issued_by(path[-1], one)), None)
-            if root is not None:
-                return [*path, root]
-            step = next((one for one in others if one not in path and is_issued_by(path[-1], one)), None)
-            if step is None:
-                return None
-            path.append(step)
-        return None
+        while path[-1] not in self.roots:
+            unused = (one for one in (*self.roots, *others) if one not in path)
+            issuer = next((one for one in unused if is_issued_by(path[-1], one)), None)
+            if issuer is None or len(path) >= current_limits().certificates:
+                raise Untrusted(f'certificate of "{subject_name(leaf)}" is not signed by a trusted root')
+            path.append(issuer)
+        return path
 
 
 def load_pem(data: bytes, source: str = "") -> tuple[x509.Certificate, ...]:
@@ -351,7 +345,6 @@ def _check_issuer(certificate: x509.Certificate, below: int) -> None:
 
 
 def _check_leaf(certificate: x509.Certificate) -> None:
-
     _check_critical(certificate)
     who = subject_name(certificate)
     usage = extension_of(certificate, x509.KeyUsage)
@@ -377,12 +370,10 @@ def _check_critical(certificate: x509.Certificate) -> None:
 
 def expiry_of(value: Any) -> datetime:
     """An expiry in UTC, from text or, in CBOR, from a datetime already; raises Invalid for anything without a zone."""
-    found = value
-    if isinstance(value, str):
-        try:
-            found = datetime.fromisoformat(value)
-        except ValueError:
-            found = None
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
     if not isinstance(found, datetime) or found.tzinfo is None:
         raise Invalid(f'invalid expiry "{str(value)[:40]}": expected a time with its zone (RFC 3339)')
     return found.astimezone(UTC)

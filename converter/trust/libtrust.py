@@ -7,6 +7,7 @@ key that the caller trusts proves who that is.
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 from converter.errors import Invalid, Untrusted
@@ -17,7 +18,7 @@ from converter.model.document import (
     required_member,
     signed_payload,
 )
-from converter.trust.keys import Key, jws_matches, load_x5c, public_key, require_strong, subject_name
+from converter.trust.keys import Key, jws_matches, load_x5c, public_key, require_strong
 from converter.trust.libraries import ec, rsa, x509
 from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, require_at_most
 
@@ -39,10 +40,12 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
     text = base64.urlsafe_b64encode(payload).rstrip(b"=")
     if not jws_matches(key, required_member(header, "alg", str), raw, protected.encode() + b"." + text):
         raise Invalid("a signature in the manifest does not match it: the manifest or the signature was changed")
-    maker, signer = _trusted(key, chain, trusted)
+    maker = _trusted(key, chain, trusted)
     name = signed_name(payload)
     note = trusted.check_name(found, name) if name else trusted.check_nameless()
-    return SignatureVerdict(signature=signature, ok=True, signer=signer, key=maker.source, identity=name, reason=note)
+    return SignatureVerdict(
+        signature=signature, ok=True, signer=maker.signer, key=maker.source, identity=name, reason=note
+    )
 
 
 def signed_name(payload: bytes) -> str:
@@ -52,12 +55,13 @@ def signed_name(payload: bytes) -> str:
     return f"{name}:{tag}" if name and tag else name
 
 
-def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> tuple[Key, str]:
-    known = next((one for one in trusted.keys if one.der == key.der), None)
-    if known is not None:
-        return known, key.libtrust_id
+def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> Key:
+    """The key as the caller trusts it: it is given, or certified by the first of ``chain``. Raises Untrusted."""
+    for known in trusted.keys:
+        if known.der == key.der:
+            return replace(known, owner=key.libtrust_id)
     if chain and trusted.roots:
-        return trusted.certified(chain[0], chain[1:]), subject_name(chain[0])
+        return trusted.certified(chain)
     why = "it is signed by the key that it brings along, which nobody vouches for"
     raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {why}")
 

@@ -17,6 +17,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import decode_base64url, load_object, require_only, required_member
 from converter.model.frozen import frozen
 from converter.trust.keys import (
+    CURVE_HASHES,
     expiry_of,
     extension_of,
     is_issued_by,
@@ -129,15 +130,13 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
         raise Invalid("the signature has no certificate (x5c)")
     require_at_most(envelope.chain, "certificates", "certificates")
     check_chain(envelope.chain, envelope.algorithm)
-    key = trusted.certified(envelope.chain[0], envelope.chain[1:])
+    key = trusted.certified(envelope.chain)
     if not jws_matches(key, envelope.algorithm, envelope.signature, envelope.signed):
-        raise Untrusted(f'signature was not made by the key of "{subject_name(envelope.chain[0])}"')
+        raise Untrusted(f'signature was not made by the key of "{key.signer}"')
     _check_attributes(envelope.attributes, trusted.at)
     _check_target(envelope.payload, found)
     note = trusted.check_nameless()
-    return SignatureVerdict(
-        signature=signature, ok=True, signer=subject_name(envelope.chain[0]), key=key.source, reason=note
-    )
+    return SignatureVerdict(signature=signature, ok=True, signer=key.signer, key=key.source, reason=note)
 
 
 def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:
@@ -169,18 +168,16 @@ def _check_target(payload: bytes, found: Subject) -> None:
     document = load_object(payload)
     require_only(document, ("targetArtifact",), "the payload")
     target = Descriptor.from_json(required_member(document, "targetArtifact", dict))
-    here = found.descriptor
-    if (target.media_type, target.size) != (here.media_type, len(found.manifest)):
+    if (target.media_type, target.size) != (found.descriptor.media_type, len(found.manifest)):
         raise Untrusted(
             f'signature of a manifest with {target.size} bytes and type "{target.media_type[:80]}": '
-            f"expected {len(found.manifest)} bytes, {here.media_type}"
+            f"expected {len(found.manifest)} bytes, {found.descriptor.media_type}"
         )
     if Digest.of(found.manifest, target.digest.algorithm) != target.digest:
-        raise Untrusted(f"signature of another manifest: expected {here.digest}, found {target.digest}")
+        raise Untrusted(f"signature of another manifest: expected {found.descriptor.digest}, found {target.digest}")
 
 
 _RSA = {2048: "PS256", 3072: "PS384", 4096: "PS512"}
-_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _ONLY_TO_SIGN = ("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")
 
 
@@ -204,7 +201,6 @@ def check_chain(chain: Sequence[x509.Certificate], algorithm: str) -> None:
 
 
 def _check_signer(certificate: x509.Certificate) -> None:
-
     who = subject_name(certificate)
     constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
     if constraints is not None and constraints.value.ca:
@@ -227,7 +223,6 @@ def _check_signer(certificate: x509.Certificate) -> None:
 
 
 def _check_ca(certificate: x509.Certificate) -> None:
-
     who = subject_name(certificate)
     constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
     if constraints is None or not constraints.critical or not constraints.value.ca:
@@ -237,10 +232,11 @@ def _check_ca(certificate: x509.Certificate) -> None:
 
 
 def _algorithm(certificate: x509.Certificate) -> str:
-
+    """The algorithm that goes with the certificate's key; if none does, what key is expected."""
     key = public_key(certificate)
     if isinstance(key, rsa.RSAPublicKey):
         return _RSA.get(key.key_size, f"a key of {' or '.join(map(str, _RSA))} bits")
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return _CURVES.get(key.curve.name, f"a key on {' or '.join(_CURVES)}")
+        size = CURVE_HASHES.get(key.curve.name)
+        return f"ES{size}" if size else f"a key on {' or '.join(CURVE_HASHES)}"
     return "a key of RSA or ECDSA"

@@ -30,19 +30,18 @@ _PEM = re.compile(rb"\s*-----BEGIN ([A-Z ]+)-----\s([A-Za-z0-9+/=\s]+)-----END \
 
 @frozen(kw_only=False)
 class Logged:
-    """What an entry has to be about: a key or a certificate (DER), its signature, and the bytes that it signs.
+    """What an entry has to be about: a signature, and the bytes that it signs.
 
     ``envelope`` is the payload of a DSSE envelope if those bytes are its encoding.
     """
 
-    maker: bytes
     raw: bytes
     data: bytes
     envelope: bytes | None = None
 
 
-def time_logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) -> datetime:
-    """The time at which a trusted log added a signature.
+def time_logged(annotations: Mapping[str, str], what: Logged, maker: bytes, trusted: Trusted) -> datetime:
+    """The time at which a trusted log added a signature by ``maker``, a key or a certificate (DER).
 
     Raises Untrusted if no trusted log did, or only after the time in question; and Invalid.
     """
@@ -53,17 +52,19 @@ def time_logged(annotations: Mapping[str, str], what: Logged, trusted: Trusted) 
         require_only(document, ("SignedEntryTimestamp", "Payload"), "it")
         payload = required_member(document, "Payload", dict)
         promise = required_member(document, "SignedEntryTimestamp", str)
-        return _checked_time(payload, promise, what, trusted)
+        return _checked_time(payload, promise, what, maker, trusted)
 
 
-def time_logged_in_bundle(material: Mapping[str, Any], what: Logged, trusted: Trusted) -> datetime:
+def time_logged_in_bundle(bundle: Mapping[str, Any], what: Logged, maker: bytes, trusted: Trusted) -> datetime:
     """The same for the entries of a Sigstore bundle, at least one of which has to be good."""
+    material = required_member(bundle, "verificationMaterial", dict)
     problem: Untrusted | Invalid | None = None
     rows = object_list(material, "tlogEntries") if "tlogEntries" in material else []
     for row in require_at_most(rows, "signers", "entries of logs"):
         try:
             with within("entry of Rekor"):
-                return _checked_time(*_of_bundle(row), what, trusted)
+                payload, promise = _of_bundle(row)
+                return _checked_time(payload, promise, what, maker, trusted)
         except (Untrusted, Invalid) as error:
             problem = error
     raise problem or Untrusted("the bundle has no entry of Rekor")
@@ -81,10 +82,9 @@ def _of_bundle(row: dict[str, Any]) -> tuple[dict[str, Any], str]:
         "body": required_member(row, "canonicalizedBody", str),
         "integratedTime": _whole_number(row, "integratedTime"),
         "logIndex": _whole_number(row, "logIndex"),
-        "logID": decode_base64(
-            required_member(required_member(row, "logId", dict), "keyId", str), "the log's ID"
-        ).hex(),
     }
+    log = required_member(row, "logId", dict)
+    payload["logID"] = decode_base64(required_member(log, "keyId", str), "the log's ID").hex()
     return payload, promise
 
 
@@ -95,7 +95,7 @@ def _whole_number(row: dict[str, Any], name: str) -> int:
     return int(text)
 
 
-def _checked_time(payload: dict[str, Any], promise: str, what: Logged, trusted: Trusted) -> datetime:
+def _checked_time(payload: dict[str, Any], promise: str, what: Logged, maker: bytes, trusted: Trusted) -> datetime:
     """The time of an entry whose types and log's signature are good, and which is about the signature."""
     require_only(payload, _MEMBERS, "Payload")
     for name, kind in _MEMBERS.items():
@@ -106,44 +106,41 @@ def _checked_time(payload: dict[str, Any], promise: str, what: Logged, trusted: 
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     if not any(signature_matches(key, raw, canonical) for key in trusted.logs):
         raise Untrusted("is not signed by a trusted log")
-    _check_entry(load_object(decode_base64(payload["body"], "the body")), what)
+    _check_entry(load_object(decode_base64(payload["body"], "the body")), what, maker)
     time = payload["integratedTime"]
     if time > trusted.at.timestamp():
         raise Untrusted(f"was made {time} seconds after 1970, which is after {format_time(trusted.at)}")
     return datetime.fromtimestamp(time, UTC)
 
 
-def _check_entry(body: dict[str, Any], what: Logged) -> None:
-    """Raises Untrusted if an entry is about another signature."""
+def _check_entry(body: dict[str, Any], what: Logged, maker: bytes) -> None:
+    """Raises Untrusted if an entry is about another signature, or one by another maker."""
     kind, version = required_member(body, "kind", str), required_member(body, "apiVersion", str)
-    want = ("hashedrekord" if what.envelope is None else "dsse", "0.0.1")
-    if (kind, version) != want:
-        raise Invalid(f'is of kind "{kind[:40]}" "{version[:20]}": expected {" ".join(want)}')
+    expected = "hashedrekord" if what.envelope is None else "dsse"
+    if (kind, version) != (expected, "0.0.1"):
+        raise Invalid(f'is of kind "{kind[:40]}" "{version[:20]}": expected {expected} 0.0.1')
     spec = required_member(body, "spec", dict)
     if what.envelope is None:
         signature = required_member(spec, "signature", dict)
-        key, raw = (
-            required_member(required_member(signature, "publicKey", dict), "content", str),
-            required_member(signature, "content", str),
-        )
-        _check_digest(required_member(required_member(spec, "data", dict), "hash", dict), what.data)
+        key = required_member(required_member(signature, "publicKey", dict), "content", str)
+        raw = required_member(signature, "content", str)
+        hashed = required_member(required_member(spec, "data", dict), "hash", dict)
     else:
         rows = object_list(spec, "signatures")
         if len(rows) != 1:
             raise Invalid(f"covers {len(rows)} signatures: expected one")
-        key, raw = required_member(rows[0], "verifier", str), required_member(rows[0], "signature", str)
-        _check_digest(required_member(spec, "payloadHash", dict), what.envelope)
-    if _der(decode_base64(key, "the key")) != what.maker:
+        key = required_member(rows[0], "verifier", str)
+        raw = required_member(rows[0], "signature", str)
+        hashed = required_member(spec, "payloadHash", dict)
+    if required_member(hashed, "algorithm", str) != "sha256":
+        raise Invalid(f'unsupported digest algorithm "{hashed["algorithm"][:20]}": expected sha256')
+    logged = what.data if what.envelope is None else what.envelope
+    if required_member(hashed, "value", str) != hashlib.sha256(logged).hexdigest():
+        raise Untrusted("is for another payload")
+    if _der(decode_base64(key, "the key")) != maker:
         raise Untrusted("is for another key or certificate than the signature's")
     if decode_base64(raw, "the signature") != what.raw:
         raise Untrusted("is for another signature")
-
-
-def _check_digest(hashed: dict[str, Any], data: bytes) -> None:
-    if required_member(hashed, "algorithm", str) != "sha256":
-        raise Invalid(f'unsupported digest algorithm "{hashed["algorithm"][:20]}": expected sha256')
-    if required_member(hashed, "value", str) != hashlib.sha256(data).hexdigest():
-        raise Untrusted("is for another payload")
 
 
 def _der(pem: bytes) -> bytes:

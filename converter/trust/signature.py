@@ -98,13 +98,14 @@ class Trusted:
     strict_name: bool = False
     weak: bool = False
 
-    def certified(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate]) -> Key:
-        """The key of a certificate that a trusted root vouches for; raises Untrusted."""
+    def certified(self, chain: Sequence[x509.Certificate]) -> Key:
+        """The key of the first certificate, if a trusted root vouches for it; raises Untrusted."""
+        leaf, *sent = chain
         name = subject_name(leaf)
         problem: Untrusted = Unchecked(f'no root was given for the certificate of "{name}" (--certificate-chain)')
         for one in self.roots:
             try:
-                return Key(one.check(leaf, sent, self.at), one.source)
+                return Key(one.check(leaf, sent, self.at), one.source, name)
             except Untrusted as error:
                 problem = error
         raise problem
@@ -126,8 +127,7 @@ class Trusted:
             raise Untrusted(f'signature is for the name "{signed}": expected "{expected}" (--identity)')
         if self.rule.kind == ANY:
             return "the name is not compared"
-        name = ImageName.parse_signed(signed)
-        return "" if name.tag or name.digest else "the name without a tag is signed"
+        return "the name without a tag is signed" if ImageName.parse_signed(signed).bare else ""
 
     def check_nameless(self) -> str:
         """The note on a good verdict on a signature without a name; raises Untrusted if a name is required."""
