@@ -20,7 +20,7 @@ from converter.model import media_types as types
 from converter.model.content import Derived, Known, Layer, known_bytes, source_blobs
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import load_object
-from converter.model.image import Attachment, images_of
+from converter.model.image import Attachment, artifact_manifest, images_of
 from converter.model.limits import KIB
 from converter.plan import Copy, Evaluated, Make, Node, Verbatim, Write
 from converter.ports import Finder
@@ -53,7 +53,7 @@ def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, worke
     )
     config = known_bytes(origin_record.record_config(record), origin_record.DOCUMENT)
     parts = [origin_record.part_descriptor(content, title) for content, title in builder.parts.values()]
-    data = origin_record.manifest(config.descriptor, parts, after.done.descriptor)
+    data = artifact_manifest(config.descriptor, parts, origin_record.ARTIFACT, after.done.descriptor)
     contents = (config, *(content for content, _ in builder.parts.values()))
     return PlannedAttachment(
         subject=after.done.descriptor.digest,

@@ -6,14 +6,15 @@ Names follow image-spec 1.1.1, config.md. Reading an image never changes its byt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from converter.errors import NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor, Digest
+from converter.model.document import dump_json, required_member
 from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
@@ -173,6 +174,21 @@ class Artifact:
         return f'an artifact of type "{self.artifact_type}"'
 
 
+def artifact_manifest(
+    config: Descriptor, layers: Iterable[Descriptor], artifact_type: str = "", subject: Descriptor | None = None
+) -> bytes:
+    """The manifest of an artifact that refers to ``subject``, if it has one."""
+    members = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_MANIFEST,
+        "artifactType": artifact_type or None,
+        "config": config.to_json(),
+        "layers": [layer.to_json() for layer in layers],
+        "subject": None if subject is None else subject.bare().to_json(),
+    }
+    return dump_json({name: value for name, value in members.items() if value is not None})
+
+
 @frozen
 class IndexEntry:
     """One entry of an index; ``item`` is None until what the descriptor names has been read."""
@@ -238,6 +254,20 @@ class Attachment:
     def bare_tag(self) -> str:
         """The tag without the repository that a layout may prefix to it."""
         return self.tag.rpartition(":")[2]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read one from a record; raises Invalid."""
+        return cls(
+            subject=Digest.parse(required_member(value, "subject", str)),
+            descriptor=Descriptor.from_json(value.get("descriptor")),
+            tag=str(value.get("tag") or ""),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As records have it."""
+        tag = {"tag": self.tag} if self.tag else {}
+        return {"subject": str(self.subject), "descriptor": self.descriptor.to_json(), **tag}
 
 
 def single_image(item: Item, target: str) -> Image:

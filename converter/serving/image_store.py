@@ -22,7 +22,7 @@ from typing import Any, Self
 from converter.errors import ConverterError, NotFound, Usage
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import load_object, member_or_empty, required_member
+from converter.model.document import load_object, object_list, required_member
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
 from converter.model.limits import GIB
@@ -73,10 +73,7 @@ class ServedImage:
             "key": self.key,
             "root": self.root.to_json(),
             "blobs": [one.to_json() for one in self.blobs],
-            "attached": [
-                {"subject": str(one.subject), "descriptor": one.descriptor.to_json(), "tag": one.tag}
-                for one in self.attached
-            ],
+            "attached": [one.to_json() for one in self.attached],
             "signers": list(self.signers),
             "level": self.level,
             "names": dict(self.names),
@@ -89,14 +86,7 @@ class ServedImage:
             key=required_member(value, "key", str),
             root=Descriptor.from_json(required_member(value, "root", dict)),
             blobs=tuple(map(Descriptor.from_json, required_member(value, "blobs", list))),
-            attached=tuple(
-                Attachment(
-                    subject=Digest.parse(required_member(one, "subject", str)),
-                    descriptor=Descriptor.from_json(required_member(one, "descriptor", dict)),
-                    tag=member_or_empty(one, "tag", str),
-                )
-                for one in required_member(value, "attached", list)
-            ),
+            attached=tuple(map(Attachment.from_json, object_list(value, "attached"))),
             signers=tuple(map(str, required_member(value, "signers", list))),
             level=required_member(value, "level", str),
             names=dict(required_member(value, "names", dict)),

@@ -6,9 +6,9 @@ layers are the parts, byte for byte. Nothing in it is trusted: readers check eve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
@@ -20,8 +20,6 @@ from converter.model.image import Attachment
 from converter.model.reference import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
-
-T = TypeVar("T")
 
 ARTIFACT = "application/vnd.transship.origin.v1"
 """The artifact type of a record."""
@@ -83,39 +81,19 @@ class OriginRecord:
 
 def part_descriptor(content: Known, title: str) -> Descriptor:
     """The descriptor that lists a part in a record; ``title`` is for display only."""
-    row = content.descriptor
-    return Descriptor(media_type=EVIDENCE, digest=row.digest, size=row.size, annotations={TITLE: title})
+    return replace(content.descriptor.bare(), media_type=EVIDENCE, annotations={TITLE: title})
 
 
 def record_config(record: OriginRecord) -> bytes:
     """The config of the artifact."""
-    return dump_json(
-        {
-            "version": VERSION,
-            "root": record.root.bare().to_json(),
-            "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
-            "attachments": [
-                {"subject": str(one.subject), "descriptor": one.descriptor.to_json()}
-                | ({"tag": one.tag} if one.tag else {})
-                for one in record.attachments
-            ],
-            "layers": [_layer_row(one) for one in record.layers],
-        }
-    )
-
-
-def manifest(config: Descriptor, parts: Sequence[Descriptor], subject: Descriptor) -> bytes:
-    """The artifact itself."""
-    return dump_json(
-        {
-            "schemaVersion": 2,
-            "mediaType": types.OCI_MANIFEST,
-            "artifactType": ARTIFACT,
-            "config": config.to_json(),
-            "layers": [one.to_json() for one in parts],
-            "subject": subject.bare().to_json(),
-        }
-    )
+    members = {
+        "version": VERSION,
+        "root": record.root.bare().to_json(),
+        "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
+        "attachments": [one.to_json() for one in record.attachments],
+        "layers": [_layer_row(one) for one in record.layers],
+    }
+    return dump_json(members)
 
 
 def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:
@@ -125,12 +103,12 @@ def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descr
         if one.descriptor.media_type in types.MANIFESTS and len(found) < MOST_ROWS:
             try:
                 document = load_object(fetch(one.descriptor).read())
-                config = lenient_member(document, "config", dict)
-                if document.get("artifactType") == ARTIFACT or config.get("mediaType") == DOCUMENT:
-                    found.setdefault(one.descriptor.digest, one.descriptor)
             except ConverterError:
                 # What cannot be read is not a record; if one was required, its absence is reported anyway.
                 continue
+            config = lenient_member(document, "config", dict)
+            if document.get("artifactType") == ARTIFACT or config.get("mediaType") == DOCUMENT:
+                found.setdefault(one.descriptor.digest, one.descriptor)
     return tuple(found.values())
 
 
@@ -140,10 +118,10 @@ def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Or
     stated = Descriptor.from_json(document.get("subject"))
     if (stated.digest, stated.size, stated.media_type) != (subject.digest, subject.size, subject.media_type):
         raise Untrusted(f"origin record of another image: expected {subject.digest}, found {stated.digest}")
-    _at_most(required_member(document, "layers", list), "layers")
+    _require_few(document, "layers")
     parts = {one.digest: one for one in descriptors(document, "layers")}
-    text = fetch(Descriptor.from_json(document.get("config"))).read()
-    return replace(parse_record(text), parts=parts)
+    config = Descriptor.from_json(document.get("config"))
+    return replace(parse_record(fetch(config).read()), parts=parts)
 
 
 def parse_record(data: bytes) -> OriginRecord:
@@ -152,38 +130,29 @@ def parse_record(data: bytes) -> OriginRecord:
     if required_member(record, "version", int) != VERSION:
         raise Invalid(f"unsupported version {record['version']} of an origin record: expected {VERSION}")
     settings = required_member(record, "settings", dict)
-    _at_most(required_member(settings, "platforms", list), "platforms")
+    _require_few(settings, "platforms")
     return OriginRecord(
         root=Descriptor.from_json(record.get("root")),
         settings=Settings.from_json(settings),
         name=required_member(settings, "called", str),
-        attachments=tuple(map(_read_attachment, _at_most(object_list(record, "attachments"), "attachments"))),
-        layers=tuple(map(_read_layer, _at_most(object_list(record, "layers"), "layers"))),
-    )
-
-
-def _read_attachment(row: Mapping[str, Any]) -> Attachment:
-    return Attachment(
-        subject=Digest.parse(required_member(row, "subject", str)),
-        descriptor=Descriptor.from_json(row.get("descriptor")),
-        tag=str(row.get("tag") or ""),
+        attachments=tuple(map(Attachment.from_json, _rows(record, "attachments"))),
+        layers=tuple(map(_read_layer, _rows(record, "layers"))),
     )
 
 
 def _layer_row(one: LayerOrigin) -> dict[str, Any]:
-    digests = {
+    members = {
+        "relation": one.relation,
         "source": one.source,
         "target": one.target,
         "diffID": one.diff_id,
         "recipe": one.recipe,
         "manifest": one.manifest,
+        "size": one.size if one.size >= 0 else None,
+        "packing": one.packing or None,
     }
-    return {
-        "relation": one.relation,
-        **{key: str(value) for key, value in digests.items() if value is not None},
-        **({"size": one.size} if one.size >= 0 else {}),
-        **({"packing": one.packing} if one.packing else {}),
-    }
+    stated = {name: value for name, value in members.items() if value is not None}
+    return {name: str(value) if isinstance(value, Digest) else value for name, value in stated.items()}
 
 
 def _read_layer(row: Mapping[str, Any]) -> LayerOrigin:
@@ -203,7 +172,12 @@ def _optional_digest(row: Mapping[str, Any], name: str) -> Digest | None:
     return Digest.parse(required_member(row, name, str)) if name in row else None
 
 
-def _at_most(rows: list[T], name: str) -> list[T]:
-    if len(rows) > MOST_ROWS:
-        raise Invalid(f"expected at most {MOST_ROWS} rows, found {len(rows)}", name)
-    return rows
+def _rows(record: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    _require_few(record, name)
+    return object_list(record, name)
+
+
+def _require_few(document: Mapping[str, Any], name: str) -> None:
+    count = len(required_member(document, name, list))
+    if count > MOST_ROWS:
+        raise Invalid(f"expected at most {MOST_ROWS} rows, found {count}", name)

@@ -14,6 +14,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from converter.errors import Invalid, NotFound, unless_invalid, within
@@ -22,7 +23,7 @@ from converter.model.content import Known, known_bytes
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import decode_base64, dump_json, lenient_member, load_object, required_member, text_map
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Attachment, Original
+from converter.model.image import Artifact, Attachment, Original, artifact_manifest
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
 from converter.ports import Fetch
@@ -150,27 +151,17 @@ def _kind_of_bundle(data: bytes) -> str:
 def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Signature]:
     """The signatures in one blob or file; nothing if it is not a signature."""
     data = data.removeprefix(SIMPLE_FILE)
+    signature = partial(Signature, location=location, covers=covers)
     if data.startswith(SIGSTORE_FILE):
         # Without a payload, a broken one is refused when it is verified.
         found = unless_invalid(parse_sigstore_file, data) or CosignPayload(b"", {})
-        yield Signature(
-            kind=found.kind,
-            location=location,
-            covers=covers,
-            data=found.data,
-            media_type=found.media_type,
-            annotations=found.annotations,
-        )
+        yield signature(kind=found.kind, data=found.data, media_type=found.media_type, annotations=found.annotations)
     elif content_trust.is_targets(data):
         yield from content_trust.stored_targets({location: data}, covers)
     elif is_signed_message(data):
-        yield Signature(
-            kind=kinds.SIMPLE_SIGNING, location=location, covers=covers, data=data, media_type=types.DIR_SIGNATURE
-        )
+        yield signature(kind=kinds.SIMPLE_SIGNING, data=data, media_type=types.DIR_SIGNATURE)
     elif is_detached(data):
-        yield Signature(
-            kind=kinds.DETACHED, location=location, covers=covers, data=data, media_type=types.PGP_SIGNATURE
-        )
+        yield signature(kind=kinds.DETACHED, data=data, media_type=types.PGP_SIGNATURE)
 
 
 def parse_sigstore_file(data: bytes) -> CosignPayload:
@@ -332,15 +323,9 @@ def _cosign_image(layers: Sequence[Descriptor], blobs: Sequence[Known]) -> Artif
 
 def content_trust_artifact(files: Mapping[str, bytes], subject: Descriptor) -> Artifact:
     """An artifact of ``subject`` that holds documents of Docker Content Trust, each titled with its name."""
-    documents = sorted(files.items())
-    layers = [Descriptor.of(data, content_trust.DOCUMENT, annotations={TITLE: name}) for name, data in documents]
-    return _make_artifact(
-        _EMPTY,
-        layers,
-        [known_bytes(data, content_trust.DOCUMENT) for _, data in documents],
-        content_trust.DOCUMENT,
-        subject,
-    )
+    blobs = {name: known_bytes(data, content_trust.DOCUMENT) for name, data in sorted(files.items())}
+    layers = [replace(blob.descriptor, annotations={TITLE: name}) for name, blob in blobs.items()]
+    return _make_artifact(_EMPTY, layers, list(blobs.values()), content_trust.DOCUMENT, subject)
 
 
 def layers_of(manifest: bytes) -> tuple[Descriptor, ...]:
@@ -355,13 +340,6 @@ def _make_artifact(
     artifact_type: str = "",
     subject: Descriptor | None = None,
 ) -> Artifact:
-    members = {
-        "schemaVersion": 2,
-        "mediaType": types.OCI_MANIFEST,
-        **({"artifactType": artifact_type} if artifact_type else {}),
-        "config": config.descriptor.to_json(),
-        "layers": [layer.to_json() for layer in layers],
-        **({"subject": subject.bare().to_json()} if subject else {}),
-    }
-    manifest = known_bytes(dump_json(members), types.OCI_MANIFEST)
+    data = artifact_manifest(config.descriptor, layers, artifact_type, subject)
+    manifest = known_bytes(data, types.OCI_MANIFEST)
     return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))
