@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted, unless_invalid, within
-from converter.model.descriptor import Digest
 from converter.model.document import (
     decode_base64,
     expect_type,
@@ -68,9 +67,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
 
 @frozen
 class Role:
-    """The keys of a role, and how many of them have to sign."""
+    """The keys of a role, each once, by their DER, and how many of them have to sign: at least one."""
 
-    keys: tuple[Key, ...]
+    keys: Mapping[bytes, Key]
     threshold: int
 
 
@@ -91,7 +90,8 @@ def stored_targets(files: Mapping[str, bytes], covers: str, location: str = "") 
 def list_manifest(files: Mapping[str, bytes], manifest: bytes) -> bool:
     """Whether there are a root and targets that list the manifest under some tag. Nothing is verified."""
     documents = [load_object(data) for data in files.values() if is_targets(data)]
-    rows = [row for one in documents for row in _targets(required_member(one, "signed", dict)).values()]
+    bodies = [required_member(one, "signed", dict) for one in documents]
+    rows = [row for body in bodies for row in _targets(body).values()]
     return ROOT_FILE in files and any(_matches_hashes(hashes, manifest) for _, hashes in rows)
 
 
@@ -106,9 +106,10 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     """The role that signs targets, and the caller's key that vouches for the root."""
     document = load_object(data)
     body = required_member(document, "signed", dict)
-    rows, roles = required_member(body, "keys", dict), required_member(body, "roles", dict)
+    rows = required_member(body, "keys", dict)
+    roles = required_member(body, "roles", dict)
     role = _role(rows, required_member(roles, ROOT, dict))
-    pinned = next((key for key in trusted.keys if any(key.der == one.der for one in role.keys)), None)
+    pinned = next((key for key in trusted.keys if key.der in role.keys), None)
     if pinned is None:
         raise Untrusted("none of the given keys is one of the root (--key)")
     _signed_body(document, role, "root", trusted.at)
@@ -122,8 +123,8 @@ def _delegated_role(name: str, tag: str, files: Mapping[str, bytes], role: Role,
     targets = _signed_body(load_object(files.get(f"{TARGETS}.json", b"")), role, "targets", at)
     delegations = required_member(targets, "delegations", dict)
     for row in require_at_most(object_list(delegations, "roles"), "signers", "delegations"):
-        paths = [str(path) for path in required_member(row, "paths", list)]
-        if required_member(row, "name", str) == name and any(tag.startswith(path) for path in paths):
+        paths = tuple(map(str, required_member(row, "paths", list)))
+        if required_member(row, "name", str) == name and tag.startswith(paths):
             return _role(required_member(delegations, "keys", dict), row)
     raise Untrusted(f'targets.json does not delegate the tag "{tag}" to "{name}"')
 
@@ -131,9 +132,9 @@ def _delegated_role(name: str, tag: str, files: Mapping[str, bytes], role: Role,
 def _signed_body(document: dict[str, Any], role: Role, kind: str, at: datetime) -> dict[str, Any]:
     """What enough keys of a role have signed; raises Untrusted, Invalid."""
     body = required_member(document, "signed", dict)
-    good = sum(_has_signed(document, key) for key in {key.der: key for key in role.keys}.values())
-    if good < max(role.threshold, 1):
-        raise Untrusted(f"{kind} has {good} good signatures: at least {max(role.threshold, 1)} are required")
+    good = sum(_has_signed(document, key) for key in role.keys.values())
+    if good < role.threshold:
+        raise Untrusted(f"{kind} has {good} good signatures: at least {role.threshold} are required")
     if required_member(body, "_type", str).lower() != kind:
         raise Invalid(f'document of type "{body["_type"][:40]}": expected "{kind}"')
     require_unexpired(kind, expiry_of(required_member(body, "expires", str)), at)
@@ -144,10 +145,8 @@ def _has_signed(document: dict[str, Any], key: Key) -> bool:
     """Whether the key made one of the document's signatures."""
     data = canonical_json(document["signed"]).encode()
     for row in require_at_most(object_list(document, "signatures"), "signers", "signatures"):
-        raw, method = (
-            decode_base64(required_member(row, "sig", str), "a signature"),
-            required_member(row, "method", str),
-        )
+        raw = decode_base64(required_member(row, "sig", str), "a signature")
+        method = required_member(row, "method", str)
         try:
             if method == "eddsa" and signature_matches(key, raw, data):
                 return True
@@ -160,22 +159,18 @@ def _has_signed(document: dict[str, Any], key: Key) -> bool:
 
 
 def _role(keys: dict[str, Any], role: dict[str, Any]) -> Role:
-    ids = required_member(role, "keyids", list)
-    found = tuple(
-        _parse_key(one, expect_type(keys.get(one), dict, "keys"))
-        for one in map(str, require_at_most(ids, "signers", "keys"))
-    )
-    return Role(keys=found, threshold=required_member(role, "threshold", int))
-
-
-def _parse_key(name: str, row: dict[str, Any]) -> Key:
-    """Parse a key; its ID has to be the hash of its content."""
-    kind, value = required_member(row, "keytype", str), required_member(row, "keyval", dict)
-    public = required_member(value, "public", str)
-    plain = {"keytype": kind, "keyval": {"private": None, "public": public}}
-    if hashlib.sha256(canonical_json(plain).encode()).hexdigest() != name:
-        raise Invalid(f'key ID "{name[:80]}" is not the hash of its key')
-    return load_key(decode_base64(public, "a key"))
+    """A role with those of the keys that it lists by ID, which has to be the hash of the key's content."""
+    found = {}
+    for name in map(str, require_at_most(required_member(role, "keyids", list), "signers", "keys")):
+        row = expect_type(keys.get(name), dict, "keys")
+        kind = required_member(row, "keytype", str)
+        public = required_member(required_member(row, "keyval", dict), "public", str)
+        content = {"keytype": kind, "keyval": {"private": None, "public": public}}
+        if hashlib.sha256(canonical_json(content).encode()).hexdigest() != name:
+            raise Invalid(f'key ID "{name[:80]}" is not the hash of its key')
+        key = load_key(decode_base64(public, "a key"))
+        found[key.der] = key
+    return Role(keys=found, threshold=max(required_member(role, "threshold", int), 1))
 
 
 def _targets(body: dict[str, Any]) -> dict[str, tuple[int, dict[str, str]]]:
@@ -189,11 +184,10 @@ def _targets(body: dict[str, Any]) -> dict[str, tuple[int, dict[str, str]]]:
 
 
 def _matches_hashes(hashes: Mapping[str, str], manifest: bytes) -> bool:
-    known = {algorithm: text for algorithm, text in hashes.items() if algorithm in ("sha256", "sha512")}
-    return bool(known) and all(
-        base64.b64encode(bytes.fromhex(Digest.of(manifest, algorithm).encoded)).decode() == text
-        for algorithm, text in known.items()
-    )
+    """Whether there is a hash of a known algorithm, and all of those are the manifest's."""
+    known = {name: text for name, text in hashes.items() if name in ("sha256", "sha512")}
+    computed = {name: base64.b64encode(hashlib.new(name, manifest).digest()).decode() for name in known}
+    return bool(known) and computed == known
 
 
 def canonical_json(value: Any) -> str:
@@ -209,5 +203,6 @@ def canonical_json(value: Any) -> str:
         case list():
             return "[" + ",".join(map(canonical_json, value)) + "]"
         case dict():
-            return "{" + ",".join(f"{canonical_json(key)}:{canonical_json(value[key])}" for key in sorted(value)) + "}"
+            members = [f"{canonical_json(key)}:{canonical_json(value[key])}" for key in sorted(value)]
+            return "{" + ",".join(members) + "}"
     raise Invalid("number with a fraction: canonical JSON has only whole numbers")
