@@ -45,14 +45,14 @@ class CosignKey:
         Raises Invalid, or Untrusted if the password is wrong.
         """
         box = _COSIGN.search(data)
+        locked = b"ENCRYPTED" in data
         try:
             if box is not None:
                 found = serialization.load_der_private_key(_unlocked(base64.b64decode(box[1]), password), None)
             else:
-                locked = b"ENCRYPTED" in data
                 found = serialization.load_pem_private_key(data, password if locked else None)
         except (ValueError, TypeError, exceptions.UnsupportedAlgorithm, Untrusted):
-            if b"ENCRYPTED" in data:
+            if locked:
                 fact = "wrong password for" if password else "a password is needed for"
                 raise Untrusted(f"{fact} {source} (COSIGN_PASSWORD)") from None
             if b"PUBLIC KEY-----" in data:
@@ -184,9 +184,10 @@ class GpgUser:
         return self._gpg([*digests, "--no-textmode", "--local-user", self.name, *options], data)
 
     def _gpg(self, options: list[str], data: bytes) -> bytes:
-        command = ["gpg", "--batch", "--quiet", *options]
         try:
-            done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT, check=False)
+            done = subprocess.run(
+                ["gpg", "--batch", "--quiet", *options], input=data, capture_output=True, timeout=_TIMEOUT, check=False
+            )
         except FileNotFoundError:
             raise Invalid(f'cannot sign with "{self.name}": gpg is not installed; a key file works without') from None
         except subprocess.TimeoutExpired:

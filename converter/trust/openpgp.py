@@ -72,7 +72,7 @@ def verify_inline(signature: Signature, trusted: Trusted) -> tuple[bytes, tuple[
     content, makers = _inline(plain, packets, certificates, trusted)
     verdicts = []
     for fingerprint, key in makers:
-        made = [one.created for one in packets if one.created and issuer_of(one) and key.endswith(issuer_of(one))]
+        made = [one for one in packets if issuer_of(one) and key.endswith(issuer_of(one))]
         try:
             source = _source_of(certificates, fingerprint, key, made, trusted)
             verdicts.append(SignatureVerdict(signature=signature, ok=True, signer=fingerprint, key=source))
@@ -117,7 +117,7 @@ def _detached(packet: bytes, path: str, trusted: Trusted) -> tuple[str, str]:
     if not makers:
         _, makers = _second_opinion([found], certificates, trusted, packet, path)
     fingerprint, key = makers[0]
-    return fingerprint, _source_of(certificates, fingerprint, key, [found.created] if found.created else [], trusted)
+    return fingerprint, _source_of(certificates, fingerprint, key, [found], trusted)
 
 
 def _inline(
@@ -159,17 +159,16 @@ def _verify(certificates: Sequence[pysequoia.Cert], **message: Any) -> tuple[byt
 
 
 def _source_of(
-    certificates: Iterable[pysequoia.Cert], fingerprint: str, key: str, made: Iterable[datetime], trusted: Trusted
+    certificates: Iterable[pysequoia.Cert], fingerprint: str, key: str, made: Iterable[pysequoia.Sig], trusted: Trusted
 ) -> str:
-    """The source of the certificate that made a good signature; raises Untrusted if its key is not one of those given,
-    weak, not valid at the time in question, or was used only after it.
+    """The source of the certificate that made the good signatures ``made``; raises Untrusted if its key is not one of
+    those given, weak, not valid at the time in question, or was used only after it.
     """
     certificate = next((one for one in certificates if one.fingerprint == fingerprint), None)
     if certificate is None:
         raise Untrusted(f"signature by {fingerprint}, a key that was not given")
-    for time in made:
-        if time > trusted.at:
-            raise Untrusted(f"signature was made at {format_time(time)}, after {format_time(trusted.at)}")
+    for one in made:
+        _require_made_before(one, trusted.at)
     if not trusted.weak and (why := weakness(certificate, key)):
         # gpg does not refuse it.
         raise Untrusted(why)
@@ -236,24 +235,26 @@ def _packets(plain: bytes) -> list[pysequoia.Sig]:
 
 
 def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: datetime) -> str:
-    """The most likely reason why the library refuses a signature."""
+    """The most likely reason why the library refuses a signature; raises Untrusted if it is a time."""
     issuer = issuer_of(found)
-    latest = min(at, datetime.now(UTC))
     for certificate in certificates:
-        try:
-            check_key(certificate, issuer, at)
-        except Untrusted as error:
-            return str(error)
-    if found.created is not None and found.created > latest:
-        return f"signature was made at {format_time(found.created)}, after {format_time(latest)}"
+        check_key(certificate, issuer, at)
+    _require_made_before(found, min(at, datetime.now(UTC)))
     if known(found, "hash_algorithm") is None:
         return f"signature by {issuer} with a digest that is not known here"
     if digest := weak_digest(found):
         return f"signature with {digest}, which can be forged (--allow-weak-digest accepts it)"
-    why = next(filter(None, (weakness(one, issuer) for one in certificates)), "")
     if not gpg_available() and any(has_unknown_curve(one, issuer) for one in certificates):
         return f"signature by {issuer}, a key on a curve that needs gpg, which is not installed"
-    return why or f"signature by {issuer} does not match this file: the file or the signature was changed"
+    for certificate in certificates:
+        if why := weakness(certificate, issuer):
+            return why
+    return f"signature by {issuer} does not match this file: the file or the signature was changed"
+
+
+def _require_made_before(found: pysequoia.Sig, latest: datetime) -> None:
+    if found.created is not None and found.created > latest:
+        raise Untrusted(f"signature was made at {format_time(found.created)}, after {format_time(latest)}")
 
 
 def gpg_available() -> bool:

@@ -12,8 +12,10 @@ key for ``example.com/foo`` also signs ``example.com/foobar``; here a prefix con
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -73,10 +75,7 @@ def was_renewed(certificate: pysequoia.Cert, key: str, made: datetime) -> bool:
 
     gpg does so when a key's validity is extended: the certificate then says nothing about the time before.
     """
-    return any(
-        one.created <= made and one.bindings and all(_creation_time(each) > made for each in one.bindings)
-        for one in _used(certificate, key)
-    )
+    return any(one.created <= made and one.bindings and one.bindings[0][0] > made for one in _used(certificate, key))
 
 
 def weakness(certificate: pysequoia.Cert, key: str) -> str:
@@ -86,7 +85,7 @@ def weakness(certificate: pysequoia.Cert, key: str) -> str:
     if 0 < bits < RSA_BITS:
         return f"signature by a key of {bits} bits: at least {RSA_BITS} are required {_WEAK}"
     for one in keys:
-        if one.bindings and all(map(weak_digest, one.bindings)):
+        if one.bindings and all(weak_digest(packet) for _, packet in one.bindings):
             return f"key {one.fingerprint} is certified with SHA-1, which can be forged {_WEAK}"
     return ""
 
@@ -117,7 +116,7 @@ def _used(certificate: pysequoia.Cert, key: str) -> list[_Key]:
 
 @frozen
 class _Key:
-    """A key, and the binding and revocation signatures about it.
+    """A key, and the binding and revocation signatures about it: bindings with their times, the oldest first.
 
     ``curve`` is empty for a key that names none, ``bits`` 0 for one whose strength does not depend on its length.
     """
@@ -126,7 +125,7 @@ class _Key:
     created: datetime
     curve: bytes
     bits: int
-    bindings: list[pgp.Packet]
+    bindings: list[tuple[datetime, pgp.Packet]]
     revocations: list[pgp.Packet]
 
     def check(self, at: datetime) -> None:
@@ -134,15 +133,13 @@ class _Key:
             made = one.signature_created
             if _is_hard(one) or made is None or made <= at:
                 raise Untrusted(f"signature by {self.fingerprint}, a key that is revoked")
-        bindings = sorted(self.bindings, key=_creation_time)
-        # A renewal that replaces all earlier bindings also speaks for the time before it.
-        binding = next(
-            (one for one in reversed(bindings) if _creation_time(one) <= at), bindings[0] if bindings else None
-        )
         if self.created > at:
             raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {format_time(at)}")
-        if binding is None:
+        if not self.bindings:
             raise Untrusted(f"signature by {self.fingerprint}, a key that its owner has not certified")
+        # A renewal that replaces all earlier bindings also speaks for the time before it.
+        until = [packet for made, packet in self.bindings if made <= at] or [self.bindings[0][1]]
+        binding = until[-1]
         if binding.key_validity_period is not None:
             end = self.created + binding.key_validity_period
             require_unexpired(f"signature by {self.fingerprint}, a key that", end, at)
@@ -161,6 +158,8 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
     revoking = (pgp.SignatureType.KeyRevocation, pgp.SignatureType.SubkeyRevocation)
     found: list[_Key] = []
     for packet in packets_of(certificate):
+        kind = known(packet, "signature_type") if packet.tag == pgp.Tag.Signature else None
+        made = packet.signature_created
         if packet.tag in (pgp.Tag.PublicKey, pgp.Tag.PublicSubkey) and packet.fingerprint and packet.key_created:
             found.append(
                 _Key(
@@ -172,10 +171,10 @@ def _keys_of(certificate: pysequoia.Cert) -> list[_Key]:
                     revocations=[],
                 )
             )
-        elif packet.tag == pgp.Tag.Signature and known(packet, "signature_type") in revoking:
+        elif kind in revoking:
             found[-1].revocations.append(packet)
-        elif packet.tag == pgp.Tag.Signature and known(packet, "signature_type") in about and _own(packet, certificate):
-            found[-1].bindings.append(packet)
+        elif kind in about and made is not None and _own(packet, certificate):
+            insort(found[-1].bindings, (made, packet), key=itemgetter(0))
     return found
 
 
@@ -215,23 +214,14 @@ def _bits(body: bytes) -> int:
 
 
 def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
-    """Whether the signature names the owner as its issuer, and says when it was made; the library has verified those
-    that it uses.
-    """
+    """Whether the signature names the owner as its issuer; the library has verified those that it uses."""
     issuer = issuer_of(packet)
-    readable = packet.signature_created is not None and known(packet, "hash_algorithm") is not None
-    return readable and bool(issuer) and certificate.fingerprint.endswith(issuer)
+    return known(packet, "hash_algorithm") is not None and bool(issuer) and certificate.fingerprint.endswith(issuer)
 
 
 def _is_hard(revocation: pgp.Packet) -> bool:
     reason = hashed_subpackets(revocation.body).get(_REASON, b"")
     return not reason or reason[0] not in _SOFT_REASONS
-
-
-def _creation_time(packet: pgp.Packet) -> datetime:
-    made = packet.signature_created
-    assert made is not None, "a binding without a time is none that the library keeps"
-    return made
 
 
 _PLACE = re.compile(r"(?:root\.d|prefix\.d/(.+))/([0-9a-f]{40})", re.DOTALL)

@@ -10,6 +10,7 @@ import binascii
 import bz2
 import re
 import zlib
+from typing import Any
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import current_limits
@@ -175,13 +176,11 @@ def _split_packet(data: bytes) -> tuple[bytes, bytes]:
     most = current_limits().document // 512
     while len(parts) <= most:
         first = data[place] if place < len(data) else 0
-        if 224 <= first < 255:
-            length, used = 1 << (first & 0x1F), 1
-        else:
-            length, used = _packet_length(data[place : place + 5])
+        partial = 224 <= first < 255
+        length, used = (1 << (first & 0x1F), 1) if partial else _packet_length(data[place : place + 5])
         parts.append(_take(data, place + used, length))
         place += used + length
-        if not 224 <= first < 255:
+        if not partial:
             return b"".join(parts), data[place:]
     raise LimitExceeded(f"packet in more than {most} parts (limit: document)")
 
@@ -204,16 +203,18 @@ def _packet_length(data: bytes) -> tuple[int, int]:
 
 def _decompress(body: bytes) -> bytes:
     kind, packed = body[:1], body[1:]
+    if kind == b"\x00":
+        return packed
     most = current_limits().document
+    unpackers: dict[bytes, Any] = {
+        b"\x01": zlib.decompressobj(-zlib.MAX_WBITS),
+        b"\x02": zlib.decompressobj(),
+        b"\x03": bz2.BZ2Decompressor(),
+    }
+    if kind not in unpackers:
+        raise Invalid(f"unsupported OpenPGP compression {kind.hex()}: expected 0 to 3")
     try:
-        if kind == b"\x00":
-            return packed
-        if kind in (b"\x01", b"\x02"):
-            plain = zlib.decompressobj(-15 if kind == b"\x01" else 15).decompress(packed, most + 1)
-        elif kind == b"\x03":
-            plain = bz2.BZ2Decompressor().decompress(packed, most + 1)
-        else:
-            raise Invalid(f"unsupported OpenPGP compression {kind.hex()}: expected 0 to 3")
+        plain: bytes = unpackers[kind].decompress(packed, most + 1)
     except (zlib.error, OSError):
         raise Invalid("the OpenPGP message cannot be decompressed") from None
     if len(plain) > most:
