@@ -40,7 +40,7 @@ from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.plan import Evaluated, evaluate
-from converter.ports import Sink, Source
+from converter.ports import Sink
 from converter.stores import files_read, require_new
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
@@ -155,19 +155,13 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
             return False
         if not are_listed_in(done.target.carried.attached, there):
             return False
-        if not _has_signatures(there, done, job):
+        if not has_requested_signatures(there, done, job.options.signing):
             return False
         if where := job.destination.image_name:
             for layer in done.tree.layers():
                 shared.memory.learn_place(where.host, layer.done.descriptor.digest, where.repository)
         return True
     return False
-
-
-def _has_signatures(there: Source, done: Done, job: Job) -> bool:
-    """Whether the image at the destination already has every signature that is asked for."""
-    signing = job.options.signing
-    return signing is None or has_requested_signatures(there, job.destination, done.tree.done.descriptor, signing)
 
 
 def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
@@ -261,7 +255,7 @@ def _is_signed(done: Done, job: Job, shared: Shared) -> bool:
     if not shared.many or not job.destination.kind.adds_blobs or job.options.signing is None:
         return False
     with suppress(NotFound, Denied, Invalid), shared.there(job) as there:
-        return _has_signatures(there, done, job)
+        return has_requested_signatures(there, done, job.options.signing)
     return False
 
 

@@ -20,22 +20,20 @@ from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage
 from converter.errors import LossRefused, Usage, within
+from converter.model import media_types as types
 from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, Loss, images_of
+from converter.model.image import Image, Index, Item, Loss, images_of, is_from
 from converter.model.media_types import CODECS
 from converter.model.reference import REF_NAME, STDOUT, Location, is_full
 from converter.model.settings import Settings
-from converter.model.transport import TRANSPORTS
+from converter.model.transport import transports_where
 from converter.plan import Evaluated, Make, Node, forecast
 from converter.ports import Sink, Writer
 from converter.stores import files_written
 from converter.stores.disk import is_inside
 from converter.transform import as_stored, encode_item, transform
-
-V1 = "docker-v1"
-"""Docker's manifests of schema 1."""
 
 
 def check_distinct(destinations: Sequence[Location]) -> None:
@@ -100,9 +98,16 @@ def codec_for_oci(item: Item, settings: Settings, accepts: frozenset[str], desti
     codec = settings.compress.codec
     if "oci" not in destination.kind.formats or accepts.intersection(CODECS[codec].docker):
         return ""
-    entries = item.entries if isinstance(item, Index) else ()
-    images = [one for one in (item, *(entry.item for entry in entries)) if isinstance(one, Image | Index)]
-    return codec if any(one.original and one.original.format in ("docker", V1) for one in images) else ""
+    items: list[Item | None] = [item]
+    if isinstance(item, Index):
+        items += [entry.item for entry in item.entries]
+    is_docker = any(isinstance(one, Image | Index) and _own_format(one) == "docker" for one in items)
+    return codec if is_docker else ""
+
+
+def _own_format(item: Item) -> str:
+    """The format that an item was read in, for schema 1 Docker's; empty if it was read in none."""
+    return "" if item.original is None else item.original.format.removesuffix("-v1")
 
 
 def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Writer:
@@ -112,14 +117,14 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     """
     holds = destination.kind.formats
     if not holds:
-        written = (transport for transport, kind in TRANSPORTS.items() if kind.formats)
+        written = transports_where(lambda kind: bool(kind.formats))
         raise Usage(f"{destination.transport} cannot be a destination (one of: {', '.join(written)})")
     if asked and asked not in holds:
         known = "do without --to" if "runtime" in holds else f"one of: {', '.join(holds)}"
         raise Usage(f"{destination.transport} cannot hold the format {asked} ({known})")
-    if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
-        return formats.reader_of(item.original.manifest.descriptor.media_type)
-    own = "" if item.original is None else item.original.format.removesuffix("-v1")
+    if preserve and not asked and is_from(item, "docker-v1") and "docker" in holds:
+        return formats.reader_of(types.DOCKER_SCHEMA1)
+    own = _own_format(item)
     writer = formats.writer(asked or (own if own in holds else holds[0]))
     if writer.single_file_name and isinstance(item, Index):
         raise Usage(f"cannot write {writer.single_file_name} for several platforms: choose one with --platform")
@@ -296,15 +301,16 @@ def refuse_losses(target: PlannedTarget, options: Options) -> None:
 def _keeping(selected: SelectedImage, options: Options) -> str:
     """What would keep a digest: fewer options, or another transport."""
     given = {
-        "--to": bool(options.to) and options.compress is None,  # zstd may have chosen it
+        "--to": options.to and options.compress is None,  # zstd may have chosen it
         "--squash": options.squash,
         "--layered": options.layered,
-        "--compress": options.compress is not None,
-        "--change": bool(options.changes),
+        "--compress": options.compress,
+        "--change": options.changes,
     }
-    if others := [name for name, is_given in given.items() if is_given]:
+    others = [name for name, is_given in given.items() if is_given]
+    if others:
         return f"leave out {' and '.join(others)}"
-    original = selected.item.original
-    own = "" if original is None else original.format.removesuffix("-v1")
-    keepers = (f"{name}:" for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.docker_unpacks)
-    return f"{' or '.join(keepers) or 'nothing'} can keep it"
+    own = _own_format(selected.item)
+    keepers = transports_where(lambda kind: own in kind.formats and not kind.docker_unpacks)
+    places = " or ".join(f"{name}:" for name in keepers)
+    return f"{places or 'nothing'} can keep it"

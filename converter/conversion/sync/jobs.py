@@ -17,7 +17,7 @@ from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.descriptor import HEX_LENGTHS
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName, Location, is_name, is_of_attachment
+from converter.model.reference import ImageName, Location, is_name, is_of_attachment, split_host
 from converter.stores import open_source, recognised, require_writable
 from converter.stores.disk import is_inside
 
@@ -48,14 +48,10 @@ class SourceName:
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
         if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_path_below(source.path, place))):
             return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
-        stem = Path(source.path).name.partition(".")[0].lower() or "image"
-        if not name or name.startswith("@"):
+        if name.startswith("@") or not (":" in name or "/" in name):
+            stem = Path(source.path).name.partition(".")[0].lower() or "image"
             return cls(repository=stem, tag=name.removeprefix("@") or "latest")
-        if ":" not in name and "/" not in name:
-            return cls(repository=stem, tag=name)
-        host, slash, rest = name.partition("/")
-        if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, rest = "", name
+        host, rest = split_host(name)
         repository, _, tag = rest.partition(":")
         return cls(host=host, repository=repository, tag=tag or "latest")
 
