@@ -48,9 +48,6 @@ from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert"]
 
-Planned = Sequence[tuple[Execution, Sequence[PlannedTarget]]]
-"""For every destination, who writes there, and what."""
-
 NETWORK_COPIES = 4
 """Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
 first copies, which are inflated on the way, stay below 100 MB of memory.
@@ -135,9 +132,8 @@ def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """The forecast for a target: what will be done, and the result as far as it is known in advance."""
     tree = evaluate(target.plan, partial(known_result, shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
-    if shared.many and _is_there(done, job, shared):
-        return replace(done, state="there")
-    return done
+    there = shared.many and _is_there(done, job, shared)
+    return replace(done, state="there") if there else done
 
 
 def _is_there(done: Done, job: Job, shared: Shared) -> bool:
@@ -164,8 +160,10 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     return False
 
 
-def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
-    """Write what is planned, here or with the help of other machines."""
+def _write_targets(
+    planned: Sequence[tuple[Execution, Sequence[PlannedTarget]]], job: Job, shared: Shared, report: Report
+) -> list[Done]:
+    """Write what is planned for each destination, here or with the help of other machines."""
     made = None
     if shared.remote is not None:
         from converter.conversion import remote
@@ -207,9 +205,8 @@ def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -
     """
     done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
     was_unknown = target.forecast.made is None
-    if shared.many and was_unknown and job.destination.kind.adds_blobs and _is_there(done, job, shared):
-        return replace(done, state="there")
-    return done
+    there = shared.many and was_unknown and job.destination.kind.adds_blobs and _is_there(done, job, shared)
+    return replace(done, state="there") if there else done
 
 
 def _execution(sink: Sink, options: Options, shared: Shared, report: Report, *, distant: bool) -> Execution:

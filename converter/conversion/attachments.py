@@ -357,5 +357,5 @@ def _is_signed(selected: SelectedImage) -> bool:
         return True
     if not has_schema1:
         return False
-    manifest = selected.fetch(selected.root).read()
+    manifest = selected.source.fetch(selected.root).read()
     return any(stored_signatures.embedded_signatures(manifest, selected.root))

@@ -25,9 +25,7 @@ from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, Loss, images_of, is_from
-from converter.model.media_types import CODECS
 from converter.model.reference import REF_NAME, STDOUT, Location, is_full
-from converter.model.settings import Settings
 from converter.model.transport import transports_where
 from converter.plan import Evaluated, Make, Node, forecast
 from converter.ports import Sink, Writer
@@ -76,7 +74,7 @@ def misleading_ending(destination: Location) -> str:
     """What is written to a path that ends like a compressed archive, and is none; empty for any other path."""
     if not destination.kind.on_disk or destination.kind.has_acis:
         return ""
-    compressed = (suffix for name, codec in CODECS.items() if name != "none" for suffix in codec.suffixes)
+    compressed = (suffix for name, codec in types.CODECS.items() if name != "none" for suffix in codec.suffixes)
     ending = next(filter(destination.path.endswith, compressed), "")
     form = "a plain tar" if files_written(destination) else "a directory"
     return f"written as {form}, although its name ends in {ending}" if ending else ""
@@ -91,12 +89,12 @@ def check_capacity(destinations: Sequence[Location], images: int) -> None:
             raise Usage(f"{destination} has a name, but there are {images} images: leave the name out")
 
 
-def codec_for_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> str:
+def codec_for_oci(item: Item, settings: Options, accepts: frozenset[str], destination: Location) -> str:
     """The codec that makes a Docker image one of OCI, as Docker's readers do not know it; empty if it can stay."""
     if settings.to or settings.compress is None or settings.compress.is_known_to("docker"):
         return ""
     codec = settings.compress.codec
-    if "oci" not in destination.kind.formats or accepts.intersection(CODECS[codec].docker):
+    if "oci" not in destination.kind.formats or accepts.intersection(types.CODECS[codec].docker):
         return ""
     items: list[Item | None] = [item]
     if isinstance(item, Index):
@@ -146,11 +144,6 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
         yield Loss(field="layers", reason=reason, kept="LayerSources")
 
 
-def shown_format(destination: Location, writer: Writer) -> str:
-    """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
-    return "docker" if destination.kind.docker_unpacks else writer.name
-
-
 def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
     """The image's name: the one asked for, else the one it had, in ``full`` if there is one."""
     if destination.name or destination.kind.holds != "several":
@@ -184,6 +177,11 @@ class PlannedTarget:
     def plan(self) -> Node:
         """What will be written."""
         return self.forecast.node
+
+    @property
+    def shown_format(self) -> str:
+        """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it has."""
+        return "docker" if self.destination.kind.docker_unpacks else self.format.name
 
     def reasons(self) -> tuple[str, ...]:
         """What makes the digest another one: at most all of platform, format, squash, compression, change; empty if the
@@ -220,8 +218,8 @@ def plan_target(
             options = replace(options, to="oci")
         target = format_for(destination, selected.item, options.to, preserve=options.preserve_digests)
         mixed = isinstance(selected.item, Index) and not options.to and len(destination.kind.formats) > 1
-        unpacked = selected.unpacked and not destination.kind.docker_unpacks
-        pack = as_stored(target, selected.settings, mixed=mixed, local=selected.local, unpacked=unpacked)
+        unpacked = selected.source.unpacked and not destination.kind.docker_unpacks
+        pack = as_stored(target, selected.settings, mixed=mixed, local=selected.source.local, unpacked=unpacked)
         item = transform(selected.item, target, selected.settings, name=selected.called, find=library.find, pack=pack)
         root = encode_item(item, target, sink.accepts, selected.settings, mixed=mixed)
         if options.attachments:
@@ -231,7 +229,11 @@ def plan_target(
         due = options.keeps_origin and changed and may_need_record(selected, options.origin)
         unrecorded = (record_loss(destination),) if due and not destination.attached else ()
         recorded = due and not unrecorded
-        back = _restore_aci(root, selected, options, library) if recorded else None
+        back = None
+        if recorded and options.compress is None and isinstance(root, Make) and isinstance(root.content, Derived):
+            from converter.conversion.origin_records import restore_aci
+
+            back = restore_aci(root.content, selected, options, library)
         if back is None:
             carried = carry_attachments(selected, tree, destination, recorded=recorded)
             lost = tuple(target.losses(item, sink.accepts, selected.settings))
@@ -259,20 +261,6 @@ def plan_target(
         )
         refuse_losses(planned, options)
         return planned
-
-
-def _restore_aci(
-    root: Node, selected: SelectedImage, options: Options, library: Library
-) -> tuple[Node, SelectedImage] | None:
-    """The original ACI, unchanged, if the image was one before and no other packing is requested."""
-    if options.compress is not None or not isinstance(root, Make):
-        return None
-    from converter.conversion.origin_records import restore_aci
-
-    # With the original's dependencies at hand, it can be restored without their layers merged in, if nothing else is to
-    # be changed.
-    finder = library.find if options.aci_paths and not (options.rkt_dev_links or options.changes) else None
-    return restore_aci(root, selected, library.files, options.threads, finder)
 
 
 def _with_dependencies(selected: SelectedImage, item: Item, library: Library) -> SelectedImage:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
-from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
 from converter.cache import VerifiedCache
 from converter.conversion import run_job
-from converter.conversion.job import Job, Shared, target_store
+from converter.conversion.job import Job, Shared
 from converter.conversion.planning import PlannedTarget
 from converter.errors import ConverterError, Unsupported, from_system, within
 from converter.events import Event, Moved, Report, silent
@@ -28,7 +27,7 @@ from converter.execute import (
     remember_leaf,
     require_diff_id,
 )
-from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.content import Derived, Known, Layer, LayerFacts, source_blobs
 from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
 from converter.model.limits import enforce_limits
@@ -37,7 +36,7 @@ from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, l
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions, files_read
 from converter.stores.hosts import Hosts
-from converter.stores.options import Inputs, Rootfs
+from converter.stores.options import Inputs
 from converter.streams.workers import Workers
 
 LEAVES_AT_ONCE = 6
@@ -256,11 +255,8 @@ class RemoteMaker(Execution):
 
 def leaf_blob(leaf: Leaf) -> Known:
     """The one blob that a leaf is made from."""
-    content = leaf.content
-    if isinstance(content, Derived):
-        content = content.inputs[0].content
-    assert isinstance(content, Known)
-    return content
+    assert isinstance(leaf.content, Known | Derived)
+    return next(source_blobs(leaf.content))
 
 
 def _is_of_one_blob(leaf: Leaf) -> bool:
@@ -306,9 +302,9 @@ def portable_job(job: Job) -> Job:
     handed out, or after it.
     """
     options, source = job.options, _absolute(job.source)
-    ends = [_public(end) for end in (options.store, target_store(options, job.source, job.destination))]
+    ends = [_public(end) for end in (options.store, options.writing)]
     # Of all that the run reads, another machine need know only what it reads itself.
-    inputs = Inputs(map(_absolute_input, files_read(source)))
+    inputs = Inputs(files_read(source))
     inputs.add(*(end.authfile for end in ends if end.authfile is not None))
     store, target = (replace(end, inputs=inputs) for end in ends)
     return Job(
@@ -342,11 +338,6 @@ def _public(store: StoreOptions) -> StoreOptions:
         hosts=None,
         report=silent,
     )
-
-
-def _absolute_input(path: str | PathLike[str]) -> str:
-    absolute = str(Path(path).absolute())
-    return Rootfs(absolute) if isinstance(path, Rootfs) else absolute
 
 
 def _absolute(place: Location) -> Location:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from converter.conversion.find_dependencies import names_in
-from converter.conversion.job import Job, source_store
+from converter.conversion.job import Job
 from converter.conversion.sync.sync_file import NAME_FIELD, SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, Warned, silent
@@ -164,7 +164,7 @@ def _jobs_of(entry: SyncEntry, place: str, report: Report) -> Iterator[Job | Unl
 
 
 def _repositories(entry: SyncEntry) -> list[SyncEntry]:
-    with within(str(entry.source)), open_source(entry.source, source_store(entry.options)) as registry:
+    with within(str(entry.source)), open_source(entry.source, entry.options.store) as registry:
         names = registry.names()
     rename = entry.rename or FROM_REGISTRY
     return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
@@ -237,7 +237,7 @@ def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
 
 def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
     place = entry.source
-    with within(str(place)), open_source(place, source_store(entry.options)) as source:
+    with within(str(place)), open_source(place, entry.options.store) as source:
         names = source.names()
         saved = source.unpacked
         place = recognised(place, source)
