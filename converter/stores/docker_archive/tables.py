@@ -279,7 +279,7 @@ def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Des
             architecture = architecture or str(load_object(data).get("architecture") or "")
         layers.append({"blobSum": str(blob.digest)})
         history.append({"v1Compatibility": data.decode()})
-    repository, _, tag = names[0].rpartition(":") if names else ("", "", "")
+    repository, _, tag = "".join(names[:1]).rpartition(":")
     manifest = {
         "schemaVersion": 1,
         "name": repository,
