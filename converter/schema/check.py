@@ -63,14 +63,14 @@ def is_valid(findings: Iterable[Finding]) -> bool:
 
 def _findings(reading: Reading, data: bytes, kind: str, strictness: Strictness) -> Iterator[Finding]:
     for problem in reading.problems:
-        yield Finding(problem.path, problem.rule, problem.fact, json_rules.BY_NAME[problem.rule].spec)
+        yield _text_finding(problem.rule, problem.path, problem.fact, strictness)
     if not reading.complete:
         return
     value = reading.value
     if has_surrogates(data):
         mended = without_surrogates(value)
         if mended != value:
-            yield from _text_finding("json/surrogate", "", "half of a surrogate pair in a string", strictness)
+            yield _text_finding("json/surrogate", "", "half of a surrogate pair in a string", strictness)
         value = mended
     if strictness == "compat":
         actual = actual_kind(value, kind)
@@ -95,12 +95,13 @@ def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Fin
         # A pod, for example, has no labels, and any in it mean nothing.
         known = schema_file(f"{kind}.json")["properties"]
         value = {key: member for key, member in value.items() if key in known}
-    for rule in _rules_of(kind):
+    for rule in _rules(FAMILIES[kind]):
         severity = rule.severity(strictness)
-        if rule.check is not None and severity is not None:
-            for path, message in rule.check(value):
-                sort = Tolerated if is_tolerated(rule.name, path, None) else Finding
-                yield sort(folded.original(path), rule.name, message, rule.spec, severity)
+        if kind not in rule.kinds or rule.check is None or severity is None:
+            continue
+        for path, message in rule.check(value):
+            sort = Tolerated if is_tolerated(rule.name, path, None) else Finding
+            yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
 def _schema(folded: Folded, odd: bool, kind: str, strictness: Strictness) -> Iterator[Finding]:
@@ -110,7 +111,7 @@ def _schema(folded: Folded, odd: bool, kind: str, strictness: Strictness) -> Ite
         written = follow_pointer(folded.value, finding.path)
         if isinstance(written, WrittenAsFloat) and written.is_integer():
             fact = f"expected a whole number without a fraction or an exponent, found {written!r}"
-            yield from _text_finding("json/integer-form", path, fact, strictness)
+            yield _text_finding("json/integer-form", path, fact, strictness)
         else:
             yield replace(finding, path=path)
 
@@ -119,28 +120,23 @@ def _spelling(folded: Folded, strictness: Strictness) -> Iterator[Finding]:
     """Members that a schema knows in different case."""
     for path, key in folded.clashes:
         fact = f'key "{key}" is ambiguous: another key differs from it only in case'
-        yield from _text_finding("json/ambiguous-key", folded.original(path), fact, strictness)
+        yield _text_finding("json/ambiguous-key", folded.original(path), fact, strictness)
     clashing = {path + json_pointer(key) for path, key in folded.clashes}
     for path, part in folded.renamed.items():
         if path.rpartition("/")[0] + part in clashing:
             continue
         fact = f'key "{part[1:]}" is spelled in the wrong case: expected "{path.rpartition("/")[2]}"'
-        yield from _text_finding("json/key-case", folded.original(path), fact, strictness)
+        yield _text_finding("json/key-case", folded.original(path), fact, strictness)
 
 
-def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> Iterator[Finding]:
+def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> Finding:
+    """Every rule of JSON text holds at both levels of strictness."""
     rule = json_rules.BY_NAME[name]
-    severity = rule.severity(strictness)
-    if severity is not None:
-        yield Finding(path, name, fact, rule.spec, severity)
-
-
-@cache
-def _rules_of(kind: str) -> tuple[Rule, ...]:
-    rules = _rules(FAMILIES[kind]) if FAMILIES[kind] in _WITH_RULES else ()
-    return tuple(rule for rule in rules if kind in rule.kinds)
+    return Finding(path, name, fact, rule.spec, rule.severity(strictness) or "error")
 
 
 def _rules(family: str) -> tuple[Rule, ...]:
-    rules: tuple[Rule, ...] = import_module(f"converter.schema.{family}_rules").RULES
+    rules: tuple[Rule, ...] = ()
+    if family in _WITH_RULES:
+        rules = import_module(f"converter.schema.{family}_rules").RULES
     return rules

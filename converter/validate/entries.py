@@ -206,21 +206,19 @@ class LayerEntries:
 
     def finish(self) -> None:
         """Check the links once all entries were visited."""
-        with self._layer.findings.at(self._layer.place, "image/limit"):
-            self._judge_links()
-            self._layer.hashes = self._hashes()
-
-    def _judge_links(self) -> None:
-        self._links.finish()
-        for name, target in self._links:
-            if target not in self._paths:
-                self._layer.waiting.add(name, target)
-            elif self._paths[target] and target != name:
-                fact = f"the link comes before {quoted_name(target)}, to which it leads"
-                self._tell("tar/link-order", name, fact)
-            else:
-                self._layer.dangling(name, target)
-        self._layer.waiting.finish()
+        layer = self._layer
+        with layer.findings.at(layer.place, "image/limit"):
+            self._links.finish()
+            for name, target in self._links:
+                if target not in self._paths:
+                    layer.waiting.add(name, target)
+                elif self._paths[target] and target != name:
+                    fact = f"the link comes before {quoted_name(target)}, to which it leads"
+                    self._tell("tar/link-order", name, fact)
+                else:
+                    layer.dangling(name, target)
+            layer.waiting.finish()
+            layer.hashes = self._hashes()
 
     def _hashes(self) -> tuple[array[int], ...]:
         """Those of all names. Raises LimitExceeded."""

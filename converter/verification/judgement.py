@@ -152,7 +152,7 @@ def judge(stored: StoredImage, wanted: Wanted) -> Judgement:
 def _own_verdicts(image: Unverified, wanted: Wanted, trusted: Trusted) -> tuple[list[SignatureVerdict], frozenset[str]]:
     """The verdicts under the keys given one by one (not by a policy), and the sources that have signed."""
     if not wanted.sources():
-        return [], frozenset()
+        return [], wanted.signed
     targets = content_trust.stored_targets(wanted.content_trust, str(image.subject.descriptor.digest))
     found = verify_signatures([*image.signatures, *targets], image.subject, trusted)
     verdicts = [_about_file(one, image, wanted) for one in found]

@@ -93,8 +93,8 @@ def _judge_one(stored: StoredImage, wanted: Wanted) -> Judgement:
         decided = judgement.ok or SIGNATURE in wanted.require
     if decided or any(one.broken for one in judgement.verdicts):
         return judgement
-    # Those who signed this image need not also have signed what it was converted from.
-    before = wanted if judgement.ok else wanted.without_signers(judgement.signed)
+    # Those who signed an image need not also have signed what it was converted from.
+    before = wanted if judgement.ok else replace(wanted, signed=judgement.signed)
     with Workers(cores()) as workers:
         steps, problems = _Tracing(workers).trace(stored, before)
     if steps:
@@ -117,11 +117,9 @@ def judge_either(
         return index
     _, root = image_for(stored.source.fetch, index.root, wanted.platform)
     stored = replace(stored, root=replace(root, annotations=stored.root.annotations))
-    image = judge_one(stored, wanted.without_signers(index.signed))
-    image = replace(image, verdicts=(*index.verdicts, *image.verdicts))
-    if image.ok:
-        return image
-    return replace(image, unmet=tuple(dict.fromkeys((*index.unmet, *image.unmet))))
+    image = judge_one(stored, replace(wanted, signed=index.signed))
+    unmet = () if image.ok else tuple(dict.fromkeys((*index.unmet, *image.unmet)))
+    return replace(image, verdicts=(*index.verdicts, *image.verdicts), unmet=unmet)
 
 
 def image_for(fetch: Fetch, index: Descriptor, platform: str) -> tuple[Image, Descriptor]:
@@ -218,7 +216,7 @@ class _Tracing:
                 signed = judgement.root
                 _check_name(replace(before, root=signed), wanted)
             else:
-                behind = wanted.without_signers(judgement.signed)
+                behind = replace(wanted, signed=judgement.signed)
                 further, problems = self.trace(before, behind, depth + 1)
                 if not further:
                     raise Untrusted("; ".join((*problems, *judgement.unmet)))

@@ -88,10 +88,6 @@ class Wanted:
         if self.trust_stores:
             yield replace(alone, trust_stores=self.trust_stores).trusted("")
 
-    def without_signers(self, signed: frozenset[str]) -> Wanted:
-        """The same for what an image was converted from, which those who signed the image need not have signed."""
-        return replace(self, signed=self.signed | signed)
-
     def sources(self) -> tuple[str, ...]:
         """The names of all key sources that have to have signed."""
         stores = (self._store_source,) if self.trust_stores else ()
