@@ -20,7 +20,7 @@ from converter.compare_images import Difference, file_tree, run_config
 from converter.errors import ConverterError, Untrusted
 from converter.model import media_types as types
 from converter.model.frozen import frozen
-from converter.model.image import Image
+from converter.model.image import Image, subject_digests
 from converter.model.reference import Location
 from converter.ports import Finder
 from converter.profile import statement
@@ -129,8 +129,7 @@ class StoredContent:
         """The image, with its dependencies. Raises Untrusted for an index, or if a dependency is missing."""
         from converter import formats
 
-        fetch, root = self.stored.source.fetch, self.stored.root
-        item = formats.decode(formats.with_media_type(fetch(root)), fetch)
+        item = formats.item_reader(self.stored.source.fetch)(self.stored.root)
         if not isinstance(item, Image):
             raise Untrusted("a profile speaks of one image: choose it with --platform")
         try:
@@ -168,13 +167,10 @@ def _candidates(actual: ActualContent, file: Path | None, trusted: Trusted | Non
         return (load_profile(file, scope, trusted),)
     from converter.trust import stored_signatures
 
-    source, root, image = actual.stored.source, actual.stored.root, actual.image
-    own = [image.original.manifest.descriptor.digest] if image.original else []
-    digests = dict.fromkeys((root.digest, *own))
-    listed = [one for digest in digests for one in source.attachments(digest)]
-    found, problems = attached_profiles(
-        stored_signatures.find_signatures(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST)), trusted
-    )
+    source, root = actual.stored.source, actual.stored.root
+    listed = [one for digest in subject_digests(root, actual.image) for one in source.attachments(digest)]
+    signatures = stored_signatures.find_signatures(listed, source.fetch, b"", root.retyped(types.OCI_MANIFEST))
+    found, problems = attached_profiles(signatures, trusted)
     if not found:
         why = "; ".join(problems) or "nothing is attached that states one; --profile FILE takes it from a file"
         raise Untrusted(f"no attached profile counts: {why}")

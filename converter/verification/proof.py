@@ -19,7 +19,7 @@ from converter.model.content import KEEP, NONE, Derived, Known, Layer, LayerFact
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, edit_images, images_of, stored_config
+from converter.model.image import Image, Index, Item, edit_images, images_of, is_from, stored_config
 from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
 from converter.ports import Finder
 from converter.streams.blocks import closing, digest_and_size, drain, equal_streams
@@ -139,7 +139,7 @@ def _plan_of(original: OriginalSource, item: Item, finder: Finder) -> Node:
     settings = replace(record.settings, compress=NONE if form.single_file_name else KEEP)
     item = edit_images(original.with_layers, item)
     item = transform(item, form, settings, name=record.name, find=finder, pack=lambda one: as_in(one, target))
-    mixed = any(image.original is not None and image.original.format != form.name for image in images_of(target))
+    mixed = not all(is_from(image, form.name) for image in images_of(target))
     accepts = frozenset(known.descriptor.media_type for known in layers_of(target))
     return encode_item(item, form, accepts, settings, mixed=mixed)
 
@@ -321,7 +321,7 @@ def _compare_acis(original: OriginalSource, content: Derived, there: Descriptor)
 
 def _compare_documents(evaluated: Evaluated, converted: Converted) -> tuple[str, ...]:
     """Compare the target's documents with those that the signed image gives; returns what is not covered."""
-    if evaluated.done.descriptor.digest == converted.root.digest:
+    if evaluated.has_digest(converted.root.digest):
         return ()
     data = evaluated.data()
     target, document = converted.item, load_object(converted.fetch(converted.root).read())
@@ -330,7 +330,7 @@ def _compare_documents(evaluated: Evaluated, converted: Converted) -> tuple[str,
         return ()
     config = stored_config(target)
     made = evaluated.inputs[0]
-    if config is not None and config.descriptor.digest != made.done.descriptor.digest:
+    if config is not None and not made.has_digest(config.descriptor.digest):
         same_content.require_same("config", load_object(config.read()), load_object(made.data()))
         raise Untrusted(f"config is {config.descriptor.digest}: expected {made.done.descriptor.digest}")
     return same_content.require_same_manifest(document, load_object(data))

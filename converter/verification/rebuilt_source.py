@@ -18,7 +18,8 @@ from converter.model.frozen import frozen
 from converter.model.image import Attachment, Image, Item, images_of
 from converter.model.limits import current_limits
 from converter.model.reference import TITLE
-from converter.ports import Fetch, Source
+from converter.ports import Fetch
+from converter.stores.base_source import SingleSource
 from converter.streams.blocks import Meter, metered
 from converter.streams.decompress import RATIO_FROM, decompress_any
 from converter.streams.read_ahead import read_ahead
@@ -39,8 +40,10 @@ class Converted:
     fetch: Fetch
 
 
-class OriginalSource(Source):
+class OriginalSource(SingleSource):
     """A source of one image. Temporary files are closed with ``files``."""
+
+    where = "an origin record"
 
     def __init__(self, record: OriginRecord, converted: Converted, *, files: ExitStack, workers: Workers) -> None:
         self.record = record
@@ -50,11 +53,8 @@ class OriginalSource(Source):
         self._workers = workers
         self._spools: dict[Digest, SpooledStream] = {}
 
-    def names(self) -> tuple[str, ...]:
-        return ("@0",)
-
-    def resolve(self, name: str) -> Descriptor:
-        del name
+    @property
+    def root(self) -> Descriptor:
         return self.record.root
 
     def attachments(self, subject: Digest) -> Iterable[Attachment]:
