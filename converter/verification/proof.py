@@ -7,7 +7,7 @@ converted again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import load_object
 from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, edit_images, images_of, is_from, stored_config
-from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, leaves_below
+from converter.plan import Copy, Evaluated, Leaf, Made, Make, Node, Write, evaluate, known_in_advance, leaves_below
 from converter.ports import Finder
 from converter.streams.blocks import closing, digest_and_size, drain, equal_streams
 from converter.streams.decompress import decompress_any
@@ -96,8 +96,10 @@ def _layered(original: OriginalSource, item: Item, node: Write) -> Proof:
         with within(f"layer[{number}]"):
             made[leaf], row = _prove_layer(original, leaf, layer)
             rows.append(row)
+    # What is not among the layers is a part of an artifact, and is copied as it is.
+    evaluated = evaluate(node, lambda leaf, _: made.get(leaf) or known_in_advance(leaf))
     uncovered = (
-        *_compare_documents(_evaluate_with(node, made), original.converted),
+        *_compare_documents(evaluated, original.converted),
         # The documents that name absent layers are compared, and nothing else can be.
         *(_NOT_HERE.format(place, number) for number, place, layer in _numbered_layers(target) if layer.absent),
     )
@@ -156,19 +158,6 @@ def _pair_leaves(node: Node, target: Item) -> Iterator[tuple[Leaf, Layer]]:
         for child, entry in zip(node.inputs, target.entries, strict=True):
             if entry.item is not None:
                 yield from _pair_leaves(child, entry.item)
-
-
-def _evaluate_with(node: Node, made: Mapping[Leaf, Made]) -> Evaluated:
-    """What a node becomes, given what the target has for its layers."""
-
-    def leaf(one: Leaf, _inputs: tuple[Made, ...]) -> Made:
-        if one in made:
-            return made[one]
-        assert isinstance(one, Copy), "every layer of a target is proven before its documents are"
-        # A part of an artifact, which is copied as it is.
-        return Made(descriptor=one.content.descriptor.retyped(one.media_type).bare(), diff_id=one.diff_id)
-
-    return evaluate(node, leaf)
 
 
 def _unsigned_settings(original: OriginalSource, item: Item, node: Node) -> Iterator[str]:
