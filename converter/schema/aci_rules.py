@@ -12,12 +12,12 @@ from converter.model.appc import ARCHITECTURES
 from converter.model.document import lenient_member
 from converter.schema import isolator_rules, pod_rules
 from converter.schema.finding import Hit, Rule
-from converter.schema.isolator_rules import in_apps
+from converter.schema.isolator_rules import BOTH, SPEC, in_apps
 from converter.schema.shared_checks import (
     Check,
     find_faults,
     go_time_form,
-    is_web_url,
+    is_url,
     no_time,
     not_go_time,
     of_numbers,
@@ -53,8 +53,9 @@ _SEMVER = rf"{_PART}\.{_PART}\.{_PART}(-{_WORD}(\.{_WORD})*)?(\+[0-9A-Za-z-]+(\.
 
 
 def url(text: str) -> str:
-    """Why an annotation is not a web URL."""
-    return "" if is_web_url(text) else f'invalid URL "{text[:100]}": expected http or https'
+    """Why an annotation is not a web URL; its query is not checked, and its host may be missing."""
+    web = text.lower().startswith(("http:", "https:"))
+    return "" if web and is_url(text) else f'invalid URL "{text[:100]}": expected http or https'
 
 
 def group(number: int) -> str:
@@ -70,9 +71,9 @@ def port_count(number: int) -> str:
 def os_arch(document: Any) -> Iterator[Hit]:
     """Pairs of operating system and processor that are not known."""
     for where, labels in values_at(list, document, *LABELS):
-        values: dict[str, Any] = {}
-        for _, label in values_at(dict, labels, "*"):
-            values[lenient_member(label, "name", str)] = label.get("value", "")
+        values = {
+            lenient_member(label, "name", str): label.get("value", "") for _, label in values_at(dict, labels, "*")
+        }
         system, arch = values.get("os"), values.get("arch")
         if not isinstance(system, str):
             continue
@@ -103,16 +104,14 @@ def of_notes(why: Callable[[str], str], *names: str) -> Check:
     return lambda document: find_faults(values(document), why)
 
 
-_SPEC = "appc spec 0.8.11, "
-_MANIFEST = _SPEC + "aci.md, Image Manifest Schema: "
+_MANIFEST = SPEC + "aci.md, Image Manifest Schema: "
 _IMAGE = ("aci-image-manifest",)
-_BOTH = (*_IMAGE, "aci-pod-manifest")
 
 OTHER_KIND = Rule(
     name="aci/kind",
     title="The document is of the kind that was asked for.",
-    spec=_SPEC + "types.md, AC Kind Type",
-    kinds=_BOTH,
+    spec=SPEC + "types.md, AC Kind Type",
+    kinds=BOTH,
     compat="warning",
     strict=None,
     note="The reference goes by acKind, whatever it was asked for; under strict the schema says it.",
@@ -123,14 +122,14 @@ RULES = (
         name="aci/label-repeated",
         title="Labels have different names.",
         spec=_MANIFEST + "labels",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=lambda document: repeated_members(document, "label", *LABELS),
     ),
     Rule(
         name="aci/label-name",
         title="No label is called name.",
         spec=_MANIFEST + "labels",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=of_texts(
             wrong_form("name", 'a label must not be called "name": it would be taken for the name of the image'),
             *(f"{path}/*/name" for path in LABELS),
@@ -140,7 +139,7 @@ RULES = (
         name="aci/label-os-arch",
         title="The labels os and arch are a pair that is known (linux/arm64 is aarch64).",
         spec=_MANIFEST + "labels: os, arch",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=os_arch,
         note="arch means nothing, and is not checked, where there is no os.",
     ),
@@ -148,21 +147,21 @@ RULES = (
         name="aci/annotation-repeated",
         title="Annotations have different names.",
         spec=_MANIFEST + "annotations",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=lambda document: repeated_members(document, "annotation", *NOTES),
     ),
     Rule(
         name="aci/annotation-created",
         title="The annotation created is an RFC 3339 time.",
-        spec=_SPEC + "types.md, Timestamps Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, Timestamps Type",
+        kinds=BOTH,
         check=of_notes(no_time, "created"),
     ),
     Rule(
         name="aci/annotation-created-for-go",
         title="The annotation created has T and Z in capitals, and no leap second.",
-        spec=_SPEC + "types.md, Timestamps Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, Timestamps Type",
+        kinds=BOTH,
         check=of_notes(not_go_time, "created"),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is Go's reader of times, does not.",
@@ -170,8 +169,8 @@ RULES = (
     Rule(
         name="aci/annotation-created-form",
         title="The annotation created is written as RFC 3339 says, to the letter.",
-        spec=_SPEC + "types.md, Timestamps Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, Timestamps Type",
+        kinds=BOTH,
         check=of_notes(go_time_form, "created"),
         compat="warning",
         note="The reference, which is Go's reader of times, takes one digit, a comma, and an offset of 24:60.",
@@ -180,21 +179,21 @@ RULES = (
         name="aci/annotation-url",
         title="The annotations homepage and documentation are http or https URLs.",
         spec=_MANIFEST + "annotations: homepage, documentation",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=of_notes(url, "homepage", "documentation"),
     ),
     Rule(
         name="aci/version-zero",
         title="acVersion is not 0.0.0.",
-        spec=_SPEC + "types.md, AC Version Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, AC Version Type",
+        kinds=BOTH,
         check=of_texts(wrong_form(r"0+\.0+\.0+-?\+?", 'version "{}" is not above 0.0.0'), "acVersion"),
     ),
     Rule(
         name="aci/version-semver",
         title="acVersion is a version of SemVer 2.0.0.",
-        spec=_SPEC + "types.md, AC Version Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, AC Version Type",
+        kinds=BOTH,
         check=of_texts(
             wrong_form(
                 rf"(?!{_SEMVER}\Z)[0-9]+\.[0-9]+\.[0-9]+([-+].*)?", 'invalid version "{:.60}": expected SemVer 2.0.0'
@@ -207,8 +206,8 @@ RULES = (
     Rule(
         name="aci/identifier-marks",
         title="An identifier has no two of -._~/ in a row.",
-        spec=_SPEC + "types.md, AC Identifier Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, AC Identifier Type",
+        kinds=BOTH,
         check=of_texts(wrong_form(r"(?s).*[._~/-]{2}.*", '"{:.100}" has two of -._~/ in a row'), *IDENTIFIERS),
         compat="warning",
         note="The reference takes them; names such as example.com/~bob/db are in its tests.",
@@ -216,8 +215,8 @@ RULES = (
     Rule(
         name="aci/name-marks",
         title="A name has no two - in a row.",
-        spec=_SPEC + "types.md, AC Name Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, AC Name Type",
+        kinds=BOTH,
         check=of_texts(wrong_form("(?s).*--.*", '"{:.100}" has two - in a row'), *NAMES),
         compat="warning",
         note="The reference takes them.",
@@ -225,8 +224,8 @@ RULES = (
     Rule(
         name="aci/image-id",
         title="An image ID is sha512- and 128 lower-case hex digits.",
-        spec=_SPEC + "types.md, Image ID Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, Image ID Type",
+        kinds=BOTH,
         check=of_texts(
             wrong_form(
                 r"(?!sha512-[0-9a-f]{128}\Z)sha512-[^-]+",
@@ -242,21 +241,21 @@ RULES = (
         name="aci/event-handler-repeated",
         title="An app has one handler of each event.",
         spec=_MANIFEST + "app, eventHandlers",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=lambda document: repeated_members(document, "event handler", *in_apps("eventHandlers")),
     ),
     Rule(
         name="aci/environment-repeated",
         title="A variable is set once.",
         spec=_MANIFEST + "app, environment",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=lambda document: repeated_members(document, "variable", *in_apps("environment")),
     ),
     Rule(
         name="aci/environment-letters",
         title="A variable's name has letters, digits and _ alone.",
         spec=_MANIFEST + "app, environment",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=of_texts(
             wrong_form(
                 r"(?a)[A-Za-z_]\w*[.-][\w.-]*", 'invalid name of a variable "{:.100}": expected letters, digits and _'
@@ -270,7 +269,7 @@ RULES = (
         name="aci/supplementary-gid",
         title="Numbers of groups are not negative.",
         spec=_MANIFEST + "app, supplementaryGIDs",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=of_numbers(group, *in_apps("supplementaryGIDs/*")),
         compat="warning",
         note="The reference takes any integer.",
@@ -279,14 +278,14 @@ RULES = (
         name="aci/port-range",
         title="A range of ports ends at 65535 at most.",
         spec=_MANIFEST + "app, ports, count",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=port_range,
     ),
     Rule(
         name="aci/port-count",
         title="A range of ports has at least one.",
         spec=_MANIFEST + "app, ports, count",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=of_numbers(port_count, *(f"{path}/count" for path in PORTS)),
         compat="warning",
         note="The reference reads 0 as 1.",
@@ -305,7 +304,7 @@ RULES = (
         name="aci/mount-path",
         title="A mount has a path.",
         spec=_MANIFEST + "app, mountPoints",
-        kinds=_BOTH,
+        kinds=BOTH,
         check=of_texts(wrong_form("", "the path is empty"), *in_apps("mountPoints/*/path"), "apps/*/mounts/*/path"),
         compat="warning",
         note="The reference asks for it on its command line alone.",

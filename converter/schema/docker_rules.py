@@ -12,6 +12,7 @@ from converter.model import media_types as types
 from converter.schema import docker_v1_rules
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
+    TIMES,
     Check,
     ambiguous_members,
     bad_diff_id,
@@ -35,7 +36,7 @@ def of_times(why: Callable[[str], str]) -> Check:
 
     def times(document: Any) -> Iterator[tuple[str, str]]:
         yield from docker_v1_rules.step_times(document)
-        yield from values_at(str, document, *_TIMES)
+        yield from values_at(str, document, *TIMES)
 
     return lambda document: find_faults(times(document), why)
 
@@ -57,7 +58,6 @@ def health_test(document: Any) -> Iterator[Hit]:
             yield f"{where}/0", f'unknown type of health check "{test[0][:60]}" (one of: NONE, CMD, CMD-SHELL)'
 
 
-_TIMES = ("created", "history/*/created")
 _DURATIONS = tuple(f"config/Healthcheck/{name}" for name in ("Interval", "Timeout", "StartPeriod", "StartInterval"))
 _MILLISECOND = 1_000_000
 _V2 = "distribution manifest-v2-2.md, "
@@ -187,7 +187,7 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("docker-config",),
-        check=of_texts(impossible_time, *_TIMES),
+        check=of_texts(impossible_time, *TIMES),
     ),
     Rule(
         name="docker/health-duration",

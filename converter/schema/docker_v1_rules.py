@@ -54,22 +54,21 @@ def step_members(document: Any) -> Iterator[Hit]:
             continue
         if not re.fullmatch("[0-9a-f]{64}", lenient_member(step, "id", str)):
             yield where, f'invalid id "{str(step.get("id"))[:80]}": expected 64 lower-case hex digits'
-        for fact in _wrong_types(step):
-            yield where, fact
+        yield from _wrong_types(where, step)
         if where == "/history/0/v1Compatibility":  # the newest, which the Engine makes a configuration of
             others = {key: value for key, value in step.items() if key not in (*_MEMBERS, "Size")}
             for path, fact in engine_refuses(others):
                 yield where, f"{path[1:].replace('/', '.')}: {fact}"
 
 
-def _wrong_types(step: dict[str, Any]) -> Iterator[str]:
+def _wrong_types(where: str, step: dict[str, Any]) -> Iterator[Hit]:
     for name, kind in _TYPES.items():
         try:
             member_or_empty(step, name, kind)
         except Invalid as error:
-            yield str(error)
+            yield where, str(error)
     if unless_invalid(text_list, lenient_member(step, "container_config", dict), "Cmd") is None:
-        yield "container_config.Cmd: expected an array of strings"
+        yield where, "container_config.Cmd: expected an array of strings"
 
 
 def step_spelling(document: Any) -> Iterator[Hit]:

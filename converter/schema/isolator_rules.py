@@ -94,16 +94,16 @@ def conflicting(document: Any, one: str, other: str) -> Iterator[Hit]:
             yield where, f"{one} and {other} exclude each other"
 
 
-_SPEC = "appc spec 0.8.11, "
+SPEC = "appc spec 0.8.11, "
 _PODS = ("aci-pod-manifest",)
-_BOTH = ("aci-image-manifest", *_PODS)
+BOTH = ("aci-image-manifest", *_PODS)
 
 RULES = (
     Rule(
         name="aci/isolator-known",
         title="The isolators of an app are those of the specification.",
-        spec=_SPEC + "ace.md, Isolators",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, Isolators",
+        kinds=BOTH,
         check=isolator_known,
         strict="warning",
         note="The text lets an executor ignore what it does not know; the reference refuses it in an app.",
@@ -111,8 +111,8 @@ RULES = (
     Rule(
         name="aci/isolator-value",
         title="An isolator has a value, also one that nobody knows.",
-        spec=_SPEC + "types.md, Isolator Type",
-        kinds=_BOTH,
+        spec=SPEC + "types.md, Isolator Type",
+        kinds=BOTH,
         check=isolator_value,
         compat="warning",
         note="The reference does not look at what it does not know.",
@@ -120,14 +120,14 @@ RULES = (
     Rule(
         name="aci/isolator-repeated",
         title="An isolator that holds for the whole app is there once.",
-        spec=_SPEC + "ace.md, Isolators",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, Isolators",
+        kinds=BOTH,
         check=lambda document: repeated_members(document, "isolator", *in_apps("isolators"), only=ONCE),
     ),
     Rule(
         name="aci/pod-isolator-repeated",
         title="An isolator that holds for the whole pod is there once.",
-        spec=_SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
+        spec=SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
         kinds=_PODS,
         check=lambda document: repeated_members(document, "isolator", "isolators", only=ONCE_A_POD),
         compat="warning",
@@ -136,15 +136,15 @@ RULES = (
     Rule(
         name="aci/isolator-conflict",
         title="System calls are either retained or removed.",
-        spec=_SPEC + "ace.md, os/linux/seccomp-retain-set",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, os/linux/seccomp-retain-set",
+        kinds=BOTH,
         check=lambda document: conflicting(document, "os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"),
     ),
     Rule(
         name="aci/capability-conflict",
         title="Capabilities are either retained or removed.",
-        spec=_SPEC + "ace.md, os/linux/capabilities-retain-set",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, os/linux/capabilities-retain-set",
+        kinds=BOTH,
         check=lambda document: conflicting(
             document, "os/linux/capabilities-retain-set", "os/linux/capabilities-remove-set"
         ),
@@ -154,8 +154,8 @@ RULES = (
     Rule(
         name="aci/quantity-kilo",
         title="A quantity has k for thousands, not K.",
-        spec=_SPEC + "ace.md, Resource Isolators",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, Resource Isolators",
+        kinds=BOTH,
         check=of_quantities(wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')),
         strict=None,
         note="The text lists K; the reference knows k and Ki alone.",
@@ -163,8 +163,8 @@ RULES = (
     Rule(
         name="aci/quantity-digits",
         title="A quantity has digits before its suffix.",
-        spec=_SPEC + "ace.md, Resource Isolators",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, Resource Isolators",
+        kinds=BOTH,
         check=of_quantities(wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')),
         compat="warning",
         strict=None,
@@ -173,8 +173,8 @@ RULES = (
     Rule(
         name="aci/quantity-form",
         title="A quantity is digits and one of the suffixes that the text lists.",
-        spec=_SPEC + "ace.md, Resource Isolators",
-        kinds=_BOTH,
+        spec=SPEC + "ace.md, Resource Isolators",
+        kinds=BOTH,
         check=of_quantities(
             wrong_form(
                 rf"(?!{_PLAIN_NUMBER}\Z) *({_NUMBER}|{_NO_NUMBER}) *",

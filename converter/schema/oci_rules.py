@@ -14,6 +14,7 @@ from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
 from converter.schema.kinds import schema_file
 from converter.schema.shared_checks import (
+    TIMES,
     ambiguous_members,
     bad_diff_id,
     bad_digest,
@@ -32,7 +33,6 @@ from converter.schema.shared_checks import (
 )
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
-_TIMES = ("created", "history/*/created")
 _ANNOTATIONS = ("annotations", "manifests/*/annotations")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
 _SCHEMED = r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*"
@@ -148,13 +148,12 @@ def platform(document: Any) -> Iterator[Hit]:
 def docker_members(document: Any) -> Iterator[Hit]:
     """Members that only Docker has in a configuration, of types that the Engine refuses."""
     named = schema_file("oci-config.json")["properties"]
-    if not isinstance(document, dict):
-        return
-    others = {key: value for key, value in document.items() if key not in named}
-    run = lenient_member(document, "config", dict)
-    others["config"] = {key: value for key, value in run.items() if key not in named["config"]["properties"]}
-    if others != {"config": {}}:  # seldom, and Docker's schema takes milliseconds
-        yield from engine_refuses(others)
+    for _, members in values_at(dict, document, ""):
+        others = {key: value for key, value in members.items() if key not in named}
+        run = lenient_member(members, "config", dict)
+        others["config"] = {key: value for key, value in run.items() if key not in named["config"]["properties"]}
+        if others != {"config": {}}:  # seldom, and Docker's schema takes milliseconds
+            yield from engine_refuses(others)
 
 
 _OCI = "image-spec 1.1.1, "
@@ -348,14 +347,14 @@ RULES = (
         title="A time is one that a clock shows.",
         spec="RFC 3339, section 5.7",
         kinds=("oci-config",),
-        check=of_texts(impossible_time, *_TIMES),
+        check=of_texts(impossible_time, *TIMES),
     ),
     Rule(
         name="oci/timestamp-for-go",
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("oci-config",),
-        check=of_texts(not_go_time, *_TIMES),
+        check=of_texts(not_go_time, *TIMES),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the reference, which is written in Go, reads neither.",
     ),

@@ -77,6 +77,8 @@ letters and no leap second.
 """
 _EITHER = rf"{_DATE}[Tt]{_GO_HOUR}:{_MINUTE}:(?:{_MINUTE}|60)(?:[.,][0-9]+)?(?:[Zz]|{_GO_OFFSET})"
 """What the schemas accept."""
+TIMES = ("created", "history/*/created")
+"""The paths of the times in a configuration."""
 _MANIFEST_MEMBERS = ("config", "fsLayers", "history", "layers", "manifests")
 
 
@@ -252,11 +254,6 @@ _URI = (
     rf"(?:\?(?:{_MARK}|[/?])*+)?(?:#(?:{_MARK}|[/?])*+)?"
 )
 _ESCAPES = rf"([^%]|{_ESCAPED})*"
-
-
-def is_web_url(text: str) -> bool:
-    """Whether a text is an http or https URL; its query is not checked, and its host may be missing."""
-    return re.match("(?i:https?):", text) is not None and is_url(text)
 
 
 def is_url(text: str) -> bool:

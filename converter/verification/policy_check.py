@@ -31,9 +31,6 @@ from converter.verification.wanted import ATTESTATION, Wanted
 _MEETING = {SIGNED_BY: (kinds.SIMPLE_SIGNING,), SIGSTORE: (kinds.COSIGN, kinds.BUNDLE)}
 """The kinds of signatures that can meet a requirement."""
 
-_LOGGED = (kinds.COSIGN,)
-"""The kinds whose entry in a log is checked."""
-
 
 def judge_policy(
     image: Unverified, policy: Policy, wanted: Wanted, trusted: Trusted
@@ -93,7 +90,8 @@ def _checked(
     requirement: Requirement, image: Unverified, wanted: Wanted, trusted: Trusted, where: str
 ) -> list[SignatureVerdict]:
     """The verdicts on the signatures that can meet a requirement."""
-    meeting = list(_LOGGED if requirement.logs else _MEETING[requirement.kind])
+    # Only of cosign's, an entry in a log is checked.
+    meeting = [kinds.COSIGN] if requirement.logs else [*_MEETING[requirement.kind]]
     if requirement.kind == SIGSTORE and ATTESTATION in wanted.require:
         meeting.append(kinds.ATTESTATION)
     signatures = [one for one in image.signatures if one.kind in meeting]

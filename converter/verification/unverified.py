@@ -61,7 +61,7 @@ def open_unverified(stored: StoredImage, wanted: Wanted) -> Iterator[Unverified]
     with TemporaryDirectory(prefix="transship-") as folder, ExitStack() as files:
         if root.media_type in types.SINGLE_FILE_TYPES:
             own_name, own_version = formats.own_name(formats.decode(known, source.fetch))
-            file = _spooled(known, Path(folder, "image"))
+            file = cache(partial(_copy, known, Path(folder, "image")))
         else:
             manifest = known.read()
             name = name_of(location, root, wanted.identity)
@@ -103,16 +103,11 @@ def names_in_store(stored: StoredImage) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(full_reference, names))))
 
 
-def _spooled(known: Known, path: Path) -> Callable[[], str]:
-    """Returns a function that copies the file once: the library wants a path, which must have exactly these bytes.
+def _copy(known: Known, path: Path) -> str:
+    """Copy the file, and return its path: the library wants one, which must have exactly these bytes.
 
     A copy that fails its digest raises, and is not used next time.
     """
-
-    @cache
-    def copied() -> str:
-        with spool.disk_errors("write"), path.open("wb") as file:
-            file.writelines(known.blocks())
-        return str(path)
-
-    return copied
+    with spool.disk_errors("write"), path.open("wb") as file:
+        file.writelines(known.blocks())
+    return str(path)

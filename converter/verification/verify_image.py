@@ -72,9 +72,8 @@ def judge_with_records(stored: StoredImage, wanted: Wanted) -> Judgement:
     of the two may be signed; if it is the image, that becomes the judgement's root.
     """
     judgement = judge_either(stored, wanted, _judge_one)
-    if not judgement.ok or wanted.identity or wanted.map_identity:
-        return judgement
-    if not any(one.ok and one.identity for one in judgement.all_verdicts):
+    by_name = any(one.ok and one.identity for one in judgement.all_verdicts)
+    if not judgement.ok or not by_name or wanted.identity or wanted.map_identity:
         return judgement
     names = names_in_store(stored)
     if len(names) < 2:
