@@ -79,8 +79,9 @@ def load_key(data: bytes, source: str = "") -> Key:
         if b"PRIVATE KEY-----" in data:
             raise Invalid(f"a private key{where}: expected the public one that belongs to it") from None
         kinds = f"ECDSA ({', '.join(CURVE_HASHES)}), RSA or Ed25519"
-        fact = f"no public key{where}: expected {kinds}, or a certificate, in PEM"
-        raise Invalid(f"{fact} (OpenPGP keys: --keyring)") from None
+        raise Invalid(
+            f"no public key{where}: expected {kinds}, or a certificate, in PEM (OpenPGP keys: --keyring)"
+        ) from None
     return Key(require_strong(public), source)
 
 
@@ -271,12 +272,13 @@ def subject_name(certificate: x509.Certificate) -> str:
     return next(iter(_signer_names(certificate)), certificate.subject.rfc4514_string())
 
 
-def extension_of(certificate: x509.Certificate, kind: type[T]) -> x509.Extension[T] | None:
-    """The certificate's extension of that kind; None if it has none."""
+def extension_of(certificate: x509.Certificate, kind: type[T], *, critical: bool = False) -> T | None:
+    """What the certificate's extension of that kind says; None if it has none or, on request, none that is critical."""
     try:
-        return certificate.extensions.get_extension_for_class(kind)
+        found = certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:
         return None
+    return None if critical and not found.critical else found.value
 
 
 def _signer_names(certificate: x509.Certificate) -> list[str]:
@@ -285,7 +287,7 @@ def _signer_names(certificate: x509.Certificate) -> list[str]:
 
 def _alternative_names(certificate: x509.Certificate, *kinds: Any) -> list[str]:
     found = extension_of(certificate, x509.SubjectAlternativeName)
-    return [] if found is None else [name for kind in kinds for name in found.value.get_values_for_type(kind)]
+    return [] if found is None else [name for kind in kinds for name in found.get_values_for_type(kind)]
 
 
 def _matches_host(pattern: str, hostname: str) -> bool:
@@ -299,9 +301,10 @@ def _matches_host(pattern: str, hostname: str) -> bool:
 
 def _names_issuer(certificate: x509.Certificate, issuer: str) -> bool:
     """Whether Fulcio recorded that issuer in its older extension, the newer one, or both, without contradiction."""
-    values = {one.oid.dotted_string: one.value.public_bytes() for one in certificate.extensions}
-    older, newer = values.get(_SIGSTORE + "1"), values.get(_SIGSTORE + "8")
-    return {older, newer} != {None} and older in (None, issuer.encode()) and newer in (None, _utf8_string(issuer))
+    expected = {_SIGSTORE + "1": issuer.encode(), _SIGSTORE + "8": _utf8_string(issuer)}
+    values = {one.oid.dotted_string: one.value for one in certificate.extensions}
+    found = {name: values[name].public_bytes() for name in expected if name in values}
+    return bool(found) and found.items() <= expected.items()
 
 
 def _utf8_string(text: str) -> bytes:
@@ -336,11 +339,11 @@ def _check_issuer(certificate: x509.Certificate, below: int) -> None:
     if not _may_sign_code(certificate):
         raise Untrusted(f'certificate signed by "{subject_name(certificate)}", a CA for another purpose')
     constraints = extension_of(certificate, x509.BasicConstraints)
-    length = None if constraints is None else constraints.value.path_length
-    if constraints is None or not constraints.value.ca or (length is not None and length < below):
+    length = None if constraints is None else constraints.path_length
+    if constraints is None or not constraints.ca or (length is not None and length < below):
         raise Untrusted(f'certificate signed by "{subject_name(certificate)}", which is not a CA that may do this')
     usage = extension_of(certificate, x509.KeyUsage)
-    if usage is not None and not usage.value.key_cert_sign:
+    if usage is not None and not usage.key_cert_sign:
         raise Untrusted(f'certificate signed by "{subject_name(certificate)}", whose key must not sign certificates')
 
 
@@ -348,7 +351,7 @@ def _check_leaf(certificate: x509.Certificate) -> None:
     _check_critical(certificate)
     who = subject_name(certificate)
     usage = extension_of(certificate, x509.KeyUsage)
-    if usage is not None and not usage.value.digital_signature:
+    if usage is not None and not usage.digital_signature:
         raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
     if not _may_sign_code(certificate):
         raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
@@ -358,7 +361,7 @@ def _may_sign_code(certificate: x509.Certificate) -> bool:
     """Whether code signing is among the purposes of a certificate; one that states none may be used for any."""
     purposes = extension_of(certificate, x509.ExtendedKeyUsage)
     signing = {x509.oid.ExtendedKeyUsageOID.CODE_SIGNING, x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
-    return purposes is None or not signing.isdisjoint(purposes.value)
+    return purposes is None or not signing.isdisjoint(purposes)
 
 
 def _check_critical(certificate: x509.Certificate) -> None:

@@ -202,12 +202,13 @@ def check_chain(chain: Sequence[x509.Certificate], algorithm: str) -> None:
 
 def _check_signer(certificate: x509.Certificate) -> None:
     who = subject_name(certificate)
-    constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
-    if constraints is not None and constraints.value.ca:
+    constraints = extension_of(certificate, x509.BasicConstraints)
+    usage = extension_of(certificate, x509.KeyUsage, critical=True)
+    if constraints is not None and constraints.ca:
         raise Invalid(f'signature by "{who}", which is a CA and not a signer')
-    if usage is None or not usage.critical or not usage.value.digital_signature:
+    if usage is None or not usage.digital_signature:
         raise Invalid(f'certificate of "{who}": expected a critical key usage digitalSignature')
-    if any(getattr(usage.value, name) for name in _ONLY_TO_SIGN):
+    if any(getattr(usage, name) for name in _ONLY_TO_SIGN):
         raise Invalid(f'certificate of "{who}": its key may do more than sign')
     purposes = extension_of(certificate, x509.ExtendedKeyUsage)
     purpose = x509.oid.ExtendedKeyUsageOID
@@ -218,16 +219,17 @@ def _check_signer(certificate: x509.Certificate) -> None:
         purpose.EMAIL_PROTECTION,
         purpose.TIME_STAMPING,
     }
-    if purposes is not None and others & set(purposes.value):
+    if purposes is not None and others & set(purposes):
         raise Invalid(f'certificate of "{who}" is for other purposes than code signing, too')
 
 
 def _check_ca(certificate: x509.Certificate) -> None:
     who = subject_name(certificate)
-    constraints, usage = extension_of(certificate, x509.BasicConstraints), extension_of(certificate, x509.KeyUsage)
-    if constraints is None or not constraints.critical or not constraints.value.ca:
+    constraints = extension_of(certificate, x509.BasicConstraints, critical=True)
+    usage = extension_of(certificate, x509.KeyUsage, critical=True)
+    if constraints is None or not constraints.ca:
         raise Invalid(f'certificate of "{who}": expected critical basic constraints of a CA')
-    if usage is None or not usage.critical or not usage.value.key_cert_sign:
+    if usage is None or not usage.key_cert_sign:
         raise Invalid(f'certificate of "{who}": expected a critical key usage keyCertSign')
 
 

@@ -105,7 +105,7 @@ class Trusted:
         problem: Untrusted = Unchecked(f'no root was given for the certificate of "{name}" (--certificate-chain)')
         for one in self.roots:
             try:
-                return Key(one.check(leaf, sent, self.at), one.source, name)
+                return Key(one.check(leaf, sent, self.at), one.source, owner=name)
             except Untrusted as error:
                 problem = error
         raise problem
