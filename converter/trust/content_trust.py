@@ -106,8 +106,7 @@ def _root(data: bytes, trusted: Trusted) -> tuple[Role, Key]:
     """The role that signs targets, and the caller's key that vouches for the root."""
     document = load_object(data)
     body = required_member(document, "signed", dict)
-    rows = required_member(body, "keys", dict)
-    roles = required_member(body, "roles", dict)
+    rows, roles = required_member(body, "keys", dict), required_member(body, "roles", dict)
     role = _role(rows, required_member(roles, ROOT, dict))
     pinned = next((key for key in trusted.keys if key.der in role.keys), None)
     if pinned is None:

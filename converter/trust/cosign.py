@@ -151,13 +151,11 @@ def signed_payload(signature: Signature, trusted: Trusted) -> Payload:
     kind, payload, signatures = open_envelope(load_object(signature.data))
     problem: Untrusted | None = None
     for raw in signatures:
+        what = rekor.Logged(raw, pae(kind, payload), payload)
         try:
-            what = rekor.Logged(raw, pae(kind, payload), payload)
-            key = _annotated_maker(signature.annotations, what, trusted)
+            return Payload(kind, payload, _annotated_maker(signature.annotations, what, trusted))
         except Untrusted as error:
             problem = error
-            continue
-        return Payload(kind, payload, key)
     raise problem or Untrusted("the envelope has no signature")
 
 

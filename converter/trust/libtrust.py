@@ -62,8 +62,10 @@ def _trusted(key: Key, chain: list[x509.Certificate], trusted: Trusted) -> Key:
             return replace(known, owner=key.libtrust_id)
     if chain and trusted.roots:
         return trusted.certified(chain)
-    why = "it is signed by the key that it brings along, which nobody vouches for"
-    raise Untrusted(f"signature by {key.libtrust_id}, a key that is not trusted: {why}")
+    raise Untrusted(
+        f"signature by {key.libtrust_id}, a key that is not trusted: it is signed by the key that it brings along, "
+        "which nobody vouches for"
+    )
 
 
 def _from_jwk(jwk: dict[str, Any]) -> Key:

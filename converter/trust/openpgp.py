@@ -197,12 +197,10 @@ def _may_ask_gpg(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], t
     if not gpg_available():
         return False
     made, issuer = found.created, issuer_of(found)
-    return (
-        trusted.weak
-        or (found.expiration is not None and found.expiration <= datetime.now(UTC))
-        or any(has_unknown_curve(one, issuer) for one in certificates)
-        or (made is not None and any(was_renewed(one, issuer, made) for one in certificates))
-    )
+    expired = found.expiration is not None and found.expiration <= datetime.now(UTC)
+    if trusted.weak or expired or any(has_unknown_curve(one, issuer) for one in certificates):
+        return True
+    return made is not None and any(was_renewed(one, issuer, made) for one in certificates)
 
 
 def _signatures(data: bytes) -> list[tuple[str, bytes]]:

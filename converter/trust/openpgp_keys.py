@@ -36,7 +36,7 @@ _CURVES = {bytes.fromhex(one) for one in ("2a8648ce3d030107", "2b81040022", "2b8
 """NIST's P-256, P-384 and P-521, and Ed25519."""
 
 _REASON = 29
-_SOFT_REASONS = (1, 3, 32)
+_SOFT_REASONS = (b"\x01", b"\x03", b"\x20")
 """Superseded, retired, no longer valid (RFC 9580, 5.2.3.31): the key was valid before."""
 
 
@@ -131,7 +131,8 @@ class _Key:
     def check(self, at: datetime) -> None:
         for one in self.revocations:
             made = one.signature_created
-            if _is_hard(one) or made is None or made <= at:
+            reason = hashed_subpackets(one.body).get(_REASON, b"")
+            if reason[:1] not in _SOFT_REASONS or made is None or made <= at:
                 raise Untrusted(f"signature by {self.fingerprint}, a key that is revoked")
         if self.created > at:
             raise Untrusted(f"signature by {self.fingerprint}, a key that did not exist at {format_time(at)}")
@@ -219,13 +220,8 @@ def _own(packet: pgp.Packet, certificate: pysequoia.Cert) -> bool:
     return known(packet, "hash_algorithm") is not None and bool(issuer) and certificate.fingerprint.endswith(issuer)
 
 
-def _is_hard(revocation: pgp.Packet) -> bool:
-    reason = hashed_subpackets(revocation.body).get(_REASON, b"")
-    return not reason or reason[0] not in _SOFT_REASONS
-
-
-_PLACE = re.compile(r"(?:root\.d|prefix\.d/(.+))/([0-9a-f]{40})", re.DOTALL)
-"""The prefix and the fingerprint in the path of a key."""
+_PLACE = re.compile(r"(?:root\.d/|prefix\.d/(.+/))([0-9a-f]{40})", re.DOTALL)
+"""The prefix, with a slash, and the fingerprint in the path of a key."""
 
 
 def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) -> tuple[Keyring, ...]:
@@ -241,9 +237,7 @@ def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) 
                 with within(source), within(path):
                     rows.append((place[1] or "", place[2], _load_key(data, place[2], source) if data else None))
     rows.sort(key=lambda one: one[0] != "")
-    trusted = {
-        fingerprint: ring for prefix, fingerprint, ring in rows if not prefix or f"{name}/".startswith(f"{prefix}/")
-    }
+    trusted = {fingerprint: ring for prefix, fingerprint, ring in rows if f"{name}/".startswith(prefix)}
     return tuple(ring for ring in trusted.values() if ring is not None)
 
 

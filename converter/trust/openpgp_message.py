@@ -110,7 +110,8 @@ def signature_packets(plain: bytes) -> list[bytes]:
             raise Invalid("OpenPGP message compressed within its signatures: expected compression of the whole")
         if kind:
             _, behind = _split_packet(rest)
-            found += [rest[: len(rest) - len(behind)]] if kind == _SIGNATURE else []
+            if kind == _SIGNATURE:
+                found.append(rest[: len(rest) - len(behind)])
             rest = behind
     if _packet_type(rest):
         raise LimitExceeded(f"message of more than {2 * most + 1} packets (limit: signers)")
@@ -131,8 +132,7 @@ def hashed_subpackets(signature: bytes) -> dict[int, bytes]:
     """The hashed subpackets of a signature packet's body, version 4 or 6; none for an older one."""
     if len(signature) < 6 or signature[0] not in (4, 6):
         return {}
-    width = 2 if signature[0] == 4 else 4
-    start = 4 + width
+    start = 6 if signature[0] == 4 else 8
     area = signature[start : start + int.from_bytes(signature[4:start])]
     found, place = {}, 0
     while place < len(area):

@@ -116,7 +116,7 @@ def read_record(descriptor: Descriptor, fetch: Fetch, subject: Descriptor) -> Or
     """Read a record of the image ``subject``; raises Untrusted if it is of another image, and Invalid."""
     document = load_object(fetch(descriptor).read())
     stated = Descriptor.from_json(document.get("subject"))
-    if (stated.digest, stated.size, stated.media_type) != (subject.digest, subject.size, subject.media_type):
+    if stated.bare() != subject.bare():
         raise Untrusted(f"origin record of another image: expected {subject.digest}, found {stated.digest}")
     _require_few(document, "layers")
     parts = {one.digest: one for one in descriptors(document, "layers")}

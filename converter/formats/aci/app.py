@@ -181,40 +181,35 @@ def _whole_number(run: Mapping[str, Any], key: str) -> int:
 def confinement_of(app: Mapping[str, Any]) -> Confinement:
     """What a configuration is to say; isolators that it does not express completely are lost."""
     capabilities: tuple[str, ...] = CAPABILITIES
-    resources: dict[str, dict[str, int]] = {"memory": {}, "cpu": {}}
+    memory: dict[str, int] = {}
+    cpu: dict[str, int] = {}
     expressed = set()
     rows = objects_in(app, "isolators")
     for row in rows:
         name, value = row["name"], row["value"]
-        whole = False
         match name:
-            case "os/linux/capabilities-retain-set":
-                capabilities = tuple(one for one in capabilities if one in value["set"])
-                whole = set(value["set"]) <= set(CAPABILITIES)
-            case "os/linux/capabilities-remove-set":
-                capabilities = tuple(one for one in capabilities if one not in value["set"])
-                whole = True
+            case "os/linux/capabilities-retain-set" | "os/linux/capabilities-remove-set":
+                retained = name.endswith("retain-set")
+                capabilities = tuple(one for one in capabilities if (one in value["set"]) == retained)
+                whole = not retained or set(value["set"]) <= set(CAPABILITIES)
             case "resource/memory":
-                names = {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)}
-                resources["memory"], whole = _limits(value, names)
+                memory, whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
             case "os/linux/cpu-shares":
-                resources["cpu"]["shares"] = value
-                whole = True
+                cpu, whole = {**cpu, "shares": value}, True
             case "resource/cpu":
-                names = {"limit": ("quota", PERIOD, 1000), "request": ("shares", 1024, 2)}
-                limits, whole = _limits(value, names)
-                if "quota" in limits:
-                    limits["period"] = PERIOD
-                resources["cpu"] |= limits
+                made, whole = _limits(value, {"limit": ("quota", PERIOD, 1000), "request": ("shares", 1024, 2)})
+                cpu = {**cpu, **made, **({"period": PERIOD} if "quota" in made else {})}
             case "os/linux/no-new-privileges":
                 whole = value is True
-        if whole:
-            expressed.add(name)
+            case _:
+                whole = False
+        expressed |= {name} if whole else set()
     left = [row["name"] for row in rows if row["name"] not in expressed]
     isolators = Loss(field="app.isolators", reason=no_equivalent(left)) if left else None
     return Confinement(
         capabilities=capabilities,
-        resources={kind: limits for kind, limits in resources.items() if limits},
+        memory=memory,
+        cpu=cpu,
         groups=tuple(number for number in supplementary_groups(app) if 0 <= number < 1 << 32),
         read_only=tuple(point["path"] for point in objects_in(app, "mountPoints") if point.get("readOnly")),
         losses={"app.isolators": isolators, "app.supplementaryGIDs": None, "app.mountPoints.readOnly": None},
