@@ -146,24 +146,19 @@ class Evaluated:
         assert isinstance(self.node, Write)
         return self.node.render(tuple(one.done for one in self.inputs))
 
-    def leaves(self) -> dict[Leaf, Made]:
-        """What every leaf of the tree became; all must be known."""
-        found: dict[Leaf, Made] = {}
+    def walk(self) -> Iterator[Evaluated]:
+        """This and all that it names, each before its inputs. Layered ACIs are a deep chain."""
         waiting = [self]
         while waiting:
             one = waiting.pop()
-            waiting += one.inputs
-            if not isinstance(one.node, Write):
-                found[one.node] = one.done
-        return found
+            yield one
+            waiting += reversed(one.inputs)
 
     def documents(self) -> Iterator[Made]:
-        """The documents of the tree, as far as they are known."""
-        if self.made is not None:
-            yield self.made
-        for one in self.inputs:
-            if isinstance(one.node, Write):
-                yield from one.documents()
+        """The root and the documents below it, as far as they are known."""
+        for one in self.walk():
+            if one.made is not None and (one is self or isinstance(one.node, Write)):
+                yield one.made
 
     def layers(self) -> Iterator[Evaluated]:
         """A leaf for each layer that the documents name, in their order; of layered ACIs, one for each, base first."""

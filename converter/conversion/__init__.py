@@ -40,16 +40,13 @@ from converter.model import media_types as types
 from converter.model.limits import enforce_limits
 from converter.model.reference import Location, Reference
 from converter.plan import Evaluated, evaluate
-from converter.ports import Sink, Source
+from converter.ports import Sink
 from converter.stores import files_read, require_new
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
 from converter.streams.workers import Workers
 
 __all__ = ["LayerResult", "Options", "Result", "TargetResult", "convert"]
-
-Planned = Sequence[tuple[Execution, Sequence[PlannedTarget]]]
-"""For every destination, who writes there, and what."""
 
 NETWORK_COPIES = 4
 """Concurrent blob transfers of one image over a network: many servers limit the rate of each connection. Docker uses 3;
@@ -135,9 +132,8 @@ def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """The forecast for a target: what will be done, and the result as far as it is known in advance."""
     tree = evaluate(target.plan, partial(known_result, shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
-    if shared.many and _is_there(done, job, shared):
-        return replace(done, state="there")
-    return done
+    there = shared.many and _is_there(done, job, shared)
+    return replace(done, state="there") if there else done
 
 
 def _is_there(done: Done, job: Job, shared: Shared) -> bool:
@@ -155,7 +151,7 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
             return False
         if not are_listed_in(done.target.carried.attached, there):
             return False
-        if not _has_signatures(there, done, job):
+        if not has_requested_signatures(there, done, job.options.signing):
             return False
         if where := job.destination.image_name:
             for layer in done.tree.layers():
@@ -164,14 +160,10 @@ def _is_there(done: Done, job: Job, shared: Shared) -> bool:
     return False
 
 
-def _has_signatures(there: Source, done: Done, job: Job) -> bool:
-    """Whether the image at the destination already has every signature that is asked for."""
-    signing = job.options.signing
-    return signing is None or has_requested_signatures(there, job.destination, done.tree.done.descriptor, signing)
-
-
-def _write_targets(planned: Planned, job: Job, shared: Shared, report: Report) -> list[Done]:
-    """Write what is planned, here or with the help of other machines."""
+def _write_targets(
+    planned: Sequence[tuple[Execution, Sequence[PlannedTarget]]], job: Job, shared: Shared, report: Report
+) -> list[Done]:
+    """Write what is planned for each destination, here or with the help of other machines."""
     made = None
     if shared.remote is not None:
         from converter.conversion import remote
@@ -213,9 +205,8 @@ def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -
     """
     done = Done(target=_with_all_attachments(target, tree, job.options), tree=tree, state="written")
     was_unknown = target.forecast.made is None
-    if shared.many and was_unknown and job.destination.kind.adds_blobs and _is_there(done, job, shared):
-        return replace(done, state="there")
-    return done
+    there = shared.many and was_unknown and job.destination.kind.adds_blobs and _is_there(done, job, shared)
+    return replace(done, state="there") if there else done
 
 
 def _execution(sink: Sink, options: Options, shared: Shared, report: Report, *, distant: bool) -> Execution:
@@ -261,7 +252,7 @@ def _is_signed(done: Done, job: Job, shared: Shared) -> bool:
     if not shared.many or not job.destination.kind.adds_blobs or job.options.signing is None:
         return False
     with suppress(NotFound, Denied, Invalid), shared.there(job) as there:
-        return _has_signatures(there, done, job)
+        return has_requested_signatures(there, done, job.options.signing)
     return False
 
 

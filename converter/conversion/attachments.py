@@ -67,16 +67,11 @@ class PlannedAttachment(Attachment):
 
     def contents(self) -> Iterator[Known]:
         """All that it consists of: each document, before what it names."""
-        return _contents(forecast(self.node))
-
-
-def _contents(tree: Evaluated) -> Iterator[Known]:
-    if isinstance(tree.node, Copy):
-        yield tree.node.content
-    else:
-        yield Known(tree.done.descriptor, blocks_of(tree.data()))
-    for one in tree.inputs:
-        yield from _contents(one)
+        for one in forecast(self.node).walk():
+            if isinstance(one.node, Copy):
+                yield one.node.content
+            else:
+                yield Known(one.done.descriptor, blocks_of(one.data()))
 
 
 def fetch_among(attached: Iterable[PlannedAttachment]) -> Fetch:
@@ -246,16 +241,16 @@ def carry_attachments(
     return Carried(attached=kept, losses=(*lost, *placeless), signatures=tuple(signatures), stated=stated)
 
 
-def has_requested_signatures(source: Source, location: Location, root: Descriptor, signing: Signing) -> bool:
-    """Whether an image at the destination already has every requested signature."""
+def has_requested_signatures(there: Source, done: Done, signing: Signing | None) -> bool:
+    """Whether the image at its destination already has every requested signature."""
+    if signing is None or not signing.makers:
+        return True
     from converter.trust.makers import CosignKey
     from converter.trust.openpgp_keys import Keyring
     from converter.verification.judgement import judge
     from converter.verification.unverified import StoredImage
     from converter.verification.wanted import SIGNATURE, Wanted
 
-    if not signing.makers:
-        return True
     keys, keyrings = [], []
     for number, maker in enumerate(signing.makers, 1):
         if isinstance(maker, CosignKey):
@@ -267,7 +262,7 @@ def has_requested_signatures(source: Source, location: Location, root: Descripto
     wanted = Wanted(
         keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
     )
-    return judge(StoredImage(source, location, root), wanted).ok
+    return judge(StoredImage(there, done.target.destination, done.tree.done.descriptor), wanted).ok
 
 
 class AttachmentWriter:
@@ -362,5 +357,5 @@ def _is_signed(selected: SelectedImage) -> bool:
         return True
     if not has_schema1:
         return False
-    manifest = selected.fetch(selected.root).read()
+    manifest = selected.source.fetch(selected.root).read()
     return any(stored_signatures.embedded_signatures(manifest, selected.root))

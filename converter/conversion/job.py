@@ -123,25 +123,8 @@ def for_run(options: Options, hosts: Hosts, inputs: Inputs) -> Options:
         if end.authfile is not None:
             inputs.add(end.authfile)
     store, target = (replace(end, hosts=hosts, inputs=inputs) for end in ends)
+    store = replace(store, download_foreign=options.download_foreign)
     return replace(options, store=store, target_store=target)
-
-
-def source_store(options: Options) -> StoreOptions:
-    """How to access the source."""
-    return replace(options.store, download_foreign=options.download_foreign)
-
-
-def target_store(options: Options, source: Location, destination: Location) -> StoreOptions:
-    """How to access a destination; within one registry, blobs of the source's repository need no transfer."""
-    store = replace(
-        options.writing,
-        epoch=options.epoch or 0,
-        overwrite=options.overwrite or options.writing.overwrite,
-    )
-    ours, theirs = destination.image_name, source.image_name
-    if ours is None or theirs is None or ours.host != theirs.host:
-        return store
-    return replace(store, mount_from=(*store.mount_from, theirs.repository))
 
 
 MOST_OPEN = 8
@@ -197,7 +180,7 @@ class Shared:
     @contextmanager
     def source(self, job: Job) -> Iterator[Source]:
         """The source of a job; what is read from another machine is fetched once, after ``hold``."""
-        with self._opened(job.source, source_store(job.options)) as source:
+        with self._opened(job.source, job.options.store) as source:
             if source.local:
                 yield source
                 return
@@ -211,8 +194,7 @@ class Shared:
 
     def there(self, job: Job) -> AbstractContextManager[Source]:
         """The destination as a source; one of many images is seen as it was before this run wrote to it."""
-        options = replace(target_store(job.options, job.source, job.destination), hints=False)
-        return self._opened(job.destination, options)
+        return self._opened(job.destination, replace(self.store(job, job.destination), hints=False))
 
     def _opened(self, place: Location, options: StoreOptions) -> AbstractContextManager[Source]:
         """The store at a place. With many jobs, one that may hold other images too is opened once for all of them.
@@ -226,8 +208,21 @@ class Shared:
         return self._stores.use(key, lambda: open_source(place, options).__enter__())
 
     def store(self, job: Job, destination: Location) -> StoreOptions:
-        """How to access a destination; a mirror of many images replaces files that are images of the same kind."""
-        return replace(target_store(job.options, job.source, destination), mirror=self.many)
+        """How to access a destination; a mirror of many images replaces files that are images of the same kind.
+
+        Within one registry, blobs of the source's repository need no transfer.
+        """
+        options = job.options
+        store = replace(
+            options.writing,
+            epoch=options.epoch or 0,
+            overwrite=options.overwrite or options.writing.overwrite,
+            mirror=self.many,
+        )
+        ours, theirs = destination.image_name, job.source.image_name
+        if ours is None or theirs is None or ours.host != theirs.host:
+            return store
+        return replace(store, mount_from=(*store.mount_from, theirs.repository))
 
     def sink(self, job: Job, destination: Location, report: Report) -> Sink:
         """A destination; for a registry, with what is known about its other repositories."""

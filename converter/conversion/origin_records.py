@@ -13,6 +13,8 @@ from functools import partial
 
 from converter import formats
 from converter.conversion.attachments import PlannedAttachment, fetch_among, find_attachments
+from converter.conversion.find_dependencies import Library
+from converter.conversion.job import Options
 from converter.conversion.result import layer_result
 from converter.conversion.selection import SelectedImage
 from converter.errors import ConverterError
@@ -22,8 +24,7 @@ from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import load_object
 from converter.model.image import Attachment, artifact_manifest, images_of
 from converter.model.limits import KIB
-from converter.plan import Copy, Evaluated, Make, Node, Verbatim, Write
-from converter.ports import Finder
+from converter.plan import Copy, Evaluated, Node, Verbatim, Write
 from converter.streams import spool
 from converter.streams.blocks import Blocks, Meter, digest_and_size, file_blocks, metered
 from converter.streams.compress import pack_small
@@ -91,7 +92,7 @@ class _RecordBuilder:
 
     def _add_indexes(self, root: Descriptor, depth: int = 0) -> None:
         """Add a root document and, if it is an index, the indexes below it."""
-        document = self._before.fetch(root).pinned()
+        document = self._before.source.fetch(root).pinned()
         is_index = root.media_type in types.INDEXES
         self._add(document, "index" if is_index else "manifest")
         if is_index and depth < MAX_DEPTH:
@@ -123,7 +124,7 @@ class _RecordBuilder:
             elif content.rewrite is not None:
                 yield from self._composed(content, row)
             else:
-                yield self._recompressed(known_layers(content), row, has_diff_id=leaf.diff_id is not None)
+                yield self._recompressed(list(source_blobs(content)), row, has_diff_id=leaf.diff_id is not None)
 
     def _unpacked(self, content: Derived, row: LayerOrigin, text: str) -> LayerOrigin:
         """A whole image is rebuilt from its layer, by its recipe, and the way its file was compressed; if that fails,
@@ -147,15 +148,14 @@ class _RecordBuilder:
         recipe = self._add(known_bytes(text.encode(), origin_record.EVIDENCE), "recipe")
         return replace(row, recipe=recipe, manifest=manifest)
 
-    def _recompressed(self, layers: Sequence[Layer], row: LayerOrigin, *, has_diff_id: bool) -> LayerOrigin:
+    def _recompressed(self, blobs: Sequence[Known], row: LayerOrigin, *, has_diff_id: bool) -> LayerOrigin:
         """Carry a layer whose digest is not signed; carry one whose blob is needed unless it can be packed again."""
         if has_diff_id and not self._converted:
             return row
-        content = layers[0].content
-        assert isinstance(content, Known)
-        packing = find_compressor(content.blocks, self._workers) if has_diff_id else None
+        packing = find_compressor(blobs[0].blocks, self._workers) if has_diff_id else None
         if packing is None:
-            self._carry(layers)
+            for blob in blobs:
+                self._add(blob, "layer")
             return row
         return replace(row, packing=packing)
 
@@ -163,33 +163,26 @@ class _RecordBuilder:
         """The layers that were merged into one: each is rebuilt from it with a recipe if its diff_id was signed."""
         found: list[tuple[FileIndex, ReadRange]] = []
         yield row
-        for layer in known_layers(content):
-            assert isinstance(layer.content, Known)
-            source = layer.content.descriptor.digest
+        for layer, blob in known_layers(content):
             if layer.diff_id is None:
-                self._carry([layer])
+                self._add(blob, "layer")
                 continue
             if not found:
                 found.append(read_derived(content, self._index_merged))
             recipe, size = self._recipe(layer, *found[0])
-            packing = find_compressor(layer.content.blocks, self._workers) if self._converted else ""
-            if packing is None or recipe.descriptor.size > layer.content.descriptor.size + SMALL:
-                self._carry([layer])
+            packing = find_compressor(blob.blocks, self._workers) if self._converted else ""
+            if packing is None or recipe.descriptor.size > blob.descriptor.size + SMALL:
+                self._add(blob, "layer")
                 continue
             yield LayerOrigin(
                 relation=row.relation,
-                source=source,
+                source=blob.descriptor.digest,
                 target=row.target,
                 diff_id=layer.diff_id,
                 recipe=self._add(recipe, "recipe"),
                 size=size,
                 packing=packing,
             )
-
-    def _carry(self, layers: Sequence[Layer]) -> None:
-        for layer in layers:
-            if isinstance(layer.content, Known):
-                self._add(layer.content, "layer")
 
     def _index_merged(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""
@@ -224,52 +217,52 @@ def _records_of(before: SelectedImage) -> tuple[Descriptor, ...]:
     return origin_record.find_records(before.attached, fetch_among(before.attached))
 
 
-def known_layers(content: Derived) -> list[Layer]:
-    """The existing layers that this one is made from, base first."""
-    found: list[Layer] = []
+def known_layers(content: Derived) -> Iterator[tuple[Layer, Known]]:
+    """The existing layers that this one is made from, with their blobs, base first."""
     for layer in content.inputs:
-        found += [layer] if isinstance(layer.content, Known) else known_layers(layer.content)
-    return found
+        if isinstance(layer.content, Known):
+            yield layer, layer.content
+        else:
+            yield from known_layers(layer.content)
 
 
 def restore_aci(
-    plan: Make, before: SelectedImage, files: ExitStack, jobs: int, finder: Finder | None
+    content: Derived, before: SelectedImage, options: Options, library: Library
 ) -> tuple[Node, SelectedImage] | None:
-    """The file that ``plan`` would make anew, restored from the image's origin record, and the image with what referred
-    to that file; None if the record does not give the same ACI.
+    """The file that would be made anew of ``content``, restored from the image's origin record, and the image with
+    what referred to that file; None if the record does not give the same ACI.
 
     Both are read whole and compared by image ID, because a record is not to be trusted. An ACI that had dependencies
-    differs from the self-contained one: it is restored if ``finder`` finds all of them and the image is proven to be
-    what they make together.
+    differs from the self-contained one: it is restored if the library has all of them and the image is proven to be
+    what they make together. What this opens, ``library.files`` closes.
     """
-    content = plan.content
-    if not isinstance(content, Derived):
-        return None
     from converter.formats.aci.archive import RebuildAci, examine_aci, image_id, read_manifest
     from converter.formats.aci.reading import parse_manifest
     from converter.verification.proof import prove
     from converter.verification.rebuilt_source import Converted, OriginalSource
 
     rebuilt = isinstance(content.rewrite, RebuildAci)
-    if not rebuilt and finder is None:
+    # With the original's dependencies at hand, it can be restored without their layers merged in, if nothing else is to
+    # be changed.
+    if not rebuilt and (not options.aci_paths or options.rkt_dev_links or options.changes):
         return None
     for descriptor in _records_of(before):
         with suppress(ConverterError):
-            found = origin_record.read_record(descriptor, before.fetch, before.root)
+            found = origin_record.read_record(descriptor, before.source.fetch, before.root)
             if found.root.media_type != types.ACI:
                 continue
-            workers = files.enter_context(Workers(jobs))
-            here = Converted(root=before.root, item=before.item, fetch=before.fetch)
-            original = OriginalSource(found, here, files=files, workers=workers)
+            workers = library.files.enter_context(Workers(options.threads))
+            here = Converted(root=before.root, item=before.item, fetch=before.source.fetch)
+            original = OriginalSource(found, here, files=library.files, workers=workers)
             aci = original.fetch(found.root)
             if rebuilt:
                 meter = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
                 if image_id(aci) != meter.digest().dashed:
                     continue
-            elif finder is None or not parse_manifest(read_manifest(aci)).dependencies:
+            elif not parse_manifest(read_manifest(aci)).dependencies:
                 continue
             else:
-                prove(original, found.root, finder=finder)  # it raises if the image is something else
+                prove(original, found.root, finder=library.find)  # it raises if the image is something else
             attached, _ = find_attachments(original, [aci.descriptor.digest])
             node = Copy(content=aci, media_type=types.ACI, examine=examine_aci, algorithm="sha512", label="image")
             return node, replace(before, attached=attached)

@@ -20,22 +20,18 @@ from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
 from converter.conversion.selection import SelectedImage
 from converter.errors import LossRefused, Usage, within
+from converter.model import media_types as types
 from converter.model.content import Derived, source_blobs
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Image, Index, Item, Loss, images_of
-from converter.model.media_types import CODECS
+from converter.model.image import Image, Index, Item, Loss, images_of, is_from
 from converter.model.reference import REF_NAME, STDOUT, Location, is_full
-from converter.model.settings import Settings
-from converter.model.transport import TRANSPORTS
+from converter.model.transport import transports_where
 from converter.plan import Evaluated, Make, Node, forecast
 from converter.ports import Sink, Writer
 from converter.stores import files_written
 from converter.stores.disk import is_inside
 from converter.transform import as_stored, encode_item, transform
-
-V1 = "docker-v1"
-"""Docker's manifests of schema 1."""
 
 
 def check_distinct(destinations: Sequence[Location]) -> None:
@@ -78,7 +74,7 @@ def misleading_ending(destination: Location) -> str:
     """What is written to a path that ends like a compressed archive, and is none; empty for any other path."""
     if not destination.kind.on_disk or destination.kind.has_acis:
         return ""
-    compressed = (suffix for name, codec in CODECS.items() if name != "none" for suffix in codec.suffixes)
+    compressed = (suffix for name, codec in types.CODECS.items() if name != "none" for suffix in codec.suffixes)
     ending = next(filter(destination.path.endswith, compressed), "")
     form = "a plain tar" if files_written(destination) else "a directory"
     return f"written as {form}, although its name ends in {ending}" if ending else ""
@@ -93,16 +89,23 @@ def check_capacity(destinations: Sequence[Location], images: int) -> None:
             raise Usage(f"{destination} has a name, but there are {images} images: leave the name out")
 
 
-def codec_for_oci(item: Item, settings: Settings, accepts: frozenset[str], destination: Location) -> str:
+def codec_for_oci(item: Item, settings: Options, accepts: frozenset[str], destination: Location) -> str:
     """The codec that makes a Docker image one of OCI, as Docker's readers do not know it; empty if it can stay."""
     if settings.to or settings.compress is None or settings.compress.is_known_to("docker"):
         return ""
     codec = settings.compress.codec
-    if "oci" not in destination.kind.formats or accepts.intersection(CODECS[codec].docker):
+    if "oci" not in destination.kind.formats or accepts.intersection(types.CODECS[codec].docker):
         return ""
-    entries = item.entries if isinstance(item, Index) else ()
-    images = [one for one in (item, *(entry.item for entry in entries)) if isinstance(one, Image | Index)]
-    return codec if any(one.original and one.original.format in ("docker", V1) for one in images) else ""
+    items: list[Item | None] = [item]
+    if isinstance(item, Index):
+        items += [entry.item for entry in item.entries]
+    is_docker = any(isinstance(one, Image | Index) and _own_format(one) == "docker" for one in items)
+    return codec if is_docker else ""
+
+
+def _own_format(item: Item) -> str:
+    """The format that an item was read in, for schema 1 Docker's; empty if it was read in none."""
+    return "" if item.original is None else item.original.format.removesuffix("-v1")
 
 
 def format_for(destination: Location, item: Item, asked: str, *, preserve: bool) -> Writer:
@@ -112,14 +115,14 @@ def format_for(destination: Location, item: Item, asked: str, *, preserve: bool)
     """
     holds = destination.kind.formats
     if not holds:
-        written = (transport for transport, kind in TRANSPORTS.items() if kind.formats)
+        written = transports_where(lambda kind: bool(kind.formats))
         raise Usage(f"{destination.transport} cannot be a destination (one of: {', '.join(written)})")
     if asked and asked not in holds:
         known = "do without --to" if "runtime" in holds else f"one of: {', '.join(holds)}"
         raise Usage(f"{destination.transport} cannot hold the format {asked} ({known})")
-    if preserve and not asked and item.original is not None and item.original.format == V1 and "docker" in holds:
-        return formats.reader_of(item.original.manifest.descriptor.media_type)
-    own = "" if item.original is None else item.original.format.removesuffix("-v1")
+    if preserve and not asked and is_from(item, "docker-v1") and "docker" in holds:
+        return formats.reader_of(types.DOCKER_SCHEMA1)
+    own = _own_format(item)
     writer = formats.writer(asked or (own if own in holds else holds[0]))
     if writer.single_file_name and isinstance(item, Index):
         raise Usage(f"cannot write {writer.single_file_name} for several platforms: choose one with --platform")
@@ -139,11 +142,6 @@ def not_loaded_by_docker(destination: Location, item: Item) -> Iterator[Loss]:
         layers = "1 layer is" if absent == 1 else f"{absent} layers are"
         reason = f"{layers} only at a URL, from which docker load fetches nothing (from a registry: --download-foreign)"
         yield Loss(field="layers", reason=reason, kept="LayerSources")
-
-
-def shown_format(destination: Location, writer: Writer) -> str:
-    """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it contains."""
-    return "docker" if destination.kind.docker_unpacks else writer.name
 
 
 def name_for(destination: Location, source_name: str, full: str, root: Descriptor, item: Item) -> str:
@@ -180,6 +178,11 @@ class PlannedTarget:
         """What will be written."""
         return self.forecast.node
 
+    @property
+    def shown_format(self) -> str:
+        """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it has."""
+        return "docker" if self.destination.kind.docker_unpacks else self.format.name
+
     def reasons(self) -> tuple[str, ...]:
         """What makes the digest another one: at most all of platform, format, squash, compression, change; empty if the
         image is written anew for none of these.
@@ -215,8 +218,8 @@ def plan_target(
             options = replace(options, to="oci")
         target = format_for(destination, selected.item, options.to, preserve=options.preserve_digests)
         mixed = isinstance(selected.item, Index) and not options.to and len(destination.kind.formats) > 1
-        unpacked = selected.unpacked and not destination.kind.docker_unpacks
-        pack = as_stored(target, selected.settings, mixed=mixed, local=selected.local, unpacked=unpacked)
+        unpacked = selected.source.unpacked and not destination.kind.docker_unpacks
+        pack = as_stored(target, selected.settings, mixed=mixed, local=selected.source.local, unpacked=unpacked)
         item = transform(selected.item, target, selected.settings, name=selected.called, find=library.find, pack=pack)
         root = encode_item(item, target, sink.accepts, selected.settings, mixed=mixed)
         if options.attachments:
@@ -226,7 +229,11 @@ def plan_target(
         due = options.keeps_origin and changed and may_need_record(selected, options.origin)
         unrecorded = (record_loss(destination),) if due and not destination.attached else ()
         recorded = due and not unrecorded
-        back = _restore_aci(root, selected, options, library) if recorded else None
+        back = None
+        if recorded and options.compress is None and isinstance(root, Make) and isinstance(root.content, Derived):
+            from converter.conversion.origin_records import restore_aci
+
+            back = restore_aci(root.content, selected, options, library)
         if back is None:
             carried = carry_attachments(selected, tree, destination, recorded=recorded)
             lost = tuple(target.losses(item, sink.accepts, selected.settings))
@@ -256,20 +263,6 @@ def plan_target(
         return planned
 
 
-def _restore_aci(
-    root: Node, selected: SelectedImage, options: Options, library: Library
-) -> tuple[Node, SelectedImage] | None:
-    """The original ACI, unchanged, if the image was one before and no other packing is requested."""
-    if options.compress is not None or not isinstance(root, Make):
-        return None
-    from converter.conversion.origin_records import restore_aci
-
-    # With the original's dependencies at hand, it can be restored without their layers merged in, if nothing else is to
-    # be changed.
-    finder = library.find if options.aci_paths and not (options.rkt_dev_links or options.changes) else None
-    return restore_aci(root, selected, library.files, options.threads, finder)
-
-
 def _with_dependencies(selected: SelectedImage, item: Item, library: Library) -> SelectedImage:
     """The image with the attachments of images that became layers of it, which only an origin record carries."""
     found = (
@@ -296,15 +289,16 @@ def refuse_losses(target: PlannedTarget, options: Options) -> None:
 def _keeping(selected: SelectedImage, options: Options) -> str:
     """What would keep a digest: fewer options, or another transport."""
     given = {
-        "--to": bool(options.to) and options.compress is None,  # zstd may have chosen it
+        "--to": options.to and options.compress is None,  # zstd may have chosen it
         "--squash": options.squash,
         "--layered": options.layered,
-        "--compress": options.compress is not None,
-        "--change": bool(options.changes),
+        "--compress": options.compress,
+        "--change": options.changes,
     }
-    if others := [name for name, is_given in given.items() if is_given]:
+    others = [name for name, is_given in given.items() if is_given]
+    if others:
         return f"leave out {' and '.join(others)}"
-    original = selected.item.original
-    own = "" if original is None else original.format.removesuffix("-v1")
-    keepers = (f"{name}:" for name, kind in TRANSPORTS.items() if own in kind.formats and not kind.docker_unpacks)
-    return f"{' or '.join(keepers) or 'nothing'} can keep it"
+    own = _own_format(selected.item)
+    keepers = transports_where(lambda kind: own in kind.formats and not kind.docker_unpacks)
+    places = " or ".join(f"{name}:" for name in keepers)
+    return f"{places or 'nothing'} can keep it"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
-from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
+from converter.cache import VerifiedCache
 from converter.conversion import run_job
-from converter.conversion.job import Job, Shared, target_store
+from converter.conversion.job import Job, Shared
 from converter.conversion.planning import PlannedTarget
-from converter.errors import Unsupported, within
-from converter.events import Report, silent
+from converter.errors import ConverterError, Unsupported, from_system, within
+from converter.events import Event, Moved, Report, silent
 from converter.execute import (
     Execution,
     Threads,
@@ -23,18 +27,25 @@ from converter.execute import (
     remember_leaf,
     require_diff_id,
 )
-from converter.model.content import Derived, Known, Layer, LayerFacts
+from converter.model.content import Derived, Known, Layer, LayerFacts, source_blobs
 from converter.model.descriptor import Digest
 from converter.model.frozen import frozen
+from converter.model.limits import enforce_limits
 from converter.model.reference import STDIN, STDOUT, Location
 from converter.plan import Copy, Evaluated, Leaf, Made, Node, Write, evaluate, leaves_below
 from converter.ports import Fetch, Sink
 from converter.stores import StoreOptions, files_read
 from converter.stores.hosts import Hosts
-from converter.stores.options import Inputs, Rootfs
+from converter.stores.options import Inputs
+from converter.streams.workers import Workers
 
 LEAVES_AT_ONCE = 6
 """The most leaves of one image made elsewhere at the same time; they share the request slots of its registries."""
+
+INTERVAL = 0.5
+"""Seconds between two messages about how far blobs have been read."""
+
+Send = Callable[[Event], None]
 
 
 @frozen
@@ -88,33 +99,97 @@ class Remote(Protocol):
     """Bytes of blobs that those machines have fetched from remote sources."""
 
     def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
-        """What ``perform_assignment`` returns or raises there; ``report`` is called here, and may end it by raising."""
+        """What ``perform_assignment`` answers there; raises the error that it returned.
+
+        ``report`` is called here, and may end it by raising.
+        """
 
 
-def perform_assignment(assignment: Assignment, shared: Shared, report: Report) -> RemoteAnswer:
-    """Carry out an assignment on this machine. A leaf's diff_id is computed, never trusted. Raises what
-    ``converter.convert`` raises.
+def perform_assignment(
+    assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
+) -> RemoteAnswer | ConverterError:
+    """Carry out an assignment with this machine's environment, in place of what ``portable_job`` left out.
+
+    What ``converter.convert`` raises is returned: a ConverterError, or what an OSError becomes.
     """
-    job, leaf = assignment.job, assignment.leaf
-    if leaf is None:
-        (done,) = run_job(job, shared, report)
-        made = done.tree.leaves()
-        # Only documents need the facts, and those for the layer above can be long.
-        every = (
-            made[one] if isinstance(done.tree.node, Write) else replace(made[one], facts=LayerFacts())
-            for one in leaves_below(done.tree.node)
-        )
-        return RemoteAnswer(made=tuple(every))
+    options = assignment.job.options
+    ends = (options.store, options.writing)
+    store, target = (replace(end, environment=environment, hosts=hosts, delegated=True) for end in ends)
+    job = replace(assignment.job, options=replace(options, store=store, target_store=target))
+    with (
+        enforce_limits(store.limits),
+        Shared(VerifiedCache(), workers, many=True) as shared,
+        _throttled(send) as report,
+    ):
+        try:
+            if assignment.leaf is None:
+                made = _made_image(job, shared, report)
+            else:
+                made = (_made_leaf(assignment, assignment.leaf, job, shared, report),)
+        except ConverterError as error:
+            return error
+        except OSError as error:
+            return from_system(error)
+        return RemoteAnswer(made=made, repository=written_place(job)[1], fetched=shared.fetched)
+
+
+def _made_image(job: Job, shared: Shared, report: Report) -> tuple[Made, ...]:
+    (done,) = run_job(job, shared, report)
+    root = done.tree.node
+    made = {one.node: one.done for one in done.tree.walk()}
+    every = tuple(made[leaf] for leaf in leaves_below(root))
+    # Only documents need the facts, and those for the layer above can be long.
+    return every if isinstance(root, Write) else tuple(map(_without_facts, every))
+
+
+def _made_leaf(assignment: Assignment, leaf: Leaf, job: Job, shared: Shared, report: Report) -> Made:
+    """Make a leaf; its diff_id is computed, never trusted."""
     with shared.source(job) as source:
         with within(str(job.source)):
             leaf = _with_bytes(leaf, source.fetch)
         if assignment.known is not None:
             remember_leaf(shared.memory, leaf, assignment.known)
-        if (how := how_packed(leaf.content)) != assignment.how:
+        how = how_packed(leaf.content)
+        if how != assignment.how:
             raise Unsupported(f"packs as {how!r}, not as {assignment.how!r} like the other machines")
         with shared.sink(job, job.destination, report) as sink:
-            result, _ = Threads(sink, shared.workers, shared.memory, report, jobs=1).make(leaf, ())
-    return RemoteAnswer(made=(replace(result, facts=LayerFacts()),), repository=written_place(job)[1])
+            made, _ = Threads(sink, shared.workers, shared.memory, report, jobs=1).make(leaf, ())
+    return _without_facts(made)
+
+
+def _without_facts(made: Made) -> Made:
+    return replace(made, facts=LayerFacts())
+
+
+@contextmanager
+def _throttled(send: Send) -> Iterator[Report]:
+    """A report that sums up small steps, and sends the totals at intervals."""
+    steps: Counter[str] = Counter()
+    lock = threading.Lock()
+    sent = time.monotonic()
+
+    def flush() -> None:
+        nonlocal sent
+        sent = time.monotonic()
+        for name, size in steps.items():
+            send(Moved(name, size))
+        steps.clear()
+
+    def report(event: Event) -> None:
+        with lock:
+            if isinstance(event, Moved):
+                steps[event.name] += event.size
+                if time.monotonic() - sent >= INTERVAL:
+                    flush()
+            else:
+                flush()
+                send(event)
+
+    try:
+        yield report
+    finally:
+        with lock:
+            flush()
 
 
 def can_take(job: Job) -> bool:
@@ -180,11 +255,8 @@ class RemoteMaker(Execution):
 
 def leaf_blob(leaf: Leaf) -> Known:
     """The one blob that a leaf is made from."""
-    content = leaf.content
-    if isinstance(content, Derived):
-        content = content.inputs[0].content
-    assert isinstance(content, Known)
-    return content
+    assert isinstance(leaf.content, Known | Derived)
+    return next(source_blobs(leaf.content))
 
 
 def _is_of_one_blob(leaf: Leaf) -> bool:
@@ -230,9 +302,9 @@ def portable_job(job: Job) -> Job:
     handed out, or after it.
     """
     options, source = job.options, _absolute(job.source)
-    ends = [_public(end) for end in (options.store, target_store(options, job.source, job.destination))]
+    ends = [_public(end) for end in (options.store, options.writing)]
     # Of all that the run reads, another machine need know only what it reads itself.
-    inputs = Inputs(map(_absolute_input, files_read(source)))
+    inputs = Inputs(files_read(source))
     inputs.add(*(end.authfile for end in ends if end.authfile is not None))
     store, target = (replace(end, inputs=inputs) for end in ends)
     return Job(
@@ -251,13 +323,6 @@ def portable_job(job: Job) -> Job:
     )
 
 
-def equipped_job(job: Job, environment: Mapping[str, str], hosts: Hosts) -> Job:
-    """A portable job, with what this machine has in place of what ``_public`` leaves out."""
-    ends = (job.options.store, job.options.writing)
-    store, target = (replace(end, environment=environment, hosts=hosts, delegated=True) for end in ends)
-    return replace(job, options=replace(job.options, store=store, target_store=target))
-
-
 def _public(store: StoreOptions) -> StoreOptions:
     return replace(
         store,
@@ -273,11 +338,6 @@ def _public(store: StoreOptions) -> StoreOptions:
         hosts=None,
         report=silent,
     )
-
-
-def _absolute_input(path: str | PathLike[str]) -> str:
-    absolute = str(Path(path).absolute())
-    return Rootfs(absolute) if isinstance(path, Rootfs) else absolute
 
 
 def _absolute(place: Location) -> Location:

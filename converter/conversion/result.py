@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from converter.conversion.attachments import Shown
-from converter.conversion.planning import PlannedTarget, shown_format
+from converter.conversion.planning import PlannedTarget
 from converter.model import media_types as types
 from converter.model.content import Derived, Known, source_blobs
 from converter.model.descriptor import Descriptor, Digest
@@ -87,7 +87,7 @@ class Done:
         target, there = self.target, self.tree.made
         return TargetResult(
             destination=str(target.destination),
-            format=shown_format(target.destination, target.format),
+            format=target.shown_format,
             digest=there.descriptor.digest if there else None,
             media_type=there.descriptor.media_type if there else self.tree.node.media_type,
             image_id=image_id(self.tree),

@@ -11,12 +11,12 @@ from converter.conversion.job import Options
 from converter.errors import NotFound, Usage
 from converter.model.descriptor import Descriptor
 from converter.model.frozen import frozen
-from converter.model.image import Artifact, Image, Index, Item, Loss, subject_digests
+from converter.model.image import Image, Index, Item, Loss, subject_digests
 from converter.model.limits import current_limits
 from converter.model.platform import host_platform, only_platform
 from converter.model.reference import Location, name_at_source
 from converter.model.settings import Settings
-from converter.ports import Fetch, Source
+from converter.ports import Source
 from converter.transform import lost_attestations, select_platforms
 
 
@@ -24,18 +24,15 @@ from converter.transform import lost_attestations, select_platforms
 class SelectedImage:
     """An image of the source before its conversion: its name there, its root, and the part that is converted.
 
-    ``called`` is its name outside the source, from ``name_at_source``; ``local`` means that opening its layers costs
-    little.
+    ``called`` is its name outside the source, from ``name_at_source``.
     """
 
+    source: Source
     name: str
     root: Descriptor
     item: Item
-    fetch: Fetch
     attached: tuple[PlannedAttachment, ...] = ()
     unread: tuple[Loss, ...] = ()
-    local: bool
-    unpacked: bool = False
     called: str = ""
     settings: Settings = field(default_factory=Settings)
 
@@ -46,34 +43,37 @@ def select_images(source: Source, location: Location, options: Options) -> list[
         raise Usage(f'--all-images cannot be used for the one image "{asked}": leave out its name or the option')
     names = source.names() if options.all_images else (location.name,)
     current_limits().require("images", len(names), "images")
-    selected = []
-    for one in names:
-        known = formats.with_media_type(source.fetch(_resolve(source, one)))
-        root = known.descriptor
-        require_signed(source, replace(location, name=one), root, options.wanted, only_platform(platforms_of(options)))
-        name = options.called or name_at_source(location, one, root)
-        whole, read = formats.decode(known, source.fetch), formats.item_reader(source.fetch)
-        item = select_platforms(whole, platforms_of(options) if isinstance(whole, Index) else options.platforms, read)
-        attached, unread = find_attachments(source, subject_digests(root, item)) if options.attachments else ((), ())
-        if options.remove_signatures:
-            attached = without_signatures(attached)
-        selected.append(
-            SelectedImage(
-                name=one,
-                root=root,
-                item=item,
-                attached=attached,
-                unread=(*lost_attestations(whole, item), *unread, *source.losses),
-                fetch=source.fetch,
-                local=source.local,
-                unpacked=source.unpacked,
-                called=name,
-                settings=_settings(options, whole, item),
-            )
-        )
+    selected = [_select_image(source, location, name, options) for name in names]
     if options.content_trust and options.keeps_origin:
         return _with_content_trust(selected, options.content_trust)
     return selected
+
+
+def _select_image(source: Source, location: Location, name: str, options: Options) -> SelectedImage:
+    known = formats.with_media_type(source.fetch(_resolve(source, name)))
+    root, platforms = known.descriptor, platforms_of(options)
+    require_signed(source, replace(location, name=name), root, options.wanted, only_platform(platforms))
+    called = options.called or name_at_source(location, name, root)
+    whole = formats.decode(known, source.fetch)
+    if not isinstance(whole, Index):
+        platforms = options.platforms
+    item = select_platforms(whole, platforms, formats.item_reader(source.fetch))
+    attached: tuple[PlannedAttachment, ...] = ()
+    unread: tuple[Loss, ...] = ()
+    if options.attachments:
+        attached, unread = find_attachments(source, subject_digests(root, item))
+    if options.remove_signatures:
+        attached = without_signatures(attached)
+    return SelectedImage(
+        source=source,
+        name=name,
+        root=root,
+        item=item,
+        attached=attached,
+        unread=(*lost_attestations(whole, item), *unread, *source.losses),
+        called=called,
+        settings=_settings(options, whole, item),
+    )
 
 
 def _asked_for(location: Location) -> str:
@@ -106,21 +106,19 @@ def _resolve(source: Source, name: str) -> Descriptor:
 
 def _with_content_trust(selected: list[SelectedImage], files: Mapping[str, bytes]) -> list[SelectedImage]:
     """The same images with the caller's Docker Content Trust documents attached; raises Usage if they match none."""
-    from converter.trust import content_trust, stored_signatures
+    from converter.trust import content_trust
 
-    found = [one for one in selected if content_trust.list_manifest(files, one.fetch(one.root).read())]
+    found = [one for one in selected if content_trust.list_manifest(files, one.source.fetch(one.root).read())]
     if not found:
         fact = "the documents say nothing about this image: expected root.json, and targets with its digest"
         raise Usage(f"{fact} (--content-trust)")
-    return [
-        _with_artifact(one, stored_signatures.content_trust_artifact(files, one.root)) if one in found else one
-        for one in selected
-    ]
+    return [_with_documents(one, files) if one in found else one for one in selected]
 
 
-def _with_artifact(selected: SelectedImage, made: Artifact) -> SelectedImage:
-    """The same image with an artifact about it attached."""
+def _with_documents(selected: SelectedImage, files: Mapping[str, bytes]) -> SelectedImage:
     from converter.conversion.target_attachments import manifest_attachment
+    from converter.trust.stored_signatures import content_trust_artifact
 
-    attached = (*selected.attached, manifest_attachment(made, selected.root.digest, ""))
-    return replace(selected, attached=attached)
+    artifact = content_trust_artifact(files, selected.root)
+    attachment = manifest_attachment(artifact, selected.root.digest, "")
+    return replace(selected, attached=(*selected.attached, attachment))

@@ -57,13 +57,15 @@ class Accounts:
         return self._texts.get(path, b"").decode("utf-8", "surrogateescape")
 
     def _read_account(self, entry: Entry, name: bytes) -> Blocks:
-        known = name in {PASSWD, GROUP} or len(self._texts) + len(self._links) < MOST_FILES
-        if known and entry.type == SYMLINK:
+        if name not in (PASSWD, GROUP) and len(self._texts) + len(self._links) >= MOST_FILES:
+            return entry.body
+        if entry.type == SYMLINK:
             # Computed from names only; ".." of the root is the root.
-            self._links[name] = normpath(join(b"/" + parent_name(name), entry.linkname)).lstrip(b"/")
-        elif known and entry.type == LINK:
+            target = normpath(join(b"/" + parent_name(name), entry.linkname))
+            self._links[name] = target.lstrip(b"/")
+        elif entry.type == LINK:
             self._links[name] = clean_name(entry.linkname).removeprefix(self._prefix)
-        elif known and entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
+        elif entry.type == FILE and entry.size <= MOST_BYTES and not entry.sparse:
             body = list(entry.body)
             self._texts[name] = b"".join(body)[: entry.size]
             return body
@@ -100,19 +102,24 @@ def has_account(user: str, passwd: str) -> bool:
 
 def _find_row(text: str, key: str, width: int) -> list[str] | None:
     """The first row whose name, or number, is ``key``; rows with malformed numbers are ignored."""
-    rows = [row for row in _parse_rows(text) if len(row) >= width and all(map(_is_number, row[2:width]))]
-    if _is_number(key):
-        return next((row for row in rows if int(row[2]) == int(key)), None)
-    return next((row for row in rows if row[0] == key), None)
+    number = int(key) if _is_number(key) else None
+    for row in _rows(text, width):
+        if key == row[0] if number is None else number == int(row[2]):
+            return row
+    return None
 
 
-def _parse_rows(text: str) -> Iterator[list[str]]:
-    return (line.split(":") for line in text.split("\n"))
+def _rows(text: str, width: int) -> Iterator[list[str]]:
+    """The rows with at least ``width`` columns, of which those from the third one on are numbers."""
+    for line in text.split("\n"):
+        row = line.split(":")
+        if len(row) >= width and all(map(_is_number, row[2:width])):
+            yield row
 
 
 def _memberships(text: str, name: str) -> list[int]:
-    rows = (row for row in _parse_rows(text) if len(row) > 3 and _is_number(row[2]))
-    return list(dict.fromkeys(_parse_id(row[2]) for row in rows if name in row[3].split(",")))
+    groups = (row for row in _rows(text, 3) if len(row) > 3)
+    return list(dict.fromkeys(_parse_id(row[2]) for row in groups if name in row[3].split(",")))
 
 
 def _is_number(text: str) -> bool:

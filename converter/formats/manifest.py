@@ -306,14 +306,14 @@ def _config_node(image: Image, layers: Sequence[Layer], present: tuple[Leaf, ...
 def _layer_descriptor(layer: Layer, made: Made | None, dialect: Dialect) -> Descriptor:
     """The descriptor of a layer: what still holds of its previous one, plus the recipe from its making."""
     if isinstance(layer.content, Known):
-        row = layer.content.descriptor
-        row = replace(row, media_type=_media_type(layer, dialect) or row.media_type, annotations=layer.annotations)
+        media_type = _media_type(layer, dialect) or layer.media_type
+        row = replace(layer.content.descriptor, media_type=media_type, annotations=layer.annotations)
     else:
         assert made is not None, "a layer that is to be made is there"
         true = {key: value for key, value in layer.annotations.items() if not key.startswith(_COMPRESSED_CONTENT)}
+        if made.facts.recipe:
+            true[RECIPE] = made.facts.recipe
         row = replace(made.descriptor, annotations=true)
-    if made is not None and made.facts.recipe:
-        row = replace(row, annotations={**row.annotations, RECIPE: made.facts.recipe})
     return bare_descriptor(row) if dialect.bare else row
 
 

@@ -138,11 +138,6 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     user = process_user(config.user, facts.passwd, facts.group)
     if confined.groups:
         user["additionalGids"] = list(confined.groups)
-    resources: dict[str, Any] = {"devices": [{"allow": False, "access": "rwm"}]}
-    if confined.memory:
-        resources["memory"] = dict(confined.memory)
-    if confined.cpu:
-        resources["cpu"] = dict(confined.cpu)
     process = {
         "terminal": False,
         "user": user,
@@ -160,7 +155,7 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
         "mounts": [*(_mount(*row) for row in MOUNTS), *_volumes(config, confined.read_only)],
         "annotations": dict(_config_annotations(image)),
         "linux": {
-            "resources": resources,
+            "resources": {"devices": [{"allow": False, "access": "rwm"}], **confined.resources},
             "namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")],
             "maskedPaths": list(MASKED),
             "readonlyPaths": list(READ_ONLY),

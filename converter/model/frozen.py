@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, NoReturn, dataclass_transform
 
 if TYPE_CHECKING:
     from inspect import Signature
-
-T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -29,12 +27,12 @@ def frozen(cls: Any = None, /, *, kw_only: bool = True) -> Any:
     return _made(cls, kw_only)
 
 
-def _made(cls: type[T], kw_only: bool) -> type[T]:
+def _made(cls: Any, kw_only: bool) -> Any:
     for name, method in _METHODS.items():
         if name not in vars(cls):
             setattr(cls, name, method)
-    made = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
-    setattr(made, _SHAPE, _Shape(fields(made)))  # type: ignore[arg-type]  # a dataclass, which no type says
+    made: Any = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
+    made.__shape__ = _Shape(fields(made))
     return made
 
 
@@ -48,9 +46,6 @@ class _Shape:
         self.shown = tuple(one.name for one in all_fields if one.repr)
         self.compared = _values_of(one.name for one in all_fields if one.compare)
         self.hashed = _values_of(one.name for one in all_fields if (one.compare if one.hash is None else one.hash))
-
-
-_SHAPE = "__shape__"
 
 
 def _values_of(names: Iterable[str]) -> Callable[[Any], Any]:

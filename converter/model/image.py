@@ -103,14 +103,13 @@ CAPABILITIES = (
 class Confinement:
     """What a container of the image may do, if that is less than usual.
 
-    ``capabilities`` are all that it has. ``memory`` and ``cpu`` are as in ``linux.resources`` of a runtime's
+    ``capabilities`` are all that it has. ``resources`` are limits as in ``linux.resources`` of a runtime's
     configuration. ``read_only`` are the paths of volumes that must not be written to. ``losses`` are what a runtime's
     configuration loses of a field instead of ``Notes.losses``; None: nothing.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
-    memory: Mapping[str, int] = field(default_factory=dict)
-    cpu: Mapping[str, int] = field(default_factory=dict)
+    resources: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     groups: tuple[int, ...] = ()
     read_only: tuple[str, ...] = ()
     losses: Mapping[str, Loss | None] = field(default_factory=dict)

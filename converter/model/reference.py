@@ -73,10 +73,8 @@ class ImageName:
         digest = Digest.parse(encoded) if at else None
         head, colon, tail = rest.rpartition(":")
         rest, tag = (head, tail) if tail and colon and "/" not in tail else (rest, "")
-        host, slash, repository = rest.partition("/")
-        if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, repository = DEFAULT_HOST, rest
-        if host in ("index.docker.io", DEFAULT_HOST):
+        host, repository = split_host(rest)
+        if host in ("", "index.docker.io", DEFAULT_HOST):
             host = DEFAULT_HOST
             repository = repository if "/" in repository else f"library/{repository}"
         if len(host) + 1 + len(repository) > _NAME_LENGTH:
@@ -182,6 +180,14 @@ class Location:
         start = reference_start(self.transport)
         by_digest = self.name.startswith("@") and ":" in self.name
         return f"{start}{self.path}{':' if self.name and not by_digest else ''}{self.name}"
+
+
+def split_host(name: str) -> tuple[str, str]:
+    """The host that a name begins with, empty if it begins with none, and the rest."""
+    host, slash, rest = name.partition("/")
+    if slash and ("." in host or ":" in host or host == "localhost"):
+        return host, rest
+    return "", name
 
 
 def with_namespaces(path: str) -> list[str]:

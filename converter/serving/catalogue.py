@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from converter.conversion.job import Job, source_store
+from converter.conversion.job import Job
 from converter.conversion.sync.jobs import Unlisted, plan_jobs
 from converter.conversion.sync.sync_file import SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
@@ -99,7 +99,7 @@ class Catalogue:
         for registry in self._asked(host):
             with suppress(NotFound):
                 place = registry.repository(name)
-                with within(str(place)), open_source(place, source_store(registry.entry.options)) as source:
+                with within(str(place)), open_source(place, registry.entry.options.store) as source:
                     found |= {tag for tag in source.names() if not is_of_attachment(tag)}
         if not found:
             self._require_listed()
@@ -113,7 +113,7 @@ class Catalogue:
         for registry in self._registries:
             with (
                 suppress(ConverterError),
-                open_source(registry.entry.source, source_store(registry.entry.options)) as it,
+                open_source(registry.entry.source, registry.entry.options.store) as it,
             ):
                 start = registry.entry.source.path.partition("/")[2]
                 found |= {_name_below(one, registry.host, start) for one in it.names()}

@@ -16,7 +16,7 @@ from typing import TypeVar
 from converter.cache import Cache, VerifiedCache
 from converter.conversion import Options, run_job
 from converter.conversion.attachments import require_signed
-from converter.conversion.job import Job, Shared, for_run, source_store
+from converter.conversion.job import Job, Shared, for_run
 from converter.conversion.result import Done
 from converter.conversion.selection import platforms_of
 from converter.errors import CalledOff, ConverterError, LossRefused, NotFound, Unsupported, Usage, from_system, within
@@ -237,7 +237,7 @@ class Conversions:
                 enforce_limits(options.store.limits),
                 within(str(job.source)),
                 _system_errors(),
-                open_source(job.source, source_store(options)) as source,
+                open_source(job.source, options.store) as source,
             ):
                 root = source.resolve(job.source.name)
                 require_signed(source, job.source, root, options.wanted, only_platform(platforms_of(options)))

@@ -29,10 +29,10 @@ from converter.streams import spool
 from converter.streams.blocks import closing, file_blocks, on_error, read_whole
 from converter.streams.tar.aci import manifest_in
 
-DEFAULT_VERSION = "latest"
 _VARIABLE = re.compile(r"\{([^{}]*)\}")
 _BRACES = re.compile(r"\{.*\}", re.DOTALL)
 _MOST_TAGS = 1000
+_SPACES = re.compile(r"[\0- \x7f]")
 _TAG = re.compile(
     r"<!--.*?(?:-->|\Z)"
     r"|<(script|style|title|textarea)\b.*?(?:</\1\b|\Z)"
@@ -81,7 +81,7 @@ def _download_first(client: Client, endpoints: Iterable[Endpoint], path: Path) -
 
 
 def _download(client: Client, url: str, path: Path) -> None:
-    if not url.startswith(tuple(f"{scheme}://" for scheme in _schemes(client))):
+    if url.partition("://")[0] not in _schemes(client):
         raise Unsupported(f"refused to download {url[:200]}: not https (--tls-verify=false allows http)")
     refuse_link_local(url)
     with (
@@ -133,7 +133,8 @@ def _discover(client: Client, app: AppName) -> tuple[Endpoint, ...]:
                 return found
             failures.append(f"{display_url(url)} has no ac-discovery tag that fits")
     how = " over HTTPS (--tls-verify=false allows HTTP)" if client.options.tls_verify else ""
-    raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {"; ".join(dict.fromkeys(failures))[:1000]}')
+    why = "; ".join(dict.fromkeys(failures))
+    raise NotFound(f'no host serves "{str(app)[:200]}"{how}: {why[:1000]}')
 
 
 def _schemes(client: Client) -> tuple[str, ...]:
@@ -161,7 +162,7 @@ class AppName(Dependency):
             raise Invalid(
                 f'invalid version "{version[:100]}" in "{text[:200]}": it must not contain "/" (names have no port)'
             )
-        if any(ord(character) <= 32 or ord(character) == 127 for value in labels.values() for character in value):
+        if any(map(_SPACES.search, labels.values())):
             raise Invalid(f'invalid name "{text[:200]}": spaces and control characters are not allowed')
         return cls(name=name, labels=labels)
 
@@ -171,7 +172,7 @@ class AppName(Dependency):
         As with an index of several platforms, the image then depends on the machine.
         """
         here = host_platform()
-        labels = {"version": DEFAULT_VERSION, "os": here.os, "arch": here.architecture, **platform_labels(here)}
+        labels = {"version": "latest", "os": here.os, "arch": here.architecture, **platform_labels(here)}
         return AppName(name=self.name, labels={**labels, **self.labels})
 
 

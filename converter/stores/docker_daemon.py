@@ -18,7 +18,7 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, T
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
-from converter.errors import Denied, Invalid, NotFound, Unreachable, Unsupported, Usage, within
+from converter.errors import ConverterError, Denied, Invalid, NotFound, Unreachable, Unsupported, Usage, within
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor
 from converter.model.document import lenient_member, load_json, read_json
@@ -214,15 +214,12 @@ class _UnixPool(HTTPConnectionPool):
     ConnectionCls = _UnixConnection
 
 
-def _refusal(status: int, body: bytes) -> NotFound | Denied | Unreachable:
+def _refusal(status: int, body: bytes) -> ConverterError:
     # An Engine that wants TLS answers plain HTTP in plain text.
     message = lenient_member(read_json(body).value, "message", str) or body.decode(errors="replace").strip()
     text = message[:300]
     fact = f"the Docker Engine answers {status}: {text}"
     if status == 404 and "no such image" in text.lower():
         return NotFound(f"{text[:1].lower()}{text[1:]} (`docker image ls` lists them)")
-    if status == 404:
-        return NotFound(fact)
-    if status in (401, 403):
-        return Denied(fact)
-    return Unreachable(fact)
+    kinds = {401: Denied, 403: Denied, 404: NotFound}
+    return kinds.get(status, Unreachable)(fact)

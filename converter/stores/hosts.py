@@ -37,9 +37,8 @@ S = TypeVar("S", bound=ClosedOnExit)
 class Repository:
     """What a run knows about a repository; it saves requests, because most images have no attachments."""
 
-    def __init__(self) -> None:
-        self.knows_referrers = True
-        self._attached: frozenset[str] | None = None
+    knows_referrers = True
+    _attached: frozenset[str] | None = None
 
     def list(self, tags: Iterable[str]) -> None:
         """Remember the tags of attachments from a complete list; image tags are not needed, and may be many."""

@@ -5,13 +5,27 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.conversion.job import Options, source_store, target_store
+from converter.cache import VerifiedCache
+from converter.conversion.job import Job, Options, Shared, for_run
 from converter.model.reference import Location
 from converter.stores import StoreOptions
+from converter.stores.hosts import Hosts
+from converter.stores.options import Inputs
+from converter.streams.workers import Workers
 from tests.stores.registry.fake import FakeRegistry
 from tests.stores.registry.pushing import PLAIN, seed
 
 ONE, OTHER = StoreOptions(timeout=1), StoreOptions(timeout=2)
+HOSTS = Hosts()
+
+
+def stores_of(options: Options, source: str, destination: str) -> tuple[StoreOptions, StoreOptions]:
+    """How the source and the destination of a conversion are accessed."""
+    place = Location.parse(destination)
+    options = for_run(options, HOSTS, Inputs())
+    job = Job(source=Location.parse(source), destinations=(place,), options=options)
+    with Workers(1) as workers, Shared(VerifiedCache(), workers) as shared:
+        return job.options.store, shared.store(job, place)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +39,15 @@ ONE, OTHER = StoreOptions(timeout=1), StoreOptions(timeout=2)
     ],
 )
 def test_blobs_are_mounted_within_a_registry(source: str, destination: str, mount_from: tuple[str, ...]) -> None:
-    found = target_store(Options(store=ONE), Location.parse(source), Location.parse(destination))
-    assert found == StoreOptions(timeout=1, mount_from=mount_from)
+    _, found = stores_of(Options(store=ONE), source, destination)
+    assert found == StoreOptions(timeout=1, mount_from=mount_from, hosts=HOSTS)
 
 
 def test_each_end_is_spoken_to_in_its_own_way() -> None:
     options = Options(store=ONE, target_store=OTHER, download_foreign=True)
-    assert source_store(options) == StoreOptions(timeout=1, download_foreign=True)
-    assert target_store(options, Location.parse("oci:a"), Location.parse("oci:b")) == OTHER
+    source, target = stores_of(options, "oci:a", "oci:b")
+    assert source == StoreOptions(timeout=1, download_foreign=True, hosts=HOSTS)
+    assert target == StoreOptions(timeout=2, hosts=HOSTS)
 
 
 def test_a_conversion_within_a_registry_moves_no_layer() -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from converter.conversion import Options
 from converter.conversion.job import Job
-from converter.conversion.remote import Assignment, RemoteAnswer, portable_job
+from converter.conversion.remote import Assignment, RemoteAnswer, perform_assignment, portable_job
 from converter.conversion.sync import sync
-from converter.conversion.sync.cluster import do_assignment, require_same_versions
+from converter.conversion.sync.cluster import require_same_versions
 from converter.errors import ConverterError, DigestMismatch, Unsupported
 from converter.events import Event, Finished, Moved, Planned, Report, Started, silent
 from converter.model import media_types as types
@@ -57,7 +57,7 @@ class Nearby:
         data = pickle.dumps(assignment)
         there: Assignment = pickle.loads(data)
         with Workers(2) as workers:
-            done = do_assignment(there, self._environment, Hosts(), report, workers)
+            done = perform_assignment(there, self._environment, Hosts(), report, workers)
         answer: RemoteAnswer | ConverterError = pickle.loads(pickle.dumps(done))
         with self._lock:
             self.pickles.append(data)
@@ -369,7 +369,7 @@ def test_a_worker_that_packs_in_another_way_is_refused(ours: FakeRegistry, their
     assignment = Assignment(job=job, root=blob.descriptor.digest, leaf=leaf, how="sha256 zstd 0.1")
 
     with Workers(1) as workers:
-        failed = do_assignment(assignment, {}, Hosts(), silent, workers)
+        failed = perform_assignment(assignment, {}, Hosts(), silent, workers)
 
     assert isinstance(failed, ConverterError)
     assert "not as 'sha256 zstd 0.1' like the other machines" in failed.fact
@@ -398,7 +398,7 @@ def test_whoever_is_asked_to_wait_tells_the_others() -> None:
         assignment = Assignment(job=job, root=layer(data).content.descriptor.digest, leaf=layer(data))
 
         with Workers(1) as workers:
-            do_assignment(assignment, {}, hosts, silent, workers)
+            perform_assignment(assignment, {}, hosts, silent, workers)
 
         assert told == [(registry.host, 0.0)]
 

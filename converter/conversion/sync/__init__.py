@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
@@ -203,13 +203,13 @@ def sync(
         todo = list(plan_jobs(entries, report))
         for job in todo:
             inputs.add(*files_read(job.source))
-        found: dict[int, Outcome] = {}
+        outcomes = [Outcome.unstarted(job) for job in todo]
         try:
             report(Planned(0, len(todo)))
-            _run(todo, shared, report, hosts, found=found, images=images, keep_going=keep_going)
+            _run(todo, outcomes, shared, report, hosts, images=images, keep_going=keep_going)
         finally:
             summary = Summary(
-                outcomes=tuple(found.get(number) or Outcome.unstarted(job) for number, job in enumerate(todo)),
+                outcomes=tuple(outcomes),
                 seconds=time.monotonic() - began,
                 fetched=shared.fetched + (remote.fetched if remote else 0),
                 began=today,
@@ -219,23 +219,22 @@ def sync(
 
 
 def _run(
-    todo: list[Job | Unlisted],
+    todo: Sequence[Job | Unlisted],
+    outcomes: list[Outcome],
     shared: Shared,
     report: Report,
     hosts: Hosts,
     *,
-    found: dict[int, Outcome],
     images: int | None,
     keep_going: bool,
 ) -> None:
-    """Run the jobs; ``found`` gets the outcome of each, by its number, unless it was not started or broken off."""
+    """Run the jobs; ``outcomes`` gets the outcome of each in its place."""
     stopping = threading.Event()
 
-    def one(task: tuple[int, Job | Unlisted]) -> None:
-        number, job = task
-        outcome = None if stopping.is_set() else _outcome(job, shared, report, stopping)
-        if outcome is not None:
-            found[number] = outcome  # at once: after an interruption nobody asks
+    def one(number: int) -> None:
+        if not stopping.is_set():
+            outcome = _outcome(todo[number], shared, report, stopping)
+            outcomes[number] = outcome  # at once: after an interruption nobody asks
             if outcome.state == "failed":
                 report(Failed(f"{outcome.source}: {outcome.error}"))
                 if not keep_going:
@@ -248,11 +247,11 @@ def _run(
         hosts.stop()
 
     at_once = images or (shared.remote.images if shared.remote else IMAGES)
-    run_each(one, list(enumerate(todo)), at_once, stop)
+    run_each(one, range(len(todo)), at_once, stop)
 
 
-def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stopping: threading.Event) -> Outcome | None:
-    """Run a job and return its outcome, whose time is its own, not its waiting; None if it was called off."""
+def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stopping: threading.Event) -> Outcome:
+    """Run a job and return its outcome, whose time is its own, not its waiting; one called off counts as unstarted."""
     if isinstance(job, Unlisted):
         return Outcome.failed(job, job.error)
     began = time.monotonic()
@@ -261,7 +260,7 @@ def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stopping: thre
         _require_room(job.destination)
         (done,) = run_job(job, shared, _image_report(job.name, report, stopping))
     except CalledOff:
-        return None
+        return Outcome.unstarted(job)
     except ConverterError as error:
         done = error
     except OSError as error:

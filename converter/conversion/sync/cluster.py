@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -21,13 +19,10 @@ from typing import Any, Self
 
 from distributed import Client, Future, KilledWorker, get_worker
 
-from converter.cache import VerifiedCache
-from converter.conversion.job import Job, Shared
-from converter.conversion.remote import Assignment, RemoteAnswer, equipped_job, perform_assignment
-from converter.errors import ConverterError, Unreachable, Unsupported, Usage, from_system
+from converter.conversion.job import Job
+from converter.conversion.remote import Assignment, RemoteAnswer, perform_assignment
+from converter.errors import ConverterError, Unreachable, Unsupported, Usage
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
-from converter.model.limits import enforce_limits
-from converter.model.reference import Location
 from converter.stores.hosts import Hosts
 from converter.streams.blocks import on_error
 from converter.streams.workers import Turns, Workers
@@ -49,16 +44,11 @@ MOST_IMAGES = 32
 Environment = Callable[[], Mapping[str, str]]
 """A module-level function, called on the worker: returns the environment that says where its credentials are."""
 
-Send = Callable[[Event], None]
-
 TOPIC = "transship"
 BACK_OFF, RETRY = "back off", "retry"
 """The topic for events, each as class name and fields; for requests to back off from a host, and for what a person is
 told when a request to a host is retried, whichever task made it.
 """
-
-INTERVAL = 0.5
-"""Seconds between two messages about how far blobs have been read."""
 
 _EVENTS: Mapping[str, Callable[..., Event]] = {
     kind.__name__: kind for kind in (Planned, Started, Moved, Finished, Warned)
@@ -150,12 +140,13 @@ class Cluster:
 
         The slot for writing is taken first, as in an upload that reads.
         """
-        target, source = _registry_host(job.destination), _registry_host(job.source)
+        target, source = job.destination.image_name, job.source.image_name
         with ExitStack() as stack:
-            with self._turn(target, source):
-                for name, writes in ((target, True), (source, False)):
-                    if name:
-                        stack.enter_context(self._hosts.host(name).slot(writes=writes))
+            with self._turn(target and target.host, source and source.host):
+                if target is not None:
+                    stack.enter_context(self._hosts.host(target.host).slot(writes=True))
+                if source is not None:
+                    stack.enter_context(self._hosts.host(source.host).slot(writes=False))
             yield
 
     def _receive(self, message: tuple[float, Any]) -> None:
@@ -205,25 +196,25 @@ def require_same_versions(found: Mapping[str, Any]) -> None:
 
     A scheduler passes objects on without unpickling them, so packages that it lacks do not matter.
     """
-    here = found["client"]["packages"]
-    machines = {"the scheduler": found["scheduler"]["packages"]}
-    machines |= {f"the worker {name}": information["packages"] for name, information in found["workers"].items()}
-    for machine, there in machines.items():
-        for name in SAME:
-            expected, version = _version(name, here), _version(name, there)
-            if version != expected and not (version is None and machine == "the scheduler"):
+    expected = _versions(found["client"])
+    machines = {"the scheduler": found["scheduler"]}
+    for name, information in found["workers"].items():
+        machines[f"the worker {name}"] = information
+    for machine, information in machines.items():
+        for name, version in _versions(information).items():
+            if version is None and machine == "the scheduler":
+                continue
+            if version != expected[name]:
                 has = f"{name} {version}" if version else f"no {name}"
-                raise Unsupported(f"{machine} has {has}: expected {expected}, as here")
+                raise Unsupported(f"{machine} has {has}: expected {expected[name]}, as here")
 
 
-def _version(name: str, packages: Mapping[str, str | None]) -> str | None:
-    version = packages.get(name)
-    # Patch levels of Python read each other's pickles.
-    return ".".join(version.split(".")[:2]) if version and name == "python" else version
-
-
-def _registry_host(place: Location) -> str:
-    return name.host if (name := place.image_name) else ""
+def _versions(information: Mapping[str, Any]) -> dict[str, str | None]:
+    versions = {name: information["packages"].get(name) for name in SAME}
+    if python := versions["python"]:
+        # Patch levels of Python read each other's pickles.
+        versions["python"] = ".".join(python.split(".")[:2])
+    return versions
 
 
 def run_assignment(
@@ -245,7 +236,7 @@ def run_assignment(
     hosts.on_back_off = lambda host, seconds: tell(BACK_OFF, host, seconds)
     if version == program_version():
         workers = worker_threads(worker.state.nthreads)
-        answer = do_assignment(assignment, environment(), hosts, send, workers)
+        answer = perform_assignment(assignment, environment(), hosts, send, workers)
     else:
         answer = Unsupported(f"transship is {program_version()} here: expected {version}, as where the run began")
     if isinstance(answer, ConverterError):
@@ -253,34 +244,11 @@ def run_assignment(
     return answer
 
 
-def do_assignment(
-    assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
-) -> RemoteAnswer | ConverterError:
-    """Do an assignment with this machine's environment. A ConverterError is returned, or what an OSError becomes."""
-    assignment = replace(assignment, job=equipped_job(assignment.job, environment, hosts))
-    with (
-        enforce_limits(assignment.job.options.store.limits),
-        Shared(VerifiedCache(), workers, many=True) as shared,
-        _throttled(send) as report,
-    ):
-        try:
-            return replace(perform_assignment(assignment, shared, report), fetched=shared.fetched)
-        except ConverterError as error:
-            return error
-        except OSError as error:
-            return from_system(error)
+hosts_of = cache(Hosts)
+"""The hosts shared by all tasks of this worker: when one is told to back off from a host, all do."""
 
-
-@cache
-def hosts_of(per_host: int) -> Hosts:
-    """The hosts shared by all tasks of this worker: when one is told to back off from a host, all do."""
-    return Hosts(per_host)
-
-
-@cache
-def worker_threads(threads: int) -> Workers:
-    """The compressors for all tasks of this worker, on as many threads as Dask gave it; a single task may use all."""
-    return Workers(threads)
+worker_threads = cache(Workers)
+"""The compressors for all tasks of this worker, on as many threads as Dask gave it; a single task may use all."""
 
 
 @cache
@@ -295,34 +263,3 @@ def program_version() -> str:
 def back_off(per_host: int, host: str, seconds: float) -> None:
     """Back off from a host that has asked another machine to."""
     hosts_of(per_host).host(host).back_off(seconds)
-
-
-@contextmanager
-def _throttled(send: Send) -> Iterator[Report]:
-    """A report that sums up small steps, and sends the totals at intervals."""
-    steps: Counter[str] = Counter()
-    lock = threading.Lock()
-    sent = time.monotonic()
-
-    def flush() -> None:
-        nonlocal sent
-        sent = time.monotonic()
-        for name, size in steps.items():
-            send(Moved(name, size))
-        steps.clear()
-
-    def report(event: Event) -> None:
-        with lock:
-            if isinstance(event, Moved):
-                steps[event.name] += event.size
-                if time.monotonic() - sent >= INTERVAL:
-                    flush()
-            else:
-                flush()
-                send(event)
-
-    try:
-        yield report
-    finally:
-        with lock:
-            flush()

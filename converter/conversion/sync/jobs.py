@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from converter.conversion.find_dependencies import names_in
-from converter.conversion.job import Job, source_store
+from converter.conversion.job import Job
 from converter.conversion.sync.sync_file import NAME_FIELD, SyncEntry
 from converter.errors import ConverterError, Invalid, NotFound, Usage, within
 from converter.events import Report, Warned, silent
 from converter.model.descriptor import HEX_LENGTHS
 from converter.model.frozen import frozen
-from converter.model.reference import ImageName, Location, is_name, is_of_attachment
+from converter.model.reference import ImageName, Location, is_name, is_of_attachment, split_host
 from converter.stores import open_source, recognised, require_writable
 from converter.stores.disk import is_inside
 
@@ -48,14 +48,10 @@ class SourceName:
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
         if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_path_below(source.path, place))):
             return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
-        stem = Path(source.path).name.partition(".")[0].lower() or "image"
-        if not name or name.startswith("@"):
+        if name.startswith("@") or not (":" in name or "/" in name):
+            stem = Path(source.path).name.partition(".")[0].lower() or "image"
             return cls(repository=stem, tag=name.removeprefix("@") or "latest")
-        if ":" not in name and "/" not in name:
-            return cls(repository=stem, tag=name)
-        host, slash, rest = name.partition("/")
-        if not slash or not ("." in host or ":" in host or host == "localhost"):
-            host, rest = "", name
+        host, rest = split_host(name)
         repository, _, tag = rest.partition(":")
         return cls(host=host, repository=repository, tag=tag or "latest")
 
@@ -168,7 +164,7 @@ def _jobs_of(entry: SyncEntry, place: str, report: Report) -> Iterator[Job | Unl
 
 
 def _repositories(entry: SyncEntry) -> list[SyncEntry]:
-    with within(str(entry.source)), open_source(entry.source, source_store(entry.options)) as registry:
+    with within(str(entry.source)), open_source(entry.source, entry.options.store) as registry:
         names = registry.names()
     rename = entry.rename or FROM_REGISTRY
     return [replace(entry, source=replace(entry.source, path=name), rename=rename) for name in names]
@@ -241,7 +237,7 @@ def _named_sources(entry: SyncEntry, report: Report) -> Iterator[Location]:
 
 def _list_names(entry: SyncEntry, report: Report) -> Iterator[Location]:
     place = entry.source
-    with within(str(place)), open_source(place, source_store(entry.options)) as source:
+    with within(str(place)), open_source(place, entry.options.store) as source:
         names = source.names()
         saved = source.unpacked
         place = recognised(place, source)

@@ -40,7 +40,6 @@ _BOOLEANS = {
 _FIELDS = _BOOLEANS | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}
 """Members of ``defaults`` that the command line can set too, with their names in ``Options``."""
 
-_FLAGS = ("tls-verify", *_BOOLEANS)
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""
 
@@ -62,8 +61,6 @@ KEYS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 
 The others have an effect everywhere; so have those in ``defaults``, which are for whom they concern.
 """
-
-NONE_UNUSED: Mapping[str, str] = {}
 
 NAME_FIELDS = ("host", "repository", "name", "tag", "digest")
 NAME_FIELD = re.compile(r"\{([^{}]*)\}")
@@ -104,7 +101,7 @@ def read_sync_file(
     signing: MakeSigning,
     rename: str = "",
     *,
-    unused: Mapping[str, str] = NONE_UNUSED,
+    unused: Mapping[str, str] | None = None,
 ) -> list[SyncEntry]:
     """The entries of a file. ``options``, ``to`` and ``rename`` are the command's: they apply unless an entry itself
     says otherwise, and override the file's ``defaults``. ``unused`` are members that the command has no use for, with
@@ -118,9 +115,7 @@ def read_sync_file(
     _name_flags(found.value)
     _validate(found)
     value: dict[str, Any] = found.value
-    reading = _Reading(
-        found, _defaults(value, options, to, rename), options, to, signing, check_template(rename), unused
-    )
+    reading = _Reading(found, _defaults(value, options, to, check_template(rename)), options, to, signing, unused or {})
     reading.require_used("defaults", own=value.get("defaults") or {})
     entries = [*reading.registries(value), *reading.images(value)]
     if to is not None and entries and all(entry.to != to for entry in entries):
@@ -129,11 +124,17 @@ def read_sync_file(
 
 
 def _defaults(value: Mapping[str, Any], options: Options, to: Location | None, rename: str) -> dict[str, Any]:
-    """The file's defaults that the command does not override."""
-    defaults = Options()
-    given = {member for member, name in _FIELDS.items() if getattr(options, name) != getattr(defaults, name)}
-    given |= {member for member, text in (("to", to), ("rename", rename)) if text}
-    return {key: default for key, default in (value.get("defaults") or {}).items() if key not in given}
+    """The file's defaults that the command does not override, and its ``rename``."""
+    defaults = dict(value.get("defaults") or {})
+    unset = Options()
+    for member, name in _FIELDS.items():
+        if getattr(options, name) != getattr(unset, name):
+            defaults.pop(member, None)
+    if to is not None:
+        defaults.pop("to", None)
+    if rename:
+        defaults["rename"] = rename
+    return defaults
 
 
 @frozen(kw_only=False)
@@ -143,7 +144,6 @@ class _Reading:
     options: Options
     to: Location | None
     signing: MakeSigning
-    rename: str
     unused: Mapping[str, str]
 
     def require_used(self, *path: str | int, own: Mapping[str, Any]) -> None:
@@ -168,7 +168,8 @@ class _Reading:
             yield self._entry(("images", index), members)
 
     def _entry(self, path: yaml_text.Path, own: Mapping[str, Any]) -> SyncEntry:
-        self.require_used(*path[: 1 if path[0] != "images" else 2], own=own)
+        top = path[:2] if path[0] == "images" else path[:1]
+        self.require_used(*top, own=own)
         with within(self._line(path)):
             if len(_CHOICES.keys() & own) > 1:
                 raise Usage("tags, tag-regex and semver cannot be used together: choose one")
@@ -182,12 +183,13 @@ class _Reading:
             for key, (sources, targets, why) in KEYS.items():
                 if key in own and location.transport not in sources and to.transport not in targets:
                     raise Usage(f'"{key}" has no effect here: {why}')
+            filters = [make(own[key]) for key, make in _FILTERS.items() if key in own]
             return SyncEntry(
                 source=location,
                 references=tuple(own.get("tags") or ()),
-                takes=next((make(own[key]) for key, make in _FILTERS.items() if key in own), None),
+                takes=filters[0] if filters else None,
                 to=to,
-                rename=check_template(members.get("rename", self.rename)),
+                rename=check_template(members.get("rename", "")),
                 options=self._options(members),
             )
 
@@ -197,9 +199,9 @@ class _Reading:
             values["compress"] = Compression.parse(members["compress"])
         if "platform" in members:
             platforms = _list(members["platform"])
-            values["platforms"] = (
-                platforms if platforms == ALL_PLATFORMS else tuple(str(Platform.parse(one)) for one in platforms)
-            )
+            if platforms != ALL_PLATFORMS:
+                platforms = tuple(str(Platform.parse(one)) for one in platforms)
+            values["platforms"] = platforms
         if "sign" in members:
             values["signing"] = self.signing(_list(members["sign"]))
         store = self.options.store
@@ -247,32 +249,34 @@ def _name_flags(value: Any) -> None:
     images = value.get("images")
     for members in (*value.values(), *(images if isinstance(images, list) else ())):
         if isinstance(members, dict):
-            flags = {name: members[name] for name in _FLAGS if name in members}
+            flags = {name: members[name] for name in ("tls-verify", *_BOOLEANS) if name in members}
             members |= {name: _WORDS.get(str(value).lower(), value) for name, value in flags.items()}
 
 
 def _validate(found: yaml_text.Document) -> None:
-    validator = make_validator(schema_document("sync.json"))
-    if faults := {_fault(found, tuple(error.instance_path), error) for error in validator.iter_errors(found.value)}:
-        lines = [f"line {line}: {fact}" for line, fact in sorted(faults)]
-        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        raise Invalid("; ".join([*lines[:SHOWN], *more]))
+    errors = make_validator(schema_document("sync.json")).iter_errors(found.value)
+    faults = {_fault(found, tuple(error.instance_path), error) for error in errors}
+    lines = [f"line {line}: {fact}" for line, fact in sorted(faults)]
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f"and {len(lines) - SHOWN} more"]
+    if lines:
+        raise Invalid("; ".join(lines))
 
 
 def _fault(found: yaml_text.Document, path: yaml_text.Path, error: jsonschema_rs.ValidationError) -> tuple[int, str]:
     where = f"{'.'.join(map(str, path))}: " if path else ""
     hint = ""
-    match error.kind.name:
-        case "additionalProperties":
+    match error.kind.name, path, error.instance:
+        case "additionalProperties", _, _:
             unknown = error.kind.as_dict()["unexpected"]
-            line = found.line((*path, unknown[0]))
-            return line, f"{where}unknown member {', '.join(map(_quoted, unknown))} (docs/sync.md has all)"
-        case "type" if path[:1] == ("images",) and len(path) == 2 and isinstance(error.instance, str):
-            hint = f" (write: - from: {error.instance[:100]})"
-        case "type" if len(path) == 1 and path[0] not in ("defaults", "images"):
+            members = ", ".join(map(_quoted, unknown))
+            return found.line((*path, unknown[0])), f"{where}unknown member {members} (docs/sync.md has all)"
+        case "type", ("images", _), str(image):
+            hint = f" (write: - from: {image[:100]})"
+        case "type", (member,), _ if member not in ("defaults", "images"):
             hint = " (a member besides defaults and images is a registry)"
-        case "type" if "credentials" not in path and isinstance(error.instance, str):
-            hint = f" ({_quoted(error.instance)})"
+        case "type", _, str(text) if "credentials" not in path:
+            hint = f" ({_quoted(text)})"
     return found.line(path), f"{where}{violation_text(error)}{hint}"
 
 

@@ -181,35 +181,40 @@ def _whole_number(run: Mapping[str, Any], key: str) -> int:
 def confinement_of(app: Mapping[str, Any]) -> Confinement:
     """What a configuration is to say; isolators that it does not express completely are lost."""
     capabilities: tuple[str, ...] = CAPABILITIES
-    memory: dict[str, int] = {}
-    cpu: dict[str, int] = {}
+    resources: dict[str, dict[str, int]] = {"memory": {}, "cpu": {}}
     expressed = set()
     rows = objects_in(app, "isolators")
     for row in rows:
         name, value = row["name"], row["value"]
+        whole = False
         match name:
-            case "os/linux/capabilities-retain-set" | "os/linux/capabilities-remove-set":
-                retained = name.endswith("retain-set")
-                capabilities = tuple(one for one in capabilities if (one in value["set"]) == retained)
-                whole = not retained or set(value["set"]) <= set(CAPABILITIES)
+            case "os/linux/capabilities-retain-set":
+                capabilities = tuple(one for one in capabilities if one in value["set"])
+                whole = set(value["set"]) <= set(CAPABILITIES)
+            case "os/linux/capabilities-remove-set":
+                capabilities = tuple(one for one in capabilities if one not in value["set"])
+                whole = True
             case "resource/memory":
-                memory, whole = _limits(value, {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)})
+                names = {"limit": ("limit", 1, 1), "request": ("reservation", 1, 1)}
+                resources["memory"], whole = _limits(value, names)
             case "os/linux/cpu-shares":
-                cpu, whole = {**cpu, "shares": value}, True
+                resources["cpu"]["shares"] = value
+                whole = True
             case "resource/cpu":
-                made, whole = _limits(value, {"limit": ("quota", PERIOD, 1000), "request": ("shares", 1024, 2)})
-                cpu = {**cpu, **made, **({"period": PERIOD} if "quota" in made else {})}
+                names = {"limit": ("quota", PERIOD, 1000), "request": ("shares", 1024, 2)}
+                limits, whole = _limits(value, names)
+                if "quota" in limits:
+                    limits["period"] = PERIOD
+                resources["cpu"] |= limits
             case "os/linux/no-new-privileges":
                 whole = value is True
-            case _:
-                whole = False
-        expressed |= {name} if whole else set()
+        if whole:
+            expressed.add(name)
     left = [row["name"] for row in rows if row["name"] not in expressed]
     isolators = Loss(field="app.isolators", reason=no_equivalent(left)) if left else None
     return Confinement(
         capabilities=capabilities,
-        memory=memory,
-        cpu=cpu,
+        resources={kind: limits for kind, limits in resources.items() if limits},
         groups=tuple(number for number in supplementary_groups(app) if 0 <= number < 1 << 32),
         read_only=tuple(point["path"] for point in objects_in(app, "mountPoints") if point.get("readOnly")),
         losses={"app.isolators": isolators, "app.supplementaryGIDs": None, "app.mountPoints.readOnly": None},

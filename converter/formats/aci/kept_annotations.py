@@ -11,10 +11,8 @@ from typing import Any, TypeVar
 
 from converter.errors import unless_invalid
 from converter.formats import container_config
-from converter.model.descriptor import platform_from_json
 from converter.model.document import expect_type, load_json
 from converter.model.image import History
-from converter.model.platform import Platform
 
 DOCKER = "appc.io/docker/"
 ORIGINAL_NAME = DOCKER + "originalname"
@@ -105,8 +103,3 @@ def as_history(value: Any) -> tuple[History, ...]:
 def as_rest(value: Any) -> Mapping[str, Any]:
     """Members of a configuration that no specification names."""
     return container_config.from_json(as_object(value)).rest
-
-
-def as_platform(value: Any) -> Platform:
-    """A platform, as in a descriptor."""
-    return platform_from_json(as_object(value))

@@ -14,6 +14,7 @@ from converter.formats.aci import app as words, kept_annotations as keys
 from converter.formats.container_config import UnknownMembers, unknown_members
 from converter.formats.documents import require_valid
 from converter.model.appc import identifier_and_version, platform_labels, platform_of, reference_of
+from converter.model.descriptor import platform_from_json
 from converter.model.document import as_known, dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.image import Dependency, Facts, History, Image, Loss, Notes, RunConfig
@@ -65,7 +66,7 @@ def parse_manifest(data: bytes) -> Manifest:
     with within("manifest"):
         require_valid(data, KIND)
         document = as_known(load_object(data), ORDER)
-        read = as_read(document)
+        read = fold_members(document, KIND).value
         if read.get("acKind") != "ImageManifest":
             raise Invalid(f'acKind is "{read.get("acKind")}": expected "ImageManifest"')
     return Manifest(
@@ -73,7 +74,7 @@ def parse_manifest(data: bytes) -> Manifest:
         document=document,
         name=read["name"],
         labels=pairs_to_mapping(read, "labels"),
-        app=read.get("app") or {},
+        app=complete_app(read.get("app") or {}),
         annotations=pairs_to_mapping(read, "annotations"),
         dependencies=tuple(map(_dependency, words.objects_in(read, "dependencies"))),
         path_whitelist=tuple(read.get("pathWhitelist") or ()),
@@ -96,13 +97,6 @@ _OPTIONAL = {
     "ports": ("name", "protocol"),
 }
 """Members of an app's lists that the specification requires and the reference implementation does not."""
-
-
-def as_read(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as the reference implementation reads it: keys in any case, null and absent strings as empty."""
-    document = fold_members(document, KIND).value
-    app = document.get("app")
-    return {**document, "app": complete_app(app)} if app else document
 
 
 def complete_app(app: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +186,7 @@ def paths_of_owners(manifest: Manifest) -> frozenset[str]:
 
 def _read_platform(manifest: Manifest) -> tuple[Platform, Literal["", "assumed", "nameless"]]:
     labels = {key: value for key, value in manifest.labels.items() if key in ("arch", "os")}
-    original = keys.kept(manifest.annotations, keys.PLATFORM, keys.as_platform)
+    original = keys.kept(manifest.annotations, keys.PLATFORM, platform_from_json)
     if original is not None and platform_labels(original) == labels:
         return original, ""
     return platform_of(labels)
@@ -204,11 +198,11 @@ def _read_config(manifest: Manifest, owners: Owners) -> RunConfig:
     if not app:
         return RunConfig(labels=labels)
     entrypoint, cmd = _read_command(manifest)
-    exposed = keys.kept(annotations, keys.EXPOSED_PORTS, keys.as_texts)
-    if not exposed or words.ports(exposed)[0] != words.objects_in(app, "ports"):
+    exposed = keys.kept(annotations, keys.EXPOSED_PORTS, keys.as_texts) or ()
+    if words.ports(exposed)[0] != words.objects_in(app, "ports"):
         exposed = words.exposed_of(app)
-    env = keys.kept(annotations, keys.ENV, keys.as_texts)
-    if not env or words.environment(env)[0] != words.objects_in(app, "environment"):
+    env = keys.kept(annotations, keys.ENV, keys.as_texts) or ()
+    if words.environment(env)[0] != words.objects_in(app, "environment"):
         env = words.env_of(app)
     directory = app.get("workingDirectory") or ""
     working_dir = annotations.get(keys.WORKING_DIR, "")
@@ -285,10 +279,9 @@ def _read_foreign(manifest: Manifest) -> dict[str, Facts]:
     docker = dict(_kept_members(manifest))
     if comment := manifest.annotations.get(keys.COMMENT):
         docker["comment"] = comment
-    found: dict[str, Facts] = {"aci": manifest}
-    if docker:
-        found["docker"] = UnknownMembers(docker)
-    return found
+    if not docker:
+        return {"aci": manifest}
+    return {"aci": manifest, "docker": UnknownMembers(docker)}
 
 
 def _kept_members(manifest: Manifest) -> Mapping[str, Any]:
@@ -305,7 +298,17 @@ def _losses(manifest: Manifest, config: RunConfig, basis: str) -> Iterator[Loss]
 
     if basis == "assumed":
         yield row("platform", f"other formats must name one in full: {platform_of(manifest.labels)[0]} is assumed")
-    for field, values in _lost_values(manifest, config):
+    app = manifest.app
+    groups = [] if words.lacks_group(config.user) else words.supplementary_groups(app)
+    limits = words.isolators(_kept_members(manifest).get("config") or {}).values()
+    lost: dict[str, Sequence[object]] = {
+        "app.supplementaryGIDs": groups,
+        "app.eventHandlers": [handler["name"] for handler in words.objects_in(app, "eventHandlers")],
+        "app.isolators": [row["name"] for row in words.objects_in(app, "isolators") if row not in limits],
+        "app.ports.socketActivated": _names_of(app, "ports", "socketActivated"),
+        "app.mountPoints.readOnly": _names_of(app, "mountPoints", "readOnly"),
+    }
+    for field, values in lost.items():
         if values:
             yield row(field, words.no_equivalent(values))
     if config.user.startswith("/") or ":/" in config.user:
@@ -314,16 +317,9 @@ def _losses(manifest: Manifest, config: RunConfig, basis: str) -> Iterator[Loss]
         yield row("manifest", f"{len(manifest.text)} characters are too long for an annotation")
 
 
-def _lost_values(manifest: Manifest, config: RunConfig) -> Iterator[tuple[str, Sequence[object]]]:
-    """The fields of an app that no other format has, with what people know their values by."""
-    app = manifest.app
-    if not words.lacks_group(config.user):
-        yield "app.supplementaryGIDs", words.supplementary_groups(app)
-    yield "app.eventHandlers", [handler["name"] for handler in words.objects_in(app, "eventHandlers")]
-    limits = words.isolators(_kept_members(manifest).get("config") or {}).values()
-    yield "app.isolators", [row["name"] for row in words.objects_in(app, "isolators") if row not in limits]
-    for key, flag in (("ports", "socketActivated"), ("mountPoints", "readOnly")):
-        yield f"app.{key}.{flag}", [row["name"] for row in words.objects_in(app, key) if row.get(flag)]
+def _names_of(app: Mapping[str, Any], key: str, flag: str) -> list[str]:
+    """The names of the ports, or mount points, that have a flag."""
+    return [row["name"] for row in words.objects_in(app, key) if row.get(flag)]
 
 
 def baseline_of(image: Image) -> Image | None:

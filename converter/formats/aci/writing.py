@@ -141,12 +141,13 @@ def _write_platform(draft: Draft, platform: Platform) -> None:
     if not basis and back == platform:
         draft.keep(keys.PLATFORM, "")
         return
+    found, asked = back.normalised(), platform.normalised()
+    if not platform.variant:
+        asked = replace(asked, variant=found.variant)
     reason = ""
     if not labels:
         reason = f"appc has no labels for {platform}"
-    elif replace(back.normalised(), variant="") != replace(platform.normalised(), variant="") or (
-        platform.variant and back.normalised().variant != platform.normalised().variant
-    ):
+    elif found != asked:
         reason = "labels of appc name neither a variant nor a version of the system"
     draft.keep(keys.PLATFORM, platform_to_json(platform), "platform", reason)
 

@@ -86,7 +86,9 @@ class DockerArchiveSink(OciSink):
             for digest, row in below.items():
                 rows.setdefault(digest, row)
             if name and below:
-                rows[_most_portable(below)].tags.append(name)
+                # The same image on every host, so that the archive does not depend on the host.
+                chosen = choose_platform(_PREFERRED_PLATFORM, [row.platform for row in below.values()])
+                rows[list(below)[chosen or 0]].tags.append(name)
         tops: dict[str, dict[str, str]] = {}
         for row in rows.values():
             for tag in row.tags:
@@ -137,9 +139,3 @@ class DockerArchiveSink(OciSink):
         dialect = types.OCI_LAYERS if layer.media_type in types.OCI_LAYERS else types.DOCKER_LAYERS
         says = types.LAYER_TYPES[layer.media_type][0], self._codecs.get(layer.digest, "")
         return layer.retyped(types.by_meaning(dialect).get(says, layer.media_type))
-
-
-def _most_portable(rows: dict[Digest, ManifestRow]) -> Digest:
-    """The image that gets the index's name: the same on every host, so that the archive does not depend on the host."""
-    chosen = choose_platform(_PREFERRED_PLATFORM, [row.platform for row in rows.values()])
-    return list(rows)[chosen or 0]

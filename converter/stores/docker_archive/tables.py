@@ -190,20 +190,20 @@ def _parse_row(value: Any, place: str, problems: Problems) -> SavedImage:
     return SavedImage(config=config, tags=tags, layers=layers, sources=sources)
 
 
+@frozen(kw_only=False)
 class Chains:
     """The layers of an archive, each of which names its parent. What is wrong is reported once, and ends a chain."""
 
-    def __init__(self, medium: Medium, problems: Problems = RAISE_FIRST) -> None:
-        self._medium = medium
-        self._problems = problems
-        self._parents: dict[str, str | None] = {}
+    medium: Medium
+    problems: Problems = RAISE_FIRST
+    _parents: dict[str, str | None] = field(default_factory=dict)
 
     def images(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """The images by the ID of their newest layer, with their names; unnamed ones come last."""
         named: dict[str, list[str]] = {}
-        for name, top in read_names(self._medium, self._problems) or ():
+        for name, top in read_names(self.medium, self.problems) or ():
             named.setdefault(top, []).append(name)
-        found = list(_layers(self._medium))
+        found = list(_layers(self.medium))
         parents = {self._parent(layer) for layer in found}
         for top in found:
             if top not in parents:
@@ -221,7 +221,7 @@ class Chains:
         seen: set[str] = set()
         layer, source, parent = top, REPOSITORIES, None
         while layer:
-            with self._problems.at(source, _RULE):
+            with self.problems.at(source, _RULE):
                 self._require_next(layer, seen)
                 parent = self._parent(layer)
             if parent is None:
@@ -234,8 +234,8 @@ class Chains:
         """The ID of the layer below: empty for the base, None if the description of ``layer`` cannot be read."""
         if layer not in self._parents:
             self._parents[layer] = None
-            with self._problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
-                document = load_object(self._medium.read_document(f"{layer}/json"))
+            with self.problems.at(f"{layer}/json", _RULE, missing="docker/archive-file"):
+                document = load_object(self.medium.read_document(f"{layer}/json"))
                 if document.get("id") not in (None, layer):
                     raise Invalid(f"the id {printable_path(str(document['id'])[:100])} is not that of its directory")
                 self._parents[layer] = member_or_empty(document, "parent", str)
@@ -279,7 +279,7 @@ def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Des
             architecture = architecture or str(load_object(data).get("architecture") or "")
         layers.append({"blobSum": str(blob.digest)})
         history.append({"v1Compatibility": data.decode()})
-    repository, _, tag = names[0].rpartition(":") if names else ("", "", "")
+    repository, _, tag = "".join(names[:1]).rpartition(":")
     manifest = {
         "schemaVersion": 1,
         "name": repository,

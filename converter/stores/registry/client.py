@@ -117,9 +117,12 @@ class Client(ClosedOnExit):
     def once(self, request: Request) -> Response:
         """As ``call``, but tried only once, for a streamed body. Raises Interrupted if it may be tried again."""
         with self.open(request) as response:
-            body = self._body(response, request.url)
-            url = response.url or request.url
-            return Response(status=response.status, headers=response.headers, body=body, url=url)
+            return Response(
+                status=response.status,
+                headers=response.headers,
+                body=self._body(response, request.url),
+                url=response.url or request.url,
+            )
 
     @contextmanager
     def open(self, request: Request) -> Iterator[BaseHTTPResponse]:

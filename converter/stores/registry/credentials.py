@@ -27,7 +27,7 @@ _HELPER_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HELPER_SECONDS = 60
 
 
-@frozen
+@frozen(kw_only=False)
 class Credentials:
     """Credentials for a registry; secrets never appear in the repr."""
 
@@ -59,8 +59,7 @@ def find_credentials(host: str, repository: str, options: StoreOptions) -> Crede
     if options.token:
         return Credentials(registry_token=options.token)
     if options.credentials is not None:
-        username, password = options.credentials
-        return Credentials(username=username, password=password)
+        return Credentials(*options.credentials)
     for path in auth_files(options):
         document = _read_auth_file(path, must_exist=options.authfile is not None)
         with within(str(path)):
@@ -147,7 +146,7 @@ def _parse_entry(value: Any, name: str) -> Credentials | None:
             raise Invalid(f'credentials for "{name}": invalid auth: expected USER:PASSWORD in base64') from None
     if not any((username, identity, registry)):
         return None
-    return Credentials(username=username, password=password, identity_token=identity, registry_token=registry)
+    return Credentials(username, password, identity, registry)
 
 
 def ask_helper(name: Any, key: str, path: str | None) -> Credentials | None:
@@ -188,4 +187,4 @@ def parse_helper_answer(answer: bytes) -> Credentials:
     username, secret = str(document["Username"]), str(document["Secret"])
     if username == "<token>":
         return Credentials(identity_token=secret)
-    return Credentials(username=username, password=secret)
+    return Credentials(username, secret)

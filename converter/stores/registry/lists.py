@@ -30,8 +30,6 @@ _LINK = r"<([^<>]*)>([^<]*)"
 _REL = re.compile(r"\brel\s*=", re.IGNORECASE)
 _NEXT = re.compile(_REL.pattern + r'\s*"?next\b', re.IGNORECASE)
 
-COSIGN = ("sig", "att", "sbom")
-
 
 def list_tags(client: Client) -> Iterator[str]:
     """Every tag of the repository, in the registry's order, page by page. Raises NotFound if there is no such
@@ -98,7 +96,7 @@ def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterat
     if found is None:
         repository.knows_referrers = False
     fallback = fallback_tag(subject)
-    tags = [f"{subject.dashed}.{kind}" for kind in COSIGN]
+    tags = [f"{subject.dashed}.{kind}" for kind in ("sig", "att", "sbom")]
     if not found:
         # Some registries without the API answer with an empty list.
         tags.insert(0, fallback)

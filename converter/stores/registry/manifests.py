@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import field
+
 from converter.errors import Denied, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known, blocks_of
 from converter.model.descriptor import HEX_LENGTHS, Descriptor, Digest
 from converter.model.document import load_object, signed_payload
+from converter.model.frozen import frozen
 from converter.model.reference import ImageName
 from converter.stores.registry.client import Client, Rejected, Response
 from converter.stores.registry.wire import Request
@@ -26,12 +29,12 @@ MANIFEST_TYPES = (
 _ACCEPT = {"Accept": ", ".join(MANIFEST_TYPES)}
 
 
+@frozen(kw_only=False)
 class Manifests:
     """The documents of one repository. Each is fetched once: ``known`` keeps those fetched or written, by digest."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.known: dict[Digest, Known] = {}
+    client: Client
+    known: dict[Digest, Known] = field(default_factory=dict)
 
     def get(self, reference: str | Digest) -> Known:
         """A document by its tag or digest.
@@ -41,14 +44,14 @@ class Manifests:
         """
         if isinstance(reference, Digest) and reference in self.known:
             return self.known[reference]
-        url = self._client.url(f"manifests/{reference}")
-        answer = self._client.call(Request("GET", url, _ACCEPT))
+        url = self.client.url(f"manifests/{reference}")
+        answer = self.client.call(Request("GET", url, _ACCEPT))
         if not answer.body.lstrip().startswith((b"{", b"[")):
             # Such as the page of a proxy that asks for a login.
             found = answer.media_type or "data without a Content-Type"
             if not answer.body:
                 found = "an empty answer"
-            raise Invalid(f"{self._client.host} does not answer as a registry: expected a manifest, found {found}")
+            raise Invalid(f"{self.client.host} does not answer as a registry: expected a manifest, found {found}")
         # Some registries state none, or that of any JSON.
         stated = answer.media_type
         media_type = stated if stated in MANIFEST_TYPES else types.identify(load_object(answer.body))
@@ -66,9 +69,9 @@ class Manifests:
 
     def has(self, digest: Digest) -> bool:
         """Whether the repository has a document; False if access is refused: writing it will then tell."""
-        url = self._client.url(f"manifests/{digest}")
+        url = self.client.url(f"manifests/{digest}")
         try:
-            self._client.call(Request("HEAD", url, _ACCEPT))
+            self.client.call(Request("HEAD", url, _ACCEPT))
         except (NotFound, Denied, Rejected):
             return False
         return True
@@ -78,11 +81,11 @@ class Manifests:
         the registry received other bytes.
         """
         name = reference if isinstance(reference, str) else _computed_digest(data, media_type, reference.algorithm)
-        url = self._client.url(f"manifests/{name}")
-        answer = self._client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
+        url = self.client.url(f"manifests/{name}")
+        answer = self.client.call(Request("PUT", url, {"Content-Type": media_type}, data, expect=(200, 201, 202)))
         _check_stated(answer, data, media_type)
         if isinstance(reference, str):
-            self._client.remembered.add(reference)
+            self.client.remembered.add(reference)
         return answer
 
 

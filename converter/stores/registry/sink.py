@@ -41,7 +41,8 @@ class RegistrySink(Sink):
     def __init__(self, name: ImageName, options: StoreOptions) -> None:
         """A blob that this run saw in this repository is not asked for."""
         self._name = name
-        self._options = options
+        self._mount_from = options.mount_from
+        self._holders = options.holders
         self._client = Client.of(name, options, push=True)
         self._manifests = Manifests(self._client)
         self._lock = threading.Lock()
@@ -67,8 +68,7 @@ class RegistrySink(Sink):
         """Whether the repository has it; a blob found in another repository is mounted, and then counts as present."""
         if descriptor.media_type in MANIFEST_TYPES:
             return self._manifests.has(descriptor.digest)
-        holders = self._options.holders
-        if holders is not None and self._name.repository in holders.seen(self._name.host, descriptor.digest):
+        if self._holders and self._name.repository in self._holders.seen(self._name.host, descriptor.digest):
             return True
         found = has_blob(self._client, descriptor) or self._mount(descriptor.digest)
         if found:
@@ -117,13 +117,12 @@ class RegistrySink(Sink):
         self._attached.append(attachment)
 
     def _remember(self, digest: Digest, *, sent: bool) -> None:
-        if self._options.holders is not None:
-            self._options.holders.holds(self._name.host, digest, self._name.repository, sent=sent)
+        if self._holders is not None:
+            self._holders.holds(self._name.host, digest, self._name.repository, sent=sent)
 
     def _mount(self, digest: Digest) -> bool:
-        holders = self._options.holders
-        known = holders.holders(self._name.host, digest) if holders is not None else ()
-        for other in dict.fromkeys((*known, *self._options.mount_from)):
+        known = self._holders.holders(self._name.host, digest) if self._holders else ()
+        for other in dict.fromkeys((*known, *self._mount_from)):
             if other == self._name.repository:
                 continue
             url = with_query(self._client.url("blobs/uploads/"), {"mount": str(digest), "from": other})

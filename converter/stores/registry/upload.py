@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from converter.errors import ConverterError, DigestMismatch, NotFound, Unreachable
 from converter.model.content import Blocks
@@ -21,7 +21,7 @@ from converter.stores.registry.download import LENGTH, has_blob
 from converter.stores.registry.urls import with_query
 from converter.stores.registry.wire import Body, Request
 from converter.stores.retry import Interrupted
-from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, Meter, metered, skip_bytes
+from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, Meter, closing, metered, skip_bytes
 from converter.streams.spool import Spool
 
 IN_MEMORY = 4 * MIB
@@ -104,7 +104,8 @@ class Replay(ClosedOnExit):
 
     def __init__(self, blocks: Blocks, *, keep: bool) -> None:
         self._blocks = blocks
-        self._source = iter(blocks)
+        self._opened = ExitStack()
+        self._source = self._opened.enter_context(closing(blocks))
         self._kept: Spool | None = None
         self.size = 0
         if keep or self._source is blocks:
@@ -120,12 +121,7 @@ class Replay(ClosedOnExit):
         """Release what is kept, and close the source."""
         if self._kept is not None:
             self._kept.close()
-        self._close_source()
-
-    def _close_source(self) -> None:
-        close = getattr(self._source, "close", None)
-        if close is not None:
-            close()
+        self._opened.close()
 
     def blocks(self, offset: int = 0, most: int | None = None) -> Iterator[Block]:
         """The bytes from ``offset``, at most ``most``; ``offset`` must not exceed what has been read before."""
@@ -156,8 +152,8 @@ class Replay(ClosedOnExit):
 
     def _restart(self) -> None:
         if self.size:
-            self._close_source()
-            self._source = iter(self._blocks)
+            self._opened.close()
+            self._source = self._opened.enter_context(closing(self._blocks))
             self.size = 0
 
 
