@@ -85,7 +85,7 @@ class _Reopened(WrappedSource):
     """
 
     def __init__(self, location: Location, options: StoreOptions) -> None:
-        super().__init__(open_source(location, options))
+        super().__init__(open_source(location, options), self._blocks)
         self._location = location
         self._options = options
         self.closed = False

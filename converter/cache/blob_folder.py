@@ -12,8 +12,6 @@ from converter.errors import ConverterError
 from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
-from converter.ports import Source
-from converter.stores.base_source import WrappedSource
 from converter.stores.disk import read_regular
 from converter.stores.media.temporary import Temporary, remove_abandoned, temporary_file
 from converter.streams.blocks import Block, closing, drain, write_all
@@ -56,6 +54,16 @@ class BlobFolder:
                 path.unlink()
             return None
         return known
+
+    def blocks(self, known: Known) -> Iterator[Block]:
+        """The bytes of a blob that is costly to fetch: once it has been, those that were kept."""
+        there = self.find(known.descriptor)
+        if there is not None:
+            yield from there.raw()
+            return
+        with self.keeping(known.blocks()) as (passing, keep):
+            yield from passing
+            keep(known.descriptor.digest)
 
     @contextmanager
     def keeping(self, blocks: Blocks) -> Iterator[tuple[Iterator[Block], Keep]]:
@@ -117,20 +125,3 @@ class BlobFolder:
                 removed.append(one)
                 over -= one.size
         return removed
-
-
-class CachedSource(WrappedSource):
-    """A source that is costly to read, in front of which blobs are looked up, so that none is fetched twice."""
-
-    def __init__(self, source: Source, blobs: BlobFolder) -> None:
-        super().__init__(source)
-        self._kept = blobs
-
-    def _blocks(self, known: Known) -> Iterator[Block]:
-        there = self._kept.find(known.descriptor)
-        if there is not None:
-            yield from there.raw()
-            return
-        with self._kept.keeping(known.blocks()) as (passing, keep):
-            yield from passing
-            keep(known.descriptor.digest)

@@ -25,6 +25,7 @@ from converter.model.reference import Location
 from converter.model.settings import Settings
 from converter.ports import Sink, Source
 from converter.stores import StoreOptions, open_sink, open_source
+from converter.stores.base_source import WrappedSource
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
 from converter.stores.resource_pool import ResourcePool
@@ -187,9 +188,7 @@ class Shared:
             from converter.stores.blob_spool import SharedSource
 
             if self.memory.blobs is not None:
-                from converter.cache.blob_folder import CachedSource
-
-                source = CachedSource(source, self.memory.blobs)
+                source = WrappedSource(source, self.memory.blobs.blocks)
             yield SharedSource(source, self._spooled(), holding=self.many)
 
     def there(self, job: Job) -> AbstractContextManager[Source]:

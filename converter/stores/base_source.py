@@ -68,16 +68,13 @@ class NameListing(Source):
 
 
 class WrappedSource(Source):
-    """Wraps a source, which it opens and closes. Subclasses define where a blob's bytes come from."""
+    """Wraps a source, which it closes; ``read`` gives the bytes of its blobs."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, read: Callable[[Known], Blocks]) -> None:
         self.local = source.local
         self.unpacked = source.unpacked
         self._source = source
-
-    @abstractmethod
-    def _blocks(self, known: Known) -> Blocks:
-        """The bytes of a blob of the wrapped source, from their start."""
+        self._read = read
 
     def close(self) -> None:
         self._source.close()
@@ -97,7 +94,7 @@ class WrappedSource(Source):
 
     def fetch(self, descriptor: Descriptor) -> Known:
         known = self._source.fetch(descriptor)
-        return known if known.absent else Known(known.descriptor, lambda: self._blocks(known))
+        return known if known.absent else Known(known.descriptor, lambda: self._read(known))
 
 
 @frozen(kw_only=False)

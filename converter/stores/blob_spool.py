@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from converter.model.content import Blocks, Known
+from converter.model.content import Known
 from converter.model.descriptor import Digest
 from converter.model.limits import GIB
 from converter.ports import Source
@@ -58,13 +58,9 @@ class SharedSource(WrappedSource):
     """
 
     def __init__(self, source: Source, spool: BlobSpool, *, holding: bool = False) -> None:
-        super().__init__(source)
+        super().__init__(source, spool.blocks if holding else lambda known: known.raw())
         self._spool = spool
-        self._holding = holding
 
     def hold(self) -> None:
         """As in Source, even of blobs from an earlier ``fetch``."""
-        self._holding = True
-
-    def _blocks(self, known: Known) -> Blocks:
-        return self._spool.blocks(known) if self._holding else known.raw()
+        self._read = self._spool.blocks

@@ -9,11 +9,12 @@ import pytest
 
 import converter
 from converter.cache import FOLDER
-from converter.cache.blob_folder import BlobFolder, CachedSource
+from converter.cache.blob_folder import BlobFolder
 from converter.conversion import convert
 from converter.conversion.job import Options
 from converter.errors import DigestMismatch
 from converter.model.descriptor import Digest
+from converter.stores.base_source import WrappedSource
 from tests.builders import LAYERS, add_image, gzipped
 from tests.builders.memory import MemorySource, MemoryStore
 from tests.builders.saved import classic, write_tar
@@ -77,7 +78,7 @@ def test_what_was_fetched_is_fetched_once(tmp_path: Path) -> None:
     store = MemoryStore()
     add_image(store)
     source = MemorySource(store)
-    cached = CachedSource(source, BlobFolder(tmp_path))
+    cached = WrappedSource(source, BlobFolder(tmp_path).blocks)
     for digest, data in store.blobs.items():
         root = store.named["app:1"]
         for _ in range(3):
