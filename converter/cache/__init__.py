@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 FILE = "blobs.sqlite3"
 FOLDER = "blobs"
-_NO_TYPE = "application/octet-stream"
 _TRIES = 2
 """The most repositories noted for one blob."""
 
@@ -107,7 +106,7 @@ class VerifiedCache(ClosedOnExit):
         fact = self._find("made", str(source), how)
         if fact is None:
             return None
-        descriptor = Descriptor(media_type=_NO_TYPE, digest=Digest.parse(str(fact[0])), size=int(fact[1]))
+        descriptor = Descriptor(media_type="", digest=Digest.parse(str(fact[0])), size=int(fact[1]))
         facts = LayerFacts(recipe=str(fact[3]))
         return Made(descriptor=descriptor, diff_id=Digest.parse(str(fact[2])), facts=facts)
 
@@ -198,10 +197,7 @@ class Cache(VerifiedCache):
 
     def _find(self, table: str, *key: str) -> Fact | None:
         with self._lock:
-            found = super()._find(table, *key)
-            if found is None:
-                found = self._row(_FIND[table], *key)
-        return found
+            return super()._find(table, *key) or self._row(_FIND[table], *key)
 
     def _learn(self, table: str, *key: str, fact: Fact) -> None:
         with self._lock:

@@ -22,9 +22,7 @@ from tests.builders.memory import MemoryStore
 from tests.stores.copying import copy
 
 BLOB, TAR = Digest.of(b"blob"), Digest.of(b"tar")
-MADE = Made(
-    descriptor=Descriptor(media_type="application/octet-stream", digest=Digest.of(b"made"), size=4), diff_id=TAR
-)
+MADE = Made(descriptor=Descriptor(media_type="", digest=Digest.of(b"made"), size=4), diff_id=TAR)
 
 
 def test_what_a_run_learned_the_next_one_knows(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Made
 
 BLOB, DIFF_ID, OTHER = (Digest.of(data) for data in (b"blob", b"diff_id", b"other"))
-MADE = Made(descriptor=Descriptor(media_type="application/octet-stream", digest=OTHER, size=5), diff_id=DIFF_ID)
+MADE = Made(descriptor=Descriptor(media_type="", digest=OTHER, size=5), diff_id=DIFF_ID)
 
 
 def test_what_was_learned_is_known_to_the_next_run(tmp_path: Path) -> None:
