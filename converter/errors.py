@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import ParamSpec, TypeVar
 
 T = TypeVar("T")
@@ -90,10 +90,8 @@ class Usage(ConverterError):
 
 def from_system(error: OSError) -> ConverterError:
     """The system's error in its own words, with the file it concerns as the trail."""
-    found = ConverterError(system_words(error))
-    if isinstance(error.filename, str | bytes):
-        found.trail = (os.fsdecode(error.filename),)
-    return found
+    trail = (os.fsdecode(error.filename),) if isinstance(error.filename, str | bytes) else ()
+    return ConverterError(system_words(error), *trail)
 
 
 def system_words(error: OSError) -> str:
@@ -110,27 +108,22 @@ def unless_invalid(read: Callable[P, T], *values: P.args, **named: P.kwargs) -> 
 
 
 @contextmanager
-def within(part: str) -> Iterator[None]:
-    """Put ``part`` in front of the trail of every error that passes through, unless it is there, or empty."""
+def within(part: str, but_for: tuple[type[ConverterError], ...] = ()) -> Iterator[None]:
+    """Put ``part`` in front of the trail of every error that passes through, unless it is there, or empty, or the error
+    is one of those that ``but_for`` names.
+    """
     try:
         yield
     except ConverterError as error:
         there = error.trail[0] == part if error.trail else error.fact.startswith((f"{part}: ", f"{part} "))
-        if part and not there:
+        if part and not there and not isinstance(error, but_for):
             error.trail = (part, *error.trail)
         raise
 
 
-@contextmanager
-def within_part(part: str) -> Iterator[None]:
+def within_part(part: str) -> AbstractContextManager[None]:
     """The same for a part of an image; not for what failed at a host or a disk, whichever part it was about."""
-    try:
-        yield
-    except (Denied, Unreachable, StorageFailed):
-        raise
-    except ConverterError:
-        with within(part):
-            raise
+    return within(part, (Denied, Unreachable, StorageFailed))
 
 
 def count(number: int, noun: str) -> str:
