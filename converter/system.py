@@ -83,13 +83,10 @@ def mount_of(fd: int) -> bytes:
 
     If the system does not say, mounts are distinguished by their devices.
     """
-    try:
-        with open(f"{MOUNTS}/{fd}", "rb", buffering=0) as file:  # noqa: PTH123 - Path.open is three calls more
-            for line in file.read(512).splitlines():
-                if line.startswith(b"mnt_id:"):
-                    return line
-    except FileNotFoundError:
-        pass
+    with suppress(FileNotFoundError), open(f"{MOUNTS}/{fd}", "rb", buffering=0) as file:  # noqa: PTH123 - fewer calls
+        for line in file.read(512).splitlines():
+            if line.startswith(b"mnt_id:"):
+                return line
     return b"dev:%d" % os.fstat(fd).st_dev
 
 

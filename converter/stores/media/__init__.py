@@ -41,9 +41,9 @@ class Medium(ClosedOnExit):
     def names(self) -> list[str]:
         """The names of all files, sorted."""
 
-    @abstractmethod
     def top(self) -> list[str]:
         """The first parts of the names of all files, and in a directory also those of empty ones."""
+        return sorted({name.partition("/")[0] for name in self.names()})
 
     @abstractmethod
     def size(self, name: str) -> int | None:
@@ -127,7 +127,8 @@ class Target(Protocol):
     def begin(self) -> None:
         """Start writing. Raises Invalid if what is there must not be overwritten, NotFound, StorageFailed."""
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        """Remove what is not committed; may be called again."""
 
 
 Documents = Callable[[bytes | None], Mapping[str, bytes]]

@@ -69,15 +69,15 @@ def _write_blob_file(path: Path, target: Path, blocks: Blocks, expected: Descrip
     If the blocks say which file holds them, they are still read, and so verified, but not written if the two files can
     share them.
     """
-    linked = isinstance(blocks, RereadableBlocks) and blocks.file is not None and _share_blocks(blocks.file, path)
+    if isinstance(blocks, RereadableBlocks) and blocks.file is not None and _share_blocks(blocks.file, path):
+        with on_error(path.unlink):
+            return write_blob(blocks, expected, lambda _: None)
     with disk_errors(target, "write"):
-        mode = os.O_RDONLY if linked else os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        fd = os.open(path, mode, 0o666)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
     def write(block: Block) -> None:
-        if not linked:
-            with disk_errors(target, "write"):
-                write_behind(fd, block)
+        with disk_errors(target, "write"):
+            write_behind(fd, block)
 
     with on_error(path.unlink):
         try:
@@ -89,18 +89,14 @@ def _write_blob_file(path: Path, target: Path, blocks: Blocks, expected: Descrip
 
 def _share_blocks(source: Path, path: Path) -> bool:
     """Make ``path`` a reflink of a file, or else a hard link; False, leaving nothing, if neither is possible."""
-    try:
-        with source.open("rb") as old, path.open("xb") as new:
+    with suppress(OSError):
+        with on_error(path.unlink), source.open("rb") as old, path.open("xb") as new:
             fcntl.ioctl(new, FICLONE, old.fileno())
         return True
-    except OSError:
-        with suppress(OSError):
-            path.unlink()
-    try:
+    with suppress(OSError):
         os.link(os.path.realpath(source), path)
-    except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 class LayoutTarget(_BlobStaging):

@@ -52,9 +52,6 @@ class TarMedium(Medium):
     def names(self) -> list[str]:
         return [name for name in sorted({*self._spans, *self._links}) if self._span(name) is not None]
 
-    def top(self) -> list[str]:
-        return sorted({name.partition("/")[0] for name in self.names()})
-
     def size(self, name: str) -> int | None:
         span = self._span(_clean(name))
         return None if span is None else span.size

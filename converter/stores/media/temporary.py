@@ -87,7 +87,9 @@ def _open_new_directory(path: Path) -> int:
 
 def _temporary(directory: Path, make: Callable[[Path], int]) -> Temporary:
     """What ``make`` makes and opens, locked; made again if a cleaner removes it before it is."""
-    _remove_abandoned_once(directory)
+    # Not if this process has just made one there: each of thousands of parts would examine all earlier ones.
+    if [newest.parent for newest in list(_MADE)[-1:]] != [directory]:
+        remove_abandoned(directory)
     while True:
         made = Temporary(directory)
         with disk_errors(directory, "write in"), on_error(made.remove):
@@ -181,13 +183,6 @@ def remove_abandoned(directory: Path) -> None:
             if re.fullmatch(NAME, entry.name):
                 with suppress(OSError):
                     _remove_if_abandoned(Path(entry.path))
-
-
-def _remove_abandoned_once(directory: Path) -> None:
-    """Clean the directory, unless this process just did: each of thousands of parts would examine all earlier ones."""
-    newest = list(_MADE)[-1:]
-    if not newest or newest[0].parent != directory:
-        remove_abandoned(directory)
 
 
 @contextmanager
