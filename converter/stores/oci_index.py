@@ -78,15 +78,17 @@ def index_rows(index: dict[str, Any], problems: Problems = RAISE_FIRST, place: s
 
 def with_cosign_tags(found: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
     """The entries; what ``cosign save`` marks as signatures of the one image gets the tag that it had in a registry."""
-    kinds = [entry.annotations.get("kind", "") for entry in found]
-    images = [one for one, kind in zip(found, kinds, strict=True) if kind.startswith(f"{_OF_COSIGN}image")]
+    images = [one for one in found if one.annotations.get("kind", "").startswith(f"{_OF_COSIGN}image")]
     if len(images) != 1:
         return found
     start = str(images[0].digest).replace(":", "-")
-    return tuple(
-        replace(one, annotations={REF_NAME: f"{start}.{_SAVED[kind]}", **one.annotations}) if kind in _SAVED else one
-        for one, kind in zip(found, kinds, strict=True)
-    )
+    tagged = []
+    for one in found:
+        ending = _SAVED.get(one.annotations.get("kind", ""))
+        if ending is not None:
+            one = replace(one, annotations={REF_NAME: f"{start}.{ending}", **one.annotations})
+        tagged.append(one)
+    return tuple(tagged)
 
 
 def entries_tagged(index: bytes, tag: str) -> Iterator[Descriptor]:
@@ -110,7 +112,9 @@ def listed_image(entry: Descriptor) -> ListedImage:
 def attached_to(entry: Descriptor) -> Digest | None:
     """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
     match = _match_attachment(entry.annotations.get(REF_NAME, ""))
-    return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}") if match else None
+    if match is None:
+        return None
+    return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}")
 
 
 def shares_its_tag(entry: Descriptor) -> bool:
@@ -133,7 +137,7 @@ def name_annotations(name: str) -> dict[str, str]:
         form = "letters and digits, with ._:@/+- between (:NAME after the path gives another)"
         raise Invalid(f'invalid name "{name}" in a layout: expected {form}')
     full = full_name(name)
-    return {REF_NAME: name} | ({FULL_NAME: full} if full else {})
+    return {REF_NAME: name, FULL_NAME: full} if full else {REF_NAME: name}
 
 
 def docker_annotations(name: str) -> dict[str, str]:
@@ -144,9 +148,7 @@ def docker_annotations(name: str) -> dict[str, str]:
 
 def full_name(name: str) -> str:
     """The reference in full; empty if the name is only a tag."""
-    if not any(mark in name for mark in ":/"):
-        return ""
-    return full_reference(name)
+    return full_reference(name) if re.search("[:/]", name) else ""
 
 
 def named_entry(root: Descriptor, names: Mapping[str, str]) -> Descriptor:
@@ -235,7 +237,11 @@ def _lookup_keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     names = _name_annotations(row)
     short = names.get(REF_NAME, "")
     full = names.get(FULL_NAME) or full_name(short)
-    yield from ((key, text) for key, text in (("", row["digest"]), (REF_NAME, short), (FULL_NAME, full)) if text)
+    yield "", row["digest"]
+    if short:
+        yield REF_NAME, short
+    if full:
+        yield FULL_NAME, full
 
 
 def _insert(rows: _Rows, entry: Descriptor) -> None:
@@ -253,20 +259,20 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
                 del rows.by_number[number]
         elif shared:
             kept = {key: text for key, text in value["annotations"].items() if key not in shared}
-            nameless = {**value, "annotations": kept}
+            rest = {**value, "annotations": kept}
             if not kept:
-                del nameless["annotations"]
-            rows.put(number, nameless)
+                del rest["annotations"]
+            rows.put(number, rest)
     if same and not names:
         return
-    homes = [one for one in same if _shared_names(one[1], names)] or [
-        one for one in same if not _name_annotations(one[1])
-    ]
-    if homes:
-        number, value = homes[0]
-        rows.put(number, {**value, "annotations": {**(value.get("annotations") or {}), **row["annotations"]}})
-    else:
+    under_it = [one for one in same if _shared_names(one[1], names)]
+    nameless = [one for one in same if not _name_annotations(one[1])]
+    if not under_it and not nameless:
         rows.add(row)
+        return
+    number, value = (under_it or nameless)[0]
+    annotations = {**(value.get("annotations") or {}), **row["annotations"]}
+    rows.put(number, {**value, "annotations": annotations})
 
 
 def _name_annotations(value: dict[str, Any]) -> dict[str, str]:
@@ -278,9 +284,9 @@ def _shared_names(value: dict[str, Any], names: dict[str, str]) -> set[str]:
     own = _name_annotations(value)
     short = own.get(REF_NAME, "")
     full, other = own.get(FULL_NAME) or full_name(short), names.get(FULL_NAME)
-    if full and full == other:
-        return set(own)
-    return {REF_NAME} if short and short == names.get(REF_NAME) and not (full and other) else set()
+    if full and other:
+        return set(own) if full == other else set()
+    return {REF_NAME} if short and short == names.get(REF_NAME) else set()
 
 
 def _tag_of(name: str) -> str:

@@ -90,7 +90,8 @@ class OciLayout(Source):
     @cached_property
     def images(self) -> tuple[ListedImage, ...]:
         """The entries that are not attached to others."""
-        offers = [oci_index.listed_image(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
+        entries = [entry for entry in self.entries if oci_index.attached_to(entry) is None]
+        offers = map(oci_index.listed_image, entries)
         return tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
 
     @cached_property
@@ -117,7 +118,8 @@ def subjects_of(entries: Iterable[Descriptor], fetch: Fetch) -> Iterator[tuple[D
     none.
     """
     readable = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
-    for digest, entry in {entry.digest: entry for entry in entries if entry.media_type in readable}.items():
+    listed = {entry.digest: entry for entry in entries if entry.media_type in readable}
+    for digest, entry in listed.items():
         with suppress(ConverterError):
             subject = subject_of(load_object(fetch(entry).read()))
             if subject is not None:
@@ -145,17 +147,15 @@ def attachments_by_subject(
     """
     found: dict[Digest, list[Attachment]] = {}
     for entry in entries:
-        tagged = oci_index.attached_to(entry)
-        if tagged == by_entry.get(entry.digest) and oci_index.shares_its_tag(entry):
-            tagged = None
-        names = {
-            subject: tag
-            for subject, tag in ((by_entry.get(entry.digest), ""), (tagged, entry.annotations.get(REF_NAME, "")))
-            if subject is not None
-        }
+        stated, tagged = by_entry.get(entry.digest), oci_index.attached_to(entry)
+        names: dict[Digest, str] = {}
+        if stated is not None:
+            names[stated] = ""
+        if tagged is not None and not (tagged == stated and oci_index.shares_its_tag(entry)):
+            names[tagged] = entry.annotations[REF_NAME]
+        descriptor = oci_index.named_entry(entry, {})
         for subject, tag in names.items():
-            attachment = Attachment(subject=subject, descriptor=oci_index.named_entry(entry, {}), tag=tag)
-            found.setdefault(subject, []).append(attachment)
+            found.setdefault(subject, []).append(Attachment(subject=subject, descriptor=descriptor, tag=tag))
     return found
 
 

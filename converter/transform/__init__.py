@@ -159,14 +159,11 @@ def squash_layers(image: Image) -> Image:
     from converter.streams.squash import Flatten
 
     content = Derived(inputs=image.layers, rewrite=Flatten(), compression=GZIP)
-    image = replace(image, layers=(Layer(content=content),))
-    if not image.history:
-        return image
-    empty = [step for step in image.history if step.empty_layer]
-    programs = (step.created_by for step in image.history if not step.empty_layer)
-    created_by, comment = "; ".join(filter(None, programs)), f"squashed from {len(content.inputs)} layers"
-    step = History(created=image.created, created_by=created_by, comment=comment)
-    return replace(image, history=(step, *empty))
+    empty = tuple(step for step in image.history if step.empty_layer)
+    programs = "; ".join(step.created_by for step in image.history if step.created_by and not step.empty_layer)
+    step = History(created=image.created, created_by=programs, comment=f"squashed from {len(image.layers)} layers")
+    history = (step, *empty) if image.history else ()
+    return replace(image, layers=(Layer(content=content),), history=history)
 
 
 def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:

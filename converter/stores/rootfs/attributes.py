@@ -51,12 +51,12 @@ class Attributes(NamedTuple):
     @classmethod
     def of(cls, entry: Entry) -> Self:
         """The attributes in an entry's headers. Raises Invalid for an owner that no file can have."""
-        uid, gid, found = entry.uid, entry.gid, entry.xattrs
+        uid, gid = entry.uid, entry.gid
         for owner in (uid, gid):
             if not 0 <= owner < NO_CHANGE:
                 raise Invalid(f"entry {quoted_name(entry.name)}: owner {owner} is out of range (0 to {NO_CHANGE - 1})")
         mtime_ns = max(-MOST_NS, min(MOST_NS, entry.mtime_ns))
-        kept = {key: value for key, value in found.items() if not key.startswith(HOSTS)} if found else None
+        kept = {key: value for key, value in entry.xattrs.items() if not key.startswith(HOSTS)}
         return cls(entry.mode, uid, gid, mtime_ns, kept or _NONE)
 
 
