@@ -9,8 +9,9 @@ others ignore.
 from __future__ import annotations
 
 import itertools
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -24,9 +25,9 @@ from converter.model.problems import RAISE_FIRST, Problems
 from converter.model.reference import Location
 from converter.stores import oci_index
 from converter.stores.base_source import SingleSource
-from converter.stores.disk import regular_size
+from converter.stores.disk import disk_errors, names_in, regular_size, sync_directory, sync_tree, write_file
 from converter.stores.media import DirectoryMedium, OneImageSink, TargetSink
-from converter.stores.media.directory_target import SwappedDirectory
+from converter.stores.media.directory_target import BlobStaging
 from converter.stores.oci_layout import LayoutReferrers, fetch_blob
 from converter.stores.options import Inputs, StoreOptions
 
@@ -34,9 +35,11 @@ MANIFEST, VERSION, ATTACHMENTS = "manifest.json", "version", "attachments.json"
 _DOCUMENTS = types.MANIFESTS | types.INDEXES | {types.DOCKER_SCHEMA1, types.DOCKER_SCHEMA1_SIGNED}
 VERSION_CONTENT = b"Directory Transport Version: 1.1\n"
 _VERSION = rb"Directory Transport Version: 1\.[0-9]+\n?"
-_IMAGE_FILE = (
+_OWN_FILE = (
     r"[0-9a-f]{64,128}(\.manifest\.json|\.signature-[0-9]+)?|signature-[0-9]+|(manifest|attachments)\.json|version"
 )
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def open_source(location: Location, options: StoreOptions) -> DirectoryImage:
@@ -111,13 +114,79 @@ class DirectoryImage(SingleSource):
         return LayoutReferrers(entries, self.fetch)
 
 
+class SwappedDirectory(BlobStaging):
+    """The directory of a ``dir:`` image, flat: it appears at once, or in one exchange with the one that it replaces."""
+
+    expected = "one or a new name"
+
+    def __init__(self, path: Path, inputs: Inputs) -> None:
+        """Only an empty directory, or a ``dir:`` image, is replaced. Files that are not the image's stay, and none of
+        its own may be one of ``inputs``.
+        """
+        super().__init__(path)
+        self._inputs = inputs
+
+    def begin(self) -> None:
+        """Start staging. Raises Invalid if something else is there, StorageFailed."""
+        with disk_errors(self.path, "write"):
+            there = self.there()
+            if there and not is_image(self.path):
+                raise Invalid(f"{self.shown} is neither empty nor a dir: image: choose another name")
+            for path in map(self.path.joinpath, there):
+                if re.fullmatch(_OWN_FILE, path.name):
+                    self._inputs.refuse(path, path.stat())
+            self.stage()
+
+    def commit(self, root: str, documents: Mapping[str, bytes]) -> None:
+        """Make the file ``root`` the manifest, add documents, and take the place by one rename or exchange; if the file
+        system has none, file by file, the manifest last.
+        """
+        with disk_errors(self.path, "write"):
+            (self.staged / root).rename(self.staged / MANIFEST)
+            for name, data in documents.items():
+                write_file(self.staged / name, data)
+            sync_tree(self.staged)
+            if not self.renamed() and not self._exchanged():
+                self._move()
+
+    def _exchanged(self) -> bool:
+        """Swap the two directories; the old one is then in the staging place, and removed with it, but not with files
+        that are of no image.
+        """
+        import ctypes
+
+        if self.inside or not is_image(self.path):
+            return False
+        if not all(re.fullmatch(_OWN_FILE, name) for name in self.there()):
+            return False
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if rename is None:
+            return False
+        paths = os.fsencode(self.staged), os.fsencode(self.path)
+        if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) != 0:
+            return False
+        sync_directory(self.path.parent)
+        return True
+
+    def _move(self) -> None:
+        if self.there() and not is_image(self.path):
+            raise Invalid(f"{self.shown} was changed by something else: it is no dir: image any more")
+        names = names_in(self.staged)
+        for name in sorted(names, key=lambda name: name == MANIFEST):
+            (self.staged / name).rename(self.path / name)
+        sync_directory(self.path)
+        for name in names_in(self.path):
+            if name not in names and re.fullmatch(_OWN_FILE, name):
+                (self.path / name).unlink()
+
+
 class DirectorySink(TargetSink[SwappedDirectory], OneImageSink):
     """Writes a directory with one image or index. Any number of threads may ``put``."""
 
     place = "directory"
 
     def __init__(self, path: Path, inputs: Inputs) -> None:
-        super().__init__(SwappedDirectory(path, is_image, re.compile(_IMAGE_FILE), inputs))
+        super().__init__(SwappedDirectory(path, inputs))
         self._names: dict[Digest, str] = {}
         self._signed: dict[Digest, dict[Digest, None]] = {}
         """The images that are signed, each with its signatures in their order."""
@@ -157,4 +226,4 @@ class DirectorySink(TargetSink[SwappedDirectory], OneImageSink):
                 documents[name] = self._signatures[signature]
         if self._listed:
             documents[ATTACHMENTS], _ = oci_index.render_index(None, self._listed)
-        self._target.commit(self._names[root], documents, MANIFEST)
+        self._target.commit(self._names[root], documents)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,21 +30,16 @@ from converter.stores.disk import (
 from converter.stores.media import DirectoryMedium, Documents, blob_name, write_blob
 from converter.stores.media.temporary import Staging, lock_directory
 from converter.stores.oci_index import INDEX, check_layout
-from converter.stores.options import Inputs
 from converter.streams.blocks import Block, RereadableBlocks, on_error
 
 FICLONE = 0x40049409
 """The request to make two files share their blocks until one is written to (ioctl_ficlonerange(2))."""
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
-
-
 _serial = itertools.count()
 """For the names of blobs still being written."""
 
 
-class _BlobStaging(Staging):
+class BlobStaging(Staging):
     """A hidden directory of blobs. Any number of threads may ``take``."""
 
     def take(
@@ -99,7 +93,7 @@ def _share_blocks(source: Path, path: Path) -> bool:
     return False
 
 
-class LayoutTarget(_BlobStaging):
+class LayoutTarget(BlobStaging):
     """An OCI layout that is created or added to."""
 
     expected = "an OCI layout or a new name"
@@ -192,69 +186,3 @@ class LayoutTarget(_BlobStaging):
             for folder in (*(blobs / name for name in names_in(blobs)), blobs):
                 if folder.is_dir():
                     sync_directory(folder)
-
-
-class SwappedDirectory(_BlobStaging):
-    """The directory of a ``dir:`` image, flat: it appears at once, or in one exchange with the one that it replaces."""
-
-    expected = "one or a new name"
-
-    def __init__(self, path: Path, replaceable: Callable[[Path], bool], ours: re.Pattern[str], inputs: Inputs) -> None:
-        """Only an empty directory, or one that ``replaceable`` accepts, is replaced; ``ours`` matches its files. Others
-        in it stay, and it must not have any of ``inputs``.
-        """
-        super().__init__(path)
-        self._inputs = inputs
-        self._replaceable = replaceable
-        self._own_names = ours
-
-    def begin(self) -> None:
-        """Start staging. Raises Invalid if something else is there, StorageFailed."""
-        with disk_errors(self.path, "write"):
-            there = self.there()
-            if there and not self._replaceable(self.path):
-                raise Invalid(f"{self.shown} is neither empty nor a dir: image: choose another name")
-            for path in map(self.path.joinpath, there):
-                if self._own_names.fullmatch(path.name):
-                    self._inputs.refuse(path, path.stat())
-            self.stage()
-
-    def commit(self, root: str, documents: Mapping[str, bytes], last: str) -> None:
-        """Call the file ``root`` ``last``, add documents, and take the place by one rename or exchange; if the file
-        system has none, file by file, with ``last`` last.
-        """
-        with disk_errors(self.path, "write"):
-            (self.staged / root).rename(self.staged / last)
-            for name, data in documents.items():
-                write_file(self.staged / name, data)
-            sync_tree(self.staged)
-            if not self.renamed() and not self._exchanged():
-                self._move(last)
-
-    def _exchanged(self) -> bool:
-        """Swap the two directories; the old one is then in the staging place, and removed with it, but not with files
-        that are of no image.
-        """
-        import ctypes
-
-        if self.inside or not self._replaceable(self.path) or not all(map(self._own_names.fullmatch, self.there())):
-            return False
-        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if rename is None:
-            return False
-        paths = os.fsencode(self.staged), os.fsencode(self.path)
-        if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) != 0:
-            return False
-        sync_directory(self.path.parent)
-        return True
-
-    def _move(self, last: str) -> None:
-        if self.there() and not self._replaceable(self.path):
-            raise Invalid(f"{self.shown} was changed by something else: it is no dir: image any more")
-        names = names_in(self.staged)
-        for name in sorted(names, key=lambda name: name == last):
-            (self.staged / name).rename(self.path / name)
-        sync_directory(self.path)
-        for name in names_in(self.path):
-            if name not in names and self._own_names.fullmatch(name):
-                (self.path / name).unlink()
