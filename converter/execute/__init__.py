@@ -67,8 +67,7 @@ class Execution(ABC):
         more = set(leaves_below(*roots)) - self._announced
         self._announced |= more
         if more:
-            size = sum(map(input_size, more))
-            self._report(Planned(size, len(more)))
+            self._report(Planned(sum(map(input_size, more)), len(more)))
 
     def run(self, roots: Sequence[Node], made: Mapping[Leaf, Made] | None = None) -> list[Evaluated]:
         """Make every root and all that it names, but for leaves that are already ``made``."""

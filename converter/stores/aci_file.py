@@ -201,8 +201,9 @@ class AciSink(OneImageSink):
         needed.pop(image, None)
         if root.piped:
             if needed:
-                what = f"an image with {len(needed)} dependencies"
-                raise Unsupported(f"cannot write {what} to {root.shown}: expected a file")
+                raise Unsupported(
+                    f"cannot write an image with {len(needed)} dependencies to {root.shown}: expected a file"
+                )
             if self._attached:
                 raise Unsupported(f"cannot write an attachment to {root.shown}: expected a file")
             root.appear()

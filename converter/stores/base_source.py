@@ -38,8 +38,7 @@ class SingleSource(Source):
         return ("@0",)
 
     def resolve(self, name: str) -> Descriptor:
-        root = self.root
-        return ImageNames(where=self.where, offers=(ListedImage(root),), positions=(root,)).resolve(name)
+        return ImageNames(where=self.where, offers=(ListedImage(self.root),), positions=(self.root,)).resolve(name)
 
 
 @frozen(kw_only=False)

@@ -215,12 +215,9 @@ class _Rows:
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.by_number: _Numbered = {}
         self._numbers: dict[tuple[str, str], set[int]] = {}
-        self._next = itertools.count()
+        self.unused = itertools.count()
         for row in rows:
-            self.add(row)
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.put(next(self._next), row)
+            self.put(next(self.unused), row)
 
     def put(self, number: int, row: dict[str, Any]) -> None:
         self.by_number[number] = row
@@ -268,7 +265,7 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
     under_it = [one for one in same if _shared_names(one[1], names)]
     nameless = [one for one in same if not _name_annotations(one[1])]
     if not under_it and not nameless:
-        rows.add(row)
+        rows.put(next(rows.unused), row)
         return
     number, value = (under_it or nameless)[0]
     annotations = {**(value.get("annotations") or {}), **row["annotations"]}

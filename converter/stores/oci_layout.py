@@ -90,8 +90,7 @@ class OciLayout(Source):
     @cached_property
     def images(self) -> tuple[ListedImage, ...]:
         """The entries that are not attached to others."""
-        entries = [entry for entry in self.entries if oci_index.attached_to(entry) is None]
-        offers = map(oci_index.listed_image, entries)
+        offers = [oci_index.listed_image(entry) for entry in self.entries if oci_index.attached_to(entry) is None]
         return tuple(one for one in offers if one.names or one.root.digest not in self.attached.subjects)
 
     @cached_property

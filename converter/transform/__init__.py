@@ -176,9 +176,7 @@ def select_platforms(item: Item, platforms: Sequence[str], read: Read) -> Item:
         return read_whole_index(item, read)
     asked = [Platform.parse(text) for text in platforms]
     if isinstance(item, Index):
-        if len(asked) == 1:
-            return one_platform(item, asked[0], read)
-        return some_platforms(item, asked, read)
+        return one_platform(item, asked[0], read) if len(asked) == 1 else some_platforms(item, asked, read)
     if not asked or not isinstance(item, Image):
         return item
     if item.notes.platform:
@@ -210,8 +208,7 @@ def read_whole_index(item: Item, read: Read, depth: int = 0) -> Item:
     if not isinstance(item, Index):
         return item
     current_limits().require("index_depth", depth, "indexes within each other")
-    if depth == 0:
-        read = _limited(read)
+    read = _limited(read) if depth == 0 else read
     entries = []
     for number, entry in enumerate(item.entries):
         with within(f"manifests[{number}]"):
