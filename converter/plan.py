@@ -26,6 +26,10 @@ class Made:
     facts: LayerFacts = field(default_factory=LayerFacts)
 
 
+MadeInputs = tuple[Made, ...]
+"""What the inputs of a node have become, in their order."""
+
+
 @frozen
 class Copy:
     """Bytes that go to the target unchanged, perhaps under another media type.
@@ -51,7 +55,7 @@ class Copy:
         return hash((self.label, self.content.descriptor.digest.encoded))
 
 
-Derive = Callable[[tuple[Made, ...]], Derived]
+Derive = Callable[[MadeInputs], Derived]
 """A pure function of finished inputs, and a value like the node that has it."""
 
 
@@ -73,12 +77,12 @@ class Make:
         """Without inputs, as layered ACIs are as deep a chain as the image has layers."""
         return hash((self.label, self.media_type, self.diff_id))
 
-    def derived(self, made: tuple[Made, ...]) -> Derived:
+    def derived(self, made: MadeInputs) -> Derived:
         """The content to make, given the finished inputs."""
         return self.content if isinstance(self.content, Derived) else self.content(made)
 
 
-Render = Callable[[tuple[Made, ...]], bytes]
+Render = Callable[[MadeInputs], bytes]
 """A pure function of finished inputs, and a value like the node that has it."""
 
 
@@ -88,7 +92,7 @@ class Verbatim:
 
     data: bytes = field(repr=False)
 
-    def __call__(self, _made: tuple[Made, ...], /) -> bytes:
+    def __call__(self, _made: MadeInputs, /) -> bytes:
         return self.data
 
 
@@ -180,7 +184,7 @@ def _described(node: Write, data: bytes) -> Made:
 
 def evaluate(
     root: Node,
-    leaf: Callable[[Leaf, tuple[Made, ...]], Made | None],
+    leaf: Callable[[Leaf, MadeInputs], Made | None],
     document: Callable[[Write, bytes], Made] = _described,
 ) -> Evaluated:
     """The tree of ``root`` with its holes filled from the leaves up, each node once.
@@ -218,7 +222,7 @@ def _from_below(*roots: Node) -> Iterable[Node]:
     return dict.fromkeys(reversed(found))
 
 
-def known_in_advance(leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
+def known_in_advance(leaf: Leaf, _made: MadeInputs = ()) -> Made | None:
     """The result of a leaf, if the plan alone determines it, else None."""
     if isinstance(leaf, Make) or (leaf.find_diff_id and leaf.diff_id is None):
         return None

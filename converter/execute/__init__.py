@@ -23,6 +23,7 @@ from converter.plan import (
     Evaluated,
     Leaf,
     Made,
+    MadeInputs,
     Make,
     Node,
     Write,
@@ -55,7 +56,7 @@ class Execution(ABC):
         """Whether more leaves are on their way at once than there are jobs."""
 
     @abstractmethod
-    def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
+    def make(self, leaf: Leaf, inputs: MadeInputs) -> tuple[Made, bool]:
         """The result of a leaf, and whether it was already there; raises DigestMismatch for another diff_id."""
 
     @abstractmethod
@@ -73,7 +74,7 @@ class Execution(ABC):
         """Make every root and all that it names, but for leaves that are already ``made``."""
         finished = self.make_leaves(roots) if made is None else dict(made)
 
-        def finish(leaf: Leaf, inputs: tuple[Made, ...]) -> Made:
+        def finish(leaf: Leaf, inputs: MadeInputs) -> Made:
             if leaf not in finished:
                 finished[leaf] = self._reported(leaf, inputs)
             return finished[leaf]
@@ -94,7 +95,7 @@ class Execution(ABC):
         made = run_each(self._reported, todo, threads, self._stop)
         return dict(zip(todo, made, strict=True))
 
-    def _reported(self, leaf: Leaf, inputs: tuple[Made, ...] = ()) -> Made:
+    def _reported(self, leaf: Leaf, inputs: MadeInputs = ()) -> Made:
         with within_part(leaf.label or "blob"):
             size = input_size(leaf)
             self._report(Started(leaf.label, size))
@@ -137,7 +138,7 @@ class Threads(Execution):
         self._making = threading.BoundedSemaphore(jobs)
         self._stopping = threading.Event()
 
-    def make(self, leaf: Leaf, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
+    def make(self, leaf: Leaf, inputs: MadeInputs) -> tuple[Made, bool]:
         """As in Execution."""
         if isinstance(leaf, Copy):
             with self._memory.turn(leaf.content.descriptor.digest):
@@ -187,7 +188,7 @@ class Threads(Execution):
         self._memory.learn(expected.digest, diff_id)
         return diff_id
 
-    def _make(self, leaf: Make, inputs: tuple[Made, ...]) -> tuple[Made, bool]:
+    def _make(self, leaf: Make, inputs: MadeInputs) -> tuple[Made, bool]:
         content = leaf.derived(inputs)
         key = result_key(content)
         if key is None:
@@ -300,7 +301,7 @@ def _described(content: Content) -> str | None:
     return f"{content.rewrite.identity}({', '.join(inputs)})"
 
 
-def known_result(memory: VerifiedCache, leaf: Leaf, _made: tuple[Made, ...] = ()) -> Made | None:
+def known_result(memory: VerifiedCache, leaf: Leaf, _made: MadeInputs = ()) -> Made | None:
     """What a leaf becomes, if the plan says so, or this run or an earlier one made it already."""
     if isinstance(leaf, Copy):
         diff_id = leaf.diff_id or memory.get(leaf.content.descriptor.digest)

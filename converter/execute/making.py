@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from converter.events import Report, Warned
 from converter.execute import require_diff_id
-from converter.model.content import Derived, Layer, LayerFacts
+from converter.model.content import Derived, Layer, LayerFacts, Open
 from converter.model.descriptor import Descriptor, Digest
 from converter.plan import Copy, Made, Make
 from converter.streams.blocks import Blocks, Meter, drain, metered
@@ -49,7 +49,7 @@ def make_layer(
     # Of a plain tar, the digest that the target computes anyway is the diff_id.
     same = content.compression.codec == "none" and content.algorithm == "sha256"
 
-    def compressed(opens: Sequence[Callable[[], Blocks]]) -> tuple[Descriptor, Meter]:
+    def compressed(opens: Sequence[Open]) -> tuple[Descriptor, Meter]:
         meter = Meter(content.algorithm)
         blocks = opens[0]()
         if not known:

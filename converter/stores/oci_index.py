@@ -162,6 +162,10 @@ def attachment_entry(attachment: Attachment) -> Descriptor:
     return named_entry(attachment.descriptor, {REF_NAME: attachment.tag} if attachment.tag else {})
 
 
+_Row = dict[str, Any]
+"""An entry as JSON."""
+_Numbered = dict[int, _Row]
+
 _last: dict[bytes, tuple[dict[str, Any], _Rows]] = {}
 """The last index rendered, parsed: adding image after image need not parse all entries each time. Whoever takes it out,
 changes it.
@@ -204,33 +208,30 @@ def _parse_index(old: bytes | None) -> tuple[dict[str, Any], _Rows]:
     return index, _Rows(index.get("manifests") or [])
 
 
-_Numbered = dict[int, dict[str, Any]]
-
-
 class _Rows:
     """The entries of an index as JSON, in order, looked up by digest and name, since there may be thousands. They are
     replaced, never changed.
     """
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, rows: list[_Row]) -> None:
         self.by_number: _Numbered = {}
         self._numbers: dict[tuple[str, str], set[int]] = {}
         self.unused = itertools.count()
         for row in rows:
             self.put(next(self.unused), row)
 
-    def put(self, number: int, row: dict[str, Any]) -> None:
+    def put(self, number: int, row: _Row) -> None:
         self.by_number[number] = row
         for key in _lookup_keys(row):
             self._numbers.setdefault(key, set()).add(number)
 
-    def like(self, row: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    def like(self, row: _Row) -> list[tuple[int, _Row]]:
         """The rows, with their numbers, that may share its digest or one of its names."""
         numbers = {number for key in _lookup_keys(row) for number in self._numbers.get(key, ())}
         return [(number, self.by_number[number]) for number in sorted(numbers & self.by_number.keys())]
 
 
-def _lookup_keys(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _lookup_keys(row: _Row) -> Iterator[tuple[str, str]]:
     names = _name_annotations(row)
     short = names.get(REF_NAME, "")
     full = names.get(FULL_NAME) or full_name(short)
@@ -272,11 +273,11 @@ def _insert(rows: _Rows, entry: Descriptor) -> None:
     rows.put(number, {**value, "annotations": annotations})
 
 
-def _name_annotations(value: dict[str, Any]) -> dict[str, str]:
+def _name_annotations(value: _Row) -> dict[str, str]:
     return {key: text for key, text in (value.get("annotations") or {}).items() if key in NAMES}
 
 
-def _shared_names(value: dict[str, Any], names: dict[str, str]) -> set[str]:
+def _shared_names(value: _Row, names: dict[str, str]) -> set[str]:
     """The annotations of an entry that state one of these names. Equal tags under different full names do not."""
     own = _name_annotations(value)
     short = own.get(REF_NAME, "")

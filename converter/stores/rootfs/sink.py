@@ -33,6 +33,8 @@ SYNC_INTERVAL = 0.5
 """Seconds between two syncs: each commits the file system's journal."""
 
 REASONS = {DEVICES: "became empty files: making them takes root and --devices"}
+_Object = dict[str, Any]
+"""A configuration of a runtime, or a part of it."""
 _ROOT = {"uid": 0, "gid": 0}
 _FOR_ROOT = ("uid=", "gid=")
 """Mount options with IDs that the namespace does not have."""
@@ -244,7 +246,7 @@ class BundleSink(RootfsSink):
         super()._commit()
 
 
-def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any]:
+def rootless_config(config: _Object, uid: int, gid: int) -> _Object:
     """The same container, run by an ordinary user (runtime-spec 1.0.2, config-linux.md, "Namespaces").
 
     The user is root in a user namespace, and owns all files in it; the kernel allows mapping no other IDs. What
@@ -266,17 +268,17 @@ def rootless_config(config: dict[str, Any], uid: int, gid: int) -> dict[str, Any
     }
 
 
-def is_root(config: dict[str, Any]) -> bool:
+def is_root(config: _Object) -> bool:
     """Whether the container's process already runs as root."""
     return bool(config["process"]["user"] == _ROOT)
 
 
-def is_limited(config: dict[str, Any]) -> bool:
+def is_limited(config: _Object) -> bool:
     """Whether memory or processors are limited, which takes control groups."""
     return bool(config["linux"]["resources"].keys() - {"devices"})
 
 
-def _unprivileged_mounts(mounts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _unprivileged_mounts(mounts: list[_Object]) -> Iterator[_Object]:
     for mount in mounts:
         if mount["destination"] == "/sys":
             # Only the owner of the network namespace, here the machine, may mount a new sysfs.

@@ -36,6 +36,8 @@ from converter.streams.tar.sparse import data_regions, real_size
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 MOST_OPEN = 64
+_Directories = dict[bytes, Attributes | None]
+"""The directories that were made, by clean name, with the attributes from their entries, if they have come."""
 
 
 class OpenDirectories:
@@ -53,7 +55,7 @@ class OpenDirectories:
         for fd in (*self._open.values(), self._root):
             os.close(fd)
 
-    def directory(self, path: bytes, made: dict[bytes, Attributes | None] | None = None) -> int:
+    def directory(self, path: bytes, made: _Directories | None = None) -> int:
         """A file descriptor of a directory, valid until some sixty others have been requested; the caller must not
         close it.
 
@@ -70,7 +72,7 @@ class OpenDirectories:
         self._open[path] = fd
         return fd
 
-    def _reach(self, path: bytes, made: dict[bytes, Attributes | None] | None) -> int:
+    def _reach(self, path: bytes, made: _Directories | None) -> int:
         """Descend from the nearest directory that is open."""
         require_contained(path)
         here = path
@@ -86,7 +88,7 @@ class OpenDirectories:
             at = below
         return at
 
-    def _step(self, at: int, part: bytes, here: bytes, made: dict[bytes, Attributes | None] | None) -> int:
+    def _step(self, at: int, part: bytes, here: bytes, made: _Directories | None) -> int:
         try:
             return os.open(part, DIRECTORY, dir_fd=at)
         except FileNotFoundError:
@@ -116,8 +118,7 @@ class Unpacked(ClosedOnExit):
         self.setter = Setter(privileged=os.geteuid() == 0)
         """It knows what could not be kept."""
         self._devices = devices and self.setter.privileged
-        self._directories: dict[bytes, Attributes | None] = {}
-        """The directories made, with the attributes from their entries, if any."""
+        self._directories: _Directories = {}
         self._last = UNDESCRIBED
         self._budget = Budget()
         self._below = OpenDirectories(root)
