@@ -112,9 +112,7 @@ def listed_image(entry: Descriptor) -> ListedImage:
 def attached_to(entry: Descriptor) -> Digest | None:
     """The subject that an entry's tag states, in the naming of cosign and of the referrers API's fallback."""
     match = _match_attachment(entry.annotations.get(REF_NAME, ""))
-    if match is None:
-        return None
-    return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}")
+    return unless_invalid(Digest.parse, f"{match[1]}:{match[2]}") if match else None
 
 
 def shares_its_tag(entry: Descriptor) -> bool:
@@ -235,11 +233,9 @@ def _lookup_keys(row: _Row) -> Iterator[tuple[str, str]]:
     names = _name_annotations(row)
     short = names.get(REF_NAME, "")
     full = names.get(FULL_NAME) or full_name(short)
-    yield "", row["digest"]
-    if short:
-        yield REF_NAME, short
-    if full:
-        yield FULL_NAME, full
+    for key, text in (("", row["digest"]), (REF_NAME, short), (FULL_NAME, full)):
+        if text:
+            yield key, text
 
 
 def _insert(rows: _Rows, entry: Descriptor) -> None:

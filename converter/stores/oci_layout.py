@@ -28,6 +28,8 @@ from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import Kind, StoreOptions
 from converter.streams.blocks import on_error
 
+_WITH_SUBJECTS = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
+
 
 def open_source(location: Location, options: StoreOptions) -> OciLayout:
     """``oci:`` reads a directory; ``oci-archive:`` a tar, possibly compressed or from standard input."""
@@ -116,8 +118,7 @@ def subjects_of(entries: Iterable[Descriptor], fetch: Fetch) -> Iterator[tuple[D
     """The entries whose documents have a ``subject`` (manifest.md), with that subject. Unreadable ones count as having
     none.
     """
-    readable = types.MANIFESTS | types.INDEXES | {types.OCI_ARTIFACT}
-    listed = {entry.digest: entry for entry in entries if entry.media_type in readable}
+    listed = {entry.digest: entry for entry in entries if entry.media_type in _WITH_SUBJECTS}
     for digest, entry in listed.items():
         with suppress(ConverterError):
             subject = subject_of(load_object(fetch(entry).read()))

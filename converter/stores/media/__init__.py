@@ -36,6 +36,8 @@ class Medium(ClosedOnExit):
 
     where: str
     """The medium's name, for people."""
+    folder: Path | None = None
+    """The directory with the files; None if they are in a tar, where none is a file of its own."""
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -53,10 +55,6 @@ class Medium(ClosedOnExit):
     def open(self, name: str) -> Blocks:
         """The bytes of a file, unverified. Raises NotFound."""
 
-    def file(self, name: str) -> Path | None:  # noqa: ARG002 - no member of a tar is a file
-        """The file on disk with exactly these bytes; None if there is none."""
-        return None
-
     def read_document(self, name: str) -> bytes:
         """The whole content of a small file; raises LimitExceeded if it is larger than a document may be, NotFound."""
         current_limits().require("document", self.size(name) or 0, f"bytes in {name}")
@@ -67,7 +65,8 @@ class Medium(ClosedOnExit):
         for name in names:
             size = self.size(name)
             if size is not None:
-                return Known(descriptor.sized(size), partial(self.open, name), file=self.file(name))
+                file = None if self.folder is None else self.folder / name
+                return Known(descriptor.sized(size), partial(self.open, name), file=file)
         return None
 
     def close(self) -> None:
@@ -77,10 +76,12 @@ class Medium(ClosedOnExit):
 class DirectoryMedium(Medium):
     """The regular files below a directory. Symlinks are followed: their targets are verified like any other content."""
 
+    folder: Path
+
     def __init__(self, path: Path) -> None:
         """Raises NotFound if the path does not exist, Invalid if it is not a directory."""
         self.where = printable_path(path)
-        self._path = path
+        self.folder = path
         # Opened, not just examined, so that an unreadable directory is refused here, by name.
         with disk_errors(path, "read"), opened(path, READ) as fd:
             if not stat.S_ISDIR(os.fstat(fd).st_mode):
@@ -89,15 +90,15 @@ class DirectoryMedium(Medium):
     def names(self) -> list[str]:
         """The names of all files, sorted, without temporaries, which begin with a dot."""
         found = []
-        for directory, below, files in walk_directory(self._path):
+        for directory, below, files in walk_directory(self.folder):
             below[:] = [name for name in below if not name.startswith(".")]
-            inside = Path(directory).relative_to(self._path)
+            inside = Path(directory).relative_to(self.folder)
             found += [(inside / name).as_posix() for name in files]
         return sorted(found)
 
     def top(self) -> list[str]:
-        with disk_errors(self._path, "read"):
-            return names_in(self._path)
+        with disk_errors(self.folder, "read"):
+            return names_in(self.folder)
 
     def size(self, name: str) -> int | None:
         return regular_size(self._inside(name))
@@ -108,9 +109,6 @@ class DirectoryMedium(Medium):
             raise NotFound(f"no file {name} in {self.where}")
         return read_regular(path)
 
-    def file(self, name: str) -> Path | None:
-        return self._inside(name)
-
     def _inside(self, name: str) -> Path:
         if not name or name.startswith("/") or "\0" in name or ".." in name.split("/"):
             raise Invalid(f'name "{name}" leads out of {self.where}: expected one inside')
@@ -118,7 +116,7 @@ class DirectoryMedium(Medium):
             os.fsencode(name)
         except UnicodeEncodeError:
             raise Invalid(f'"{name}" cannot be the name of a file') from None
-        return self._path / name
+        return self.folder / name
 
 
 class Target(Protocol):
