@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 
-from converter.errors import ConverterError, DigestMismatch, NotFound, Unreachable
+from converter.errors import ConverterError, DigestMismatch, NotFound
 from converter.model.content import Blocks
 from converter.model.descriptor import Descriptor, Digest
 from converter.model.frozen import frozen
@@ -68,20 +68,13 @@ def upload_blob(
             # BaseException includes Abandoned: another reader of the same blocks has failed, such as the one that
             # inflates them.
             client.hosts.stop_on_interrupt(error)
-            if _answers_after(error):
+            # A host that did not answer would be waited for again. It removes incomplete uploads itself.
+            if not isinstance(error, Interrupted) or not error.silent:
                 job.abandon()
-            # Otherwise the registry cannot be told; it removes incomplete uploads itself.
             raise
     if expected is not None:
         return expected.bare()
     return Descriptor(media_type="application/octet-stream", digest=meter.digest(), size=meter.size)
-
-
-def _answers_after(error: BaseException) -> bool:
-    """Whether the registry may answer once more after an error that ends an upload."""
-    if isinstance(error, Interrupted):
-        return not error.silent
-    return isinstance(error, Rejected) or not isinstance(error, Unreachable)
 
 
 def session_of(answer: Response) -> Session:
