@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -91,17 +92,16 @@ def fallback_tag(subject: Digest) -> str:
 
 def attachments(client: Client, manifests: Manifests, subject: Digest) -> Iterator[Attachment]:
     """Everything that refers to the subject: referrers first, then what cosign tagged."""
-    repository = client.remembered
-    found = _from_api(client, subject) if repository.knows_referrers else None
+    found = _from_api(client, subject) if client.remembered.knows_referrers else None
     if found is None:
-        repository.knows_referrers = False
+        client.remembered.knows_referrers = False
     fallback = fallback_tag(subject)
     tags = [f"{subject.dashed}.{kind}" for kind in ("sig", "att", "sbom")]
     if not found:
         # Some registries without the API answer with an empty list.
         tags.insert(0, fallback)
     # Concurrently: most images have none of these, and each answer takes a round trip.
-    possible = list(filter(repository.may_have, tags))
+    possible = list(filter(client.remembered.may_have, tags))
     answers = run_each(partial(find_attached, manifests), possible, len(possible), client.hosts.stop_on_interrupt)
     yield from found or ()
     for tag, document in zip(possible, answers, strict=True):
@@ -144,14 +144,8 @@ def add_to_fallback(manifests: Manifests, subject: Digest, new: list[Descriptor]
 
 def referrer(document: dict[str, Any], descriptor: Descriptor) -> Descriptor:
     """A manifest's descriptor in a list of referrers: with its annotations and artifact type."""
-    kind = document.get("artifactType") or lenient_member(document, "config", dict).get("mediaType")
-    return Descriptor(
-        media_type=descriptor.media_type,
-        digest=descriptor.digest,
-        size=descriptor.size,
-        annotations=document.get("annotations") or {},
-        artifact_type=kind or "",
-    )
+    kind = document.get("artifactType") or lenient_member(document.get("config"), "mediaType", str)
+    return replace(descriptor, annotations=document.get("annotations") or {}, artifact_type=kind)
 
 
 def _from_api(client: Client, subject: Digest) -> list[Attachment] | None:
