@@ -104,7 +104,8 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
     """Open the location for writing; nothing is visible there until the sink is left without an error. Raises Usage."""
     module = require_writable(location)
     if location.kind.on_disk and location.path.startswith("//"):
-        shorter, rooted = (replace(location, path=f"{start}{location.path.lstrip('/')}") for start in ("", "/"))
+        path = location.path.lstrip("/")
+        shorter, rooted = replace(location, path=path), replace(location, path=f"/{path}")
         raise Usage(f"{location} begins like a URL: say {shorter}, or {rooted} for a path from the root")
     sink: Sink = module.open_sink(location, options or StoreOptions())
     return sink

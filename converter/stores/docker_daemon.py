@@ -5,7 +5,6 @@ Docker Engine API v1.43: /images/json, /images/{name}/get, /images/load. Podman'
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -98,7 +97,7 @@ class EngineTar(TarTarget):
 
     def _copy_out(self) -> None:
         """Load it. Raises the Engine's error; it has then loaded nothing."""
-        self._engine.load(file_blocks(self.fd, 0, os.fstat(self.fd).st_size, COPY_BLOCK, spool.TEMPORARY))
+        self._engine.load(file_blocks(self.fd, 0, self.end, COPY_BLOCK, self.written))
 
 
 @frozen(kw_only=False)
@@ -138,11 +137,16 @@ class Engine(ClosedOnExit):
         self, method: str, path: str, body: Blocks | None = None, headers: dict[str, str] | None = None
     ) -> Iterator[BaseHTTPResponse]:
         """The answer to a request that succeeds. Raises NotFound, Denied, Unreachable."""
-        # A socket takes memoryviews as well as bytes.
-        sent = cast("Iterable[bytes] | None", body)
         try:
             response = self.pool.urlopen(
-                method, path, body=sent, headers=headers, redirect=False, retries=False, preload_content=False
+                method,
+                path,
+                # A socket takes memoryviews as well as bytes.
+                body=cast("Iterable[bytes] | None", body),
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
             )
         except (HTTPError, OSError) as error:
             if any(isinstance(cause, PermissionError) for cause in (error, *error.args)):

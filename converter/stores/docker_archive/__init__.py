@@ -73,7 +73,7 @@ class DockerArchive(Source):
             self.layout = self._as_layout()
             """The layout that the archive is as well, if it lists images."""
             self.chain_reader = Chains(medium, problems)
-            listed = self.rows is not None or (self.layout is not None and len(self.layout.entries) > 0)
+            listed = self.rows is not None or bool(self.layout and self.layout.entries)
             self.chains = () if listed else self.chain_reader.images()
             """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
             if not listed and not self.chains:

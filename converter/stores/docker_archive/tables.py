@@ -293,5 +293,6 @@ def assemble_chain(blobs: ArchiveBlobs, top: str, names: tuple[str, ...]) -> Des
 
 def _listed_names(repositories: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for repository, tags in repositories.items():
-        for tag, top in expect_type(tags, dict, printable_path(repository)).items():
-            yield f"{repository}:{tag}", expect_type(top, str, printable_path(repository), printable_path(tag))
+        shown = printable_path(repository)
+        for tag, top in expect_type(tags, dict, shown).items():
+            yield f"{repository}:{tag}", expect_type(top, str, shown, printable_path(tag))

@@ -54,12 +54,14 @@ def purpose(method: str, url: str) -> str:
     repository, kind, name = found["repository"], found["kind"], found["name"]
     if kind == "_catalog":
         return f"list the repositories of {host}"
+    place = f"{repository} at {host}"
     if kind == "tags":
-        return f"list the tags of {repository} at {host}"
+        return f"list the tags of {place}"
     if kind == "blobs" and name.startswith("uploads"):
-        return f"upload to {repository} at {host}" if verb == "write" else f"{verb} an upload to {repository} at {host}"
+        return f"upload to {place}" if verb == "write" else f"{verb} an upload to {place}"
     what = {"manifests": "manifest", "blobs": "blob", "referrers": "the referrers of"}[kind]
-    return f"{verb} {what} {name} {'to' if verb == 'write' else 'of'} {repository} at {host}"
+    joint = "to" if verb == "write" else "of"
+    return f"{verb} {what} {name} {joint} {place}"
 
 
 def redirect_target(url: str, location: str) -> str:

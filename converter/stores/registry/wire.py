@@ -152,8 +152,8 @@ class Wire(ClosedOnExit):
             # The user asked for this; otherwise every request would print a warning to standard error.
             disable_warnings(http_errors.InsecureRequestWarning)
         most = max(self._options.jobs + 4, 2 * self._hosts.most)
-        proxy = _proxy_variable(scheme, self._options.environment)
-        if proxy and not bypasses_proxy(host, _proxy_variable("no", self._options.environment)):
+        proxy = _proxy_variable(f"{scheme}_proxy", self._options.environment)
+        if proxy and not bypasses_proxy(host, _proxy_variable("no_proxy", self._options.environment)):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
@@ -177,8 +177,8 @@ def basic_header(username: str, password: str) -> str:
 
 
 def _proxy_variable(name: str, environment: Mapping[str, str]) -> str:
-    """``HTTP_PROXY``, ``HTTPS_PROXY`` or ``NO_PROXY``, in either case; empty if unset."""
-    return environment.get(f"{name}_proxy") or environment.get(f"{name}_proxy".upper(), "")
+    """``http_proxy``, ``https_proxy`` or ``no_proxy``, in either case; empty if unset."""
+    return environment.get(name) or environment.get(name.upper(), "")
 
 
 def _may_follow(request: Request, status: int) -> bool:
