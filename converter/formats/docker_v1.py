@@ -96,7 +96,7 @@ def encode(item: Item, accepts: frozenset[str], settings: Settings = DEFAULTS) -
     blobs = {
         layer.content.descriptor.digest: layer.content for layer in item.layers if isinstance(layer.content, Known)
     }
-    blobs[EMPTY_LAYER] = blobs.get(EMPTY_LAYER) or known_bytes(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP)
+    blobs.setdefault(EMPTY_LAYER, known_bytes(EMPTY_LAYER_BYTES, types.DOCKER_LAYER_GZIP))
     data = item.original.manifest.read()
     read = decode(item.original.manifest, lambda descriptor: blobs.get(descriptor.digest, known_bytes(b"", "")))
     # A name given to the image since it was read does not count.
@@ -129,13 +129,15 @@ def read_steps(document: Mapping[str, Any]) -> tuple[Schema1Step, ...]:
     """
     layers, history = document["fsLayers"], document["history"]
     current_limits().require("layers", len(layers), "layers")
-    steps = []
+    steps: list[Schema1Step] = []
     for number, (layer, row) in enumerate(zip(layers, history, strict=True)):
         with within(f"history[{number}]"):
-            digest = Digest.parse(layer["blobSum"])
-            steps.append(Schema1Step(digest=digest, compatibility=load_object(row["v1Compatibility"].encode())))
-    below = (*(step.id for step in steps[1:]), "")
-    return tuple(step for step, id_below in zip(steps, below, strict=True) if step.id != id_below)[::-1]
+            text = row["v1Compatibility"].encode()
+            step = Schema1Step(digest=Digest.parse(layer["blobSum"]), compatibility=load_object(text))
+            if steps and steps[-1].id == step.id:
+                steps.pop()
+            steps.append(step)
+    return tuple(reversed(steps))
 
 
 def _history(step: Schema1Step) -> History:
