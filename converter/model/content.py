@@ -70,7 +70,7 @@ class LayerFacts:
     recipe: str = ""
     passwd: str = ""
     group: str = ""
-    paths: str = ""
+    paths: bytes = b""
     root: bytes = b""
     warning: str = ""
 

@@ -41,7 +41,7 @@ from converter.streams.tar.fields import (
 from converter.streams.tar.pax import XATTR, make_header
 from converter.streams.tar.scan import scan_entries
 
-SEPARATOR = "\0"
+SEPARATOR = b"\0"
 """Between the paths in ``LayerFacts.paths``."""
 
 
@@ -132,7 +132,7 @@ class Keep:
     @property
     def identity(self) -> str:
         """As in Repeatable."""
-        return f"keep {Digest.of(SEPARATOR.encode().join(sorted(self.paths)))}"
+        return f"keep {Digest.of(SEPARATOR.join(sorted(self.paths)))}"
 
     def __call__(self, inputs: Sequence[Open], _facts: LayerFacts, replaced: Replaced, /) -> Blocks:
         return squash(inputs, keep=self.paths, replaced=replaced, dangling=True)
@@ -216,7 +216,7 @@ class PackLayer:
 
         def last() -> Iterator[Block]:
             there = _paths_over(self.below.paths, effective)
-            facts.paths = SEPARATOR.join(path.decode("utf-8", "surrogateescape") for path in there)
+            facts.paths = SEPARATOR.join(there)
             facts.root = roots[-1]
             note_accounts(accounts, facts, self.below)
             grouped = with_groups(self.document, self.groupless, facts)
@@ -242,13 +242,13 @@ def _root_header(entry: Entry) -> bytes:
     )
 
 
-def _paths_over(below: str, effective: EffectiveEntries[None]) -> list[bytes]:
+def _paths_over(below: bytes, effective: EffectiveEntries[None]) -> list[bytes]:
     """The paths that exist once a layer lies on ``below``, the joined paths of the layers under it; sorted.
 
     The layer's own names, which are what a large one needs memory for, are released.
     """
     there = {*effective.entries, *effective.directories}
-    lower = (found[0].encode("utf-8", "surrogateescape") for found in re.finditer(f"[^{SEPARATOR}]+", below))
+    lower = (found[0] for found in re.finditer(b"[^" + SEPARATOR + b"]+", below))
     there.update(path for path in lower if not effective.hides(path))
     there.discard(b"")
     effective.entries.clear()
