@@ -176,13 +176,7 @@ _TYPE_NAMES: dict[type, str] = {
     list: "an array",
     dict: "an object",
 }
-_EXPECTED: dict[type, str] = {
-    str: "a string",
-    int: "a whole number",
-    list: "an array",
-    dict: "an object",
-    bool: "true or false",
-}
+_EXPECTED = _TYPE_NAMES | {int: "a whole number", bool: "true or false"}
 _LIMITS = frozenset(("json/size", "json/depth"))
 
 
