@@ -80,6 +80,14 @@ def kept(annotations: Mapping[str, str], key: str, read: Callable[[Any], T]) -> 
     return unless_invalid(lambda data: read(load_json(data)), text.encode())
 
 
+def kept_texts(
+    annotations: Mapping[str, str], key: str, say: Callable[[tuple[str, ...]], tuple[object, object]], present: object
+) -> tuple[str, ...]:
+    """The texts that are kept there, if ``say`` still makes of them what the manifest has; none otherwise."""
+    texts = kept(annotations, key, as_texts) or ()
+    return texts if say(texts)[0] == present else ()
+
+
 def as_texts(value: Any) -> tuple[str, ...]:
     """A list of strings; like the functions below, raises Invalid for anything else."""
     return tuple(expect_type(each, str) for each in expect_type(value, list))

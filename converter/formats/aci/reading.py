@@ -198,20 +198,16 @@ def _read_config(manifest: Manifest, owners: Owners) -> RunConfig:
     if not app:
         return RunConfig(labels=labels)
     entrypoint, cmd = _read_command(manifest)
-    exposed = keys.kept(annotations, keys.EXPOSED_PORTS, keys.as_texts) or ()
-    if words.ports(exposed)[0] != words.objects_in(app, "ports"):
-        exposed = words.exposed_of(app)
-    env = keys.kept(annotations, keys.ENV, keys.as_texts) or ()
-    if words.environment(env)[0] != words.objects_in(app, "environment"):
-        env = words.env_of(app)
+    exposed = keys.kept_texts(annotations, keys.EXPOSED_PORTS, words.ports, words.objects_in(app, "ports"))
+    env = keys.kept_texts(annotations, keys.ENV, words.environment, words.objects_in(app, "environment"))
     directory = app.get("workingDirectory") or ""
     working_dir = annotations.get(keys.WORKING_DIR, "")
     if words.working_directory(working_dir) != directory:
         working_dir = directory
     return RunConfig(
         user=_read_user(manifest, owners),
-        exposed_ports=exposed,
-        env=env,
+        exposed_ports=exposed or words.exposed_of(app),
+        env=env or words.env_of(app),
         entrypoint=entrypoint,
         cmd=cmd,
         volumes=tuple(dict.fromkeys(point["path"] for point in words.objects_in(app, "mountPoints"))),

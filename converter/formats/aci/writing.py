@@ -96,17 +96,13 @@ def _provenance(draft: Draft, image: Image) -> None:
     draft.keep(keys.ORIGINAL_NAME, reference)
     draft.keep(keys.REGISTRY, parsed.host if parsed else "")
     draft.keep(keys.REPOSITORY, parsed.repository if parsed else name or UNNAMED)
-    draft.keep(keys.IMAGE_ID, _image_id(image))
+    config, schema1 = stored_config(image), image.kept(container_config.Schema1)
+    if config is not None:
+        draft.keep(keys.IMAGE_ID, str(config.descriptor.digest))
+    elif schema1 is not None:
+        draft.keep(keys.IMAGE_ID, schema1.id)
     if image.original is not None:
         draft.keep(keys.MANIFEST_HASH, str(image.original.manifest.descriptor.digest))
-
-
-def _image_id(image: Image) -> str:
-    config = stored_config(image)
-    if config is not None:
-        return str(config.descriptor.digest)
-    schema1 = image.kept(container_config.Schema1)
-    return schema1.id if schema1 else ""
 
 
 def _of_layout(image: Image, name: str) -> tuple[str, str]:
