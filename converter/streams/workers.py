@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import TIMEOUT_MAX, Condition, Lock, Thread
+from threading import TIMEOUT_MAX, Lock, Thread
 from typing import Any, Generic, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from converter.errors import CalledOff
 
@@ -100,21 +100,14 @@ class Turns:
     """Turns by key: one thread at a time holds the turn of a key, and the others that ask for it wait."""
 
     def __init__(self) -> None:
-        self._taken: set[tuple[Hashable, ...]] = set()
-        self._ended = Condition()
+        self._locks: WeakValueDictionary[tuple[Hashable, ...], Lock] = WeakValueDictionary()
+        """The turns that somebody holds or waits for."""
+        self._asking = Lock()
 
-    @contextmanager
-    def __call__(self, *key: Hashable) -> Iterator[None]:
-        """Hold the turn."""
-        with self._ended:
-            self._ended.wait_for(lambda: key not in self._taken)
-            self._taken.add(key)
-        try:
-            yield
-        finally:
-            with self._ended:
-                self._taken.remove(key)
-                self._ended.notify_all()
+    def __call__(self, *key: Hashable) -> Lock:
+        """What to enter to hold the turn."""
+        with self._asking:
+            return self._locks.setdefault(key, Lock())
 
 
 class Spares(Generic[T]):
@@ -174,9 +167,8 @@ class Workers:
         """Make every stream end with CalledOff at once, and discard the work in progress."""
         with self._lock:
             self._stopped = True
-            pending = list(self._pending)
-        for task in pending:
-            task.call_off()
+            for task in self._pending:
+                task.call_off()
 
     def spares(self, of: object, make: Callable[[], T]) -> Spares[T]:
         """The same for whoever asks with an equal ``of``: what one stream no longer needs, another one uses.
