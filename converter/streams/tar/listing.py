@@ -43,14 +43,8 @@ class Records(ClosedOnExit):
     def __getitem__(self, place: int) -> bytes:
         if self._added:
             self._write()
-        at = place - self._start
-        if not 0 <= at <= len(self._window) - _LENGTH:
-            at = self._read(place, _LENGTH)
-        start = at + _LENGTH
-        size = int.from_bytes(self._window[at:start], "big")
-        if start + size > len(self._window):
-            start = self._read(place, _LENGTH + size) + _LENGTH
-        return self._window[start : start + size]
+        size = int.from_bytes(self._read(place, _LENGTH), "big")
+        return self._read(place + _LENGTH, size)
 
     def __iter__(self) -> Iterator[bytes]:
         place = 0
@@ -59,10 +53,13 @@ class Records(ClosedOnExit):
             yield record
             place += _LENGTH + len(record)
 
-    def _read(self, place: int, size: int) -> int:
-        """Reload the window; returns the place's offset in it."""
-        self._window, self._start = self._spool.read(place, max(size, _WINDOW)), place
-        return 0
+    def _read(self, place: int, size: int) -> bytes:
+        """The bytes at a place, from the window if they are in it, or else moving that."""
+        at = place - self._start
+        if not 0 <= at <= len(self._window) - size:
+            self._window, self._start = self._spool.read(place, max(size, _WINDOW)), place
+            at = 0
+        return self._window[at : at + size]
 
     def _write(self) -> None:
         self._spool.append(b"".join(self._added))
