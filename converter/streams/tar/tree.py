@@ -22,7 +22,6 @@ from converter.streams.tar.fields import (
     LINK,
     Budget,
     clean_name,
-    parent_name,
     quoted_name,
     require_contained,
 )
@@ -79,7 +78,10 @@ class _Dir:
     """A directory; if ``place`` is negative, no entry describes it."""
 
     place: int = -1
-    children: dict[bytes, _Dir | _Leaf] = field(default_factory=dict)
+    children: dict[bytes, _Node] = field(default_factory=dict)
+
+
+_Node = _Dir | _Leaf
 
 
 def list_tree(layers: Sequence[Open]) -> TreeListing:
@@ -108,7 +110,7 @@ class _Tree:
         self._lower = _Dir()
         self._own = _Dir()
         """What the current layer has."""
-        self._lost: dict[bytes, _Dir | _Leaf] = {}
+        self._lost: dict[bytes, _Node] = {}
         """Files of the current layer that later entries of it have replaced: its links may still name them."""
         self._hidden: set[bytes] = set()
         """Paths that the current layer hides in lower ones; of one that ends in ``/``, only what is below."""
@@ -134,7 +136,7 @@ class _Tree:
                 self._put_file(path, inode)
             elif entry.type == DIR:
                 place = self._record(entry)
-                self._directory(path, DIRECTORY).place = place
+                self._directory(path.split(b"/") if path else [], DIRECTORY).place = place
             else:
                 self._put_file(path, self._record(entry))
         for inode, target in late:
@@ -166,7 +168,7 @@ class _Tree:
                 made.add(self._row(path, found, made))
         return made
 
-    def _row(self, path: bytes, found: _Dir | _Leaf, made: TreeListing) -> Row:
+    def _row(self, path: bytes, found: _Node, made: TreeListing) -> Row:
         if not isinstance(found, _Inode):
             place = found if isinstance(found, int) else found.place
             return Row(path, self._records[place] if place >= 0 else b"")
@@ -180,7 +182,7 @@ class _Tree:
             inode.first = b""
         return Row(path, self._records[inode.place], inode.digest, inode.names_at)
 
-    def _walk(self, *, apart: bool = False) -> Iterator[tuple[bytes, _Dir | _Leaf]]:
+    def _walk(self, *, apart: bool = False) -> Iterator[tuple[bytes, _Node]]:
         """All nodes in order; ``apart`` removes each from the tree once it has been yielded."""
         yield b"", self._lower
         stack = [(b"", self._lower, sorted(self._lower.children, reverse=True))]
@@ -212,32 +214,29 @@ class _Tree:
     def _put_file(self, path: bytes, leaf: _Leaf) -> None:
         if not path:
             raise Invalid('entry "/" is not a directory')
-        self._put(self._directory(parent_name(path)), path, leaf)
+        *above, name = path.split(b"/")
+        self._put(self._directory(above), name, path, leaf)
 
-    def _directory(self, path: bytes, size: int = UNDESCRIBED) -> _Dir:
-        """The directory at ``path``, made if absent; ``size`` is counted for it if lower layers do not have it."""
+    def _directory(self, parts: list[bytes], size: int = UNDESCRIBED) -> _Dir:
+        """The directory whose path has these parts, made if absent; ``size`` is counted if lower layers lack it."""
         directory = self._own
-        if not path:
-            return directory
-        parts = path.split(b"/")
         for number, part in enumerate(parts, 1):
             child = directory.children.get(part)
             if not isinstance(child, _Dir):  # a symbolic link, perhaps: never followed
                 child = _Dir()
                 place = b"/".join(parts[:number])
-                self._put(directory, place, child)
+                self._put(directory, part, place, child)
                 if not isinstance(_descend(self._lower, place), _Dir):
-                    self._budget.add(size if place == path else UNDESCRIBED)
+                    self._budget.add(size if number == len(parts) else UNDESCRIBED)
             directory = child
         return directory
 
-    def _put(self, parent: _Dir, path: bytes, found: _Dir | _Leaf) -> None:
-        name = path.rpartition(b"/")[2]
+    def _put(self, parent: _Dir, name: bytes, path: bytes, found: _Node) -> None:
         if name in parent.children:
             self._keep_replaced(path, parent.children[name])
         parent.children[name] = found
 
-    def _keep_replaced(self, path: bytes, found: _Dir | _Leaf) -> None:
+    def _keep_replaced(self, path: bytes, found: _Node) -> None:
         """Remember the files of what is being replaced; they have hidden what lower layers have there."""
         stack = [(path, found)]
         while stack:
@@ -277,9 +276,9 @@ class _Tree:
                     lower.children[name] = child
 
 
-def _descend(tree: _Dir, path: bytes) -> _Dir | _Leaf | None:
+def _descend(tree: _Dir, path: bytes) -> _Node | None:
     """What is at ``path`` in a tree."""
-    found: _Dir | _Leaf | None = tree
+    found: _Node | None = tree
     for part in path.split(b"/") if path else ():
         found = found.children.get(part) if isinstance(found, _Dir) else None
     return found
@@ -292,7 +291,7 @@ def _file_in(tree: _Dir, path: bytes) -> _Inode | None:
     return _shared(directory.children, name) if isinstance(directory, _Dir) else None
 
 
-def _shared(files: dict[bytes, _Dir | _Leaf], name: bytes) -> _Inode | None:
+def _shared(files: dict[bytes, _Node], name: bytes) -> _Inode | None:
     found = files.get(name)
     if isinstance(found, int):
         found = files[name] = _Inode(found)
