@@ -88,8 +88,11 @@ def _find_superseded_in(layer: int, effective: EffectiveEntries[int], source: It
     return found
 
 
-def _kept_paths(keep: Collection[bytes] | None) -> tuple[frozenset[bytes], frozenset[bytes]] | None:
-    """The paths that stay whatever they are, and those that stay if they are directories."""
+_Kept = tuple[frozenset[bytes], frozenset[bytes]]
+"""The paths that stay whatever they are, and those that stay if they are directories."""
+
+
+def _kept_paths(keep: Collection[bytes] | None) -> _Kept | None:
     if keep is None:
         return None
     paths = frozenset(require_contained(clean_name(path)) for path in keep)
@@ -107,7 +110,7 @@ class _Squash:
         self,
         layers: Sequence[Open],
         *,
-        keep: tuple[frozenset[bytes], frozenset[bytes]] | None,
+        keep: _Kept | None,
         root: bytes,
         replaced: Replaced,
         dangling: bool,

@@ -166,9 +166,8 @@ def _count(document: dict[str, Any], key: str, most: int) -> int:
     return value
 
 
-def raise_problem(rule: str, name: bytes | None, fact: str) -> None:
+def raise_problem(rule: str, _name: bytes | None, fact: str) -> None:
     """Raise what is wrong. Raises Invalid."""
-    del name
     raise (LimitExceeded if rule == "image/limit" else Invalid)(f"ACI: {fact}")
 
 

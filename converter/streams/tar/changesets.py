@@ -190,6 +190,9 @@ def _paths_below(paths: Iterable[bytes], path: bytes) -> list[bytes]:
 
 NO_LAYER = 1 << 62
 
+_Lowest = dict[bytes, int]
+"""By path, the lowest layer that has something there."""
+
 
 class HiddenPaths:
     """Paths that hide something, each with the lowest layer that does so. Layers are visited from the top down.
@@ -198,15 +201,15 @@ class HiddenPaths:
     """
 
     def __init__(self) -> None:
-        self.gone: dict[bytes, int] = {}
+        self.gone: _Lowest = {}
         """A non-directory or a whiteout: hides the path and everything below it."""
-        self.emptied: dict[bytes, int] = {}
+        self.emptied: _Lowest = {}
         """An opaque whiteout: hides everything below the path, but not the path itself."""
-        self.directories: dict[bytes, int] = {b"": NO_LAYER}
+        self.directories: _Lowest = {b"": NO_LAYER}
         """A directory, perhaps without an entry of its own: hides non-directories."""
-        self.entries: dict[bytes, int] = {}
+        self.entries: _Lowest = {}
         """A directory with an entry: hides other entries for it."""
-        self._blocked: dict[bytes, int] = {b"": NO_LAYER}
+        self._blocked: _Lowest = {b"": NO_LAYER}
 
     def lowest(self, path: bytes, above: bytes, directory: bool) -> int:
         """The lowest layer that hides an entry at ``path``, whose parent is ``above``; or NO_LAYER."""

@@ -11,7 +11,18 @@ from converter.errors import Invalid
 from converter.model.limits import KIB
 from converter.streams.blocks import Block, BlockReader, Blocks, drain
 from converter.streams.tar import pax
-from converter.streams.tar.fields import BLOCK, CHAR, LINK, SIZE, SYMLINK, ZERO, joined_name, parse_number, parse_text
+from converter.streams.tar.fields import (
+    BLOCK,
+    CHAR,
+    LINK,
+    SIZE,
+    SYMLINK,
+    ZERO,
+    joined_name,
+    parse_number,
+    parse_text,
+    quoted_name,
+)
 
 
 class Cursor(BlockReader):
@@ -88,8 +99,6 @@ _PIECE = 16 * KIB
 class FileCursor(Cursor):
     """A cursor over a seekable file, starting at its first byte: what is skipped is not read."""
 
-    __slots__ = ("_file", "_size")
-
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
@@ -153,9 +162,6 @@ class Entry:
         """The main header block, verbatim."""
         self.extra = extra
 
-    def __repr__(self) -> str:
-        return f"Entry({self.name!r}, {self.type!r}, {self.size})"
-
     @property
     def raw(self) -> bytes:
         """Every block since the previous entry's payload, verbatim: together with ``body`` it copies the entry."""
@@ -201,7 +207,7 @@ class Entry:
 
     def _current(self) -> Cursor:
         if self._cursor.current is not self:
-            raise ValueError(f"payload of {self!r} asked for after the next entry was")
+            raise ValueError(f"payload of {quoted_name(self.name)} asked for after the next entry was")
         return self._cursor
 
     @property

@@ -6,7 +6,7 @@ nearly every header. A caller that must be sure compares the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from converter.errors import Invalid
@@ -109,7 +109,7 @@ class Headers:
     def _extended(self) -> HeaderRecord | None:
         return next((record for record in self.records if record.flag in b"xX"), None)
 
-    def extend(self, records: Mapping[bytes, bytes]) -> None:
+    def extend(self, records: pax.Records) -> None:
         """Put ``records`` into the entry's own PAX header, replacing those it already has."""
         record = self._extended()
         if record is None:
@@ -275,7 +275,7 @@ def _is_named_by_last_block(raw: bytes) -> bool:
     return b"path=" not in raw and b"GNU.sparse" not in raw
 
 
-def merge_globals(own: bytes, records: Mapping[bytes, bytes]) -> bytes:
+def merge_globals(own: bytes, records: pax.Records) -> bytes:
     """The header blocks ``own`` with all of ``records`` in their own PAX header, so that no global one is needed."""
     headers = Headers(own)
     headers.extend(records)

@@ -11,6 +11,9 @@ from converter.errors import Invalid, LimitExceeded
 from converter.model.limits import Limits
 from converter.streams.tar.fields import DIR, FILE, format_octal, header_block, padding_bytes, quoted_name
 
+Records = Mapping[bytes, bytes]
+"""Values by key."""
+
 XATTR = b"SCHILY.xattr."
 _NAMES = frozenset({b"path", b"linkpath", b"uname", b"gname", b"GNU.sparse.name"})
 SPARSE_PAIR = frozenset({b"GNU.sparse.offset", b"GNU.sparse.numbytes"})
@@ -70,7 +73,7 @@ def parse_records(data: bytes, limits: Limits) -> dict[bytes, bytes]:
     return records
 
 
-def check_records(records: Mapping[bytes, bytes], kind: bytes) -> None:
+def check_records(records: Records, kind: bytes) -> None:
     """Raise Invalid for the records of an entry of type ``kind`` that readers understand in different ways.
 
     To some an empty name is that of the archive's root, to others no name. Where the records of a sparse file are not
@@ -111,7 +114,7 @@ def join_records(records: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(format_record(key, value) for key, value in records)
 
 
-def integer(records: Mapping[bytes, bytes], key: bytes) -> int:
+def integer(records: Records, key: bytes) -> int:
     """The decimal number under ``key``; raises Invalid if it is malformed."""
     value = records[key]
     digits = value.removeprefix(b"-")
@@ -162,7 +165,7 @@ def make_header(
     mtime_ns: int = 0,
     linkname: bytes = b"",
     device: tuple[int, int] = (0, 0),
-    records: Mapping[bytes, bytes] | None = None,
+    records: Records | None = None,
 ) -> bytes:
     """The header blocks of an entry: one, or at least three if PAX records are needed.
 
@@ -201,7 +204,7 @@ def make_header(
     return extended_header(name, extended) + head if extended else head
 
 
-def extended_header(name: bytes, records: Mapping[bytes, bytes]) -> bytes:
+def extended_header(name: bytes, records: Records) -> bytes:
     """The PAX header for the entry ``name``, which it precedes, with ``records`` sorted by key."""
     data = join_records(sorted(records.items()))
     title = b"PaxHeaders.0/" + name.rstrip(b"/").rpartition(b"/")[2]

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Generator, Iterator
 
 from converter.errors import Invalid, LimitExceeded
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import Limits
 from converter.streams.blocks import Block, Blocks, closing, drain
 from converter.streams.tar import pax
 from converter.streams.tar.entry import Cursor, Entry, Extra
@@ -47,8 +47,8 @@ class ExtendedHeaders:
     def __init__(self, cursor: Cursor, limits: Limits) -> None:
         self._cursor = cursor
         self._limits = limits
-        self._global: dict[bytes, bytes] = {}
-        self._local: dict[bytes, bytes] = {}
+        self._global: pax.Records = {}
+        self._local: pax.Records = {}
         self._names: dict[bytes, bytes] = {}
         self._globals_raw = self._own_raw = b""
         self.active = False
@@ -88,7 +88,7 @@ class ExtendedHeaders:
         if not self._names[kind]:
             raise Invalid(f"{what} at byte {offset} is empty")
 
-    def _read_global(self, records: dict[bytes, bytes]) -> None:
+    def _read_global(self, records: pax.Records) -> None:
         for key in records:
             if key in _NEVER_GLOBAL or key.startswith(b"GNU.sparse."):
                 raise Invalid(f"global PAX header: {quoted_name(key)} may only be set for a single file")
@@ -153,7 +153,7 @@ class ExtendedHeaders:
         return self._globals_raw
 
 
-def _override(below: dict[bytes, bytes], above: dict[bytes, bytes]) -> dict[bytes, bytes]:
+def _override(below: pax.Records, above: pax.Records) -> pax.Records:
     """Records of which those ``above`` count first, where an empty one means that there is none."""
     return {key: value for key, value in {**below, **above}.items() if value}
 
@@ -181,9 +181,8 @@ class Scanner:
 
     def __init__(self, cursor: Cursor, budget: Budget | None = None) -> None:
         self.cursor = cursor
-        self._limits = limits = current_limits()
         self._budget = budget or Budget()
-        self._extended = ExtendedHeaders(cursor, limits)
+        self._extended = ExtendedHeaders(cursor, self._budget.limits)
         self._end = b""
 
     def trailing(self) -> Iterator[Block]:
@@ -193,7 +192,7 @@ class Scanner:
         yield from self.cursor.rest()
 
     def __iter__(self) -> Iterator[Entry]:  # noqa: C901, PLR0912, PLR0915 - the hot loop: each call in it costs a tenth
-        cursor, extended, limits = self.cursor, self._extended, self._limits
+        cursor, extended, limits = self.cursor, self._extended, self._budget.limits
         sums: dict[bytes, int] = {}
         adler32, kind_of = zlib.adler32, KINDS.get
         short = min(limits.path, limits.path_depth)
