@@ -43,11 +43,14 @@ class SourceName:
     @classmethod
     def of(cls, source: Location, name: str, place: str = "") -> Self:
         """Of a reference, and a name within it; a directory is named by its path below ``place``. Raises Invalid."""
-        if source.kind.access == "registry" or (source.kind.access == "engine" and is_name(source.path)):
+        access = source.kind.access
+        if access == "registry" or (access == "engine" and is_name(source.path)):
             full = ImageName.parse(source.path).tagged()
             return cls(host=full.host, repository=full.repository, tag=full.tag, digest=str(full.digest or ""))
-        if source.kind.attached == "directory" and (found := _DIRECTORY.fullmatch(_path_below(source.path, place))):
-            return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
+        if source.kind.attached == "directory":
+            found = _DIRECTORY.fullmatch(_path_below(source.path, place))
+            if found:
+                return cls(repository=found[1], tag=found[2] or "", digest=found[3] or "")
         if name.startswith("@") or not (":" in name or "/" in name):
             stem = Path(source.path).name.partition(".")[0].lower() or "image"
             return cls(repository=stem, tag=name.removeprefix("@") or "latest")
@@ -279,12 +282,10 @@ def _tag_at(source: Location) -> str:
 
 def _is_one(place: Location) -> bool:
     """Whether a place is an image, not one of several."""
-    match place.kind.access:
-        case "registry":
-            name = ImageName.parse(place.path)
-            return bool(name.tag or name.digest)
-        case "engine":
-            return bool(place.path)
+    if name := place.image_name:
+        return bool(name.tag or name.digest)
+    if place.kind.access == "engine":
+        return bool(place.path)
     return bool(place.name) or place.kind.access == "discovery"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, Self
 
 from converter.errors import Invalid
@@ -20,8 +21,11 @@ _TERM = re.compile(
 )
 _BETWEEN = " ,\t\n\r\f\v"
 """Separators between terms; not part of the pattern of a term, which would rescan them from each character."""
+_DIGITS = 20
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 """A longer number is not one for skopeo either, and Python refuses to parse thousands of digits."""
+_PADDED = re.compile(r"(?:^|\.)0[0-9]+(?:\.|$)")
+"""A number in a pre-release that begins with a zero, which is not allowed."""
 _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _ALIASES = {None: "=", "=>": ">=", "=<": "<=", "~>": "~"}
 
@@ -53,10 +57,11 @@ class Version:
         match = _VERSION.fullmatch(text)
         if match is None:
             return None
-        major, minor, patch = (int(part or 0) for part in match.groups()[:3])
+        major, minor, patch = map(int, match.groups("0")[:3])
         pre = match[4] or ""
-        padded = any(one.isdecimal() and one != "0" and one.startswith("0") for one in pre.split("."))
-        return None if padded or max(major, minor, patch) >= _MOST else cls((major, minor, patch), pre)
+        if max(major, minor, patch) >= _MOST or _PADDED.search(pre):
+            return None
+        return cls((major, minor, patch), pre)
 
     @property
     def key(self) -> Key:
@@ -71,13 +76,14 @@ def _term(match: re.Match[str]) -> Holds:
     Raises Invalid.
     """
     operator = _ALIASES.get(match[1], match[1])
-    if any(part and part.isdecimal() and not _NUMBER.fullmatch(part) for part in match.groups()[1:4]):
+    parts = match.groups("")[1:4]
+    if max(map(len, parts)) > _DIGITS:
         raise Invalid(f'invalid range of versions "{match[0][:200]}": numbers must be below 2^64')
-    numbers = [int(part) if part and part.isdecimal() else None for part in match.groups()[1:4]]
-    known = next((index for index, number in enumerate(numbers) if number is None), 3)
+    numbers = [int(part) for part in takewhile(str.isdecimal, parts)]
+    known = len(numbers)
     if not known and operator in ("!=", ">", "<=", "^"):
         raise Invalid(f'invalid range of versions: "{operator}" is not followed by a number, but by "{match[2]}"')
-    major, minor, patch = (number or 0 for number in [*numbers[:known], *[None] * (3 - known)])
+    major, minor, patch = (*numbers, 0, 0, 0)[:3]
     low = Version((major, minor, patch), match[5] or "")
     exact = known == 3
     above = (*low.key, 0) if exact else _beyond(low, known)
@@ -94,12 +100,15 @@ def _term(match: re.Match[str]) -> Holds:
         "^": (low.key, _beyond(low, min(first + 1, known))),
     }[operator]
 
+    excludes = operator == "!="
+    # A pre-release matches only if the term itself names one, or excludes one exact version.
+    takes_pre = bool(low.pre) or (excludes and exact)
+
     def holds(version: Version) -> bool:
-        # A pre-release matches only if the term itself names one, or excludes one exact version.
-        if version.pre and not low.pre and not (exact and operator == "!="):
+        if version.pre and not takes_pre:
             return False
         within = start <= version.key < end
-        if operator != "!=":
+        if not excludes:
             return within
         # 2.0-rc excludes only versions 2.0.x with that pre-release; 2-rc excludes every 2.
         return not within or (known == 2 and version.pre != low.pre)

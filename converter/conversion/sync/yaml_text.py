@@ -10,7 +10,7 @@ import yaml
 
 from converter.errors import Invalid, LimitExceeded
 from converter.model.frozen import frozen
-from converter.model.limits import Limits, current_limits
+from converter.model.limits import current_limits
 
 Path = tuple[str | int, ...]
 
@@ -33,10 +33,9 @@ class Document:
 
 def read_yaml(text: str | bytes) -> Document:
     """Read one YAML document (JSON is YAML too). Raises Invalid with the line, LimitExceeded."""
-    limits = current_limits()
-    limits.require("document", len(text), "bytes of YAML")
+    current_limits().require("document", len(text), "bytes of YAML")
     try:
-        loader = _Loader(text, limits)
+        loader = _Loader(text)
         node = loader.get_single_node()
         return Document(value=None if node is None else loader.value_of(node, ()), lines=loader.lines)
     except yaml.MarkedYAMLError as error:
@@ -55,9 +54,9 @@ class _Loader(yaml.SafeLoader):
     ``lines`` are those of the values that ``value_of`` has returned.
     """
 
-    def __init__(self, text: str | bytes, limits: Limits) -> None:
+    def __init__(self, text: str | bytes) -> None:
         super().__init__(text)
-        self._limits = limits
+        self._limits = current_limits()
         self._nodes = 0
         self.lines: dict[Path, int] = {}
 
@@ -88,8 +87,7 @@ class _Loader(yaml.SafeLoader):
         # Aliases can make a short file a long one.
         self._limits.require("yaml_values", len(self.lines), "values")
         if isinstance(node, yaml.ScalarNode):
-            plain = node.style is None and node.value.lower() in _PLAIN
-            return _PLAIN[node.value.lower()] if plain else node.value
+            return node.value if node.style else _PLAIN.get(node.value.lower(), node.value)
         if node in around:
             raise Invalid(f"line {self.lines[path]}: the value contains itself")
         around = (*around, node)
