@@ -130,7 +130,7 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
 
 def _forecast(target: PlannedTarget, job: Job, shared: Shared) -> Done:
     """The forecast for a target: what will be done, and the result as far as it is known in advance."""
-    tree = evaluate(target.plan, partial(known_result, shared.memory))
+    tree = evaluate(target.forecast.node, partial(known_result, shared.memory))
     done = Done(target=target, tree=tree, state="planned" if job.options.dry_run else "written")
     there = shared.many and _is_there(done, job, shared)
     return replace(done, state="there") if there else done
@@ -169,20 +169,20 @@ def _write_targets(
         from converter.conversion import remote
 
         ((execution, (target,)),) = planned
-        if remote.can_take_leaves(job, target.plan):
-            made = remote.RemoteMaker(job, execution.sink, shared, report).make_leaves([target.plan])
+        if remote.can_take_leaves(job, target.forecast.node):
+            made = remote.RemoteMaker(job, execution.sink, shared, report).make_leaves([target.forecast.node])
         elif remote.can_take(job):
             return [Done(target=target, tree=remote.make_image(target, job, shared.remote, report), state="written")]
     if made is None:
         for execution, targets in planned:
-            execution.announce([target.plan for target in targets])
+            execution.announce([target.forecast.node for target in targets])
     done: list[Done] = []
     with shared.turn(job), ExitStack() as turns, ExitStack() as stack:
         writers: dict[Location | str, AttachmentWriter] = {}
         for destination, (execution, targets) in zip(job.destinations, planned, strict=True):
             stack.enter_context(execution.sink)
             with within_part(str(job.source)):
-                trees = execution.run([target.plan for target in targets], made)
+                trees = execution.run([target.forecast.node for target in targets], made)
             written = [_outcome(target, tree, job, shared) for target, tree in zip(targets, trees, strict=True)]
             repository = destination.image_name
             if shared.many and repository:
@@ -210,17 +210,15 @@ def _outcome(target: PlannedTarget, tree: Evaluated, job: Job, shared: Shared) -
 
 
 def _execution(sink: Sink, options: Options, shared: Shared, report: Report, *, distant: bool) -> Execution:
-    copies = options.threads
-    if distant and not shared.many:
-        copies = options.jobs or NETWORK_COPIES
     hosts = options.store.hosts
+    waits = distant and not shared.many and not options.jobs
     return Threads(
         sink,
         shared.workers,
         shared.memory,
         report,
         jobs=options.threads,
-        copies=copies,
+        copies=NETWORK_COPIES if waits else 0,
         link=options.link,
         halt=hosts.stop if hosts else lambda: None,
     )

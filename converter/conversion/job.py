@@ -118,14 +118,15 @@ def for_run(options: Options, hosts: Hosts, inputs: Inputs) -> Options:
     """The same options, with both ends sharing what is known of hosts, and the ``inputs`` that are never replaced: what
     the options themselves name is added to them.
     """
-    ends = (options.store, options.writing)
-    for end in ends:
+    for end in (options.store, options.writing):
         inputs.add(*end.inputs.paths)
         if end.authfile is not None:
             inputs.add(end.authfile)
-    store, target = (replace(end, hosts=hosts, inputs=inputs) for end in ends)
-    store = replace(store, download_foreign=options.download_foreign)
-    return replace(options, store=store, target_store=target)
+    return replace(
+        options,
+        store=replace(options.store, hosts=hosts, inputs=inputs, download_foreign=options.download_foreign),
+        target_store=replace(options.writing, hosts=hosts, inputs=inputs),
+    )
 
 
 MOST_OPEN = 8

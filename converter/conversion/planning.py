@@ -27,7 +27,7 @@ from converter.model.frozen import frozen
 from converter.model.image import Image, Index, Item, Loss, images_of, is_from
 from converter.model.reference import REF_NAME, STDOUT, Location, is_full
 from converter.model.transport import transports_where
-from converter.plan import Evaluated, Make, Node, forecast
+from converter.plan import Evaluated, Make, forecast
 from converter.ports import Sink, Writer
 from converter.stores import files_written
 from converter.stores.disk import is_inside
@@ -172,11 +172,6 @@ class PlannedTarget:
     carried: Carried
     origin: bool = False
     remark: str = ""
-
-    @property
-    def plan(self) -> Node:
-        """What will be written."""
-        return self.forecast.node
 
     @property
     def shown_format(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -44,8 +44,6 @@ LEAVES_AT_ONCE = 6
 
 INTERVAL = 0.5
 """Seconds between two messages about how far blobs have been read."""
-
-Send = Callable[[Event], None]
 
 
 @frozen
@@ -106,15 +104,16 @@ class Remote(Protocol):
 
 
 def perform_assignment(
-    assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Send, workers: Workers
+    assignment: Assignment, environment: Mapping[str, str], hosts: Hosts, send: Report, workers: Workers
 ) -> RemoteAnswer | ConverterError:
     """Carry out an assignment with this machine's environment, in place of what ``portable_job`` left out.
 
     What ``converter.convert`` raises is returned: a ConverterError, or what an OSError becomes.
     """
     options = assignment.job.options
-    ends = (options.store, options.writing)
-    store, target = (replace(end, environment=environment, hosts=hosts, delegated=True) for end in ends)
+    store, target = (
+        replace(end, environment=environment, hosts=hosts, delegated=True) for end in (options.store, options.writing)
+    )
     job = replace(assignment.job, options=replace(options, store=store, target_store=target))
     with (
         enforce_limits(store.limits),
@@ -162,7 +161,7 @@ def _without_facts(made: Made) -> Made:
 
 
 @contextmanager
-def _throttled(send: Send) -> Iterator[Report]:
+def _throttled(send: Report) -> Iterator[Report]:
     """A report that sums up small steps, and sends the totals at intervals."""
     steps: Counter[str] = Counter()
     lock = threading.Lock()
@@ -204,10 +203,10 @@ def can_take_leaves(job: Job, root: Node) -> bool:
 
 def make_image(target: PlannedTarget, job: Job, remote: Remote, report: Report) -> Evaluated:
     """Have another machine make a whole image."""
-    nodes = leaves_below(target.plan)
+    nodes = leaves_below(target.forecast.node)
     whole = Assignment(job=portable_job(job), root=target.selected.root.digest, size=sum(map(input_size, nodes)))
     made = dict(zip(nodes, remote.run(whole, report).made, strict=True))
-    return evaluate(target.plan, lambda leaf, _: made[leaf])
+    return evaluate(target.forecast.node, lambda leaf, _: made[leaf])
 
 
 class RemoteMaker(Execution):
@@ -242,9 +241,14 @@ class RemoteMaker(Execution):
 
     def _send(self, leaf: Leaf, known: Made | None, *, apart: bool = False) -> Made:
         assert self._remote is not None
-        size, root = input_size(leaf), leaf_blob(leaf).descriptor.digest
         asked = Assignment(
-            job=self._job, root=root, leaf=leaf, how=how_packed(leaf.content), known=known, apart=apart, size=size
+            job=self._job,
+            root=leaf_blob(leaf).descriptor.digest,
+            leaf=leaf,
+            how=how_packed(leaf.content),
+            known=known,
+            apart=apart,
+            size=input_size(leaf),
         )
         answer = self._remote.run(asked, self._report)
         (made,) = answer.made

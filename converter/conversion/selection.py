@@ -64,6 +64,10 @@ def _select_image(source: Source, location: Location, name: str, options: Option
         attached, unread = find_attachments(source, subject_digests(root, item))
     if options.remove_signatures:
         attached = without_signatures(attached)
+    settings = options.settings
+    if isinstance(whole, Index) and isinstance(item, Image) and not options.platforms:
+        # To repeat this conversion, another machine must choose the same image of the index.
+        settings = replace(settings, platforms=(str(item.platform),))
     return SelectedImage(
         source=source,
         name=name,
@@ -72,7 +76,7 @@ def _select_image(source: Source, location: Location, name: str, options: Option
         attached=attached,
         unread=(*lost_attestations(whole, item), *unread, *source.losses),
         called=called,
-        settings=_settings(options, whole, item),
+        settings=settings,
     )
 
 
@@ -86,13 +90,6 @@ def _asked_for(location: Location) -> str:
 def platforms_of(options: Options) -> tuple[str, ...]:
     """The platforms to take of an index: this machine's unless others are asked for."""
     return options.platforms or (str(host_platform()),)
-
-
-def _settings(options: Options, whole: Item, item: Item) -> Settings:
-    """The settings that repeat this conversion: another machine must choose the same image of an index."""
-    if isinstance(whole, Index) and isinstance(item, Image) and not options.platforms:
-        return replace(options.settings, platforms=(str(item.platform),))
-    return options.settings
 
 
 def _resolve(source: Source, name: str) -> Descriptor:

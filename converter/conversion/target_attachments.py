@@ -58,7 +58,9 @@ def _as_files(one: PlannedAttachment, fetch: Fetch) -> Iterator[PlannedAttachmen
         data = fetch(layer).read()
         if layer.media_type == cosign.PAYLOAD:
             data = CosignPayload(data, layer.annotations).to_file()
-        yield _file_attachment(one.subject, data)
+        content = known_bytes(data, types.DIR_SIGNATURE)
+        node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
+        yield PlannedAttachment(subject=one.subject, descriptor=content.descriptor, node=node)
 
 
 def _as_manifests(
@@ -120,12 +122,6 @@ def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
     return stored_signatures.layers_of(forecast(one.node).data())
 
 
-def _file_attachment(subject: Digest, data: bytes) -> PlannedAttachment:
-    content = known_bytes(data, types.DIR_SIGNATURE)
-    node = Copy(content=content, media_type=types.DIR_SIGNATURE, label="attachment")
-    return PlannedAttachment(subject=subject, descriptor=content.descriptor, node=node)
-
-
 def manifest_attachment(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
     descriptor = made.original.manifest.descriptor
     return PlannedAttachment(subject=subject, descriptor=descriptor, tag=tag, node=plan_artifact(made))
@@ -151,8 +147,8 @@ def find_statements(
             envelopes, others = _envelopes(one.descriptor, fetch)
             if envelopes:
                 statements.setdefault(place, {}).update(dict.fromkeys(envelopes))
-            if envelopes and not others:
-                whole.add(one.descriptor.digest)
+                if not others:
+                    whole.add(one.descriptor.digest)
     return statements, frozenset(whole)
 
 
