@@ -64,7 +64,7 @@ class Policy:
     def requirements(self, transport: str, scope: str | None, read: Read) -> tuple[Requirement, ...]:
         """Those of a scope that ``scope`` returned. Reads the files that they name; raises Invalid."""
         rows = self.default if scope is None else self.transports[transport][scope]
-        return tuple(_parse_requirements(rows, read))
+        return tuple(_requirement(place, row, read) for place, row in enumerate(rows))
 
 
 def scopes_of(name: ImageName) -> Iterator[str]:
@@ -108,34 +108,28 @@ class Requirement:
     unmet: str = ""
 
 
-def _parse_requirements(rows: list[dict[str, Any]], read: Read) -> Iterator[Requirement]:
-    """The requirements of a list that follows the schema; raises Invalid for what a schema cannot say."""
-    for place, row in enumerate(rows):
-        with within(f"requirement[{place}]"):
-            yield _requirement(row, read)
-
-
-def _requirement(row: dict[str, Any], read: Read) -> Requirement:
+def _requirement(place: int, row: dict[str, Any], read: Read) -> Requirement:
+    """The requirement at a place of a list that follows the schema; raises Invalid for what a schema cannot say."""
     unmet = ""
     if row["type"] == BASE_LAYER:
         unmet = "nothing tells base layers"
     elif row.get("keyType", _GPG) != _GPG:
         unmet = f"keys of the type {row['keyType']} are not supported"
     authority: dict[str, str] = row.get("fulcio") or row.get("pki") or {}
-    return Requirement(
-        kind=row["type"],
-        logs=_files(row, "rekorPublicKey", read),
-        roots=b"".join(_files(authority, "ca", read) or _files(authority, "caRoots", read)),
-        intermediates=b"".join(_files(authority, "caIntermediates", read)),
-        email=authority.get("subjectEmail", ""),
-        hostname=authority.get("subjectHostname", ""),
-        issuer=authority.get("oidcIssuer", ""),
-        keys=_files(row, "key", read),
-        rule=_identity_rule(
-            row.get("signedIdentity") or row.get("baseLayerIdentity") or {"type": MATCH_DIGEST_OR_EXACT}
-        ),
-        unmet=unmet,
-    )
+    identity = row.get("signedIdentity") or row.get("baseLayerIdentity") or {"type": MATCH_DIGEST_OR_EXACT}
+    with within(f"requirement[{place}]"):
+        return Requirement(
+            kind=row["type"],
+            logs=_files(row, "rekorPublicKey", read),
+            roots=b"".join(_files(authority, "ca", read) or _files(authority, "caRoots", read)),
+            intermediates=b"".join(_files(authority, "caIntermediates", read)),
+            email=authority.get("subjectEmail", ""),
+            hostname=authority.get("subjectHostname", ""),
+            issuer=authority.get("oidcIssuer", ""),
+            keys=_files(row, "key", read),
+            rule=_identity_rule(identity),
+            unmet=unmet,
+        )
 
 
 def _files(row: dict[str, Any], name: str, read: Read) -> tuple[bytes, ...]:
