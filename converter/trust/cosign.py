@@ -83,11 +83,13 @@ def _annotated_maker(annotations: Mapping[str, str], what: rekor.Logged, trusted
 
 def _certificates(annotations: Mapping[str, str]) -> list[x509.Certificate]:
     """The certificate of the signer, and those that came with it; none if none is there."""
-    text, chain = annotations.get(CERTIFICATE, ""), annotations.get(CHAIN, "")
-    leaf = load_pem(text.encode()) if text else ()
+    if not annotations.get(CERTIFICATE):
+        return []
+    leaf = load_pem(annotations[CERTIFICATE].encode())
     if len(leaf) > 1:
         raise Invalid(f"{len(leaf)} certificates in {CERTIFICATE}: expected one")
-    return [*leaf, *load_pem(chain.encode())] if leaf and chain else [*leaf]
+    chain = annotations.get(CHAIN)
+    return [*leaf, *load_pem(chain.encode())] if chain else [*leaf]
 
 
 def _maker(
@@ -238,8 +240,13 @@ def verify_bundle(signature: Signature, found: Subject, trusted: Trusted) -> Sig
     message = required_member(bundle, "messageSignature", dict)
     raw = decode_base64(required_member(message, "signature", str), "the signature")
     key = _bundled_maker(bundle, rekor.Logged(raw, found.manifest), trusted)
-    reason = join_notes(trusted.check_nameless(), note)
-    return SignatureVerdict(signature=signature, ok=True, signer=key.signer, key=key.source, reason=reason)
+    return SignatureVerdict(
+        signature=signature,
+        ok=True,
+        signer=key.signer,
+        key=key.source,
+        reason=join_notes(trusted.check_nameless(), note),
+    )
 
 
 def bundle_predicate(data: bytes) -> str:

@@ -11,7 +11,7 @@ from converter.model.descriptor import Descriptor, Digest
 from converter.model.document import (
     dump_json,
     load_object,
-    optional_member,
+    member_or_empty,
     require_only,
     required_member,
 )
@@ -166,9 +166,10 @@ class Claim:
 
 def _check_optional(found: dict[str, object]) -> None:
     """Raises Invalid for members that containers/image cannot read: null counts as absent, a time has 64 bits."""
-    stated = {name: value for name, value in found.items() if value is not None}
-    optional_member(stated, "creator", str)
-    timestamp = stated.get("timestamp", 0)
+    member_or_empty(found, "creator", str)
+    timestamp = found.get("timestamp")
+    if timestamp is None:
+        return
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or timestamp != int(timestamp):
         raise Invalid("optional.timestamp: expected a whole number of seconds since 1970")
     if not -(2**63) <= float(timestamp) < 2**63:

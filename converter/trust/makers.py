@@ -104,7 +104,8 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
     n, r, p = (required_member(numbers, name, int) for name in ("N", "r", "p"))
     if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
         raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
-    key = Scrypt(decode_base64(required_member(stretch, "salt", str), "the salt"), 32, n, r, p).derive(password)
+    salt = decode_base64(required_member(stretch, "salt", str), "the salt")
+    key = Scrypt(salt, 32, n, r, p).derive(password)
     nonce = decode_base64(required_member(lock, "nonce", str), "the nonce")
     ciphertext = decode_base64(required_member(box, "ciphertext", str), "the ciphertext")
     try:
@@ -131,10 +132,11 @@ class GpgFile:
         """Sign a claim; ``time`` is in seconds since 1970."""
         text = claim.render(ATOMIC, CREATOR, time)
         try:
-            data = pysequoia.sign(self._signer(), text, mode=pysequoia.SignatureMode.INLINE, armor=False)
+            return SimpleSignature(
+                pysequoia.sign(self._signer(), text, mode=pysequoia.SignatureMode.INLINE, armor=False)
+            )
         except RuntimeError:
             raise Untrusted("the OpenPGP key cannot sign") from None
-        return SimpleSignature(data)
 
     def detached(self, path: str) -> bytes:
         """An armoured signature of a file."""

@@ -135,8 +135,9 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
         raise Untrusted(f'signature was not made by the key of "{key.signer}"')
     _check_attributes(envelope.attributes, trusted.at)
     _check_target(envelope.payload, found)
-    note = trusted.check_nameless()
-    return SignatureVerdict(signature=signature, ok=True, signer=key.signer, key=key.source, reason=note)
+    return SignatureVerdict(
+        signature=signature, ok=True, signer=key.signer, key=key.source, reason=trusted.check_nameless()
+    )
 
 
 def _check_attributes(attributes: dict[str, Any], at: datetime) -> None:

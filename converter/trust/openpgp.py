@@ -91,7 +91,8 @@ def add_signatures(signature: bytes, before: bytes) -> bytes:
     new = _signatures(signature)
     issuers = {issuer for issuer, _ in new}
     others = [one for one in _signatures(before) if one[0] not in issuers]
-    return pysequoia.armor(b"".join(packet for _, packet in (*new, *others)), pysequoia.ArmorKind.Signature).encode()
+    packets = b"".join(packet for _, packet in (*new, *others))
+    return pysequoia.armor(packets, pysequoia.ArmorKind.Signature).encode()
 
 
 def signatures_in(message: bytes) -> int:
