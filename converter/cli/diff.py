@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from converter.streams.tar.listing import Records
     from converter.usage import TreeNode
 
+Folders = Mapping[str, Sequence[int]]
+"""Where the differences in each directory are; those of what is no file are in none, whose path is empty."""
+
 EQUAL, DIFFERENT, UNKNOWN = range(3)
 """The exit status, as in diff(1)."""
 
@@ -85,15 +88,17 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
             reading(second, options, aci_paths) as b,
         ):
             # Printed once all are known.
-            each = differences(a, b, platform, report, ignore)
-            places = [found.add(json.dumps(one.to_json()).encode()) for one in each]
+            folders: dict[str, list[int]] = {}
+            for one in differences(a, b, platform, report, ignore):
+                place = found.add(json.dumps(one.to_json()).encode())
+                folders.setdefault(_split(one.path)[0], []).append(place)
             trees = _trees(a, b, platform, report) if wants_page() else {}
         if reports():
             all_found = list(map(difference, found))
             document = {"equal": not all_found, "differences": [one.to_json() for one in all_found]}
             write_reports(document, "pages.difference", (first, second), all_found, trees)
-        show_result(found, places, first, second, ignore)
-        return DIFFERENT if places else EQUAL
+        show_result(found, folders, first, second, ignore)
+        return DIFFERENT if folders else EQUAL
 
 
 def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report: Report) -> dict[str, list[TreeNode]]:
@@ -112,22 +117,23 @@ def _trees(a: OpenedReference, b: OpenedReference, platform: str | None, report:
     }
 
 
-def show_result(found: Records, places: Sequence[int], first: str, second: str, ignore: Sequence[str]) -> None:
-    """Print the differences, which are at these places, as JSON or as text."""
-    if flags().json and places:
+def show_result(found: Records, folders: Folders, first: str, second: str, ignore: Sequence[str]) -> None:
+    """Print the differences as JSON or as text."""
+    if flags().json and folders:
         print('{\n  "equal": false,\n  "differences": [')
-        for number, row in enumerate(found, 1):
-            comma = "," if number < len(places) else ""
-            print(indent(json_text(json.loads(row)), "    ") + comma)
-        print("  ]\n}")
+        separator = ""
+        for row in found:
+            print(separator + indent(json_text(json.loads(row)), "    "), end="")
+            separator = ",\n"
+        print("\n  ]\n}")
     elif flags().json:
         show_json({"equal": True, "differences": []})
     elif flags().quiet:
         return
-    elif places:
+    elif folders:
         show(f"- {first}", colour=RED)
         show(f"+ {second}", colour=GREEN)
-        show_differences(found, places)
+        show_differences(found, folders)
     else:
         but = f" ({', '.join(dict.fromkeys(ignore))} ignored)" if ignore else ""
         show(f"equal: the same files and configuration{but}", colour=BOLD)
@@ -140,21 +146,17 @@ def _split(path: str) -> tuple[str, str]:
     return (folder + slash, name) if is_file else ("", path)
 
 
-def show_differences(found: Records, places: Iterable[int]) -> None:
-    """Print the differences at these places, one line a path; those that differ only in their times are counted.
+def show_differences(found: Records, folders: Folders) -> None:
+    """Print the differences, one line a path; those that differ only in their times are counted.
 
     Those in a directory come together, before those in the directories within it.
     """
-    folders: dict[str, list[int]] = {}
-    for place in places:
-        folder, _ = _split(difference(found[place]).path)
-        folders.setdefault(folder, []).append(place)
-    others = folders.pop("", [])
+    others = folders.get("", ())
     _show_settings(_by_path(found, others))
     counts: Counter[str] = Counter()
     grown = 0
-    for folder, there in sorted(folders.items()):
-        paths = _by_path(found, there)
+    for folder in sorted(folders.keys() - {""}):
+        paths = _by_path(found, folders[folder])
         here = Counter(map(kind_of, paths))
         counts += here
         del here[TIME_ONLY]
