@@ -157,24 +157,20 @@ def _message_of(error: Exception) -> str:
 def _require_valid(title: str, findings: Sequence[Finding], warnings: bool, ignore: Collection[str]) -> None:
     """Raise AssertionError with all findings if one of them counts as a failure. Raises Usage."""
     __tracebackhide__ = True
-    passed_over = _require_known({ignore} if isinstance(ignore, str) else ignore)
+    passed_over = {ignore} if isinstance(ignore, str) else set(ignore)
+    if passed_over:
+        from converter.errors import Usage
+        from converter.validate import all_rules
+
+        for name in passed_over - {rule.name for rule in all_rules()}:
+            # It would have no effect.
+            raise Usage(f'unknown rule "{name}" in ignore: `transship validate --list-rules` prints all')
     counted = [one for one in findings if one.rule not in passed_over]
     wrong = any(one.severity == "error" for one in counted)
     if wrong or (warnings and counted):
         lines = (f"  {one.severity}: {one.path or '/'}: {one.message}  [{one.rule}; {one.spec}]" for one in counted)
         verdict = "invalid" if wrong else "valid, with warnings, which count here"
         raise AssertionError("\n".join((f"{title}: {verdict}", *lines)))
-
-
-def _require_known(names: Collection[str]) -> Collection[str]:
-    """The names of rules; raises Usage for a name that is not a rule's, since ignoring it would have no effect."""
-    if names:
-        from converter.errors import Usage
-        from converter.validate import all_rules
-
-        for name in set(names) - {rule.name for rule in all_rules()}:
-            raise Usage(f'unknown rule "{name}" in ignore: `transship validate --list-rules` prints all')
-    return names
 
 
 def _filled_in(target: Any, item: pytest.Item) -> Any:
