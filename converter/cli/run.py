@@ -22,18 +22,10 @@ COMPLETION = "_TRANSSHIP_COMPLETE"
 """The environment variable that a shell's completion script sets (click's convention)."""
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal asks the process to end; it unwinds the program as Control-C does."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status; nothing is raised."""
     flags = Flags()
-    signals: list[Stopped] = []
+    signals: list[int] = []
     try:
         reconfigure()  # flushes buffered output
         with stop_on_signals(signals):
@@ -49,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 show(line, to=sys.stderr)
         # A signal counts as the cause even if a class or module being created turned it into another error.
-        status, text = exit_status_of(signals[0] if signals else error, flags)
+        status, text = (128 + signals[0], "interrupted") if signals else exit_status_of(error, flags)
         if text:
             show_error(text, colour=RED)
         return status
@@ -90,8 +82,6 @@ def exit_status_of(error: BaseException, flags: Flags) -> tuple[int, str]:
             return 2, str(error)
         case ConverterError():
             return flags.failed, str(error)
-        case Stopped():
-            return 128 + error.number, "interrupted"
         case KeyboardInterrupt() | click.Abort():
             return 130, "interrupted"
         case BrokenPipeError():
@@ -110,12 +100,14 @@ def exit_status_of(error: BaseException, flags: Flags) -> tuple[int, str]:
 
 
 @contextmanager
-def stop_on_signals(signals: list[Stopped]) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP unwind the program; what nohup or a shell's ``&`` ignores stays ignored."""
+def stop_on_signals(signals: list[int]) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP unwind the program as Control-C does, and add their numbers to ``signals``; what
+    nohup or a shell's ``&`` ignores stays ignored.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        signals.append(Stopped(number))
-        raise signals[-1]
+        signals.append(number)
+        raise KeyboardInterrupt
 
     with ExitStack() as restored:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
