@@ -140,17 +140,13 @@ def command(
     finally:
         # A run prints its summary however it ended.
         for summary in ended:
-            _tell(summary)
+            document = summary.to_json()
+            write_reports(document, "sync", summary)
+            if flags().json:
+                show_json(document)
+            elif not flags().quiet:
+                _show(summary)
     return 1 if ended[0].failed else 0
-
-
-def _tell(summary: Summary) -> None:
-    """Write the reports, and print the summary."""
-    write_reports(summary.to_json(), "sync", summary)
-    if flags().json:
-        show_json(summary.to_json())
-    elif not flags().quiet:
-        _show(summary)
 
 
 def _entries(source: str, destination: str | None, options: Options, rename: str) -> list[SyncEntry]:
