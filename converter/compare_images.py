@@ -83,17 +83,18 @@ def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
         differs = partial(Difference, path="/" + _escaped(path))
-        if one is not None and other is not None and one.record and other.record and one.record[:1] == other.record[:1]:
+        type_a, type_b = _type_of(one), _type_of(other)
+        if one is None or other is None or type_a != type_b:
+            # A directory without an entry exists only because something lies in it.
+            if any(row is not None and row.record for row in (one, other)):
+                what = "type" if type_a and type_b else "entry"
+                lone = _size(a, one) if type_a == _TYPES[fields.FILE] else _size(b, other)
+                yield differs(what=what, a=type_a, b=type_b, size=lone)
+        elif one.record and other.record:
             for what, of_a, of_b in changed_properties(decode_node(one.record), decode_node(other.record)):
                 yield differs(what=what, a=of_a, b=of_b)
             if one.names != other.names:
                 yield differs(what="names", a=_shown_names(*a.names(one)), b=_shown_names(*b.names(other)))
-        elif any(row is not None and row.record for row in (one, other)):
-            # Otherwise it is a directory without an entry, which exists only because something lies in it.
-            type_a, type_b = _type_of(one), _type_of(other)
-            if type_a != type_b:
-                lone = _size(a, one) if type_a == _TYPES[fields.FILE] else _size(b, other)
-                yield differs(what="type" if type_a and type_b else "entry", a=type_a, b=type_b, size=lone)
 
 
 class _HasPath(Protocol):
