@@ -147,8 +147,6 @@ def input_files() -> Inputs:
     """The files that the running command has read, and is going to read, as far as this is known: never replaced."""
     from converter.stores.options import Inputs
 
-    if click.get_current_context(silent=True) is None:
-        return Inputs()
     found: Inputs = hidden_values("files").setdefault("inputs", Inputs())
     return found
 

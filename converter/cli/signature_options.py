@@ -49,8 +49,10 @@ trust_options = combine_options(
 
 
 def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
-    found = read_files_below(folder, "*.json") if folder else {}
-    if folder and "root.json" not in found:
+    if folder is None:
+        return {}
+    found = read_files_below(folder, "*.json")
+    if "root.json" not in found:
         raise Usage(f"{folder} has no root.json: expected root.json and targets.json (--content-trust)")
     return found
 
@@ -91,7 +93,8 @@ def wanted_from_options() -> Wanted | None:
 
 def read_option_file(path: str | Path) -> bytes:
     """Read a file that an option or a policy names; raises LimitExceeded if it exceeds the limit for documents."""
-    input_files().add(path)
+    if click.get_current_context(silent=True) is not None:  # other threads have none
+        input_files().add(path)
     most = current_limits().document
     try:
         with Path(path).open("rb") as file:
