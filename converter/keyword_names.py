@@ -58,7 +58,6 @@ SWITCHES = {
 """The same for options without a value, which are true, or false where that is said."""
 
 _VALUES = "aci|all|attestation|attached|docker|false|gzip|none|oci|origin|signature|'[^']*'"
-_QUOTE = "'"
 _OPTION = re.compile(rf"(?<![\w`-])--([a-z][a-z-]*)(?:[= ]({_VALUES})(?![\w-]))?")
 
 
@@ -74,7 +73,7 @@ def _keyword(found: re.Match[str]) -> str:
         return f"{SWITCHES[option]}={'False' if value == 'false' else f'True{rest}'}"
     if option not in KEYWORDS:
         return found[0]
-    text = "" if value is None else f'"{value.strip(_QUOTE)}"'
+    text = "" if value is None else '"' + value.strip("'") + '"'
     return f"{KEYWORDS[option]}={text}"
 
 

@@ -290,7 +290,7 @@ def _rows(ctx: click.Context, options: Iterable[click.Parameter]) -> Iterable[tu
         assert record is not None
         names, text = record
         if len(names) > _NAMES:  # --help-all shows choices and forms in full
-            names = f"{names.split()[0]} {one.name.upper() if one.name else ''}"
+            names = f"{names.split()[0]} {str(one.name).upper()}"
         room = _WIDTH - _GROUP - 2 - _NAMES
         first = re.split(r"\. | \(|: |; ", text)[0].rstrip(".")
         yield names, first if len(first) <= room else f"{first[: room - 1].rsplit(' ', 1)[0]}…"

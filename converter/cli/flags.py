@@ -106,11 +106,9 @@ def parameter_name(parameter: click.Parameter) -> str:
 
 def _name(parameter: click.Parameter | None, context: click.Context | None) -> str:
     """What the user wrote before the value: an option, an argument, or an environment variable."""
-    from click.core import ParameterSource
-
     assert parameter is not None
     assert context is not None
-    if context.get_parameter_source(str(parameter.name)) is ParameterSource.ENVIRONMENT:
+    if context.get_parameter_source(str(parameter.name)) is click.core.ParameterSource.ENVIRONMENT:
         return str(parameter.envvar)
     return parameter_name(parameter)
 

@@ -59,7 +59,6 @@ PATHS = 1000
 
 _FIELD = re.compile(r"\{\{-?\s*(?P<json>json\s+)?\.?(?P<path>[^{}\s]*)\s*-?\}\}")
 _PATH = re.compile(r"\.?[A-Za-z][\w.-]*")
-_ESCAPES = {r"\n": "\n", r"\t": "\t"}
 
 EXAMPLES = """\b
 Examples:
@@ -290,8 +289,7 @@ def fill_template(template: str, document: Mapping[str, Any]) -> str:
     rest = _FIELD.sub("", template)
     if "{{" in rest or "}}" in rest or rest == template:
         raise Usage(f'invalid template "{template}": expected {{{{.PATH}}}}, as in {{{{.Digest}}}}, or a path alone')
-    for written, meant in _ESCAPES.items():
-        template = template.replace(written, meant)
+    template = template.replace(r"\n", "\n").replace(r"\t", "\t")
 
     def value(match: re.Match[str]) -> str:
         found = value_at(match["path"].split(".") if match["path"] else (), document)

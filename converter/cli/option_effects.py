@@ -160,11 +160,9 @@ def _where(place: Place, *, has_target: bool) -> str:
 
 def _stated_options(context: click.Context) -> set[str]:
     """The options and arguments that the command line states, by the longest name of those it can have."""
-    from click.core import ParameterSource
-
     given = set()
     for one in context.command.params:
-        if one.name and context.get_parameter_source(one.name) == ParameterSource.COMMANDLINE:
+        if one.name and context.get_parameter_source(one.name) == click.core.ParameterSource.COMMANDLINE:
             switched_off = context.params.get(one.name) is False and one.secondary_opts
             given.add(max(one.secondary_opts, key=len) if switched_off else parameter_name(one))
     return given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -186,7 +185,7 @@ class Stopwatch:
         self._clock = clock
         self._start = clock()
         self._running: dict[str, float] = {}
-        self._planned = math.inf
+        self._planned = float("inf")
         self._blobs: list[Step] = []
 
     def __call__(self, event: Event) -> None:
@@ -205,9 +204,8 @@ class Stopwatch:
         blobs = sorted(self._blobs, key=lambda step: (step.began, step.ended))
         begin = min(seconds, self._planned, *(step.began for step in blobs))
         end = max([begin, *(step.ended for step in blobs)])
-        first = Step("read and plan", 0, begin)
         last = Step("write documents, commit", end, max(end, seconds))
-        return [first, *blobs, last]
+        return [Step("read and plan", 0, begin), *blobs, last]
 
 
 def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
@@ -216,14 +214,13 @@ def page(result: Result, steps: Sequence[Step] = (), *, dry_run: bool) -> str:
     from converter.verification.proof import CONFIG, IDENTICAL, PROOF_LEVELS, REBUILT
 
     done = "Would be converted" if dry_run else "Converted"
-    names = [FORMAT_NAMES.get(target.format, target.format) for target in result.targets]
-    formats = " and ".join(dict.fromkeys(names))
+    formats = dict.fromkeys(FORMAT_NAMES.get(target.format, target.format) for target in result.targets)
     fields = {loss.field for loss in result.losses}
     lost = f"{count(len(fields), 'field')} lost or kept elsewhere" if fields else "nothing lost"
     longest_steps = sorted(steps, key=lambda one: one.began - one.ended)[:STEPS]
     return render(
         "conversion.html.j2",
-        title=f"{done} to {formats}, {lost}",
+        title=f"{done} to {' and '.join(formats)}, {lost}",
         result=result,
         dry_run=dry_run,
         targets=[(target, *_sizes(target)) for target in result.targets],

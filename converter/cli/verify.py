@@ -43,9 +43,6 @@ Examples:
   transship verify dir:app --policy /etc/containers/policy.json --identity registry.example/app:1
 """
 
-File = FilePath(exists=True)
-Folder = FilePath(exists=True, folder=True)
-
 
 def _time(value: str) -> datetime:
     try:
@@ -64,7 +61,7 @@ def _named_folders(_context: click.Context, option: click.Parameter, paths: tupl
 
 
 def _keys(name: str, member: str, text: str) -> Decorator[Any]:
-    return click.option(name, member, type=File, multiple=True, callback=_named_files, help=text)
+    return click.option(name, member, type=FilePath(exists=True), multiple=True, callback=_named_files, help=text)
 
 
 @click.command("verify", cls=LayerCommand, epilog=EXAMPLES)
@@ -87,7 +84,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @click.option(
     "--trust-store",
     "trust_stores",
-    type=Folder,
+    type=FilePath(exists=True, folder=True),
     multiple=True,
     callback=_named_folders,
     help="OpenPGP keys in rkt's layout, for an ACI or what it became (repeatable).",
@@ -96,13 +93,13 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
 @click.option(
     "--lookaside",
     "lookasides",
-    type=Folder,
+    type=FilePath(exists=True, folder=True),
     multiple=True,
     help="A folder with more simple signatures, as used by skopeo (repeatable).",
 )
 @click.option(
     "--policy",
-    type=File,
+    type=FilePath(exists=True),
     callback=lambda _context, _option, path: path and read_policy(path),
     help="A skopeo policy.json that must be met.",
 )
