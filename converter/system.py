@@ -37,10 +37,9 @@ def wide_pipe() -> tuple[int, int]:
     import fcntl
 
     reading, writing = os.pipe()
-    command = getattr(fcntl, "F_SETPIPE_SZ", None)
-    if command is not None:
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):
-            fcntl.fcntl(writing, command, 1 << 20)
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
     return reading, writing
 
 
@@ -49,9 +48,8 @@ def begin_writing(fd: int, offset: int, size: int) -> None:
 
     (With POSIX_FADV_DONTNEED, Linux starts writing dirty pages and drops only clean ones.)
     """
-    advise = getattr(os, "posix_fadvise", None)
-    if advise is not None:
-        advise(fd, offset, size, getattr(os, "POSIX_FADV_DONTNEED", 0))
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, offset, size, getattr(os, "POSIX_FADV_DONTNEED", 0))
 
 
 def entry_path(directory: int, name: bytes) -> bytes:

@@ -267,12 +267,13 @@ def acis_below(folder: Path) -> list[Path]:
     Any that ends in ``.aci``, and those of rkt's store: ``cas/blob/sha512/XX/sha512-…``, with the first 64 digits of
     the image ID (rkt, store/imagestore/store.go). ``cas/imageManifest`` has its manifest under the same name.
     """
-    files = (Path(place, name) for place, _, names in walk_directory(folder) for name in names)
-    return sorted(
-        file
-        for file in files
-        if file.suffix == ".aci" or (re.fullmatch(_STORED, file.name) and "imageManifest" not in file.parts)
-    )
+    found = []
+    for place, _, names in walk_directory(folder):
+        for path in map(Path(place).joinpath, names):
+            stored = re.fullmatch(_STORED, path.name) and "imageManifest" not in path.parts
+            if stored or path.suffix == ".aci":
+                found.append(path)
+    return sorted(found)
 
 
 def below_path(path: Path, digest: Digest) -> Path:

@@ -164,7 +164,7 @@ _Row = dict[str, Any]
 """An entry as JSON."""
 _Numbered = dict[int, _Row]
 
-_last: dict[bytes, tuple[dict[str, Any], _Rows]] = {}
+_last: dict[bytes | None, tuple[dict[str, Any], _Rows]] = {}
 """The last index rendered, parsed: adding image after image need not parse all entries each time. Whoever takes it out,
 changes it.
 """
@@ -175,7 +175,7 @@ def render_index(old: bytes | None, added: Iterable[Descriptor]) -> tuple[bytes,
 
     Also returns the names that meant another image before, each with the position that this image has now.
     """
-    kept = _last.pop(old or b"", None)
+    kept = _last.pop(old, None)
     index, rows = kept or _parse_index(old)
     before = dict(rows.by_number)
     for entry in added:

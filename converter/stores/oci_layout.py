@@ -134,9 +134,11 @@ def expand_fallback(entries: Iterable[Descriptor], fetch: Fetch) -> Iterator[Des
         if attached and entry.media_type == types.OCI_INDEX:
             with suppress(ConverterError):
                 index = load_object(fetch(entry).read())
-                below = oci_index.index_entries(index) if index.get("subject") is None else below
+                if index.get("subject") is None:
+                    below = oci_index.index_entries(index)
         names = {key: text for key, text in entry.annotations.items() if key in NAMES}
-        yield from (replace(one, annotations={**one.annotations, **names}) for one in below)
+        for one in below:
+            yield replace(one, annotations={**one.annotations, **names})
 
 
 def attachments_by_subject(

@@ -35,7 +35,7 @@ def apply_changes(image: Image, instructions: Iterable[str]) -> Image:
         elif name == "ENTRYPOINT" and not commanded:
             # A command given for another program would be its arguments.
             config = replace(config, cmd=None)
-    return image if config == image.config else replace(image, config=config)
+    return replace(image, config=config)
 
 
 def check_instructions(instructions: Iterable[str]) -> tuple[str, ...]:

@@ -155,11 +155,11 @@ class LayoutTarget(BlobStaging):
         with lock_directory(self.path):
             there = self.existing()
             old = None if there is None else there.read_document(INDEX)
-            changed = {
-                name: data
-                for name, data in documents(old).items()
-                if regular_size(self.path / name) is None or (name == INDEX and data != old)
-            }
+            changed = {}
+            for name, data in documents(old).items():
+                missing = regular_size(self.path / name) is None
+                if missing or (name == INDEX and data != old):
+                    changed[name] = data
             if not changed and not names_in(self.staged):
                 return  # the writer of that index has made durable what it names
             for name, data in changed.items():
