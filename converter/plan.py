@@ -172,10 +172,7 @@ class Evaluated:
         elif isinstance(self.node, Write):
             yield from (one for one in self.inputs if not isinstance(one.node, Write))
         else:
-            chain = [self]
-            while chain[-1].inputs:
-                chain += chain[-1].inputs
-            yield from reversed(chain)
+            yield from reversed(list(self.walk()))
 
 
 def _described(node: Write, data: bytes) -> Made:
