@@ -83,11 +83,11 @@ def engine_refuses(members: dict[str, Any]) -> Iterator[Hit]:
 def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strictness) -> Finding:
     keyword = error.kind.name
     location = _location(error, keyword)
-    severity: Severity = "error"
-    if strictness == "compat" and keyword == "required" and error.kind.value in LENIENT.get(location, ()):
-        severity = "warning"
-    if strictness == "strict" and RECOMMENDED.get(location) == keyword:
-        severity = "warning"
+    if strictness == "strict":
+        advised = RECOMMENDED.get(location) == keyword
+    else:
+        advised = keyword == "required" and error.kind.value in LENIENT.get(location, ())
+    severity: Severity = "warning" if advised else "error"
     path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
     sort = (
         Tolerated
@@ -118,10 +118,10 @@ def schema_rules() -> tuple[Rule, ...]:
     for kind in KINDS:
         for keyword, location in sorted(_keywords(kind)):
             name = _rule(kind, keyword, location)
-            if location in NAMED and keyword in _FORMS:
-                title = NAMED[location].title
-            else:
+            if name.startswith("schema/"):
                 title = f"A document of the kind {kind} keeps to its schema: {keyword}."
+            else:
+                title = NAMED[location].title
             kinds = (*found[name].kinds, kind) if name in found else (kind,)
             advised = RECOMMENDED.get(location) == keyword
             found[name] = Rule(

@@ -59,7 +59,9 @@ def plain_json(value: Any) -> Any:
         return [plain_json(item) for item in value]
     if isinstance(value, WrittenAsFloat):
         return 0.5 if value.is_integer() or not isfinite(value) else float(value)
-    return int(value) if type(value) is not int and isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value
 
 
 def _fold_members(value: Any, subschemas: list[Subschema], path: str, folded: Folded) -> Any:

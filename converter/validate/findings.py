@@ -72,8 +72,7 @@ class Findings(Problems):
     def has_error(self, place: str = "") -> bool:
         """Whether there is an error at a place or below it, or anywhere."""
         return any(
-            one.severity == "error"
-            and (not place or one.path == place or one.path.startswith((f"{place}/", f"{place}#")))
+            one.severity == "error" and (not place or f"{one.path}/".startswith((f"{place}/", f"{place}#")))
             for one in self._found.values()
         )
 

@@ -21,7 +21,8 @@ from converter.validate.blobs import BlobReader, DescriptorClaim
 from converter.validate.entries import SeenLayer, report_dangling
 from converter.validate.findings import path_below, path_of_member
 
-_ROOTS = types.KINDS.keys() - types.CONFIGS
+_ROOTS = types.KINDS.keys() - types.CONFIGS | {"", "application/json"}
+"""The media types of documents that name blobs, and those that leave it to a document to state its own."""
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class ImageWalk:
         if descriptor.digest in self.seen:
             self._same(claim)
             return
-        if descriptor.media_type not in _ROOTS and descriptor.media_type not in {"", "application/json"}:
+        if descriptor.media_type not in _ROOTS:
             self._blobs.opaque(known.raw, path_below(place, "blob"), claim)
             return
         data = self._blobs.document(known.raw, claim)
@@ -110,8 +111,8 @@ class ImageWalk:
             self.findings.add("image/media-type", claim.of("mediaType"), fact)
 
     def _check_media_type(self, descriptor: Descriptor, document: Mapping[str, Any], place: str) -> None:
-        stated = document.get("mediaType")
-        if isinstance(stated, str) and stated and descriptor.media_type and stated != descriptor.media_type:
+        stated = lenient_member(document, "mediaType", str)
+        if stated and descriptor.media_type and stated != descriptor.media_type:
             fact = f'mediaType is "{stated[:100]}": the descriptor says "{descriptor.media_type}"'
             alike = any({stated, descriptor.media_type} == kind for kind in (types.MANIFESTS, types.INDEXES))
             rule = "image/media-type-dialect" if alike else "image/media-type"
@@ -177,9 +178,9 @@ class ImageWalk:
                 if computed is not None and str(computed) != stated:
                     fact = f"diff_id mismatch: expected {str(stated)[:150]}, computed {computed}"
                     self.findings.add("image/diff-id", path_of_member(here, f"/rootfs/diff_ids/{number}"), fact)
-        history = config.get("history")
-        if isinstance(history, list) and history:
-            made = sum(not (isinstance(step, dict) and step.get("empty_layer") is True) for step in history)
+        history = lenient_member(config, "history", list)
+        if history:
+            made = sum(not lenient_member(step, "empty_layer", bool) for step in history)
             if made != len(layers):
                 fact = f"{made} steps of history made a layer, but there are {len(layers)} layers"
                 self.findings.add("image/history-length", path_of_member(here, "/history"), fact)
@@ -209,7 +210,7 @@ class ImageWalk:
                 return None
             self._layers[key] = self._blobs.layer(known.raw, place, claim, algorithm)
         layer = self._layers[key]
-        if layer.codec is not None and layer.codec != types.LAYER_TYPES[media_type][1]:
+        if layer.codec not in (None, types.LAYER_TYPES[media_type][1]):
             how = "not compressed" if layer.codec == "none" else f"compressed with {layer.codec}"
             fact = f'the layer is {how}: mediaType is "{media_type}"'
             self.findings.add("image/layer-compression", claim.of("mediaType"), fact)

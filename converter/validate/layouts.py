@@ -200,9 +200,10 @@ class SavedCheck:
                     return None
                 raise NotFound(f'no file "{name[:200]}" in {self._medium.where}')
             if name not in self._layers:
+                named = None
                 promised = _claimed(name)
-                described = None if promised is None else Descriptor(media_type="", digest=promised, size=-1)
-                named = None if described is None else DescriptorClaim(described, claim)
+                if promised is not None:
+                    named = DescriptorClaim(Descriptor(media_type="", digest=promised, size=-1), claim)
                 self._layers[name] = self._blobs.layer(lambda: self._medium.open(name), place, named)
         return self._layers.get(name)
 
@@ -218,7 +219,7 @@ class SavedCheck:
                 if source.digest != promised:
                     fact = f"digest is {source.digest}: the layer's name says {promised}"
                     self._findings.add("docker/archive-layer-source", claim, fact)
-                elif size is not None and source.size != size:
+                elif size not in (None, source.size):
                     fact = f"size is {source.size}: the layer has {size} bytes"
                     self._findings.add("docker/archive-layer-source", claim, fact)
 

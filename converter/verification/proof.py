@@ -213,7 +213,7 @@ def _prove_layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Ma
     # The media type comes from the plan, not from the target: some types make a reader skip a layer.
     there = there.bare().retyped(leaf.media_type)
     diff_id = digest_and_size(read_ahead(uncompressed_layer(Layer(content=known)))).digest()
-    if leaf.diff_id is not None and leaf.diff_id != diff_id:
+    if leaf.diff_id not in (None, diff_id):
         raise Untrusted(f"diff_id mismatch: expected {leaf.diff_id}, which was signed, computed {diff_id}")
     facts = LayerFacts()
     source: Digest | None = there.digest
