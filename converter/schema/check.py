@@ -97,11 +97,10 @@ def _by_rules(folded: Folded, kind: str, strictness: Strictness) -> Iterator[Fin
         value = {key: member for key, member in value.items() if key in known}
     for rule in _rules(FAMILIES[kind]):
         severity = rule.severity(strictness)
-        if kind not in rule.kinds or rule.check is None or severity is None:
-            continue
-        for path, message in rule.check(value):
-            sort = Tolerated if is_tolerated(rule.name, path, None) else Finding
-            yield sort(folded.original(path), rule.name, message, rule.spec, severity)
+        if kind in rule.kinds and rule.check is not None and severity is not None:
+            for path, message in rule.check(value):
+                sort = Tolerated if is_tolerated(rule.name, path, None) else Finding
+                yield sort(folded.original(path), rule.name, message, rule.spec, severity)
 
 
 def _schema(folded: Folded, odd: bool, kind: str, strictness: Strictness) -> Iterator[Finding]:

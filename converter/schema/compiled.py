@@ -89,11 +89,8 @@ def _finding(error: jsonschema_rs.ValidationError, kind: str, strictness: Strict
         advised = keyword == "required" and error.kind.value in LENIENT.get(location, ())
     severity: Severity = "warning" if advised else "error"
     path, rule = json_pointer(*error.instance_path), _rule(kind, keyword, location)
-    sort = (
-        Tolerated
-        if is_tolerated(rule, path, error.kind.value if keyword == "required" else error.instance)
-        else Finding
-    )
+    about = error.kind.value if keyword == "required" else error.instance
+    sort = Tolerated if is_tolerated(rule, path, about) else Finding
     return sort(path, rule, violation_text(error, location), _spec(kind, error.evaluation_path), severity)
 
 

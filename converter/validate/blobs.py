@@ -21,12 +21,11 @@ from converter.validate.entries import LayerEntries, PendingLinks, SeenLayer, sc
 from converter.validate.findings import Findings
 
 
+@dataclass(eq=False)
 class StreamFailed(Exception):
     """Wraps an error of a stream, such as a fault of its compression: it is none of the content that readers parse."""
 
-    def __init__(self, error: ConverterError) -> None:
-        super().__init__(str(error))
-        self.error = error
+    error: ConverterError
 
 
 @frozen(kw_only=False)

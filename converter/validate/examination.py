@@ -64,14 +64,11 @@ def check_aci(raw: Open, blobs: BlobReader) -> None:
                 if not contents.files.get(target, False):
                     tell("aci/archive-link", name, f"the target {quoted_name(target)} is not a file of the image")
         for data in manifests:
-            _check_manifest(data, findings)
-
-
-def _check_manifest(data: bytes, findings: Findings) -> None:
-    if (kind := lenient_member(read_json(data).value, "acKind", str)) == "PodManifest":
-        findings.add("aci/archive-kind", "manifest#/acKind", f'acKind is "{kind}": expected "ImageManifest"')
-    else:
-        findings.load(data, "aci-image-manifest", "manifest")
+            if lenient_member(read_json(data).value, "acKind", str) == "PodManifest":
+                fact = 'acKind is "PodManifest": expected "ImageManifest"'
+                findings.add("aci/archive-kind", "manifest#/acKind", fact)
+            else:
+                findings.load(data, "aci-image-manifest", "manifest")
 
 
 def examine(location: Location, options: StoreOptions, blobs: BlobReader) -> str:

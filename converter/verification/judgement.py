@@ -56,7 +56,7 @@ class Judgement:
 
     ``signed`` has those of ``Wanted.sources`` that signed the image or what it was converted into. ``steps`` lead from
     a converted image back to what was signed; without any, the image itself is signed. ``content`` says how its content
-    is proven to be what was signed, None if that was not checked.
+    is proven to be what was signed, with steps by the first of them; None if that was not checked.
     """
 
     reference: str
@@ -71,12 +71,9 @@ class Judgement:
     @property
     def level(self) -> str:
         """The level of the weakest link, P1 to P5; empty if nothing is proven."""
-        if not self.ok:
+        if self.content is None or not self.ok:
             return ""
-        levels = [step.proof.level for step in self.steps]
-        if self.content is not None:
-            levels.append(self.content.level)
-        return max(levels, default="")
+        return max([self.content.level, *(step.proof.level for step in self.steps)])
 
     @property
     def all_verdicts(self) -> tuple[SignatureVerdict, ...]:

@@ -219,7 +219,8 @@ class _Tracing:
                 further, problems = self.trace(before, behind, depth + 1)
                 if not further:
                     raise Untrusted("; ".join((*problems, *judgement.unmet)))
-            dependencies = _Dependencies(original, stored.location, wanted)
+            of_dependencies = replace(wanted, identity="", require=frozenset())
+            dependencies = _Dependencies(original, stored.location, of_dependencies)
             proven = prove(original, signed, finder=dependencies.find)
             if changes := record.settings.changes:
                 # Nobody has signed the record: it may say how the image came to be, not what may run.
@@ -244,6 +245,7 @@ def _check_name(signed: StoredImage, wanted: Wanted) -> None:
         raise Untrusted(f'signature is for the name "{named}": expected "{expected}" (--identity)')
 
 
+@frozen(kw_only=False)
 class _Dependencies:
     """The ACIs that an ACI depended on, from its record or rebuilt (aci.md, "Dependency Matching").
 
@@ -251,25 +253,24 @@ class _Dependencies:
     rkt required. ``verdicts`` are those on the ones that had to be signed.
     """
 
-    def __init__(self, original: OriginalSource, location: Location, wanted: Wanted) -> None:
-        self._original = original
-        self._location = location
-        self._wanted = replace(wanted, identity="", require=frozenset())
-        self.verdicts: list[SignatureVerdict] = []
+    original: OriginalSource
+    location: Location
+    wanted: Wanted
+    verdicts: list[SignatureVerdict] = field(default_factory=list)
 
     def find(self, dependency: Dependency) -> Known | None:
         """A Finder; raises Untrusted if the ACI has to be signed and is not."""
         known = self._found(dependency)
         if known is not None and not dependency.pinned:
-            judgement = judge(StoredImage(self._original, self._location, known.descriptor), self._wanted)
-            self.verdicts += judgement.verdicts
+            judgement = judge(StoredImage(self.original, self.location, known.descriptor), self.wanted)
+            self.verdicts.extend(judgement.verdicts)
             judgement.require()
         return known
 
     @cached_property
     def _found(self) -> Finder:
         with within("dependencies"):
-            return formats.finder_among(self._original.images())
+            return formats.finder_among(self.original.images())
 
 
 def _own_names(item: Item) -> dict[str, str]:
