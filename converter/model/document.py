@@ -22,7 +22,7 @@ from converter.model.limits import current_limits
 T = TypeVar("T")
 INT64 = range(-(2**63), 2**63)
 
-_SPACE = re.compile(r"[ \t\n\r]*")
+_SPACE = " \t\n\r"
 _STRING = r'(?s)"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
 """A string; if unterminated, it extends to the end of the text, so that matching takes linear time."""
 _BRACKET = r"[\[\]{}]"
@@ -194,26 +194,21 @@ def _parse(text: str, problems: list[Problem]) -> Reading:
         parse_constant=hooks.constant,
     )
     try:
-        start = _SPACE.match(text)
-        value, end = decoder.raw_decode(text, start.end() if start else 0)
+        start = len(text) - len(text.lstrip(_SPACE))
+        value, end = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
         if not text.strip():
             return _given_up(problems, "json/syntax", "the document is empty")
         what = error.msg[:1].lower() + error.msg[1:]
         return _given_up(problems, "json/syntax", f"invalid JSON: {what} at line {error.lineno}")
-    except _NoNumber as error:
-        return _given_up(problems, "json/number", f"invalid JSON: {error} is not a number")
-    rest = text[end:].strip(" \t\n\r")
-    if rest:
+    except Invalid as error:
+        return _given_up(problems, "json/number", error.fact)
+    if text[end:].strip(_SPACE):
         line = text.count("\n", 0, end) + 1
         problems.append(Problem("json/trailing-data", "", f"extra data after the JSON document, at line {line}"))
     if hooks.odd:
         problems.extend(_odd_members(value, hooks.repeated))
     return Reading(value, tuple(problems), odd=hooks.odd)
-
-
-class _NoNumber(Exception):
-    """NaN or an infinity, which Python's parser would accept."""
 
 
 class _TooLarge(int):
@@ -253,7 +248,8 @@ class _Hooks:
 
     @staticmethod
     def constant(name: str) -> NoReturn:
-        raise _NoNumber(name)
+        """Refuse NaN or an infinity, which Python's parser would accept."""
+        raise Invalid(f"invalid JSON: {name} is not a number")
 
 
 def _odd_members(value: Any, repeated: dict[int, tuple[dict[str, Any], list[str]]]) -> Iterator[Problem]:
