@@ -117,10 +117,10 @@ class Authorizer:
     def renew(self, offered: Iterable[Challenge], scopes: frozenset[str], refused: str | None) -> bool:
         """Learn from a refusal; True if ``header`` now returns something other than the ``refused`` one."""
         with self._lock:
-            if self._challenge is not None and self._current(scopes) not in (None, refused):
+            if self._current(scopes) not in (None, refused):
                 # Another thread has renewed it.
                 return True
-            self._outdated = self._outdated or refused is not None
+            self._outdated |= refused is not None
             self._tokens.pop(scopes, None)
             self._challenge = best_challenge(offered)
             return self.header(scopes) not in (None, refused)

@@ -244,13 +244,14 @@ def _challenges_of(response: BaseHTTPResponse) -> tuple[Challenge, ...]:
 def refusal_error(request: Request, response: BaseHTTPResponse, body: bytes) -> ConverterError:
     """The error for an unexpected status, with what the body says (distribution-spec, "Error Codes")."""
     status = response.status
-    fact = f"cannot {purpose(request.method, request.url)}: {_error_text(status, body)} ({status})"
+    text = _error_text(status, body)
+    fact = f"cannot {purpose(request.method, request.url)}: {text} ({status})"
     if status == 405 and request.method == "POST":  # not PUT: some answer so for a tag that may not change
         fact += ": the registry takes reads alone, as a mirror or one in maintenance does"
     if status in RETRYABLE:
         wait = asked_wait(response.headers.get("Retry-After"), response.headers.get("Date"))
         asked = "" if wait is None else f" (Retry-After: {wait:.0f} s)"
-        return Interrupted(f"{fact}{asked}", wait, busy=status == 429, brief=_error_text(status, body))
+        return Interrupted(f"{fact}{asked}", wait, busy=status == 429, brief=text)
     if status == 404:
         return Missing(fact)
     if status in (401, 403):
@@ -278,10 +279,10 @@ def _error_text(status: int, body: bytes) -> str:
     # Of a web page, or another format, the status says enough.
     document = read_json(body).value
     error = next(iter(lenient_member(document, "errors", list)), document)
-    code = " ".join(lenient_member(error, "code", str)[:60].replace("_", " ").lower().split())
+    words = lenient_member(error, "code", str)[:60].lower().replace("toomanyrequests", "too many requests")
+    code = " ".join(words.replace("_", " ").split())
     if code in ("", str(status)):
         code = responses.get(status, "unexpected answer").lower()
-    code = {"toomanyrequests": "too many requests"}.get(code, code)
     messages = filter(None, (lenient_member(error, key, str)[:200] for key in _MESSAGES))
     message = " ".join(next(messages, "").split())
     if message.lower().replace("_", " ") in ("", code):

@@ -93,9 +93,9 @@ def reference_in(name: str) -> ImageName:
     """A tag, a digest or a whole reference as an ImageName; tag and digest get a placeholder repository, and what has
     neither gets the tag ``latest``. Raises Invalid.
     """
-    start = name.removeprefix("@").partition(":")[0]
-    if start in HEX_LENGTHS:
-        return ImageName.parse(f"repository@{name.removeprefix('@')}")
+    digest = name.removeprefix("@")
+    if digest.partition(":")[0] in HEX_LENGTHS:
+        return ImageName.parse(f"repository@{digest}")
     if "/" in name or ":" in name:
         return ImageName.parse(name).tagged()
     return ImageName.parse(f"repository:{name}")
