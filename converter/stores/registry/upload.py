@@ -204,22 +204,23 @@ class _Job:
         return self._proceed()
 
     def _patch(self, session: Session) -> Session:
+        start, expected = session.offset, self._expected
         headers = dict(_OCTETS)
         body: Body
-        if self._chunk is not None and self._expected is not None:
-            size = min(max(self._chunk, session.least), self._expected.size - session.offset)
-            body = self._replay.blocks(session.offset, size)
+        if self._chunk is not None and expected is not None:
+            size = min(max(self._chunk, session.least), expected.size - start)
+            body = self._replay.blocks(start, size)
         elif self._chunk is not None:
-            body = b"".join(self._replay.blocks(session.offset, max(self._chunk, session.least)))
+            body = b"".join(self._replay.blocks(start, max(self._chunk, session.least)))
             size = len(body)
         else:
-            body = self._replay.blocks(session.offset)
-            size = self._expected.size - session.offset if self._expected is not None else 0
+            body = self._replay.blocks(start)
+            size = expected.size - start if expected is not None else 0
         if size:
-            headers |= {"Content-Length": str(size), "Content-Range": f"{session.offset}-{session.offset + size - 1}"}
+            headers |= {"Content-Length": str(size), "Content-Range": f"{start}-{start + size - 1}"}
         answer = self._send(Request("PATCH", session.location, headers, body, expect=(200, 201, 202, 204)))
         # The Range of the response is ignored: ECR's does not advance, zot's covers only this part.
-        offset = session.offset + size if size else self._replay.size
+        offset = start + size if size else self._replay.size
         return Session(answer.location, offset, max(least_part(answer.headers), session.least))
 
     def _put(self, session: Session, digest: Digest, blocks: Blocks, size: int) -> None:
