@@ -148,22 +148,23 @@ class AppName(Dependency):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse ``NAME[:VERSION][,LABEL=VALUE…]``; raises Invalid."""
+        shown = text[:200]
         start, *rest = text.split(",")
         name, colon, version = start.partition(":")
         labels = {"version": version} if colon else {}
         for part in rest:
             label, equals, value = part.partition("=")
             if not equals or not value or label == "name" or label in labels or not IDENTIFIER.fullmatch(label):
-                raise Invalid(f'invalid label "{part[:100]}" in "{text[:200]}": expected LABEL=VALUE, each label once')
+                raise Invalid(f'invalid label "{part[:100]}" in "{shown}": expected LABEL=VALUE, each label once')
             labels[label] = value
         if not IDENTIFIER.fullmatch(name) or "//" in name or (colon and not version):
-            raise Invalid(f'invalid name "{text[:200]}": expected NAME[:VERSION][,LABEL=VALUE…] in lower case')
+            raise Invalid(f'invalid name "{shown}": expected NAME[:VERSION][,LABEL=VALUE…] in lower case')
         if "/" in version:
             raise Invalid(
-                f'invalid version "{version[:100]}" in "{text[:200]}": it must not contain "/" (names have no port)'
+                f'invalid version "{version[:100]}" in "{shown}": it must not contain "/" (names have no port)'
             )
         if any(map(_SPACES.search, labels.values())):
-            raise Invalid(f'invalid name "{text[:200]}": spaces and control characters are not allowed')
+            raise Invalid(f'invalid name "{shown}": spaces and control characters are not allowed')
         return cls(name=name, labels=labels)
 
     def completed(self) -> AppName:
@@ -212,7 +213,7 @@ def _fill_in(template: str, app: AppName) -> tuple[int, Endpoint] | None:
         values = {**app.labels, "name": app.name, "ext": ext}
         return _VARIABLE.sub(lambda match: quote(values[match[1]], safe="/:+~,=@"), template)
 
-    return len(variables & set(app.labels)), Endpoint(image=filled("aci"), signature=filled("aci.asc"))
+    return len(variables & app.labels.keys()), Endpoint(image=filled("aci"), signature=filled("aci.asc"))
 
 
 def _discovery_tags(page: str) -> Iterator[str]:

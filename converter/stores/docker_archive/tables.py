@@ -117,9 +117,9 @@ def config_of(blobs: ArchiveBlobs, saved: SavedImage) -> Descriptor:
     """The config of an image, by the digest of its content: only below ``blobs/`` is its file name a digest."""
     with within(printable_path(saved.config)):
         claimed = claimed_digest(saved.config)
-        algorithm = claimed.algorithm if claimed is not None else "sha256"
+        algorithm = claimed.algorithm if claimed else "sha256"
         descriptor = blobs.add_document(blobs.medium.read_document(saved.config), types.DOCKER_CONFIG, algorithm)
-        if claimed is not None and claimed != descriptor.digest:
+        if claimed not in (None, descriptor.digest):
             raise DigestMismatch(f"digest mismatch: expected {claimed}, computed {descriptor.digest}")
     return descriptor
 
