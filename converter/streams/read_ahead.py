@@ -7,24 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from contextvars import copy_context
 from queue import SimpleQueue
-from threading import Thread
 from typing import TypeVar
 
 from converter.streams.blocks import Block, Blocks, closing
+from converter.streams.workers import start_thread
 
 T = TypeVar("T")
 
 DEPTH = 2
 """Blocks that may wait between two threads."""
-
-
-def start_thread(name: str, work: Callable[..., object], *args: object) -> Thread:
-    """A thread that has begun its work, in this thread's context: under the same limits."""
-    thread = Thread(target=copy_context().run, args=(work, *args), name=name, daemon=True)
-    thread.start()
-    return thread
 
 
 def read_ahead(blocks: Blocks, depth: int = DEPTH) -> Generator[Block, None, None]:

@@ -34,8 +34,7 @@ from converter.streams.blocks import (
 )
 from converter.streams.compress import GZIP_HEADER, ISAL_MOST, deflater, framed, gzip_member, isal_packer, pack_with
 from converter.streams.decompress import HEAD, decompress, detect_codec
-from converter.streams.read_ahead import start_thread
-from converter.streams.workers import Workers
+from converter.streams.workers import Workers, start_thread
 
 OWN, ZLIB, PROGRAM, PIGZ, XZ, BZIP2, PLAIN = "transship-2", "zlib", "gzip", "pigz", "xz", "bzip2", "none"
 FORMER = "transship"
@@ -161,7 +160,7 @@ def _candidate_packings(codec: str, head: bytes) -> Iterator[Packing]:
 
 def _xz_candidates(head: bytes) -> Iterator[Packing]:
     """One block without its sizes, one filter: what a single thread writes. The dictionary size implies the preset."""
-    if len(head) < 18 or head[13] != 0 or head[14:16] != b"\x21\x01" or head[16] & 1:
+    if len(head) < 18 or head[13:16] != b"\0\x21\x01" or head[16] & 1:
         return
     for preset in _XZ_DICTIONARIES.get(head[16] // 2 + 12, ()):
         for level in (preset, preset + 10):

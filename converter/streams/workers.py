@@ -36,6 +36,13 @@ Stop = Callable[[BaseException], None]
 """Called with the reason for running tasks to end early; KeyboardInterrupt means nobody waits for them for long."""
 
 
+def start_thread(name: str, work: Callable[..., object], *args: object) -> Thread:
+    """A thread that has begun its work, in this thread's context: under the same limits."""
+    thread = Thread(target=copy_context().run, args=(work, *args), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Stop) -> list[R]:
     """The results of ``work`` for every task, in order; tasks start in order, on up to ``threads`` threads at once.
 
@@ -58,13 +65,9 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
         finally:
             ended.put(None)
 
-    started = [
-        Thread(target=copy_context().run, args=(run_tasks,), name="tasks", daemon=True)
-        for _ in range(max(1, min(threads, len(tasks))))
-    ]
+    started: list[Thread] = []
     try:
-        for thread in started:
-            thread.start()
+        started.extend(start_thread("tasks", run_tasks) for _ in range(max(1, min(threads, len(tasks)))))
         left = len(started)
         while left:
             try:
@@ -91,8 +94,6 @@ def _join(started: Sequence[Thread], seconds: float = TIMEOUT_MAX) -> None:
     """Wait for all threads to end, up to ``seconds`` in total."""
     until = time.monotonic() + seconds
     for thread in started:
-        if thread.ident is None:  # Control-C came before it was started
-            continue
         thread.join(max(0.0, until - time.monotonic()))
 
 
@@ -211,9 +212,7 @@ class Workers:
             if self._stopped:
                 raise CalledOff(STOPPED)
             if len(self._threads) < self.jobs:
-                thread = Thread(target=_run_tasks, args=(self._tasks,), name="blocks", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._threads.append(start_thread("blocks", _run_tasks, self._tasks))
             self._pending.add(task)
             self._tasks.put(task.run)
         return task
