@@ -70,15 +70,6 @@ class Spool(ClosedOnExit):
         else:
             yield self.read(offset, size)
 
-    def clear(self) -> None:
-        """Forget all bytes; the file, if there is one, is kept for others."""
-        self.size = 0
-        self._memory.clear()
-        if self._fd >= 0:
-            with disk_errors("write"):
-                os.ftruncate(self._fd, 0)
-                os.lseek(self._fd, 0, os.SEEK_SET)
-
     def close(self) -> None:
         """Free memory and disk; nothing can be read afterwards."""
         self._memory = bytearray()

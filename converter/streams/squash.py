@@ -307,7 +307,8 @@ class Links(ClosedOnExit):
         """Forget what only links of the layer just read could refer to."""
         self.local = {}
         if not self._kept:
-            self._spool.clear()
+            self._spool.close()
+            self._spool = Spool()
 
     def finish(self) -> Iterator[Block]:
         """After all layers: write links to later files of their own layer, and links to nothing if allowed.
