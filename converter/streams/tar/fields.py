@@ -25,6 +25,8 @@ KINDS = {
     **{kind: kind for kind in (FILE, LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO)},
     b"\0": FILE,  # v7
     b"7": FILE,  # contiguous
+    b"S": FILE,  # GNU's sparse one
+    b"D": DIR,  # GNU's, with the names in it
 }
 """Typeflag → type, for files of a file system; every other flag is a record or a vendor's own."""
 

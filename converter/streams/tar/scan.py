@@ -158,7 +158,6 @@ def _override(below: pax.Records, above: pax.Records) -> pax.Records:
     return {key: value for key, value in {**below, **above}.items() if value}
 
 
-_VENDOR_FILES = {b"S": FILE, b"D": DIR}
 _HEADER_ONLY = frozenset({LINK, SYMLINK, CHAR, BLOCK, DIR, FIFO})
 
 
@@ -234,7 +233,7 @@ class Scanner:
                 if extended.active or flag == b"S":
                     name, size, extra = extended.close(head, name, size)
                     room -= len(extra.linkname or b"")
-                kind = kind_of(flag) or _VENDOR_FILES.get(flag, flag)
+                kind = kind_of(flag, flag)
                 if name[-1:] == b"/":
                     name = name[:-1]
                     if kind == FILE:  # how v7 writes a directory
