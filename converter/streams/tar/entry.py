@@ -226,19 +226,19 @@ class Entry:
 
     @property
     def uid(self) -> int:
-        return pax.integer(self.pax, b"uid") if b"uid" in self.pax else parse_number(self.head[108:116], "uid")
+        return self._owner(b"uid", 108)
 
     @property
     def gid(self) -> int:
-        return pax.integer(self.pax, b"gid") if b"gid" in self.pax else parse_number(self.head[116:124], "gid")
+        return self._owner(b"gid", 116)
 
     @property
     def uname(self) -> bytes:
-        return self.pax[b"uname"] if b"uname" in self.pax else self._posix(265, 297)
+        return self._owner_name(b"uname", 265)
 
     @property
     def gname(self) -> bytes:
-        return self.pax[b"gname"] if b"gname" in self.pax else self._posix(297, 329)
+        return self._owner_name(b"gname", 297)
 
     @property
     def mtime_ns(self) -> int:
@@ -265,6 +265,13 @@ class Entry:
         """Whether the payload is the data of a sparse file without its holes."""
         return self.head[156] == 0x53 or b"GNU.sparse.map" in self.pax or b"GNU.sparse.major" in self.pax
 
-    def _posix(self, start: int, stop: int) -> bytes:
-        """A text field that v7 does not have."""
-        return parse_text(self.head[start:stop]) if self.head[257:262] == b"ustar" else b""
+    def _owner(self, key: bytes, start: int) -> int:
+        if key in self.pax:
+            return pax.integer(self.pax, key)
+        return parse_number(self.head[start : start + 8], key.decode())
+
+    def _owner_name(self, key: bytes, start: int) -> bytes:
+        """A name that a record may have, and a header from ustar on."""
+        if key in self.pax:
+            return self.pax[key]
+        return parse_text(self.head[start : start + 32]) if self.head[257:262] == b"ustar" else b""
