@@ -52,10 +52,11 @@ def detect_codec(head: bytes) -> str | None:
 
     ``none`` is an uncompressed tar. ``openpgp`` is an encrypted image, which nothing here can read.
     """
-    found = next((name for name, codec in CODECS.items() if head.startswith(codec.magics)), None)
-    # The name of a tar's first file may start as bzip2 does.
-    if found is not None and (found != "bzip2" or head[4:10] in BZIP2_BLOCKS or not is_tar(head)):
-        return found
+    for name, codec in CODECS.items():
+        if head.startswith(codec.magics):
+            if name == "bzip2" and head[4:10] not in BZIP2_BLOCKS and is_tar(head):
+                break  # the name of the first file in it starts as bzip2 does
+            return name
     if is_tar(head):
         return "none"
     if is_openpgp(head):

@@ -38,8 +38,6 @@ from converter.streams.tar.fields import (
 from converter.streams.tar.headers import add_prefix, strip_prefix
 from converter.streams.tar.scan import Scanner, scan_entries
 
-_USTAR, _USTAR_AT = b"ustar", 257
-
 ReportProblem = Callable[[str, bytes | None, str], None]
 """Takes what is wrong with an archive: the rule of validation, the name of an entry (None: the archive), and a fact."""
 
@@ -132,7 +130,8 @@ class Recipe:
 def _encode_headers(data: bytes) -> str:
     """Base64 plus the number of NULs that follow, since most of a header is NULs."""
     short = data.rstrip(b"\0")
-    return f"{base64.b64encode(short).decode('ascii')}+{len(data) - len(short)}"
+    encoded = base64.b64encode(short).decode("ascii")
+    return f"{encoded}+{len(data) - len(short)}"
 
 
 def _decode_headers(text: Any) -> bytes:
@@ -229,7 +228,7 @@ def tar_of(packed: Blocks) -> Iterator[Block]:
     codec, blocks = decompress_any(whole)
     if "aci" not in CODECS[codec].formats:
         raise Unsupported(f"an ACI cannot be compressed with {codec} (gzip, bzip2, xz or none: aci.md, Image Archives)")
-    if codec == "none" and not head.startswith(_USTAR, _USTAR_AT):
+    if codec == "none" and head[257:262] != b"ustar":
         fact = "the tar has no magic number (v7)" if head else "the file is empty"
         raise Unsupported(f"{fact}, but an ACI must be a ustar")
     return blocks

@@ -126,16 +126,18 @@ def _differences(payload: Spool, literal: _Literal, start: int, size: int, read:
     """A file that the other tar lacks, as differences from its ``size`` bytes at ``start`` if these are shorter."""
     at = 0
     while data := payload.read(at, DELTA_MOST if size else BLOCK):
+        end = at + len(data)
         around = _around(len(data))
         first = min(max(at - around, 0), size)
-        other = b"".join(map(bytes, read(start + first, min(at + len(data) + around, size) - first)))
+        last = min(end + around, size)
+        other = b"".join(map(bytes, read(start + first, last - first)))
         frame = make_difference(data, other) if other else None
         if frame is None:
             yield from literal.add(data)
         else:
             yield from literal.flush()
             yield _DELTA + _DIFFERENCE.pack(start + first, len(other), len(data), len(frame)) + frame
-        at += len(data)
+        at = end
 
 
 def _around(size: int) -> int:
@@ -183,12 +185,13 @@ def make_difference(data: bytes, other: bytes) -> bytes | None:
     """``data`` as a frame that borrows from ``other``; None if that does not pay."""
     from zstandard import DICT_TYPE_RAWCONTENT, ZstdCompressionDict, ZstdCompressionParameters, ZstdCompressor
 
-    parameters = ZstdCompressionParameters.from_level(
-        LEVEL, source_size=len(data), dict_size=len(other), window_log=max(10, (len(data) + len(other)).bit_length())
-    )
+    size, known = len(data), len(other)
+    window = max(10, (size + known).bit_length())
+    parameters = ZstdCompressionParameters.from_level(LEVEL, source_size=size, dict_size=known, window_log=window)
     dictionary = ZstdCompressionDict(other, dict_type=DICT_TYPE_RAWCONTENT)
     frame = ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress(data)
-    return frame if len(frame) < WORTHWHILE_RATIO * len(ZstdCompressor().compress(data)) else None
+    alone = ZstdCompressor().compress(data)
+    return frame if len(frame) < WORTHWHILE_RATIO * len(alone) else None
 
 
 def apply_difference(frame: bytes, other: bytes, size: int) -> bytes:

@@ -130,7 +130,8 @@ def nanoseconds(value: bytes, key: bytes) -> int:
         raise Invalid(
             f"PAX record {quoted_name(key)}: invalid time {quoted_name(value)}: expected seconds as a decimal number"
         )
-    exact = int(whole or b"0") * 10**9 + int(fraction[:9].ljust(9, b"0"))
+    billionths = int(fraction[:9].ljust(9, b"0"))
+    exact = int(whole or b"0") * 10**9 + billionths
     if not value.startswith(b"-"):
         return exact
     more_precise = bool(fraction[9:].strip(b"0"))

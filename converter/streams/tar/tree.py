@@ -108,16 +108,15 @@ class _Tree:
         self._holes = budget.limits.holes
         self._linked = False
         self._lower = _Dir()
+
+    def apply(self, source: Iterator[Entry]) -> None:
+        """Apply the entries of a layer in order; lower layers lose what it hides last, as its links may name that."""
         self._own = _Dir()
         """What the current layer has."""
         self._lost: dict[bytes, _Node] = {}
         """Files of the current layer that later entries of it have replaced: its links may still name them."""
         self._hidden: set[bytes] = set()
         """Paths that the current layer hides in lower ones; of one that ends in ``/``, only what is below."""
-
-    def apply(self, source: Iterator[Entry]) -> None:
-        """Apply the entries of a layer in order; lower layers lose what it hides last, as its links may name that."""
-        self._own, self._lost, self._hidden = _Dir(), {}, set()
         hide = self._hidden.add
         late: list[tuple[_Inode, bytes]] = []
         for entry in source:
