@@ -114,7 +114,7 @@ def open_sink(location: Location, options: StoreOptions | None = None) -> Sink:
 def require_writable(location: Location) -> ModuleType:
     """The module that writes to a location; raises Usage for a transport that cannot be written, or if it has none."""
     if not location.transport:
-        raise Usage(f'destination "{location.path}" has no transport: say {_likely_destination(location)}')
+        raise Usage(f'destination "{location.path}" has no transport: say {_likely_destination(location.path)}')
     if location.transport not in SINKS:
         raise Usage(f"{location} cannot be written (transports that can: {', '.join(sorted(SINKS))})")
     return import_module(f"{__name__}.{SINKS[location.transport]}")
@@ -161,13 +161,13 @@ def require_new(location: Location, options: StoreOptions) -> None:
             rule.require(path)
 
 
-def _likely_destination(location: Location) -> str:
+def _likely_destination(path: str) -> str:
     """What may have been meant by a destination that is only a path."""
-    if location.path == "-":
+    if path == "-":
         return "docker-archive:-, oci-archive:- or aci:-"
-    if location.path.endswith(".aci"):
-        return f"aci:{location.path}"
-    if ".tar" in location.path:
-        return f"docker-archive:{location.path} or oci-archive:{location.path}"
-    places = f"oci:{location.path} (a folder) or oci-archive:{location.path} (a file)"
-    return f"docker://{location.path} (a registry), {places}" if is_name(location.path) else places
+    if path.endswith(".aci"):
+        return f"aci:{path}"
+    if ".tar" in path:
+        return f"docker-archive:{path} or oci-archive:{path}"
+    places = f"oci:{path} (a folder) or oci-archive:{path} (a file)"
+    return f"docker://{path} (a registry), {places}" if is_name(path) else places

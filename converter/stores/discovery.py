@@ -190,15 +190,12 @@ def read_page(page: str, app: AppName) -> tuple[Endpoint, ...]:
     rendered = []
     for content in islice(_discovery_tags(page), _MOST_TAGS):
         prefix, *rest = content.split()
-        if rest and _is_prefix_of(prefix, app.name) and (made := _fill_in(rest[0], app)) is not None:
+        # A prefix ends at a slash: example.com/foo does not cover example.com/foobar.
+        covers = app.name == prefix or app.name.startswith(f"{prefix.rstrip('/')}/")
+        if rest and covers and (made := _fill_in(rest[0], app)) is not None:
             rendered.append(made)
     most = max((labels for labels, _ in rendered), default=0)
     return tuple(endpoint for labels, endpoint in rendered if labels == most)
-
-
-def _is_prefix_of(prefix: str, name: str) -> bool:
-    # A prefix ends at a slash: example.com/foo does not cover example.com/foobar.
-    return name == prefix or name.startswith(prefix.rstrip("/") + "/")
 
 
 def _fill_in(template: str, app: AppName) -> tuple[int, Endpoint] | None:

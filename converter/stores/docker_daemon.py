@@ -34,7 +34,7 @@ from converter.stores.options import StoreOptions
 from converter.stores.registry.connections import no_password
 from converter.stores.registry.wire import innermost_reason, not_http
 from converter.streams import spool
-from converter.streams.blocks import COPY_BLOCK, Block, ClosedOnExit, file_blocks, on_error, read_whole
+from converter.streams.blocks import COPY_BLOCK, Block, file_blocks, on_error, read_whole
 
 SOCKET = "unix:///var/run/docker.sock"
 UNNAMED = "<none>:<none>"
@@ -47,7 +47,8 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     ``docker-daemon:`` is the list of its images. Raises NotFound if the Engine has no such image, Unreachable if there
     is no Engine.
     """
-    with engine_of(options) as engine:
+    engine = engine_of(options)
+    with engine.pool:
         if not location.path:
             names = engine.names()
             return NameListing(f"the Docker Engine at {engine.host}", "docker-daemon:NAME", lambda: names)
@@ -93,7 +94,7 @@ class EngineTar(TarTarget):
 
     def abort(self) -> None:
         super().abort()
-        self._engine.close()
+        self._engine.pool.close()
 
     def _copy_out(self) -> None:
         """Load it. Raises the Engine's error; it has then loaded nothing."""
@@ -101,7 +102,7 @@ class EngineTar(TarTarget):
 
 
 @frozen(kw_only=False)
-class Engine(ClosedOnExit):
+class Engine:
     """An Engine that has not been contacted yet; ``host`` has the form of DOCKER_HOST."""
 
     host: str
@@ -128,9 +129,6 @@ class Engine(ClosedOnExit):
                 step = read_json(line).value
                 if isinstance(step, dict) and step.get("error"):
                     raise Invalid(f"the Docker Engine cannot load the image: {str(step['error'])[:300]}")
-
-    def close(self) -> None:
-        self.pool.close()
 
     @contextmanager
     def _answer(

@@ -146,10 +146,7 @@ class RegistrySink(Sink):
         data = read_whole(blocks, "of a document")
         if not data:
             raise Invalid("the document is empty: expected a manifest or an index")
-        if expected is None:
-            descriptor = Descriptor.of(data, media_type)
-        else:
-            descriptor = expected.bare().retyped(media_type).sized(len(data))
+        descriptor = (expected or Descriptor.of(data, media_type)).bare().retyped(media_type).sized(len(data))
         answer = self._manifests.put(descriptor.digest, media_type, data)
         self._manifests.known[descriptor.digest] = Known(descriptor, blocks_of(data))
         document = load_object(data)

@@ -147,13 +147,14 @@ class Wire(ClosedOnExit):
 
     def _new_pool(self, origin: Origin) -> PoolManager:
         scheme, host, port = origin
-        context = context_for(host, port, self._options) if scheme == "https" else None
-        if not self._options.tls_verify:
+        options = self._options
+        context = context_for(host, port, options) if scheme == "https" else None
+        if not options.tls_verify:
             # The user asked for this; otherwise every request would print a warning to standard error.
             disable_warnings(http_errors.InsecureRequestWarning)
-        most = max(self._options.jobs + 4, 2 * self._hosts.most)
-        proxy = _proxy_variable(f"{scheme}_proxy", self._options.environment)
-        if proxy and not bypasses_proxy(host, _proxy_variable("no_proxy", self._options.environment)):
+        most = max(options.jobs + 4, 2 * self._hosts.most)
+        proxy = _proxy_variable(f"{scheme}_proxy", options.environment)
+        if proxy and not bypasses_proxy(host, _proxy_variable("no_proxy", options.environment)):
             proxy = proxy if "://" in proxy else f"http://{proxy}"
             who = urlsplit(proxy)
             if who.scheme not in ("http", "https"):
