@@ -127,7 +127,7 @@ class ImageNames:
         found: list[str] = []
         for offer in self.offers:
             # A listed name is matched by the first rule, so it is usable only if a single image is listed under it.
-            own = [name for name in offer.names if name and len(self._exact[name]) == 1]
+            own = [name for name in offer.names if len(self._exact.get(name, ())) == 1]
             found += own or [positions[offer.root.digest]]
         return tuple(dict.fromkeys(found))
 

@@ -241,12 +241,13 @@ def _lookup_keys(row: _Row) -> Iterator[tuple[str, str]]:
 def _insert(rows: _Rows, entry: Descriptor) -> None:
     row = entry.to_json()
     names = _name_annotations(row)
+    attached = re.fullmatch(_ATTACHED, names.get(REF_NAME, ""))
     same = []
     for number, value in rows.like(row):
         shared = _shared_names(value, names)
         if value["digest"] == row["digest"]:
             same.append((number, value))
-        elif shared and (attached := re.fullmatch(_ATTACHED, names.get(REF_NAME, ""))):
+        elif shared and attached:
             # Any number of referrers have the tag of the fallback. Of cosign's, the new one takes the place of the old,
             # which without its tag would refer to nothing, and look like an image.
             if attached[3]:
@@ -285,5 +286,5 @@ def _shared_names(value: _Row, names: dict[str, str]) -> set[str]:
 
 def _tag_of(name: str) -> str:
     """The tag of a reference; empty if the name has none, or is only a tag."""
-    head, colon, tail = name.rpartition(":")
-    return tail if head and colon and "/" not in tail else ""
+    head, _, tail = name.rpartition(":")
+    return tail if head and "/" not in tail else ""

@@ -245,7 +245,7 @@ def some_platforms(item: Index, platforms: Sequence[Platform], read: Read) -> It
 def _best_offer(platform: Platform, offers: Sequence[Platform | None]) -> int:
     found = choose_platform(platform, offers)
     if found is None:
-        known = {str(offer) for offer in offers if offer is not None and offer.known}
+        known = {str(offer) for offer in filter(None, offers) if offer.known}
         there = ", ".join(sorted(known)) or "none"
         raise NotFound(f"no image for {platform} in the index (available: {there}); choose with --platform, or all")
     return found

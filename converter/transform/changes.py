@@ -20,7 +20,7 @@ _MAY_BE_EMPTY = ("CMD", "ENTRYPOINT")
 _INSTRUCTIONS = (*_MAY_BE_EMPTY, "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::([-+])([^}]*))?\})")
-_NAME = re.compile(r"[^\s=\"']+")
+_NAME = re.compile(r"[^\s=\"']+(?=\s)")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -115,7 +115,7 @@ def _parse_json_list(text: str) -> tuple[str, ...] | None:
 def _parse_pairs(rest: str, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """``NAME=VALUE`` words, or the older form: a name, and the rest of the line as its value."""
     name = _NAME.match(rest)
-    if name and rest[name.end() : name.end() + 1].isspace():
+    if name:
         yield name[0], "".join(_words(rest[name.end() :].strip(), env, split=False))
         return
     for word in _words(rest, env):

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from os.path import samestat
 from pathlib import Path
@@ -192,18 +192,16 @@ def lock_directory(directory: Path) -> Iterator[None]:
     On a file system without locks (some network mounts) there is no protection: concurrent writers must be avoided
     there.
     """
-    with disk_errors(directory, "lock"):
-        fd = os.open(directory, os.O_DIRECTORY)
-    try:
+    with ExitStack() as files:
+        with disk_errors(directory, "lock"):
+            fd = files.enter_context(opened(directory, os.O_DIRECTORY))
         lock(fd, wait=True)
         yield
-    finally:
-        os.close(fd)
 
 
 def remove_path(path: Path) -> None:
     """Remove a file, or a directory with everything below it, whatever its modes; raises OSError."""
-    if path.is_dir() and not path.is_symlink():
+    if stat.S_ISDIR(path.lstat().st_mode):
         with suppress(OSError):
             path.rmdir()
             return
@@ -223,7 +221,7 @@ def _open_up(path: Path) -> None:
     path.chmod(0o700)
     for directory, _, _ in os.walk(path):
         for below in Path(directory).iterdir():
-            if below.is_dir() and not below.is_symlink():
+            if stat.S_ISDIR(below.lstat().st_mode):
                 below.chmod(0o700)
 
 
