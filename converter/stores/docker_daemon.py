@@ -5,10 +5,11 @@ Docker Engine API v1.43: /images/json, /images/{name}/get, /images/load. Podman'
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -126,9 +127,12 @@ class Engine:
         headers = {"Content-Type": "application/x-tar"}
         with self._answer("POST", "/images/load?quiet=1", archive, headers) as response:
             for line in response.read(MIB).splitlines():
-                step = read_json(line).value
-                if isinstance(step, dict) and step.get("error"):
-                    raise Invalid(f"the Docker Engine cannot load the image: {str(step['error'])[:300]}")
+                failure = None
+                # Whatever limits a document has, a failure is heard; what is no object is none.
+                with suppress(ValueError, AttributeError, RecursionError):
+                    failure = json.loads(line).get("error")
+                if failure:
+                    raise Invalid(f"the Docker Engine cannot load the image: {str(failure)[:300]}")
 
     @contextmanager
     def _answer(
@@ -223,5 +227,4 @@ def _refusal(status: int, body: bytes) -> ConverterError:
     fact = f"the Docker Engine answers {status}: {text}"
     if status == 404 and "no such image" in text.lower():
         return NotFound(f"{text[:1].lower()}{text[1:]} (`docker image ls` lists them)")
-    kinds = {401: Denied, 403: Denied, 404: NotFound}
-    return kinds.get(status, Unreachable)(fact)
+    return {401: Denied, 403: Denied, 404: NotFound}.get(status, Unreachable)(fact)

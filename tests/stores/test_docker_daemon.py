@@ -16,6 +16,7 @@ from converter.errors import ConverterError, Denied, Invalid, NotFound, StorageF
 from converter.model import media_types as types
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
+from converter.model.limits import Limits, enforce_limits
 from converter.model.reference import Location
 from converter.ports import Sink
 from converter.stores import open_sink, open_source
@@ -187,6 +188,12 @@ def test_an_engine_refuses(
 ) -> None:
     engine.answer = answer
     with pytest.raises(error, match=text):
+        load(options)
+
+
+def test_an_engine_refuses_in_more_words_than_a_document_may_have(engine: FakeEngine, options: StoreOptions) -> None:
+    engine.answer = (200, json.dumps({"error": f"no space {'x' * 5000}"}).encode())
+    with enforce_limits(Limits(document=2000)), pytest.raises(Invalid, match="cannot load the image: no space x"):
         load(options)
 
 

@@ -96,9 +96,7 @@ class Authorizer:
                 return None
             credentials = self.credentials()
             if self._challenge.scheme == "basic":
-                if credentials is None:
-                    return None
-                return basic_header(credentials.username, credentials.password)
+                return None if credentials is None else basic_header(credentials.username, credentials.password)
             current = self._current(scopes)
             if current is not None:
                 return current

@@ -126,9 +126,8 @@ class RegistrySink(Sink):
             if other == self._name.repository:
                 continue
             url = with_query(self._client.url("blobs/uploads/"), {"mount": str(digest), "from": other})
-            request = Request("POST", url, body=b"", expect=(201, 202), reads=other)
             try:
-                answer = self._client.call(request)
+                answer = self._client.call(Request("POST", url, body=b"", expect=(201, 202), reads=other))
             except (Denied, NotFound, Unreachable):
                 # Being refused the mount is no reason not to send the blob.
                 continue
