@@ -15,11 +15,11 @@ from converter.schema.finding import Hit, Rule
 from converter.schema.isolator_rules import BOTH, SPEC, in_apps
 from converter.schema.shared_checks import (
     Check,
-    find_faults,
     go_time_form,
     is_url,
     no_time,
     not_go_time,
+    of_found,
     of_numbers,
     of_texts,
     repeated_members,
@@ -93,7 +93,7 @@ def port_range(document: Any) -> Iterator[Hit]:
 
 
 def of_notes(why: Callable[[str], str], *names: str) -> Check:
-    """The check of a rule on the values of the annotations of these names; ``why`` is as in ``find_faults``."""
+    """The check of a rule on the values of the annotations of these names; ``why`` is as in ``of_found``."""
 
     def values(document: Any) -> Iterator[tuple[str, str]]:
         for where, note in values_at(dict, document, *(f"{path}/*" for path in NOTES)):
@@ -101,7 +101,7 @@ def of_notes(why: Callable[[str], str], *names: str) -> Check:
             if lenient_member(note, "name", str) in names and isinstance(value, str):
                 yield f"{where}/value" if "value" in note else where, value
 
-    return lambda document: find_faults(values(document), why)
+    return of_found(values, why)
 
 
 _MANIFEST = SPEC + "aci.md, Image Manifest Schema: "

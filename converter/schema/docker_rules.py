@@ -5,7 +5,7 @@ Those of the history and the signatures of schema 1 have a module of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from converter.model import media_types as types
@@ -13,17 +13,16 @@ from converter.schema import docker_v1_rules
 from converter.schema.finding import Hit, Rule
 from converter.schema.shared_checks import (
     TIMES,
-    Check,
     ambiguous_members,
     bad_diff_id,
     bad_digest,
     bad_ports,
     bad_variable,
-    find_faults,
     go_time_form,
     history_mismatch,
     impossible_time,
     not_go_time,
+    of_found,
     of_texts,
     only_types,
     values_at,
@@ -31,14 +30,10 @@ from converter.schema.shared_checks import (
 )
 
 
-def of_times(why: Callable[[str], str]) -> Check:
-    """The check of a rule on the times of steps and of a configuration; ``why`` is as in ``find_faults``."""
-
-    def times(document: Any) -> Iterator[tuple[str, str]]:
-        yield from docker_v1_rules.step_times(document)
-        yield from values_at(str, document, *TIMES)
-
-    return lambda document: find_faults(times(document), why)
+def times(document: Any) -> Iterator[tuple[str, str]]:
+    """The times of steps and of a configuration."""
+    yield from docker_v1_rules.step_times(document)
+    yield from values_at(str, document, *TIMES)
 
 
 def health_durations(document: Any) -> Iterator[Hit]:
@@ -128,7 +123,7 @@ RULES = (
         title="A time is written as RFC 3339 says, to the letter.",
         spec="RFC 3339, section 5.6",
         kinds=("docker-config", "docker-schema1"),
-        check=of_times(go_time_form),
+        check=of_found(times, go_time_form),
         compat="warning",
         note="Go takes an hour of one digit, a comma before a fraction, and an offset of 24:00.",
     ),
@@ -137,7 +132,7 @@ RULES = (
         title="A time has T and Z in capitals, and no leap second.",
         spec="RFC 3339, section 5.6",
         kinds=("docker-config", "docker-schema1"),
-        check=of_times(not_go_time),
+        check=of_found(times, not_go_time),
         strict=None,
         note="RFC 3339 allows small letters and leap seconds; the engine, which is written in Go, reads neither.",
     ),

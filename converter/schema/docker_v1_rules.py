@@ -22,7 +22,7 @@ from converter.model.document import (
 )
 from converter.schema.compiled import engine_refuses
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import Check, find_faults, find_members, no_time, values_at
+from converter.schema.shared_checks import Check, find_members, no_time, of_found, values_at
 
 _TYPES: dict[str, type] = {
     "parent": str,
@@ -177,7 +177,7 @@ RULES = (
         "docker/v1-created",
         "The time of a step is an RFC 3339 time.",
         _STEP,
-        lambda document: find_faults(step_times(document), no_time),
+        of_found(step_times, no_time),
     ),
     _rule(
         "docker/signature-protected",

@@ -5,12 +5,12 @@ The reference's types/isolator*.go decides where the text leaves it open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from converter.model.document import lenient_member
 from converter.schema.finding import Hit, Rule
-from converter.schema.shared_checks import Check, find_faults, repeated_members, values_at, wrong_form
+from converter.schema.shared_checks import of_found, repeated_members, values_at, wrong_form
 
 
 def in_apps(*paths: str) -> tuple[str, ...]:
@@ -48,7 +48,6 @@ ONCE = frozenset(
         "os/unix/sysctl",
     )
 )
-ONCE_A_POD = frozenset(("os/linux/selinux-context", "os/unix/sysctl"))
 _ALL = (*in_apps("isolators/*"), "isolators/*")
 """The paths of the isolators of apps, and of those of a whole pod."""
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([numkKMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
@@ -71,15 +70,8 @@ def isolator_value(document: Any) -> Iterator[Hit]:
             yield where, '"value" is missing'
 
 
-def of_quantities(why: Callable[[str], str]) -> Check:
-    """The check of a rule on the requests and limits of resource isolators; ``why`` is as in ``find_faults``.
-
-    Other isolators may have members of these names, too.
-    """
-    return lambda document: find_faults(_quantities(document), why)
-
-
-def _quantities(document: Any) -> Iterator[tuple[str, str]]:
+def quantities(document: Any) -> Iterator[tuple[str, str]]:
+    """The requests and limits of resource isolators; other isolators may have members of these names, too."""
     for where, isolator in values_at(dict, document, *_ALL):
         if lenient_member(isolator, "name", str).startswith("resource/"):
             for part, text in values_at(str, isolator, "value/request", "value/limit"):
@@ -129,7 +121,9 @@ RULES = (
         title="An isolator that holds for the whole pod is there once.",
         spec=SPEC + "ace.md, os/linux/selinux-context, os/unix/sysctl",
         kinds=_PODS,
-        check=lambda document: repeated_members(document, "isolator", "isolators", only=ONCE_A_POD),
+        check=lambda document: repeated_members(
+            document, "isolator", "isolators", only=("os/linux/selinux-context", "os/unix/sysctl")
+        ),
         compat="warning",
         note="The reference counts the isolators of an app alone.",
     ),
@@ -156,7 +150,9 @@ RULES = (
         title="A quantity has k for thousands, not K.",
         spec=SPEC + "ace.md, Resource Isolators",
         kinds=BOTH,
-        check=of_quantities(wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')),
+        check=of_found(
+            quantities, wrong_form("(?s).*K *", 'invalid quantity "{:.60}": thousands are k, and 1024 is Ki')
+        ),
         strict=None,
         note="The text lists K; the reference knows k and Ki alone.",
     ),
@@ -165,7 +161,9 @@ RULES = (
         title="A quantity has digits before its suffix.",
         spec=SPEC + "ace.md, Resource Isolators",
         kinds=BOTH,
-        check=of_quantities(wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')),
+        check=of_found(
+            quantities, wrong_form(f" *({_NO_NUMBER}) *", 'quantity "{:.60}" has no digits: it is read as 0')
+        ),
         compat="warning",
         strict=None,
         note="The reference reads 0 where they are missing; under strict it is aci/quantity-form that says so.",
@@ -175,7 +173,8 @@ RULES = (
         title="A quantity is digits and one of the suffixes that the text lists.",
         spec=SPEC + "ace.md, Resource Isolators",
         kinds=BOTH,
-        check=of_quantities(
+        check=of_found(
+            quantities,
             wrong_form(
                 rf"(?!{_PLAIN_NUMBER}\Z) *({_NUMBER}|{_NO_NUMBER}) *",
                 'invalid quantity "{:.60}": expected digits, and E P T G M K, Ei Pi Ti Gi Mi Ki or m',

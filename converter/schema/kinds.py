@@ -31,9 +31,8 @@ FAMILIES = {
 }
 KINDS = tuple(FAMILIES)
 
-_PACKAGE = Path(__file__).parent.parent
 # In a wheel the schemas are in the package; in a checkout they are at the top level.
-_FOLDERS = (_PACKAGE / "schemas", _PACKAGE.parent / "schemas")
+_FOLDERS = (Path(__file__).parents[1] / "schemas", Path(__file__).parents[2] / "schemas")
 
 
 def schema_of(kind: str) -> dict[str, Any]:

@@ -33,7 +33,6 @@ from converter.schema.shared_checks import (
 )
 
 _DESCRIPTORS = ("config", "layers/*", "manifests/*", "subject")
-_ANNOTATIONS = ("annotations", "manifests/*/annotations")
 _URLS = ("urls/*", *(f"{path}/urls/*" for path in _DESCRIPTORS))
 _SCHEMED = r"[A-Za-z][A-Za-z0-9+.-]*:[^\\\r\n]*"
 _PLATFORM_NAMES = {
@@ -89,9 +88,8 @@ def data_matches(document: Any) -> Iterator[Hit]:
 
 def url_for_go(text: str) -> str:
     """Why Go does not read a URL that RFC 3986 allows; like the functions below, empty if nothing is wrong."""
-    if is_url(text) or not is_uri(text):
-        return ""
-    return f'URL "{text[:100]}" cannot be read by Go: the host has escapes'
+    escaped = is_uri(text) and not is_url(text)
+    return f'URL "{text[:100]}" cannot be read by Go: the host has escapes' if escaped else ""
 
 
 def url(text: str) -> str:
@@ -103,9 +101,8 @@ def url(text: str) -> str:
 
 def url_blank(text: str) -> str:
     """Why a URL has blanks."""
-    if re.search(r"\s", text) is None or not is_url(text):
-        return ""
-    return f'URL "{text[:100]}" has a space: it is written %20'
+    blank = re.search(r"\s", text) and is_url(text)
+    return f'URL "{text[:100]}" has a space: it is written %20' if blank else ""
 
 
 def url_characters(text: str) -> str:
@@ -363,7 +360,11 @@ RULES = (
         title="The annotation org.opencontainers.image.created is an RFC 3339 time.",
         spec=_OCI + "annotations.md, Pre-Defined Annotation Keys",
         kinds=_MANIFESTS,
-        check=of_texts(bad_time, *(f"{path}/org.opencontainers.image.created" for path in _ANNOTATIONS)),
+        check=of_texts(
+            bad_time,
+            "annotations/org.opencontainers.image.created",
+            "manifests/*/annotations/org.opencontainers.image.created",
+        ),
         compat="warning",
         note="The reference does not look into annotations.",
     ),

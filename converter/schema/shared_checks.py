@@ -194,17 +194,24 @@ def _is_step(step: Any) -> bool:
     return isinstance(step, dict) and isinstance(step.get("empty_layer"), bool | None)
 
 
-def find_faults(found: Iterable[tuple[str, T]], why: Callable[[T], str]) -> Iterator[Hit]:
-    """Those of the values, each with its pointer, that ``why`` finds something wrong with."""
-    for where, value in found:
-        fact = why(value)
-        if fact:
-            yield where, fact
+def of_found(find: Callable[[Any], Iterable[tuple[str, T]]], why: Callable[[T], str]) -> Check:
+    """The check of a rule on what ``find`` finds in a document: values, each with its pointer.
+
+    ``why`` says what is wrong with a value; empty if nothing is.
+    """
+
+    def check(document: Any) -> Iterator[Hit]:
+        for where, value in find(document):
+            fact = why(value)
+            if fact:
+                yield where, fact
+
+    return check
 
 
 def of_texts(why: Callable[[str], str], *paths: str) -> Check:
-    """The check of a rule on the texts at the paths; ``why`` is as in ``find_faults``."""
-    return lambda document: find_faults(values_at(str, document, *paths), why)
+    """The check of a rule on the texts at the paths; ``why`` is as in ``of_found``."""
+    return of_found(lambda document: values_at(str, document, *paths), why)
 
 
 def wrong_form(form: str, fact: str) -> Callable[[str], str]:
@@ -214,7 +221,7 @@ def wrong_form(form: str, fact: str) -> Callable[[str], str]:
 
 def of_numbers(why: Callable[[int], str], *paths: str) -> Check:
     """The same for integers."""
-    return lambda document: find_faults(values_at(int, document, *paths), why)
+    return of_found(lambda document: values_at(int, document, *paths), why)
 
 
 def bad_ports(document: Any) -> Iterator[Hit]:

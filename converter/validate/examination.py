@@ -30,7 +30,6 @@ from converter.validate.layouts import SavedCheck, check_layout
 
 ARCHIVE = "archive"
 """The path of the tar in findings; that of the manifest in it is ``manifest``."""
-_FORMAT = "aci/archive-format"
 
 
 def check_aci(raw: Open, blobs: BlobReader) -> None:
@@ -57,7 +56,7 @@ def check_aci(raw: Open, blobs: BlobReader) -> None:
             with closing(read_ahead(wrap_stream_errors(lambda: tar_of(passing)))) as blocks:
                 complete = scan_tar(blocks, findings, ARCHIVE, visit)
         except StreamFailed as failed:
-            findings.report(failed.error, ARCHIVE, _FORMAT)
+            findings.report(failed.error, ARCHIVE, "aci/archive-format")
         if complete:
             contents.finish()
             for name, target in links:

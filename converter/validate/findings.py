@@ -50,17 +50,12 @@ class Findings(Problems):
         for one in check_document(data, kind, self.strictness):
             if one.rule not in _COUNTED:
                 path = path_of_member(place, one.path)
-                severity = "warning" if self._is_harmless_null(one) else one.severity
+                # A configuration passes from Docker to OCI byte for byte, and whatever runs or unpacks the image reads
+                # the null. The official schema refuses it in a document alone.
+                null = isinstance(one, Tolerated) and one.rule == "schema/oci-config/type"
+                severity = "warning" if null and self.strictness == "compat" else one.severity
                 self._keep(Finding(_escaped(path), one.rule, _escaped(one.message), one.spec, severity))
         return read_json(data).value
-
-    def _is_harmless_null(self, finding: Finding) -> bool:
-        """Whether it is a null in a configuration, which is an error under ``compat`` only in a document alone.
-
-        A configuration passes from Docker to OCI byte for byte, and whatever runs or unpacks the image reads the null.
-        """
-        null = isinstance(finding, Tolerated) and finding.rule == "schema/oci-config/type"
-        return null and self.strictness == "compat"
 
     def report(self, error: ConverterError, place: str, rule: str = UNREADABLE) -> None:
         """Add an error as a finding, unless a rule has already explained it; raises it if it is not about the image."""

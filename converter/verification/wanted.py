@@ -66,8 +66,7 @@ class Wanted:
 
         keys = [load_key(data, source) for source, data in self.keys]
         keyrings = [Keyring.load(data, source) for source, data in self.keyrings]
-        stored = keyrings_for(name, self.trust_stores)
-        keyrings += [Keyring(one.certificates, self._store_source) for one in stored]
+        keyrings += [Keyring(one.certificates, self._store_source) for one in keyrings_for(name, self.trust_stores)]
         return Trusted(
             at=self.at or datetime.now(UTC),
             keys=keys,
