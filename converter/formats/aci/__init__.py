@@ -28,7 +28,7 @@ from converter.formats.aci.reading import (
 from converter.formats.aci.writing import Draft, make_manifest
 from converter.formats.manifest import losses_of_oci
 from converter.model import media_types as types
-from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, LayerFacts, Rewrite, known_bytes
+from converter.model.content import GZIP, KEEP, Compression, Derived, Known, Layer, Rewrite, known_bytes
 from converter.model.frozen import frozen
 from converter.model.image import History, Image, Item, Loss, Original, single_image
 from converter.model.reference import RECIPE
@@ -135,7 +135,7 @@ def _make(layers: tuple[Layer, ...], compression: Compression, rewrite: Rewrite 
 
 def _compression(asked: Compression | None) -> Compression:
     compression = asked or GZIP
-    if not compression.is_known_to("aci"):
+    if not compression.is_known_to(name):
         raise Unsupported(f"an ACI cannot be compressed with {compression}: use --compress gzip or none")
     return compression
 
@@ -169,12 +169,11 @@ class _LayerOver:
     compression: Compression
 
     def __call__(self, made: tuple[Made, ...], /) -> Derived:
-        lower = made[0] if made else None
-        more = {"dependencies": [_dependency(self.below, lower)]} if lower else {}
-        rewrite = replace(
-            self.pack, document={**self.pack.document, **more}, below=lower.facts if lower else LayerFacts()
-        )
-        return Derived(inputs=(self.layer,), rewrite=rewrite, compression=self.compression, algorithm="sha512")
+        pack = self.pack
+        for lower in made:  # none, or the one image below
+            document = {**pack.document, "dependencies": [_dependency(self.below, lower)]}
+            pack = replace(pack, document=document, below=lower.facts)
+        return Derived(inputs=(self.layer,), rewrite=pack, compression=self.compression, algorithm="sha512")
 
 
 def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
@@ -190,7 +189,7 @@ def _dependency(document: Mapping[str, Any], made: Made) -> dict[str, Any]:
 
 def _lower_manifest(document: Mapping[str, Any], layer: Layer, number: int) -> dict[str, Any]:
     """The manifest of a layer that is not the top one: it runs nothing, and is named after its content."""
-    digest = layer.diff_id or (layer.content.descriptor.digest if isinstance(layer.content, Known) else None)
+    digest = layer.diff_id or layer.digest
     last = digest.dashed if digest else f"layer-{number}"
     labels = document.get("labels")
     return {
