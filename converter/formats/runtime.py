@@ -138,11 +138,14 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
     user = process_user(config.user, facts.passwd, facts.group)
     if confined.groups:
         user["additionalGids"] = list(confined.groups)
+    env = list(config.env)
+    if not any(text.startswith("PATH=") for text in env):
+        env.insert(0, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     process = {
         "terminal": False,
         "user": user,
         "args": [*(config.entrypoint or ()), *(config.cmd or ())] or ["/bin/sh"],
-        "env": list(_variables(config)),
+        "env": env,
         "cwd": "/" + config.working_dir.lstrip("/"),
         "capabilities": {kind: list(confined.capabilities) for kind in ("bounding", "effective", "permitted")},
         "noNewPrivileges": True,
@@ -161,12 +164,6 @@ def runtime_config(image: Image, facts: LayerFacts) -> dict[str, Any]:
             "readonlyPaths": list(READ_ONLY),
         },
     }
-
-
-def _variables(config: RunConfig) -> Iterator[str]:
-    if not any(text.startswith("PATH=") for text in config.env):
-        yield "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    yield from config.env
 
 
 def _config_annotations(image: Image) -> Iterator[tuple[str, str]]:
