@@ -83,7 +83,17 @@ def environment(env: Iterable[str]) -> tuple[list[Member], list[str]]:
             found[variable] = value
         else:
             rest.append(setting)
-    return [{"name": variable, "value": value} for variable, value in found.items()], rest
+    return mapping_to_pairs(found), rest
+
+
+def pairs_to_mapping(document: Mapping[str, Any], key: str) -> dict[str, str]:
+    """A list of name and value pairs as a mapping."""
+    return {row.get("name") or "": row.get("value") or "" for row in objects_in(document, key)}
+
+
+def mapping_to_pairs(values: Mapping[str, str]) -> list[Member]:
+    """The reverse of ``pairs_to_mapping``: the list as it is written."""
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def env_of(app: Mapping[str, Any]) -> tuple[str, ...]:

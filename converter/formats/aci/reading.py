@@ -73,9 +73,9 @@ def parse_manifest(data: bytes) -> Manifest:
         text=data.decode(),
         document=document,
         name=read["name"],
-        labels=pairs_to_mapping(read, "labels"),
+        labels=words.pairs_to_mapping(read, "labels"),
         app=complete_app(read.get("app") or {}),
-        annotations=pairs_to_mapping(read, "annotations"),
+        annotations=words.pairs_to_mapping(read, "annotations"),
         dependencies=tuple(map(_dependency, words.objects_in(read, "dependencies"))),
         path_whitelist=tuple(read.get("pathWhitelist") or ()),
     )
@@ -85,7 +85,7 @@ def _dependency(row: Mapping[str, Any]) -> Dependency:
     return Dependency(
         name=row["imageName"],
         image_id=row.get("imageID") or "",
-        labels=pairs_to_mapping(row, "labels"),
+        labels=words.pairs_to_mapping(row, "labels"),
         size=row.get("size"),
     )
 
@@ -120,16 +120,6 @@ def render_manifest(document: Mapping[str, Any]) -> bytes:
     with within("written manifest"):
         require_valid(data, KIND)
     return data
-
-
-def pairs_to_mapping(document: Mapping[str, Any], key: str) -> dict[str, str]:
-    """A list of name and value pairs as a mapping."""
-    return {row.get("name") or "": row.get("value") or "" for row in words.objects_in(document, key)}
-
-
-def mapping_to_pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The reverse of ``pairs_to_mapping``: the list as it is written."""
-    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 Owners = Mapping[str, tuple[int, int]]

@@ -15,7 +15,7 @@ from typing import Any
 from converter.errors import unless_invalid
 from converter.formats import container_config
 from converter.formats.aci import app as words, kept_annotations as keys
-from converter.formats.aci.reading import VERSION, Manifest, comparable_image, complete_app, mapping_to_pairs
+from converter.formats.aci.reading import VERSION, Manifest, comparable_image, complete_app
 from converter.model.appc import IDENTIFIER, identifier_and_version, platform_labels, platform_of, sanitised_identifier
 from converter.model.descriptor import platform_to_json
 from converter.model.document import as_known, dump_json
@@ -77,7 +77,7 @@ def make_manifest(image: Image, before: Image | None) -> Draft:
             write_part(draft, read(image))
     _write_annotations(draft, {} if before is None else before.annotations, image.annotations)
     for key, values in (("labels", draft.labels), ("annotations", draft.annotations)):
-        pairs = mapping_to_pairs(dict(sorted(values.items())) if draft.fresh else values)
+        pairs = words.mapping_to_pairs(dict(sorted(values.items())) if draft.fresh else values)
         container_config.set_member(draft.document, key, pairs or None)
     if before is None or before.config != image.config or draft.document.get("app"):
         draft.document["app"] = draft.app
