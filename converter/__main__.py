@@ -21,7 +21,7 @@ def start() -> int:
         site.main()
     from converter.cli.main import main
 
-    status = main()
+    status = main(sys.argv[1:])
     leave(status)
     return status
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from converter.version import __version__
 
 TYPE_CHECKING = False  # not from ``typing``, whose import takes longer than everything else that ``--version`` needs
@@ -11,13 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line (by default that of the process) and return its exit status.
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit status.
 
     0 done; 1 refused or failed, with one line on standard error; 2 wrong usage; 130 interrupted. ``diff`` returns 1 if
     it found differences, and 2 if it could not tell.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     if arguments == ["--version"]:
         # Scripts ask for it at every start, so it is answered before click is imported.
         try:

@@ -36,7 +36,7 @@ LISTING = """
 import sys
 from converter.cli.main import main
 try:
-    status = main()
+    status = main(sys.argv[1:])
 except SystemExit as end:
     status = end.code
 assert not status, status
