@@ -121,8 +121,13 @@ def _sarif(checked: Sequence[Checked]) -> None:
     rules = [_described(rule) for rule in all_rules() if rule.name in used]
     tool = {"driver": {"name": "transship", "version": __version__, "rules": rules}}
     results = [_result(one, finding) for one in checked for finding in one.findings]
-    run = {"tool": tool, "results": results}
-    show_json({"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]})
+    show_json(
+        {
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [{"tool": tool, "results": results}],
+        }
+    )
 
 
 def _described(rule: Rule) -> dict[str, Any]:

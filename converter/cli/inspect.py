@@ -150,9 +150,8 @@ def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> O
 
 
 def _raw(opened: OpenedReference) -> bytes:
-    if is_aci(opened.item):
-        return document_in(opened.source.fetch(opened.root))
-    return manifest_of(opened)
+    whole = opened.source.fetch(opened.root)
+    return document_in(whole) if is_aci(opened.item) else whole.read()
 
 
 def _config_of(opened: OpenedReference) -> bytes:
@@ -196,15 +195,12 @@ def signatures_of(
     from converter.trust.content_trust import stored_targets
     from converter.trust.stored_signatures import find_signatures
 
+    # An ACI is not a document.
+    manifest = b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
     return (
-        *find_signatures(attached, opened.source.fetch, manifest_of(opened), opened.root),
+        *find_signatures(attached, opened.source.fetch, manifest, opened.root),
         *stored_targets(content_trust, str(opened.root.digest)),
     )
-
-
-def manifest_of(opened: OpenedReference) -> bytes:
-    """The bytes of the root document; empty for an ACI, which is not a document."""
-    return b"" if opened.root.media_type == ACI else opened.source.fetch(opened.root).read()
 
 
 @frozen

@@ -216,5 +216,10 @@ def page(judgement: Judgement) -> str:
 
     accepted = "Verified" if judgement.is_signed else "Accepted without a signature"
     outcome = accepted if judgement.ok else "Not verified"
-    good = sum(one.ok for one in judgement.all_verdicts)
-    return render("proof.html.j2", judgement=judgement, outcome=outcome, levels=PROOF_LEVELS, good=good)
+    return render(
+        "proof.html.j2",
+        judgement=judgement,
+        outcome=outcome,
+        levels=PROOF_LEVELS,
+        good=sum(one.ok for one in judgement.all_verdicts),
+    )
