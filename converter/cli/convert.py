@@ -141,7 +141,7 @@ def command(source: str, destinations: tuple[str, ...], digestfile: Path | None,
     written = [path for destination in destinations for path in files_written(Location.parse(destination))]
     check_outputs(digestfile, beside=written)
     _warn_of_lists(options.changes)
-    with progress(quiet=flags().quiet, first=f"reading {source}") as report, _advising():
+    with progress(first=f"reading {source}") as report, _advising():
         watch = Stopwatch(report)
         result = convert(source, destinations, options, watch)
     steps = () if options.dry_run else watch.steps(result.seconds)

@@ -83,7 +83,7 @@ def command(first: str, second: str, platform: str | None, ignore: tuple[str, ..
     options = store_from_options()
     with Records() as found:
         with (
-            progress(quiet=flags().quiet, first=f"reading {first} and {second}") as report,
+            progress(first=f"reading {first} and {second}") as report,
             reading(first, options, aci_paths) as a,
             reading(second, options, aci_paths) as b,
         ):

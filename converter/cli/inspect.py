@@ -110,7 +110,7 @@ def command(
     if (raw or config) and reports():
         raise Usage(f"{asked[0]} prints a document alone: leave out --report")
     with ExitStack() as files, ExitStack() as screen:
-        report = screen.enter_context(progress(quiet=flags().quiet, first=f"reading {reference}"))
+        report = screen.enter_context(progress(first=f"reading {reference}"))
         whole = files.enter_context(reading(reference, store_from_options()))
         opened = _chosen(whole, platform, config=config)
         if raw or config:

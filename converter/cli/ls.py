@@ -65,7 +65,7 @@ def command(
     Layers are read from the top, and only as far down as necessary. They are numbered from 0, the base.
     """
     with files_of(reference, platform, aci_paths) as files:
-        with progress(quiet=flags().quiet, first=f"reading {reference}"):
+        with progress(first=f"reading {reference}"):
             file = files.find(os.fsencode(path))
             found = files.below(file.path, depth or None) if file.is_directory else [file]
         if flags().json:
@@ -92,7 +92,7 @@ def cat(reference: str, path: str, platform: str | None, aci_paths: tuple[Path, 
     Layers below the one that has the file are not read, and no layer is fetched twice.
     """
     with files_of(reference, platform, aci_paths, content=True) as files:
-        with progress(quiet=flags().quiet, first=f"reading {reference}"):
+        with progress(first=f"reading {reference}"):
             file = files.find(os.fsencode(path))
         for block in files.read(file):
             sys.stdout.buffer.write(block)

@@ -239,7 +239,7 @@ class Profiled:
         return self.contents(counted), self.config, self._subjects()
 
     def _contents(self, counted: Scope) -> Contents:
-        with progress(quiet=flags().quiet) as report:
+        with progress() as report:
             if self.directory is not None:
                 from converter.profile.directory_contents import of_directory
 

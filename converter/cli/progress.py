@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from converter.cli.flags import flags
 from converter.cli.text import RED, on_terminal, show_error, warn
 from converter.errors import count, printable
 from converter.events import Event, Failed, Finished, Moved, Planned, Report, Started, Warned
@@ -45,14 +46,14 @@ _WHOLE = ""
 
 
 @contextmanager
-def progress(*, quiet: bool, noun: str = "", first: str = "") -> Iterator[Report]:
-    """Yield a report that any thread may call; leaving removes the bars from the screen.
+def progress(*, noun: str = "", first: str = "") -> Iterator[Report]:
+    """Yield a report that any thread may call; leaving removes the bars from the screen. ``--quiet`` leaves failures.
 
     ``noun`` names the things whose number is known from the beginning; without one, progress is shown in bytes.
     ``first`` says what is done before the work is planned: a terminal shows it until then. Without it, there is no
     thread before the first event, so that the process may still copy itself.
     """
-    lock = threading.Lock()
+    lock, quiet = threading.Lock(), flags().quiet
     if not quiet and on_terminal(sys.stderr):
         with _drawn(Bars(sys.stderr, noun=noun, first=first), lock) as report:
             yield report

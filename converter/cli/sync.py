@@ -126,7 +126,7 @@ def command(
     check_outputs()
     ended: list[Summary] = []
     try:
-        with progress(quiet=flags().quiet, noun="image", first="looking for images") as report:
+        with progress(noun="image", first="looking for images") as report:
             sync(
                 entries,
                 report,

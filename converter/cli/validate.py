@@ -74,7 +74,7 @@ def command(
     if not targets:
         raise Usage("TARGET is missing: name at least one image or document")
     check_outputs()
-    with progress(quiet=flags().quiet, first=f"reading {targets[0]}") as watch:
+    with progress(first=f"reading {targets[0]}") as watch:
         check = _checked if len(targets) == 1 else _one_of_many
         checked = [check(target, kind, profile, watch) for target in targets]
     write_reports(json_of(checked), "finding_formats", checked)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.commands import LayerCommand
-from converter.cli.flags import Decorator, FilePath, OneOf, common, flags
+from converter.cli.flags import Decorator, FilePath, OneOf, common
 from converter.cli.profile import scope, scope_options, verify_profile
 from converter.cli.progress import progress
 from converter.cli.results import origin_beside
@@ -153,7 +153,7 @@ def command(
 
             library = Library(aci_paths, files, store_from_options(), image=Location.parse(reference))
             wanted = replace(wanted, find=library.find)
-        with progress(quiet=flags().quiet, first=f"reading {reference}"):
+        with progress(first=f"reading {reference}"):
             judgement = verify(reference, wanted, store_from_options())
     write_reports(judgement.to_json(), "verify", judgement)
     show_as_asked(judgement.to_json(), lines(judgement))

@@ -3,12 +3,14 @@ from __future__ import annotations
 import errno
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import click
 import pytest
 
 from converter.cli import progress
+from converter.cli.flags import Flags
 from converter.cli.progress import Bars, Lines, Rate, Sum
 from converter.events import Event, Failed, Finished, Moved, Planned, Started, Warned
 from tests.patience import wait_until
@@ -36,6 +38,14 @@ class Gone(Terminal):
     def write(self, text: str) -> int:
         self.refused = True
         raise OSError(errno.EIO, "Input/output error")
+
+
+@pytest.fixture(autouse=True)
+def running() -> Iterator[Flags]:
+    """The flags of a command that runs."""
+    flags = Flags()
+    with click.Context(click.Command("convert"), obj=flags):
+        yield flags
 
 
 @pytest.mark.parametrize(
@@ -129,27 +139,31 @@ def test_of_many_images_the_number_is_known_first(capsys: pytest.CaptureFixture[
 
 
 def test_a_short_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.progress(quiet=False) as report:
+    with progress.progress() as report:
         for event in (Planned(1, 1), Started("a", 1), Moved("a", 1), Finished("a", 1)):
             report(event)
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_warning_is_told_and_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.progress(quiet=False) as report:
+    with progress.progress() as report:
         report(Warned("a name with \x1b]0;title\x07"))
     assert capsys.readouterr().err == "transship: warning: a name with \\x1b]0;title\\x07\n"
 
 
-def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.progress(quiet=True) as report:
+def test_quiet_is_quiet(running: Flags, capsys: pytest.CaptureFixture[str]) -> None:
+    running.quiet = True
+    with progress.progress() as report:
         report(Warned("odd"))
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_a_failure_is_an_error_for_the_quiet_too(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
-    with progress.progress(quiet=quiet) as report:
+def test_a_failure_is_an_error_for_the_quiet_too(
+    running: Flags, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    running.quiet = quiet
+    with progress.progress() as report:
         report(Failed("app: gone"))
     assert capsys.readouterr() == ("", "transship: app: gone\n")
 
@@ -202,7 +216,7 @@ def test_a_terminal_gets_bars_and_then_its_screen_back(monkeypatch: pytest.Monke
 def test_a_terminal_shows_what_is_read_before_any_of_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    with progress.progress(quiet=False) as report:
+    with progress.progress() as report:
         report(Planned(40 * MIB, 1))
         report(Started("layer[0]", 40 * MIB))
         wait_until(lambda: "layer[0]" in screen.getvalue(), "it is drawn, though no event comes")
@@ -253,16 +267,17 @@ def test_a_line_about_the_beginning_is_removed_if_there_is_no_work() -> None:
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_nothing_runs_beside_the_work_without_a_terminal(quiet: bool) -> None:
+def test_nothing_runs_beside_the_work_without_a_terminal(running: Flags, quiet: bool) -> None:
+    running.quiet = quiet
     before = set(threading.enumerate())
-    with progress.progress(quiet=quiet):
+    with progress.progress():
         assert set(threading.enumerate()) <= before
 
 
 def test_a_terminal_that_goes_away_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Gone()
     monkeypatch.setattr("sys.stderr", screen)
-    with progress.progress(quiet=False) as report:
+    with progress.progress() as report:
         report(Planned(1, 1))
         report(Started("layer[0]", 1))
         wait_until(lambda: screen.refused, "it is drawn")
@@ -315,7 +330,7 @@ def test_the_thread_that_draws(
     monkeypatch: pytest.MonkeyPatch, first: str, events: Sequence[Event], threads: int
 ) -> None:
     monkeypatch.setattr("sys.stderr", Terminal())
-    with progress.progress(quiet=False, first=first) as report:
+    with progress.progress(first=first) as report:
         for event in events:
             report(event)
         assert [one.name for one in threading.enumerate()].count("progress") == threads
@@ -325,7 +340,7 @@ def test_many_threads_may_report(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr(progress, "TICK", 0.001)
-    with progress.progress(quiet=False) as report:
+    with progress.progress() as report:
         report(Planned(80 * 20, 80))
 
         def move(number: int) -> None:
