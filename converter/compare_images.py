@@ -128,7 +128,9 @@ def _as_in_a_tree(path: bytes) -> list[bytes]:
 
 def _size(tree: TreeListing, row: Row | None) -> int | None:
     """The bytes of a regular file; None for what is none, or has a name before this one."""
-    if row is None or row.record[:1] != fields.FILE or (row.names and tree.names(row)[1][0] != row.path):
+    if row is None or row.record[:1] != fields.FILE:
+        return None
+    if row.names and tree.names(row)[1][0] != row.path:
         return None
     return decode_node(row.record).size
 

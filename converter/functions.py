@@ -104,8 +104,14 @@ def sync(
     from converter.conversion.sync.sync_file import SyncEntry, check_template
 
     options = options_from({**keywords, "all_images": False})  # each job is one image
-    place, to = Location.parse(source), Location.parse(destination)
-    entries = [SyncEntry(source=place, to=to, rename=check_template(rename), options=options)]
+    entries = [
+        SyncEntry(
+            source=Location.parse(source),
+            to=Location.parse(destination),
+            rename=check_template(rename),
+            options=options,
+        )
+    ]
     with enforce_limits(options.store.limits):
         summary = run(
             entries,

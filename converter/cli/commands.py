@@ -322,4 +322,5 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     before, after = _FILES[shell]
-    click.echo(kind(transship, {}, "transship", COMPLETION).source().replace(before, after))
+    script = kind(transship, {}, "transship", COMPLETION).source()
+    click.echo(script.replace(before, after))

@@ -169,7 +169,7 @@ def _config(config: RunConfig) -> Rows:
     )
     for label, value in lists:
         if value is not None:
-            yield label, json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False)
+            yield label, json.dumps(value, ensure_ascii=False, default=dict)
     yield from _column("environment", config.env)
     yield from _column("ports", config.exposed_ports)
     yield from _column("volumes", config.volumes)
@@ -205,8 +205,7 @@ def _content(content: Content, made_by: str = "") -> str:
     if left is None:
         middle = f"{_cut(made_by)}  " if made_by else ""
     else:
-        fits = len(made_by) <= left
-        shown = made_by if fits else f"{made_by[: max(left - 1, 0)]}…"
+        shown = made_by if len(made_by) <= left else f"{made_by[: max(left - 1, 0)]}…"
         middle = f"{shown:<{left}}  "
     return f"{start}{middle}{digest}{urls}"
 
@@ -269,9 +268,12 @@ def _column(label: str, values: Iterable[Any]) -> Rows:
 
 def _short(media_type: str) -> str:
     """A media type without the common prefixes."""
-    for common_part in ("application/vnd.oci.image.layer.v1.", "application/vnd.docker.image.rootfs.diff."):
-        media_type = media_type.removeprefix(common_part)
-    return media_type.removeprefix("application/vnd.") or "no media type"
+    short = (
+        media_type.removeprefix("application/vnd.oci.image.layer.v1.")
+        .removeprefix("application/vnd.docker.image.rootfs.diff.")
+        .removeprefix("application/vnd.")
+    )
+    return short or "no media type"
 
 
 _NOP = re.compile(r"/bin/sh -c #\(nop\)\s*")

@@ -95,8 +95,7 @@ def exit_status_of(error: BaseException, flags: Flags) -> tuple[int, str]:
         case RecursionError():
             return flags.failed, "the input is nested too deeply"
     # The text may hold anything, even secrets; --debug shows it.
-    name = type(error).__name__
-    return flags.failed, f"internal error ({name}): please report it, with the output of --debug"
+    return flags.failed, f"internal error ({type(error).__name__}): please report it, with the output of --debug"
 
 
 @contextmanager
