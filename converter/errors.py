@@ -115,7 +115,8 @@ def within(part: str, but_for: tuple[type[ConverterError], ...] = ()) -> Iterato
     try:
         yield
     except ConverterError as error:
-        there = error.trail[0] == part if error.trail else error.fact.startswith((f"{part}: ", f"{part} "))
+        starts = (f"{part}: ", f"{part} ")
+        there = error.trail[0] == part if error.trail else error.fact.startswith(starts)
         if part and not there and not isinstance(error, but_for):
             error.trail = (part, *error.trail)
         raise

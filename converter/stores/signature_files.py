@@ -64,6 +64,7 @@ def lookaside_path(folder: Path, name: ImageName, subject: Digest) -> Path:
 
 def _add_numbered(folder: Path, names: Iterator[str], data: bytes) -> Path:
     with lock_directory(folder):
-        path = next(path for path in map(folder.joinpath, names) if not os.path.lexists(path))
+        paths = map(folder.joinpath, names)
+        path = next(path for path in paths if not os.path.lexists(path))
         write_new(path, (data,))
     return path

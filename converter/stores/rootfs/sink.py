@@ -45,10 +45,7 @@ class OneRootSink(TargetSink[T]):
 
     accepts = frozenset((types.ROOTFS,))
     ordered = True
-
-    def __init__(self, target: T) -> None:
-        super().__init__(target)
-        self._made: Descriptor | None = None
+    _made: Descriptor | None = None
 
     def has(self, descriptor: Descriptor) -> bool:
         return self._made is not None and descriptor.digest == self._made.digest
