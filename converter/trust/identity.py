@@ -147,8 +147,10 @@ class Claim:
         image, identity = required_member(critical, "image", dict), required_member(critical, "identity", dict)
         require_only(image, ("docker-manifest-digest",), "critical.image")
         require_only(identity, ("docker-reference",), "critical.identity")
-        digest = Digest.parse(required_member(image, "docker-manifest-digest", str))
-        return cls(digest=digest, identity=required_member(identity, "docker-reference", str))
+        return cls(
+            digest=Digest.parse(required_member(image, "docker-manifest-digest", str)),
+            identity=required_member(identity, "docker-reference", str),
+        )
 
     def render(self, kind: str, creator: str, time: int) -> bytes:
         """The bytes to sign; ``time`` is in seconds since 1970."""

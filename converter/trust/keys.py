@@ -188,8 +188,12 @@ class Roots:
         """Read a PEM file: self-signed certificates are roots or, if there are none, the last one. Raises Invalid."""
         found = load_pem(data, source)
         roots = tuple(one for one in found if one.issuer == one.subject) or found[-1:]
-        others = tuple(one for one in found if one not in roots)
-        return cls(roots=roots, intermediates=others, identity=identity, source=source)
+        return cls(
+            roots=roots,
+            intermediates=tuple(one for one in found if one not in roots),
+            identity=identity,
+            source=source,
+        )
 
     def check(self, leaf: x509.Certificate, sent: Sequence[x509.Certificate], at: datetime) -> PublicKeyTypes:
         """The signer's key. ``sent`` are certificates that came with the signature and prove nothing by themselves.

@@ -51,7 +51,8 @@ def verify(signature: Signature, found: Subject, trusted: Trusted) -> SignatureV
 def signed_name(payload: bytes) -> str:
     """The name and tag that a schema 1 manifest states for itself."""
     document = load_object(payload)
-    name, tag = optional_member(document, "name", str) or "", optional_member(document, "tag", str) or ""
+    name = optional_member(document, "name", str) or ""
+    tag = optional_member(document, "tag", str)
     return f"{name}:{tag}" if name and tag else name
 
 

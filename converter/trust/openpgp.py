@@ -180,12 +180,13 @@ def _source_of(
 def _issuer_certificates(found: pysequoia.Sig, trusted: Trusted, *, missing_ok: bool = False) -> list[pysequoia.Cert]:
     """The certificates that contain the key which, according to the signature, made it."""
     issuer = issuer_of(found)
+    maker = issuer or "an unnamed key"
     if not trusted.keyrings:
-        raise Unchecked(f"no key for the OpenPGP signature by {issuer or 'an unnamed key'} (--keyring)")
+        raise Unchecked(f"no key for the OpenPGP signature by {maker} (--keyring)")
     several = [one for keyring in trusted.keyrings for one in keyring.certificates if contains_key(one, issuer)]
     if not several and not missing_ok:
         names = ", ".join(one.source or "the keyring" for one in trusted.keyrings)
-        raise Untrusted(f"signature by {issuer or 'an unnamed key'}, which is not in {names}")
+        raise Untrusted(f"signature by {maker}, which is not in {names}")
     return several
 
 

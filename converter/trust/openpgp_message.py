@@ -177,7 +177,9 @@ def _split_packet(data: bytes) -> tuple[bytes, bytes]:
     while len(parts) <= most:
         first = data[place] if place < len(data) else 0
         partial = 224 <= first < 255
-        length, used = (1 << (first & 0x1F), 1) if partial else _packet_length(data[place : place + 5])
+        length, used = 1 << (first & 0x1F), 1
+        if not partial:
+            length, used = _packet_length(data[place : place + 5])
         parts.append(_take(data, place + used, length))
         place += used + length
         if not partial:

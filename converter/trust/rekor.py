@@ -124,6 +124,7 @@ def _check_entry(body: dict[str, Any], what: Logged, maker: bytes) -> None:
         signature = required_member(spec, "signature", dict)
         key = required_member(required_member(signature, "publicKey", dict), "content", str)
         raw = required_member(signature, "content", str)
+        logged = what.data
         hashed = required_member(required_member(spec, "data", dict), "hash", dict)
     else:
         rows = object_list(spec, "signatures")
@@ -131,10 +132,10 @@ def _check_entry(body: dict[str, Any], what: Logged, maker: bytes) -> None:
             raise Invalid(f"covers {len(rows)} signatures: expected one")
         key = required_member(rows[0], "verifier", str)
         raw = required_member(rows[0], "signature", str)
+        logged = what.envelope
         hashed = required_member(spec, "payloadHash", dict)
     if required_member(hashed, "algorithm", str) != "sha256":
         raise Invalid(f'unsupported digest algorithm "{hashed["algorithm"][:20]}": expected sha256')
-    logged = what.data if what.envelope is None else what.envelope
     if required_member(hashed, "value", str) != hashlib.sha256(logged).hexdigest():
         raise Untrusted("is for another payload")
     if _der(decode_base64(key, "the key")) != maker:

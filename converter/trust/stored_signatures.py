@@ -167,8 +167,11 @@ def signatures_in_blob(data: bytes, location: str, covers: str) -> Iterator[Sign
 def parse_sigstore_file(data: bytes) -> CosignPayload:
     """What is in a ``signature-N`` that begins with SIGSTORE_FILE; raises Invalid."""
     document = load_object(data.removeprefix(SIGSTORE_FILE))
-    payload = decode_base64(required_member(document, "payload", str), "the payload")
-    return CosignPayload(payload, text_map(document, "annotations"), required_member(document, "mimeType", str))
+    return CosignPayload(
+        data=decode_base64(required_member(document, "payload", str), "the payload"),
+        annotations=text_map(document, "annotations"),
+        media_type=required_member(document, "mimeType", str),
+    )
 
 
 def parse_file(data: bytes) -> Storable:

@@ -29,9 +29,15 @@ def check_one(signature: Signature, found: Subject, trusted: Trusted) -> tuple[S
     except StorageFailed:
         raise
     except ConverterError as error:
-        broken = isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST
-        unchecked = isinstance(error, Unchecked)
-        return (SignatureVerdict(signature=signature, ok=False, broken=broken, unchecked=unchecked, reason=str(error)),)
+        return (
+            SignatureVerdict(
+                signature=signature,
+                ok=False,
+                reason=str(error),
+                broken=isinstance(error, Invalid) and signature.kind == kinds.LIBTRUST,
+                unchecked=isinstance(error, Unchecked),
+            ),
+        )
     return (verdicts,) if isinstance(verdicts, SignatureVerdict) else verdicts
 
 
