@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,7 +60,7 @@ class Key:
     def libtrust_id(self) -> str:
         """The key ID in libtrust: 240 bits of the key's SHA-256 in base32, in groups of four."""
         text = base64.b32encode(hashlib.sha256(self.der).digest()[:30]).decode()
-        return ":".join(text[place : place + 4] for place in range(0, len(text), 4))
+        return ":".join(re.findall("....", text))
 
 
 def load_key(data: bytes, source: str = "") -> Key:

@@ -235,7 +235,8 @@ def keyrings_for(name: str, folders: Iterable[tuple[str, Mapping[str, bytes]]]) 
         for path, data in sorted(files.items()):
             if place := _PLACE.fullmatch(str(PurePosixPath(path))):
                 with within(source), within(path):
-                    rows.append((place[1] or "", place[2], _load_key(data, place[2], source) if data else None))
+                    ring = _load_key(data, place[2], source) if data else None
+                rows.append((place[1] or "", place[2], ring))
     rows.sort(key=lambda one: one[0] != "")
     trusted = {fingerprint: ring for prefix, fingerprint, ring in rows if f"{name}/".startswith(prefix)}
     return tuple(ring for ring in trusted.values() if ring is not None)

@@ -86,14 +86,15 @@ def part_descriptor(content: Known, title: str) -> Descriptor:
 
 def record_config(record: OriginRecord) -> bytes:
     """The config of the artifact."""
-    members = {
-        "version": VERSION,
-        "root": record.root.bare().to_json(),
-        "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
-        "attachments": [one.to_json() for one in record.attachments],
-        "layers": [_layer_row(one) for one in record.layers],
-    }
-    return dump_json(members)
+    return dump_json(
+        {
+            "version": VERSION,
+            "root": record.root.bare().to_json(),
+            "settings": {"platforms": [], "called": record.name} | record.settings.to_json(),
+            "attachments": [one.to_json() for one in record.attachments],
+            "layers": [_layer_row(one) for one in record.layers],
+        }
+    )
 
 
 def find_records(attachments: Iterable[Attachment], fetch: Fetch) -> tuple[Descriptor, ...]:

@@ -97,7 +97,8 @@ def signatures_of_attachment(attachment: Attachment, fetch: Fetch, number: int =
     """The signatures in one attachment; ``number`` is the N of a file ``signature-N``."""
     if attachment.tag.endswith(".sbom"):
         return ()
-    kind = _OF_LABEL.get(attachment.tag.rpartition(".")[2]) or _OF_LABEL.get(attachment.descriptor.artifact_type, "")
+    ending = attachment.tag.rpartition(".")[2]
+    kind = _OF_LABEL.get(ending) or _OF_LABEL.get(attachment.descriptor.artifact_type, "")
     empty = Signature(
         kind=kind, location=_describe_location(attachment, number), covers=str(attachment.subject), data=b""
     )
@@ -132,8 +133,9 @@ def _signatures_in(entry: Descriptor, empty: Signature, fetch: Fetch) -> Iterato
 def _signatures_in_artifact(entry: Descriptor, empty: Signature, fetch: Fetch) -> Iterator[Signature]:
     """The signatures in an artifact: each layer's media type says what it is."""
     layers = _descriptors(load_object(fetch(entry).read()), "layers")
-    documents = [layer for layer in layers if layer.media_type == content_trust.DOCUMENT]
-    files = {one.annotations.get(TITLE, ""): fetch(one).read() for one in documents}
+    files = {
+        one.annotations.get(TITLE, ""): fetch(one).read() for one in layers if one.media_type == content_trust.DOCUMENT
+    }
     yield from content_trust.stored_targets(files, empty.covers, empty.location)
     for layer in layers:
         if layer.media_type in (types.DIR_SIGNATURE, types.PGP_SIGNATURE):
@@ -213,12 +215,13 @@ class CosignPayload:
 
     def to_file(self) -> bytes:
         """A file ``signature-N`` of a directory, in skopeo's wrapping."""
-        members = {
-            "mimeType": self.media_type,
-            "payload": base64.b64encode(self.data).decode(),
-            "annotations": dict(self.annotations),
-        }
-        return SIGSTORE_FILE + dump_json(members)
+        return SIGSTORE_FILE + dump_json(
+            {
+                "mimeType": self.media_type,
+                "payload": base64.b64encode(self.data).decode(),
+                "annotations": dict(self.annotations),
+            }
+        )
 
 
 @frozen(kw_only=False)
@@ -304,7 +307,8 @@ def to_artifacts(
     for media_type in dict.fromkeys(one.media_type for one in payloads):
         alike = [one for one in payloads if one.media_type == media_type]
         tag = tag_of(image.digest, media_type)
-        made = images.add(tag, [one.layer for one in alike], [known_bytes(one.data, media_type) for one in alike])
+        blobs = [known_bytes(one.data, media_type) for one in alike]
+        made = images.add(tag, [one.layer for one in alike], blobs)
         if made is not None:
             yield made, tag
     for one in signatures:
@@ -316,7 +320,7 @@ def _cosign_image(layers: Sequence[Descriptor], blobs: Sequence[Known]) -> Artif
     config = {
         "architecture": "",
         "created": _NEVER,
-        "history": [{"created": _NEVER} for _ in layers],
+        "history": [{"created": _NEVER}] * len(layers),
         "os": "",
         "rootfs": {"type": "layers", "diff_ids": [str(layer.digest) for layer in layers]},
         "config": {},
@@ -343,6 +347,5 @@ def _make_artifact(
     artifact_type: str = "",
     subject: Descriptor | None = None,
 ) -> Artifact:
-    data = artifact_manifest(config.descriptor, layers, artifact_type, subject)
-    manifest = known_bytes(data, types.OCI_MANIFEST)
+    manifest = known_bytes(artifact_manifest(config.descriptor, layers, artifact_type, subject), types.OCI_MANIFEST)
     return Artifact(original=Original(format="oci", manifest=manifest), blobs=(config, *blobs))
