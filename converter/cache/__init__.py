@@ -226,6 +226,11 @@ class Cache(VerifiedCache):
         return None
 
 
+def open_cache(folder: Path | None, most: int = 0) -> VerifiedCache:
+    """What is remembered in a folder; without one, for this run only."""
+    return Cache(folder, most) if folder else VerifiedCache()
+
+
 _PACKAGE = Path(__file__).parent.parent
 RULES = (_PACKAGE / "schema", _PACKAGE / "schemas", _PACKAGE.parent / "schemas")
 """Where the rules and schemas may be: in a wheel and in a checkout."""

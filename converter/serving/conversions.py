@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from converter.cache import Cache, VerifiedCache
+from converter.cache import VerifiedCache, open_cache
 from converter.conversion import Options, run_job
 from converter.conversion.attachments import require_signed
 from converter.conversion.job import Job, Shared, for_run
@@ -297,12 +297,11 @@ class Conversions:
     def _run(self, job: Job, sink: ImageStoreSink) -> list[Done]:
         options = replace(for_run(job.options, self._hosts, Inputs()), cache=None, all_images=False, overwrite=True)
         job = replace(job, options=options)
-        cache = self._options.cache
         with (
             enforce_limits(options.store.limits),
             within(str(job.source)),
             _system_errors(),
-            Cache(cache, self._options.cache_blobs) if cache else VerifiedCache() as memory,
+            open_cache(self._options.cache, self._options.cache_blobs) as memory,
             _IntoStore(memory, self._workers, sink) as shared,
         ):
             return run_job(job, shared, self._report)
