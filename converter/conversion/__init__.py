@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
 
-from converter.cache import Cache, VerifiedCache
+from converter.cache import open_cache
 from converter.conversion.attachments import (
     TRAIL,
     AttachmentWriter,
@@ -74,7 +74,7 @@ def convert(
     with (
         enforce_limits(options.store.limits),
         hosts,
-        Cache(options.cache, options.cache_blobs) if options.cache else VerifiedCache() as memory,
+        open_cache(options.cache, options.cache_blobs) as memory,
         Workers(options.threads) as workers,
         Shared(memory, workers) as shared,
     ):

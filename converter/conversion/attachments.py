@@ -253,12 +253,14 @@ def has_requested_signatures(there: Source, done: Done, signing: Signing | None)
 
     keys, keyrings = [], []
     for number, maker in enumerate(signing.makers, 1):
+        name = f"key {number}"
         if isinstance(maker, CosignKey):
-            keys.append((f"key {number}", maker.public.der))
-        else:
-            keyrings.append((f"key {number}", maker.certificate()))
-            if len(Keyring.load(keyrings[-1][1]).certificates) > 1:
-                return False  # several keys share the name: which one signs is up to gpg
+            keys.append((name, maker.public.der))
+            continue
+        certificate = maker.certificate()
+        if len(Keyring.load(certificate).certificates) > 1:
+            return False  # several keys share the name: which one signs is up to gpg
+        keyrings.append((name, certificate))
     wanted = Wanted(
         keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
     )

@@ -62,8 +62,9 @@ class Library:
                 found = self._open(Location(transport="appc", path=str(dependency)))
         if found is not None and self._wanted is not None and not dependency.pinned:
             wanted = replace(self._wanted, identity="", require=frozenset())
-            location, source = next(one for one in self._opened if one[1].resolve("").digest == found.descriptor.digest)
-            require_signed(source, location, found.descriptor, wanted, "")
+            root = found.descriptor
+            location, source = next(one for one in self._opened if one[1].resolve("").digest == root.digest)
+            require_signed(source, location, root, wanted, "")
         return found
 
     def attachments(self, subject: Digest) -> Iterator[Attachment]:

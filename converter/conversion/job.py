@@ -247,8 +247,8 @@ class Shared:
                 try:
                     path.mkdir(parents=True, exist_ok=True)
                 except (FileExistsError, NotADirectoryError):
-                    kind = job.destination.transport
-                    raise AlreadyExists(f"{path} is a file: sync makes a folder of {kind}: files there") from None
+                    fact = f"{path} is a file: sync makes a folder of {job.destination.transport}: files there"
+                    raise AlreadyExists(fact) from None
                 self._folders += missing
             yield
 

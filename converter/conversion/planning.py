@@ -173,11 +173,6 @@ class PlannedTarget:
     origin: bool = False
     remark: str = ""
 
-    @property
-    def shown_format(self) -> str:
-        """The format's name for people: what ``docker load`` reads is shown as Docker's, whatever manifest it has."""
-        return "docker" if self.destination.kind.docker_unpacks else self.format.name
-
     def reasons(self) -> tuple[str, ...]:
         """What makes the digest another one: at most all of platform, format, squash, compression, change; empty if the
         image is written anew for none of these.

@@ -87,7 +87,8 @@ class Done:
         target, there = self.target, self.tree.made
         return TargetResult(
             destination=str(target.destination),
-            format=target.shown_format,
+            # What ``docker load`` reads is shown as Docker's, whatever manifest it has.
+            format="docker" if target.destination.kind.docker_unpacks else target.format.name,
             digest=there.descriptor.digest if there else None,
             media_type=there.descriptor.media_type if there else self.tree.node.media_type,
             image_id=image_id(self.tree),

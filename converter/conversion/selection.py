@@ -58,10 +58,8 @@ def _select_image(source: Source, location: Location, name: str, options: Option
     if not isinstance(whole, Index):
         platforms = options.platforms
     item = select_platforms(whole, platforms, formats.item_reader(source.fetch))
-    attached: tuple[PlannedAttachment, ...] = ()
-    unread: tuple[Loss, ...] = ()
-    if options.attachments:
-        attached, unread = find_attachments(source, subject_digests(root, item))
+    subjects = subject_digests(root, item) if options.attachments else ()
+    attached, unread = find_attachments(source, subjects)
     if options.remove_signatures:
         attached = without_signatures(attached)
     settings = options.settings

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from converter.conversion.attachments import PlannedAttachment, place_of
-from converter.errors import ConverterError, DigestMismatch, Invalid, LimitExceeded
+from converter.errors import ConverterError, DigestMismatch, Invalid, LimitExceeded, unless_invalid
 from converter.formats.manifest import plan_artifact
 from converter.model import media_types as types
 from converter.model.content import known_bytes
@@ -123,8 +122,9 @@ def _cosign_layers(one: PlannedAttachment) -> tuple[Descriptor, ...] | None:
 
 
 def manifest_attachment(made: Artifact, subject: Digest, tag: str) -> PlannedAttachment:
-    descriptor = made.original.manifest.descriptor
-    return PlannedAttachment(subject=subject, descriptor=descriptor, tag=tag, node=plan_artifact(made))
+    return PlannedAttachment(
+        subject=subject, descriptor=made.original.manifest.descriptor, tag=tag, node=plan_artifact(made)
+    )
 
 
 ROOT = -1
@@ -188,8 +188,6 @@ def _envelopes(descriptor: Descriptor, fetch: Fetch) -> tuple[list[bytes], bool]
 
 def _is_profile(envelope: bytes) -> bool:
     """Whether an envelope states a profile; nothing in it is verified."""
-    try:
-        document: dict[str, Any] = load_object(envelope)
-        return cosign.predicate_of(cosign.open_envelope(document)[1]) == kinds.PROFILE
-    except Invalid:
-        return False
+    document = unless_invalid(load_object, envelope) or {}
+    opened = unless_invalid(cosign.open_envelope, document)
+    return opened is not None and cosign.predicate_of(opened[1]) == kinds.PROFILE

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from converter.cache import Cache, VerifiedCache
+from converter.cache import open_cache
 from converter.conversion import run_job
 from converter.conversion.job import Job, Shared, for_run
 from converter.conversion.remote import Remote
@@ -24,7 +24,6 @@ from converter.events import Event, Failed, Finished, Moved, Planned, Report, St
 from converter.execute import input_size
 from converter.model.frozen import frozen
 from converter.model.image import Loss
-from converter.model.reference import Location
 from converter.stores import files_read
 from converter.stores.hosts import Hosts
 from converter.stores.options import Inputs
@@ -54,7 +53,7 @@ class Outcome:
     error: str = ""
 
     @classmethod
-    def of(cls, job: Job, done: Done, seconds: float) -> Self:
+    def of(cls, job: Job, done: Done) -> Self:
         """The outcome of a job that did not fail."""
         layers = list(image_layers(done.tree))
         return cls(
@@ -67,18 +66,17 @@ class Outcome:
             format=done.target.format.name,
             before=sum(input_size(one.leaf) for one in layers),
             after=size_of(done.tree) if all(one.made for one in layers) else 0,
-            seconds=seconds,
             losses=done.target.losses,
         )
 
     @classmethod
-    def failed(cls, job: Job | Unlisted, error: ConverterError, seconds: float = 0.0) -> Self:
+    def failed(cls, job: Job | Unlisted, error: ConverterError) -> Self:
         """The outcome of a job that raised."""
         source = str(job.source)
         # The source is reported separately.
         error.trail = tuple(place for place in error.trail if place != source)
         fact = str(error).removeprefix(f"{source}: ")
-        return cls(source=source, destination=str(job.destination or ""), state="failed", error=fact, seconds=seconds)
+        return cls(source=source, destination=str(job.destination or ""), state="failed", error=fact)
 
     @classmethod
     def unstarted(cls, job: Job | Unlisted) -> Self:
@@ -191,11 +189,12 @@ def sync(
     began, today = time.monotonic(), datetime.now(UTC)
     entries = list(entries)
     writing = not any(entry.options.dry_run for entry in entries)
+    threads = max((entry.options.threads for entry in entries), default=1)
     with (
         Hosts(per_host or PER_HOST, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
-        Cache(cache) if cache else VerifiedCache() as memory,
-        Workers(max((entry.options.threads for entry in entries), default=1)) as workers,
+        open_cache(cache) as memory,
+        Workers(threads) as workers,
         Shared(memory, workers, many=True, remote=remote) as shared,
     ):
         inputs = Inputs()
@@ -255,25 +254,23 @@ def _outcome(job: Job | Unlisted, shared: Shared, report: Report, stopping: thre
     if isinstance(job, Unlisted):
         return Outcome.failed(job, job.error)
     began = time.monotonic()
-    done: Done | ConverterError
     try:
-        _require_room(job.destination)
+        _require_room(job)
         (done,) = run_job(job, shared, _image_report(job.name, report, stopping))
+        outcome = Outcome.of(job, done)
     except CalledOff:
         return Outcome.unstarted(job)
     except ConverterError as error:
-        done = error
+        outcome = Outcome.failed(job, error)
     except OSError as error:
-        done = from_system(error)
+        outcome = Outcome.failed(job, from_system(error))
     report(Finished(job.name, 0))
-    seconds = time.monotonic() - began - shared.waited(job)
-    if isinstance(done, ConverterError):
-        return Outcome.failed(job, done, seconds)
-    return Outcome.of(job, done, seconds)
+    return replace(outcome, seconds=time.monotonic() - began - shared.waited(job))
 
 
-def _require_room(place: Location) -> None:
+def _require_room(job: Job) -> None:
     """Raises Invalid if a root directory or bundle is not empty: its files do not tell which image they are."""
+    place = job.destination
     if place.kind.is_tree and Path(place.path).is_dir() and any(Path(place.path).iterdir()):
         fact = f"{place} is not empty, and its files do not tell from which image they are"
         raise Invalid(f"{fact}: remove them to have it written again")

@@ -19,7 +19,6 @@ from typing import Any, Self
 
 from distributed import Client, Future, KilledWorker, get_worker
 
-from converter.conversion.job import Job
 from converter.conversion.remote import Assignment, RemoteAnswer, perform_assignment
 from converter.errors import ConverterError, Unreachable, Unsupported, Usage
 from converter.events import Event, Finished, Moved, Planned, Report, Started, Warned
@@ -100,7 +99,7 @@ class Cluster:
     def run(self, assignment: Assignment, report: Report) -> RemoteAnswer:
         """As in Remote. Raises Unreachable if no worker lives long enough, or the scheduler is gone."""
         key, inbox = assignment.key, SimpleQueue[Event | None]()
-        with self._places(assignment.job):
+        with self._places(assignment):
             # The run may have been stopped while this task waited.
             report(Moved("", 0))
             self._inboxes[key] = inbox
@@ -119,14 +118,13 @@ class Cluster:
         return answer
 
     def _answer(self, future: Future[Any], inbox: SimpleQueue[Event | None], report: Report) -> Any:
-        while True:
+        event: Event | None = Moved("", 0)
+        while event is not None:
+            report(event)
             try:
                 event = inbox.get(timeout=STOP_INTERVAL)
             except Empty:
                 event = Moved("", 0)
-            if event is None:
-                break
-            report(event)
         try:
             return future.result()
         except KilledWorker as error:
@@ -135,12 +133,12 @@ class Cluster:
             raise Unreachable(f"the scheduler {self._address} does not answer any more") from error
 
     @contextmanager
-    def _places(self, job: Job) -> Iterator[None]:
+    def _places(self, assignment: Assignment) -> Iterator[None]:
         """Hold one request slot of each host while a task runs; only one task per pair of hosts waits for slots.
 
         The slot for writing is taken first, as in an upload that reads.
         """
-        target, source = job.destination.image_name, job.source.image_name
+        target, source = assignment.job.destination.image_name, assignment.job.source.image_name
         with ExitStack() as stack:
             with self._turn(target and target.host, source and source.host):
                 if target is not None:
@@ -255,9 +253,11 @@ worker_threads = cache(Workers)
 def program_version() -> str:
     """The version and a hash of the files, since two checkouts of the same version may differ."""
     folder = Path(__file__).parents[2]  # the package
-    files = sorted(folder.rglob("*.py"))
-    parts = (part for path in files for part in (str(path.relative_to(folder)).encode(), path.read_bytes()))
-    return f"{__version__} ({sha256(bytes(32).join(parts)).hexdigest()[:12]})"
+    found = sha256()
+    for path in sorted(folder.rglob("*.py")):
+        for part in (str(path.relative_to(folder)).encode(), path.read_bytes()):
+            found.update(part + bytes(32))
+    return f"{__version__} ({found.hexdigest()[:12]})"
 
 
 def back_off(per_host: int, host: str, seconds: float) -> None:

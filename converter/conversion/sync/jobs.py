@@ -95,7 +95,9 @@ def destination_of(to: Location, called: SourceName, template: str) -> Location:
     ending = to.kind.ending
     if ending is None and to.kind.holds == "several":
         return replace(to, name=name)
-    return replace(to, path=f"{path}/{re.sub('[:@]', '-', name)}{ending}" if ending else f"{path}/{name}")
+    if ending:
+        name = re.sub("[:@]", "-", name) + ending
+    return replace(to, path=f"{path}/{name}")
 
 
 @frozen
@@ -128,7 +130,7 @@ def plan_jobs(entries: Iterable[SyncEntry], report: Report = silent) -> Iterator
                 yield job
                 continue
             place = job.destination
-            before = taken.setdefault(place if place.kind.ending is None else os.path.realpath(place.path), job)
+            before = taken.setdefault(os.path.realpath(place.path) if place.kind.ending is not None else place, job)
             if (before.source, before.destination.transport) != (job.source, place.transport):
                 raise Usage(_one_name(before.source, job.source, place))
             if before is job:
@@ -141,7 +143,8 @@ def _one_name(first: Location, second: Location, destination: Location) -> str:
     """The error for two sources that would get the same name; it says what would distinguish them."""
     names = [SourceName.of(one, _name_at(one)) for one in (first, second)]
     way = "a rename for each in a sync file, such as other:{tag}"
-    if len({one.host for one in names}) > 1 and all(one.host for one in names):
+    hosts = {one.host for one in names}
+    if len(hosts) > 1 and "" not in hosts:
         way = "--rename '{host}/{repository}'"
     elif len({one.repository for one in names}) > 1:
         way = "--rename '{repository}'"

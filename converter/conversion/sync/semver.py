@@ -21,7 +21,6 @@ _TERM = re.compile(
 )
 _BETWEEN = " ,\t\n\r\f\v"
 """Separators between terms; not part of the pattern of a term, which would rescan them from each character."""
-_DIGITS = 20
 _NUMBER = re.compile(r"\d{1,20}", re.ASCII)
 """A longer number is not one for skopeo either, and Python refuses to parse thousands of digits."""
 _PADDED = re.compile(r"(?:^|\.)0[0-9]+(?:\.|$)")
@@ -77,7 +76,7 @@ def _term(match: re.Match[str]) -> Holds:
     """
     operator = _ALIASES.get(match[1], match[1])
     parts = match.groups("")[1:4]
-    if max(map(len, parts)) > _DIGITS:
+    if max(map(len, parts)) > 20:
         raise Invalid(f'invalid range of versions "{match[0][:200]}": numbers must be below 2^64')
     numbers = [int(part) for part in takewhile(str.isdecimal, parts)]
     known = len(numbers)

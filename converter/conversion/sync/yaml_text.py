@@ -99,10 +99,10 @@ class _Loader(yaml.SafeLoader):
         return self._mapping(node, path, around)
 
     def _mapping(self, node: yaml.MappingNode, path: Path, around: tuple[yaml.Node, ...]) -> dict[str, Any]:
-        own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(set(own)) < len(own):
-            twice = Counter(own).most_common(1)[0][0]
-            raise Invalid(f'line {node.start_mark.line + 1}: duplicate key "{twice[:200]}"')
+        own = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, count in own.most_common(1):
+            if count > 1:
+                raise Invalid(f'line {node.start_mark.line + 1}: duplicate key "{key[:200]}"')
         self.flatten_mapping(node)
         found = {}
         for key, item in node.value:
