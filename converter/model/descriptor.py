@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from converter.errors import (
     Invalid,
@@ -28,16 +28,6 @@ from converter.model.platform import Platform
 
 GRAMMAR = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)")
 HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
-
-
-class Hasher(Protocol):
-    """A running hash, as in hashlib."""
-
-    def update(self, data: bytes | memoryview, /) -> None:
-        """Add bytes to what is hashed."""
-
-    def hexdigest(self) -> str:
-        """The hash of all bytes so far."""
 
 
 @frozen(kw_only=False)
@@ -76,7 +66,7 @@ class Digest:
         return f"{self.algorithm}:{self.encoded}"
 
 
-def new_hasher(algorithm: str, data: bytes = b"") -> Hasher:
+def new_hasher(algorithm: str, data: bytes = b"") -> hashlib._Hash:
     """A hash that has seen ``data``; raises Unsupported for an algorithm that image specifications do not register."""
     if algorithm not in HEX_LENGTHS:
         raise Unsupported(f'unsupported digest algorithm "{algorithm}" (one of: {", ".join(HEX_LENGTHS)})')
