@@ -40,7 +40,6 @@ from converter.cli.signature_options import content_trust_option
 from converter.cli.text import BOLD, show, show_json, show_row
 from converter.errors import ConverterError, Unsupported, Usage
 from converter.events import Report, Warned
-from converter.formats import document_in
 from converter.model.content import Known
 from converter.model.describe import describe
 from converter.model.frozen import frozen
@@ -151,7 +150,11 @@ def _chosen(opened: OpenedReference, platform: str | None, *, config: bool) -> O
 
 def _raw(opened: OpenedReference) -> bytes:
     whole = opened.source.fetch(opened.root)
-    return document_in(whole) if is_aci(opened.item) else whole.read()
+    if not is_aci(opened.item):
+        return whole.read()
+    from converter.formats.aci.archive import read_manifest
+
+    return read_manifest(whole)
 
 
 def _config_of(opened: OpenedReference) -> bytes:

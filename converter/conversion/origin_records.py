@@ -11,7 +11,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 
-from converter import formats
 from converter.conversion.attachments import PlannedAttachment, fetch_among, find_attachments
 from converter.conversion.find_dependencies import Library
 from converter.conversion.job import Options
@@ -142,9 +141,10 @@ class _RecordBuilder:
         row = replace(row, packing=packing, size=roots[0].descriptor.size)
         if plain:
             return row
-        manifest = self._add(
-            known_bytes(formats.document_in(roots[0]), origin_record.EVIDENCE), "manifest of the image"
-        )
+        from converter.formats.aci.archive import read_manifest
+
+        document = known_bytes(read_manifest(roots[0]), origin_record.EVIDENCE)
+        manifest = self._add(document, "manifest of the image")
         recipe = self._add(known_bytes(text.encode(), origin_record.EVIDENCE), "recipe")
         return replace(row, recipe=recipe, manifest=manifest)
 

@@ -96,13 +96,6 @@ def finder_among(images: Iterable[Known]) -> Finder:
     return lambda dependency: best_candidate(there, dependency)
 
 
-def document_in(whole: Known) -> bytes:
-    """The document within a whole image; raises Invalid."""
-    from converter.formats.aci.archive import read_manifest
-
-    return read_manifest(whole)
-
-
 def own_name(item: Item) -> tuple[str, str]:
     """The name and version in a format's own terms that an image states for itself; empty if it states none."""
     from converter.formats.aci import Manifest
