@@ -48,13 +48,11 @@ def judge_policy(
         elif requirement.kind != ACCEPT:
             found = _checked(requirement, image, wanted, trusted, where)
             verdicts += found
-            if any(one.ok for one in found):
-                continue
-            but = ""
-            if image.signatures and not found:
+            if not found and image.signatures:
                 others = ", ".join(sorted({one.kind for one in image.signatures}))
-                but = f"; {others} does not count for it"
-            unmet.append(f"no signature meets {where} ({applied}{but})")
+                unmet.append(f"no signature meets {where} ({applied}; {others} does not count for it)")
+            elif not any(one.ok for one in found):
+                unmet.append(f"no signature meets {where} ({applied})")
     return verdicts, unmet
 
 

@@ -200,8 +200,7 @@ def _compared(actual: ActualContent, found: Found, ignored: tuple[str, ...] = ()
     kept: list[Difference] = []
     by_engine: list[Difference] = []
     for one in islice(rows, MOST_KEPT):
-        expected = deployed and _is_by_engine(one)
-        (by_engine if expected else kept).append(one)
+        (by_engine if deployed and _is_by_engine(one) else kept).append(one)
     total = len(kept) + sum(1 for _ in rows)
     mounts = tuple(path for path in contents.scope.ignored if path not in counted.ignored)
     return ProfileResult(found, tuple(kept), total, counted.ignored, mounts, tuple(by_engine))

@@ -65,8 +65,7 @@ def open_unverified(stored: StoredImage, wanted: Wanted) -> Iterator[Unverified]
         else:
             manifest = known.read()
             name = name_of(location, root, wanted.identity)
-        attached = source.attachments(root.digest)
-        signatures = list(stored_signatures.find_signatures(attached, source.fetch, manifest, root))
+        signatures = [*stored_signatures.find_signatures(source.attachments(root.digest), source.fetch, manifest, root)]
         for lookaside in wanted.lookasides:
             signatures += _lookaside_signatures(lookaside, location, root, name)
         yield Unverified(
