@@ -205,7 +205,12 @@ class Roots:
         _check_leaf(leaf)
         self._check_signer(leaf)
         for place, one in enumerate(self._path(leaf, [*self.intermediates, *sent])):
-            _check_time(one, at)
+            start, end = one.not_valid_before_utc, one.not_valid_after_utc
+            if not start <= at <= end:
+                raise Untrusted(
+                    f'certificate of "{subject_name(one)}" is valid from {format_time(start)} to {format_time(end)}, '
+                    f"not at {format_time(at)}"
+                )
             if place:
                 _check_issuer(one, below=place - 1)
         return require_strong(public_key(leaf))
@@ -327,15 +332,6 @@ def is_issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
     except (ValueError, TypeError, exceptions.InvalidSignature, exceptions.UnsupportedAlgorithm):
         return False
     return True
-
-
-def _check_time(certificate: x509.Certificate, at: datetime) -> None:
-    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if not start <= at <= end:
-        raise Untrusted(
-            f'certificate of "{subject_name(certificate)}" is valid from {format_time(start)} to {format_time(end)}, '
-            f"not at {format_time(at)}"
-        )
 
 
 def _check_issuer(certificate: x509.Certificate, below: int) -> None:

@@ -80,8 +80,10 @@ def embedded_signatures(manifest: bytes, root: Descriptor) -> Iterator[Signature
     """The signatures embedded in a schema 1 manifest."""
     if root.media_type in types.MANIFESTS | types.INDEXES | {types.ACI}:
         return
-    document = unless_invalid(load_object, manifest) or {}
-    rows = lenient_member(document, "signatures", list) if document.get("schemaVersion") == 1 else ()
+    document = unless_invalid(load_object, manifest)
+    if document is None or document.get("schemaVersion") != 1:
+        return
+    rows = lenient_member(document, "signatures", list)
     # Verifying each one reads all of the manifest; libtrust makes one.
     current_limits().require("signers", len(rows), "signatures in a manifest")
     for place, row in enumerate(rows):
