@@ -233,8 +233,8 @@ def add_prefix(raw: bytes) -> bytes:
     if head and not head[room:100].strip(b"\0"):
         dot = 2 if head[:2] == b"./" else 0
         if dot or (head[0] not in b"\0/" and head[:2] != b".\0"):
-            name = b"".join((head[:dot], PREFIX, head[dot:room]))
-            return _with_shifted_name(raw, name, _PREFIX_SUM)  # below 2**18, as every sum of 512 bytes is
+            total = b"%06o" % (int(head[148:154], 8) + _PREFIX_SUM)  # below 2**18, as every sum of 512 bytes is
+            return b"".join((raw[:-SIZE], head[:dot], PREFIX, head[dot:room], head[100:148], total, head[154:]))
     return _change_names(raw, _with_prefix)
 
 
@@ -247,8 +247,9 @@ def strip_prefix(raw: bytes) -> bytes:
     dot = 2 if head[:2] == b"./" else 0
     begin = dot + len(PREFIX)
     if head[dot:begin] == PREFIX and head[begin] not in b"\0/":
-        name = b"".join((head[:dot], head[begin:100], bytes(len(PREFIX))))
-        return _with_shifted_name(raw, name, -_PREFIX_SUM)
+        total = b"%06o" % (int(head[148:154], 8) - _PREFIX_SUM)
+        fill = bytes(len(PREFIX))
+        return b"".join((raw[:-SIZE], head[:dot], head[begin:100], fill, head[100:148], total, head[154:]))
     return _change_names(raw, _without_prefix)
 
 
@@ -258,13 +259,6 @@ def _head_to_shift(raw: bytes) -> bytes:
     if head[345] or head[156] == 0x31 or head[154:156] != b"\0 " or not head[148:154].isdigit():
         return b""
     return head if len(raw) == SIZE or _is_named_by_last_block(raw) else b""
-
-
-def _with_shifted_name(raw: bytes, name: bytes, added: int) -> bytes:
-    """The header blocks with another name field, whose bytes have a sum that is greater by ``added``."""
-    head = raw[-SIZE:]
-    total = b"%06o" % (int(head[148:154], 8) + added)
-    return b"".join((raw[:-SIZE], name, head[100:148], total, head[154:]))
 
 
 def _is_named_by_last_block(raw: bytes) -> bool:
