@@ -263,7 +263,10 @@ class Entry:
     @property
     def sparse(self) -> bool:
         """Whether the payload is the data of a sparse file without its holes."""
-        return self.head[156] == 0x53 or b"GNU.sparse.map" in self.pax or b"GNU.sparse.major" in self.pax
+        if self.extra is None:
+            return False
+        found = self.extra.pax
+        return self.head[156] == 0x53 or b"GNU.sparse.map" in found or b"GNU.sparse.major" in found
 
     def _owner(self, key: bytes, start: int) -> int:
         if key in self.pax:

@@ -93,9 +93,18 @@ _VERSION = 2
 
 def encode_node(entry: Entry, size: int, sha256: bytes) -> bytes:
     """What an entry says of a file, equal for equal files; ``size`` and ``sha256`` are for regular files."""
-    owner = entry.mode, entry.uid, entry.gid
-    others = entry.linkname, entry.device, tuple(sorted(entry.xattrs.items()))
-    return entry.type + marshal.dumps((*owner, entry.mtime_ns, size, sha256, *others), _VERSION)
+    stated = (
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime_ns,
+        size,
+        sha256,
+        entry.linkname,
+        entry.device,
+        tuple(sorted(entry.xattrs.items())),
+    )
+    return entry.type + marshal.dumps(stated, _VERSION)
 
 
 def decode_node(record: bytes) -> Node:
