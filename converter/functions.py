@@ -157,6 +157,7 @@ def serve(
         SyncEntry(source=Location.parse(one), to=PLACE, rename=check_template(rename), options=options)
         for one in sources
     ]
+    bounds: dict[str, Any] = {} if store_size is None else {"store_size": store_size}
     settings = ServerSettings(
         host=listen[0],
         port=listen[1],
@@ -165,9 +166,8 @@ def serve(
         certificate=None if certificate is None else Path(certificate),
         key=None if key is None else Path(key),
         insecure=insecure,
+        **bounds,
     )
-    if store_size is not None:
-        settings = replace(settings, store_size=store_size)
     return Server(entries, settings, options, report=reporting_keywords(report))
 
 
