@@ -101,9 +101,8 @@ def run_job(job: Job, shared: Shared, report: Report) -> list[Done]:
             library = Library(options.aci_paths, stack, options.store, image=job.source, wanted=options.wanted)
             images = select_images(source, job.source, options)
         check_capacity(job.destinations, len({image.root.digest for image in images}))
-        if any(place.kind.attached == "beside" for place in job.destinations) and any(
-            one.attached or may_need_record(one, options.origin) for one in images
-        ):
+        beside = any(place.kind.attached == "beside" for place in job.destinations)
+        if beside and any(one.attached or may_need_record(one, options.origin) for one in images):
             # Layers are read for the plan already: an ACI is one file made from all of them, and so are its origin
             # record, and the check whether the image was an ACI before.
             source.hold()

@@ -72,7 +72,8 @@ class Assignment:
         host, repository = written_place(self.job)
         layer = isinstance(self.leaf, Copy) and self.leaf.find_diff_id
         how = self.how or ("layer" if layer else "blob")
-        return f"move-{leaf_blob(self.leaf).descriptor.digest}-{how}-{host}/{repository if self.apart else ''}"
+        place = f"{host}/{repository if self.apart else ''}"
+        return f"move-{leaf_blob(self.leaf).descriptor.digest}-{how}-{place}"
 
 
 @frozen
