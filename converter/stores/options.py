@@ -100,13 +100,14 @@ class Overwriting:
             if there is None:
                 return False
             self.inputs.refuse(path, _status(path))
-            if stat.S_ISDIR(there.st_mode):
+            mode = there.st_mode
+            if stat.S_ISDIR(mode):
                 raise Invalid(f"{printable_path(path)} is a directory: give the name of a file")
-            if stat.S_ISBLK(there.st_mode):
+            if stat.S_ISBLK(mode):
                 raise Invalid(f"{printable_path(path)} is a block device: write to standard output (-) to fill one")
-            if not self.allowed and not (self.kind and stat.S_ISREG(there.st_mode) and self._is_of_kind(path)):
-                raise _exists(path, there)
-            return True
+            if self.allowed or (self.kind and stat.S_ISREG(mode) and self._is_of_kind(path)):
+                return True
+            raise _exists(path, there)
 
     def require_stream(self, path: Path) -> None:
         """Raise AlreadyExists if a stream leads to a file that is read."""
