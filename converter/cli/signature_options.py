@@ -49,10 +49,8 @@ trust_options = combine_options(
 
 
 def _documents(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> dict[str, bytes]:
-    if folder is None:
-        return {}
-    found = read_files_below(folder, "*.json")
-    if "root.json" not in found:
+    found = read_files_below(folder, "*.json") if folder else {}
+    if folder and "root.json" not in found:
         raise Usage(f"{folder} has no root.json: expected root.json and targets.json (--content-trust)")
     return found
 
