@@ -65,8 +65,9 @@ def parent_name(name: bytes) -> bytes:
 
 def check_name_length(name: bytes, limits: Limits) -> None:
     """Raise LimitExceeded if the clean ``name`` is longer (bytes) or deeper (parts) than ``limits`` allow."""
-    limits.require("path", len(name), f"bytes in the name {quoted_name(name)}")
-    limits.require("path_depth", name.count(b"/") + 1, f"parts in the name {quoted_name(name)}")
+    shown = quoted_name(name)
+    limits.require("path", len(name), f"bytes in the name {shown}")
+    limits.require("path_depth", name.count(b"/") + 1, f"parts in the name {shown}")
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -112,12 +112,12 @@ def _check_regions(entry: Entry, regions: list[Region], size: int, there: int) -
     """Raise Invalid unless these regions of a file of ``size`` bytes are what ``there`` bytes of data are for."""
     end = 0
     for offset, length in regions:
-        if offset < end or length < 0 or offset + length > size:
+        stop = offset + length
+        if offset < end or length < 0 or stop > size:
             raise Invalid(
-                f"sparse file {quoted_name(entry.name)}: data from {offset} to {offset + length} "
-                f"is not between {end} and {size}"
+                f"sparse file {quoted_name(entry.name)}: data from {offset} to {stop} is not between {end} and {size}"
             )
-        end = offset + length
+        end = stop
     total = sum(length for _, length in regions)
     if total != there:
         raise Invalid(f"sparse file {quoted_name(entry.name)} has {there} bytes of data: its map says {total}")
