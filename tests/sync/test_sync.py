@@ -280,6 +280,19 @@ def test_a_repository_that_is_not_there_is_told_as_a_failure(ours: FakeRegistry,
     assert states(sync(entries, keep_going=True)) == {"written": 1, "failed": 1}
 
 
+def test_a_source_that_cannot_be_listed_protects_no_file(ours: FakeRegistry, tmp_path: Path) -> None:
+    serve(ours, *many(1))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    source, to = f"docker://{ours.host}/team/app", f"docker-archive:{folder}"
+    assert states(sync([entry(source, to)])) == {"written": 1}
+    entries = [entry(f"oci:{folder}", f"oci:{tmp_path}/layout"), entry(source, to, squash=True)]
+
+    summary = sync(entries, keep_going=True)
+
+    assert [one.state for one in summary.outcomes] == ["failed", "written"]
+
+
 def test_an_image_whose_name_is_none_at_its_destination_stands_in_nobodys_way(
     tmp_path: Path, theirs: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,7 +201,8 @@ def sync(
         entries = [replace(entry, options=for_run(entry.options, hosts, inputs)) for entry in entries]
         todo = list(plan_jobs(entries, report))
         for job in todo:
-            inputs.add(*files_read(job.source))
+            if isinstance(job, Job):
+                inputs.add(*files_read(job.source))
         outcomes = [Outcome.unstarted(job) for job in todo]
         try:
             report(Planned(0, len(todo)))
