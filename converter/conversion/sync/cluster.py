@@ -103,8 +103,15 @@ class Cluster:
             # The run may have been stopped while this task waited.
             report(Moved("", 0))
             self._inboxes[key] = inbox
-            arguments = (assignment, self._environment, self._hosts.most, program_version())
-            future = self._client.submit(run_assignment, *arguments, key=key, priority=assignment.size)
+            future = self._client.submit(
+                run_assignment,
+                assignment,
+                self._environment,
+                self._hosts.most,
+                program_version(),
+                key=key,
+                priority=assignment.size,
+            )
             try:
                 future.add_done_callback(lambda _: inbox.put(None))
                 answer: RemoteAnswer | ConverterError = self._answer(future, inbox, report)
@@ -255,8 +262,7 @@ def program_version() -> str:
     folder = Path(__file__).parents[2]  # the package
     found = sha256()
     for path in sorted(folder.rglob("*.py")):
-        for part in (str(path.relative_to(folder)).encode(), path.read_bytes()):
-            found.update(part + bytes(32))
+        found.update(str(path.relative_to(folder)).encode() + bytes(32) + path.read_bytes() + bytes(32))
     return f"{__version__} ({found.hexdigest()[:12]})"
 
 
