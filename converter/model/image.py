@@ -14,7 +14,7 @@ from converter.errors import NotFound, Unsupported
 from converter.model import media_types as types
 from converter.model.content import Known, Layer
 from converter.model.descriptor import Descriptor, Digest
-from converter.model.document import dump_json, required_member
+from converter.model.document import dump_json, member_or_empty, required_member
 from converter.model.frozen import frozen
 from converter.model.platform import Platform
 
@@ -260,7 +260,7 @@ class Attachment:
         return cls(
             subject=Digest.parse(required_member(value, "subject", str)),
             descriptor=Descriptor.from_json(value.get("descriptor")),
-            tag=str(value.get("tag") or ""),
+            tag=member_or_empty(value, "tag", str),
         )
 
     def to_json(self) -> dict[str, Any]:
