@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import TIMEOUT_MAX, Lock, Thread
+from threading import TIMEOUT_MAX, Lock, Thread, current_thread
 from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
@@ -53,8 +53,11 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
     results: dict[int, R] = {}
     errors: list[BaseException] = []
     ended: SimpleQueue[BaseException | None] = SimpleQueue()
+    started: list[Thread] = []
 
     def run_tasks() -> None:
+        # Not in the caller, which Control-C may keep from it. A thread that comes too late for that finds the error.
+        started.append(current_thread())
         try:
             for number in numbers:
                 if errors:
@@ -65,10 +68,10 @@ def run_each(work: Callable[[T], R], tasks: Sequence[T], threads: int, stop: Sto
         finally:
             ended.put(None)
 
-    started: list[Thread] = []
+    left = max(1, min(threads, len(tasks)))
     try:
-        started.extend(start_thread("tasks", run_tasks) for _ in range(max(1, min(threads, len(tasks)))))
-        left = len(started)
+        for _ in range(left):
+            start_thread("tasks", run_tasks)
         while left:
             try:
                 error = ended.get(timeout=SIGNAL_INTERVAL)
@@ -156,7 +159,7 @@ class Workers:
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         with self._lock:
             self._open = False
-        for _ in self._threads:
+        for _ in range(self.jobs):  # also for a thread that Control-C kept from being noted
             self._tasks.put(None)
         if kind is not None and not issubclass(kind, Exception):
             self.stop()

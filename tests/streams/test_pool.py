@@ -90,6 +90,28 @@ def test_an_interrupted_caller_waits_for_nobody_who_hangs(monkeypatch: pytest.Mo
     hangs.set()
 
 
+def test_an_interrupted_caller_waits_for_the_thread_that_it_is_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, stopped = threading.Event(), threading.Event()
+    ended: list[int] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        assert begun.wait(PATIENCE)
+        raise KeyboardInterrupt
+
+    def work(task: int) -> None:
+        begun.set()
+        assert stopped.wait(PATIENCE)
+        time.sleep(0.1)
+        ended.append(task)
+
+    monkeypatch.setattr("threading.Thread.start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_each(work, range(3), 2, lambda _: stopped.set())
+    assert ended == [0]
+
+
 def waits(thread: int) -> bool:
     """Whether a thread of this process waits for a result."""
     return sys._current_frames()[thread].f_code.co_name == "run_each"

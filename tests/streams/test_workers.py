@@ -216,3 +216,16 @@ def test_a_spare_is_used_again_and_by_one_at_a_time() -> None:
     spares.give_back(one)
     assert spares.take() is one
     assert spares.take() is not one
+
+
+def test_a_thread_that_an_interrupt_kept_from_being_noted_ends_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("threading.Thread.start", interrupted)
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        list(workers.ordered(abs, iter(range(9))))
+    wait_until(lambda: not threads_named("blocks"), "it ends")

@@ -80,12 +80,10 @@ class ExtendedHeaders:
         if kind in self._names:
             raise Invalid(f"{what} at byte {offset} is the second one of the same entry")
         self._own_raw += raw
-        self._names[kind] = b""
+        self._names[kind] = parse_text(data) if gnu else b""
         if not gnu:
             self._local = pax.parse_records(data, self._limits)
-            return
-        self._names[kind] = parse_text(data)
-        if not self._names[kind]:
+        elif not self._names[kind]:
             raise Invalid(f"{what} at byte {offset} is empty")
 
     def _read_global(self, records: pax.Records) -> None:
