@@ -134,7 +134,7 @@ def _one(name: str, rest: str, env: Mapping[str, str]) -> str:
 
 def _words(text: str, env: Mapping[str, str], *, split: bool = True) -> Iterator[str]:
     """The words of a line, without quotes and backslashes, with variables expanded except between single quotes."""
-    word: str | None = None
+    word: list[str] = []
     quote, position = "", 0
     while position < len(text):
         read = character = text[position]
@@ -148,19 +148,19 @@ def _words(text: str, env: Mapping[str, str], *, split: bool = True) -> Iterator
             position += 1
             if quote and read not in '"\\$':
                 read = character + read
-        elif quote != "'" and (found := _VARIABLE.match(text, position - 1)):
+        elif quote != "'" and character == "$" and (found := _VARIABLE.match(text, position - 1)):
             read = _expanded(found, env)
             position = found.end()
         elif not quote and split and character.isspace():
-            if word is not None:
-                yield word
-            word = None
+            if word:
+                yield "".join(word)
+            word = []
             continue
-        word = (word or "") + read
+        word.append(read)
     if quote:
         raise Usage(f"--change: no closing {quote} in {text}")
-    if word is not None:
-        yield word
+    if word:
+        yield "".join(word)
 
 
 def _expanded(found: re.Match[str], env: Mapping[str, str]) -> str:

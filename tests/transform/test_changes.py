@@ -17,6 +17,8 @@ BEFORE = RunConfig(
     env=("PATH=/bin", "A=1"), cmd=("old",), working_dir="/srv", labels={"a": "b"}, exposed_ports=("80/tcp",)
 )
 
+LONG = "x" * 1_000_000
+
 
 def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
     return apply_changes(Image(platform=Platform(os="linux", architecture="amd64"), config=before), instructions).config
@@ -42,6 +44,7 @@ def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
         pytest.param("EXPOSE 53/UDP 80", {"exposed_ports": ("53/udp", "80/tcp")}, id="ports, each once"),
         pytest.param("EXPOSE 8000-8001", {"exposed_ports": ("80/tcp", "8000/tcp", "8001/tcp")}, id="a range of ports"),
         pytest.param('LABEL "c d"=e', {"labels": {"a": "b", "c d": "e"}}, id="a label with a quoted name"),
+        pytest.param(f"LABEL c={LONG}", {"labels": {"a": "b", "c": LONG}}, id="a long value, in due time"),
         pytest.param("ONBUILD RUN make $A", {"on_build": ("RUN make $A",)}, id="a trigger, not expanded"),
         pytest.param("STOPSIGNAL SIGINT", {"stop_signal": "SIGINT"}, id="a signal"),
         pytest.param("USER 5:7", {"user": "5:7"}, id="a user"),
