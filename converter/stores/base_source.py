@@ -157,7 +157,7 @@ class ImageNames:
 
     def names_of(self, root: Descriptor) -> tuple[str, ...]:
         """Every name that an image is listed under."""
-        return self._names.get(root.digest, ())
+        return tuple(self._names.get(root.digest, ()))
 
     def _by_digest(self, digest: Digest) -> Descriptor:
         for root in self.positions:
@@ -193,10 +193,10 @@ class ImageNames:
         return found
 
     @cached_property
-    def _names(self) -> dict[Digest, tuple[str, ...]]:
-        names: dict[Digest, tuple[str, ...]] = {}
+    def _names(self) -> dict[Digest, list[str]]:
+        names: dict[Digest, list[str]] = {}
         for offer in self.offers:
-            names[offer.root.digest] = (*names.get(offer.root.digest, ()), *offer.names)
+            names.setdefault(offer.root.digest, []).extend(offer.names)
         return names
 
     def _listing(self) -> str:

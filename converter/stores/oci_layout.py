@@ -155,8 +155,8 @@ def attachments_by_subject(
             names[stated] = ""
         if tagged is not None and not (tagged == stated and oci_index.shares_its_tag(entry)):
             names[tagged] = entry.annotations[REF_NAME]
-        descriptor = oci_index.named_entry(entry, {})
         for subject, tag in names.items():
+            descriptor = oci_index.named_entry(entry, {})
             found.setdefault(subject, []).append(Attachment(subject=subject, descriptor=descriptor, tag=tag))
     return found
 
