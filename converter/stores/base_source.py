@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from converter.errors import NotFound, unless_invalid
@@ -155,9 +155,9 @@ class ImageNames:
         named = f' named "{name}"' if name else ""
         raise NotFound(f"{self.where} holds {len(matching)} images{named}: choose one of {self._listing()}")
 
-    def names_of(self, root: Descriptor) -> tuple[str, ...]:
-        """Every name that an image is listed under."""
-        return tuple(self._names.get(root.digest, ()))
+    def references_to(self, root: Descriptor) -> Mapping[str, None]:
+        """Every full reference that an image is listed under, in order."""
+        return self._references.get(root.digest, {})
 
     def _by_digest(self, digest: Digest) -> Descriptor:
         for root in self.positions:
@@ -193,11 +193,12 @@ class ImageNames:
         return found
 
     @cached_property
-    def _names(self) -> dict[Digest, list[str]]:
-        names: dict[Digest, list[str]] = {}
+    def _references(self) -> dict[Digest, dict[str, None]]:
+        found: dict[Digest, dict[str, None]] = {}
         for offer in self.offers:
-            names.setdefault(offer.root.digest, []).extend(offer.names)
-        return names
+            full = filter(None, map(full_reference, offer.names))
+            found.setdefault(offer.root.digest, {}).update(dict.fromkeys(full))
+        return found
 
     def _listing(self) -> str:
         names = self.names()

@@ -28,6 +28,7 @@ from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, g
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import BASE, TOP, Link, classic, config, old, write_tar
 from tests.stores.copying import contents, copy, put_tree, sink_at, source_at
+from tests.stores.test_image_names import parsed_names
 
 FULL = "io.containerd.image.name"
 
@@ -193,6 +194,18 @@ def test_many_names_of_one_long_chain_are_found_in_linear_time(tmp_path: Path) -
     medium = Counted(tmp_path)
     assert len(tables.Chains(medium).images()) == 300
     assert medium.read == 1 + 300
+
+
+def test_each_of_many_names_of_one_image_is_parsed_a_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = [f"app:{number}" for number in range(300)]
+    path = write_tar(tmp_path / "a.tar", classic(tags=tags))
+    parsed = parsed_names(monkeypatch)
+
+    with source_at("docker-archive", path) as source:
+        assert [source.resolve(name).annotations[REF_NAME] for name in source.names()] == [
+            str(number) for number in range(300)
+        ]
+    assert len(parsed) < 10 * len(tags)
 
 
 def several() -> dict[str, bytes | Link]:

@@ -91,11 +91,11 @@ class DockerArchive(Source):
         found = self._images.resolve(name)
         assemble = self._stand_ins.get(found.digest)
         root = found if assemble is None else assemble()
-        names = [each for each in self._images.names_of(found) if full_reference(each)]
+        names = self._images.references_to(found)
         if not names:
             return root
         asked = full_reference(name)
-        best = max(names, key=lambda each: full_reference(each) == asked)
+        best = asked if asked in names else next(iter(names))
         return replace(root, annotations=oci_index.docker_annotations(best))
 
     def _fetch_listed(self, asked: Descriptor) -> Known:
