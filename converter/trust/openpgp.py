@@ -235,7 +235,7 @@ def _packets(plain: bytes) -> list[pysequoia.Sig]:
 
 
 def _reason(found: pysequoia.Sig, certificates: Iterable[pysequoia.Cert], at: datetime) -> str:
-    """The most likely reason why the library refuses a signature; raises Untrusted if it is a time."""
+    """The most likely reason why the library refuses a signature; raises Untrusted if it is its key or its time."""
     issuer = issuer_of(found)
     for certificate in certificates:
         check_key(certificate, issuer, at)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from converter.errors import Invalid, Untrusted
+from converter.model.limits import Limits, enforce_limits
 from converter.trust.keys import Roots, load_der, load_pem, public_key, subject_name
 from tests.trust.making import NOW, Chain, certificate, der, ecdsa, pem
 
@@ -35,6 +36,34 @@ def test_without_what_lies_between_there_is_no_path() -> None:
     chain = Chain()
     with pytest.raises(Untrusted, match="not signed by a trusted root"):
         Roots.load(pem(chain.root)).check(chain.leaf, [], NOW)
+
+
+@pytest.mark.parametrize(
+    "most, fits",
+    [
+        pytest.param(3, True, id="as long as the limit, root and signer counted"),
+        pytest.param(2, False, id="longer than the limit"),
+    ],
+)
+def test_how_long_a_path_may_be(most: int, fits: bool) -> None:
+    chain = Chain()
+    with enforce_limits(Limits(certificates=most)):
+        if fits:
+            Roots.load(pem(chain.root)).check(chain.leaf, [chain.middle], NOW)
+        else:
+            with pytest.raises(Untrusted, match="not signed by a trusted root"):
+                Roots.load(pem(chain.root)).check(chain.leaf, [chain.middle], NOW)
+
+
+def test_those_who_vouch_for_each_other_lead_nowhere() -> None:
+    one, other = certificate("One", ecdsa(71), ca=True), certificate("Other", ecdsa(72), ca=True)
+    circle = [
+        certificate("One", ecdsa(71), (other, ecdsa(72)), ca=True),
+        certificate("Other", ecdsa(72), (one, ecdsa(71)), ca=True),
+    ]
+    leaf = certificate("Signer", ecdsa(73), (one, ecdsa(71)))
+    with pytest.raises(Untrusted, match="not signed by a trusted root"):
+        Roots.load(pem(Chain().root)).check(leaf, [leaf, *circle, *circle], NOW)
 
 
 def test_a_signer_may_not_certify_others() -> None:

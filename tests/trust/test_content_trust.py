@@ -30,6 +30,8 @@ def entry(key: CosignKey, kind: str = "ecdsa") -> tuple[str, dict[str, Any]]:
 
 
 ROOT_ENTRY, TARGETS_ENTRY = entry(ROOT, "ecdsa-x509"), entry(TARGETS)
+SAME_KEY = entry(TARGETS, "ecdsa-x509")
+"""The key for targets under another ID."""
 
 
 def document(body: dict[str, Any], *keys: CosignKey) -> bytes:
@@ -54,6 +56,13 @@ def root(*keys: CosignKey, expires: str = LATER, threshold: int = 1, **more: Any
         "version": 1,
     }
     return document({**body, **more}, *(keys or (ROOT,)))
+
+
+def with_one_key_twice() -> bytes:
+    """A root that wants two signatures of targets, and has one key under two IDs."""
+    one = {"keyids": [ROOT_ENTRY[0]], "threshold": 1}
+    two = {"keyids": [TARGETS_ENTRY[0], SAME_KEY[0]], "threshold": 2}
+    return root(keys=dict([ROOT_ENTRY, TARGETS_ENTRY, SAME_KEY]), roles={"root": one, "targets": two})
 
 
 def targets(*keys: CosignKey, manifest: bytes = MANIFEST, expires: str = LATER, tag: str = "1", **more: Any) -> bytes:
@@ -83,6 +92,9 @@ def test_a_tag_that_is_signed() -> None:
         pytest.param(root(), targets(ROOT), "targets has 0 good signatures", id="targets by the root's key"),
         pytest.param(root(threshold=2), targets(), "at least 2 are required", id="too few signatures"),
         pytest.param(root(threshold=2), targets(TARGETS, TARGETS), "at least 2 are required", id="one signature twice"),
+        pytest.param(with_one_key_twice(), targets(TARGETS, TARGETS), "targets has 1 good", id="one key under two IDs"),
+        pytest.param(root(threshold=0), targets(ROOT), "at least 1 are required", id="none, where none is wanted"),
+        pytest.param(root(threshold=-1), targets(ROOT), "at least 1 are required", id="none, where fewer are wanted"),
         pytest.param(root(), targets(manifest=b"{}"), "another manifest", id="another manifest"),
         pytest.param(root(), targets(sha512="AAAA"), "another manifest", id="digests that do not agree"),
         pytest.param(root(), targets(tag="2"), 'tag "1" is not among', id="another tag"),
