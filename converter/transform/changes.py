@@ -96,9 +96,9 @@ def _changed(config: RunConfig, name: str, rest: str) -> RunConfig:
 
 def _parse_command(config: RunConfig, rest: str) -> tuple[str, ...] | None:
     """A command in JSON form, or a line for the image's shell; None to unset it."""
-    if rest in {"", "[]"}:
-        return None
-    return _parse_json_list(rest) or (*(config.shell or SHELL), rest)
+    words = _parse_json_list(rest or "[]")
+    line = (*(config.shell or SHELL), rest)
+    return line if words is None else words or None
 
 
 def _parse_json_list(text: str) -> tuple[str, ...] | None:
@@ -107,7 +107,7 @@ def _parse_json_list(text: str) -> tuple[str, ...] | None:
         return None
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return tuple(found) if all(isinstance(one, str) for one in found) else None
 

@@ -18,6 +18,7 @@ BEFORE = RunConfig(
 )
 
 LONG = "x" * 1_000_000
+DEEP = "[" * 100_000
 
 
 def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
@@ -31,6 +32,8 @@ def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
         pytest.param("CMD /app -v", {"cmd": ("/bin/sh", "-c", "/app -v")}, id="a command as a line for the shell"),
         pytest.param("CMD [/app]", {"cmd": ("/bin/sh", "-c", "[/app]")}, id="what only looks like a list is a line"),
         pytest.param("CMD []", {"cmd": None}, id="no command any more"),
+        pytest.param("CMD [ ]", {"cmd": None}, id="a list with nothing but a space in it is no command either"),
+        pytest.param(f"CMD {DEEP}", {"cmd": ("/bin/sh", "-c", DEEP)}, id="lists too deep to be read are a line"),
         pytest.param(
             'entrypoint ["/app"]', {"entrypoint": ("/app",), "cmd": None}, id="an entry point ends the command"
         ),
