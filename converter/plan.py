@@ -212,7 +212,8 @@ def _from_below(*roots: Node) -> Iterable[Node]:
     """Every node below the roots, once, after its inputs."""
     found: list[Node] = []
     waiting = list(roots)
-    # No recursion: layered ACIs are a chain of makes as long as the image has layers.
+    # Each before its inputs, and the last of them first: backwards, that is the order wanted. No recursion: layered
+    # ACIs are a chain of makes as long as the image has layers.
     while waiting:
         found.append(waiting.pop())
         waiting += found[-1].inputs
