@@ -45,7 +45,7 @@ def ls() -> None:
         counts = cache.counts()
     kept = BlobFolder(folder / FOLDER).kept()
     if flags().json:
-        show_json({"folder": folder, **counts, "blobs": list(map(_row, kept))})
+        show_json({"folder": str(folder), **counts, "blobs": list(map(_row, kept))})
         return
     what = {"diff_ids": "diff_id", "made": "converted layer", "holders": "registry blob", "sound": "sound document"}
     counted = [count(counts[table], name) for table, name in what.items()]
@@ -68,7 +68,7 @@ def prune(keep: int | None) -> None:
     total = sum(one.size for one in removed)
     digests = "all digests and " if keep is None else ""
     text = f"removed {digests}{count(len(removed), 'blob')}, {size(total)}"
-    document = {"folder": folder, "removed": list(map(_row, removed)), "bytes": total}
+    document = {"folder": str(folder), "removed": list(map(_row, removed)), "bytes": total}
     show_as_asked(document, [(text, "")])
 
 

@@ -34,16 +34,18 @@ _NOT_PRINTABLE = r"[^\n -~]"
 def json_text(value: Any) -> str:
     """One JSON document for people and programs: indented, UTF-8, with every unprintable character escaped.
 
-    What JSON has no type for, such as a digest or a path, becomes its text.
+    A digest becomes its text; anything else that JSON has no type for is an error.
     """
-    # Imported here, since --help does not need it.
+    # Imported here, since --help does not need them.
     import json
+
+    from converter.model.descriptor import Digest
 
     def escaped(match: re.Match[str]) -> str:
         character = match.group()
         return character if character.isprintable() else json.dumps(character)[1:-1]
 
-    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=Digest.__str__)
     # The newlines between members are the document's own; those within a string are escaped by json.
     return re.sub(_NOT_PRINTABLE, escaped, text)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from converter.cli.text import FAINT, RED, json_text, show, show_error, show_parts, show_row
 from converter.errors import printable
+from converter.model.descriptor import Descriptor, Digest
 from converter.model.limits import size
 
 
@@ -61,6 +63,24 @@ def test_json_says_the_same_and_holds_no_control_character(value: object) -> Non
 def test_json_of_a_name_that_is_no_utf_8_can_be_written_and_read() -> None:
     name = b"caf\xe9".decode("utf-8", "surrogateescape")
     assert json.loads(json_text([name]).encode()) == [name]
+
+
+def test_json_of_a_digest_is_its_text() -> None:
+    assert json.loads(json_text([Digest("sha256", "ab")])) == ["sha256:ab"]
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        pytest.param(b"bytes", id="bytes"),
+        pytest.param(Path("folder"), id="a path that nobody made a text"),
+        pytest.param(Descriptor.of(b"", "a/b"), id="a descriptor that nobody made an object"),
+        pytest.param(iter("ab"), id="an iterator that nobody made a list"),
+    ],
+)
+def test_what_json_has_no_type_for_is_not_made_text_by_chance(stray: object) -> None:
+    with pytest.raises(AttributeError):
+        json_text({"member": stray})
 
 
 @pytest.mark.parametrize(
