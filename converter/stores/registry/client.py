@@ -276,11 +276,11 @@ def _error_text(status: int, body: bytes) -> str:
 
     ``MANIFEST_UNKNOWN`` is said as ``manifest unknown``; without a code, the status has a name.
     """
-    # Of a web page, or another format, the status says enough.
-    document = read_json(body).value
+    # Of a web page, or another format, the status says enough. Servers on Windows may begin with a byte order mark.
+    document = read_json(body.removeprefix(b"\xef\xbb\xbf")).value
     error = next(iter(lenient_member(document, "errors", list)), document)
-    words = lenient_member(error, "code", str)[:60].lower().replace("toomanyrequests", "too many requests")
-    code = " ".join(words.replace("_", " ").split())
+    words = lenient_member(error, "code", str) or str(lenient_member(error, "code", int) or "")
+    code = " ".join(words[:60].lower().replace("toomanyrequests", "too many requests").replace("_", " ").split())
     if code in ("", str(status)):
         code = responses.get(status, "unexpected answer").lower()
     messages = filter(None, (lenient_member(error, key, str)[:200] for key in _MESSAGES))

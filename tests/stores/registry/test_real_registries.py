@@ -103,7 +103,10 @@ def test_who_one_is_is_asked_at_the_root_alone(registry: FakeRegistry, status: i
     [
         pytest.param(b'{"errors":[{"code":"DENIED","message":"m"}]}', "denied: m", id="an error"),
         pytest.param(b'{"errors":[{"code":"DENIED"}]}', "denied", id="without a text"),
-        pytest.param(b'{"errors":[{"code":403,"message":"m"}]}', "forbidden: m", id="with a number"),
+        pytest.param(b'{"errors":[{"code":403,"message":"m"}]}', "forbidden: m", id="with the status"),
+        pytest.param(b'{"code":40312,"message":"m"}', "40312: m", id="with a number of its own"),
+        pytest.param(b'{"code":"TOOMANYREQUESTS","message":"m"}', "too many requests: m", id="with a code of one word"),
+        pytest.param(b'\xef\xbb\xbf{"code":"DENIED","message":"m"}', "denied: m", id="after a byte order mark"),
         pytest.param(b'{"errors":[{"status":403,"message":"m"}]}', "forbidden: m", id="of Artifactory"),
         pytest.param(b'{"details":"m"}', "forbidden: m", id="of Docker Hub's token server"),
         pytest.param(b'{"error":"invalid_grant","error_description":"m"}', "forbidden: m", id="of OAuth"),
