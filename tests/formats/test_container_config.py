@@ -13,11 +13,13 @@ from converter import formats
 from converter.formats import container_config, docker, oci
 from converter.model import media_types as types
 from converter.model.content import known_bytes
+from converter.model.document import dump_json
 from converter.model.image import History, Image, Original, RunConfig
 from converter.model.platform import Platform
 from converter.model.settings import DEFAULTS
 from converter.plan import Write
 from converter.ports import Format
+from converter.transform.changes import apply_changes
 from tests.builders import DOCKER, OCI, Dialect, add_image
 from tests.builders.memory import MemorySource, MemoryStore
 
@@ -139,3 +141,20 @@ def test_an_oci_configuration_says_where_it_runs_if_only_that_nobody_said_so() -
     found = from_docker(Image(platform=Platform(os="", architecture="")), data)
     written = container_config.encode(found, (), "oci")
     assert json.loads(written) == {"architecture": "", "os": "", **json.loads(data)}
+
+
+@pytest.mark.parametrize(
+    "member, given, kept",
+    [
+        pytest.param("ExposedPorts", ("80/tcp", "90/tcp"), True, id="sorted ports that are all there keep the bytes"),
+        pytest.param("ExposedPorts", ("90/tcp", "80/tcp"), False, id="ports that --change has sorted do not"),
+        pytest.param("Volumes", ("/b", "/a"), False, id="nor do volumes"),
+    ],
+)
+def test_a_change_writes_what_origin_records_expect(member: str, given: tuple[str, ...], kept: bool) -> None:
+    document = {**LINUX, "config": {member: {one: {} for one in given}}}
+    found = from_docker(container_config.from_json(document).image, json.dumps(document, indent=1).encode())
+    changed = apply_changes(found, ["EXPOSE 80" if member == "ExposedPorts" else "VOLUME /a"])
+    written = container_config.encode(changed, (), "docker")
+    assert (written == original(found)) == kept
+    assert kept or written == dump_json(document), "written anew, as earlier versions did"
