@@ -234,7 +234,7 @@ def restore_aci(
 
     Both are read whole and compared by image ID, because a record is not to be trusted. An ACI that had dependencies
     differs from the self-contained one: it is restored if the library has all of them and the image is proven to be
-    what they make together. What this opens, ``library.files`` closes.
+    what they make together, unchanged. What this opens, ``library.files`` closes.
     """
     from converter.formats.aci.archive import RebuildAci, examine_aci, image_id, read_manifest
     from converter.formats.aci.reading import parse_manifest
@@ -259,7 +259,7 @@ def restore_aci(
                 meter = read_derived(content, lambda blocks: digest_and_size(blocks, content.algorithm))
                 if image_id(aci) != meter.digest().dashed:
                     continue
-            elif not parse_manifest(read_manifest(aci)).dependencies:
+            elif found.settings.changes or not parse_manifest(read_manifest(aci)).dependencies:
                 continue
             else:
                 prove(original, found.root, finder=library.find)  # it raises if the image is something else

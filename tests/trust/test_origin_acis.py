@@ -93,18 +93,19 @@ def test_an_aci_that_depended_on_others_comes_back_where_they_are(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "asked_for",
+    "before, asked_for",
     [
-        pytest.param({"changes": ["ENV added=1"]}, id="with a variable more"),
-        pytest.param({"rkt_dev_links": True}, id="with links for old versions of rkt"),
-        pytest.param({"compress": "none"}, id="uncompressed"),
+        pytest.param({}, {"changes": ["ENV added=1"]}, id="with a variable more"),
+        pytest.param({"changes": ["ENV added=1"]}, {}, id="with a variable more, since it was converted"),
+        pytest.param({}, {"rkt_dev_links": True}, id="with links for old versions of rkt"),
+        pytest.param({}, {"compress": "none"}, id="uncompressed"),
     ],
 )
 def test_an_aci_that_depended_on_others_comes_back_otherwise_where_that_is_asked_for(
-    asked_for: dict[str, Any], tmp_path: Path
+    before: dict[str, Any], asked_for: dict[str, Any], tmp_path: Path
 ) -> None:
     source, layout = depending(tmp_path, pinned=True, signer=None), f"oci:{tmp_path}/out"
-    converter.convert(source, layout, aci_paths=[tmp_path / "acis"])
+    converter.convert(source, layout, aci_paths=[tmp_path / "acis"], **before)
     converter.convert(layout, f"aci:{tmp_path}/back.aci", aci_paths=[tmp_path / "acis"], **asked_for)
     assert (tmp_path / "back.aci").read_bytes() != (tmp_path / "app.aci").read_bytes()
 
