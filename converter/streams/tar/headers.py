@@ -170,10 +170,13 @@ class Headers:
         return (b"", new) if fits else None
 
     def _follow_name(self, change: Change, old: bytes, new: bytes) -> None:
-        """Update the name in the main header to match the record that overrides it, if it is a copy of it."""
+        """Update the name in the main header to match the record that overrides it, if it is a copy of it.
+
+        bsdtar fills the prefix field, too, with what fits of a longer name.
+        """
         field = joined_name(self.head)
         split_up = field != parse_text(self.head[:100])
-        if old.startswith(field) and not (split_up and old == field):
+        if old.startswith(field) and len(field) <= 100 and not (split_up and old == field):
             self._write_name(b"", new[: _width(field, old)])
             return
         try:

@@ -5,8 +5,9 @@ from hypothesis import assume, given, settings, strategies as st
 
 from converter.errors import Invalid
 from converter.streams.tar.entry import Entry
+from converter.streams.tar.fields import header_block
 from converter.streams.tar.headers import add_prefix, merge_globals, relink_entry, rename_entry, strip_prefix
-from converter.streams.tar.pax import make_header
+from converter.streams.tar.pax import extended_header, make_header
 from converter.streams.tar.scan import scan_entries
 from tests.strategies.tar import File, archive, cuts, decorated, dialects, names, pieces
 
@@ -104,6 +105,32 @@ def test_a_name_for_which_nothing_else_is_left_gets_a_pax_record() -> None:
 def test_a_pax_record_of_something_else_stays_when_a_path_joins_it() -> None:
     raw = add_prefix(make_header(name=b"d" * 155 + b"/" + b"n" * 100, records={b"comment": b"stays"}))
     assert only(raw).pax[b"comment"] == b"stays"
+
+
+def shortened(name: bytes) -> bytes:
+    """As bsdtar writes a long name: whole in a record, and in both fields what they can hold of it."""
+    above, _, last = name.rpartition(b"/")
+    return extended_header(name, {b"path": name}) + header_block(last[:98], size=0, uid=7, prefix=above[:155])
+
+
+SHORTENED = [
+    pytest.param(b"f" * 120, id="a long name in the root"),
+    pytest.param(b"usr/share/" + b"f" * 120, id="a long name in a directory"),
+    pytest.param(b"d" * 140 + b"/" + b"f" * 95, id="a name that both fields can hold"),
+    pytest.param(b"d" * 148 + b"/" + b"f" * 120, id="a directory that fills the prefix field"),
+    pytest.param(b"d" * 200 + b"/" + b"f" * 120, id="a directory that is cut, too"),
+]
+
+
+@pytest.mark.parametrize("name", SHORTENED)
+def test_a_name_that_bsdtar_shortened_in_both_fields_leaves_the_other_fields_alone(name: bytes) -> None:
+    for raw, want in (
+        (add_prefix(shortened(name)), b"rootfs/" + name),
+        (strip_prefix(shortened(b"rootfs/" + name)), name),
+        (rename_entry(shortened(name), b"n" * 300), b"n" * 300),
+    ):
+        entry = only(raw)
+        assert (entry.name, entry.mode, entry.uid, entry.size, len(entry.head)) == (want, 0o644, 7, 0, 512)
 
 
 OUTSIDE = [
