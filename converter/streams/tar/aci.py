@@ -335,7 +335,9 @@ def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]
             moved = inserted.extra.globals if inserted.extra else b""
         raw = entry.raw
         header = recipe.headers.get(ordinal)
-        if header is not None and moved + _strip_rootfs(header, entry.type) != raw:
+        if header is not None and (
+            _blocks_of_one(header) != header or moved + _strip_rootfs(header, entry.type) != raw
+        ):
             raise Invalid(
                 f"recipe: header of entry {ordinal} does not match the layer's entry {quoted_name(entry.name)}"
             )
@@ -348,6 +350,11 @@ def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]
         raise Invalid(f"recipe: describes more entries than the {ordinal} of the layer")
     yield from zeros(recipe.zeros)
     yield recipe.tail
+
+
+def _blocks_of_one(headers: bytes) -> bytes | None:
+    """The header blocks of the first entry that untrusted bytes begin with; raises Invalid if these are malformed."""
+    return next((entry.raw for entry in scan_entries([headers])), None)
 
 
 def _trimmed(blocks: Blocks, missing: int) -> Iterator[Block]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -219,6 +220,10 @@ def changed(**values: object) -> str:
     return json.dumps({**json.loads(RECIPE), **values})
 
 
+def with_header(raw: bytes) -> str:
+    return changed(headers={"0": f"{b64encode(raw).decode()}+0"})
+
+
 LIES = [
     pytest.param("", "recipe: the document is empty", id="nothing"),
     pytest.param("[" * 100_000, "levels deep", id="nesting without end"),
@@ -239,6 +244,13 @@ LIES = [
     ),
     pytest.param(
         changed(headers={str(number): "+524288" for number in range(50)}), "bytes of headers", id="headers of gigabytes"
+    ),
+    pytest.param(with_header(b""), "does not match the layer's entry", id="a header without a byte"),
+    pytest.param(with_header(bytes(512)), "does not match the layer's entry", id="the end of an archive as a header"),
+    pytest.param(with_header(ROOTFS[:300]), "unexpected end of header", id="a header that is cut"),
+    pytest.param(with_header(ROOTFS + F), "does not match the layer's entry", id="the headers of two entries"),
+    pytest.param(
+        with_header(F[:148] + b"999999" + F[154:512]), "invalid checksum", id="a header with a checksum of other digits"
     ),
     pytest.param(" " * (LONGEST + 1), "characters", id="more than a recipe may be"),
 ]
