@@ -8,7 +8,7 @@ from importlib import import_module
 
 from converter.errors import Unsupported
 from converter.model import media_types as types
-from converter.model.content import Known
+from converter.model.content import Blocks, Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import load_object
 from converter.model.image import Artifact, Image, Item, Original
@@ -94,6 +94,13 @@ def finder_among(images: Iterable[Known]) -> Finder:
 
     there = read_candidates(images)
     return lambda dependency: best_candidate(there, dependency)
+
+
+def rebuild_whole(layer: Blocks, recipe: str, document: bytes) -> Blocks:
+    """The uncompressed bytes of the whole image that became the layer with this tar (``LayerFacts.recipe``)."""
+    from converter.streams.tar.aci import rebuild_aci
+
+    return rebuild_aci(layer, recipe, document)
 
 
 def own_name(item: Item) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from converter import formats
 from converter.errors import DigestMismatch, Invalid, LimitExceeded, NotFound
 from converter.model import media_types as types
 from converter.model.content import Blocks, Known, Layer, open_missing
@@ -180,9 +181,7 @@ class OriginalSource(SingleSource):
             recipe = self._part(row.recipe).read().decode()
         except UnicodeDecodeError:
             raise Invalid("recipe is not UTF-8") from None
-        from converter.streams.tar.aci import rebuild_aci
-
-        return rebuild_aci(self._layer_tar(row.target), recipe, self._part(row.manifest).read())
+        return formats.rebuild_whole(self._layer_tar(row.target), recipe, self._part(row.manifest).read())
 
     def _part(self, digest: Digest) -> Known:
         part = self.record.parts.get(digest)
