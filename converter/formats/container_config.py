@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, field
+from operator import attrgetter
 from typing import Any
 
 from converter.errors import unless_invalid
@@ -43,9 +44,9 @@ _RUN = {
     "Shell": "shell",
 }
 """The members of ``config`` that are named here, in the order in which they are added, and the fields for them."""
+_STATED = attrgetter("platform", "config", "history", "created", "author")
+"""What a configuration says of an image, besides the diff_ids of its layers."""
 _NOTHING_STATED = RunConfig()
-
-
 _NEW = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
 """What every configuration has, even a new one."""
 
@@ -119,10 +120,12 @@ def encode(image: Image, diff_ids: tuple[Digest, ...], format_name: str) -> byte
     document = dict(found)
     if format_name == "oci" and not is_from(image, "oci"):
         _become_oci(document)
-    _patch(document, from_json(document), image, diff_ids)
-    # Ports that --change has sorted count as a change, although JSON has no order: origin records rely on it.
-    if stored is not None and document == found and from_json(found).image.config == image.config:
+    before = from_json(document)
+    # Compared as read, in which the order of ports counts: a document that --change has only sorted is written anew.
+    same = diff_ids == before.diff_ids and _STATED(image) == _STATED(before.image)
+    if stored is not None and same and document == found:
         return stored.read()
+    _patch(document, before, image, diff_ids)
     if stored is None and image.kept(Schema1) is not None:
         return _as_pulled(document)
     return dump_json(document)
