@@ -12,6 +12,7 @@ import binascii
 import json
 import posixpath
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -353,8 +354,10 @@ def _rebuild(blocks: Blocks, recipe: Recipe, manifest: bytes) -> Iterator[Block]
 
 
 def _blocks_of_one(headers: bytes) -> bytes | None:
-    """The header blocks of the first entry that untrusted bytes begin with; raises Invalid if these are malformed."""
-    return next((entry.raw for entry in scan_entries([headers])), None)
+    """The header blocks of the first entry that untrusted bytes begin with; None if these are malformed."""
+    with suppress(Invalid):
+        return next((entry.raw for entry in scan_entries([headers])), None)
+    return None
 
 
 def _trimmed(blocks: Blocks, missing: int) -> Iterator[Block]:
