@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ import zstandard
 
 from converter.errors import ConverterError, DigestMismatch, Invalid, NotFound, Unsupported
 from converter.model import media_types as types
+from converter.model.content import Known
 from converter.model.descriptor import Descriptor
 from converter.model.document import dump_json
 from converter.model.image import Attachment
 from converter.model.platform import Platform
 from converter.model.reference import REF_NAME
+from converter.stores import docker_archive
 from converter.stores.docker_archive import tables
-from converter.stores.media import DirectoryMedium
+from converter.stores.media import DirectoryMedium, Medium
+from converter.stores.oci_layout import fetch_blob
 from tests.builders import DOCKER, LAYERS, OCI, Dialect, add_image, add_index, gzipped, sha256, tar
 from tests.builders.memory import MemoryStore
 from tests.builders.saved import BASE, TOP, Link, classic, config, old, write_tar
@@ -515,6 +519,35 @@ def test_indexes_that_name_one_another_often_are_read_once(tmp_path: Path) -> No
     rewritten(tmp_path / "a.tar", index_json=dump_json({"schemaVersion": 2, "manifests": [outer.to_json()]}))
     with source_at("docker-archive", tmp_path / "a.tar") as source:
         assert source.resolve("app:1").digest == outer.digest
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        pytest.param(lambda number: {}, id="as before"),
+        pytest.param(lambda number: {"annotations": {REF_NAME: str(number)}}, id="under another name"),
+        pytest.param(lambda number: {"platform": {"os": str(number), "architecture": "x"}}, id="for another platform"),
+    ],
+)
+def test_an_index_that_is_listed_again_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, differing: Callable[[int], dict[str, Any]]
+) -> None:
+    store, fetched = MemoryStore(), list[Descriptor]()
+    index = add_platforms(store, "linux/amd64", "linux/arm64")[0]
+    with sink_at("docker-archive", tmp_path / "a.tar") as sink:
+        put_tree(store, index, sink)
+        sink.name("app:1", index)
+    listed = [index.to_json() | differing(number) for number in range(100)]
+    rewritten(tmp_path / "a.tar", index_json=dump_json({"schemaVersion": 2, "manifests": listed}))
+
+    def recorded(medium: Medium, descriptor: Descriptor) -> Known:
+        fetched.append(descriptor)
+        return fetch_blob(medium, descriptor)
+
+    monkeypatch.setattr(docker_archive, "fetch_blob", recorded)
+    with source_at("docker-archive", tmp_path / "a.tar") as source:
+        source.names()
+    assert len(fetched) < len(listed)
 
 
 def test_several_images_in_one_archive(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ class DockerArchive(Source):
         self._blobs = ArchiveBlobs(medium)
         self._stand_ins: dict[Digest, Callable[[], Descriptor]] = {}
         """What stands in for roots that are assembled only on demand, with what assembles them."""
+        self._read: dict[tuple[object, ...], Sequence[Candidate]] = {}
+        """What is at or below entries of ``index.json``."""
         with on_error(medium.close):
             data = self._document(tables.MANIFEST)
             self.rows = None if data is None else tables.read_rows(data, problems)
@@ -137,9 +139,10 @@ class DockerArchive(Source):
     def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Sequence[Descriptor]]:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         images = () if self.layout is None else self.layout.images
-        below = [tuple(_manifests(image.root, self.fetch, set())) for image in images]
+        below = [self._below(image.root) for image in images]
         by_config: dict[Digest | None, list[Candidate]] = {}
-        for one in itertools.chain.from_iterable(below):
+        distinct = {id(found): found for found in below}
+        for one in itertools.chain.from_iterable(distinct.values()):
             by_config.setdefault(one.config, []).append(one)
         saved = [(row, self._stand_in(row, by_config)) for row in rows]
         members = {stand_in.digest for _, stand_in in saved}
@@ -167,6 +170,13 @@ class DockerArchive(Source):
         # Images that are not rows, such as the unnamed index of docker save IMAGE-ID, come after the rows.
         others = (offer.root for offer in offers if offer.root.digest not in members)
         return offers, (*(stand_in for _, stand_in in saved), *others)
+
+    def _below(self, root: Descriptor) -> Sequence[Candidate]:
+        """The images at or below an entry of ``index.json``. An index is read once, however often it is listed."""
+        key = root.media_type, root.digest, root.size, root.data, root.platform and root.platform.known
+        if root.media_type not in types.INDEXES or key not in self._read:
+            self._read[key] = tuple(_manifests(root, self.fetch, set()))
+        return self._read[key]
 
     def _stand_in(self, row: SavedImage, by_config: dict[Digest | None, list[Candidate]]) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made.
