@@ -55,7 +55,7 @@ and each takes some kilobytes.
 
 def schema_violations(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
     """The violations of the schema of its kind by a parsed document; of a large document only the first."""
-    validator = _validator(kind)
+    validator = validator_of(kind)
     if validator.is_valid(value):
         return
     if any(number > VALUES_AT_ONCE for number, _ in enumerate(values_in(value))):
@@ -98,7 +98,7 @@ def _first(value: Any, kind: str, strictness: Strictness) -> Iterator[Finding]:
     """The first error, or else the first warning, and a finding that says that there may be more."""
     import jsonschema_rs
 
-    for validator in (_errors_alone(kind, strictness), _validator(kind)):
+    for validator in (_errors_alone(kind, strictness), validator_of(kind)):
         try:
             validator.validate(value)
         except jsonschema_rs.ValidationError as error:
@@ -134,7 +134,11 @@ def schema_rules() -> tuple[Rule, ...]:
 
 
 @cache
-def _validator(kind: str) -> jsonschema_rs.Validator:
+def validator_of(kind: str) -> jsonschema_rs.Validator:
+    """The validator of a kind, or of a file of this program, such as ``policy``: what reads an error asks for it first.
+
+    See ``make_validator`` for why: nothing else may be the first to import jsonschema_rs.
+    """
     return make_validator(shared_bundle(kind))
 
 

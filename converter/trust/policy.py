@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any
 
 from converter.errors import Invalid, within
 from converter.model.document import decode_base64, dump_json, load_object
 from converter.model.frozen import frozen
 from converter.model.reference import ImageName, with_namespaces
-from converter.schema.compiled import make_validator, violation_text
+from converter.schema.compiled import validator_of, violation_text
 from converter.schema.kinds import schema_file
 from converter.schema.shared_checks import follow_pointer
 from converter.trust.identity import EXACT_REFERENCE, EXACT_REPOSITORY, MATCH_DIGEST_OR_EXACT, IdentityRule
+
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 PATHS = ("dir", "oci", "oci-archive")
 """The transports whose scopes are paths."""
@@ -156,17 +156,15 @@ def _identity_rule(row: dict[str, Any]) -> IdentityRule:
     return IdentityRule(kind=kind, prefix=row.get("prefix", ""), signed_prefix=row.get("signedPrefix", ""))
 
 
-@cache
-def _validator() -> jsonschema_rs.Validator:
-    return make_validator(schema_file("policy.json"))
-
-
 def _check_structure(document: dict[str, Any]) -> None:
     """Raises Invalid for a violation of the schema."""
+    validator = validator_of("policy")  # before the import: this one must not be the first
+    import jsonschema_rs
+
     try:
         # Written and read again, because the validator takes no floats of a class of one's own. It looks for one
         # violation: all of them take some kilobytes each.
-        _validator().validate(json.loads(dump_json(document)))
+        validator.validate(json.loads(dump_json(document)))
     except jsonschema_rs.ValidationError as error:
         path = error.instance_path
         match path:

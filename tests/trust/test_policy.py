@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import resource
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
@@ -369,3 +371,33 @@ def test_the_keys_of_a_log() -> None:
 def test_what_can_be_asked_for_and_is_never_met(row: dict[str, Any]) -> None:
     (found,) = required(parse({"default": [row]}), "oci", iter(()))
     assert found.unmet
+
+
+INTERRUPTED = """
+import signal, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "decimal":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+try:
+    {}
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+"""Reads with Control-C at the moment at which the validator panics if it is the one to import that module."""
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param("from converter.trust import policy; policy.Policy.parse(b'{\"default\": []}')", id="a policy"),
+        pytest.param("from converter import schema; schema.check_document(b'{}', 'oci-layout')", id="a document"),
+    ],
+)
+def test_control_c_before_the_validator_is_there_is_no_panic(read: str) -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED.format(read)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")

@@ -20,8 +20,7 @@ from converter.model.frozen import frozen
 from converter.model.platform import ALL_PLATFORMS, Platform
 from converter.model.reference import ImageName, Location
 from converter.model.transport import transports_where
-from converter.schema.compiled import make_validator, violation_text
-from converter.schema.kinds import schema_file as schema_document
+from converter.schema.compiled import validator_of, violation_text
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -254,7 +253,7 @@ def _name_flags(value: Any) -> None:
 
 
 def _validate(found: yaml_text.Document) -> None:
-    errors = make_validator(schema_document("sync.json")).iter_errors(found.value)
+    errors = validator_of("sync").iter_errors(found.value)
     faults = {_fault(found, tuple(error.instance_path), error) for error in errors}
     lines = [f"line {line}: {fact}" for line, fact in sorted(faults)]
     if len(lines) > SHOWN:
