@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from converter.errors import Usage
 from converter.model.image import Image, RunConfig
+from converter.model.limits import current_limits
 from converter.model.platform import Platform
 
 SHELL = ("/bin/sh", "-c")
@@ -25,10 +26,17 @@ _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECAS
 
 
 def apply_changes(image: Image, instructions: Iterable[str]) -> Image:
-    """The image after the instructions, in their order; the same if there are none. Raises Usage for a wrong one."""
-    config, commanded = image.config, False
+    """The image after the instructions, in their order; the same if there are none.
+
+    Raises Usage for a wrong one, and LimitExceeded: those of an origin record are anybody's until it is proven.
+    """
+    config, commanded, work = image.config, False, 0
     for text in instructions:
         name, rest = _split_instruction(text)
+        longest = max(map(len, config.env), default=0)
+        lists = (config.env, config.exposed_ports, config.labels, config.volumes, config.on_build or ())
+        work += sum(map(len, lists)) + text.count("$") * longest
+        current_limits().require("document", work, "bytes of variables and members, over all changes")
         config = _changed(config, name, rest)
         if name == "CMD":
             commanded = True
@@ -135,7 +143,7 @@ def _one(name: str, rest: str, env: Mapping[str, str]) -> str:
 def _words(text: str, env: Mapping[str, str], *, split: bool = True) -> Iterator[str]:
     """The words of a line, without quotes and backslashes, with variables expanded except between single quotes."""
     word: list[str] = []
-    quote, position = "", 0
+    quote, position, last = "", 0, text.rfind("}")
     while position < len(text):
         read = character = text[position]
         position += 1
@@ -148,7 +156,7 @@ def _words(text: str, env: Mapping[str, str], *, split: bool = True) -> Iterator
             position += 1
             if quote and read not in '"\\$':
                 read = character + read
-        elif quote != "'" and character == "$" and (found := _VARIABLE.match(text, position - 1)):
+        elif quote != "'" and character == "$" and (found := _variable(text, position - 1, last)):
             read = _expanded(found, env)
             position = found.end()
         elif not quote and split and character.isspace():
@@ -161,6 +169,11 @@ def _words(text: str, env: Mapping[str, str], *, split: bool = True) -> Iterator
         raise Usage(f"--change: no closing {quote} in {text}")
     if word:
         yield "".join(word)
+
+
+def _variable(text: str, position: int, last: int) -> re.Match[str] | None:
+    """The variable there, if there is one; ``last`` is where the last brace closes, after which none need be sought."""
+    return None if position > last and text.startswith("${", position) else _VARIABLE.match(text, position)
 
 
 def _expanded(found: re.Match[str], env: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import converter
-from converter.errors import Usage
+from converter.errors import LimitExceeded, Usage
 from converter.model.image import Image, RunConfig
 from converter.model.platform import Platform
 from converter.transform.changes import apply_changes, check_instructions
@@ -46,6 +46,11 @@ def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
         pytest.param("ENV B='$A' C=\\$A", {"env": ("PATH=/bin", "A=1", "B=$A", "C=$A")}, id="what is quoted stays"),
         pytest.param("EXPOSE 53/UDP 80", {"exposed_ports": ("53/udp", "80/tcp")}, id="ports, each once"),
         pytest.param("EXPOSE 8000-8001", {"exposed_ports": ("80/tcp", "8000/tcp", "8001/tcp")}, id="a range of ports"),
+        pytest.param(
+            f"LABEL c={'${A:-' * 200_000}",
+            {"labels": {"a": "b", "c": "${A:-" * 200_000}},
+            id="braces left open, in due time",
+        ),
         pytest.param('LABEL "c d"=e', {"labels": {"a": "b", "c d": "e"}}, id="a label with a quoted name"),
         pytest.param(f"LABEL c={LONG}", {"labels": {"a": "b", "c": LONG}}, id="a long value, in due time"),
         pytest.param("ONBUILD RUN make $A", {"on_build": ("RUN make $A",)}, id="a trigger, not expanded"),
@@ -59,6 +64,20 @@ def after(*instructions: str, before: RunConfig = BEFORE) -> RunConfig:
 )
 def test_an_instruction_changes_what_it_says_and_nothing_else(instruction: str, wanted: dict[str, object]) -> None:
     assert after(instruction) == replace(BEFORE, **wanted)  # type: ignore[arg-type]  # of any member
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        pytest.param([f"ENV A{n + 1}={f'$A{n}' * 40}" for n in range(10)], id="variables of variables of variables"),
+        pytest.param([f"LABEL a{n}=$A0" for n in range(100)], id="one long variable many times"),
+        pytest.param([f"ENV B{n}=x" for n in range(10_000)], id="thousands of variables, one by one"),
+        pytest.param(["EXPOSE 1-65535"] * 1000, id="all ports again and again"),
+    ],
+)
+def test_instructions_that_would_grow_without_end_are_refused(instructions: list[str]) -> None:
+    with pytest.raises(LimitExceeded, match=r"over all changes: at most 4194304 are allowed \(limit: document\)"):
+        after(*instructions, before=RunConfig(env=(f"A0={'x' * 100_000}",)))
 
 
 def test_a_command_given_before_an_entry_point_stays() -> None:
