@@ -12,11 +12,9 @@ import lzma
 import shutil
 import subprocess
 import zlib
-from binascii import Error as HexError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
 
 from converter.errors import Invalid, Unsupported
 from converter.model.frozen import frozen
@@ -86,7 +84,7 @@ class Packing:
     def parse(cls, text: str) -> Packing:
         """Read a packing; raises Invalid."""
         try:
-            members: Any = json.loads(text[: 4 * HEADER_MOST])
+            members = json.loads(text[: 4 * HEADER_MOST])
             read = cls(
                 by=str(members["by"]),
                 level=int(members["level"]),
@@ -94,7 +92,7 @@ class Packing:
                 check=int(members["check"]),
                 zeros=int(members["zeros"]),
             )
-        except (ValueError, TypeError, KeyError, HexError, RecursionError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise Invalid("packing: not a record of how a file was compressed") from None
         if read.level not in _PACKER_LEVELS.get(read.by, ()):
             raise Invalid(f'packing: unknown compressor or level: "{read.by[:40]}" {read.level}')

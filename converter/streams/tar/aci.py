@@ -8,7 +8,6 @@ must fit the layer.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import posixpath
 from collections.abc import Callable, Iterator
@@ -141,7 +140,7 @@ def _decode_headers(text: Any) -> bytes:
         data = base64.b64decode(encoded, validate=True)
         if zeros.isascii() and zeros.isdigit() and int(zeros) <= LONGEST:
             return data + bytes(int(zeros))
-    except (AttributeError, ValueError, binascii.Error):
+    except (AttributeError, ValueError):
         pass
     raise Invalid("recipe: invalid bytes: expected base64, a plus sign, and a number of zeros")
 
