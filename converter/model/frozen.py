@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, make_dataclass
+from inspect import Signature, signature
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn, dataclass_transform
-
-if TYPE_CHECKING:
-    from inspect import Signature
+from typing import Any, NoReturn, dataclass_transform
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -98,8 +96,6 @@ class _Signature:
     def __get__(self, instance: object, owner: Any) -> Signature:
         if instance is not None:
             raise AttributeError("__signature__")
-        from inspect import Signature, signature
-
         like = make_dataclass(owner.__name__, [(one.name, one.type, one) for one in fields(owner)])
         return signature(like).replace(return_annotation=Signature.empty)
 
