@@ -24,7 +24,6 @@ from converter.stores import oci_index
 from converter.stores.base_source import ImageNames, ListedImage
 from converter.stores.media import DirectoryMedium, Medium, MediumTarget, TargetSink, blob_name
 from converter.stores.media.directory_target import LayoutTarget
-from converter.stores.oci_index import INDEX, LAYOUT, LAYOUT_CONTENT
 from converter.stores.options import Kind, StoreOptions
 from converter.streams.blocks import on_error
 
@@ -66,8 +65,8 @@ class OciLayout(Source):
         index: dict[str, Any] = {}
         with on_error(medium.close):
             oci_index.check_layout(medium, problems)
-            with problems.at(INDEX, missing="oci/layout-index"):
-                index = oci_index.read_index(medium.read_document(INDEX), problems)
+            with problems.at(oci_index.INDEX, missing="oci/layout-index"):
+                index = oci_index.read_index(medium.read_document(oci_index.INDEX), problems)
             self.rows = oci_index.index_rows(index, problems)
             """The entries of ``index.json`` by their positions, as far as they could be read."""
             self.entries = oci_index.with_cosign_tags(tuple(self.rows.values()))
@@ -211,7 +210,7 @@ class OciSink(TargetSink[MediumTarget]):
     def tagged(self, tag: str) -> Iterable[bytes]:
         medium = self._target.existing()
         if medium is not None:
-            for entry in oci_index.entries_tagged(medium.read_document(INDEX), tag):
+            for entry in oci_index.entries_tagged(medium.read_document(oci_index.INDEX), tag):
                 with suppress(NotFound):
                     yield fetch_blob(medium, entry).read()
 
@@ -226,4 +225,4 @@ class OciSink(TargetSink[MediumTarget]):
 
     def _documents(self, old: bytes | None) -> dict[str, bytes]:
         index, self._moved = oci_index.render_index(old, self._added)
-        return {LAYOUT: LAYOUT_CONTENT, INDEX: index}
+        return {oci_index.LAYOUT: oci_index.LAYOUT_CONTENT, oci_index.INDEX: index}

@@ -14,8 +14,6 @@ from converter.model.media_types import CODECS
 from converter.model.reference import Location, is_name
 from converter.ports import Source
 from converter.stores import aci_file, directory, oci_index
-from converter.stores.aci_file import AciFile
-from converter.stores.directory import DirectoryImage
 from converter.stores.disk import disk_errors, printable_path, walk_directory
 from converter.stores.docker_archive import DockerArchive, tables
 from converter.stores.media import DirectoryMedium, Medium
@@ -79,13 +77,13 @@ def open_source(location: Location, options: StoreOptions) -> Source:
     path = Path(location.path)
     if path.is_dir():
         if directory.is_image(path):
-            return DirectoryImage(path, options.problems)
+            return directory.DirectoryImage(path, options.problems)
         return _layout_or_saved(DirectoryMedium(path), options)
     file = _open_path(location.path)
     with on_error(os.close, file), within(display_name(path)):
         aci = path.suffix == ".aci" or _starts_as_aci(file)
     if aci:
-        return AciFile(path, file)
+        return aci_file.AciFile(path, file)
     return _layout_or_saved(TarMedium(path, file), options)
 
 
@@ -134,7 +132,7 @@ def transport_of(source: Source, path: str) -> str:
     """The transport that reads as ``source`` does, which was opened for a bare path."""
     if isinstance(source, OciLayout):
         return "oci" if Path(path).is_dir() else "oci-archive"
-    return {AciFile: "aci", DirectoryImage: "dir", DockerArchive: "docker-archive"}[type(source)]
+    return {aci_file.AciFile: "aci", directory.DirectoryImage: "dir", DockerArchive: "docker-archive"}[type(source)]
 
 
 def is_of_kind(path: Path, kind: Kind) -> bool:
@@ -186,7 +184,7 @@ def _has_manifest(path: Path) -> bool:
     """Whether the file that starts as an ACI has a manifest, too, which may be at its end."""
     from converter.streams.tar.aci import manifest_in
 
-    with suppress(ConverterError), AciFile(path) as file:
+    with suppress(ConverterError), aci_file.AciFile(path) as file:
         return bool(manifest_in(file.unverified()))
     return False
 

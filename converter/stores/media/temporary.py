@@ -11,7 +11,6 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from os.path import samestat
 from pathlib import Path
 from typing import Literal
 
@@ -103,7 +102,7 @@ def _temporary(directory: Path, make: Callable[[Path], int]) -> Temporary:
                 raise
             with suppress(FileNotFoundError):
                 state = lock(made.fd) if made.fd >= 0 else "taken"
-                if state == "unknown" or (state == "held" and samestat(made.path.lstat(), os.fstat(made.fd))):
+                if state == "unknown" or (state == "held" and os.path.samestat(made.path.lstat(), os.fstat(made.fd))):
                     return made
         made.remove()
 
