@@ -12,7 +12,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple, Self
 
 from converter import system
@@ -36,7 +35,7 @@ _MESSAGE = re.compile(rb"(?:%b)*" % _FIELD.pattern)
 UNSUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 
-_NONE: Mapping[bytes, bytes] = MappingProxyType({})
+_NONE: Mapping[bytes, bytes] = {}
 
 
 class Attributes(NamedTuple):
