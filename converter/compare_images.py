@@ -79,7 +79,7 @@ def file_tree(image: Image, opened: Watch = Known.blocks) -> TreeListing:
 
 def compare_trees(a: TreeListing, b: TreeListing) -> Iterator[Difference]:
     """The differences between two file trees, by path: a directory before its contents."""
-    for path, one, other in paired(a, b, _as_in_a_tree):
+    for path, one, other in paired(a, b, lambda path: path.split(b"/")):
         if one is not None and other is not None and one.record == other.record and one.names == other.names:
             continue
         differs = partial(Difference, path="/" + _escaped(path))
@@ -119,11 +119,6 @@ def paired(a: Iterable[P], b: Iterable[P], order: Callable[[bytes], Any]) -> Ite
         elif other is not None:
             yield other.path, None, other
             other = next(rows_b, None)
-
-
-def _as_in_a_tree(path: bytes) -> list[bytes]:
-    """The order in which a directory comes before its contents, and these before what is beside it."""
-    return path.split(b"/")
 
 
 def _size(tree: TreeListing, row: Row | None) -> int | None:
