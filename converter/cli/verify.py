@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,16 +53,22 @@ def _time(value: str) -> datetime:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
-def _named_files(_context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> Any:
-    return tuple((f"{option.opts[0]} {path}", read_option_file(path)) for path in paths)
-
-
-def _named_folders(_context: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> Any:
-    return tuple((f"{option.opts[0]} {path}", read_files_below(path)) for path in paths)
+def _named(
+    read: Callable[[Path], Any], _context: click.Context, option: click.Parameter, paths: tuple[Path, ...]
+) -> Any:
+    """What each path holds, under the option and the path."""
+    return tuple((f"{option.opts[0]} {path}", read(path)) for path in paths)
 
 
 def _keys(name: str, member: str, text: str) -> Decorator[Any]:
-    return click.option(name, member, type=FilePath(exists=True), multiple=True, callback=_named_files, help=text)
+    return click.option(
+        name,
+        member,
+        type=FilePath(exists=True),
+        multiple=True,
+        callback=partial(_named, read_option_file),
+        help=text,
+    )
 
 
 @click.command("verify", cls=LayerCommand, epilog=EXAMPLES)
@@ -86,7 +93,7 @@ def _keys(name: str, member: str, text: str) -> Decorator[Any]:
     "trust_stores",
     type=FilePath(exists=True, folder=True),
     multiple=True,
-    callback=_named_folders,
+    callback=partial(_named, read_files_below),
     help="OpenPGP keys in rkt's layout, for an ACI or what it became (repeatable).",
 )
 @content_trust_option
