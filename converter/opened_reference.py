@@ -55,7 +55,7 @@ def reading(reference: Reference, store: StoreOptions, aci_paths: Sequence[Path]
 
 
 def opened_from(
-    source: Source, reference: Reference, store: StoreOptions, files: ExitStack, aci_paths: Sequence[Path] = ()
+    source: Source, reference: Reference, store: StoreOptions, files: ExitStack, aci_paths: Sequence[Path]
 ) -> OpenedReference:
     """What a reference names in a source that is open."""
     location = Location.parse(reference)

@@ -174,7 +174,7 @@ class Artifact:
 
 
 def artifact_manifest(
-    config: Descriptor, layers: Iterable[Descriptor], artifact_type: str = "", subject: Descriptor | None = None
+    config: Descriptor, layers: Iterable[Descriptor], artifact_type: str, subject: Descriptor | None
 ) -> bytes:
     """The manifest of an artifact that refers to ``subject``, if it has one."""
     members = {

@@ -26,13 +26,13 @@ class Superseded(Invalid):
     """
 
 
-def uncompressed_layer(layer: Layer, opened: Watch = Known.blocks) -> Iterator[Block]:
+def uncompressed_layer(layer: Layer) -> Iterator[Block]:
     """The tar of a layer, checked against its diff_id if that is known.
 
     Each blob is read and hashed in one thread, and inflated in another. Nothing is verified until the iteration has
     reached its end. Raises DigestMismatch, Invalid, LimitExceeded, Superseded.
     """
-    return _opener(layer, None, opened)()
+    return _opener(layer, None, Known.blocks)()
 
 
 def _opener(layer: Layer, facts: LayerFacts | None, opened: Watch) -> Callable[[], Iterator[Block]]:

@@ -61,7 +61,7 @@ class SavedImage:
     sources: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
-def read_rows(data: bytes, problems: Problems = RAISE_FIRST) -> tuple[SavedImage, ...]:
+def read_rows(data: bytes, problems: Problems) -> tuple[SavedImage, ...]:
     """The rows in order; reports what is wrong. RepoTags, Layers and LayerSources may be null or absent."""
     with problems.at(MANIFEST):
         rows = expect_type(problems.load(data, "docker-archive-manifest", MANIFEST), list)
@@ -249,9 +249,7 @@ class Chains:
         current_limits().require("layers", len(seen) + 1, "layers")
 
 
-def read_names(
-    medium: Medium, problems: Problems = RAISE_FIRST, rule: str = UNREADABLE
-) -> tuple[tuple[str, str], ...] | None:
+def read_names(medium: Medium, problems: Problems, rule: str = UNREADABLE) -> tuple[tuple[str, str], ...] | None:
     """Names with tags, each with the ID of its newest layer; None for no file, or a wrong one, which is reported."""
     with problems.at(REPOSITORIES, rule):
         if medium.size(REPOSITORIES) is not None:
