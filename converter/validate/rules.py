@@ -16,7 +16,7 @@ IMAGE_KINDS = {"oci-image": "oci", "docker-image": "docker", "aci-image": "aci"}
 _LAYOUT = SPEC + "image-layout.md, "
 _SAVE = "moby image/spec v1.2, Combined Image JSON + Filesystem Changeset Format"
 
-_IMAGE = (
+IMAGE_RULES: tuple[Rule, ...] = (
     Rule("image/unreadable", "What the image is stored in can be read.", "transship, Validation", ALL),
     Rule("image/limit", "Nothing is larger or deeper than the limits of this program.", "transship, Limits", ALL),
     Rule("image/descriptor", "Each descriptor can be followed.", SPEC + "descriptor.md, Properties", LAYERED),
@@ -115,9 +115,7 @@ _IMAGE = (
         compat="warning",
         strict="warning",
     ),
-)
-
-_LAYOUTS = (
+    # Layouts
     Rule("oci/layout-file", "A layout has a file oci-layout.", _LAYOUT + "oci-layout file", OCI),
     Rule("oci/layout-index", "A layout has a file index.json.", _LAYOUT + "index.json file", OCI),
     Rule(
@@ -159,9 +157,7 @@ _LAYOUTS = (
         "containers-transports(5), dir:path",
         LAYERED,
     ),
-)
-
-_DOCKER_ARCHIVES = (
+    # Archives of Docker
     Rule("docker/archive-file", "Each file that manifest.json names is in the archive.", _SAVE, DOCKER),
     Rule(
         "docker/archive-config-name",
@@ -211,9 +207,9 @@ _DOCKER_ARCHIVES = (
         "moby image/spec v1, Combined Image JSON + Filesystem Changeset Format",
         DOCKER,
     ),
+    *TARS,
+    *ACIS,
 )
-
-IMAGE_RULES: tuple[Rule, ...] = (*_IMAGE, *_LAYOUTS, *_DOCKER_ARCHIVES, *TARS, *ACIS)
 BY_NAME = {one.name: one for one in IMAGE_RULES}
 
 
