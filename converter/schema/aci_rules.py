@@ -105,7 +105,6 @@ def of_notes(why: Callable[[str], str], *names: str) -> Check:
 
 
 _MANIFEST = SPEC + "aci.md, Image Manifest Schema: "
-_IMAGE = ("aci-image-manifest",)
 
 OTHER_KIND = Rule(
     name="aci/kind",
@@ -295,7 +294,7 @@ RULES = (
         name="aci/path-whitelist",
         title="Paths of the whitelist are absolute.",
         spec=_MANIFEST + "pathWhitelist",
-        kinds=_IMAGE,
+        kinds=("aci-image-manifest",),
         check=of_texts(wrong_form("(?s)(?!/).*", 'path "{:.100}" is not absolute'), "pathWhitelist/*"),
         compat="warning",
         note="The reference takes any text.",

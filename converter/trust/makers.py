@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 CREATOR = f"transship {__version__}"
-_TIMEOUT = 300
 _COSIGN = re.compile(rb"-----BEGIN ENCRYPTED (?:SIGSTORE|COSIGN) PRIVATE KEY-----([^-]+)-----END ")
-_MEMORY = 256 * MIB
 
 
 @frozen(kw_only=False)
@@ -102,7 +100,7 @@ def _unlocked(data: bytes, password: bytes) -> bytes:
         raise Invalid("unsupported encryption of the key: expected scrypt and nacl/secretbox")
     numbers: dict[str, Any] = required_member(stretch, "params", dict)
     n, r, p = (required_member(numbers, name, int) for name in ("N", "r", "p"))
-    if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= _MEMORY):
+    if not (1 < n <= 1 << 20 and 0 < r <= 64 and 0 < p <= 16 and 128 * n * r <= 256 * MIB):
         raise Invalid("unsupported parameters of scrypt: at most 256 MiB are allowed")
     salt = decode_base64(required_member(stretch, "salt", str), "the salt")
     key = Scrypt(salt, 32, n, r, p).derive(password)
@@ -188,7 +186,7 @@ class GpgUser:
     def _gpg(self, options: list[str], data: bytes) -> bytes:
         try:
             done = subprocess.run(
-                ["gpg", "--batch", "--quiet", *options], input=data, capture_output=True, timeout=_TIMEOUT, check=False
+                ["gpg", "--batch", "--quiet", *options], input=data, capture_output=True, timeout=300, check=False
             )
         except FileNotFoundError:
             raise Invalid(f'cannot sign with "{self.name}": gpg is not installed; a key file works without') from None

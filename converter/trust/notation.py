@@ -45,7 +45,6 @@ _LABELS: Mapping[Any, Any] = {1: "alg", 2: "crit", 3: "cty"}
 
 _SIGN1 = 18
 _X5CHAIN = 33
-_DEPTH = 16
 
 
 @frozen
@@ -114,7 +113,7 @@ class Envelope:
 def _load_cbor(data: bytes) -> Any:
     stream = io.BytesIO(data)
     try:
-        value = cbor2.CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=_DEPTH).decode()
+        value = cbor2.CBORDecoder(stream, allow_duplicate_keys=False, allow_indefinite=False, max_depth=16).decode()
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Invalid(f"invalid CBOR in the envelope ({type(error).__name__})") from None
     if stream.read(1):

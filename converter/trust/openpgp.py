@@ -35,7 +35,6 @@ from converter.trust.openpgp_message import (
 )
 from converter.trust.signature import Signature, SignatureVerdict, Subject, Trusted, Unchecked, require_at_most
 
-_TIMEOUT = 120
 _STRONG = ("--weak-digest", "SHA1", "--weak-digest", "RIPEMD160")
 _BAD = frozenset(("BADSIG", "ERRSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"))
 
@@ -283,7 +282,7 @@ def _verify_with_gpg(
             *("--max-output", str(current_limits().document), "--output", str(out), "--verify", str(given), *file),
         ]
         try:
-            done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
+            done = subprocess.run(command, capture_output=True, timeout=120, check=False)
         except (OSError, subprocess.TimeoutExpired):
             raise Untrusted("gpg did not answer") from None
         lines = done.stdout.decode(errors="replace").splitlines()
