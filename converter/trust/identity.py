@@ -65,7 +65,10 @@ class IdentityRule:
             image = image.tagged()
         elif self.kind == REMAP:
             image = self._remapped(image)
-        return _same_or_by_digest(name, image)
+        if image.digest and not image.tag:
+            # An image asked for by its digest may have been signed under any tag of its repository.
+            return not name.bare and name.name == image.name
+        return _same_name(name, image)
 
     def _remapped(self, name: ImageName) -> ImageName:
         """The name with its prefix, if whole path components, replaced; raises Invalid if that is not a full name."""
@@ -80,13 +83,6 @@ class IdentityRule:
 
 def _same_name(signed: ImageName, image: ImageName) -> bool:
     return not signed.bare and str(signed) == str(image)
-
-
-def _same_or_by_digest(signed: ImageName, image: ImageName) -> bool:
-    """Compare names; an image asked for by its digest may have been signed under any tag of its repository."""
-    if image.digest and not image.tag:
-        return not signed.bare and signed.name == image.name
-    return _same_name(signed, image)
 
 
 def name_of(location: Location, root: Descriptor, identity: str = "") -> ImageName | None:

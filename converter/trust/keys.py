@@ -202,7 +202,6 @@ class Roots:
         Raises Untrusted if no path leads to a root, a certificate on it is not valid at the time ``at``, or the signer
         is not the required one.
         """
-        _check_leaf(leaf)
         self._check_signer(leaf)
         for place, one in enumerate(self._path(leaf, [*self.intermediates, *sent])):
             start, end = one.not_valid_before_utc, one.not_valid_after_utc
@@ -216,8 +215,14 @@ class Roots:
         return require_strong(public_key(leaf))
 
     def _check_signer(self, leaf: x509.Certificate) -> None:
-        """Raises Untrusted if the certificate does not name the required signer."""
+        """Raises Untrusted if the certificate is not for signing code, or does not name the required signer."""
+        _check_critical(leaf)
         who = subject_name(leaf)
+        usage = extension_of(leaf, x509.KeyUsage)
+        if usage is not None and not usage.digital_signature:
+            raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
+        if not _may_sign_code(leaf):
+            raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
         if self.identity and self.identity not in _signer_names(leaf):
             raise Untrusted(f'certificate of "{who}": expected one of "{self.identity}"')
         hosts = _alternative_names(leaf, x509.DNSName)
@@ -346,16 +351,6 @@ def _check_issuer(certificate: x509.Certificate, below: int) -> None:
     usage = extension_of(certificate, x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise Untrusted(f'certificate signed by "{subject_name(certificate)}", whose key must not sign certificates')
-
-
-def _check_leaf(certificate: x509.Certificate) -> None:
-    _check_critical(certificate)
-    who = subject_name(certificate)
-    usage = extension_of(certificate, x509.KeyUsage)
-    if usage is not None and not usage.digital_signature:
-        raise Untrusted(f'certificate of "{who}": its key must not be used for signatures')
-    if not _may_sign_code(certificate):
-        raise Untrusted(f'certificate of "{who}" is for another purpose: expected code signing')
 
 
 def _may_sign_code(certificate: x509.Certificate) -> bool:
