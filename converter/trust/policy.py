@@ -93,10 +93,11 @@ class Requirement:
     ``roots`` and ``intermediates`` are certificates of that CA (PEM). The signer must have the ``email``, the
     ``hostname``, and the identity provider ``issuer`` that authenticated them to Fulcio: all of these that are not
     empty. With a CA, an e-mail address or a host name is given. With ``logs``, which are keys of Rekor, one of those
-    logs has to have logged the signature. ``unmet`` says why nothing can meet it.
+    logs has to have logged the signature. ``unmet`` says why nothing can meet it, ``where`` is its place, for messages.
     """
 
     kind: str
+    where: str
     keys: tuple[bytes, ...] = ()
     roots: bytes = b""
     intermediates: bytes = b""
@@ -120,6 +121,7 @@ def _requirement(place: int, row: dict[str, Any], read: Read) -> Requirement:
     with within(f"requirement[{place}]"):
         return Requirement(
             kind=row["type"],
+            where=f"the policy's requirement[{place}] ({row['type']})",
             logs=_files(row, "rekorPublicKey", read),
             roots=b"".join(_files(authority, "ca", read) or _files(authority, "caRoots", read)),
             intermediates=b"".join(_files(authority, "caIntermediates", read)),

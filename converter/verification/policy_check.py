@@ -39,14 +39,14 @@ def judge_policy(
     applied, requirements = _applying(image.location, image.subject.name, policy, wanted)
     verdicts: list[SignatureVerdict] = []
     unmet: list[str] = []
-    for place, requirement in enumerate(requirements):
-        where = f"the policy's requirement[{place}] ({requirement.kind})"
+    for requirement in requirements:
+        where = requirement.where
         if requirement.kind == REJECT:
             unmet.append(f"{where} rejects the image ({applied})")
         elif requirement.unmet:
             unmet.append(f"nothing can meet {where}: {requirement.unmet}")
         elif requirement.kind != ACCEPT:
-            found = _checked(requirement, image, wanted, trusted, where)
+            found = _checked(requirement, image, wanted, trusted)
             verdicts += found
             if not found and image.signatures:
                 others = ", ".join(sorted({one.kind for one in image.signatures}))
@@ -64,12 +64,11 @@ def trusted_by_requirement(
     Raises Untrusted for a requirement that no statement meets.
     """
     _, requirements = _applying(location, name, policy, wanted)
-    for place, requirement in enumerate(requirements):
-        where = f"the policy's requirement[{place}] ({requirement.kind})"
+    for requirement in requirements:
         if requirement.kind == SIGSTORE and not requirement.unmet:
-            yield _trusted_by(requirement, trusted, where)
+            yield _trusted_by(requirement, trusted)
         elif requirement.kind != ACCEPT:
-            raise Untrusted(f"no statement meets {where}")
+            raise Untrusted(f"no statement meets {requirement.where}")
 
 
 def _applying(
@@ -84,9 +83,7 @@ def _applying(
         return where, policy.requirements(location.transport, scope, wanted.read or _none)
 
 
-def _checked(
-    requirement: Requirement, image: Unverified, wanted: Wanted, trusted: Trusted, where: str
-) -> list[SignatureVerdict]:
+def _checked(requirement: Requirement, image: Unverified, wanted: Wanted, trusted: Trusted) -> list[SignatureVerdict]:
     """The verdicts on the signatures that can meet a requirement."""
     # Only of cosign's, an entry in a log is checked.
     meeting = [kinds.COSIGN] if requirement.logs else [*_MEETING[requirement.kind]]
@@ -96,7 +93,7 @@ def _checked(
     subject = image.subject
     if subject.name is not None:
         subject = replace(subject, name=subject.name.tagged())
-    verdicts = verify_signatures(signatures, subject, _trusted_by(requirement, trusted, where))
+    verdicts = verify_signatures(signatures, subject, _trusted_by(requirement, trusted))
     return [_require_one_signature(one) for one in verdicts]
 
 
@@ -109,14 +106,14 @@ def _require_one_signature(verdict: SignatureVerdict) -> SignatureVerdict:
     return verdict
 
 
-def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trusted:
+def _trusted_by(requirement: Requirement, trusted: Trusted) -> Trusted:
     """What a requirement trusts, and nothing more: not the keys that the caller gave."""
     rule = IdentityRule(kind=ANY) if trusted.rule.kind == ANY else requirement.rule
-    logs = [load_key(data, where) for data in requirement.logs]
+    logs = [load_key(data, requirement.where) for data in requirement.logs]
     plain = replace(trusted, keys=(), keyrings=(), roots=(), logs=logs, rule=rule)
     if requirement.kind == SIGNED_BY:
         # An empty file is a keyring without keys: nobody can sign.
-        rings = [Keyring.load(data, where) for data in requirement.keys if data.strip()]
+        rings = [Keyring.load(data, requirement.where) for data in requirement.keys if data.strip()]
         return replace(plain, keyrings=rings)
     if requirement.email or requirement.hostname:
         roots = Roots(
@@ -125,10 +122,10 @@ def _trusted_by(requirement: Requirement, trusted: Trusted, where: str) -> Trust
             identity=requirement.email,
             hostname=requirement.hostname,
             issuer=requirement.issuer,
-            source=where,
+            source=requirement.where,
         )
         return replace(plain, roots=(roots,))
-    return replace(plain, keys=[load_key(data, where) for data in requirement.keys])
+    return replace(plain, keys=[load_key(data, requirement.where) for data in requirement.keys])
 
 
 def _scopes(location: Location, name: ImageName | None) -> Iterator[str]:
