@@ -223,7 +223,10 @@ def _prove_layer(original: OriginalSource, leaf: Leaf, layer: Layer) -> tuple[Ma
         source, level = _source_digest(leaf.content), CONFIG
         _check_label(known)
         if leaf.content.rewrite is not None or leaf.diff_id is None:
-            level = _made_again(original, leaf.content, facts, diff_id)
+            found = read_derived(leaf.content, digest_and_size, facts).digest()
+            if found != diff_id:
+                raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
+            level = _weakest_level(original, leaf.content)
     made = Made(descriptor=there, diff_id=diff_id, facts=facts)
     return made, LayerProof(target=there.digest, source=source, diff_id=diff_id, level=level)
 
@@ -235,14 +238,6 @@ def _check_label(known: Known) -> None:
         stated = codec_of(known)
     if codec != stated:
         raise Untrusted(f"compression of the layer is {codec}: its media type says {stated}")
-
-
-def _made_again(original: OriginalSource, content: Derived, facts: LayerFacts, diff_id: Digest) -> str:
-    """Convert a layer again; raises Untrusted if the result differs. Returns the level."""
-    found = read_derived(content, digest_and_size, facts).digest()
-    if found != diff_id:
-        raise Untrusted(f"diff_id mismatch: expected {found}, which the signed image gives, computed {diff_id}")
-    return _weakest_level(original, content)
 
 
 def _weakest_level(original: OriginalSource, content: Derived) -> str:
