@@ -173,16 +173,16 @@ class _RecordBuilder:
             packing = find_compressor(blob.blocks, self._workers) if self._converted else ""
             if packing is None or recipe.descriptor.size > blob.descriptor.size + SMALL:
                 self._add(blob, "layer")
-                continue
-            yield LayerOrigin(
-                relation=row.relation,
-                source=blob.descriptor.digest,
-                target=row.target,
-                diff_id=layer.diff_id,
-                recipe=self._add(recipe, "recipe"),
-                size=size,
-                packing=packing,
-            )
+            else:
+                yield LayerOrigin(
+                    relation=row.relation,
+                    source=blob.descriptor.digest,
+                    target=row.target,
+                    diff_id=layer.diff_id,
+                    recipe=self._add(recipe, "recipe"),
+                    size=size,
+                    packing=packing,
+                )
 
     def _index_merged(self, tar: Blocks) -> tuple[FileIndex, ReadRange]:
         """The files in the merged layer's tar, and a function that reads pieces of it."""

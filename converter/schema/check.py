@@ -122,10 +122,9 @@ def _spelling(folded: Folded, strictness: Strictness) -> Iterator[Finding]:
         yield _text_finding("json/ambiguous-key", folded.original(path), fact, strictness)
     clashing = {path + json_pointer(key) for path, key in folded.clashes}
     for path, part in folded.renamed.items():
-        if path.rpartition("/")[0] + part in clashing:
-            continue
-        fact = f'key "{part[1:]}" is spelled in the wrong case: expected "{path.rpartition("/")[2]}"'
-        yield _text_finding("json/key-case", folded.original(path), fact, strictness)
+        if path.rpartition("/")[0] + part not in clashing:
+            fact = f'key "{part[1:]}" is spelled in the wrong case: expected "{path.rpartition("/")[2]}"'
+            yield _text_finding("json/key-case", folded.original(path), fact, strictness)
 
 
 def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> Finding:
@@ -135,7 +134,6 @@ def _text_finding(name: str, path: str, fact: str, strictness: Strictness) -> Fi
 
 
 def _rules(family: str) -> tuple[Rule, ...]:
-    rules: tuple[Rule, ...] = ()
-    if family in _WITH_RULES:
-        rules = import_module(f"converter.schema.{family}_rules").RULES
-    return rules
+    if family not in _WITH_RULES:
+        return ()
+    return tuple(import_module(f"converter.schema.{family}_rules").RULES)

@@ -163,11 +163,10 @@ def repeated_members(document: Any, noun: str, *paths: str, only: Container[str]
         seen: set[str] = set()
         for index, item in enumerate(items):
             name = item.get("name", "") if isinstance(item, dict) else None
-            if not isinstance(name, str):
-                continue
-            if name in seen and (only is None or name in only):
-                yield f"{where}/{index}", f'a second {noun} named "{name}"'
-            seen.add(name)
+            if isinstance(name, str):
+                if name in seen and (only is None or name in only):
+                    yield f"{where}/{index}", f'a second {noun} named "{name}"'
+                seen.add(name)
 
 
 def bad_diff_id(text: str) -> str:

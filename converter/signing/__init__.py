@@ -28,8 +28,6 @@ from converter.trust.identity import Claim, name_of
 from converter.trust.makers import CosignKey, Maker
 from converter.trust.stored_signatures import CosignImages, Storable
 
-__all__ = ["Signed", "Signing", "attest", "sign", "store_signatures"]
-
 
 @frozen
 class Signing:
