@@ -6,17 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
-
-class Closable(Protocol):
-    """What is lent."""
-
-    def close(self) -> None: ...
-
+from converter.streams.blocks import ClosedOnExit
 
 K = TypeVar("K", bound=Hashable)
-T = TypeVar("T", bound=Closable)
+T = TypeVar("T", bound=ClosedOnExit | BinaryIO)
 
 
 class _Slot(Generic[T]):
