@@ -6,7 +6,6 @@ A signed message may be compressed, and a few bytes may expand to gigabytes: it 
 from __future__ import annotations
 
 import base64
-import binascii
 import bz2
 import re
 import zlib
@@ -150,7 +149,7 @@ def _without_armour(text: bytes) -> bytes:
         lines.pop()
     try:
         return base64.b64decode(b"".join(lines), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Invalid("invalid base64 in OpenPGP armour") from None
 
 
