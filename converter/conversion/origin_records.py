@@ -23,6 +23,7 @@ from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import load_object
 from converter.model.image import Attachment, artifact_manifest, images_of
 from converter.model.limits import KIB
+from converter.model.reference import TITLE
 from converter.plan import Copy, Evaluated, Node, Verbatim, Write
 from converter.streams import spool
 from converter.streams.blocks import Blocks, Meter, digest_and_size, file_blocks, metered
@@ -52,7 +53,10 @@ def make_record(before: SelectedImage, after: Evaluated, files: ExitStack, worke
         layers=layers,
     )
     config = known_bytes(origin_record.record_config(record), origin_record.DOCUMENT)
-    parts = [origin_record.part_descriptor(content, title) for content, title in builder.parts.values()]
+    # The titles are for display only.
+    parts = [
+        replace(content.descriptor.bare(), annotations={TITLE: title}) for content, title in builder.parts.values()
+    ]
     data = artifact_manifest(config.descriptor, parts, origin_record.ARTIFACT, after.done.descriptor)
     contents = (config, *(content for content, _ in builder.parts.values()))
     return PlannedAttachment(

@@ -12,12 +12,10 @@ from typing import Any
 
 from converter.errors import ConverterError, Invalid, Untrusted
 from converter.model import media_types as types
-from converter.model.content import Known
 from converter.model.descriptor import Descriptor, Digest, descriptors
 from converter.model.document import dump_json, lenient_member, load_object, object_list, required_member
 from converter.model.frozen import frozen
 from converter.model.image import Attachment
-from converter.model.reference import TITLE
 from converter.model.settings import DEFAULTS, Settings
 from converter.ports import Fetch
 
@@ -77,11 +75,6 @@ class OriginRecord:
     def of_one(self, platform: str) -> OriginRecord:
         """The same record for one image of the index that it is about."""
         return replace(self, settings=replace(self.settings, platforms=(platform,)))
-
-
-def part_descriptor(content: Known, title: str) -> Descriptor:
-    """The descriptor that lists a part in a record; ``title`` is for display only."""
-    return replace(content.descriptor.bare(), media_type=EVIDENCE, annotations={TITLE: title})
 
 
 def record_config(record: OriginRecord) -> bytes:

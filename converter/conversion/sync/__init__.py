@@ -160,8 +160,6 @@ class Summary:
 
 
 IMAGES = 4
-PER_HOST = 6
-
 
 Helpers = Callable[[Hosts], AbstractContextManager[Remote]]
 """Makes the port to other machines, which keep to the same bounds for hosts."""
@@ -191,7 +189,7 @@ def sync(
     writing = not any(entry.options.dry_run for entry in entries)
     threads = max((entry.options.threads for entry in entries), default=1)
     with (
-        Hosts(per_host or PER_HOST, report) as hosts,
+        Hosts(per_host or 6, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
         open_cache(cache) as memory,
         Workers(threads) as workers,
