@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from converter.model import media_types as types
 from converter.model.content import Known
 from converter.model.descriptor import Digest
 from converter.model.document import load_object
+from converter.model.limits import in_force
 
 
 class SoundDocuments(Protocol):
@@ -27,14 +27,9 @@ class SoundDocuments(Protocol):
 _REMEMBERED: ContextVar[SoundDocuments | None] = ContextVar("sound documents", default=None)
 
 
-@contextmanager
-def remember_sound(sound: SoundDocuments) -> Iterator[None]:
+def remember_sound(sound: SoundDocuments) -> AbstractContextManager[None]:
     """Skip the check of documents known to be sound, and record new ones: a schema's validator is slow to start."""
-    token = _REMEMBERED.set(sound)
-    try:
-        yield
-    finally:
-        _REMEMBERED.reset(token)
+    return in_force(_REMEMBERED, sound)
 
 
 def read_document(known: Known, media_type: str = "") -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import field, fields
+from typing import Any
 
 from converter.errors import LimitExceeded, Usage
 from converter.model.frozen import frozen
@@ -106,13 +107,18 @@ def current_limits() -> Limits:
 
 
 @contextmanager
-def enforce_limits(limits: Limits) -> Iterator[None]:
+def in_force(variable: ContextVar[Any], value: object) -> Iterator[None]:
+    """Set a variable of this context, and of threads started within it for the same work, for a while."""
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def enforce_limits(limits: Limits) -> AbstractContextManager[None]:
     """Put limits in force, in this context and in threads started within it for the same work.
 
     Documents are read in many places that see only bytes; otherwise all of them would have to be passed the limits.
     """
-    token = _IN_FORCE.set(limits)
-    try:
-        yield
-    finally:
-        _IN_FORCE.reset(token)
+    return in_force(_IN_FORCE, limits)

@@ -7,13 +7,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from converter.errors import CalledOff
 from converter.events import Report, Warned, silent
+from converter.model.limits import in_force
 from converter.model.reference import is_of_attachment
 from converter.streams.blocks import ClosedOnExit
 
@@ -152,14 +153,9 @@ class Hosts(ClosedOnExit):
         if isinstance(error, KeyboardInterrupt):
             self.stop()
 
-    @contextmanager
-    def last_requests(self) -> Iterator[None]:
+    def last_requests(self) -> AbstractContextManager[None]:
         """Let this thread send requests even after a stop, over new connections and for a moment only."""
-        before = _last_requests.set(True)
-        try:
-            yield
-        finally:
-            _last_requests.reset(before)
+        return in_force(_last_requests, True)
 
     def left(self) -> float | None:
         """The most seconds that a host may still take to answer; None before a stop."""
