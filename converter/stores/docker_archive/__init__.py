@@ -28,7 +28,6 @@ from converter.stores import oci_index
 from converter.stores.base_source import ImageNames, ListedImage, full_reference
 from converter.stores.docker_archive import tables
 from converter.stores.docker_archive.sink import DockerArchiveSink
-from converter.stores.docker_archive.tables import ArchiveBlobs, Chains, SavedImage, claimed_digest
 from converter.stores.media import DirectoryMedium, Medium
 from converter.stores.media.file_target import TarTarget
 from converter.stores.media.tar_medium import TarMedium
@@ -63,7 +62,7 @@ class DockerArchive(Source):
         """Reports what is wrong with its tables of contents. Leaving the source closes the medium."""
         self.medium = medium
         self._problems = problems
-        self._blobs = ArchiveBlobs(medium)
+        self._blobs = tables.ArchiveBlobs(medium)
         self._stand_ins: dict[Digest, Callable[[], Descriptor]] = {}
         """What stands in for roots that are assembled only on demand, with what assembles them."""
         self._read: dict[tuple[object, ...], Sequence[Candidate]] = {}
@@ -74,7 +73,7 @@ class DockerArchive(Source):
             """The rows of ``manifest.json``; None if there is none."""
             self.layout = self._as_layout()
             """The layout that the archive is as well, if it lists images."""
-            self.chain_reader = Chains(medium, problems)
+            self.chain_reader = tables.Chains(medium, problems)
             listed = self.rows is not None or bool(self.layout and self.layout.entries)
             self.chains = () if listed else self.chain_reader.images()
             """The newest layers of images from before Docker 1.10, with their names, if nothing else lists images."""
@@ -136,7 +135,7 @@ class DockerArchive(Source):
         offers, positions = self._chained() if self.chains else self._saved(self.rows or ())
         return ImageNames(where=self.medium.where, offers=offers, positions=positions, fetch=self._fetch_listed)
 
-    def _saved(self, rows: tuple[SavedImage, ...]) -> tuple[list[ListedImage], Sequence[Descriptor]]:
+    def _saved(self, rows: tuple[tables.SavedImage, ...]) -> tuple[list[ListedImage], Sequence[Descriptor]]:
         """The rows of ``manifest.json``, and the images that ``index.json`` has besides or above them."""
         images = () if self.layout is None else self.layout.images
         below = [self._below(image.root) for image in images]
@@ -178,14 +177,14 @@ class DockerArchive(Source):
             self._read[key] = tuple(_manifests(root, self.fetch, set()))
         return self._read[key]
 
-    def _stand_in(self, row: SavedImage, by_config: dict[Digest | None, list[Candidate]]) -> Descriptor:
+    def _stand_in(self, row: tables.SavedImage, by_config: dict[Digest | None, list[Candidate]]) -> Descriptor:
         """The manifest that the index has for a row, or the row's config, standing in for a manifest to be made.
 
         Of several manifests with that config, it is the one with a name of the row's, else the one with its layers.
         """
         config = tables.config_of(self._blobs, row)
         names = frozenset(map(full_reference, row.tags))
-        layers = tuple(map(claimed_digest, row.layers))
+        layers = tuple(map(tables.claimed_digest, row.layers))
         if config.digest in by_config:
             found = by_config[config.digest]
             return max(found, key=lambda one: (not names.isdisjoint(one.names), one.layers == layers)).manifest
@@ -202,7 +201,9 @@ class DockerArchive(Source):
         return offers, [offer.root for offer in offers]
 
 
-def _group_offer(own: ListedImage, manifests: set[Digest], saved: list[tuple[SavedImage, Descriptor]]) -> ListedImage:
+def _group_offer(
+    own: ListedImage, manifests: set[Digest], saved: list[tuple[tables.SavedImage, Descriptor]]
+) -> ListedImage:
     """An index under its own names, spelled as in the rows; if it has none, under the names of its images."""
     full = {full_reference(name) for name in (*own.names, *own.aliases)}
     tags: dict[str, None] = {}
