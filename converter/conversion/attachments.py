@@ -110,11 +110,11 @@ def find_attachments(
                     node = _plan_attachment(source, descriptor)
                 except (Invalid, NotFound, Unsupported) as error:
                     losses[digest] = Loss(field=f"attachments/{digest}", reason=f"it cannot be read: {error}")
-                    continue
-                found[key] = PlannedAttachment(
-                    subject=attachment.subject, descriptor=descriptor, tag=attachment.tag, node=node
-                )
-                fresh.append(digest)
+                else:
+                    found[key] = PlannedAttachment(
+                        subject=attachment.subject, descriptor=descriptor, tag=attachment.tag, node=node
+                    )
+                    fresh.append(digest)
         waiting = fresh
     return tuple(found.values()), tuple(losses.values())
 
@@ -256,11 +256,11 @@ def has_requested_signatures(there: Source, done: Done, signing: Signing | None)
         name = f"key {number}"
         if isinstance(maker, CosignKey):
             keys.append((name, maker.public.der))
-            continue
-        certificate = maker.certificate()
-        if len(Keyring.load(certificate).certificates) > 1:
-            return False  # several keys share the name: which one signs is up to gpg
-        keyrings.append((name, certificate))
+        else:
+            certificate = maker.certificate()
+            if len(Keyring.load(certificate).certificates) > 1:
+                return False  # several keys share the name: which one signs is up to gpg
+            keyrings.append((name, certificate))
     wanted = Wanted(
         keys=tuple(keys), keyrings=tuple(keyrings), identity=signing.identity, require=frozenset({SIGNATURE})
     )

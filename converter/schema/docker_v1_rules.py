@@ -130,11 +130,11 @@ def signature_headers(document: Any) -> Iterator[Hit]:
             header = json.loads(decode_base64url(text))
         except (Invalid, ValueError, RecursionError):
             yield where, "the protected header is not JSON in base64url"
-            continue
-        members = header if isinstance(header, dict) else {}
-        length, tail = members.get("formatLength"), members.get("formatTail")
-        if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
-            yield where, "the protected header has no formatLength and formatTail"
+        else:
+            members = header if isinstance(header, dict) else {}
+            length, tail = members.get("formatLength"), members.get("formatTail")
+            if not isinstance(length, int) or length < 0 or not isinstance(tail, str):
+                yield where, "the protected header has no formatLength and formatTail"
 
 
 def _rule(name: str, title: str, section: str, check: Check, **more: Any) -> Rule:
