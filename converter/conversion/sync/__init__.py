@@ -160,6 +160,7 @@ class Summary:
 
 
 IMAGES = 4
+PER_HOST = 6
 
 Helpers = Callable[[Hosts], AbstractContextManager[Remote]]
 """Makes the port to other machines, which keep to the same bounds for hosts."""
@@ -189,7 +190,7 @@ def sync(
     writing = not any(entry.options.dry_run for entry in entries)
     threads = max((entry.options.threads for entry in entries), default=1)
     with (
-        Hosts(per_host or 6, report) as hosts,
+        Hosts(per_host or PER_HOST, report) as hosts,
         helpers(hosts) if helpers and writing else nullcontext() as remote,
         open_cache(cache) as memory,
         Workers(threads) as workers,

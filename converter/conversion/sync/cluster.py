@@ -38,6 +38,8 @@ CONNECT = 10.0
 STOP_INTERVAL = 1.0
 """Seconds between two checks whether the run is to stop."""
 
+MOST_IMAGES = 32
+
 Environment = Callable[[], Mapping[str, str]]
 """A module-level function, called on the worker: returns the environment that says where its credentials are."""
 
@@ -83,7 +85,7 @@ class Cluster:
                 if got != program_version():
                     raise Unsupported(f"the worker {worker} has transship {got}: expected {program_version()}, as here")
         threads = sum(self._client.nthreads().values())
-        self.images = min(max(4, 2 * threads), 32)
+        self.images = min(max(4, 2 * threads), MOST_IMAGES)
         self._client.subscribe_topic(TOPIC, self._receive)
         self._hosts.on_back_off = self._pass_on
         return self
