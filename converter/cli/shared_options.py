@@ -199,7 +199,7 @@ image_options = combine_options(
         help="Copy signatures, attestations and SBOMs of the image. Default: yes.",
     ),
 )
-"""Gives a command the options for images that ``convert`` and ``sync`` share, under the names of ``Options``."""
+"""Gives a command the options for images of ``convert``, ``sync`` and ``serve``, under the names of ``Options``."""
 
 
 def platform_option(text: str, **how: Any) -> Decorator[Any]:

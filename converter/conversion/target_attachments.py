@@ -81,7 +81,7 @@ def _as_manifests(
 
 
 def merge_attachments(attached: Iterable[PlannedAttachment], images: CosignImages) -> Iterator[PlannedAttachment]:
-    """The attachments to write beside cosign's ``images``, which lose nothing: what they have already is left out."""
+    """What to write beside cosign's ``images``, which lose nothing: what has only some of theirs is left out."""
     for one in attached:
         carried = _cosign_layers(one)
         if carried is None:

@@ -37,7 +37,7 @@ _BOOLEANS = {
 """The boolean members, with their names in ``Options``."""
 
 _FIELDS = _BOOLEANS | {"format": "to", "compress": "compress", "platform": "platforms", "sign": "signing"}
-"""Members of ``defaults`` that the command line can set too, with their names in ``Options``."""
+"""Members of ``defaults`` that are options of a command too, with their names in ``Options``."""
 
 _WORDS = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 """Words that are booleans in YAML 1.1 besides true and false; elsewhere they are texts, as a tag may be one."""

@@ -100,7 +100,7 @@ class RegistrySink(Sink):
         self._tags[reference.tag] = root
 
     def tagged(self, tag: str) -> Iterable[bytes]:
-        """One request, or none if the tags of the repository have been listed."""
+        """One request, or none if the tags of the repository have been listed, without this one."""
         if not self._client.remembered.may_have(tag):
             return ()
         found = find_attached(self._manifests, tag)
